@@ -1,0 +1,50 @@
+# Everything from a bare clone: `make demo` shows a market, `make test` checks the project.
+# Needs Python 3.11 or newer and make; the rest is installed into .venv and node_modules.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+RUN := .venv/bin/python
+FORGE = $(firstword $(wildcard contracts/node_modules/@foundry-rs/forge-*/bin/forge*))
+JOBS ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-slow fuzz-long lint pytest forge gas artifacts clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## Install what is missing (done by every other target)
+	@$(PYTHON) .ci/setup.py
+
+demo: setup  ## Run one market: 20 data owners, MNIST, a local chain
+	@$(RUN) -m runs.mnist
+
+test: lint forge pytest  ## Check everything that ends within minutes
+
+lint: setup  ## Check format, rules and types
+	@$(RUN) -m ruff format --check .
+	@$(RUN) -m ruff check .
+	@$(RUN) -m mypy
+
+forge: setup  ## Test the contracts, quick profile
+	@cd contracts && FOUNDRY_PROFILE=quick $(CURDIR)/$(FORGE) test
+
+pytest: setup  ## Test the Python side
+	@$(RUN) -m pytest -n $(JOBS)
+
+test-slow: setup  ## Run the tests marked slow
+	@$(RUN) -m pytest -n $(JOBS) -m slow
+
+fuzz-long: setup  ## Fuzz contracts and decoders for long
+	@cd contracts && FOUNDRY_PROFILE=long $(CURDIR)/$(FORGE) test
+	@HYPOTHESIS_PROFILE=long $(RUN) -m pytest -n $(JOBS) -m "slow or not slow"
+
+gas: setup  ## Measure gas and rewrite contracts/gas.json
+	@$(RUN) contracts/gas.py
+
+artifacts: setup  ## Compile the contracts into the package
+	@$(RUN) contracts/compile.py
+
+clean:  ## Remove what was installed and built; records of runs stay
+	@rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache contracts/cache contracts/out
+	@rm -rf contracts/node_modules runs/node_modules
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

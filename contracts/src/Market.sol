@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Blockhash} from "@openzeppelin/contracts/utils/Blockhash.sol";
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
+import {IAdmission} from "./interfaces/IAdmission.sol";
+import {MarketBase} from "./MarketBase.sol";
+import {IMarket, OwnerRecord, Stage, Terms} from "./interfaces/IMarket.sol";
+import {Bits} from "./libraries/Bits.sol";
+import {Commitments} from "./libraries/Commitments.sol";
+import {Draw} from "./libraries/Draw.sol";
+import {Epochs} from "./libraries/Epochs.sol";
+import {MaskKeys} from "./libraries/MaskKeys.sol";
+import {Registry} from "./libraries/Registry.sol";
+import {Rounds} from "./libraries/Rounds.sol";
+import {TermsCode} from "./libraries/TermsCode.sol";
+import {Treasury} from "./libraries/Treasury.sol";
+import {Live} from "./types/Live.sol";
+
+/// @title Market
+/// @notice The code of every market: proxies with their terms behind them run it. It is not a market itself, and closed from birth.
+/// @dev Each entry names its stages at the one door `_at`, then checks in the order that README.md lists, then changes the books, then
+/// moves money. Every entry that changes anything holds the reentrancy guard.
+contract Market is MarketBase, ReentrancyGuardTransient {
+    using Bits for uint256;
+    using Epochs for Epochs.Epoch;
+    using Registry for Registry.Owners;
+    using Rounds for Rounds.Book;
+    using Treasury for Treasury.Books;
+
+    constructor() {
+        address history = Blockhash.HISTORY_STORAGE_ADDRESS;
+        if (history.code.length == 0) revert MarketUnsupportedChain(history);
+        _live.stage = Stage.Closed;
+    }
+
+    // ------------------------------------------------------------------------------------------------------------ data owners
+
+    /// @inheritdoc IMarket
+    function join(bytes32 maskKey, bytes calldata admissionData) external payable nonReentrant {
+        Live memory live = _at(_NOT_CLOSED);
+        if (!MaskKeys.isUsable(maskKey)) revert MarketBadMaskKey(maskKey);
+        OwnerRecord memory record = _owners.records[msg.sender];
+        if (record.leaveAt != 0) revert MarketLeaving(msg.sender, record.leaveAt);
+        Terms memory numbers = TermsCode.numbers();
+        _admit(numbers.admission, admissionData);
+
+        uint256 dueWei = 0;
+        if (!record.registered) {
+            record.seat = _owners.register(msg.sender, _epoch.members, numbers.mostOwners, live.round);
+            dueWei = numbers.stakeWei;
+        }
+        _owners.enrol(record.seat, live.epoch + 1, maskKey);
+        emit Joined(msg.sender, record.seat, live.epoch + 1, maskKey);
+        Treasury.collect(numbers.token, dueWei);
+    }
+
+    /// @inheritdoc IMarket
+    function leave() external nonReentrant {
+        Terms memory numbers = TermsCode.numbers();
+        uint256 delaySeconds =
+            uint256(numbers.commitSeconds) + numbers.accuseSeconds + numbers.answerSeconds + numbers.proveSeconds;
+        uint64 leaveAt = uint64(block.timestamp + delaySeconds);
+        _owners.leave(msg.sender, leaveAt);
+        emit Left(msg.sender, leaveAt);
+    }
+
+    /// @inheritdoc IMarket
+    function depart() external nonReentrant {
+        Live memory live = _live;
+        Terms memory numbers = TermsCode.numbers();
+        uint256 onRoster = live.stage == Stage.Open ? Rounds.union(_roster(live, numbers, _rounds.groups)) : 0;
+        uint8 seat = _owners.depart(msg.sender, onRoster, live.lastFinished());
+        emit Departed(msg.sender, seat);
+        Treasury.pay(numbers.token, msg.sender, numbers.stakeWei);
+    }
+
+    /// @inheritdoc IMarket
+    function claim(address owner, uint32 throughRound) external nonReentrant {
+        OwnerRecord memory record = _owners.records[owner];
+        if (!record.registered) revert MarketNotRegistered(owner);
+        uint32 finished = _live.lastFinished();
+        uint32 through = throughRound < finished ? throughRound : finished;
+        if (through <= record.claimedThrough) revert MarketNothingToClaim(throughRound, record.claimedThrough);
+        Terms memory numbers = TermsCode.numbers();
+        uint256 amountWei = _rounds.owedTo(record.seat, record.claimedThrough, through, numbers.rewardWei);
+
+        _owners.records[owner].claimedThrough = through;
+        _books.settleDebt(amountWei);
+        emit Claimed(owner, through, amountWei);
+        Treasury.pay(numbers.token, owner, amountWei);
+    }
+
+    // ------------------------------------------------------------------------------------------------------------------ epochs
+
+    /// @inheritdoc IMarket
+    function freeze() external nonReentrant {
+        Live memory live = _at(_ENROLLING | _IDLE | _ANCHORED);
+        _onlyModelOwner();
+        Terms memory numbers = TermsCode.numbers();
+        uint256 members = _owners.enrolled;
+        uint256 size = members.count();
+        Epochs.checkSize(size, numbers.groupSize, _leastGroups(numbers));
+
+        (_epoch.members, _owners.enrolled) = (members, 0);
+        live.stage = Stage.Frozen;
+        ++live.epoch;
+        live.openedInEpoch = 0;
+        live.members = uint8(size);
+        live.drawBlock = uint40(block.number + numbers.drawDelayBlocks);
+        _live = live;
+        emit Frozen(live.epoch, members, live.drawBlock);
+    }
+
+    /// @inheritdoc IMarket
+    function draw(bytes calldata header, bytes calldata order) external nonReentrant {
+        Live memory live = _at(_FROZEN);
+        bytes32 epochSeed = Draw.seed(header, live.drawBlock, live.epoch);
+        Draw.check(order, epochSeed, _epoch.members, live.members, _owners.ownerOf);
+
+        _epoch.seed = epochSeed;
+        _epoch.storeOrder(order);
+        _live.stage = Stage.Idle;
+        emit Drawn(live.epoch, epochSeed, order);
+    }
+
+    // ------------------------------------------------------------------------------------------------------------------ rounds
+
+    /// @inheritdoc IMarket
+    function anchor(bytes32 taskHash) external nonReentrant {
+        Live memory live = _at(_IDLE | _ANCHORED);
+        _onlyModelOwner();
+        if (taskHash == 0) revert MarketNoTask();
+        _anchor(live, taskHash, TermsCode.numbers().commitSeconds);
+        _live = live;
+    }
+
+    /// @inheritdoc IMarket
+    function open(uint32 round, uint256 groups, bytes32[] calldata digests, bytes calldata signatures) external nonReentrant {
+        Live memory live = _at(_ANCHORED);
+        _onlyModelOwner();
+        _onlyRound(round, live);
+        if (block.timestamp > live.openBy) revert MarketTooLate(block.timestamp, live.openBy);
+        Terms memory numbers = TermsCode.numbers();
+        if (live.openedInEpoch >= numbers.roundsPerEpoch) revert MarketEpochOver(numbers.roundsPerEpoch);
+        uint256[] memory seats = _roster(live, numbers, groups);
+        if (seats.length < _leastGroups(numbers)) revert MarketTooFewGroups(seats.length, _leastGroups(numbers));
+        uint256 size = _checkRoster(Rounds.union(seats), digests.length, signatures.length);
+        _books.lockBond(size * numbers.rewardWei, numbers.bondWei);
+        bytes memory commitment = Commitments.encode(live.epoch, round, _rounds.taskHash, live.openBy);
+        Commitments.check(seats, _owners.ownerOf, commitment, _domainSeparatorV4(), digests, signatures);
+
+        bytes32 rosterHash = keccak256(abi.encodePacked(digests));
+        (_rounds.rosterHash, _rounds.groups) = (rosterHash, groups);
+        live.stage = Stage.Open;
+        ++live.openedInEpoch;
+        live.settleBy =
+            uint40(block.timestamp + numbers.accuseSeconds + numbers.answerSeconds + numbers.proveSeconds);
+        _live = live;
+        emit Opened(live.epoch, round, groups, rosterHash, live.settleBy);
+    }
+
+    /// @inheritdoc IMarket
+    function settle(uint32 round, bytes calldata settlement, uint256 waived, bytes32 nextTaskHash) external nonReentrant {
+        Live memory live = _at(_OPEN);
+        _onlyModelOwner();
+        _onlyRound(round, live);
+        if (block.timestamp > live.settleBy) revert MarketTooLate(block.timestamp, live.settleBy);
+        uint256 groups = _rounds.groups;
+        if (waived & ~groups != 0) revert MarketUnknownGroup(waived, groups);
+        Terms memory numbers = TermsCode.numbers();
+        uint256[] memory seats = _roster(live, numbers, groups);
+        uint256 outside = groups.placesOf(waived);
+        bytes32 context = Rounds.contextOf(_epoch.seed, live.epoch, round, _rounds.taskHash);
+        Rounds.Judgement memory judgement =
+            Rounds.judge(numbers, context, _rounds.rosterHash, seats, outside, settlement);
+
+        uint256 paid = Rounds.union(seats, judgement.accepted | outside);
+        _rounds.paid[round] = paid;
+        _books.owe(paid.count() * numbers.rewardWei);
+        emit Settled(live.epoch, round, groups.pick(judgement.accepted), waived, groups.pick(judgement.excluded), paid);
+        if (nextTaskHash == 0) live.stage = Stage.Idle;
+        else _anchor(live, nextTaskHash, numbers.commitSeconds);
+        _live = live;
+    }
+
+    /// @inheritdoc IMarket
+    function timeout(uint32 round) external nonReentrant {
+        Live memory live = _at(_OPEN);
+        _onlyRound(round, live);
+        if (block.timestamp <= live.settleBy) revert MarketTooEarly(block.timestamp, uint256(live.settleBy) + 1);
+        Terms memory numbers = TermsCode.numbers();
+        uint256 paid = Rounds.union(_roster(live, numbers, _rounds.groups));
+
+        _rounds.paid[round] = paid | Rounds.TIMED_OUT;
+        _books.owe(paid.count() * numbers.rewardWei);
+        uint256 shareWei = _books.shareBond(paid.count());
+        _rounds.bondShareWei[round] = shareWei;
+        _live.stage = Stage.Idle;
+        emit TimedOut(live.epoch, round, paid, shareWei);
+    }
+
+    // ------------------------------------------------------------------------------------------------------------------- money
+
+    /// @inheritdoc IMarket
+    function fund(uint256 amountWei) external payable nonReentrant {
+        _at(_NOT_CLOSED);
+        _books.fund(amountWei);
+        emit Funded(msg.sender, amountWei);
+        Treasury.collect(TermsCode.numbers().token, amountWei);
+    }
+
+    /// @inheritdoc IMarket
+    function close() external nonReentrant {
+        Live memory live = _at(_ENROLLING | _FROZEN | _IDLE | _ANCHORED);
+        if (live.stage == Stage.Frozen) {
+            uint256 last = Draw.lastBlock(live.drawBlock);
+            if (block.number <= last) revert MarketTooEarly(block.number, last + 1);
+        } else {
+            _onlyModelOwner();
+        }
+        uint256 creditWei = _books.creditAll(modelOwner());
+        _live.stage = Stage.Closed;
+        emit Closed(creditWei);
+    }
+
+    /// @inheritdoc IMarket
+    function withdraw(address account) external nonReentrant {
+        uint256 amountWei = _books.takeCredit(account);
+        emit Withdrawn(account, amountWei);
+        Treasury.pay(TermsCode.numbers().token, account, amountWei);
+    }
+
+    // ---------------------------------------------------------------------------------------------------------------- private
+
+    /// @dev Start the next round in `live`, which the caller stores.
+    function _anchor(Live memory live, bytes32 taskHash, uint256 commitSeconds) private {
+        live.stage = Stage.Anchored;
+        ++live.round;
+        live.openBy = uint40(block.timestamp + commitSeconds);
+        _rounds.taskHash = taskHash;
+        emit Anchored(live.epoch, live.round, taskHash, live.openBy);
+    }
+
+    /// @dev Ask the gate, if the market has one.
+    function _admit(address admission, bytes calldata data) private {
+        if (admission != address(0) && !IAdmission(admission).mayJoin(msg.sender, data)) revert MarketNotAdmitted(msg.sender);
+    }
+
+    /// @dev Size of a roster whose members are all staked and have a digest and a signature each.
+    function _checkRoster(uint256 seats, uint256 digests, uint256 signatureBytes) private view returns (uint256 size) {
+        uint256 unstaked = seats & ~_owners.staked;
+        if (unstaked != 0) revert MarketNotStaked(unstaked);
+        size = seats.count();
+        if (digests != size) revert MarketWrongLength(digests, size);
+        uint256 bytesNeeded = Commitments.SIGNATURE_BYTES * size;
+        if (signatureBytes != bytesNeeded) revert MarketWrongLength(signatureBytes, bytesNeeded);
+    }
+}

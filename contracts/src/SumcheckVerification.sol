@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IVerification, Statement, Verdict} from "./interfaces/IVerification.sol";
+import {Bits} from "./libraries/Bits.sol";
+import {ChainTest} from "./libraries/ChainTest.sol";
+import {Exclusions} from "./libraries/Exclusions.sol";
+import {GroupSums} from "./libraries/GroupSums.sol";
+import {Layout, Parts} from "./libraries/Layout.sol";
+import {MultiKrum} from "./libraries/MultiKrum.sol";
+import {Openings} from "./libraries/Openings.sol";
+import {Sumcheck} from "./libraries/Sumcheck.sol";
+import {TermsBounds} from "./libraries/TermsBounds.sol";
+import {Transcript} from "./libraries/Transcript.sol";
+import {FR_ONE, FR_ZERO, Fr} from "./types/Fr.sol";
+import {G1, G1_BYTES, TERM_BYTES, pointAt, setTerm, tryMsm} from "./types/G1.sol";
+
+/// @title SumcheckVerification
+/// @notice Exact squared distances from commitments alone: one univariate sumcheck and two KZG openings, whatever the number of weights.
+/// @dev Nothing is stored, nobody owns it, and any number of markets may use one.
+contract SumcheckVerification is IVerification {
+    using Bits for uint256;
+    using Layout for bytes;
+
+    /// @dev What the checks after the transcript need.
+    struct Proof {
+        Fr[] values; // V of every pair
+        Fr[] evaluations; // y_{g,k}, then y_q, y_f
+        Fr rho;
+        Fr z;
+        Fr gamma;
+    }
+
+    constructor() {
+        ChainTest.run();
+    }
+
+    /// @inheritdoc IVerification
+    function verify(Statement calldata statement, bytes calldata settlement) external view returns (Verdict memory verdict) {
+        Parts memory parts = Layout.divide(statement, settlement);
+        bytes32 rosterHash = Layout.rosterHash(statement, settlement);
+        if (rosterHash != statement.rosterHash) revert VerificationWrongRoster(rosterHash, statement.rosterHash);
+        verdict.excluded = Exclusions.check(statement, settlement, parts);
+        if (parts.groups == 0) return verdict;
+
+        uint256 taking = Bits.below(statement.sizes.length) & ~statement.outside & ~verdict.excluded;
+        bytes memory sums = GroupSums.all(statement, settlement, taking);
+        Proof memory proof = _read(statement, settlement, parts, verdict.excluded, keccak256(sums));
+        _checkSumcheck(statement, proof, parts.groups, taking);
+        _checkOpenings(settlement, parts, proof, sums);
+
+        verdict.distances = new uint256[](proof.values.length);
+        for (uint256 p = 0; p < proof.values.length; ++p) verdict.distances[p] = Sumcheck.distance(proof.values[p]);
+    }
+
+    /// @inheritdoc IVerification
+    function polynomialsFor(uint256 weights) external pure returns (uint256 polynomials) {
+        return TermsBounds.polynomialsFor(weights);
+    }
+
+    /// @inheritdoc IVerification
+    function checkPoints(bytes calldata points, uint256 polynomials) external view returns (bool good) {
+        uint256 expected = polynomials * G1_BYTES;
+        if (points.length != expected) revert VerificationWrongLength(points.length, expected);
+        bytes memory copy = points;
+        bytes memory terms = new bytes(polynomials * TERM_BYTES);
+        for (uint256 k = 0; k < polynomials; ++k) setTerm(terms, k, pointAt(copy, k * G1_BYTES), FR_ONE);
+        return tryMsm(terms, pointAt(new bytes(G1_BYTES), 0));
+    }
+
+    /// @dev The scalars of the proof, canonical or refused, and the challenges that they and the points give.
+    function _read(
+        Statement calldata statement,
+        bytes calldata settlement,
+        Parts memory parts,
+        uint256 excluded,
+        bytes32 sumsHash
+    ) private pure returns (Proof memory proof) {
+        bytes calldata values = settlement[parts.valuesAt:parts.commitmentsAt];
+        bytes calldata commitments = settlement[parts.commitmentsAt:parts.evaluationsAt];
+        bytes calldata evaluations = settlement[parts.evaluationsAt:parts.proofsAt];
+        proof.values = _elements(values);
+        proof.evaluations = _elements(evaluations);
+        bytes32 digest = Transcript.begin(statement, excluded, sumsHash, keccak256(values));
+        proof.rho = Transcript.challenge(digest);
+        digest = Transcript.commit(digest, commitments);
+        proof.z = Transcript.challenge(digest);
+        digest = Transcript.evaluate(digest, evaluations);
+        proof.gamma = Transcript.challenge(digest);
+    }
+
+    /// @dev Check (i).
+    function _checkSumcheck(Statement calldata statement, Proof memory proof, uint256 groups, uint256 taking) private pure {
+        uint256[] memory sizes = statement.sizes;
+        uint256 polynomials = statement.polynomials;
+        uint256 scale = MultiKrum.lcm(sizes, taking);
+        Fr[] memory rows = new Fr[]((groups + 1) * polynomials);
+        Fr zero = Sumcheck.zeroUpdate(scale, statement.updateBits);
+        uint256 next = 0;
+        for (; next < polynomials; ++next) rows[next] = zero;
+        for (; taking != 0; taking = taking.withoutLeast()) {
+            // A scale of a few bits: below the order.
+            Fr factor = Fr.wrap(scale / sizes[taking.least()]);
+            for (uint256 k = 0; k < polynomials; ++k) {
+                rows[next] = factor * proof.evaluations[next - polynomials];
+                ++next;
+            }
+        }
+        Fr combined = Sumcheck.combine(rows, groups, polynomials, proof.rho);
+        uint256 last = groups * polynomials;
+        if (!Sumcheck.holds(combined, proof.z, proof.evaluations[last], proof.evaluations[last + 1])) {
+            revert VerificationWrongSumcheck();
+        }
+    }
+
+    /// @dev Checks (ii) and (iii).
+    function _checkOpenings(bytes calldata settlement, Parts memory parts, Proof memory proof, bytes memory sums) private view {
+        bytes memory commitments = settlement[parts.commitmentsAt:parts.evaluationsAt];
+        (G1 fold, Fr folded) = _fold(proof, sums, commitments);
+        bytes calldata atZ = settlement[parts.proofsAt:parts.proofsAt + Openings.PROOF_BYTES];
+        bytes calldata atZero = settlement[parts.proofsAt + Openings.PROOF_BYTES:];
+        Fr constantTerm = Sumcheck.constantTerm(proof.values, proof.rho);
+        if (!Openings.holds(pointAt(commitments, G1_BYTES), FR_ZERO, constantTerm, atZero)) revert VerificationWrongOpening(1);
+        if (!Openings.holds(fold, proof.z, folded, atZ)) revert VerificationWrongOpening(0);
+    }
+
+    /// @dev sum of gamma^i Q_i and of gamma^i y_i. The multi-exponentiation refuses points outside the subgroup.
+    function _fold(Proof memory proof, bytes memory sums, bytes memory commitments) private view returns (G1 fold, Fr folded) {
+        uint256 length = proof.evaluations.length;
+        bytes memory terms = new bytes(length * TERM_BYTES);
+        Fr power = FR_ONE;
+        for (uint256 i = 0; i < length; ++i) {
+            uint256 at = i * G1_BYTES;
+            G1 point = at < sums.length ? pointAt(sums, at) : pointAt(commitments, at - sums.length);
+            setTerm(terms, i, point, power);
+            folded = folded + power * proof.evaluations[i];
+            power = power * proof.gamma;
+        }
+        fold = pointAt(new bytes(G1_BYTES), 0);
+        if (!tryMsm(terms, fold)) revert VerificationBadPoint();
+    }
+
+    function _elements(bytes calldata words) private pure returns (Fr[] memory elements) {
+        elements = new Fr[](words.length / 32);
+        for (uint256 i = 0; i < elements.length; ++i) elements[i] = words.elementAt(32 * i);
+    }
+}

@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Terms} from "./IMarket.sol";
+
+/// @title IMarketFactory
+/// @notice Creates markets and announces them, so that data owners can find one.
+interface IMarketFactory {
+    /// @notice A market exists; its terms can be read from it.
+    event MarketCreated(address indexed market, address indexed modelOwner, bytes32 indexed termsHash);
+
+    /// @notice Create a market with the caller as model owner.
+    /// @param terms Checked here; refused with the first field out of bounds.
+    /// @return market Address of the new market.
+    function create(Terms calldata terms) external returns (address market);
+
+    /// @notice The code that every market of this factory runs.
+    function implementation() external view returns (address);
+
+    /// @notice Markets created so far.
+    function count() external view returns (uint256);
+
+    /// @notice The market with this number, from 0.
+    function marketAt(uint256 index) external view returns (address);
+}

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IMarket, OwnerRecord} from "../interfaces/IMarket.sol";
+import {Bits} from "./Bits.sol";
+
+/// @title Registry
+/// @notice A market's data owners: their seats, stakes, mask keys and claims.
+/// @dev A seat names one address for a whole epoch: one that was given up stays blocked while it belongs to the present epoch.
+library Registry {
+    using Bits for uint256;
+
+    struct Owners {
+        uint256 enrolled; // seats that are in the next epoch
+        uint256 staked; // seats whose stake is here
+        mapping(uint256 seat => address) ownerOf; // the last owner of the seat
+        mapping(address owner => OwnerRecord) records;
+        // Keys of the present epoch must outlast enrolment for the next: two banks, by the epoch's parity.
+        mapping(uint256 parity => mapping(uint256 seat => bytes32)) maskKeys;
+    }
+
+    /// @notice Give an account the lowest free seat.
+    /// @param blocked Seats of the present epoch.
+    /// @param most Seats that the market has.
+    /// @param round Present round: what came before is not the newcomer's, whoever had the seat.
+    function register(Owners storage self, address account, uint256 blocked, uint256 most, uint32 round) internal returns (uint8 seat) {
+        uint256 staked = self.staked;
+        uint256 free = Bits.below(most) & ~(staked | blocked);
+        if (free == 0) revert IMarket.MarketFull(most);
+        seat = uint8(free.least());
+        self.staked = staked | (1 << seat);
+        self.ownerOf[seat] = account;
+        self.records[account] = OwnerRecord({registered: true, seat: seat, leaveAt: 0, claimedThrough: round});
+    }
+
+    /// @notice Put a seat into the next epoch, with a key for it.
+    function enrol(Owners storage self, uint8 seat, uint32 nextEpoch, bytes32 maskKey) internal {
+        self.enrolled |= 1 << seat;
+        self.maskKeys[nextEpoch & 1][seat] = maskKey;
+    }
+
+    /// @notice Take a data owner out of the next epoch, to depart from `leaveAt` on.
+    function leave(Owners storage self, address account, uint64 leaveAt) internal {
+        OwnerRecord storage record = self.records[account];
+        (bool registered, uint8 seat, uint64 leaving) = (record.registered, record.seat, record.leaveAt);
+        if (!registered) revert IMarket.MarketNotRegistered(account);
+        if (leaving != 0) revert IMarket.MarketLeaving(account, leaving);
+        record.leaveAt = leaveAt;
+        self.enrolled &= ~(1 << seat);
+    }
+
+    /// @notice Give up the seat and forget the data owner.
+    /// @param onRoster Seats of the open roster.
+    /// @param finished Last finished round.
+    function depart(Owners storage self, address account, uint256 onRoster, uint32 finished) internal returns (uint8 seat) {
+        OwnerRecord memory record = self.records[account];
+        seat = record.seat;
+        if (!record.registered) revert IMarket.MarketNotRegistered(account);
+        if (record.leaveAt == 0) revert IMarket.MarketNotLeaving(account);
+        if (block.timestamp < record.leaveAt) revert IMarket.MarketTooEarly(block.timestamp, record.leaveAt);
+        if (onRoster.has(seat)) revert IMarket.MarketOnRoster(account);
+        if (record.claimedThrough < finished) revert IMarket.MarketUnclaimed(record.claimedThrough, finished);
+        delete self.records[account];
+        self.staked &= ~(1 << seat);
+    }
+
+    /// @notice Owners, seats and mask keys of the members of an epoch, seats ascending.
+    function list(
+        Owners storage self,
+        uint256 members,
+        uint32 epoch
+    ) internal view returns (address[] memory owners, uint8[] memory seats, bytes32[] memory maskKeys) {
+        uint256 size = members.count();
+        (owners, seats, maskKeys) = (new address[](size), new uint8[](size), new bytes32[](size));
+        for (uint256 i = 0; i < size; ++i) {
+            uint256 seat = members.least();
+            owners[i] = self.ownerOf[seat];
+            seats[i] = uint8(seat);
+            maskKeys[i] = self.maskKeys[epoch & 1][seat];
+            members = members.withoutLeast();
+        }
+    }
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {IMarket, Terms} from "../interfaces/IMarket.sol";
+
+/// @title TermsBounds
+/// @notice The bounds of every number of a market's terms; docs/protocol.md section 1.
+library TermsBounds {
+    /// @dev Two weights to a field element, 4096 elements to a polynomial.
+    uint256 private constant _WEIGHTS_PER_POLYNOMIAL = 8192;
+    /// @dev So many commitments of a roster fit one settlement transaction.
+    uint256 private constant _MOST_COMMITMENTS = 1000;
+    uint256 private constant _LONGEST_SECONDS = 30 days;
+    uint256 private constant _BLOBS_PER_TRANSACTION = 6;
+
+    /// @notice Number B of polynomials of an update of `weights` weights.
+    function polynomialsFor(uint256 weights) internal pure returns (uint256) {
+        return Math.ceilDiv(weights, _WEIGHTS_PER_POLYNOMIAL);
+    }
+
+    /// @notice Refuse terms with a number out of bounds. Fields that others depend on come first, then the order of the table.
+    function check(Terms memory terms) internal pure {
+        _within("groupSize", terms.groupSize, 3, 16);
+        _within("faultyGroups", terms.faultyGroups, 1, 20);
+        _within("weights", terms.weights, 1, 2 ** 22);
+        uint256 polynomials = polynomialsFor(terms.weights);
+        _checkMoney(terms);
+        _checkSizes(terms, polynomials);
+        _checkTimes(terms, polynomials);
+        _within("metrics", bytes(terms.metrics).length, 0, 256);
+    }
+
+    function _checkMoney(Terms memory terms) private pure {
+        _within("rewardWei", terms.rewardWei, 1, 2 ** 96);
+        _within("stakeWei", terms.stakeWei, (uint256(terms.groupSize) + 1) * terms.rewardWei, 2 ** 104);
+        _within("bondWei", terms.bondWei, 1, 2 ** 104);
+        _within("accuseFeeWei", terms.accuseFeeWei, 0, 2 ** 96);
+    }
+
+    function _checkSizes(Terms memory terms, uint256 polynomials) private pure {
+        uint256 leastOwners = uint256(terms.groupSize) * (2 * uint256(terms.faultyGroups) + 3);
+        _within("mostOwners", terms.mostOwners, leastOwners, Math.min(254, _MOST_COMMITMENTS / polynomials));
+        _within("updateBits", terms.updateBits, 2, _mostUpdateBits(terms.groupSize, polynomials));
+        _within("clipNano", terms.clipNano, 1, 10 ** 12);
+        _within("normBound", terms.normBound, 1, 2 ** 100);
+        _within("roundsPerEpoch", terms.roundsPerEpoch, 1, 10_000);
+    }
+
+    function _checkTimes(Terms memory terms, uint256 polynomials) private pure {
+        uint256 owners = terms.mostOwners;
+        uint256 answerSeconds = 60 + 12 * owners * Math.ceilDiv(polynomials, _BLOBS_PER_TRANSACTION);
+        _within("commitSeconds", terms.commitSeconds, 60, _LONGEST_SECONDS);
+        _within("accuseSeconds", terms.accuseSeconds, 60 + owners, _LONGEST_SECONDS);
+        _within("answerSeconds", terms.answerSeconds, answerSeconds, _LONGEST_SECONDS);
+        _within("proveSeconds", terms.proveSeconds, 120 + owners * polynomials, _LONGEST_SECONDS);
+        _within("drawDelayBlocks", terms.drawDelayBlocks, 2, 4096);
+    }
+
+    /// @dev The largest b of at most 32 with 4096 B ((h + 1) h 2^b)^2 < 2^82, so that squared distances of two packed weights do not overlap.
+    function _mostUpdateBits(uint256 groupSize, uint256 polynomials) private pure returns (uint256 bits) {
+        uint256 scale = (groupSize + 1) * groupSize;
+        uint256 energy = 4096 * polynomials * scale * scale;
+        bits = 32;
+        // Ends above 2: 4096 B (272)^2 < 2^38 for the checked B <= 512 and h <= 16.
+        while (energy << (2 * bits) >= 2 ** 82) --bits;
+    }
+
+    function _within(string memory field, uint256 actual, uint256 least, uint256 most) private pure {
+        if (actual < least || actual > most) revert IMarket.MarketBadTerms(field, actual, least, most);
+    }
+}

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IVerification} from "../interfaces/IVerification.sol";
+
+/// @notice Canonical element of the BLS12-381 scalar field.
+/// @dev `toFr` is the way in for what others send, `frFromHash` for challenges; nothing else wraps.
+type Fr is uint256;
+
+/// @dev Order of the field.
+uint256 constant FR_ORDER = 0x73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001;
+
+Fr constant FR_ZERO = Fr.wrap(0);
+Fr constant FR_ONE = Fr.wrap(1);
+
+/// @dev 1 / 4096.
+Fr constant FR_INVERSE_4096 = Fr.wrap(0x73e66878b46ae3705eb6a46a89213de7d3686828bfce5c19400fffff00100001);
+
+/// @dev Generator of the 4096-th roots of unity: 7^((r - 1) / 4096), as in EIP-4844.
+Fr constant FR_ROOT_4096 = Fr.wrap(0x564c0a11a0f704f4fc3e8acfe0f8245f0ad1347b378fbf96e206da11a5d36306);
+
+using {add as +, sub as -, mul as *, eq as ==, pow, square, isZero} for Fr global;
+
+/// @notice The field element with this value; refused unless it is below the order.
+function toFr(uint256 value) pure returns (Fr) {
+    if (value >= FR_ORDER) revert IVerification.VerificationNotCanonical(value);
+    return Fr.wrap(value);
+}
+
+/// @notice A challenge: a hash reduced modulo the order.
+function frFromHash(bytes32 digest) pure returns (Fr) {
+    return Fr.wrap(uint256(digest) % FR_ORDER);
+}
+
+function add(Fr x, Fr y) pure returns (Fr) {
+    return Fr.wrap(addmod(Fr.unwrap(x), Fr.unwrap(y), FR_ORDER));
+}
+
+function sub(Fr x, Fr y) pure returns (Fr) {
+    // An element is below the order, so that the difference does not wrap.
+    unchecked {
+        return Fr.wrap(addmod(Fr.unwrap(x), FR_ORDER - Fr.unwrap(y), FR_ORDER));
+    }
+}
+
+function mul(Fr x, Fr y) pure returns (Fr) {
+    return Fr.wrap(mulmod(Fr.unwrap(x), Fr.unwrap(y), FR_ORDER));
+}
+
+function eq(Fr x, Fr y) pure returns (bool) {
+    return Fr.unwrap(x) == Fr.unwrap(y);
+}
+
+function isZero(Fr x) pure returns (bool) {
+    return Fr.unwrap(x) == 0;
+}
+
+function square(Fr x) pure returns (Fr) {
+    return x * x;
+}
+
+/// @notice x to the power of `exponent`; one squaring for each bit of it.
+function pow(Fr x, uint256 exponent) pure returns (Fr result) {
+    result = FR_ONE;
+    for (; exponent != 0; exponent >>= 1) {
+        if (exponent & 1 == 1) result = result * x;
+        x = x * x;
+    }
+}

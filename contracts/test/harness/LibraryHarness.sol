@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Statement} from "../../src/interfaces/IVerification.sol";
+import {Terms} from "../../src/interfaces/IMarket.sol";
+import {Bits} from "../../src/libraries/Bits.sol";
+import {Epochs} from "../../src/libraries/Epochs.sol";
+import {Exclusions} from "../../src/libraries/Exclusions.sol";
+import {Layout, Parts} from "../../src/libraries/Layout.sol";
+import {MaskKeys} from "../../src/libraries/MaskKeys.sol";
+import {MultiKrum} from "../../src/libraries/MultiKrum.sol";
+import {Openings} from "../../src/libraries/Openings.sol";
+import {Sumcheck} from "../../src/libraries/Sumcheck.sol";
+import {TermsBounds} from "../../src/libraries/TermsBounds.sol";
+import {Transcript} from "../../src/libraries/Transcript.sol";
+import {Fr, frFromHash, toFr} from "../../src/types/Fr.sol";
+import {G1, G1_BYTES, TERM_BYTES, pointAt, setTerm, tryMsm} from "../../src/types/G1.sol";
+
+/// @notice Opens the libraries to tests, those in Python included.
+contract LibraryHarness {
+    function fr(uint256 value) external pure returns (uint256) {
+        return Fr.unwrap(toFr(value));
+    }
+
+    function frOperations(
+        uint256 x,
+        uint256 y
+    ) external pure returns (uint256 sum, uint256 difference, uint256 product, bool equal) {
+        (Fr a, Fr b) = (toFr(x), toFr(y));
+        return (Fr.unwrap(a + b), Fr.unwrap(a - b), Fr.unwrap(a * b), a == b);
+    }
+
+    function frPower(uint256 x, uint256 exponent) external pure returns (uint256) {
+        return Fr.unwrap(toFr(x).pow(exponent));
+    }
+
+    function challenge(bytes32 digest) external pure returns (uint256) {
+        return Fr.unwrap(frFromHash(digest));
+    }
+
+    function rootAt(uint256 index) external pure returns (uint256) {
+        return Fr.unwrap(Exclusions.rootAt(index));
+    }
+
+    /// @dev Sum of all points of a string, at least one.
+    function addAll(bytes calldata points) external view returns (bytes memory result) {
+        result = new bytes(G1_BYTES);
+        G1 sum = pointAt(result, 0);
+        for (uint256 at = 0; at < points.length; at += G1_BYTES) sum.addFrom(points, at);
+    }
+
+    function compress(bytes memory point) external pure returns (bytes memory result) {
+        result = new bytes(64);
+        uint256 target;
+        assembly ("memory-safe") {
+            target := add(result, 0x20)
+        }
+        pointAt(point, 0).compressInto(target);
+        assembly ("memory-safe") {
+            mstore(result, 48)
+        }
+    }
+
+    function msm(bytes memory points, uint256[] calldata scalars) external view returns (bool success, bytes memory result) {
+        bytes memory terms = new bytes(scalars.length * TERM_BYTES);
+        for (uint256 i = 0; i < scalars.length; ++i) setTerm(terms, i, pointAt(points, i * G1_BYTES), toFr(scalars[i]));
+        result = new bytes(G1_BYTES);
+        success = tryMsm(terms, pointAt(result, 0));
+    }
+
+    function opens(bytes memory commitment, uint256 point, uint256 value, bytes memory proof) external view returns (bool) {
+        return Openings.holdsWithin(200_000, pointAt(commitment, 0), toFr(point), toFr(value), proof);
+    }
+
+    function distance(uint256 value) external pure returns (uint256) {
+        return Sumcheck.distance(toFr(value));
+    }
+
+    function divide(Statement calldata statement, bytes calldata settlement) external pure returns (Parts memory) {
+        return Layout.divide(statement, settlement);
+    }
+
+    function transcriptBegin(Statement calldata statement, uint256 excluded, bytes32 sums, bytes32 values) external pure returns (bytes32) {
+        return Transcript.begin(statement, excluded, sums, values);
+    }
+
+    function lcm(uint256[] memory sizes, uint256 places) external pure returns (uint256) {
+        return MultiKrum.lcm(sizes, places);
+    }
+
+    function eligible(uint256[] memory distances, uint256 groups, uint256 scale, uint256 normBound) external pure returns (uint256) {
+        return MultiKrum.eligible(distances, groups, scale, normBound);
+    }
+
+    function scores(uint256[] memory distances, uint256 groups, uint256 faulty) external pure returns (uint256[] memory) {
+        return MultiKrum.scores(distances, groups, faulty);
+    }
+
+    function lowest(uint256[] memory score, uint256 set, uint256 count) external pure returns (uint256) {
+        return MultiKrum.lowest(score, set, count);
+    }
+
+    function isUsable(bytes32 maskKey) external pure returns (bool) {
+        return MaskKeys.isUsable(maskKey);
+    }
+
+    function checkTerms(Terms calldata terms) external pure {
+        TermsBounds.check(terms);
+    }
+
+    function checkSize(uint256 size, uint256 groupSize, uint256 leastGroups) external pure {
+        Epochs.checkSize(size, groupSize, leastGroups);
+    }
+
+    function seatsOf(bytes memory order, uint256 groupSize, uint256 group) external pure returns (uint256) {
+        return Epochs.seatsOf(order, groupSize, group);
+    }
+
+    function count(uint256 set) external pure returns (uint256) {
+        return Bits.count(set);
+    }
+
+    function least(uint256 set) external pure returns (uint256) {
+        return Bits.least(set);
+    }
+
+    function pick(uint256 set, uint256 places) external pure returns (uint256) {
+        return Bits.pick(set, places);
+    }
+
+    function placesOf(uint256 set, uint256 subset) external pure returns (uint256) {
+        return Bits.placesOf(set, subset);
+    }
+}

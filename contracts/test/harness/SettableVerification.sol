@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IVerification, Statement, Verdict} from "../../src/interfaces/IVerification.sol";
+
+/// @notice Answers what it was told to, and keeps the statement that it was asked about.
+/// @dev The market's side of a settlement is tested with it; proofs are tested against the real verification.
+contract SettableVerification is IVerification {
+    Statement private _asked;
+    uint256 private _excluded;
+    uint256[] private _distances;
+    bytes32 private _settlementHash;
+
+    function setVerdict(uint256 excluded, uint256[] calldata distances) external {
+        _excluded = excluded;
+        _distances = distances;
+    }
+
+    function verify(Statement calldata statement, bytes calldata settlement) external returns (Verdict memory verdict) {
+        _asked = statement;
+        _settlementHash = keccak256(settlement);
+        verdict.excluded = _excluded;
+        verdict.distances = _distances;
+    }
+
+    function asked() external view returns (Statement memory) {
+        return _asked;
+    }
+
+    function settlementHash() external view returns (bytes32) {
+        return _settlementHash;
+    }
+
+    function polynomialsFor(uint256 weights) external pure returns (uint256) {
+        return (weights + 8191) / 8192;
+    }
+
+    function checkPoints(bytes calldata, uint256) external pure returns (bool) {
+        return true;
+    }
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+/// @notice What a test expected, and what it saw.
+error NotEqual(string what, uint256 actual, uint256 expected);
+error NotEqualBytes(string what, bytes32 actual, bytes32 expected);
+error Untrue(string what);
+
+/// @title Test
+/// @notice Comparisons that say what differs.
+abstract contract Test {
+    function assertEq(uint256 actual, uint256 expected, string memory what) internal pure {
+        if (actual != expected) revert NotEqual(what, actual, expected);
+    }
+
+    function assertEq(address actual, address expected, string memory what) internal pure {
+        assertEq(uint256(uint160(actual)), uint256(uint160(expected)), what);
+    }
+
+    function assertEq(bytes32 actual, bytes32 expected, string memory what) internal pure {
+        if (actual != expected) revert NotEqualBytes(what, actual, expected);
+    }
+
+    function assertTrue(bool condition, string memory what) internal pure {
+        if (!condition) revert Untrue(what);
+    }
+
+    /// @dev `value` folded into [least, most].
+    function bound(uint256 value, uint256 least, uint256 most) internal pure returns (uint256) {
+        return least + (value % (most - least + 1));
+    }
+}

@@ -1,0 +1,121 @@
+"""Deploying the contracts and creating or finding markets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..errors import ChainError, UnsupportedChain
+from ..market.terms import Address, Terms
+from . import artifacts
+from .reading import refusals
+from .rpc import Connection
+from .sending import Mined, Payload, sender_for
+from .wallet import Wallet
+
+CREATED = "MarketCreated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """The contracts that all markets of a chain share.
+
+    Attributes
+    ----------
+    chain_id : int
+    verification, implementation, factory : Address
+    block : int
+        Block from which on markets may have been created.
+    """
+
+    chain_id: int
+    verification: Address
+    implementation: Address
+    factory: Address
+    block: int
+
+
+def deploy(connection: Connection, wallet: Wallet) -> Deployment:
+    """Deploy the verification, and the factory with the market's implementation; gas is in `connection.transactions`.
+
+    Raises
+    ------
+    UnsupportedChain
+        The chain lacks something that a market needs; nothing was sent.
+    ChainError
+        As `Sender.send` raises it.
+    """
+    connection.check_supported()
+    verification = _deploy_one(connection, wallet, artifacts.VERIFICATION)
+    factory = _deploy_one(connection, wallet, artifacts.FACTORY)
+    return Deployment(
+        chain_id=connection.chain_id,
+        verification=_address(verification),
+        implementation=Address(str(_read_factory(connection, _address(factory), "implementation"))),
+        factory=_address(factory),
+        block=verification.block,
+    )
+
+
+def create_market(connection: Connection, wallet: Wallet, deployment: Deployment, terms: Terms) -> Address:
+    """Create a market whose model owner is the wallet's account.
+
+    Returns
+    -------
+    Address
+        Of the market, as the factory announced it.
+
+    Raises
+    ------
+    MarketBadTerms
+        The factory refuses the terms.
+    """
+    abi = artifacts.load(artifacts.FACTORY).abi
+    payload = Payload(deployment.factory, abi.call_data("create", terms.abi_tuple()))
+    mined = sender_for(connection, wallet).send("create", payload, refusals())
+    for contract, topics, data in mined.logs:
+        decoded = abi.log(topics, data) if contract == deployment.factory else None
+        if decoded is not None and decoded[0] == CREATED:
+            return Address(str(decoded[1]["market"]))
+    raise ChainError(f"{deployment.factory} announced no market; expected {CREATED}; check that it is a factory of this version")
+
+
+def markets(connection: Connection, deployment: Deployment) -> tuple[Address, ...]:
+    """All markets that the factory has created, oldest first."""
+    count = int(str(_read_factory(connection, deployment.factory, "count")))
+    return tuple(Address(str(_read_factory(connection, deployment.factory, "marketAt", index))) for index in range(count))
+
+
+def check_deployment(connection: Connection, deployment: Deployment) -> None:
+    """Check that the deployment's contracts are on this chain and run the code of this version.
+
+    Raises
+    ------
+    UnsupportedChain
+        They are not, or do not.
+    """
+    contracts = {
+        artifacts.VERIFICATION: deployment.verification,
+        artifacts.MARKET: deployment.implementation,
+        artifacts.FACTORY: deployment.factory,
+    }
+    for name, address in contracts.items():
+        if not artifacts.load(name).is_code(connection.code(address)):
+            raise UnsupportedChain(
+                f"{address} on chain {connection.chain_id} is not {name} of this version; expected its code; deploy it, or use another version"
+            )
+
+
+def _deploy_one(connection: Connection, wallet: Wallet, name: str) -> Mined:
+    artifact = artifacts.load(name)
+    return sender_for(connection, wallet).send(f"deploy {name}", Payload(None, artifact.creation_code), refusals())
+
+
+def _read_factory(connection: Connection, factory: Address, function: str, *arguments: object) -> object:
+    abi = artifacts.load(artifacts.FACTORY).abi
+    return abi.results(function, connection.call(factory, abi.call_data(function, *arguments), refusals()))[0]
+
+
+def _address(mined: Mined) -> Address:
+    if mined.contract is None:
+        raise ChainError(f"transaction {mined.transaction_hash} deployed nothing; expected a contract; check the node")
+    return mined.contract

@@ -1,0 +1,128 @@
+"""JSON-RPC to one endpoint, over whatever transport web3 has for its address, with typed errors."""
+
+from __future__ import annotations
+
+import random
+import time
+from typing import TYPE_CHECKING, Any, cast
+
+from ..errors import ChainError, Unreachable
+
+if TYPE_CHECKING:
+    from web3.providers.base import JSONBaseProvider
+    from web3.types import RPCEndpoint
+
+FIRST_PAUSE_SECONDS = 0.1
+LONGEST_PAUSE_SECONDS = 4.0
+TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+class NodeError(ChainError):
+    """The node understood the request and answered with an error.
+
+    Parameters
+    ----------
+    method : str
+        JSON-RPC method.
+    code : int
+        JSON-RPC error code; 3 is a revert.
+    message : str
+        In the node's words.
+    data : object
+        What the node sent along; the revert data, if there is any.
+    """
+
+    def __init__(self, method: str, code: int, message: str, data: object) -> None:
+        super().__init__(method, code, message, data)
+        self.method, self.code, self.message, self.data = method, code, message, data
+
+    def __str__(self) -> str:
+        return f"the node refused {self.method}: {self.message} (code {self.code}); expected a result; check the request or the node"
+
+
+class Endpoint:
+    """A JSON-RPC endpoint.
+
+    Parameters
+    ----------
+    url : str
+        ``http://``, ``https://``, or the path of an IPC socket.
+    timeout_seconds : float, > 0 (default: 30)
+        Time limit of one request, and for how long a failed one is repeated.
+    """
+
+    def __init__(self, url: str, timeout_seconds: float = 30.0) -> None:
+        self.url = url
+        self.timeout_seconds = timeout_seconds
+        self.provider = _provider(url, timeout_seconds)
+
+    def __repr__(self) -> str:
+        return f"Endpoint({redacted(self.url)!r})"
+
+    def request(self, method: str, *params: object) -> Any:
+        """Result of a request that may be repeated.
+
+        Raises
+        ------
+        Unreachable
+            No answer within the time limit.
+        NodeError
+            The node answered with an error.
+        """
+        deadline = time.monotonic() + self.timeout_seconds
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return self.request_once(method, *params)
+            except Unreachable:
+                if time.monotonic() + pause > deadline:
+                    raise
+            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads clients, hides nothing
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def request_once(self, method: str, *params: object) -> Any:
+        """Result of a request that is made once; raises as `request` does."""
+        import requests
+
+        try:
+            response = self.provider.make_request(cast("RPCEndpoint", method), list(params))
+        except requests.HTTPError as error:
+            status = error.response.status_code if error.response is not None else 0
+            if status in TRANSIENT_STATUS:
+                raise self._unreachable(f"HTTP status {status}") from error
+            raise NodeError(method, status, f"HTTP status {status}", None) from error
+        except (requests.RequestException, OSError, ValueError, TimeoutError) as error:
+            raise self._unreachable(type(error).__name__) from error
+        if not isinstance(response, dict) or ("result" not in response and "error" not in response):
+            raise self._unreachable("an answer that is not JSON-RPC")
+        if response.get("error") is not None:
+            raise _node_error(method, response["error"])
+        return response.get("result")
+
+    def _unreachable(self, reason: str) -> Unreachable:
+        return Unreachable(f"{redacted(self.url)} does not answer ({reason}); expected a JSON-RPC endpoint; check its address and the network")
+
+
+def redacted(url: str) -> str:
+    """The address without user, password, path and query, where providers put their keys."""
+    scheme, found, rest = url.partition("://")
+    if not found:
+        return url
+    host = rest.split("/", 1)[0].split("?", 1)[0].rsplit("@", 1)[-1]
+    return f"{scheme}://{host}"
+
+
+def _provider(url: str, timeout_seconds: float) -> JSONBaseProvider:
+    from web3 import HTTPProvider, IPCProvider
+
+    if url.startswith(("http://", "https://")):
+        return HTTPProvider(url, request_kwargs={"timeout": timeout_seconds}, exception_retry_configuration=None)
+    if "://" in url:
+        raise Unreachable(f"{redacted(url)} is no address of an endpoint; expected http://, https:// or the path of an IPC socket")
+    return IPCProvider(url, timeout=int(timeout_seconds))
+
+
+def _node_error(method: str, error: object) -> NodeError:
+    if not isinstance(error, dict):
+        return NodeError(method, 0, str(error), None)
+    return NodeError(method, int(error.get("code", 0)), str(error.get("message", "")), error.get("data"))

@@ -1,0 +1,115 @@
+"""Program that keeps a child process alive exactly as long as the process that started it.
+
+Run as ``python -I -S guard.py LOG MARK COMMAND...``, standard library only. It ends COMMAND by SIGTERM (so that it can save its state), later
+SIGKILL, as soon as standard input reaches its end or the parent's process id changes. The first covers every end of a parent that alone
+holds the pipe, SIGKILL included; the second a pipe whose write end a forked sibling has inherited. Where the kernel can, COMMAND also gets
+SIGTERM if the guard itself is killed. LOG is where COMMAND's output goes ("" for nowhere). The guard says one line on standard output: what
+followed MARK in COMMAND's output, or "failed" and then that output.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+
+WATCH_SECONDS = 0.5
+GRACE_SECONDS = 30.0
+PR_SET_PDEATHSIG = 1
+STDIN, STDOUT = 0, 1
+
+
+def _die_with_guard() -> None:
+    if sys.platform.startswith("linux"):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class Output:
+    """Drains a process's output into a log and finds the rest of the first line that has a mark."""
+
+    def __init__(self, descriptor: int, log_path: str, mark: bytes) -> None:
+        self._descriptor = descriptor
+        self._log = open(log_path, "ab", buffering=0) if log_path else None  # noqa: SIM115
+        self._mark = mark
+        self._seen = b""
+        self._announced = False
+
+    def pump(self) -> bool:
+        """Pass on what there is; False at the end."""
+        data = os.read(self._descriptor, 65536)
+        if self._log:
+            self._log.write(data)
+        if not self._announced:
+            self._seen += data
+            self._announce()
+        return bool(data)
+
+    def _announce(self) -> None:
+        before, found, after = self._seen.partition(self._mark)
+        if found and b"\n" in after:
+            self._announced = True
+            os.write(STDOUT, after.split(b"\n", 1)[0].strip() + b"\n")
+            self._seen = b""
+
+    def close(self) -> None:
+        """Tell what went wrong if the mark never came."""
+        if not self._announced:
+            os.write(STDOUT, b"failed\n" + self._seen[-4000:])
+        if self._log:
+            self._log.close()
+
+
+def watch(selector: selectors.BaseSelector, output: Output, parent: int) -> None:
+    """Pass output on until the parent is gone or the child ends."""
+    while os.getppid() == parent:
+        for key, _ in selector.select(WATCH_SECONDS):
+            if key.fd == STDIN:
+                if not os.read(STDIN, 1):
+                    return
+            elif not output.pump():
+                return
+
+
+def end(child: subprocess.Popen[bytes], selector: selectors.BaseSelector, output: Output) -> None:
+    """End the child, by force after a while; its output is drained so that it cannot hang on it."""
+    if child.poll() is None:
+        child.terminate()
+    deadline = time.monotonic() + GRACE_SECONDS
+    more = True
+    while more and time.monotonic() < deadline:
+        more = not selector.select(WATCH_SECONDS) or output.pump()
+    if more:
+        child.kill()
+    child.wait()
+
+
+def main(arguments: list[str]) -> int:
+    """Run the command under guard and answer with its exit code."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGPIPE):
+        signal.signal(number, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    log_path, mark, *command = arguments
+    parent = os.getppid()
+    child = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=_die_with_guard
+    )
+    output = Output(child.stdout.fileno(), log_path, mark.encode())
+    with selectors.DefaultSelector() as selector:
+        selector.register(child.stdout, selectors.EVENT_READ)
+        selector.register(STDIN, selectors.EVENT_READ)
+        try:
+            watch(selector, output, parent)
+        finally:
+            selector.unregister(STDIN)
+            end(child, selector, output)
+    output.close()
+    return child.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

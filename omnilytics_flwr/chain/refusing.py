@@ -1,0 +1,84 @@
+"""From what a reverted call returns to the exception that says the same."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from eth_abi import decode
+from eth_abi.exceptions import DecodingError
+
+from ..errors import LedgerError, Malformed, OmnilyticsError
+from ..market.refusals import REFUSALS
+from .abi import SELECTOR_BYTES, Abi, Signature, decode_values
+from .endpoint import NodeError
+
+ERROR_STRING = bytes.fromhex("08c379a0")
+PANIC = bytes.fromhex("4e487b71")
+REVERT_CODE = 3
+_HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
+
+
+class Refusals:
+    """The custom errors of some contracts.
+
+    Parameters
+    ----------
+    abis : iterable of Abi
+        A market passes its verification's errors on, so all contracts of a deployment belong in one.
+    """
+
+    def __init__(self, abis: Iterable[Abi]) -> None:
+        self._signatures: dict[bytes, Signature] = {}
+        for abi in abis:
+            self._signatures.update(abi.errors)
+
+    def exception(self, data: bytes) -> OmnilyticsError:
+        """What a call that reverted with `data` means.
+
+        Returns
+        -------
+        OmnilyticsError
+            The class of `omnilytics_flwr.market.refusals` with the error's facts, or a plain `LedgerError` with the reason as far as it is known.
+        """
+        selector, rest = data[:SELECTOR_BYTES], data[SELECTOR_BYTES:]
+        signature = self._signatures.get(selector)
+        if signature is not None and signature.name in REFUSALS:
+            try:
+                return REFUSALS[signature.name](*decode_values(signature.types, rest))
+            except Malformed as error:
+                return LedgerError(f"the contract refused with {signature.name}, but its facts do not decode: {error}")
+        return LedgerError(f"the contract refused: {_reason(signature, selector, rest)}; expected success; check what was sent")
+
+
+def revert_data(error: NodeError) -> bytes | None:
+    """Revert data that a node sent with an error, as different nodes do it; None if the error is not a revert."""
+    found = _hex_in(error.data)
+    if found is not None:
+        return found
+    if error.code == REVERT_CODE or "revert" in error.message.lower():
+        return b""
+    return None
+
+
+def _hex_in(data: object) -> bytes | None:
+    if isinstance(data, dict):
+        return next((found for found in map(_hex_in, (data.get("data"), data.get("result"))) if found is not None), None)
+    if not isinstance(data, str):
+        return None
+    text = data.removeprefix("Reverted ").strip()
+    return bytes.fromhex(text[2:]) if _HEX.fullmatch(text) else None
+
+
+def _reason(signature: Signature | None, selector: bytes, rest: bytes) -> str:
+    try:
+        if signature is not None:
+            facts = zip(signature.names, decode_values(signature.types, rest), strict=True)
+            return f"{signature.name}({', '.join(f'{name}={fact!r}' for name, fact in facts)})"
+        if selector == ERROR_STRING:
+            return str(decode(["string"], rest)[0])
+        if selector == PANIC:
+            return f"panic {decode(['uint256'], rest)[0]:#04x}"
+    except (Malformed, DecodingError, OverflowError, ValueError):
+        pass
+    return f"unknown error 0x{selector.hex()}" if selector else "no reason given"

@@ -1,0 +1,101 @@
+"""KZG commitments over Ethereum's ceremony (docs/protocol.md section 5). Commitments add as the vectors do."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from py_arkworks_bls12381 import G1Point
+
+from .ceremony import lagrange_points
+from .curve import encode_point, multiply_sum
+from .curve import parse_points as parse_points
+from .exact import combine
+from .field import FieldVector
+from .hashing import keccak256
+
+_THREADS = 2
+_COEFFICIENT_BITS = 128
+
+
+def commit_polynomial(polynomial: FieldVector) -> G1Point:
+    """Commitment of one polynomial, given by its N values in the order of a blob."""
+    return multiply_sum(lagrange_points(), polynomial)
+
+
+def commit(vector: FieldVector) -> bytes:
+    """Commitments of all polynomials of a vector in EIP-2537 form, 128 bytes each, in a row.
+
+    Parameters
+    ----------
+    vector : FieldVector, length 4096 B
+    """
+    lagrange_points()
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return b"".join(map(encode_point, pool.map(commit_polynomial, vector.polynomials())))
+
+
+def points_digest(points: bytes) -> bytes:
+    """What a data owner signs: Keccak-256 of its points, 32 bytes."""
+    return keccak256(points)
+
+
+def sum_points(rows: Sequence[Sequence[G1Point]]) -> list[G1Point]:
+    """Column sums: the commitments of the sum of several members' vectors.
+
+    Parameters
+    ----------
+    rows : sequence of sequences of G1Point
+        The B points of each of at least one member.
+    """
+    total = list(rows[0])
+    for row in rows[1:]:
+        total = [left + right for left, right in zip(total, row, strict=True)]
+    return total
+
+
+def matches_all(vectors: Sequence[FieldVector], points: Sequence[Sequence[G1Point]]) -> bool:
+    """Whether every vector is what its points commit to.
+
+    All are checked at once by a random linear combination; a wrong vector passes with probability 2^-128.
+
+    Parameters
+    ----------
+    vectors : sequence of FieldVector, each of length 4096 B
+    points : sequence of sequences of G1Point
+        The B points of each vector, from `parse_points`: points outside the subgroup could cancel here.
+    """
+    polynomials = [polynomial for vector in vectors for polynomial in vector.polynomials()]
+    commitments = [point for row in points for point in row]
+    if len(polynomials) != len(commitments):
+        return False
+    if not polynomials:
+        return True
+    coefficients = [secrets.randbits(_COEFFICIENT_BITS) for _ in polynomials]
+    return commit_polynomial(combine(polynomials, coefficients)) == multiply_sum(commitments, FieldVector.from_ints(coefficients))
+
+
+def mismatched(vectors: Sequence[FieldVector], points: Sequence[Sequence[G1Point]]) -> list[int]:
+    """Which vectors are not what their points commit to, found by halving whatever does not pass `matches_all`.
+
+    Parameters
+    ----------
+    vectors, points
+        As for `matches_all`.
+
+    Returns
+    -------
+    list of int, ascending
+        Indices of the wrong vectors; empty if all is well.
+    """
+    return _mismatched(vectors, points, range(len(vectors)))
+
+
+def _mismatched(vectors: Sequence[FieldVector], points: Sequence[Sequence[G1Point]], chosen: Sequence[int]) -> list[int]:
+    if matches_all([vectors[i] for i in chosen], [points[i] for i in chosen]):
+        return []
+    if len(chosen) == 1:
+        return list(chosen)
+    middle = len(chosen) // 2
+    return _mismatched(vectors, points, chosen[:middle]) + _mismatched(vectors, points, chosen[middle:])

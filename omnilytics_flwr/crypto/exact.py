@@ -1,0 +1,119 @@
+"""Exact arithmetic on wide integers with float64 matrix products and Fourier transforms.
+
+Integers are cut into digits so small that every sum of products is an integer below 2^53, which float64 holds exactly: the linear algebra
+library does in milliseconds what loops over Python integers do in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .field import FieldVector, Limbs, R
+
+Floats = NDArray[np.float64]
+Signed = NDArray[np.int64]
+
+_DIGIT_BITS = 16
+_DIGITS = 256 // _DIGIT_BITS
+_ROWS_AT_ONCE = 64
+"""Polynomials per matrix product; bounds memory. Sums of as many products of 16-bit digits stay below 2^38."""
+_GRAM_BITS = 18
+_PRODUCTS_AT_ONCE = 1 << 17
+"""Products of floats in one matrix product; below what linear algebra libraries start threads for, which fight over a busy machine."""
+
+
+def gram(rows: Signed) -> list[list[int]]:
+    """All inner products of the rows, exactly.
+
+    Parameters
+    ----------
+    rows : int64 array, shape (m, n), absolute values below 2^36
+
+    Returns
+    -------
+    list of m lists of m int
+    """
+    count = len(rows)
+    digits = np.concatenate([rows & (1 << _GRAM_BITS) - 1, rows >> _GRAM_BITS]).astype(np.float64)
+    total = np.zeros((2 * count, 2 * count), dtype=object)
+    # At most 2^15 columns, so that sums of products of 18-bit digits stay below 2^51.
+    width = min(1 << 15, max(1, _PRODUCTS_AT_ONCE // len(digits) ** 2))
+    for start in range(0, rows.shape[1], width):
+        part = digits[:, start : start + width]
+        total += (part @ part.T.copy()).astype(np.int64)
+    low, high = total[:count], total[count:]
+    mixed = low[:, count:] + high[:, :count]
+    products = low[:, :count] + (mixed << _GRAM_BITS) + (high[:, count:] << 2 * _GRAM_BITS)
+    return [[int(product) for product in row] for row in products]
+
+
+def combine(vectors: Sequence[FieldVector], coefficients: Sequence[int]) -> FieldVector:
+    """Linear combination of vectors of one length.
+
+    Parameters
+    ----------
+    vectors : sequence of FieldVector, at least one, each of length n
+    coefficients : sequence of int, 0 .. R - 1, one for each vector
+    """
+    length = len(vectors[0])
+    columns = np.zeros((2 * _DIGITS, length), dtype=np.int64)
+    for start in range(0, len(vectors), _ROWS_AT_ONCE):
+        rows = np.stack([_digits(vector.limbs) for vector in vectors[start : start + _ROWS_AT_ONCE]], axis=1)
+        scalars = _digits(FieldVector.from_ints(coefficients[start : start + _ROWS_AT_ONCE]).limbs)
+        # For each element: digits of its coefficients by digits of its values.
+        products = np.matmul(scalars.T, rows).astype(np.int64)
+        for shift in range(_DIGITS):
+            columns[shift : shift + _DIGITS] += products[:, shift].T
+    return FieldVector.from_ints([value % R for value in join_digits(columns, _DIGIT_BITS)])
+
+
+def inner_products(vectors: Sequence[FieldVector], weights: FieldVector) -> list[int]:
+    """Inner product, in the field, of each vector with the same weights; lengths at most 2^17.
+
+    Parameters
+    ----------
+    vectors : sequence of FieldVector, each as long as `weights`
+    weights : FieldVector
+    """
+    chunk = _PRODUCTS_AT_ONCE // _DIGITS**2
+    right = _digits(weights.limbs)
+    results = []
+    for vector in vectors:
+        left = _digits(vector.limbs)
+        products = sum(left[start : start + chunk].T @ right[start : start + chunk] for start in range(0, len(left), chunk))
+        value = sum(int(products[i, j]) << _DIGIT_BITS * (i + j) for i in range(_DIGITS) for j in range(_DIGITS))
+        results.append(value % R)
+    return results
+
+
+def join_digits(columns: Signed, bits: int) -> list[int]:
+    """Integers from digits that overflow: the sums of ``columns[t] 2^(bits t)`` over t.
+
+    Parameters
+    ----------
+    columns : int64 array, shape (t, n), 0 .. 2^62
+    bits : int
+        A multiple of 8 below 64.
+
+    Returns
+    -------
+    list of n int
+    """
+    spare = -(-64 // bits)
+    tight = np.zeros((len(columns) + spare, columns.shape[1]), dtype=np.int64)
+    tight[: len(columns)] = columns
+    for place in range(len(tight) - 1):
+        tight[place + 1] += tight[place] >> bits
+    tight &= (1 << bits) - 1
+    octets = tight.astype("<u8").view(np.uint8).reshape(*tight.shape, 8)[:, :, : bits // 8]
+    raw = octets.transpose(1, 0, 2).tobytes()
+    width = len(tight) * bits // 8
+    return [int.from_bytes(raw[start : start + width], "little") for start in range(0, len(raw), width)]
+
+
+def _digits(limbs: Limbs) -> Floats:
+    """Digits of 16 bits of each element, least first; shape (n, 16)."""
+    return limbs.astype("<u8").view("<u2").reshape(-1, _DIGITS).astype(np.float64)

@@ -1,0 +1,23 @@
+"""Keccak-256, 32-byte words and domain tags."""
+
+from __future__ import annotations
+
+from Crypto.Hash import keccak
+
+VERSION = "OmniLytics/v1/"
+"""Prefix of every domain tag."""
+
+
+def keccak256(data: bytes) -> bytes:
+    """Keccak-256 as Ethereum has it (not SHA3-256), 32 bytes."""
+    return keccak.new(digest_bits=256, data=data).digest()
+
+
+def word(value: int) -> bytes:
+    """Big-endian 32-byte word of a number from 0 up to 2^256 - 1."""
+    return value.to_bytes(32, "big")
+
+
+def tag(name: str) -> bytes:
+    """Domain tag: Keccak-256 of ``OmniLytics/v1/`` and `name`, 32 bytes."""
+    return keccak256((VERSION + name).encode())

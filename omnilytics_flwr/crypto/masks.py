@@ -1,0 +1,185 @@
+"""Masks that cancel in a group (docs/protocol.md section 4).
+
+Each two members share a secret by X25519; HKDF binds it to chain, market, epoch, round, task and group, and ChaCha20 expands it to
+elements uniform below R. The member of the lower seat adds them, the other subtracts them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from ..errors import WeakMaskKey as WeakMaskKey
+from .field import ELEMENT_BYTES, FieldVector, N, below_modulus, limbs_of_words
+from .hashing import VERSION, keccak256, word
+from .stream import KEY_BYTES, Keystream
+
+CURVE_PRIME = 2**255 - 19
+LOW_ORDER = frozenset(
+    {
+        0,
+        1,
+        325606250916557431795983626356110631294008115727848805560023387167927233504,
+        39382357235489614581723060781553021112529911719440698176882885853963445705823,
+        CURVE_PRIME - 1,
+    }
+)
+"""All canonical u-coordinates of points whose order divides 8: a secret shared with such a key is zero, whoever the peer."""
+
+
+class MaskKey:
+    """X25519 key of one data owner for one epoch.
+
+    Parameters
+    ----------
+    private : X25519PrivateKey
+    """
+
+    __slots__ = ("_private", "public")
+
+    def __init__(self, private: X25519PrivateKey) -> None:
+        self._private = private
+        self.public = private.public_key().public_bytes_raw()
+
+    @classmethod
+    def generate(cls) -> MaskKey:
+        """New key from the system's randomness."""
+        return cls(X25519PrivateKey.generate())
+
+    @classmethod
+    def from_private(cls, raw: bytes) -> MaskKey:
+        """Key from 32 secret bytes, any value."""
+        return cls(X25519PrivateKey.from_private_bytes(raw))
+
+    def private_bytes(self) -> bytes:
+        """The 32 secret bytes, to be kept where only their owner reads, and deleted after the epoch."""
+        return self._private.private_bytes_raw()
+
+    def shared_secret(self, public: bytes) -> bytes:
+        """X25519 with a peer's checked key, 32 bytes; WeakMaskKey if the key must not be used."""
+        check_mask_key(public)
+        return self._private.exchange(X25519PublicKey.from_public_bytes(public))
+
+    def __repr__(self) -> str:
+        return "MaskKey(<secret>)"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A member of a group.
+
+    Attributes
+    ----------
+    address : bytes, length 20
+    mask_key : bytes, length 32
+        Public X25519 key of the epoch.
+    """
+
+    address: bytes
+    mask_key: bytes
+
+
+def check_mask_key(public: bytes) -> None:
+    """Refuse a public key as the market does.
+
+    Raises
+    ------
+    WeakMaskKey
+        Not 32 bytes, not below 2^255 - 19 (little-endian), or of low order.
+    """
+    if len(public) != KEY_BYTES:
+        raise WeakMaskKey(public, f"{len(public)} bytes long")
+    value = int.from_bytes(public, "little")
+    if value >= CURVE_PRIME:
+        raise WeakMaskKey(public, "not canonical")
+    if value in LOW_ORDER:
+        raise WeakMaskKey(public, "of low order")
+
+
+def group_hash(peers: Sequence[Peer]) -> bytes:
+    """Keccak-256 of address and mask key of every member of a group, by seat; 32 bytes."""
+    return keccak256(b"".join(peer.address + peer.mask_key for peer in peers))
+
+
+def group_mask(
+    own: MaskKey,
+    peers: Sequence[Peer],
+    *,
+    chain_id: int,
+    market: bytes,
+    epoch_seed: bytes,
+    epoch: int,
+    round_number: int,
+    task_hash: bytes,
+    polynomials: int,
+) -> FieldVector:
+    """What one member adds to its packed update; over all members of the group these sum to zero.
+
+    Parameters
+    ----------
+    own : MaskKey
+        The member's own key, whose public half is among `peers`.
+    peers : sequence of Peer
+        All members of the group by seat, oneself included.
+    chain_id : int
+    market : bytes, length 20
+    epoch_seed : bytes, length 32
+    epoch, round_number : int
+    task_hash : bytes, length 32
+    polynomials : int
+        B.
+
+    Returns
+    -------
+    FieldVector, length 4096 B
+
+    Raises
+    ------
+    WeakMaskKey
+        A peer's key must not be used, or one's own is not that of exactly one member.
+    """
+    keys = [peer.mask_key for peer in peers]
+    if keys.count(own.public) != 1:
+        raise WeakMaskKey(own.public, f"the key of {keys.count(own.public)} members, expected of exactly one,")
+    place = keys.index(own.public)
+    round_words = word(chain_id) + market + word(epoch) + word(round_number) + task_hash + group_hash(peers)
+    mask = FieldVector.zeros(N * polynomials)
+    for other, peer_key in enumerate(keys):
+        if other == place:
+            continue
+        lower, higher = sorted((place, other))
+        info = (VERSION + "mask").encode() + round_words + keys[lower] + keys[higher]
+        kdf = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=epoch_seed, info=info)
+        pad = expand(kdf.derive(own.shared_secret(peer_key)), N * polynomials)
+        mask = mask + pad if place == lower else mask - pad
+    return mask
+
+
+def expand(key: bytes, length: int) -> FieldVector:
+    """Field elements uniform below R: the first `length` acceptable words of a keystream.
+
+    Parameters
+    ----------
+    key : bytes, length 32
+    length : int
+        Number of elements.
+    """
+    stream, parts, missing = Keystream(key), [np.zeros((0, 4), dtype=np.uint64)], length
+    while missing > 0:
+        # R is 0.9057 of 2^255: nine words in ten are taken, and a few more than the mean are drawn to be done at once.
+        words = missing * 9 // 8 + 64
+        parts.append(uniform_elements(stream.read(ELEMENT_BYTES * words)).limbs)
+        missing -= len(parts[-1])
+    return FieldVector(np.concatenate(parts)[:length])
+
+
+def uniform_elements(keystream: bytes) -> FieldVector:
+    """Big-endian 32-byte words with their top bit cleared, less those not below R: no value is likelier than another."""
+    limbs = limbs_of_words(keystream)
+    limbs[:, 3] &= np.uint64((1 << 63) - 1)
+    return FieldVector(limbs[below_modulus(limbs)])

@@ -1,0 +1,170 @@
+"""The settlement of the sumcheck verification as one flat string (table in docs/protocol.md section 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from struct import Struct
+
+from .curve import COMPRESSED_BYTES, POINT_BYTES
+from .hashing import keccak256, word
+from .refusals import VerificationWrongLength
+from .statement import Statement, pairs
+
+WORD_BYTES = 32
+_EXCLUSION = Struct(">BHH32s48s")
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A value out of range in a group's sum.
+
+    Attributes
+    ----------
+    position : int
+        Of the group, in the roster.
+    polynomial, index : int
+        Place of the element.
+    value : int
+        The element; canonical or not, as it came.
+    proof : bytes, length 48
+        That polynomial `polynomial` of the sum has it at H[index].
+    """
+
+    position: int
+    polynomial: int
+    index: int
+    value: int
+    proof: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """What proves the distances of at least one group.
+
+    Attributes
+    ----------
+    values : tuple of int
+        V of every pair; canonical or not, as they came.
+    quotient, remainder : bytes, length 128
+        C_q and C_f.
+    evaluations : tuple of int
+        y of every group and polynomial, then y_q, y_f; canonical or not.
+    fold_proof, constant_proof : bytes, length 48
+        Of the fold at z, of f at 0.
+    """
+
+    values: tuple[int, ...]
+    quotient: bytes
+    remainder: bytes
+    evaluations: tuple[int, ...]
+    fold_proof: bytes
+    constant_proof: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """A settlement taken apart; nothing but its lengths is checked.
+
+    Attributes
+    ----------
+    members : tuple of tuples of bytes
+        For each roster position, for each member by seat: its points (128 B bytes), or its digest (32) if the group is outside.
+    exclusions : tuple of Exclusion
+    argument : Argument or None
+        None if no group takes part.
+    """
+
+    members: tuple[tuple[bytes, ...], ...]
+    exclusions: tuple[Exclusion, ...]
+    argument: Argument | None
+
+    def roster_hash(self, statement: Statement) -> bytes:
+        """Keccak-256 of all members' digests, 32 bytes."""
+        return roster_hash_of(statement, self.members)
+
+    def to_bytes(self) -> bytes:
+        """The flat string."""
+        parts = [row for group in self.members for row in group]
+        parts.append(bytes([len(self.exclusions)]))
+        parts += [_EXCLUSION.pack(e.position, e.polynomial, e.index, word(e.value), e.proof) for e in self.exclusions]
+        if self.argument is not None:
+            a = self.argument
+            parts += [*map(word, a.values), a.quotient, a.remainder, *map(word, a.evaluations), a.fold_proof, a.constant_proof]
+        return b"".join(parts)
+
+    @classmethod
+    def from_bytes(cls, raw: bytes, statement: Statement) -> Settlement:
+        """Take a flat string apart.
+
+        Raises
+        ------
+        VerificationWrongLength
+            The string is not as long as the statement and its own number of exclusions demand. If it ends before that number, the
+            length up to and with it is what was expected. Likewise for a statement without polynomials, or with a group of less than
+            two: there is nothing to prove, and no part of a settlement may be empty.
+        """
+        if statement.polynomials == 0:
+            raise VerificationWrongLength(0, 1)
+        lonely = next((size for size in statement.sizes if size < 2), None)
+        if lonely is not None:
+            raise VerificationWrongLength(lonely, 2)
+        row_bytes = [WORD_BYTES if statement.is_outside(i) else POINT_BYTES * statement.polynomials for i in range(len(statement.sizes))]
+        head = sum(size * row for size, row in zip(statement.sizes, row_bytes, strict=True))
+        if len(raw) <= head:
+            raise VerificationWrongLength(len(raw), head + 1)
+        num_exclusions = raw[head]
+        groups = max(0, len(statement.taking_part()) - num_exclusions)
+        expected = head + 1 + num_exclusions * _EXCLUSION.size + _argument_bytes(groups, statement.polynomials)
+        if len(raw) != expected:
+            raise VerificationWrongLength(len(raw), expected)
+        reader = _Reader(raw)
+        members = tuple(tuple(reader.take(row) for _ in range(size)) for size, row in zip(statement.sizes, row_bytes, strict=True))
+        reader.take(1)
+        exclusions = tuple(_exclusion(reader.take(_EXCLUSION.size)) for _ in range(num_exclusions))
+        return cls(members, exclusions, _argument(reader, groups, statement.polynomials) if groups else None)
+
+
+def roster_hash_of(statement: Statement, members: tuple[tuple[bytes, ...], ...]) -> bytes:
+    """Keccak-256 of the digests of all members, given their points, or the digest itself for groups outside; 32 bytes."""
+    return keccak256(
+        b"".join(row if statement.is_outside(i) else keccak256(row) for i, group in enumerate(members) for row in group)
+    )
+
+
+class _Reader:
+    """Cuts a string of known length from left to right."""
+
+    def __init__(self, raw: bytes) -> None:
+        self._raw, self._at = raw, 0
+
+    def take(self, length: int) -> bytes:
+        start, self._at = self._at, self._at + length
+        return self._raw[start : self._at]
+
+    def words(self, count: int) -> Iterator[int]:
+        for _ in range(count):
+            yield int.from_bytes(self.take(WORD_BYTES), "big")
+
+
+def _exclusion(raw: bytes) -> Exclusion:
+    position, polynomial, index, value, proof = _EXCLUSION.unpack(raw)
+    return Exclusion(position, polynomial, index, int.from_bytes(value, "big"), proof)
+
+
+def _argument(reader: _Reader, groups: int, polynomials: int) -> Argument:
+    return Argument(
+        values=tuple(reader.words(len(list(pairs(groups))))),
+        quotient=reader.take(POINT_BYTES),
+        remainder=reader.take(POINT_BYTES),
+        evaluations=tuple(reader.words(groups * polynomials + 2)),
+        fold_proof=reader.take(COMPRESSED_BYTES),
+        constant_proof=reader.take(COMPRESSED_BYTES),
+    )
+
+
+def _argument_bytes(groups: int, polynomials: int) -> int:
+    if groups == 0:
+        return 0
+    words = groups * (groups + 1) // 2 + groups * polynomials + 2
+    return WORD_BYTES * words + 2 * POINT_BYTES + 2 * COMPRESSED_BYTES

@@ -1,0 +1,61 @@
+"""Challenges of the settlement proof (docs/protocol.md section 7.4): fixed-width fields, a tag for each, chained by their digests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .field import R
+from .hashing import keccak256, tag, word
+from .statement import Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """A field element drawn by hashing.
+
+    Attributes
+    ----------
+    digest : bytes, length 32
+        What the next challenge chains on.
+    """
+
+    digest: bytes
+
+    @property
+    def scalar(self) -> int:
+        """The digest modulo R."""
+        return int.from_bytes(self.digest, "big") % R
+
+
+def challenge_rho(statement: Statement, *, excluded: int, points: Sequence[bytes], values: Sequence[int]) -> Challenge:
+    """rho, which folds the pairs into one sum.
+
+    Parameters
+    ----------
+    statement : Statement
+    excluded : int
+        Bitmap over roster positions.
+    points : sequence of bytes, length 128 each
+        P of the groups taking part, polynomials of one group in a row.
+    values : sequence of int, 0 .. R - 1
+        V of every pair.
+    """
+    numbers = (statement.polynomials, statement.update_bits, statement.outside, excluded)
+    hashes = (_words(statement.sizes), b"".join(points), _words(values))
+    head = tag("rho") + statement.context + statement.roster_hash
+    return Challenge(keccak256(head + _words(numbers) + b"".join(map(keccak256, hashes))))
+
+
+def challenge_z(before: Challenge, *, quotient: bytes, remainder: bytes) -> Challenge:
+    """z, at which everything is opened; after C_q and C_f, 128 bytes each."""
+    return Challenge(keccak256(tag("z") + before.digest + quotient + remainder))
+
+
+def challenge_gamma(before: Challenge, *, evaluations: Sequence[int]) -> Challenge:
+    """gamma, which folds the openings into one; after all y."""
+    return Challenge(keccak256(tag("gamma") + before.digest + _words(evaluations)))
+
+
+def _words(numbers: Sequence[int]) -> bytes:
+    return b"".join(map(word, numbers))

@@ -1,0 +1,203 @@
+"""The data owner's side of a round as a Flower mod; the user's own functions stay as they are.
+
+The mod fails closed: a message without our record, of another market, or of a task that is not anchored never reaches
+the user's functions, and nothing but digest, signature, masked vector and the metrics that the terms name leaves.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+from flwr.app import ArrayRecord, ConfigRecord, Context, Error, Message, MessageType, MetricRecord, RecordDict
+from flwr.clientapp.typing import ClientAppCallable
+
+from ..data_owner.agent import OwnerAgent
+from ..errors import Malformed, OmnilyticsError, Refused, UpdateError
+from ..market.task import TaskId, TaskParts, arrays_hash, config_hash
+from ..market.terms import Terms
+from .compat import REFUSED_BY_MOD
+from .parts import flatten, same_shapes
+from .wire import (
+    RECORD,
+    CommitReply,
+    DeliverReply,
+    DeliverRequest,
+    Exchange,
+    TaskHeader,
+    config_entries,
+    exchange_of,
+    named_arrays,
+    our_record,
+)
+
+PRIVATE_STATE = "omnilytics.private"
+"""Key of the private part in `Context.state`."""
+
+HOME_KEY = "omnilytics-home"
+HOME_VARIABLE = "OMNILYTICS_OWNER_HOME"
+
+
+class OmnilyticsMod:
+    """Mod of a data owner.
+
+    Parameters
+    ----------
+    initial_model : callable, optional
+        ``(context) -> ArrayRecord``: the whole model as this data owner starts it. Whatever of it does not come from the
+        model owner is this data owner's private part. Left out, the whole model is public.
+    agent : callable, optional
+        ``(context) -> OwnerAgent``. Left out, the agent of the owner home that the operator names, see `agent_of_operator`.
+    """
+
+    def __init__(
+        self,
+        *,
+        initial_model: Callable[[Context], ArrayRecord] | None = None,
+        agent: Callable[[Context], OwnerAgent] | None = None,
+    ) -> None:
+        self._initial_model = initial_model
+        self._agent = agent or agent_of_operator
+
+    def __call__(self, msg: Message, context: Context, call_next: ClientAppCallable) -> Message:
+        """Answer one message."""
+        try:
+            record = our_record(msg.content)
+            exchange = exchange_of(record)
+            expected = MessageType.EVALUATE if exchange is Exchange.EVALUATE else MessageType.TRAIN
+            if msg.metadata.message_type != expected:
+                raise Malformed(f"exchange {exchange.value} came as {msg.metadata.message_type}, expected {expected}")
+            if exchange is Exchange.DELIVER:
+                return self._deliver(msg, context, DeliverRequest.from_record(record))
+            header = TaskHeader.from_record(record)
+            answer = self._train if exchange is Exchange.TRAIN else self._evaluate
+            return answer(msg, context, call_next, header)
+        except OmnilyticsError as error:
+            return Message(Error(REFUSED_BY_MOD, f"{type(error).__name__}: {error}"), reply_to=msg)
+
+    def _train(self, msg: Message, context: Context, call_next: ClientAppCallable, header: TaskHeader) -> Message:
+        agent = self._agent(context)
+        task, public = _read_task(msg, header)
+        admission = agent.admit(task)
+        if admission.commitment is not None:
+            commitment, metrics = admission.commitment, RecordDict()
+        else:
+            reply, whole = self._run(msg, context, call_next, public)
+            if reply.has_error():
+                return reply
+            trained = self._trained(reply, whole)
+            self._keep_private(context, public, trained)
+            new_public = ArrayRecord({name: trained[name] for name in public})
+            commitment = agent.commit(task, flatten(new_public) - flatten(public))
+            metrics = _allowed_metrics(reply.content, admission.terms)
+        answer = CommitReply(commitment.owner, commitment.digest, commitment.signature)
+        metrics[RECORD] = answer.to_record()
+        return Message(metrics, reply_to=msg)
+
+    def _evaluate(self, msg: Message, context: Context, call_next: ClientAppCallable, header: TaskHeader) -> Message:
+        task, public = _read_task(msg, header)
+        terms = self._agent(context).admit_evaluation(task)
+        reply, _ = self._run(msg, context, call_next, public)
+        if reply.has_error():
+            return reply
+        return Message(_allowed_metrics(reply.content, terms), reply_to=msg)
+
+    def _deliver(self, msg: Message, context: Context, request: DeliverRequest) -> Message:
+        delivery = self._agent(context).deliver(request.chain_id, request.market, request.round, request.digests)
+        answer = DeliverReply(delivery.owner, delivery.vector, delivery.points)
+        return Message(RecordDict({RECORD: answer.to_record()}), reply_to=msg)
+
+    def _run(
+        self, msg: Message, context: Context, call_next: ClientAppCallable, public: ArrayRecord
+    ) -> tuple[Message, ArrayRecord]:
+        """Call the user's function with the whole model in place of the public part."""
+        whole = self._whole(context, public)
+        content = RecordDict(
+            {key: whole if isinstance(record, ArrayRecord) else record for key, record in msg.content.items() if key != RECORD}
+        )
+        msg.content = content
+        return call_next(msg, context), whole
+
+    def _whole(self, context: Context, public: ArrayRecord) -> ArrayRecord:
+        """The whole model: the task's public part with this data owner's private part."""
+        if self._initial_model is None:
+            return public
+        model = self._initial_model(context)
+        kept = context.state.array_records.get(PRIVATE_STATE)
+        unknown = [name for name in public if name not in model]
+        if unknown:
+            raise UpdateError(f"the task has parameters {unknown} that this client's model has not; use the app that the market is for")
+        whole = {name: public[name] if name in public else (kept or model)[name] for name in model}
+        return ArrayRecord(whole)
+
+    def _trained(self, reply: Message, whole: ArrayRecord) -> ArrayRecord:
+        records = list(reply.content.array_records.values())
+        if len(records) != 1 or not same_shapes(records[0], whole):
+            raise UpdateError(
+                "the train function must reply with one ArrayRecord of the same names, shapes and dtypes as it was sent; "
+                "return the whole model's arrays"
+            )
+        return records[0]
+
+    def _keep_private(self, context: Context, public: ArrayRecord, trained: ArrayRecord) -> None:
+        private = {name: array for name, array in trained.items() if name not in public}
+        if private:
+            context.state[PRIVATE_STATE] = ArrayRecord(private)
+
+
+def agent_of_operator(context: Context) -> OwnerAgent:
+    """The agent of the owner home that the operator of this client names.
+
+    The home's path is read from ``omnilytics-home`` in the node config, or from the environment variable
+    ``OMNILYTICS_OWNER_HOME``; ``{partition-id}`` in it is replaced from the node config, which is how the clients of a
+    simulation are told apart. Never from the run config: that is the model owner's.
+
+    Raises
+    ------
+    Refused
+        No home is named, or there is none at the path.
+    """
+    named = context.node_config.get(HOME_KEY) or os.environ.get(HOME_VARIABLE)
+    if not named:
+        raise Refused(f"no owner home is named; start the SuperNode with --node-config '{HOME_KEY}=\"PATH\"' or set {HOME_VARIABLE}")
+    path = str(named).replace("{partition-id}", str(context.node_config.get("partition-id", "")))
+    return _agent_at(Path(path))
+
+
+@lru_cache(maxsize=256)
+def _agent_at(path: Path) -> OwnerAgent:
+    from ..data_owner.home import OwnerHome  # pulls in the chain adapter, which only this way of finding an agent needs
+
+    return OwnerHome.open(path).agent()
+
+
+def _read_task(msg: Message, header: TaskHeader) -> tuple[TaskId, ArrayRecord]:
+    """Identity of the task in a message, from its content alone, and the public part."""
+    arrays = list(msg.content.array_records.values())
+    configs = [record for key, record in msg.content.config_records.items() if key != RECORD]
+    if len(arrays) != 1 or len(configs) > 1 or msg.content.metric_records:
+        raise Malformed("a task is one ArrayRecord and at most one ConfigRecord; put all settings into the one that the strategy sends")
+    own = config_hash(config_entries(configs[0] if configs else ConfigRecord()))  # type: ignore[arg-type]
+    training = header.exchange is Exchange.TRAIN
+    parts = TaskParts(
+        arrays=arrays_hash(named_arrays(arrays[0])),
+        train_config=own if training else header.other_config_hash,
+        evaluate_config=header.other_config_hash if training else own,
+    )
+    return TaskId(header.chain_id, header.market, header.epoch, header.round, parts.task_hash(header.round)), arrays[0]
+
+
+def _allowed_metrics(content: RecordDict, terms: Terms) -> RecordDict:
+    """Only the metrics that the terms name."""
+    allowed = RecordDict()
+    for key, record in content.metric_records.items():
+        kept = {name: value for name, value in record.items() if name in terms.metrics}
+        if kept:
+            allowed[key] = MetricRecord(kept)
+    return allowed
+
+
+omnilytics_mod = OmnilyticsMod()
+"""The mod for a model that is public as a whole: ``ClientApp(mods=[omnilytics_mod])``."""

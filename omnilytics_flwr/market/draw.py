@@ -1,0 +1,90 @@
+"""The draw: which data owners form a group for an epoch (docs/protocol.md section 2).
+
+Members are frozen before the seed's block exists and sorted by Keccak-256 of seed and address, so nobody chooses a group: neither the
+model owner, to single somebody out, nor a data owner, to sit among its own. Groups last for a whole epoch: redrawn every round, the
+group sums would soon determine every single update (So et al., arXiv 2106.03328).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ..crypto.hashing import keccak256, word
+from .address import address_bytes
+from .roster import bitmap_of, bits_of
+from .refusals import TooFewOwners, UnevenGroups
+from .terms import Address
+
+
+def epoch_seed(prevrandao: bytes, epoch: int, market: Address) -> bytes:
+    """Seed of an epoch's draw.
+
+    Parameters
+    ----------
+    prevrandao : bytes, length 32
+        Of the block that the freeze named.
+    epoch : int
+        Epoch that is drawn, from 1.
+    market : Address
+        The market, so that two markets never share groups.
+
+    Returns
+    -------
+    bytes, length 32
+    """
+    return keccak256(prevrandao + word(epoch) + address_bytes(market))
+
+
+def rank(seed: bytes, owner: Address) -> bytes:
+    """What a data owner is sorted by: Keccak-256 of seed and address, 32 bytes."""
+    return keccak256(seed + address_bytes(owner))
+
+
+def draw_order(seed: bytes, owners: Mapping[int, Address]) -> tuple[int, ...]:
+    """Seats in the order of their owners' ranks.
+
+    Parameters
+    ----------
+    seed : bytes, length 32
+        Seed of the epoch.
+    owners : mapping of seat to Address
+        All members of the epoch.
+    """
+    return tuple(sorted(owners, key=lambda seat: rank(seed, owners[seat])))
+
+
+def group_count(owners: int, *, group_size: int, least_groups: int) -> int:
+    """Number of groups that `owners` members make: floor(owners / h).
+
+    Raises
+    ------
+    TooFewOwners
+        They make fewer than `least_groups` groups.
+    UnevenGroups
+        More members are left over than there are groups to take one more each.
+    """
+    if owners // group_size < least_groups:
+        raise TooFewOwners(owners, group_size * least_groups)
+    if owners % group_size > owners // group_size:
+        raise UnevenGroups(owners, group_size)
+    return owners // group_size
+
+
+def group_sizes(owners: int, group_size: int) -> tuple[int, ...]:
+    """Members of each group: the first ``owners mod h`` groups take h + 1, the rest h."""
+    groups, left_over = divmod(owners, group_size)
+    return tuple(group_size + 1 if group < left_over else group_size for group in range(groups))
+
+
+def cut_groups(order: Sequence[int], group_size: int) -> tuple[int, ...]:
+    """Groups, as bitmaps of seats, that the drawn order is cut into; sizes as `group_sizes` tells."""
+    groups, start = [], 0
+    for size in group_sizes(len(order), group_size):
+        groups.append(bitmap_of(order[start : start + size]))
+        start += size
+    return tuple(groups)
+
+
+def group_members(seats: int, owners: Mapping[int, Address]) -> tuple[Address, ...]:
+    """Members of a group in the order that masks, digests and points follow: by seat."""
+    return tuple(owners[seat] for seat in bits_of(seats))

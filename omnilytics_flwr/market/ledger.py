@@ -1,0 +1,170 @@
+"""The port: what the market needs from a ledger, whoever keeps it.
+
+`omnilytics_flwr.market.memory` keeps it in memory and is the executable specification of the contract;
+`omnilytics_flwr.chain.ethereum` keeps it on a chain. Amounts are wei (or a token's smallest unit), times are Unix seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from .stage import Stage
+from .terms import Address, Terms
+
+
+@dataclass(frozen=True, slots=True)
+class MarketState:
+    """Everything about a market that changes, but for its owners; the contract's struct of the same name.
+
+    `groups` is a bitmap of the groups on the open roster; `members`, `enrolled` and `staked` are bitmaps of seats.
+    """
+
+    stage: Stage
+    epoch: int
+    round: int
+    opened_in_epoch: int
+    open_by: int
+    settle_by: int
+    draw_block: int
+    task_hash: bytes
+    roster_hash: bytes
+    groups: int
+    epoch_seed: bytes
+    members: int
+    enrolled: int
+    staked: int
+    escrow_wei: int
+    bond_wei: int
+    stakes_wei: int
+    owed_wei: int
+    credits_wei: int
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerRecord:
+    """What a market knows of an account as data owner."""
+
+    registered: bool
+    seat: int
+    leave_at: int
+    claimed_through: int
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A data owner of the present epoch."""
+
+    owner: Address
+    seat: int
+    mask_key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What a transaction did.
+
+    Attributes
+    ----------
+    event : str
+        The market's event, e.g. ``"open"``.
+    transaction_hash : str
+        ``0x`` and 64 digits; empty in memory.
+    block : int
+        Block that holds it.
+    gas_used : int
+        0 in memory.
+    fee_wei : int
+        Gas used times the effective price.
+    logs : dict of str to dict
+        Fields of the market's events that it emitted, by event name.
+    """
+
+    event: str
+    transaction_hash: str = ""
+    block: int = 0
+    gas_used: int = 0
+    fee_wei: int = 0
+    logs: dict[str, dict[str, object]] = field(default_factory=dict)
+
+
+class Ledger(Protocol):
+    """One market as one account sees it.
+
+    Transactions raise `LedgerError` subclasses of `omnilytics_flwr.market.refusals` if the market refuses,
+    `ChainError` subclasses if the chain cannot be reached or the account cannot pay.
+    """
+
+    @property
+    def account(self) -> Address:
+        """The account that sends."""
+
+    @property
+    def address(self) -> Address:
+        """The market's address."""
+
+    @property
+    def chain_id(self) -> int:
+        """EIP-155 chain id."""
+
+    @property
+    def model_owner(self) -> Address:
+        """Who pays."""
+
+    def now(self) -> int:
+        """Timestamp that the next transaction may expect: the later of clock and last block."""
+
+    def terms(self) -> Terms:
+        """The market's terms, read once."""
+
+    def state(self) -> MarketState:
+        """Present state."""
+
+    def owner_record(self, account: Address) -> OwnerRecord:
+        """What the market knows of `account`."""
+
+    def members(self) -> tuple[Member, ...]:
+        """Members of the present epoch, by seat."""
+
+    def group_seats(self, group: int) -> int:
+        """Bitmap of the seats of a group of the present epoch; 0 if there is none."""
+
+    def paid_seats(self, round_number: int) -> int:
+        """Bitmap of the seats that a finished round pays."""
+
+    def bond_share_wei(self, round_number: int) -> int:
+        """What a timed-out round pays on top of the reward."""
+
+    def claimable_wei(self, account: Address) -> int:
+        """What `account` would get by claiming now."""
+
+    def check_points(self, points: bytes) -> bool:
+        """The check that the verification applies to a delivery's points."""
+
+    def join(self, mask_key: bytes, admission_data: bytes = b"") -> Receipt: ...
+
+    def leave(self) -> Receipt: ...
+
+    def depart(self) -> Receipt: ...
+
+    def fund(self, amount_wei: int) -> Receipt: ...
+
+    def freeze(self) -> Receipt: ...
+
+    def draw(self) -> Receipt:
+        """Draw the groups, with the header of the draw's block as the ledger has it; waits for that block."""
+
+    def anchor(self, task_hash: bytes) -> Receipt: ...
+
+    def open(self, round_number: int, groups: int, digests: tuple[bytes, ...], signatures: tuple[bytes, ...]) -> Receipt:
+        """Open the round; signatures are 64 bytes each (EIP-2098)."""
+
+    def settle(self, round_number: int, settlement: bytes, waived: int, next_task_hash: bytes) -> Receipt: ...
+
+    def timeout(self, round_number: int) -> Receipt: ...
+
+    def claim(self, owner: Address, through_round: int) -> Receipt: ...
+
+    def close(self) -> Receipt: ...
+
+    def withdraw(self, account: Address) -> Receipt: ...

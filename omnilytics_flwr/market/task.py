@@ -1,0 +1,129 @@
+"""The task of a round: canonical bytes of arrays and configuration, and the hash that is anchored (docs/protocol.md section 6).
+
+All data owners check this hash before they train, so nobody can be given a model or a configuration of its own
+(Pasquini et al., "Eluding Secure Aggregation in Federated Learning via Model Inconsistency", CCS 2022).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..crypto.hashing import keccak256, word
+from ..errors import Malformed
+
+ConfigScalar = bool | int | float | str | bytes
+ConfigValue = ConfigScalar | Sequence[bool] | Sequence[int] | Sequence[float] | Sequence[str] | Sequence[bytes]
+
+_LETTERS = {bool: b"b", int: b"i", float: b"f", str: b"s", bytes: b"y"}
+
+
+@dataclass(frozen=True, slots=True)
+class TaskId:
+    """Which task of which market; what a data owner is asked to take part in.
+
+    Attributes
+    ----------
+    chain_id : int
+    market : str
+        Checksummed address.
+    epoch, round : int
+    task_hash : bytes, length 32
+    """
+
+    chain_id: int
+    market: str
+    epoch: int
+    round: int
+    task_hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TaskParts:
+    """Hashes of what a task consists of, but for the round that it belongs to.
+
+    Attributes
+    ----------
+    arrays, train_config, evaluate_config : bytes, length 32
+        From `arrays_hash` and `config_hash`.
+    """
+
+    arrays: bytes
+    train_config: bytes
+    evaluate_config: bytes
+
+    def task_hash(self, round_number: int) -> bytes:
+        """Hash of the task of a round, 32 bytes."""
+        parts = self.arrays + self.train_config + self.evaluate_config
+        return keccak256(b"OmniLytics/v1/task" + parts + word(round_number))
+
+
+def arrays_hash(arrays: Iterable[tuple[str, NDArray[np.generic]]]) -> bytes:
+    """Hash of named arrays in their order.
+
+    Parameters
+    ----------
+    arrays : iterable of (name, array)
+        Any numeric dtype; the bytes hashed are little-endian and in C order.
+
+    Returns
+    -------
+    bytes, length 32
+    """
+    encoded = [_array_bytes(name, array) for name, array in arrays]
+    return keccak256(b"OmniLytics/v1/arrays" + struct.pack(">I", len(encoded)) + b"".join(encoded))
+
+
+def config_hash(config: Mapping[str, ConfigValue]) -> bytes:
+    """Hash of a flat configuration, whatever the order of its keys.
+
+    Returns
+    -------
+    bytes, length 32
+
+    Raises
+    ------
+    Malformed
+        A value is of a type that a Flower ConfigRecord cannot hold.
+    """
+    encoded = [_sized(key.encode()) + _value_bytes(key, config[key]) for key in sorted(config, key=str.encode)]
+    return keccak256(b"OmniLytics/v1/config" + struct.pack(">I", len(encoded)) + b"".join(encoded))
+
+
+def _sized(data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + data
+
+
+def _array_bytes(name: str, array: NDArray[np.generic]) -> bytes:
+    data = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()
+    dims = struct.pack(f">B{array.ndim}Q", array.ndim, *array.shape)
+    return _sized(name.encode()) + _sized(array.dtype.name.encode()) + dims + struct.pack(">Q", len(data)) + data
+
+
+def _value_bytes(key: str, value: ConfigValue) -> bytes:
+    if isinstance(value, (list, tuple)):
+        letters = {_letter(key, item) for item in value} or {b"y"}
+        if len(letters) > 1:
+            raise Malformed(f"config entry {key!r} mixes types in a list; give all its values one type")
+        return letters.pop().upper() + struct.pack(">I", len(value)) + b"".join(_scalar_bytes(item) for item in value)
+    return _letter(key, value) + _scalar_bytes(value)  # type: ignore[arg-type]
+
+
+def _letter(key: str, value: object) -> bytes:
+    if type(value) not in _LETTERS:
+        raise Malformed(f"config entry {key!r} is a {type(value).__name__}; use bool, int, float, str, bytes or a list of one")
+    return _LETTERS[type(value)]
+
+
+def _scalar_bytes(value: ConfigScalar) -> bytes:
+    if isinstance(value, bool):
+        return struct.pack(">?", value)
+    if isinstance(value, int):
+        return struct.pack(">q", value)
+    if isinstance(value, float):
+        return struct.pack(">d", value)
+    return _sized(value.encode() if isinstance(value, str) else value)

@@ -1,0 +1,1 @@
+"""The model owner's side, without Flower: collecting, opening, proving and settling a round."""

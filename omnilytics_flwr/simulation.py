@@ -1,0 +1,159 @@
+"""The launcher for Flower's simulation: a market on a local chain of its own, with data owners that have joined.
+
+    with LocalMarket(terms, num_owners=20) as market:
+        strategy = Omnilytics(FedAvg(), ledger=market.ledger)
+        market.run(server_app, client_app)
+
+The chain is started and stopped here; everybody uses the well-known development accounts of a local chain: the model owner
+the first, data owner i the one after.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from .chain.deploy import create_market, deploy
+from .chain.devnet import Devnet, DevnetOptions
+from .chain.ethereum import EthereumLedger
+from .chain.rpc import TransactionRecord, connect
+from .chain.wallet import dev_wallet
+from .data_owner.home import OwnerHome
+from .flower.mod import HOME_VARIABLE
+from .market.terms import Address, Terms
+
+if TYPE_CHECKING:
+    from flwr.clientapp import ClientApp
+    from flwr.serverapp import ServerApp
+
+
+class LocalMarket:
+    """A market on a local chain, ready for its first round.
+
+    Parameters
+    ----------
+    terms : callable
+        ``(verification address) -> Terms``.
+    num_owners : int
+        Data owners that join; at most 254.
+    escrow_wei : int
+        What the model owner pays in.
+    folder : Path, optional
+        Where the owner homes go; a temporary folder, deleted at the end, if left out. They hold secrets of this run's masks.
+    on_stage : callable, optional
+        Called with a word for each step of the set-up.
+    chain : DevnetOptions, optional
+    """
+
+    def __init__(
+        self,
+        terms: Callable[[Address], Terms],
+        *,
+        num_owners: int,
+        escrow_wei: int,
+        folder: Path | None = None,
+        on_stage: Callable[[str], None] | None = None,
+        chain: DevnetOptions | None = None,
+    ) -> None:
+        self._terms = terms
+        self._num_owners = num_owners
+        self._escrow_wei = escrow_wei
+        self._folder = folder
+        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._on_stage = on_stage or (lambda stage: None)
+        self._options = chain or DevnetOptions(accounts=num_owners + 10)
+        self.devnet: Devnet
+        self.ledger: EthereumLedger
+        self.homes: tuple[OwnerHome, ...] = ()
+
+    def __enter__(self) -> LocalMarket:
+        if self._folder is None:
+            self._temporary = tempfile.TemporaryDirectory(prefix="omnilytics-")
+            self._folder = Path(self._temporary.name)
+        self._on_stage("start chain")
+        self.devnet = Devnet(self._options)
+        try:
+            self._set_up(self._folder)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the chain and delete the temporary folder."""
+        self.devnet.close()
+        if self._temporary is not None:
+            self._temporary.cleanup()
+
+    @property
+    def transactions(self) -> tuple[TransactionRecord, ...]:
+        """Every transaction so far, of all parties."""
+        return tuple(self._records)
+
+    def run(self, server_app: ServerApp, client_app: ClientApp, *, workers: int = 2) -> None:
+        """Run a Flower simulation in this market, one node for each data owner.
+
+        Parameters
+        ----------
+        server_app : ServerApp
+            Its strategy is an `Omnilytics` with this market's `ledger`.
+        client_app : ClientApp
+            With `omnilytics_mod` or an `OmnilyticsMod`.
+        workers : int (default: 2)
+            Clients at work at a time.
+        """
+        from flwr.simulation import run_simulation
+
+        before = os.environ.get(HOME_VARIABLE)
+        os.environ[HOME_VARIABLE] = str(self._folder / "owner-{partition-id}") if self._folder else ""
+        try:
+            run_simulation(
+                server_app,
+                client_app,
+                self._num_owners,
+                backend_config={
+                    "init_args": {"num_cpus": workers, "logging_level": 40, "log_to_driver": False},
+                    "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
+                },
+            )
+        finally:
+            os.environ.pop(HOME_VARIABLE)
+            if before is not None:
+                os.environ[HOME_VARIABLE] = before
+
+    def _set_up(self, folder: Path) -> None:
+        connection = connect(self.devnet.url, expected_chain_id=self._options.chain_id)
+        self._records = connection.transactions
+        model_owner = dev_wallet(0, connection)
+        self._on_stage("deploy contracts")
+        deployment = deploy(connection, model_owner)
+        self._on_stage("create market")
+        market = create_market(connection, model_owner, deployment, self._terms(deployment.verification))
+        self.ledger = EthereumLedger(connection, market, model_owner)
+        self.ledger.fund(self._escrow_wei)
+        homes = []
+        for owner in range(self._num_owners):
+            self._on_stage(f"join {owner + 1}/{self._num_owners}")
+            home = OwnerHome.create(
+                folder / f"owner-{owner}",
+                rpc_url=self.devnet.url,
+                chain_id=connection.chain_id,
+                market=market,
+                account={"development": owner + 1},
+            )
+            ledger = EthereumLedger(connection, market, home.wallet(connection))
+            home.agent_for(ledger).join()
+            homes.append(home)
+        self.homes = tuple(homes)
+        self._on_stage("draw groups")
+        self.ledger.freeze()
+        self.ledger.draw()

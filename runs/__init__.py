@@ -1,0 +1,1 @@
+"""Runs: complete, repeatable uses of the project, one folder each."""

@@ -1,0 +1,103 @@
+"""The Flower app of this run, as anybody would write it: a train function that knows nothing of a market.
+
+In a market the client app takes one more mod; that is the whole difference (`client_app`).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.clientapp.typing import ClientAppCallable
+
+from omnilytics_flwr import OmnilyticsMod
+
+from .attacks import flip_labels, poison
+from .data import load
+from .model import PRIVATE, Net, initial_model, train
+from .recipe import Recipe
+
+__all__ = ["METRICS", "PRIVATE", "client_app", "load_model", "model_arrays"]
+
+METRICS = ("num-examples", "train-loss", "train-seconds")
+"""What a data owner tells besides its update; in a market the terms name these."""
+
+
+def model_arrays(model: Net) -> ArrayRecord:
+    """Arrays of a model, by parameter name."""
+    return ArrayRecord(model.state_dict())
+
+
+def load_model(arrays: ArrayRecord) -> Net:
+    """Model of these arrays."""
+    model = Net()
+    model.load_state_dict(arrays.to_torch_state_dict())
+    return model
+
+
+def client_app(recipe: Recipe, *, market: bool, attacked: bool) -> ClientApp:
+    """The app of a data owner.
+
+    Parameters
+    ----------
+    recipe : Recipe
+    market : bool
+        Whether it takes part in a market: then the first convolution is its private part.
+    attacked : bool
+        Whether the recipe's attackers poison.
+    """
+    mods: list[Callable[[Message, Context, ClientAppCallable], Message]] = []
+    if market:
+        mods.append(OmnilyticsMod(initial_model=lambda context: model_arrays(initial_model(recipe.seed))))
+    if attacked:
+        mods.append(_poisoning(recipe))
+    app = ClientApp(mods=mods)
+
+    @app.train()
+    def train_on_share(msg: Message, context: Context) -> Message:
+        owner = int(context.node_config["partition-id"])
+        server_round = int(msg.content["config"]["server-round"])
+        digits = load(recipe)
+        share = torch.from_numpy(digits.owners[owner])
+        labels = digits.labels[share]
+        if attacked and owner in recipe.attack.attackers and recipe.attack.kind == "label-flip":
+            labels = torch.from_numpy(flip_labels(labels.numpy()))
+        model = load_model(msg.content["arrays"])
+        start = time.perf_counter()
+        loss = train(
+            model,
+            digits.images[share],
+            labels,
+            epochs=recipe.training.local_epochs,
+            lr=recipe.training.learning_rate,
+            batch_size=recipe.training.batch_size,
+            generator=torch.Generator().manual_seed(recipe.seed * 10_000 + server_round * 100 + owner),
+        )
+        facts = (len(share), loss, time.perf_counter() - start)
+        metrics = MetricRecord(dict(zip(METRICS, facts, strict=True)))
+        return Message(RecordDict({"arrays": model_arrays(model), "metrics": metrics}), reply_to=msg)
+
+    return app
+
+
+def _poisoning(recipe: Recipe) -> Callable[[Message, Context, ClientAppCallable], Message]:
+    """A mod of the attackers' own: what honest training gave is replaced by the poison."""
+
+    def poisoning_mod(msg: Message, context: Context, call_next: ClientAppCallable) -> Message:
+        owner = int(context.node_config["partition-id"])
+        received = msg.content["arrays"].to_numpy_ndarrays()
+        reply = call_next(msg, context)
+        if owner not in recipe.attack.attackers:
+            return reply
+        trained = reply.content["arrays"]
+        rng = np.random.default_rng([recipe.seed, owner, int(msg.content["config"]["server-round"])])
+        sent = poison(received, trained.to_numpy_ndarrays(), kind=recipe.attack.kind, scale=recipe.attack.scale, rng=rng)
+        state = dict(zip(trained.keys(), (torch.from_numpy(part) for part in sent), strict=True))
+        reply.content["arrays"] = ArrayRecord(state)
+        return reply
+
+    return poisoning_mod

@@ -1,0 +1,154 @@
+"""The recipe of a run: every knob, read from ``config.toml``, unknown and missing keys refused.
+
+A section of the file is one frozen dataclass here; its fields are the keys that the section must
+have. To add a section, write its dataclass and name it in `Recipe`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+import typing
+from pathlib import Path
+
+_Section = typing.TypeVar("_Section")
+
+DEFAULT_PATH = Path(__file__).with_name("config.toml")
+
+
+class RecipeError(ValueError):
+    """The recipe can't be used: what is wrong, what was expected, what to do."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Data:
+    """Which digits there are and who has them; each number's unit and bounds are in ``config.toml``."""
+
+    source: str
+    folder: str
+    download_timeout_seconds: float
+    train_samples: int
+    test_samples: int
+    model_owner_samples: int
+    owners: int
+    dirichlet_alpha: float
+    smallest_share: int
+
+    def __post_init__(self) -> None:
+        """Refuse what no split can satisfy."""
+        _require(self.source in ("auto", "torchvision", "npm"), "data.source", self.source, "auto, torchvision or npm")
+        _require(self.download_timeout_seconds > 0, "data.download_timeout_seconds", self.download_timeout_seconds, "above 0")
+        _require(self.train_samples >= 1, "data.train_samples", self.train_samples, "at least 1")
+        _require(self.test_samples >= 1, "data.test_samples", self.test_samples, "at least 1")
+        _require(self.owners >= 1, "data.owners", self.owners, "at least 1")
+        _require(self.dirichlet_alpha > 0, "data.dirichlet_alpha", self.dirichlet_alpha, "above 0")
+        _require(self.smallest_share >= 1, "data.smallest_share", self.smallest_share, "at least 1")
+        _require(self.model_owner_samples >= 10, "data.model_owner_samples", self.model_owner_samples, "at least 10")
+        left = self.train_samples - self.model_owner_samples
+        needed = self.owners * self.smallest_share
+        # Shares are drawn until none is too small; near the bound that would take forever.
+        _require(2 * needed <= left, "data.smallest_share", self.smallest_share, f"at most {left // (2 * self.owners)}")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Training:
+    """How models are trained."""
+
+    rounds: int
+    local_epochs: int
+    learning_rate: float
+    batch_size: int
+    pretrain_epochs: int
+    pretrain_learning_rate: float
+    refit_epochs: int
+    refit_learning_rate: float
+
+    def __post_init__(self) -> None:
+        """Refuse counts and rates without meaning."""
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            _require(value > 0, f"training.{field.name}", value, "above 0")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Attack:
+    """Who poisons, and how."""
+
+    kind: str
+    scale: float
+    attackers: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        """Refuse unknown kinds."""
+        _require(self.kind in ("sign-flip", "noise", "label-flip"), "attack.kind", self.kind, "sign-flip, noise or label-flip")
+        _require(self.scale > 0, "attack.scale", self.scale, "above 0")
+        _require(len(set(self.attackers)) == len(self.attackers), "attack.attackers", self.attackers, "each owner once")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Recipe:
+    """All knobs of a run."""
+
+    seed: int
+    data: Data
+    training: Training
+    attack: Attack
+
+    def __post_init__(self) -> None:
+        """Refuse sections that do not fit each other."""
+        _require(self.seed >= 0, "seed", self.seed, "at least 0")
+        for attacker in self.attack.attackers:
+            _require(0 <= attacker < self.data.owners, "attack.attackers", attacker, f"0 to {self.data.owners - 1}")
+
+
+def load_recipe(path: Path = DEFAULT_PATH) -> Recipe:
+    """Read and check a recipe.
+
+    Parameters
+    ----------
+    path : Path (default: the ``config.toml`` beside this file)
+
+    Returns
+    -------
+    Recipe
+
+    Raises
+    ------
+    RecipeError
+        A key is unknown, missing, of another type, or out of its bounds.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{path} is not TOML: {error}") from error
+    return _build(Recipe, values, "")
+
+
+def _build(kind: type[_Section], values: dict[str, object], prefix: str) -> _Section:
+    """Make one section from its table, key by key."""
+    types = typing.get_type_hints(kind)
+    if unknown := sorted(values.keys() - types.keys()):
+        raise RecipeError(f"{prefix}{unknown[0]} is no key of the recipe; expected one of {', '.join(sorted(types))}")
+    if missing := sorted(types.keys() - values.keys()):
+        raise RecipeError(f"{prefix}{missing[0]} is missing; the recipe gives every key")
+    return kind(**{key: _convert(types[key], value, prefix + key) for key, value in values.items()})
+
+
+def _convert(expected: type, value: object, name: str) -> object:
+    """Return `value` as what the field `name` holds, refusing everything but int for float."""
+    if dataclasses.is_dataclass(expected) and isinstance(value, dict):
+        return _build(expected, value, f"{name}.")
+    if expected == tuple[int, ...] and isinstance(value, list) and all(type(item) is int for item in value):
+        return tuple(value)
+    if expected is float and type(value) in (int, float):
+        return float(typing.cast("float", value))
+    if type(value) is not expected:
+        shown = getattr(expected, "__name__", expected)
+        raise RecipeError(f"{name} is {value!r}; expected {shown}")
+    return value
+
+
+def _require(holds: bool, name: str, value: object, expected: str) -> None:
+    """Raise RecipeError unless `holds`."""
+    if not holds:
+        raise RecipeError(f"{name} is {value!r}; expected {expected}")

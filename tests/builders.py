@@ -1,0 +1,232 @@
+"""Short makers of terms, accounts, markets and signed commitments for the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from eth_abi import decode as abi_decode
+from eth_abi import encode as abi_encode
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
+
+from omnilytics_flwr.crypto.hashing import keccak256, word
+from omnilytics_flwr.crypto.refusals import VerificationWrongLength, VerificationWrongSumcheck
+from omnilytics_flwr.crypto.statement import Statement, Verdict
+from omnilytics_flwr.market.commitment_message import Commitment, compact
+from omnilytics_flwr.market.ledger import MarketState
+from omnilytics_flwr.market.memory import MemoryLedger, MemoryMarket, Verification, World, surplus_wei
+from omnilytics_flwr.market.memory.market import Gate
+from omnilytics_flwr.market.roster import bits_of, roster_seats
+from omnilytics_flwr.market.terms import Address, Terms
+
+MARKET = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
+VERIFICATION = Address("0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512")
+WEALTH_WEI = 10**9
+MODEL_OWNER, STRANGER = 1000, 1001
+"""Numbers of the accounts that are no data owner."""
+
+
+def make_terms(**changes: object) -> Terms:
+    """Small terms: groups of 3, f = 1, hence 15 data owners or more; a bond that no small number divides."""
+    values: dict[str, object] = {
+        "verification": VERIFICATION,
+        "reward_wei": 1_000,
+        "stake_wei": 5_000,
+        "bond_wei": 10_007,
+        "most_owners": 20,
+        "group_size": 3,
+        "faulty_groups": 1,
+        "weights": 100,
+        "update_bits": 8,
+        "clip_nano": 10**9,
+        "norm_bound": 10**6,
+        "rounds_per_epoch": 8,
+        "commit_seconds": 60,
+        "accuse_seconds": 80,
+        "answer_seconds": 300,
+        "prove_seconds": 140,
+        "draw_delay_blocks": 2,
+    }
+    return Terms(**(values | changes))  # type: ignore[arg-type]
+
+
+@lru_cache(maxsize=None)
+def make_account(number: int) -> LocalAccount:
+    """A local account; the same number gives the same one."""
+    return Account.from_key(keccak256(b"account" + word(number)))
+
+
+def address_of(number: int) -> Address:
+    """Address of `make_account`."""
+    return Address(make_account(number).address)
+
+
+@lru_cache(maxsize=None)
+def make_mask_key(number: int, epoch: int = 1) -> bytes:
+    """An X25519 public key for a data owner's epoch."""
+    secret = X25519PrivateKey.from_private_bytes(keccak256(b"mask key" + word(number) + word(epoch)))
+    return secret.public_key().public_bytes_raw()
+
+
+@lru_cache(maxsize=None)
+def sign_hash(number: int, signing_hash: bytes) -> bytes:
+    """Compact signature of an account, 64 bytes."""
+    return compact(bytes(make_account(number).unsafe_sign_hash(signing_hash).signature))
+
+
+def make_digest(seat: int, round_number: int) -> bytes:
+    """A digest that only this seat has in this round."""
+    return keccak256(b"digest" + word(seat) + word(round_number))
+
+
+def make_task(number: int) -> bytes:
+    """A task hash."""
+    return keccak256(b"task" + word(number))
+
+
+class DictatedVerification:
+    """A verification that believes its settlement, ``abi.encode(uint256 excluded, uint256[] distances)``, unless it is empty."""
+
+    def verify(self, statement: Statement, settlement: bytes) -> Verdict:
+        if not settlement:
+            raise VerificationWrongSumcheck
+        excluded, distances = abi_decode(["uint256", "uint256[]"], settlement)
+        return Verdict(excluded, tuple(distances))
+
+    def check_points(self, points: bytes, polynomials: int) -> bool:
+        if len(points) != 128 * polynomials:
+            raise VerificationWrongLength(len(points), 128 * polynomials)
+        return True
+
+
+def dictate(distances: Sequence[int], excluded: int = 0) -> bytes:
+    """Settlement from which `DictatedVerification` reads this verdict."""
+    return abi_encode(["uint256", "uint256[]"], [excluded, list(distances)])
+
+
+def equal_distances(groups: int) -> tuple[int, ...]:
+    """Distances of `groups` groups that all have the zero update."""
+    return (0,) * (groups * (groups + 1) // 2)
+
+
+@dataclass
+class Scene:
+    """A market in memory, its model owner, and the data owners 0 .. n - 1, all with ether."""
+
+    world: World
+    market: MemoryMarket
+    num_owners: int
+
+    def ledger(self, number: int = MODEL_OWNER) -> MemoryLedger:
+        """The market as an account sees it; the model owner if none is named."""
+        return MemoryLedger(self.world, self.market.address, address_of(number))
+
+    @property
+    def state(self) -> MarketState:
+        return self.market.state()
+
+    @property
+    def terms(self) -> Terms:
+        return self.market.terms
+
+    def number_of(self, address: Address) -> int:
+        """Number of the data owner with this address."""
+        return next(number for number in range(self.num_owners) if address_of(number) == address)
+
+    def join(self, *numbers: int) -> None:
+        """Enrol these data owners, all if none is named."""
+        for number in numbers or range(self.num_owners):
+            self.ledger(number).join(make_mask_key(number, self.state.epoch + 1))
+
+    def freeze_and_draw(self) -> None:
+        self.ledger().freeze()
+        self.ledger().draw()
+
+    def anchor(self) -> None:
+        """Anchor a task of its own for the next round."""
+        self.ledger().anchor(make_task(self.state.round + 1))
+
+    def all_groups(self) -> int:
+        """Bitmap of all groups of the epoch."""
+        return (1 << len(self.market.storage.groups)) - 1
+
+    def seats_of(self, groups: int) -> tuple[int, ...]:
+        """Seats of a roster, in its order."""
+        return roster_seats([self.market.group_seats(group) for group in bits_of(groups)])
+
+    def owners_of(self, groups: int) -> tuple[int, ...]:
+        """Numbers of the data owners in these groups."""
+        return tuple(self.number_of(self.market.storage.seat_owners[seat]) for seat in self.seats_of(groups))
+
+    def commitments(self, groups: int) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """Digests and signatures of all members of these groups for the live round."""
+        state, digests, signatures = self.state, [], []
+        for seat in self.seats_of(groups):
+            digest = make_digest(seat, state.round)
+            message = Commitment(state.epoch, state.round, state.task_hash, digest, state.open_by)
+            signing_hash = message.signing_hash(chain_id=self.world.chain_id, market=self.market.address)
+            digests.append(digest)
+            signatures.append(sign_hash(self.number_of(self.market.storage.seat_owners[seat]), signing_hash))
+        return tuple(digests), tuple(signatures)
+
+    def open(self, groups: int | None = None) -> None:
+        """Anchor if need be, and open with these groups, all if none are named."""
+        if not self.market.storage.where.live:
+            self.anchor()
+        chosen = self.all_groups() if groups is None else groups
+        self.ledger().open(self.state.round, chosen, *self.commitments(chosen))
+
+    def settle(
+        self, *, distances: Sequence[int] | None = None, excluded: int = 0, waived: int = 0, next_task: bytes = bytes(32)
+    ) -> None:
+        """Settle with a dictated verdict; all groups alike if no distances are given."""
+        taking_part = self.state.groups.bit_count() - excluded.bit_count() - waived.bit_count()
+        verdict = dictate(equal_distances(taking_part) if distances is None else distances, excluded)
+        self.ledger().settle(self.state.round, verdict, waived, next_task)
+
+    def time_out(self) -> None:
+        """Let the open round pass its deadline and call `timeout`."""
+        self.world.timestamp = self.state.settle_by + 1
+        self.ledger(STRANGER).timeout(self.state.round)
+
+    def surplus_wei(self) -> int:
+        """What the market has more than it owes."""
+        return surplus_wei(self.market, self.world.balances.get(self.market.address, 0))
+
+
+def make_scene(
+    num_owners: int = 15,
+    *,
+    escrow_wei: int = 0,
+    verification: Verification | None = None,
+    gate: Gate | None = None,
+    **term_changes: object,
+) -> Scene:
+    """A market that nobody has joined."""
+    world = World()
+    numbers = (*range(num_owners), MODEL_OWNER, STRANGER)
+    world.balances.update({address_of(number): WEALTH_WEI for number in numbers})
+    market = MemoryMarket(
+        address=MARKET,
+        chain_id=world.chain_id,
+        model_owner=address_of(MODEL_OWNER),
+        terms=make_terms(**term_changes),
+        verification=verification or DictatedVerification(),
+        gate=gate,
+    )
+    world.deploy(market)
+    scene = Scene(world, market, num_owners)
+    if escrow_wei:
+        scene.ledger().fund(escrow_wei)
+    return scene
+
+
+def make_drawn_scene(num_owners: int = 15, *, escrow_wei: int = 100_000, **term_changes: object) -> Scene:
+    """A funded market whose data owners have joined and been drawn into groups."""
+    scene = make_scene(num_owners, escrow_wei=escrow_wei, **term_changes)
+    scene.join()
+    scene.freeze_and_draw()
+    return scene

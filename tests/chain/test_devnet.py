@@ -1,0 +1,211 @@
+"""The managed local chain: what it is, and that it never outlives its parent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions, find_anvil
+from omnilytics_flwr.chain.wallet import Secret, Wallet, dev_key
+from omnilytics_flwr.errors import ToolMissing, Unreachable
+
+PATIENCE_SECONDS = 30.0
+
+PARENT = """
+import os, signal
+from omnilytics_flwr.chain.devnet import Devnet
+devnet = Devnet()
+{before}
+print(devnet.guard_id, flush=True)
+{then}
+"""
+
+
+def children_of(process_id: int) -> list[int]:
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(process_id)], capture_output=True, text=True, check=False)
+    return [int(line) for line in listed.stdout.split()]
+
+
+def is_alive(process_id: int) -> bool:
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(process_id)], capture_output=True, text=True, check=False).stdout.strip()
+    return bool(state) and not state.startswith("Z")
+
+
+def wait_until_gone(*process_ids: int) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while any(map(is_alive, process_ids)):
+        assert time.monotonic() < deadline, f"still alive: {[p for p in process_ids if is_alive(p)]}"
+        time.sleep(0.02)
+
+
+def start_parent(*, before: str = "", then: str = "signal.pause()") -> tuple[subprocess.Popen[str], int, int]:
+    """A process with a local chain, the chain's guard, and the chain."""
+    parent = subprocess.Popen([sys.executable, "-c", PARENT.format(before=before, then=then)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    guard = int(parent.stdout.readline())
+    (anvil,) = children_of(guard) or [0]
+    return parent, guard, anvil
+
+
+def finish(parent: subprocess.Popen[str]) -> None:
+    assert parent.stdout is not None
+    parent.wait()
+    parent.stdout.close()
+
+
+def block_number(devnet: Devnet) -> int:
+    return int(devnet.endpoint.request("eth_blockNumber"), 16)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_devnet_parent_killed_ends(number: signal.Signals) -> None:
+    parent, guard, anvil = start_parent()
+    assert is_alive(anvil)
+    parent.send_signal(number)
+    finish(parent)
+    wait_until_gone(guard, anvil)
+
+
+def test_devnet_parent_exits_without_closing_ends() -> None:
+    parent, guard, anvil = start_parent(then="os._exit(3)")
+    finish(parent)
+    wait_until_gone(guard, anvil)
+
+
+def test_devnet_pipe_inherited_by_forked_sibling_ends() -> None:
+    parent, guard, anvil = start_parent(
+        before="sibling = os.fork()\nif sibling == 0:\n    signal.pause()\n    os._exit(0)", then="print(sibling, flush=True)\nsignal.pause()"
+    )
+    assert parent.stdout is not None
+    sibling = int(parent.stdout.readline())
+    try:
+        parent.kill()
+        finish(parent)
+        wait_until_gone(guard, anvil)
+        assert is_alive(sibling)
+    finally:
+        os.kill(sibling, signal.SIGKILL)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux can signal the child of a killed process")
+def test_devnet_guard_killed_ends() -> None:
+    parent, guard, anvil = start_parent()
+    os.kill(guard, signal.SIGKILL)
+    wait_until_gone(anvil)
+    parent.kill()
+    finish(parent)
+
+
+def test_devnet_starting_thread_ended_lives_on() -> None:
+    parent, guard, anvil = start_parent(
+        before="from threading import Thread\nmade = []\nthread = Thread(target=lambda: made.append(Devnet()))\n"
+        "thread.start()\nthread.join()\ndevnet.close()\ndevnet = made[0]",
+        then="print(devnet.now() > 0, flush=True)",
+    )
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == "True\n"
+    finish(parent)
+    wait_until_gone(guard, anvil)
+
+
+def test_devnet_closed_leaves_no_process() -> None:
+    with Devnet() as devnet:
+        guard = devnet.guard_id
+        (anvil,) = children_of(guard)
+    assert not is_alive(guard)
+    assert not is_alive(anvil)
+    devnet.close()
+
+
+def test_devnet_two_at_once_have_ports_of_their_own(devnet: Devnet) -> None:
+    with Devnet(DevnetOptions(chain_id=4242)) as other:
+        assert other.url != devnet.url
+        assert int(other.endpoint.request("eth_chainId"), 16) == 4242
+
+
+def test_devnet_accounts_are_those_of_the_mnemonic(devnet: Devnet) -> None:
+    accounts = devnet.endpoint.request("eth_accounts")
+    assert len(accounts) == 60
+    for index in (0, 1, 59):
+        assert Wallet(Secret(dev_key(index))).address.lower() == accounts[index].lower()
+
+
+def test_devnet_state_file_given_goes_on_where_it_ended(tmp_path: Path) -> None:
+    options = DevnetOptions(state=tmp_path / "state.json")
+    with Devnet(options) as devnet:
+        devnet.mine(7)
+        devnet.increase_time(100_000)
+        ended, seventh = devnet.now(), devnet.endpoint.request("eth_getBlockByNumber", "0x7", False)["hash"]
+    with Devnet(options) as devnet:
+        assert block_number(devnet) == 8
+        assert devnet.endpoint.request("eth_getBlockByNumber", "0x7", False)["hash"] == seventh
+        assert int(devnet.endpoint.request("eth_getBlockByNumber", "latest", False)["timestamp"], 16) >= ended - 1
+
+
+def test_devnet_state_file_broken_tells_what_anvil_says(tmp_path: Path) -> None:
+    state = tmp_path / "state.json"
+    state.write_text("{")
+    with pytest.raises(Unreachable, match=r"state\.json"):
+        Devnet(DevnetOptions(state=state))
+
+
+def test_devnet_log_given_holds_output(tmp_path: Path) -> None:
+    log = tmp_path / "anvil.log"
+    with Devnet(DevnetOptions(log=log)):
+        pass
+    assert "Listening on" in log.read_text()
+
+
+def test_devnet_time_increased_shows_in_next_block(devnet: Devnet) -> None:
+    before = devnet.now()
+    devnet.increase_time(5000)
+    assert 5000 <= devnet.now() - before <= 5010
+
+
+def test_devnet_block_seconds_given_fixes_every_timestamp() -> None:
+    with Devnet(DevnetOptions(timestamp=1_900_000_000, block_seconds=12)) as devnet:
+        devnet.mine(3)
+        assert devnet.now() == 1_900_000_048
+        devnet.increase_time(1000)
+        assert devnet.now() == 1_900_000_048 + 1000 + 12
+
+
+def test_devnet_reverted_is_as_before(devnet: Devnet) -> None:
+    number = block_number(devnet)
+    name = devnet.snapshot()
+    devnet.mine(3)
+    devnet.revert(name)
+    assert block_number(devnet) == number
+    with pytest.raises(Unreachable, match="no snapshot"):
+        devnet.revert(name)
+
+
+def test_find_anvil_variable_names_no_file_raises(tmp_path: Path) -> None:
+    with pytest.raises(ToolMissing, match="OMNILYTICS_ANVIL"):
+        find_anvil({"OMNILYTICS_ANVIL": str(tmp_path / "anvil")})
+
+
+def test_find_anvil_nowhere_raises_with_remedy(tmp_path: Path) -> None:
+    with pytest.raises(ToolMissing, match="make setup"):
+        find_anvil({"PATH": str(tmp_path)}, checkout=tmp_path)
+
+
+def test_find_anvil_on_path_is_taken(tmp_path: Path) -> None:
+    program = tmp_path / "anvil"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    assert find_anvil({"PATH": str(tmp_path)}, checkout=tmp_path) == program
+
+
+def test_devnet_program_is_not_anvil_raises(tmp_path: Path) -> None:
+    program = tmp_path / "anvil"
+    program.write_text("#!/bin/sh\necho I am something else\n")
+    program.chmod(0o755)
+    with pytest.raises(Unreachable, match="I am something else"):
+        Devnet(binary=program)

@@ -1,0 +1,101 @@
+"""JSON-RPC over HTTP, with answers that a sane node would not give."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import ClassVar
+
+import pytest
+
+from omnilytics_flwr.chain.devnet import Devnet
+from omnilytics_flwr.chain.endpoint import Endpoint, NodeError, redacted
+from omnilytics_flwr.errors import Unreachable
+
+Answer = tuple[int, bytes]
+
+
+@contextmanager
+def answering(answer: Callable[[int], Answer]) -> Iterator[str]:
+    """Address of a server that gives `answer(n)` to its n-th request."""
+
+    class Handler(BaseHTTPRequestHandler):
+        count: ClassVar[int] = 0
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            status, body = answer(Handler.count)
+            Handler.count += 1
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Stay quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+GOOD = b'{"jsonrpc":"2.0","id":0,"result":"0x1"}'
+
+
+def test_endpoint_nobody_listens_raises_unreachable(unused_address: str) -> None:
+    with pytest.raises(Unreachable, match="does not answer"):
+        Endpoint(unused_address, timeout_seconds=0.3).request("eth_chainId")
+
+
+@pytest.mark.parametrize("answer", [(503, b""), (429, b""), (200, b"<html>"), (200, b"[]"), (200, b'{"id":0}')])
+def test_endpoint_first_answers_bad_are_repeated(answer: Answer) -> None:
+    with answering(lambda n: answer if n < 2 else (200, GOOD)) as url:
+        assert Endpoint(url).request("eth_chainId") == "0x1"
+
+
+def test_endpoint_always_bad_raises_unreachable() -> None:
+    with answering(lambda _: (503, b"")) as url, pytest.raises(Unreachable, match="503"):
+        Endpoint(url, timeout_seconds=0.3).request("eth_chainId")
+
+
+def test_endpoint_forbidden_is_not_repeated() -> None:
+    with answering(lambda n: (403, b"") if n == 0 else (200, GOOD)) as url, pytest.raises(NodeError, match="403"):
+        Endpoint(url).request("eth_chainId")
+
+
+def test_endpoint_error_answer_raises_with_the_nodes_words() -> None:
+    body = b'{"jsonrpc":"2.0","id":0,"error":{"code":-32000,"message":"no such thing","data":"0x1234"}}'
+    with answering(lambda _: (200, body)) as url, pytest.raises(NodeError, match="no such thing") as caught:
+        Endpoint(url).request("eth_call")
+    assert (caught.value.code, caught.value.data) == (-32000, "0x1234")
+
+
+def test_endpoint_unknown_scheme_raises_unreachable() -> None:
+    with pytest.raises(Unreachable, match="no address of an endpoint"):
+        Endpoint("gopher://somewhere")
+
+
+def test_endpoint_null_result_is_none(devnet: Devnet) -> None:
+    assert devnet.endpoint.request("eth_getTransactionReceipt", "0x" + "11" * 32) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://user:word@node.example:8545/v3/key?token=1", "https://node.example:8545"),
+        ("http://127.0.0.1:8545", "http://127.0.0.1:8545"),
+        ("/run/geth.ipc", "/run/geth.ipc"),
+    ],
+)
+def test_redacted_address_with_keys_hides_them(url: str, shown: str) -> None:
+    assert redacted(url) == shown
+    if url.startswith("http"):
+        assert repr(Endpoint(url)) == f"Endpoint({shown!r})"

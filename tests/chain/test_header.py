@@ -1,0 +1,54 @@
+"""Headers as the market hashes them."""
+
+from __future__ import annotations
+
+import pytest
+import rlp
+
+from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions
+from omnilytics_flwr.chain.header import header_rlp, prevrandao_of
+from omnilytics_flwr.chain.rpc import Connection, connect
+from omnilytics_flwr.chain.sending import Payload, sender_for
+from omnilytics_flwr.chain.wallet import Wallet
+from omnilytics_flwr.chain.refusing import Refusals
+from omnilytics_flwr.crypto.hashing import keccak256
+from omnilytics_flwr.errors import UnsupportedChain
+
+
+
+@pytest.mark.parametrize("hardfork", ["london", "paris", "shanghai", "cancun", "prague", "osaka"])
+def test_header_rlp_of_every_fork_hashes_to_the_block(hardfork: str) -> None:
+    with Devnet(DevnetOptions(hardfork=hardfork)) as devnet:
+        devnet.mine()
+        block = connect(devnet.url).block(1)
+        header = header_rlp(block)
+        assert keccak256(header).hex() == block["hash"][2:]
+        assert prevrandao_of(header).hex() == block["mixHash"][2:]
+
+
+def test_header_rlp_block_with_transactions_hashes_to_the_block(connection: Connection, wallet: Wallet) -> None:
+    mined = sender_for(connection, wallet).send("test", Payload(wallet.address, b"", 1), Refusals([]))
+    block = connection.block(mined.block)
+    assert int(block["gasUsed"], 16) == mined.gas_used
+    assert keccak256(header_rlp(block)).hex() == block["hash"][2:]
+
+
+def test_header_rlp_field_of_a_later_fork_raises(connection: Connection) -> None:
+    block = connection.block("latest")
+    fields = [*rlp.decode(header_rlp(block)), b"\x11" * 32]
+    later = block | {"hash": "0x" + keccak256(rlp.encode(fields)).hex(), "blockAccessListHash": "0x" + "11" * 32}
+    with pytest.raises(UnsupportedChain, match="does not hash"):
+        header_rlp(later)
+
+
+@pytest.mark.parametrize("change", [{"mixHash": "0x" + "22" * 32}, {"number": "0x7"}, {"mixHash": "0xzz"}])
+def test_header_rlp_field_wrong_raises(connection: Connection, change: dict[str, str]) -> None:
+    with pytest.raises(UnsupportedChain):
+        header_rlp(connection.block("latest") | change)
+
+
+def test_header_rlp_field_missing_raises(connection: Connection) -> None:
+    block = connection.block("latest")
+    del block["stateRoot"]
+    with pytest.raises(UnsupportedChain, match="stateRoot"):
+        header_rlp(block)

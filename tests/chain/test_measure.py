@@ -1,0 +1,59 @@
+"""Node time: it follows the work, not the network, and only repeated executions count."""
+
+from __future__ import annotations
+
+import pytest
+
+from omnilytics_flwr.chain.devnet import Devnet
+from omnilytics_flwr.chain.measure import chain_processing, sealing_ms
+from omnilytics_flwr.chain.refusing import Refusals
+from omnilytics_flwr.chain.rpc import Connection
+from omnilytics_flwr.chain.sending import Payload, sender_for
+from omnilytics_flwr.chain.wallet import Wallet
+from omnilytics_flwr.errors import ChainError
+
+from .assembly import WORKING, creation_code
+
+
+@pytest.fixture
+def worked(connection: Connection, wallet: Wallet) -> list[str]:
+    """Hashes of a transaction that does little, and of one that does much."""
+    sender = sender_for(connection, wallet)
+    contract = sender.send("deploy", Payload(None, creation_code(WORKING)), Refusals([])).contract
+    work = [Payload(contract, loops.to_bytes(32, "big")) for loops in (10, 100_000)]
+    return [sender.send("work", payload, Refusals([])).transaction_hash for payload in work]
+
+
+def test_chain_processing_more_work_takes_longer(connection: Connection, worked: list[str]) -> None:
+    measured = chain_processing(connection, worked)
+    little_ms, much_ms = measured.execution_ms
+    assert much_ms > 5 * little_ms
+    assert measured.total_ms == little_ms + much_ms
+    assert measured.round_trip_ms > 0
+
+
+def test_chain_processing_unknown_transaction_raises(connection: Connection) -> None:
+    with pytest.raises(ChainError, match="does not know"):
+        chain_processing(connection, ["0x" + "11" * 32])
+
+
+def test_chain_processing_repeated_execution_differs_raises(
+    connection: Connection, worked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = connection.request
+
+    def answer_as_a_node_that_does_not_execute(method: str, *params: object) -> object:
+        return {"gasUsed": "0x0"} if method == "debug_traceTransaction" else request(method, *params)
+
+    monkeypatch.setattr(connection, "request", answer_as_a_node_that_does_not_execute)
+    with pytest.raises(ChainError, match="to repeat"):
+        chain_processing(connection, worked)
+
+
+def test_sealing_ms_local_chain_mines_blocks(devnet: Devnet, connection: Connection) -> None:
+    number = connection.block_number()
+    assert sealing_ms(connection, repeats=3) > 0
+    assert connection.block_number() == number + 3
+    connection.__dict__["is_local"] = False
+    with pytest.raises(ChainError, match="not local"):
+        sealing_ms(connection)

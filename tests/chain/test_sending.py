@@ -1,0 +1,275 @@
+"""Transactions: refused ones cost nothing, sent ones are never sent twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from eth_abi import encode
+
+from omnilytics_flwr.chain.abi import Abi
+from omnilytics_flwr.chain.devnet import Devnet
+from omnilytics_flwr.chain.endpoint import NodeError
+from omnilytics_flwr.chain.refusing import Refusals
+from omnilytics_flwr.chain.rpc import Connection, connect
+from omnilytics_flwr.chain.sending import MOST_GAS, Mined, Payload, sender_for
+from omnilytics_flwr.chain.wallet import Wallet, dev_wallet
+from omnilytics_flwr.errors import ChainError, LedgerError, NotFunded, TransactionLost
+from omnilytics_flwr.market.refusals import Underfunded, VerificationBadPoint
+from omnilytics_flwr.market.terms import Address
+
+from .assembly import COUNTING, ONCE, REVERTING, WORKING, creation_code
+from .faults import lossy_node
+
+ERRORS = Abi(
+    [
+        {
+            "type": "error",
+            "name": "MarketUnderfunded",
+            "inputs": [{"name": "escrowWei", "type": "uint256"}, {"name": "neededWei", "type": "uint256"}],
+        },
+        {"type": "error", "name": "VerificationBadPoint", "inputs": []},
+    ]
+)
+REFUSALS = Refusals([ERRORS])
+UNDERFUNDED = next(e for e in ERRORS.errors.values() if e.name == "MarketUnderfunded").selector + encode(["uint256", "uint256"], [3, 8])
+BAD_POINT = next(e for e in ERRORS.errors.values() if e.name == "VerificationBadPoint").selector
+
+Deployer = Callable[[bytes], Address]
+
+
+@pytest.fixture
+def deployed(connection: Connection, wallet: Wallet) -> Deployer:
+    """Deploys runtime code."""
+
+    def deploy(runtime: bytes) -> Address:
+        contract = send(connection, wallet, Payload(None, creation_code(runtime))).contract
+        assert contract is not None
+        return contract
+
+    return deploy
+
+
+def send(connection: Connection, wallet: Wallet, payload: Payload) -> Mined:
+    return sender_for(connection, wallet).send("test", payload, REFUSALS)
+
+
+def nonce(connection: Connection, wallet: Wallet) -> int:
+    return int(connection.request("eth_getTransactionCount", wallet.address, "latest"), 16)
+
+
+def counted(connection: Connection, contract: Address) -> int:
+    return int(connection.request("eth_getStorageAt", contract, "0x0", "latest"), 16)
+
+
+def test_send_mined_receipt_has_gas_fee_and_logs(connection: Connection, wallet: Wallet, deployed: Deployer) -> None:
+    contract = deployed(COUNTING)
+    before = connection.balance_wei(wallet.address)
+    mined = send(connection, wallet, Payload(contract, b"", 5))
+    assert connection.balance_wei(wallet.address) == before - mined.fee_wei - 5
+    assert mined.logs == ((contract, (), (1).to_bytes(32, "big")),)
+    assert mined.block == connection.block_number()
+    record = connection.transactions[-1]
+    assert (record.event, record.account, record.transaction_hash) == ("test", wallet.address, mined.transaction_hash)
+    assert (record.block, record.gas_used, record.fee_wei) == (mined.block, mined.gas_used, mined.fee_wei)
+    assert record.seconds > 0
+
+
+@pytest.mark.parametrize(
+    ("reason", "kind", "facts"),
+    [
+        (UNDERFUNDED, Underfunded, (3, 8)),
+        (BAD_POINT, VerificationBadPoint, ()),
+        (b"", LedgerError, ("the contract refused: no reason given; expected success; check what was sent",)),
+        (b"\x12\x34\x56\x78", LedgerError, ("the contract refused: unknown error 0x12345678; expected success; check what was sent",)),
+    ],
+)
+def test_send_refused_raises_typed_and_costs_nothing(
+    connection: Connection, wallet: Wallet, deployed: Deployer, reason: bytes, kind: type[LedgerError], facts: tuple[object, ...]
+) -> None:
+    contract = deployed(REVERTING)
+    before = (connection.balance_wei(wallet.address), nonce(connection, wallet), len(connection.transactions))
+    with pytest.raises(kind) as caught:
+        send(connection, wallet, Payload(contract, reason))
+    assert type(caught.value) is kind
+    assert caught.value.args == facts
+    assert (connection.balance_wei(wallet.address), nonce(connection, wallet), len(connection.transactions)) == before
+
+
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        (bytes.fromhex("08c379a0") + encode(["string"], ["out of cheese"]), "out of cheese"),
+        (bytes.fromhex("4e487b71") + encode(["uint256"], [0x11]), "panic 0x11"),
+        (UNDERFUNDED[:-1], "facts do not decode"),
+        (bytes.fromhex("08c379a0") + b"\xff" * 64, "unknown error 0x08c379a0"),
+    ],
+)
+def test_exception_other_reverts_tell_the_reason(reason: bytes, words: str) -> None:
+    error = REFUSALS.exception(reason)
+    assert type(error) is LedgerError
+    assert words in str(error)
+
+
+def test_send_refused_only_when_mined_raises_typed(
+    connection: Connection, wallet: Wallet, deployed: Deployer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    contract = deployed(ONCE)
+    sign, before = wallet.sign_transaction, connection.balance_wei(wallet.address)
+
+    def be_overtaken(transaction: dict[str, object]) -> tuple[bytes, str]:
+        send(connection, dev_wallet(1, connection), Payload(contract, UNDERFUNDED))
+        return sign(transaction)
+
+    monkeypatch.setattr(wallet, "sign_transaction", be_overtaken)
+    with pytest.raises(Underfunded) as caught:
+        send(connection, wallet, Payload(contract, UNDERFUNDED))
+    assert caught.value.args == (3, 8)
+    assert connection.balance_wei(wallet.address) < before
+    assert nonce(connection, wallet) == 2
+
+
+def test_send_value_above_balance_raises_not_funded_with_the_gap(connection: Connection, wallet: Wallet) -> None:
+    poor = Wallet.create()
+    send(connection, wallet, Payload(poor.address, b"", 1000))
+    with pytest.raises(NotFunded, match=rf"{poor.address} lacks 234 wei; expected 1234 wei"):
+        send(connection, poor, Payload(wallet.address, b"", 1234))
+
+
+def test_send_fee_above_balance_raises_not_funded(connection: Connection, wallet: Wallet) -> None:
+    poor = Wallet.create()
+    send(connection, wallet, Payload(poor.address, b"", 1000))
+    with pytest.raises(NotFunded, match="for value and highest fee"):
+        send(connection, poor, Payload(wallet.address, b"", 1000))
+    assert nonce(connection, poor) == 0
+
+
+def test_send_no_receipt_in_time_raises_lost_and_goes_on_with_same_nonce(devnet: Devnet, wallet: Wallet, deployed: Deployer) -> None:
+    contract = deployed(COUNTING)
+    connection = connect(devnet.url, receipt_seconds=0.2)
+    start = nonce(connection, wallet)
+    devnet.endpoint.request("evm_setAutomine", False)
+    hashes = set()
+    for _ in range(3):
+        with pytest.raises(TransactionLost) as caught:
+            send(connection, wallet, Payload(contract, b""))
+        hashes.add(caught.value.args[0])
+    assert len(hashes) == 3
+    assert int(connection.request("eth_getTransactionCount", wallet.address, "pending"), 16) == start + 1
+    devnet.mine()
+    assert send(connection, wallet, Payload(contract, b"")).transaction_hash in hashes
+    assert nonce(connection, wallet) == start + 1
+    assert counted(connection, contract) == 1
+
+
+def test_send_lost_while_mined_is_found(devnet: Devnet, wallet: Wallet, deployed: Deployer) -> None:
+    contract = deployed(COUNTING)
+    connection = connect(devnet.url, receipt_seconds=0.2)
+    devnet.endpoint.request("evm_setAutomine", False)
+    with pytest.raises(TransactionLost) as caught:
+        send(connection, wallet, Payload(contract, b""))
+    devnet.mine()
+    devnet.endpoint.request("evm_setAutomine", True)
+    assert send(connection, wallet, Payload(contract, b"")).transaction_hash == caught.value.args[0]
+    assert counted(connection, contract) == 1
+    assert send(connection, wallet, Payload(contract, b"")).transaction_hash != caught.value.args[0]
+    assert counted(connection, contract) == 2
+
+
+def test_send_lost_and_dropped_is_sent_anew(devnet: Devnet, wallet: Wallet, deployed: Deployer) -> None:
+    contract = deployed(COUNTING)
+    connection = connect(devnet.url, receipt_seconds=0.2)
+    devnet.endpoint.request("evm_setAutomine", False)
+    with pytest.raises(TransactionLost):
+        send(connection, wallet, Payload(contract, b""))
+    devnet.endpoint.request("anvil_dropAllTransactions")
+    devnet.endpoint.request("evm_setAutomine", True)
+    send(connect(devnet.url), wallet, Payload(wallet.address, b"", 1))
+    send(connection, wallet, Payload(contract, b""))
+    assert counted(connection, contract) == 1
+
+
+@pytest.mark.parametrize("lost", [1, 2])
+def test_send_answers_lost_on_the_way_is_mined_once(devnet: Devnet, wallet: Wallet, deployed: Deployer, lost: int) -> None:
+    contract = deployed(COUNTING)
+    with lossy_node(devnet.url) as node:
+        connection = connect(node.url)
+        node.losing["eth_sendRawTransaction"] = lost
+        mined = send(connection, wallet, Payload(contract, b""))
+        assert node.passed.count("eth_sendRawTransaction") == lost + 1
+    assert counted(connect(devnet.url), contract) == 1
+    assert mined.logs[0][2] == (1).to_bytes(32, "big")
+
+
+def test_send_all_answers_lost_raises_lost_then_finds_it(devnet: Devnet, wallet: Wallet, deployed: Deployer) -> None:
+    contract = deployed(COUNTING)
+    with lossy_node(devnet.url) as node:
+        connection = connect(node.url, timeout_seconds=0.5)
+        node.losing["eth_sendRawTransaction"] = 1000
+        with pytest.raises(TransactionLost) as caught:
+            send(connection, wallet, Payload(contract, b""))
+        assert send(connection, wallet, Payload(contract, b"")).transaction_hash == caught.value.args[0]
+    assert counted(connect(devnet.url), contract) == 1
+
+
+def test_send_two_connections_of_one_account_both_mined(devnet: Devnet, wallet: Wallet, deployed: Deployer) -> None:
+    contract = deployed(COUNTING)
+    first, second = connect(devnet.url), connect(devnet.url)
+    for connection in (first, second, first):
+        send(connection, wallet, Payload(contract, b""))
+    assert counted(first, contract) == 3
+
+
+def test_send_nonce_taken_in_between_takes_the_next(devnet: Devnet, wallet: Wallet, deployed: Deployer, monkeypatch: pytest.MonkeyPatch) -> None:
+    contract = deployed(COUNTING)
+    first, second = connect(devnet.url), connect(devnet.url)
+    sign = wallet.sign_transaction
+    signed = []
+
+    def interfere(transaction: dict[str, object]) -> tuple[bytes, str]:
+        signed.append(transaction["nonce"])
+        if len(signed) == 1:
+            send(second, dev_wallet(0, second), Payload(contract, b"\x01"))
+        return sign(transaction)
+
+    monkeypatch.setattr(wallet, "sign_transaction", interfere)
+    send(first, wallet, Payload(contract, b""))
+    assert signed[1] == signed[0] + 1
+    assert counted(first, contract) == 2
+
+
+def test_send_confirmations_asked_waits_for_blocks_on_top(devnet: Devnet, wallet: Wallet, deployed: Deployer) -> None:
+    contract = deployed(COUNTING)
+    connection = connect(devnet.url, receipt_seconds=0.2, confirmations=2)
+    for mined_on_top in (0, 1):
+        with pytest.raises(TransactionLost):
+            send(connection, wallet, Payload(contract, b""))
+        assert connection.block_number() >= mined_on_top
+        devnet.mine()
+    assert connection.block_number() - send(connection, wallet, Payload(contract, b"")).block == 2
+    assert counted(connection, contract) == 1
+
+
+def test_send_gas_limit_has_headroom_below_the_cap(connection: Connection, wallet: Wallet, deployed: Deployer) -> None:
+    contract = deployed(WORKING)
+    for loops in (1000, 200_000):
+        mined = send(connection, wallet, Payload(contract, loops.to_bytes(32, "big")))
+        limit = int(connection.request("eth_getTransactionByHash", mined.transaction_hash)["gas"], 16)
+        assert mined.gas_used < limit <= MOST_GAS
+        assert limit == MOST_GAS or limit > 1.2 * mined.gas_used
+
+
+def test_send_more_gas_than_any_transaction_may_have_is_not_sent(connection: Connection, wallet: Wallet, deployed: Deployer) -> None:
+    contract = deployed(WORKING)
+    before = nonce(connection, wallet)
+    with pytest.raises((NodeError, LedgerError), match=r"(?i)gas"):
+        send(connection, wallet, Payload(contract, (300_000).to_bytes(32, "big")))
+    assert nonce(connection, wallet) == before
+
+
+def test_send_more_bytes_than_public_nodes_take_is_not_sent(connection: Connection, wallet: Wallet, deployed: Deployer) -> None:
+    contract = deployed(COUNTING)
+    before = nonce(connection, wallet)
+    with pytest.raises(ChainError, match="131072"):
+        send(connection, wallet, Payload(contract, bytes(131_072)))
+    assert nonce(connection, wallet) == before

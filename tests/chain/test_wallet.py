@@ -1,0 +1,173 @@
+"""Wallets: where keys come from, what is signed, and that nothing shows."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import stat
+from pathlib import Path
+
+import pytest
+from eth_account import Account
+from eth_account.messages import encode_typed_data
+from eth_keys import keys
+
+from omnilytics_flwr.chain.rpc import Connection
+from omnilytics_flwr.chain.wallet import Secret, Wallet, dev_key, dev_wallet, read_password
+from omnilytics_flwr.errors import ChainError
+from omnilytics_flwr.market.commitment_message import HALF_ORDER
+from omnilytics_flwr.market.task import TaskId
+
+MARKET = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
+TASK = TaskId(chain_id=31337, market=MARKET, epoch=2, round=9, task_hash=b"\x07" * 32)
+PASSWORD = Secret(b"correct horse")
+
+
+@pytest.fixture(scope="module")
+def signer() -> Wallet:
+    return Wallet(Secret(dev_key(3)))
+
+
+def test_sign_commitment_is_an_eip712_signature_of_the_account(signer: Wallet) -> None:
+    digest, open_by = b"\x05" * 32, 1_900_000_000
+    signature = signer.sign_commitment(TASK, digest, open_by)
+    message = encode_typed_data(
+        domain_data={"name": "OmniLytics", "version": "1", "chainId": 31337, "verifyingContract": MARKET},
+        message_types={
+            "Commitment": [
+                {"name": "epoch", "type": "uint32"},
+                {"name": "round", "type": "uint32"},
+                {"name": "taskHash", "type": "bytes32"},
+                {"name": "digest", "type": "bytes32"},
+                {"name": "openBy", "type": "uint64"},
+            ]
+        },
+        message_data={"epoch": 2, "round": 9, "taskHash": TASK.task_hash, "digest": digest, "openBy": open_by},
+    )
+    r, packed = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    s, parity = packed & (1 << 255) - 1, packed >> 255
+    assert len(signature) == 64
+    assert Account.recover_message(message, vrs=(27 + parity, r, s)) == signer.address
+
+
+def test_sign_commitment_many_digests_always_low_s(signer: Wallet) -> None:
+    for number in range(32):
+        signature = signer.sign_commitment(TASK, bytes([number]) * 32, 1)
+        assert 0 < int.from_bytes(signature[32:], "big") & (1 << 255) - 1 <= HALF_ORDER
+
+
+def test_sign_commitment_repeated_is_the_same(signer: Wallet) -> None:
+    assert signer.sign_commitment(TASK, bytes(32), 1) == signer.sign_commitment(TASK, bytes(32), 1)
+
+
+def test_sign_transaction_hash_and_sender_are_right(signer: Wallet) -> None:
+    transaction = {"type": 2, "chainId": 5, "nonce": 0, "gas": 21000, "maxFeePerGas": 9, "maxPriorityFeePerGas": 1}
+    raw, transaction_hash = signer.sign_transaction(transaction | {"to": MARKET, "value": 1, "data": b""})
+    assert Account.recover_transaction(raw) == signer.address
+    assert len(transaction_hash) == 66
+
+
+def test_wallet_shows_address_only(signer: Wallet) -> None:
+    key = dev_key(3).hex()
+    assert repr(signer) == f"Wallet({signer.address})"
+    assert repr(Secret(dev_key(3))) == "Secret()"
+    for shown in (str(signer), f"{signer!r:>80}", str(Secret(dev_key(3))), str(vars(signer))):
+        assert key not in shown
+
+
+def test_secrets_are_not_pickled(signer: Wallet) -> None:
+    for secret in (signer, Secret(b"x")):
+        with pytest.raises(TypeError, match="not pickled"):
+            pickle.dumps(secret)
+
+
+def test_keystore_written_and_read_is_the_same_account_for_its_owner_only(tmp_path: Path, signer: Wallet) -> None:
+    path = tmp_path / "key.json"
+    signer.save_keystore(path, PASSWORD)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert json.loads(path.read_text())["version"] == 3
+    assert Wallet.from_keystore(path, PASSWORD).address == signer.address
+    with pytest.raises(ChainError, match="the password is wrong"):
+        Wallet.from_keystore(path, Secret(b"wrong"))
+    with pytest.raises(ChainError, match="cannot be written"):
+        signer.save_keystore(path, PASSWORD)
+
+
+def test_keystore_of_the_specification_opens(tmp_path: Path) -> None:
+    path = tmp_path / "key.json"
+    path.write_text(
+        json.dumps(
+            {
+                "crypto": {
+                    "cipher": "aes-128-ctr",
+                    "cipherparams": {"iv": "6087dab2f9fdbbfaddc31a909735c1e6"},
+                    "ciphertext": "5318b4d5bcd28de64ee5559e671353e16f075ecae9f99c7a79a38af5f869aa46",
+                    "kdf": "pbkdf2",
+                    "kdfparams": {
+                        "c": 262144,
+                        "dklen": 32,
+                        "prf": "hmac-sha256",
+                        "salt": "ae3cd4e7013836a3df6bd7241b12db061dbe2c6785853cce422d148a624ce0bd",
+                    },
+                    "mac": "517ead924a9d0dc3124507e3393d175ce3ff7c1e96529c6c555ce9e51205e9b2",
+                },
+                "id": "3198bc9c-6672-5ab3-d995-4942343ae5b6",
+                "version": 3,
+            }
+        )
+    )
+    key = bytes.fromhex("7a28b5ba57c53603b0b07b56bba752f7784bf506fa95edc395f5cf6c7514fe9d")
+    opened = Wallet.from_keystore(path, Secret(b"testpassword"))
+    assert opened.address == keys.PrivateKey(key).public_key.to_checksum_address()
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '"x"', '{"version": 3}', '{"version": 3, "crypto": {"kdf": "none"}}', '{"version": 2, "crypto": {}}'])
+def test_keystore_garbage_raises(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "key.json"
+    path.write_text(text)
+    with pytest.raises(ChainError, match="no keystore"):
+        Wallet.from_keystore(path, PASSWORD)
+
+
+def test_keystore_not_there_raises(tmp_path: Path) -> None:
+    with pytest.raises(ChainError, match="cannot be read"):
+        Wallet.from_keystore(tmp_path / "none", PASSWORD)
+
+
+@pytest.mark.parametrize("prefix", ["", "0x"])
+def test_from_environment_key_set_is_that_account(signer: Wallet, prefix: str) -> None:
+    assert Wallet.from_environment({"OMNILYTICS_PRIVATE_KEY": prefix + dev_key(3).hex()}).address == signer.address
+
+
+@pytest.mark.parametrize("value", [None, "", "xyz", "0x12", "00" * 32, "ff" * 32, "11" * 33])
+def test_from_environment_no_key_raises_without_showing_it(value: str | None) -> None:
+    with pytest.raises(ChainError) as caught:
+        Wallet.from_environment({} if value is None else {"OMNILYTICS_PRIVATE_KEY": value})
+    assert not value or value not in str(caught.value)
+
+
+def test_read_password_file_goes_before_environment(tmp_path: Path) -> None:
+    path = tmp_path / "password"
+    path.write_text("first line\nsecond line\n")
+    assert read_password(file=path, environment={"OMNILYTICS_PASSWORD": "other"}).reveal() == b"first line"
+    assert read_password(environment={"OMNILYTICS_PASSWORD": "other"}).reveal() == b"other"
+
+
+def test_read_password_nowhere_raises(tmp_path: Path) -> None:
+    with pytest.raises(ChainError, match="no password"):
+        read_password(environment={})
+    with pytest.raises(ChainError, match="cannot be read"):
+        read_password(file=tmp_path / "none")
+
+
+def test_read_password_prompt_given_asks(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+    monkeypatch.setattr("getpass.getpass", lambda prompt: asked.append(prompt) or "typed")
+    assert read_password(environment={}, prompt="Password: ").reveal() == b"typed"
+    assert asked == ["Password: "]
+
+
+def test_dev_wallet_public_chain_raises(connection: Connection) -> None:
+    connection.__dict__["is_local"] = False
+    with pytest.raises(ChainError, match="not local"):
+        dev_wallet(0, connection)

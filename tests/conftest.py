@@ -1,0 +1,26 @@
+"""Fixtures: one local chain for each test process, put back to its first state after every test that used it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions
+
+
+@pytest.fixture(scope="session")
+def shared_devnet() -> Iterator[Devnet]:
+    """A local chain that all tests of this process share; use `devnet`."""
+    with Devnet(DevnetOptions()) as devnet:
+        yield devnet
+
+
+@pytest.fixture
+def devnet(shared_devnet: Devnet) -> Iterator[Devnet]:
+    """A local chain as it was when it started."""
+    name = shared_devnet.snapshot()
+    shared_devnet.endpoint.request("evm_setAutomine", True)
+    yield shared_devnet
+    shared_devnet.endpoint.request("anvil_dropAllTransactions")
+    shared_devnet.revert(name)

@@ -1,0 +1,102 @@
+"""Rounds of a few groups, as their members deliver them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from omnilytics_flwr.crypto.commitment import commit, points_digest
+from omnilytics_flwr.crypto.field import FieldVector, N, R
+from omnilytics_flwr.crypto.fixedpoint import Units, pack
+from omnilytics_flwr.crypto.hashing import keccak256
+from omnilytics_flwr.crypto.proof import Statement, roster_hash_of
+
+from .plain import Plain
+
+
+@dataclass(frozen=True)
+class Round:
+    """What a model owner holds when it settles.
+
+    `units[g][i]` are the quantised updates, which it does not hold.
+    """
+
+    statement: Statement
+    vectors: tuple[FieldVector, ...]
+    members: tuple[tuple[bytes, ...], ...]
+    units: tuple[tuple[Units, ...], ...]
+
+    def sums(self) -> list[list[int]]:
+        """Plain sums of the quantised updates of every group."""
+        return [[int(u) for u in sum(group[1:], start=group[0])] for group in self.units]
+
+    def with_outside(self, outside: int) -> Round:
+        """The same deliveries, these groups waived."""
+        members = tuple(
+            tuple(points_digest(row) if outside >> i & 1 else row for row in group) for i, group in enumerate(self.members)
+        )
+        return replace(self, statement=replace(self.statement, outside=outside), members=members)
+
+    def plain(self, excluded: int = 0) -> Plain:
+        """The plain prover of this round."""
+        s = self.statement
+        taking = s.taking_part(excluded)
+        sums = [[p.to_ints() for p in self.vectors[i].polynomials()] for i in taking]
+        points = [point for i in taking for point in self._group_points(i)]
+        return Plain(s.context, s.roster_hash, s.sizes, s.outside, excluded, s.polynomials, s.update_bits, sums, points)
+
+    def head(self, exclusions: bytes = b"\0") -> bytes:
+        """The settlement up to its argument."""
+        return b"".join(row for group in self.members for row in group) + exclusions
+
+    def _group_points(self, position: int) -> list[bytes]:
+        raw = commit(self.vectors[position])
+        return [raw[at : at + 128] for at in range(0, len(raw), 128)]
+
+
+def make_round(
+    sizes: tuple[int, ...],
+    *,
+    polynomials: int = 1,
+    bits: int = 8,
+    seed: int = 0,
+    extra: dict[int, FieldVector] | None = None,
+) -> Round:
+    """A round of random updates.
+
+    Parameters
+    ----------
+    sizes : tuple of int
+    polynomials, bits : int
+    seed : int
+    extra : dict of int to FieldVector, optional
+        What a member of the group at a roster position adds to its vector, against the rules.
+    """
+    rng = np.random.default_rng(seed)
+    length = N * polynomials
+    units, vectors, members = [], [], []
+    for position, size in enumerate(sizes):
+        group = [rng.integers(1, 1 << bits, 2 * length, dtype=np.uint64) for _ in range(size)]
+        delivered = [pack(member) for member in group]
+        mask = random_vector(length, seed=rng.integers(1 << 32))
+        delivered[0], delivered[1] = delivered[0] + mask, delivered[1] - mask
+        if extra and position in extra:
+            delivered[-1] = delivered[-1] + extra[position]
+        units.append(tuple(group))
+        vectors.append(FieldVector.total(delivered))
+        members.append(tuple(commit(vector) for vector in delivered))
+    statement = Statement(keccak256(b"context"), bytes(32), sizes, 0, polynomials, bits)
+    statement = replace(statement, roster_hash=roster_hash_of(statement, tuple(members)))
+    return Round(statement, tuple(vectors), tuple(members), tuple(units))
+
+
+def random_vector(length: int, *, seed: int) -> FieldVector:
+    """Uniform field elements, reproducibly."""
+    raw = np.random.default_rng(int(seed)).bytes(48 * length)
+    return FieldVector.from_ints(int.from_bytes(raw[at : at + 48], "big") % R for at in range(0, len(raw), 48))
+
+
+def sparse_vector(length: int, values: dict[int, int]) -> FieldVector:
+    """Zero but for these elements."""
+    return FieldVector.from_ints(values.get(i, 0) for i in range(length))
