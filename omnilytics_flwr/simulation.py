@@ -69,6 +69,7 @@ class LocalMarket:
         self.devnet: Devnet
         self.ledger: EthereumLedger
         self.homes: tuple[OwnerHome, ...] = ()
+        self._owner_ledgers: list[EthereumLedger] = []
 
     def __enter__(self) -> LocalMarket:
         if self._folder is None:
@@ -98,6 +99,15 @@ class LocalMarket:
     def transactions(self) -> tuple[TransactionRecord, ...]:
         """Every transaction so far, of all parties."""
         return tuple(self._records)
+
+    @property
+    def owners(self) -> tuple[Address, ...]:
+        """Accounts of the data owners, in the order of their homes."""
+        return tuple(ledger.account for ledger in self.owner_ledgers())
+
+    def owner_ledgers(self) -> tuple[EthereumLedger, ...]:
+        """The market as each data owner sees it, in the order of their homes."""
+        return tuple(self._owner_ledgers)
 
     def run(self, server_app: ServerApp, client_app: ClientApp, *, workers: int = 2) -> None:
         """Run a Flower simulation in this market, one node for each data owner.
@@ -153,6 +163,7 @@ class LocalMarket:
             ledger = EthereumLedger(connection, market, home.wallet(connection))
             home.agent_for(ledger).join()
             homes.append(home)
+            self._owner_ledgers.append(ledger)
         self.homes = tuple(homes)
         self._on_stage("draw groups")
         self.ledger.freeze()

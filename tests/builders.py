@@ -180,7 +180,12 @@ class Scene:
         self.ledger().open(self.state.round, chosen, *self.commitments(chosen))
 
     def settle(
-        self, *, distances: Sequence[int] | None = None, excluded: int = 0, waived: int = 0, next_task: bytes = bytes(32)
+        self,
+        *,
+        distances: Sequence[int] | None = None,
+        excluded: int = 0,
+        waived: int = 0,
+        next_task: bytes = bytes(32),
     ) -> None:
         """Settle with a dictated verdict; all groups alike if no distances are given."""
         taking_part = self.state.groups.bit_count() - excluded.bit_count() - waived.bit_count()

@@ -130,8 +130,8 @@ contract SumcheckVerification is IVerification {
         bytes memory terms = new bytes(length * TERM_BYTES);
         Fr power = FR_ONE;
         for (uint256 i = 0; i < length; ++i) {
-            uint256 at = i * G1_BYTES;
-            G1 point = at < sums.length ? pointAt(sums, at) : pointAt(commitments, at - sums.length);
+            uint256 offset = i * G1_BYTES;
+            G1 point = offset < sums.length ? pointAt(sums, offset) : pointAt(commitments, offset - sums.length);
             setTerm(terms, i, point, power);
             folded = folded + power * proof.evaluations[i];
             power = power * proof.gamma;

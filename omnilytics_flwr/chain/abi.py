@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eth_abi import decode, encode
+from eth_abi.abi import decode, encode
 from eth_abi.exceptions import DecodingError
 from eth_utils.address import to_checksum_address
 
@@ -107,7 +107,9 @@ def decode_values(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
     try:
         values = decode(types, data)
     except (DecodingError, OverflowError, ValueError) as error:
-        raise Malformed(f"{len(data)} bytes do not decode as ({','.join(types)}): {error}; check that the contract is what it should be") from error
+        raise Malformed(
+            f"{len(data)} bytes do not decode as ({','.join(types)}): {error}; check that the contract is what it should be"
+        ) from error
     return tuple(_with_checksums(kind, value) for kind, value in zip(types, values, strict=True))
 
 

@@ -52,7 +52,12 @@ class Artifact:
 
 @cache
 def load(name: str) -> Artifact:
-    """A compiled contract by its Solidity name.
+    """A compiled contract by its Solidity name; raises as `described` does."""
+    return parse(name, described(name))
+
+
+def described(name: str) -> dict[str, Any]:
+    """A compiled contract as `contracts/compile.py` wrote it: ABI, bytecode, compiler, settings.
 
     Raises
     ------
@@ -62,8 +67,11 @@ def load(name: str) -> Artifact:
     try:
         text = (resources.files(__package__) / "artifacts" / f"{name}.json").read_text()
     except FileNotFoundError as error:
-        raise ToolMissing(f"the compiled contract {name} is not installed; expected it in the package; run `make artifacts` in a checkout") from error
-    return parse(name, json.loads(text))
+        raise ToolMissing(
+            f"the compiled contract {name} is not installed; expected it in the package; run `make artifacts` in a checkout"
+        ) from error
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def parse(name: str, described: dict[str, Any]) -> Artifact:

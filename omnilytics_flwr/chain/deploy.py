@@ -9,7 +9,8 @@ from ..market.terms import Address, Terms
 from . import artifacts
 from .reading import refusals
 from .rpc import Connection
-from .sending import Mined, Payload, sender_for
+from .sending import sender_for
+from .transaction import Mined, Payload
 from .wallet import Wallet
 
 CREATED = "MarketCreated"
@@ -76,7 +77,9 @@ def create_market(connection: Connection, wallet: Wallet, deployment: Deployment
         decoded = abi.log(topics, data) if contract == deployment.factory else None
         if decoded is not None and decoded[0] == CREATED:
             return Address(str(decoded[1]["market"]))
-    raise ChainError(f"{deployment.factory} announced no market; expected {CREATED}; check that it is a factory of this version")
+    raise ChainError(
+        f"{deployment.factory} announced no market; expected {CREATED}; check that it is a factory of this version"
+    )
 
 
 def markets(connection: Connection, deployment: Deployment) -> tuple[Address, ...]:
@@ -101,7 +104,8 @@ def check_deployment(connection: Connection, deployment: Deployment) -> None:
     for name, address in contracts.items():
         if not artifacts.load(name).is_code(connection.code(address)):
             raise UnsupportedChain(
-                f"{address} on chain {connection.chain_id} is not {name} of this version; expected its code; deploy it, or use another version"
+                f"{address} on chain {connection.chain_id} is not {name} of this version; expected its code; "
+                "deploy it, or use another version"
             )
 
 

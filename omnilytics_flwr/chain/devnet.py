@@ -101,7 +101,17 @@ class DevnetOptions:
 
     def arguments(self) -> list[str]:
         """Arguments of the anvil program."""
-        given = ["--port", "0", "--hardfork", self.hardfork, "--enable-tx-gas-limit", "--mnemonic", MNEMONIC, "--color", "never"]
+        given = [
+            "--port",
+            "0",
+            "--hardfork",
+            self.hardfork,
+            "--enable-tx-gas-limit",
+            "--mnemonic",
+            MNEMONIC,
+            "--color",
+            "never",
+        ]
         given += ["--chain-id", str(self.chain_id), "--accounts", str(self.accounts), "--balance", str(self.balance_ether)]
         if self.state is not None:
             given += ["--state", str(self.state)]
@@ -150,9 +160,7 @@ class Devnet:
     def __enter__(self) -> Devnet:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -219,7 +227,9 @@ def _announced_address(process: subprocess.Popen[bytes]) -> str:
         data = os.read(output.fileno(), 65536) if ready else b""
         if not data:
             reason = said.removeprefix(b"failed\n").decode(errors="replace").strip()
-            raise Unreachable(f"the local chain did not start; it said: {reason or 'nothing'}; check its arguments and its state file")
+            raise Unreachable(
+                f"the local chain did not start; it said: {reason or 'nothing'}; check its arguments and its state file"
+            )
         said += data
     return said.decode().strip()
 

@@ -37,7 +37,7 @@ class NodeError(ChainError):
         self.method, self.code, self.message, self.data = method, code, message, data
 
     def __str__(self) -> str:
-        return f"the node refused {self.method}: {self.message} (code {self.code}); expected a result; check the request or the node"
+        return f"the node refused {self.method}: {self.message} (code {self.code}); expected a result; check request and node"
 
 
 class Endpoint:
@@ -100,7 +100,9 @@ class Endpoint:
         return response.get("result")
 
     def _unreachable(self, reason: str) -> Unreachable:
-        return Unreachable(f"{redacted(self.url)} does not answer ({reason}); expected a JSON-RPC endpoint; check its address and the network")
+        return Unreachable(
+            f"{redacted(self.url)} does not answer ({reason}); expected a JSON-RPC endpoint; check its address and the network"
+        )
 
 
 def redacted(url: str) -> str:
@@ -118,7 +120,9 @@ def _provider(url: str, timeout_seconds: float) -> JSONBaseProvider:
     if url.startswith(("http://", "https://")):
         return HTTPProvider(url, request_kwargs={"timeout": timeout_seconds}, exception_retry_configuration=None)
     if "://" in url:
-        raise Unreachable(f"{redacted(url)} is no address of an endpoint; expected http://, https:// or the path of an IPC socket")
+        raise Unreachable(
+            f"{redacted(url)} is no address of an endpoint; expected http://, https:// or the path of an IPC socket"
+        )
     return IPCProvider(url, timeout=int(timeout_seconds))
 
 

@@ -9,7 +9,8 @@ from ..market.terms import ZERO_ADDRESS, Address
 from .header import header_rlp, prevrandao_of
 from .reading import MarketReader
 from .rpc import Connection
-from .sending import Mined, Payload, sender_for
+from .sending import sender_for
+from .transaction import Mined, Payload
 from .wallet import Wallet
 
 

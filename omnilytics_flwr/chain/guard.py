@@ -1,10 +1,11 @@
 """Program that keeps a child process alive exactly as long as the process that started it.
 
-Run as ``python -I -S guard.py LOG MARK COMMAND...``, standard library only. It ends COMMAND by SIGTERM (so that it can save its state), later
-SIGKILL, as soon as standard input reaches its end or the parent's process id changes. The first covers every end of a parent that alone
-holds the pipe, SIGKILL included; the second a pipe whose write end a forked sibling has inherited. Where the kernel can, COMMAND also gets
-SIGTERM if the guard itself is killed. LOG is where COMMAND's output goes ("" for nowhere). The guard says one line on standard output: what
-followed MARK in COMMAND's output, or "failed" and then that output.
+Run as ``python -I -S guard.py LOG MARK COMMAND...``, standard library only. It ends COMMAND by SIGTERM (so that it can save
+its state), later SIGKILL, as soon as standard input reaches its end or the parent's process id changes. The first covers
+every end of a parent that alone holds the pipe, SIGKILL included; the second a pipe whose write end a forked sibling has
+inherited. Where the kernel can, COMMAND also gets SIGTERM if the guard itself is killed. LOG is where COMMAND's output goes
+("" for nowhere). The guard says one line on standard output: what followed MARK in COMMAND's output, or "failed" and then
+that output.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import IO, cast
 
 WATCH_SECONDS = 0.5
 GRACE_SECONDS = 30.0
@@ -50,7 +52,7 @@ class Output:
         return bool(data)
 
     def _announce(self) -> None:
-        before, found, after = self._seen.partition(self._mark)
+        _, found, after = self._seen.partition(self._mark)
         if found and b"\n" in after:
             self._announced = True
             os.write(STDOUT, after.split(b"\n", 1)[0].strip() + b"\n")
@@ -98,9 +100,10 @@ def main(arguments: list[str]) -> int:
     child = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=_die_with_guard
     )
-    output = Output(child.stdout.fileno(), log_path, mark.encode())
+    descriptor = cast("IO[bytes]", child.stdout).fileno()
+    output = Output(descriptor, log_path, mark.encode())
     with selectors.DefaultSelector() as selector:
-        selector.register(child.stdout, selectors.EVENT_READ)
+        selector.register(descriptor, selectors.EVENT_READ)
         selector.register(STDIN, selectors.EVENT_READ)
         try:
             watch(selector, output, parent)

@@ -1,9 +1,10 @@
 """How long a node works on transactions.
 
-The node repeats each transaction on the state that it had found (``debug_traceTransaction`` with the ``callTracer``, which notes calls only).
-The time of the request less that of an empty one is what the node spent executing; the least of some repeats counts, for everything else
-that the machine does only adds. That the node repeated the very same execution is checked by its gas. Not in the figure: recovering the
-sender from the signature, and sealing the block, which `sealing_ms` measures on a local chain.
+The node repeats each transaction on the state that it had found (``debug_traceTransaction`` with the ``callTracer``, which
+notes calls only). The time of the request less that of an empty one is what the node spent executing; the least of some
+repeats counts, for everything else that the machine does only adds. That the node repeated the very same execution is checked
+by its gas. Not in the figure: recovering the sender from the signature, and sealing the block, which `sealing_ms` measures on
+a local chain.
 """
 
 from __future__ import annotations
@@ -73,7 +74,9 @@ def sealing_ms(connection: Connection, *, repeats: int = REPEATS) -> float:
         The chain is not local.
     """
     if not connection.is_local:
-        raise ChainError(f"chain {connection.chain_id} is not local; expected anvil, which mines when told to; leave this figure out")
+        raise ChainError(
+            f"chain {connection.chain_id} is not local; expected anvil, which mines when told to; leave this figure out"
+        )
     round_trip_ms = _least_ms(lambda: connection.request("eth_chainId"), 4 * repeats)
     return max(0.0, _least_ms(lambda: connection.request("evm_mine"), repeats) - round_trip_ms)
 
@@ -82,7 +85,10 @@ def _trace(connection: Connection, transaction_hash: str) -> dict[str, str]:
     try:
         trace: dict[str, str] = connection.request("debug_traceTransaction", transaction_hash, {"tracer": "callTracer"})
     except NodeError as error:
-        raise ChainError(f"the node cannot trace {transaction_hash} ({error.message}); expected debug_traceTransaction; ask a node that traces") from error
+        raise ChainError(
+            f"the node cannot trace {transaction_hash} ({error.message}); expected debug_traceTransaction; "
+            "ask a node that traces"
+        ) from error
     return trace
 
 
@@ -92,7 +98,10 @@ def _check_same(connection: Connection, transaction_hash: str) -> None:
         raise ChainError(f"the node does not know {transaction_hash}; expected a mined transaction; check hash and chain")
     traced, mined = int(_trace(connection, transaction_hash)["gasUsed"], 16), int(receipt["gasUsed"], 16)
     if traced != mined:
-        raise ChainError(f"the node took {traced} gas to repeat {transaction_hash}, which took {mined}; expected the same; measure on another node")
+        raise ChainError(
+            f"the node took {traced} gas to repeat {transaction_hash}, which took {mined}; expected the same; "
+            "measure on another node"
+        )
 
 
 def _least_ms(action: Callable[[], object], repeats: int) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import UnknownMarket
 from ..market.ledger import MarketState, Member, OwnerRecord
+from ..market.refusals import UnknownGroup, WrongStage
 from ..market.stage import Stage
 from ..market.terms import Address, Terms
 from . import artifacts
@@ -77,6 +78,10 @@ class MarketReader:
         """The market's terms, read once."""
         return self._terms
 
+    def terms_hash(self) -> bytes:
+        """Keccak-256 of the ABI-encoded terms as the market computes it, 32 bytes."""
+        return bytes(self._read("termsHash"))
+
     def state(self) -> MarketState:
         """Present state."""
         stage, *rest = self._read("state")
@@ -93,7 +98,10 @@ class MarketReader:
 
     def group_seats(self, group: int) -> int:
         """Bitmap of the seats of a group of the present epoch; 0 if there is none."""
-        return int(self._read("groupSeats", group))
+        try:
+            return int(self._read("groupSeats", group))
+        except (UnknownGroup, WrongStage):
+            return 0
 
     def paid_seats(self, round_number: int) -> int:
         """Bitmap of the seats that a finished round pays."""
@@ -128,6 +136,10 @@ class MarketReader:
         data = abi.call_data("checkPoints", points, terms.polynomials)
         return bool(abi.results("checkPoints", self._connection.call(terms.verification, data, self._refusals))[0])
 
+    def has_known_verification(self) -> bool:
+        """Whether the terms' verification runs the code of this version; any other may accept what it likes."""
+        return artifacts.load(artifacts.VERIFICATION).is_code(self._connection.code(self.terms().verification))
+
     def _read(self, function: str, *arguments: object) -> Any:
         return self._read_all(function, *arguments)[0]
 
@@ -150,7 +162,9 @@ def check_market(connection: Connection, address: Address) -> None:
     implementation = implementation_of(code)
     if implementation is None:
         what = "a contract that is no market" if code else "no contract"
-        raise UnknownMarket(f"at {address} on chain {connection.chain_id} there is {what}; expected a market; check address and chain")
+        raise UnknownMarket(
+            f"at {address} on chain {connection.chain_id} there is {what}; expected a market; check address and chain"
+        )
     if not artifacts.load(artifacts.MARKET).is_code(connection.code(implementation)):
         raise UnknownMarket(
             f"the market at {address} runs other code than this version knows; expected that of {artifacts.MARKET}; "

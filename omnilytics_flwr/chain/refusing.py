@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from eth_abi import decode
-from eth_abi.exceptions import DecodingError
-
 from ..errors import LedgerError, Malformed, OmnilyticsError
 from ..market.refusals import REFUSALS
 from .abi import SELECTOR_BYTES, Abi, Signature, decode_values
@@ -39,7 +36,8 @@ class Refusals:
         Returns
         -------
         OmnilyticsError
-            The class of `omnilytics_flwr.market.refusals` with the error's facts, or a plain `LedgerError` with the reason as far as it is known.
+            The class of `omnilytics_flwr.market.refusals` with the error's facts, or a plain `LedgerError` with the reason as
+            far as it is known.
         """
         selector, rest = data[:SELECTOR_BYTES], data[SELECTOR_BYTES:]
         signature = self._signatures.get(selector)
@@ -76,9 +74,9 @@ def _reason(signature: Signature | None, selector: bytes, rest: bytes) -> str:
             facts = zip(signature.names, decode_values(signature.types, rest), strict=True)
             return f"{signature.name}({', '.join(f'{name}={fact!r}' for name, fact in facts)})"
         if selector == ERROR_STRING:
-            return str(decode(["string"], rest)[0])
+            return str(decode_values(["string"], rest)[0])
         if selector == PANIC:
-            return f"panic {decode(['uint256'], rest)[0]:#04x}"
-    except (Malformed, DecodingError, OverflowError, ValueError):
+            return f"panic {decode_values(['uint256'], rest)[0]:#04x}"
+    except Malformed:
         pass
     return f"unknown error 0x{selector.hex()}" if selector else "no reason given"

@@ -36,6 +36,8 @@ PRECOMPILES: dict[str, tuple[int, bytes, int]] = {
 class TransactionRecord:
     """A transaction that was sent and mined, for a run's record.
 
+    A refused one is not among them, for it was never sent, unless something overtook it on its way.
+
     Attributes
     ----------
     event : str
@@ -47,6 +49,7 @@ class TransactionRecord:
     block, gas_used, fee_wei : int
     seconds : float
         From the estimate to the receipt, waiting included.
+    succeeded : bool
     """
 
     event: str
@@ -56,6 +59,7 @@ class TransactionRecord:
     gas_used: int
     fee_wei: int
     seconds: float
+    succeeded: bool
 
 
 class Connection:
@@ -169,14 +173,18 @@ class Connection:
         for name, (number, data, length) in PRECOMPILES.items():
             if len(self._precompile(number, data)) != length:
                 raise UnsupportedChain(
-                    f"chain {self.chain_id} lacks the precompile {number:#04x}, {name}; expected a chain with Ethereum's Prague fork; use another"
+                    f"chain {self.chain_id} lacks the precompile {number:#04x}, {name}; "
+                    "expected a chain with Ethereum's Prague fork; use another"
                 )
         if not self.code(HISTORY_CONTRACT):
             raise UnsupportedChain(
-                f"chain {self.chain_id} keeps no history of block hashes (EIP-2935); expected a chain with Ethereum's Prague fork; use another"
+                f"chain {self.chain_id} keeps no history of block hashes (EIP-2935); "
+                "expected a chain with Ethereum's Prague fork; use another"
             )
         if "baseFeePerGas" not in self.block("latest"):
-            raise UnsupportedChain(f"chain {self.chain_id} has no base fee (EIP-1559); expected Ethereum's London fork or later; use another")
+            raise UnsupportedChain(
+                f"chain {self.chain_id} has no base fee (EIP-1559); expected Ethereum's London fork or later; use another"
+            )
 
     def _precompile(self, number: int, data: bytes) -> bytes:
         try:
@@ -220,7 +228,9 @@ def connect(
     try:
         chain_id = int(endpoint.request("eth_chainId"), 16)
     except (NodeError, TypeError, ValueError) as error:
-        raise Unreachable(f"{redacted(url)} does not tell its chain id ({error}); expected an Ethereum node; check the address") from error
+        raise Unreachable(
+            f"{redacted(url)} does not tell its chain id ({error}); expected an Ethereum node; check the address"
+        ) from error
     if expected_chain_id is not None and chain_id != expected_chain_id:
         raise WrongChain(chain_id, expected_chain_id)
     return Connection(endpoint, chain_id, receipt_seconds=receipt_seconds, confirmations=confirmations)
@@ -237,8 +247,9 @@ def poll(find: Callable[[], T | None], seconds: float, what: str) -> T:
     deadline, pause = time.monotonic() + seconds, FIRST_POLL_SECONDS
     while (found := find()) is None:
         if time.monotonic() > deadline:
-            raise Unreachable(f"{what} did not come within {seconds:g} s; expected the chain to go on; check the node, then try again")
+            raise Unreachable(
+                f"{what} did not come within {seconds:g} s; expected the chain to go on; check the node, then try again"
+            )
         time.sleep(pause)
         pause = min(1.5 * pause, LONGEST_POLL_SECONDS)
     return found
-

@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..errors import ChainError, NotFunded, OmnilyticsError, TransactionLost, Unreachable, UnsupportedChain
-from ..market.address import parse_address
-from ..market.terms import Address
 from .endpoint import NodeError
 from .refusing import Refusals, revert_data
 from .rpc import Connection, TransactionRecord, poll
+from .transaction import Mined, Payload, mined_of
 from .wallet import Wallet
 
 MOST_GAS = 2**24
@@ -26,36 +25,6 @@ TRIES = 5
 _KNOWN = ("already known", "already imported", "known transaction", "already exists")
 _TAKEN = ("nonce too low", "replacement transaction underpriced", "replacement underpriced", "nonce is too low")
 _POOR = ("insufficient funds", "insufficient balance")
-
-
-@dataclass(frozen=True, slots=True)
-class Payload:
-    """What a transaction is to do; `to` is None to deploy `data`."""
-
-    to: Address | None
-    data: bytes
-    value_wei: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Mined:
-    """A transaction that is on the chain and succeeded.
-
-    Attributes
-    ----------
-    logs : tuple of (Address, tuple of bytes, bytes)
-        Contract, topics and data of each log.
-    contract : Address or None
-        Address of a deployed contract.
-    """
-
-    transaction_hash: str
-    block: int
-    gas_used: int
-    fee_wei: int
-    seconds: float
-    logs: tuple[tuple[Address, tuple[bytes, ...], bytes], ...]
-    contract: Address | None
 
 
 @dataclass(slots=True)
@@ -74,8 +43,8 @@ class _NonceTaken(Exception):
 class Sender:
     """Sends for one account through one connection, one transaction at a time; get it from `sender_for`.
 
-    A transaction is estimated first: if the contract refuses, that raises the contract's error, and nothing is sent or paid. If a sent
-    transaction got no receipt in time, the next `send` of the same payload goes on with the same nonce instead of sending another.
+    A transaction is estimated first: if the contract refuses, that raises the contract's error, and nothing is sent or paid.
+    If a sent transaction got no receipt in time, the next `send` of the same payload goes on with the same nonce.
     """
 
     def __init__(self, connection: Connection, wallet: Wallet) -> None:
@@ -112,15 +81,25 @@ class Sender:
             self._lost[payload] = pending
             receipt = self._await_receipt(pending)
             del self._lost[payload]
-            if int(receipt["status"], 16) != 1:
-                raise self._failure(pending, receipt, refusals)
-            mined = _mined(receipt, time.monotonic() - start)
+            mined, succeeded = mined_of(receipt, time.monotonic() - start), int(receipt["status"], 16) == 1
+            self._record(event, mined, succeeded)
+        if not succeeded:
+            raise self._failure(pending, receipt, refusals)
+        return mined
+
+    def _record(self, event: str, mined: Mined, succeeded: bool) -> None:
         self._connection.transactions.append(
             TransactionRecord(
-                event, self._wallet.address, mined.transaction_hash, mined.block, mined.gas_used, mined.fee_wei, mined.seconds
+                event=event,
+                account=self._wallet.address,
+                transaction_hash=mined.transaction_hash,
+                block=mined.block,
+                gas_used=mined.gas_used,
+                fee_wei=mined.fee_wei,
+                seconds=mined.seconds,
+                succeeded=succeeded,
             )
         )
-        return mined
 
     def _submit_new(self, payload: Payload, refusals: Refusals) -> _Pending:
         transaction = self._build(payload, refusals)
@@ -138,10 +117,12 @@ class Sender:
                 del self._lost[payload]
                 raise
             return pending
-        raise ChainError(f"{self._wallet.address} sends from elsewhere at the same time; expected the nonce to be free; stop the other sender")
+        raise ChainError(
+            f"{self._wallet.address} sends from elsewhere at the same time; expected a free nonce; stop the other sender"
+        )
 
     def _resume(self, payload: Payload) -> _Pending | None:
-        """The lost transaction with this payload, sent again with a higher fee; None if there is none or it can never be mined."""
+        """The lost transaction with this payload, sent again with a higher fee; None if there is none or it is void."""
         pending = self._lost.get(payload)
         if pending is None or self._included(pending) is not None:
             return pending
@@ -163,14 +144,25 @@ class Sender:
         return pending
 
     def _build(self, payload: Payload, refusals: Refusals) -> dict[str, Any]:
-        call = {"from": self._wallet.address, "data": "0x" + payload.data.hex(), "value": hex(payload.value_wei), "gas": hex(MOST_GAS)}
+        call = {
+            "from": self._wallet.address,
+            "data": "0x" + payload.data.hex(),
+            "value": hex(payload.value_wei),
+            "gas": hex(MOST_GAS),
+        }
         call |= {"to": payload.to} if payload.to else {}
         self._check_funds(payload.value_wei)
         estimate = int(self._estimate(call, refusals), 16)
         gas = min(estimate + estimate // 5 + SPARE_GAS, MOST_GAS)
         base, tip = self._fees()
         self._check_funds(payload.value_wei + gas * (2 * base + tip))
-        transaction = {"type": 2, "chainId": self._connection.chain_id, "data": payload.data, "value": payload.value_wei, "gas": gas}
+        transaction = {
+            "type": 2,
+            "chainId": self._connection.chain_id,
+            "data": payload.data,
+            "value": payload.value_wei,
+            "gas": gas,
+        }
         transaction |= {"maxFeePerGas": 2 * base + tip, "maxPriorityFeePerGas": tip}
         return transaction | ({"to": payload.to} if payload.to else {})
 
@@ -188,7 +180,9 @@ class Sender:
         """Base fee of the latest block and the tip that the node suggests, in wei for a unit of gas."""
         block = self._connection.block("latest")
         if "baseFeePerGas" not in block:
-            raise UnsupportedChain("the chain has no base fee (EIP-1559); expected Ethereum's London fork or later; use another")
+            raise UnsupportedChain(
+                "the chain has no base fee (EIP-1559); expected Ethereum's London fork or later; use another"
+            )
         try:
             tip = int(self._request("eth_maxPriorityFeePerGas"), 16)
         except NodeError:
@@ -199,14 +193,16 @@ class Sender:
         missing = needed_wei - self._connection.balance_wei(self._wallet.address)
         if missing > 0:
             raise NotFunded(
-                f"{self._wallet.address} lacks {missing} wei; expected {needed_wei} wei for value and highest fee; send it the difference"
+                f"{self._wallet.address} lacks {missing} wei; expected {needed_wei} wei for value and highest fee; "
+                "send it the difference"
             )
 
     def _sign(self, pending: _Pending) -> None:
         pending.raw, transaction_hash = self._wallet.sign_transaction(pending.transaction)
         if len(pending.raw) > MOST_BYTES:
             raise ChainError(
-                f"the transaction has {len(pending.raw)} bytes; public nodes take {MOST_BYTES}; use terms with fewer owners or weights"
+                f"the transaction has {len(pending.raw)} bytes; public nodes take {MOST_BYTES}; "
+                "use terms with fewer owners or weights"
             )
         pending.hashes.append(transaction_hash)
 
@@ -221,7 +217,9 @@ class Sender:
             if any(words in message for words in _TAKEN):
                 raise _NonceTaken from error
             if any(words in message for words in _POOR):
-                raise NotFunded(f"{self._wallet.address} cannot pay: {error.message}; expected value and fee; send it ether") from error
+                raise NotFunded(
+                    f"{self._wallet.address} cannot pay: {error.message}; expected value and fee; send it ether"
+                ) from error
             raise
         except Unreachable as error:
             raise TransactionLost(pending.hashes[-1], self._connection.endpoint.timeout_seconds) from error
@@ -261,8 +259,8 @@ class Sender:
                 if reason is not None:
                     return refusals.exception(reason)
         return ChainError(
-            f"transaction {receipt['transactionHash']} failed in block {block} after {int(receipt['gasUsed'], 16)} gas for a reason that "
-            "does not show again; expected success; read the market's state, then try again"
+            f"transaction {receipt['transactionHash']} failed in block {block} after {int(receipt['gasUsed'], 16)} gas "
+            "for a reason that does not show again; expected success; read the market's state, then try again"
         )
 
     def _request(self, method: str, *params: object) -> Any:
@@ -272,20 +270,5 @@ class Sender:
 def sender_for(connection: Connection, wallet: Wallet) -> Sender:
     """The one sender of an account on a connection, so that its transactions wait for each other."""
     with connection.lock:
-        return connection.senders.setdefault(wallet.address, Sender(connection, wallet))
-
-
-def _mined(receipt: dict[str, Any], seconds: float) -> Mined:
-    gas_used = int(receipt["gasUsed"], 16)
-    return Mined(
-        transaction_hash=receipt["transactionHash"],
-        block=int(receipt["blockNumber"], 16),
-        gas_used=gas_used,
-        fee_wei=gas_used * int(receipt["effectiveGasPrice"], 16),
-        seconds=seconds,
-        logs=tuple(
-            (parse_address(log["address"]), tuple(bytes.fromhex(t[2:]) for t in log["topics"]), bytes.fromhex(log["data"][2:]))
-            for log in receipt["logs"]
-        ),
-        contract=parse_address(receipt["contractAddress"]) if receipt.get("contractAddress") else None,
-    )
+        sender: Sender = connection.senders.setdefault(wallet.address, Sender(connection, wallet))
+    return sender

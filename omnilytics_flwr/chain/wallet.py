@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import ChainError
 from ..market.commitment_message import Commitment, compact
@@ -21,6 +21,7 @@ from ..market.terms import Address
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
+    from eth_typing import Hash32
 
     from .rpc import Connection
 
@@ -67,7 +68,9 @@ class Wallet:
         from eth_account import Account
 
         if len(key.reveal()) != KEY_BYTES or not 0 < int.from_bytes(key.reveal(), "big") < GROUP_ORDER:
-            raise ChainError("this is no private key; expected 32 bytes that are a number from 1 to the curve's order less 1; check where it is kept")
+            raise ChainError(
+                "this is no private key; expected 32 bytes, a number from 1 to the curve's order less 1; check where it is kept"
+            )
         self._account: LocalAccount = Account.from_key(key.reveal())
 
     def __repr__(self) -> str:
@@ -101,7 +104,9 @@ class Wallet:
         except ValueError:
             key = b""
         if not key:
-            raise ChainError(f"{KEY_VARIABLE} holds no private key; expected 64 hexadecimal digits; set it, or use a keystore file")
+            raise ChainError(
+                f"{KEY_VARIABLE} holds no private key; expected 64 hexadecimal digits; set it, or use a keystore file"
+            )
         return cls(Secret(key))
 
     @classmethod
@@ -116,14 +121,20 @@ class Wallet:
         from eth_account import Account
 
         try:
-            key = Account.decrypt(json.loads(path.read_text()), password.reveal())
+            key = Account.decrypt(json.loads(path.read_text()), password.reveal().decode())
         except OSError as error:
-            raise ChainError(f"the keystore {path} cannot be read ({error.strerror}); expected a file; check its path") from error
+            raise ChainError(
+                f"the keystore {path} cannot be read ({error.strerror}); expected a file; check its path"
+            ) from error
         except ValueError as error:
             reason = "the password is wrong" if "MAC" in str(error) else "it is no keystore of version 3"
-            raise ChainError(f"the keystore {path} does not open: {reason}; expected a keystore and its password; try again") from None
+            raise ChainError(
+                f"the keystore {path} does not open: {reason}; expected a keystore and its password; try again"
+            ) from None
         except (KeyError, TypeError, NotImplementedError, AttributeError):
-            raise ChainError(f"the keystore {path} is no keystore of version 3; expected one as geth or foundry write it; check its path") from None
+            raise ChainError(
+                f"the keystore {path} is no keystore of version 3; expected one as geth or foundry write it; check its path"
+            ) from None
         return cls(Secret(bytes(key)))
 
     def save_keystore(self, path: Path, password: Secret) -> None:
@@ -138,7 +149,9 @@ class Wallet:
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         except OSError as error:
-            raise ChainError(f"the keystore {path} cannot be written ({error.strerror}); expected a new file; choose another path") from error
+            raise ChainError(
+                f"the keystore {path} cannot be written ({error.strerror}); expected a new file; choose another path"
+            ) from error
         with os.fdopen(descriptor, "w") as file:
             file.write(text)
 
@@ -164,7 +177,7 @@ class Wallet:
         """
         message = Commitment(task.epoch, task.round, task.task_hash, digest, open_by)
         signing_hash = message.signing_hash(chain_id=task.chain_id, market=Address(task.market))
-        return compact(bytes(self._account.unsafe_sign_hash(signing_hash).signature))
+        return compact(bytes(self._account.unsafe_sign_hash(cast("Hash32", signing_hash)).signature))
 
 
 def read_password(
@@ -189,7 +202,9 @@ def read_password(
         try:
             return Secret(file.read_text().split("\n", 1)[0].rstrip("\r").encode())
         except OSError as error:
-            raise ChainError(f"the password file {file} cannot be read ({error.strerror}); expected a file; check its path") from error
+            raise ChainError(
+                f"the password file {file} cannot be read ({error.strerror}); expected a file; check its path"
+            ) from error
     if PASSWORD_VARIABLE in environment:
         return Secret(environment[PASSWORD_VARIABLE].encode())
     if prompt is None:
@@ -206,7 +221,9 @@ def dev_wallet(index: int, connection: Connection) -> Wallet:
         The connection is to a chain that is not local.
     """
     if not connection.is_local:
-        raise ChainError(f"chain {connection.chain_id} is not local; expected anvil, for dev accounts' keys are public; use a keystore")
+        raise ChainError(
+            f"chain {connection.chain_id} is not local; expected anvil, for dev accounts' keys are public; use a keystore"
+        )
     return Wallet(Secret(dev_key(index)))
 
 

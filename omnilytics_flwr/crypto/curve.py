@@ -63,11 +63,7 @@ def split_points(raw: bytes) -> list[bytes]:
 
 
 def compress(encoded: bytes) -> bytes:
-    """Compressed form, 48 bytes, of a point in EIP-2537 form.
-
-    As the contract does it: only x and whether y is the larger of the two are used, so that what is not a point gives what no decoder
-    takes, or a point that EIP-2537 would not take.
-    """
+    """Compressed form, 48 bytes, of a point of the curve in EIP-2537 form."""
     larger = int.from_bytes(encoded[64:], "big") > (BASE_MODULUS - 1) // 2
     flags = 0x80 | (encoded == _INFINITY) << 6 | larger << 5
     return bytes([encoded[16] | flags]) + encoded[17:64]

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .exact import join_digits
-from .field import FieldVector, Limbs, N, R
+from .field import FieldVector, Integers, Limbs, N, R
 
 ROOT = pow(7, (R - 1) // N, R)
 """Generator of H, as EIP-4844 has it."""
@@ -76,12 +76,12 @@ def quotient(values: list[int], point: int, value: int) -> FieldVector:
     return FieldVector.from_ints(result)
 
 
-def theta(polynomial: FieldVector) -> NDArray[np.object_]:
+def theta(polynomial: FieldVector) -> Integers:
     """Values on H of X A'(X).
 
-    Elements are cut into digits of 12 bits. In the transforms of 2^12 points, digits are below 2^12 and so 2-norms below 2^18; at most
-    22 products add up to one result, a sum of products below 2^41. The error of each is then below 2^(18 + 18 + 5) times the transforms'
-    relative error, under 2^-46 in double precision, hence below 2^-5 and gone in rounding.
+    Elements are cut into digits of 12 bits. In transforms of 2^12 points, digits are below 2^12 and 2-norms below 2^18; at most 22
+    convolutions add up to one result, whose error is then below 2^(18 + 18 + 5) times the relative error of a transform, under 2^-46
+    in double precision: below 2^-5, and gone in rounding.
 
     Returns
     -------
@@ -97,8 +97,8 @@ def theta(polynomial: FieldVector) -> NDArray[np.object_]:
     # Two digits of 12 bits make three whole bytes.
     values = join_digits(sums[::2] + (sums[1::2] << _DIGIT_BITS), 2 * _DIGIT_BITS)
     result = np.empty(N, dtype=object)
-    result[:] = values
-    return (result % R)[REVERSED]
+    result[REVERSED] = [value % R for value in values]
+    return result
 
 
 @cache

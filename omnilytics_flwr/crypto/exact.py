@@ -1,7 +1,7 @@
 """Exact arithmetic on wide integers with float64 matrix products and Fourier transforms.
 
-Integers are cut into digits so small that every sum of products is an integer below 2^53, which float64 holds exactly: the linear algebra
-library does in milliseconds what loops over Python integers do in seconds.
+Integers are cut into digits so small that every sum of products is an integer below 2^53, which float64 holds exactly: the linear
+algebra library does in milliseconds what loops over Python integers do in seconds.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ROWS_AT_ONCE = 64
 """Polynomials per matrix product; bounds memory. Sums of as many products of 16-bit digits stay below 2^38."""
 _GRAM_BITS = 18
 _PRODUCTS_AT_ONCE = 1 << 17
-"""Products of floats in one matrix product; below what linear algebra libraries start threads for, which fight over a busy machine."""
+"""Products of floats in one matrix product; too few for the library to start threads, which crawl on a busy machine."""
 
 
 def gram(rows: Signed) -> list[list[int]]:
@@ -83,7 +83,8 @@ def inner_products(vectors: Sequence[FieldVector], weights: FieldVector) -> list
     results = []
     for vector in vectors:
         left = _digits(vector.limbs)
-        products = sum(left[start : start + chunk].T @ right[start : start + chunk] for start in range(0, len(left), chunk))
+        parts = [left[start : start + chunk].T @ right[start : start + chunk] for start in range(0, len(left), chunk)]
+        products = np.sum(parts, axis=0).astype(np.int64)
         value = sum(int(products[i, j]) << _DIGIT_BITS * (i + j) for i in range(_DIGITS) for j in range(_DIGITS))
         results.append(value % R)
     return results

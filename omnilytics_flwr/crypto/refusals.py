@@ -1,6 +1,6 @@
 """What a verification refuses, one class for each Solidity error of ``IVerification``, and the base of all refusals.
 
-They live here because the verifier is pure cryptography; users find them in `omnilytics_flwr.market.refusals`, beside the market's.
+They live here because the verifier is pure cryptography; users find them beside the market's in `omnilytics_flwr.market.refusals`.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class VerificationWrongLength(Refusal, solidity="VerificationWrongLength"):
 
     actual: int
     expected: int
-    TEXT = "the settlement has {actual} bytes, expected {expected}; build it again for this roster, these exclusions and these waivers"
+    TEXT = "the settlement has {actual} bytes, expected {expected}; build it again for this roster and these waivers"
 
 
 class VerificationNotCanonical(Refusal, solidity="VerificationNotCanonical"):
@@ -64,7 +64,7 @@ class VerificationWrongRoster(Refusal, solidity="VerificationWrongRoster"):
 
     actual: bytes
     expected: bytes
-    TEXT = "the members' points hash to another value than the round was opened with; send the points that were committed, in order"
+    TEXT = "the members' points are not those that the round was opened with; send what was committed, in order"
 
 
 class VerificationWrongExclusion(Refusal, solidity="VerificationWrongExclusion"):

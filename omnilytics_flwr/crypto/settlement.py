@@ -100,16 +100,18 @@ class Settlement:
         Raises
         ------
         VerificationWrongLength
-            The string is not as long as the statement and its own number of exclusions demand. If it ends before that number, the
-            length up to and with it is what was expected. Likewise for a statement without polynomials, or with a group of less than
-            two: there is nothing to prove, and no part of a settlement may be empty.
+            The string is not as long as the statement and its own number of exclusions demand. If it ends before that number,
+            the length up to and with it is what was expected. Likewise for a statement without polynomials, or with a group of
+            less than two: there is nothing to prove, and no part of a settlement may be empty.
         """
         if statement.polynomials == 0:
             raise VerificationWrongLength(0, 1)
         lonely = next((size for size in statement.sizes if size < 2), None)
         if lonely is not None:
             raise VerificationWrongLength(lonely, 2)
-        row_bytes = [WORD_BYTES if statement.is_outside(i) else POINT_BYTES * statement.polynomials for i in range(len(statement.sizes))]
+        row_bytes = [
+            WORD_BYTES if statement.is_outside(i) else POINT_BYTES * statement.polynomials for i in range(len(statement.sizes))
+        ]
         head = sum(size * row for size, row in zip(statement.sizes, row_bytes, strict=True))
         if len(raw) <= head:
             raise VerificationWrongLength(len(raw), head + 1)
@@ -119,7 +121,9 @@ class Settlement:
         if len(raw) != expected:
             raise VerificationWrongLength(len(raw), expected)
         reader = _Reader(raw)
-        members = tuple(tuple(reader.take(row) for _ in range(size)) for size, row in zip(statement.sizes, row_bytes, strict=True))
+        members = tuple(
+            tuple(reader.take(row) for _ in range(size)) for size, row in zip(statement.sizes, row_bytes, strict=True)
+        )
         reader.take(1)
         exclusions = tuple(_exclusion(reader.take(_EXCLUSION.size)) for _ in range(num_exclusions))
         return cls(members, exclusions, _argument(reader, groups, statement.polynomials) if groups else None)

@@ -37,6 +37,8 @@ class Omnilytics(Strategy):
         the model owner's own data. Changes to the public part are ignored.
     on_stage : callable, optional
         Called with round and name of each stage as it begins, for progress displays.
+    on_round : callable, optional
+        Called with the report of each round as it ends.
 
     Raises
     ------
@@ -52,10 +54,11 @@ class Omnilytics(Strategy):
         private: Sequence[str] = (),
         refit: Refit | None = None,
         on_stage: Callable[[int, str], None] | None = None,
+        on_round: Callable[[RoundReport], None] | None = None,
     ) -> None:
         check_composes(inner)
         self._inner = inner
-        self._keeper = RoundKeeper(ledger, on_stage=on_stage)
+        self._keeper = RoundKeeper(ledger, on_stage=on_stage, on_round=on_round)
         self._planner = Planner(inner)
         self._patterns = tuple(private)
         self._refit = refit

@@ -1,7 +1,8 @@
-"""Multi-Krum on the exact squared distances that a verification proved (Blanchard et al., NeurIPS 2017; docs/protocol.md section 7).
+"""Multi-Krum on the exact squared distances that a verification proved (docs/protocol.md section 7).
 
-At most f of a roster's groups go unpaid: those excluded, those above the norm bound, and as many of the others, farthest from the rest
-first, as are left of f.
+Blanchard et al., "Machine Learning with Adversaries: Byzantine Tolerant Gradient Descent", NeurIPS 2017. At most f of a roster's
+groups go unpaid: those excluded, those above the norm bound, and as many of the others, farthest from the rest first, as are left
+of f.
 """
 
 from __future__ import annotations
@@ -35,7 +36,9 @@ class Selection:
     scores: tuple[int, ...]
 
 
-def select(distances: Sequence[int], *, groups: int, excluded: int, faulty_groups: int, scale: int, norm_bound: int) -> Selection:
+def select(
+    distances: Sequence[int], *, groups: int, excluded: int, faulty_groups: int, scale: int, norm_bound: int
+) -> Selection:
     """Accept the groups that a market pays.
 
     Parameters
@@ -80,7 +83,7 @@ def select(distances: Sequence[int], *, groups: int, excluded: int, faulty_group
 
 
 def scores(distances: Sequence[int], *, groups: int, faulty: int) -> tuple[int, ...]:
-    """Score of each group: the sum of its distances to the max(1, G' - faulty - 2), but at most G' - 1, groups nearest to it."""
+    """Scores: the sum of each group's distances to the max(1, G' - faulty - 2), but at most G' - 1, groups nearest to it."""
     closest = min(max(1, groups - faulty - 2), groups - 1)
     to_others: list[list[int]] = [[] for _ in range(groups)]
     for (i, k), distance in zip(pairs(groups), distances, strict=True):

@@ -84,12 +84,21 @@ class RoundKeeper:
         The market as its model owner sees it.
     on_stage : callable, optional
         Called with round and name of each stage as it begins.
+    on_round : callable, optional
+        Called with the report of each round as it ends.
     """
 
-    def __init__(self, ledger: Ledger, *, on_stage: Callable[[int, str], None] | None = None) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        *,
+        on_stage: Callable[[int, str], None] | None = None,
+        on_round: Callable[[RoundReport], None] | None = None,
+    ) -> None:
         self.ledger = ledger
         self.terms: Terms = ledger.terms()
         self._on_stage = on_stage or (lambda number, stage: None)
+        self._on_round = on_round or (lambda report: None)
         self._reports: list[RoundReport] = []
         self._live: _Live | None = None
 
@@ -270,6 +279,7 @@ class RoundKeeper:
         self._reports.append(done)
         self._live = None
         self._on_stage(report.round, "done")
+        self._on_round(done)
         return done
 
     def _drop_mismatches(self, live: _Live) -> None:

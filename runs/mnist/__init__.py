@@ -1,1 +1,1 @@
-"""One market on MNIST: a model owner with few samples buys updates from twenty data owners."""
+"""One market for real: twenty data owners, MNIST digits, Flower's simulation, the contracts on a local chain."""

@@ -7,14 +7,14 @@ of this size that is faster than a loader and threads.
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["PRIVATE", "Net", "accuracy", "fit_private", "initial_model", "pretrain", "train"]
+__all__ = ["PRIVATE", "Net", "accuracy", "fit_private", "initial_model", "pretrain", "public_weights", "train"]
 
 PRIVATE = ("conv1.*",)
 """Names of the parameters that never leave their owner; the others are the public part."""
@@ -68,6 +68,15 @@ def initial_model(seed: int) -> Net:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Net()
+
+
+def public_weights(model: Net, private: Iterable[str]) -> int:
+    """Number of weights that are not private by these name patterns."""
+    return sum(
+        parameter.numel()
+        for name, parameter in model.named_parameters()
+        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in private)
+    )
 
 
 def train(

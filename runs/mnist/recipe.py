@@ -86,6 +86,24 @@ class Attack:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Market:
+    """Terms of the market; their own bounds are checked when they are made."""
+
+    group_size: int
+    faulty_groups: int
+    update_bits: int
+    clip: float
+    longest_mean: float
+    reward_wei: int
+    bond_wei: int
+
+    def __post_init__(self) -> None:
+        """Refuse what has no meaning; the rest is the terms' own business."""
+        for name in ("clip", "longest_mean", "reward_wei", "bond_wei"):
+            _require(getattr(self, name) > 0, f"market.{name}", getattr(self, name), "above 0")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Recipe:
     """All knobs of a run."""
 
@@ -93,6 +111,7 @@ class Recipe:
     data: Data
     training: Training
     attack: Attack
+    market: Market
 
     def __post_init__(self) -> None:
         """Refuse sections that do not fit each other."""

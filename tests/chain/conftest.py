@@ -7,9 +7,14 @@ from collections.abc import Iterator
 
 import pytest
 
+from omnilytics_flwr.chain.deploy import Deployment, deploy
 from omnilytics_flwr.chain.devnet import Devnet
+from omnilytics_flwr.chain.ethereum import EthereumLedger
 from omnilytics_flwr.chain.rpc import Connection, connect
 from omnilytics_flwr.chain.wallet import Wallet, dev_wallet
+from omnilytics_flwr.market.terms import Address
+
+from .market_play import Play, create_small_market
 
 
 @pytest.fixture
@@ -30,3 +35,32 @@ def connection(devnet: Devnet) -> Connection:
 def wallet(connection: Connection) -> Wallet:
     """A wallet with ether."""
     return dev_wallet(0, connection)
+
+
+@pytest.fixture(scope="session")
+def deployment(shared_devnet: Devnet) -> Deployment:
+    """The contracts, deployed once for all tests of this process."""
+    connection = connect(shared_devnet.url)
+    return deploy(connection, dev_wallet(0, connection))
+
+
+@pytest.fixture(scope="session")
+def drawn_address(shared_devnet: Devnet, deployment: Deployment) -> Address:
+    """A market with fifteen data owners in five drawn groups, made once for all tests of this process."""
+    owner = create_small_market(connect(shared_devnet.url), deployment)
+    play = Play.of(owner)
+    play.join_all()
+    play.draw()
+    return owner.address
+
+
+@pytest.fixture
+def market(connection: Connection, deployment: Deployment) -> Play:
+    """A new market that nobody has joined."""
+    return Play.of(create_small_market(connection, deployment))
+
+
+@pytest.fixture
+def drawn(connection: Connection, drawn_address: Address) -> Play:
+    """The market with drawn groups."""
+    return Play.of(EthereumLedger(connection, drawn_address, dev_wallet(0, connection)))

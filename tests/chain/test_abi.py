@@ -11,7 +11,11 @@ from omnilytics_flwr.errors import Malformed
 OWNER = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
 OWNER_WORD = bytes(12) + bytes.fromhex(OWNER[2:])
 
-POINT = {"name": "point", "type": "tuple[]", "components": [{"name": "x", "type": "uint256"}, {"name": "who", "type": "address"}]}
+POINT = {
+    "name": "point",
+    "type": "tuple[]",
+    "components": [{"name": "x", "type": "uint256"}, {"name": "who", "type": "address"}],
+}
 ABI = Abi(
     [
         {"type": "function", "name": "baz", "inputs": [{"type": "uint32"}, {"type": "bool"}], "outputs": [POINT]},

@@ -33,7 +33,9 @@ def children_of(process_id: int) -> list[int]:
 
 
 def is_alive(process_id: int) -> bool:
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(process_id)], capture_output=True, text=True, check=False).stdout.strip()
+    state = subprocess.run(
+        ["ps", "-o", "stat=", "-p", str(process_id)], capture_output=True, text=True, check=False
+    ).stdout.strip()
     return bool(state) and not state.startswith("Z")
 
 
@@ -46,7 +48,9 @@ def wait_until_gone(*process_ids: int) -> None:
 
 def start_parent(*, before: str = "", then: str = "signal.pause()") -> tuple[subprocess.Popen[str], int, int]:
     """A process with a local chain, the chain's guard, and the chain."""
-    parent = subprocess.Popen([sys.executable, "-c", PARENT.format(before=before, then=then)], stdout=subprocess.PIPE, text=True)
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT.format(before=before, then=then)], stdout=subprocess.PIPE, text=True
+    )
     assert parent.stdout is not None
     guard = int(parent.stdout.readline())
     (anvil,) = children_of(guard) or [0]
@@ -80,7 +84,8 @@ def test_devnet_parent_exits_without_closing_ends() -> None:
 
 def test_devnet_pipe_inherited_by_forked_sibling_ends() -> None:
     parent, guard, anvil = start_parent(
-        before="sibling = os.fork()\nif sibling == 0:\n    signal.pause()\n    os._exit(0)", then="print(sibling, flush=True)\nsignal.pause()"
+        before="sibling = os.fork()\nif sibling == 0:\n    signal.pause()\n    os._exit(0)",
+        then="print(sibling, flush=True)\nsignal.pause()",
     )
     assert parent.stdout is not None
     sibling = int(parent.stdout.readline())

@@ -6,11 +6,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
-from omnilytics_flwr.chain.devnet import Devnet
+from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions
 from omnilytics_flwr.chain.endpoint import Endpoint, NodeError, redacted
 from omnilytics_flwr.errors import Unreachable
 
@@ -99,3 +100,19 @@ def test_redacted_address_with_keys_hides_them(url: str, shown: str) -> None:
     assert redacted(url) == shown
     if url.startswith("http"):
         assert repr(Endpoint(url)) == f"Endpoint({shown!r})"
+
+
+def test_endpoint_socket_path_nobody_listens_raises_unreachable(tmp_path: Path) -> None:
+    with pytest.raises(Unreachable):
+        Endpoint(str(tmp_path / "node.ipc"), timeout_seconds=0.5).request("eth_chainId")
+
+
+def test_endpoint_socket_path_of_a_node_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "node.ipc"
+    monkeypatch.setattr(DevnetOptions, "arguments", with_socket(DevnetOptions.arguments, path))
+    with Devnet():
+        assert Endpoint(str(path)).request("eth_chainId") == "0x7a69"
+
+
+def with_socket(arguments: Callable[[DevnetOptions], list[str]], path: Path) -> Callable[[DevnetOptions], list[str]]:
+    return lambda options: [*arguments(options), "--ipc", str(path)]

@@ -8,7 +8,8 @@ from omnilytics_flwr.chain.devnet import Devnet
 from omnilytics_flwr.chain.measure import chain_processing, sealing_ms
 from omnilytics_flwr.chain.refusing import Refusals
 from omnilytics_flwr.chain.rpc import Connection
-from omnilytics_flwr.chain.sending import Payload, sender_for
+from omnilytics_flwr.chain.sending import sender_for
+from omnilytics_flwr.chain.transaction import Payload
 from omnilytics_flwr.chain.wallet import Wallet
 from omnilytics_flwr.errors import ChainError
 

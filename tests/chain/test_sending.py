@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from eth_abi import encode
+from eth_abi.abi import encode
 
 from omnilytics_flwr.chain.abi import Abi
 from omnilytics_flwr.chain.devnet import Devnet
 from omnilytics_flwr.chain.endpoint import NodeError
 from omnilytics_flwr.chain.refusing import Refusals
 from omnilytics_flwr.chain.rpc import Connection, connect
-from omnilytics_flwr.chain.sending import MOST_GAS, Mined, Payload, sender_for
+from omnilytics_flwr.chain.sending import MOST_GAS, sender_for
+from omnilytics_flwr.chain.transaction import Mined, Payload
 from omnilytics_flwr.chain.wallet import Wallet, dev_wallet
 from omnilytics_flwr.errors import ChainError, LedgerError, NotFunded, TransactionLost
 from omnilytics_flwr.market.refusals import Underfunded, VerificationBadPoint
@@ -32,7 +33,9 @@ ERRORS = Abi(
     ]
 )
 REFUSALS = Refusals([ERRORS])
-UNDERFUNDED = next(e for e in ERRORS.errors.values() if e.name == "MarketUnderfunded").selector + encode(["uint256", "uint256"], [3, 8])
+UNDERFUNDED = next(e for e in ERRORS.errors.values() if e.name == "MarketUnderfunded").selector + encode(
+    ["uint256", "uint256"], [3, 8]
+)
 BAD_POINT = next(e for e in ERRORS.errors.values() if e.name == "VerificationBadPoint").selector
 
 Deployer = Callable[[bytes], Address]
@@ -73,6 +76,7 @@ def test_send_mined_receipt_has_gas_fee_and_logs(connection: Connection, wallet:
     assert (record.event, record.account, record.transaction_hash) == ("test", wallet.address, mined.transaction_hash)
     assert (record.block, record.gas_used, record.fee_wei) == (mined.block, mined.gas_used, mined.fee_wei)
     assert record.seconds > 0
+    assert record.succeeded
 
 
 @pytest.mark.parametrize(
@@ -81,11 +85,20 @@ def test_send_mined_receipt_has_gas_fee_and_logs(connection: Connection, wallet:
         (UNDERFUNDED, Underfunded, (3, 8)),
         (BAD_POINT, VerificationBadPoint, ()),
         (b"", LedgerError, ("the contract refused: no reason given; expected success; check what was sent",)),
-        (b"\x12\x34\x56\x78", LedgerError, ("the contract refused: unknown error 0x12345678; expected success; check what was sent",)),
+        (
+            b"\x12\x34\x56\x78",
+            LedgerError,
+            ("the contract refused: unknown error 0x12345678; expected success; check what was sent",),
+        ),
     ],
 )
 def test_send_refused_raises_typed_and_costs_nothing(
-    connection: Connection, wallet: Wallet, deployed: Deployer, reason: bytes, kind: type[LedgerError], facts: tuple[object, ...]
+    connection: Connection,
+    wallet: Wallet,
+    deployed: Deployer,
+    reason: bytes,
+    kind: type[LedgerError],
+    facts: tuple[object, ...],
 ) -> None:
     contract = deployed(REVERTING)
     before = (connection.balance_wei(wallet.address), nonce(connection, wallet), len(connection.transactions))
@@ -115,7 +128,7 @@ def test_send_refused_only_when_mined_raises_typed(
     connection: Connection, wallet: Wallet, deployed: Deployer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contract = deployed(ONCE)
-    sign, before = wallet.sign_transaction, connection.balance_wei(wallet.address)
+    sign, before, start = wallet.sign_transaction, connection.balance_wei(wallet.address), nonce(connection, wallet)
 
     def be_overtaken(transaction: dict[str, object]) -> tuple[bytes, str]:
         send(connection, dev_wallet(1, connection), Payload(contract, UNDERFUNDED))
@@ -126,7 +139,8 @@ def test_send_refused_only_when_mined_raises_typed(
         send(connection, wallet, Payload(contract, UNDERFUNDED))
     assert caught.value.args == (3, 8)
     assert connection.balance_wei(wallet.address) < before
-    assert nonce(connection, wallet) == 2
+    assert [record.succeeded for record in connection.transactions][-2:] == [True, False]
+    assert nonce(connection, wallet) == start + 1
 
 
 def test_send_value_above_balance_raises_not_funded_with_the_gap(connection: Connection, wallet: Wallet) -> None:
@@ -144,7 +158,9 @@ def test_send_fee_above_balance_raises_not_funded(connection: Connection, wallet
     assert nonce(connection, poor) == 0
 
 
-def test_send_no_receipt_in_time_raises_lost_and_goes_on_with_same_nonce(devnet: Devnet, wallet: Wallet, deployed: Deployer) -> None:
+def test_send_no_receipt_in_time_raises_lost_and_goes_on_with_same_nonce(
+    devnet: Devnet, wallet: Wallet, deployed: Deployer
+) -> None:
     contract = deployed(COUNTING)
     connection = connect(devnet.url, receipt_seconds=0.2)
     start = nonce(connection, wallet)
@@ -159,6 +175,7 @@ def test_send_no_receipt_in_time_raises_lost_and_goes_on_with_same_nonce(devnet:
     devnet.mine()
     assert send(connection, wallet, Payload(contract, b"")).transaction_hash in hashes
     assert nonce(connection, wallet) == start + 1
+
     assert counted(connection, contract) == 1
 
 
@@ -220,13 +237,15 @@ def test_send_two_connections_of_one_account_both_mined(devnet: Devnet, wallet: 
     assert counted(first, contract) == 3
 
 
-def test_send_nonce_taken_in_between_takes_the_next(devnet: Devnet, wallet: Wallet, deployed: Deployer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_send_nonce_taken_in_between_takes_the_next(
+    devnet: Devnet, wallet: Wallet, deployed: Deployer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     contract = deployed(COUNTING)
     first, second = connect(devnet.url), connect(devnet.url)
     sign = wallet.sign_transaction
-    signed = []
+    signed: list[int] = []
 
-    def interfere(transaction: dict[str, object]) -> tuple[bytes, str]:
+    def interfere(transaction: dict[str, int]) -> tuple[bytes, str]:
         signed.append(transaction["nonce"])
         if len(signed) == 1:
             send(second, dev_wallet(0, second), Payload(contract, b"\x01"))
@@ -259,7 +278,9 @@ def test_send_gas_limit_has_headroom_below_the_cap(connection: Connection, walle
         assert limit == MOST_GAS or limit > 1.2 * mined.gas_used
 
 
-def test_send_more_gas_than_any_transaction_may_have_is_not_sent(connection: Connection, wallet: Wallet, deployed: Deployer) -> None:
+def test_send_more_gas_than_any_transaction_may_have_is_not_sent(
+    connection: Connection, wallet: Wallet, deployed: Deployer
+) -> None:
     contract = deployed(WORKING)
     before = nonce(connection, wallet)
     with pytest.raises((NodeError, LedgerError), match=r"(?i)gas"):

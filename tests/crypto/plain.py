@@ -1,4 +1,4 @@
-"""Slow and plain twins of the fast cryptography: Python integers, textbook algorithms, c-kzg for the curve. These are the definitions."""
+"""Slow and plain twins of the fast cryptography: Python integers, textbook algorithms, c-kzg. These are the definitions."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, lru_cache
 from importlib.util import find_spec
 from itertools import combinations
 from math import lcm
@@ -20,6 +20,8 @@ R = 0x73EDA753299D7D483339D80809A1D80553BDA402FFFE5BFEFFFFFFFF00000001
 N = 4096
 ROOT = pow(7, (R - 1) // N, R)
 BIT_REVERSED = [int(f"{i:012b}"[::-1], 2) for i in range(N)]
+Sums = tuple[tuple[tuple[int, ...], ...], ...]
+"""N values of each polynomial of each group taking part."""
 H = [pow(ROOT, i, R) for i in BIT_REVERSED]
 
 
@@ -85,13 +87,10 @@ def values_of(coefficients: Sequence[int]) -> list[int]:
     return [natural[i] for i in BIT_REVERSED]
 
 
-def product(left: Sequence[int], right: Sequence[int]) -> list[int]:
-    """2 N coefficients of the product of two polynomials of degree below N."""
+def square(coefficients: Sequence[int]) -> list[int]:
+    """2 N coefficients of the square of a polynomial of degree below N."""
     root = pow(7, (R - 1) // (2 * N), R)
-    values = [
-        a * b % R
-        for a, b in zip(transform([*left, *[0] * N], root), transform([*right, *[0] * N], root), strict=True)
-    ]
+    values = [v * v % R for v in transform([*coefficients, *[0] * N], root)]
     inverse = pow(2 * N, -1, R)
     return [c * inverse % R for c in transform(values, pow(root, -1, R))]
 
@@ -135,6 +134,24 @@ def squared_distances(sums: Sequence[Sequence[int]], sizes: Sequence[int], bits:
     return [sum((a - b) ** 2 for a, b in zip(rows[i], rows[k], strict=True)) for i, k in combinations(range(len(rows)), 2)]
 
 
+@lru_cache
+def squares_of(sizes: tuple[int, ...], bits: int, sums: Sums) -> list[list[int]]:
+    """2 N coefficients of the sum over the polynomials of (a_i - a_k)^2, for every pair of groups, the zero update first."""
+    scale = lcm(*sizes)
+    rows = [[[scale * 2 ** (bits - 1) * (1 + 2**84), *[0] * (N - 1)]] * len(sums[0])]
+    for size, row in zip(sizes, sums, strict=True):
+        rows.append([[scale // size * c % R for c in coefficients_of(values)] for values in row])
+    return [_square_distance(rows[i], rows[k]) for i, k in combinations(range(len(rows)), 2)]
+
+
+def _square_distance(left: Sequence[Sequence[int]], right: Sequence[Sequence[int]]) -> list[int]:
+    total = [0] * (2 * N)
+    for a, b in zip(left, right, strict=True):
+        gap = [(x - y) % R for x, y in zip(a, b, strict=True)]
+        total = [(t + c) % R for t, c in zip(total, square(gap), strict=True)]
+    return total
+
+
 @dataclass
 class Lies:
     """Where a dishonest prover departs from the protocol; what follows is computed from what it says."""
@@ -150,7 +167,7 @@ class Lies:
 class Plain:
     """A settlement's last part made from coefficients; arguments as the statement has them.
 
-    `sums` holds the B lists of N values of each group taking part, and `points` their commitments, 128 bytes each, in the same order.
+    `points` are the commitments of `sums`, 128 bytes each, in the same order.
     """
 
     context: bytes
@@ -160,23 +177,14 @@ class Plain:
     excluded: int
     polynomials: int
     bits: int
-    sums: Sequence[Sequence[Sequence[int]]]
+    sums: Sums
     points: Sequence[bytes]
-
-    @cached_property
-    def squares(self) -> list[list[int]]:
-        """Coefficients of the sum over k of (a_i - a_k)^2 for every pair."""
-        taking = [size for i, size in enumerate(self.sizes) if not (self.outside | self.excluded) >> i & 1]
-        scale = lcm(*taking)
-        zero = scale * 2 ** (self.bits - 1) * (1 + 2**84)
-        rows = [[[zero, *[0] * (N - 1)]] * self.polynomials]
-        for size, row in zip(taking, self.sums, strict=True):
-            rows.append([[scale // size * c % R for c in coefficients_of(values)] for values in row])
-        return [self._square(rows[i], rows[k]) for i, k in combinations(range(len(rows)), 2)]
 
     def argue(self, lies: Lies | None = None) -> bytes:
         """V to opening proofs."""
-        lies, squares = lies or Lies(), self.squares
+        lies = lies or Lies()
+        taking = [size for i, size in enumerate(self.sizes) if not (self.outside | self.excluded) >> i & 1]
+        squares = squares_of(tuple(taking), self.bits, self.sums)
         # Over H a polynomial of degree below N sums to N times its constant term.
         values = lies.values([N * (square[0] + square[N]) % R for square in squares])
 
@@ -201,10 +209,3 @@ class Plain:
         fold_proof, _ = opening(fold, z)
         constant_proof, _ = opening(remainder_values, 0)
         return words(values) + c_q + c_f + words(evaluations) + fold_proof + constant_proof
-
-    def _square(self, left: Sequence[Sequence[int]], right: Sequence[Sequence[int]]) -> list[int]:
-        total = [0] * (2 * N)
-        for a, b in zip(left, right, strict=True):
-            gap = [(x - y) % R for x, y in zip(a, b, strict=True)]
-            total = [(t + c) % R for t, c in zip(total, product(gap, gap), strict=True)]
-        return total

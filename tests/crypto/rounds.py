@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from omnilytics_flwr.crypto.commitment import commit, points_digest
+from omnilytics_flwr.crypto.commitment import commit, parse_points, points_digest
+from omnilytics_flwr.crypto.curve import encode_point
 from omnilytics_flwr.crypto.field import FieldVector, N, R
 from omnilytics_flwr.crypto.fixedpoint import Units, pack
 from omnilytics_flwr.crypto.hashing import keccak256
@@ -31,6 +32,23 @@ class Round:
         """Plain sums of the quantised updates of every group."""
         return [[int(u) for u in sum(group[1:], start=group[0])] for group in self.units]
 
+    def with_extra(self, position: int, extra: FieldVector) -> Round:
+        """The same deliveries, but that the last member of this group adds something to its vector against the rules."""
+        *rows, last = self.members[position]
+        pairs = zip(
+            parse_points(last, self.statement.polynomials), parse_points(commit(extra), self.statement.polynomials), strict=True
+        )
+        changed = b"".join(encode_point(own + more) for own, more in pairs)
+        vectors = tuple(v + extra if i == position else v for i, v in enumerate(self.vectors))
+        return replace(self.with_rows(position, (*rows, changed)), vectors=vectors)
+
+    def with_rows(self, position: int, rows: tuple[bytes, ...]) -> Round:
+        """The same round, opened with other points for the members of this group."""
+        members = tuple(rows if i == position else group for i, group in enumerate(self.members))
+        return replace(
+            self, members=members, statement=replace(self.statement, roster_hash=roster_hash_of(self.statement, members))
+        )
+
     def with_outside(self, outside: int) -> Round:
         """The same deliveries, these groups waived."""
         members = tuple(
@@ -42,7 +60,7 @@ class Round:
         """The plain prover of this round."""
         s = self.statement
         taking = s.taking_part(excluded)
-        sums = [[p.to_ints() for p in self.vectors[i].polynomials()] for i in taking]
+        sums = tuple(tuple(tuple(p.to_ints()) for p in self.vectors[i].polynomials()) for i in taking)
         points = [point for i in taking for point in self._group_points(i)]
         return Plain(s.context, s.roster_hash, s.sizes, s.outside, excluded, s.polynomials, s.update_bits, sums, points)
 
@@ -61,7 +79,6 @@ def make_round(
     polynomials: int = 1,
     bits: int = 8,
     seed: int = 0,
-    extra: dict[int, FieldVector] | None = None,
 ) -> Round:
     """A round of random updates.
 
@@ -70,19 +87,15 @@ def make_round(
     sizes : tuple of int
     polynomials, bits : int
     seed : int
-    extra : dict of int to FieldVector, optional
-        What a member of the group at a roster position adds to its vector, against the rules.
     """
     rng = np.random.default_rng(seed)
     length = N * polynomials
     units, vectors, members = [], [], []
-    for position, size in enumerate(sizes):
+    for size in sizes:
         group = [rng.integers(1, 1 << bits, 2 * length, dtype=np.uint64) for _ in range(size)]
         delivered = [pack(member) for member in group]
         mask = random_vector(length, seed=rng.integers(1 << 32))
         delivered[0], delivered[1] = delivered[0] + mask, delivered[1] - mask
-        if extra and position in extra:
-            delivered[-1] = delivered[-1] + extra[position]
         units.append(tuple(group))
         vectors.append(FieldVector.total(delivered))
         members.append(tuple(commit(vector) for vector in delivered))

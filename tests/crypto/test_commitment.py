@@ -74,8 +74,9 @@ def test_mismatched_with_another_number_of_points_is_wrong() -> None:
 
 def test_commit_loads_neither_eth_account_nor_c_kzg() -> None:
     code = (
-        "import sys; from omnilytics_flwr.crypto.commitment import commit; from omnilytics_flwr.crypto.field import FieldVector;"
-        "commit(FieldVector.zeros(4096)); print([m for m in ('eth_account', 'ckzg', 'web3', 'torch', 'flwr') if m in sys.modules])"
+        "import sys; from omnilytics_flwr.crypto.commitment import commit;"
+        "from omnilytics_flwr.crypto.field import FieldVector; commit(FieldVector.zeros(4096));"
+        "print([name for name in ('eth_account', 'ckzg', 'web3', 'torch', 'flwr') if name in sys.modules])"
     )
 
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)

@@ -21,7 +21,11 @@ def plain_gram(rows: np.ndarray) -> list[list[int]]:  # type: ignore[type-arg]
 @settings(deadline=None)
 def test_gram_any_rows_agree_with_integers(count: int, length: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    rows = np.where(rng.random((count, length)) < 0.5, rng.choice(EXTREMES, (count, length)), rng.integers(-(2**36) + 1, 2**36, (count, length)))
+    rows = np.where(
+        rng.random((count, length)) < 0.5,
+        rng.choice(EXTREMES, (count, length)),
+        rng.integers(-(2**36) + 1, 2**36, (count, length)),
+    )
 
     assert gram(rows) == plain_gram(rows)
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -9,7 +11,17 @@ from omnilytics_flwr.errors import NotCanonical, WrongLength
 
 from .. import bad_inputs
 
-EDGES = [0, 1, 2, R - 1, R - 2, R // 2, R // 2 + 1, *(1 << 64 * i for i in range(1, 4)), *((1 << 64 * i) - 1 for i in range(1, 4))]
+EDGES = [
+    0,
+    1,
+    2,
+    R - 1,
+    R - 2,
+    R // 2,
+    R // 2 + 1,
+    *(1 << 64 * i for i in range(1, 4)),
+    *((1 << 64 * i) - 1 for i in range(1, 4)),
+]
 ELEMENTS = st.one_of(st.sampled_from(EDGES), st.integers(0, R - 1))
 PAIRS = st.lists(st.tuples(ELEMENTS, ELEMENTS), min_size=1, max_size=20)
 
@@ -64,7 +76,7 @@ def test_from_bytes_not_canonical_word_names_the_first(name: str, index: int) ->
 
 
 @pytest.mark.parametrize("change", [bad_inputs.short_by_one, bad_inputs.long_by_one, lambda raw: b"", lambda raw: raw + raw])
-def test_from_bytes_of_wrong_length_names_both_lengths(change) -> None:  # type: ignore[no-untyped-def]
+def test_from_bytes_of_wrong_length_names_both_lengths(change: Callable[[bytes], bytes]) -> None:
     raw = change(bytes(64))
 
     with pytest.raises(WrongLength) as refusal:

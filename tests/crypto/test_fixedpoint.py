@@ -12,7 +12,6 @@ from omnilytics_flwr.crypto.field import FieldVector, N, R
 from omnilytics_flwr.crypto.fixedpoint import decode_mean, first_out_of_range, pack, polynomials_for, quantise, unpack
 from omnilytics_flwr.errors import Malformed, UpdateError
 
-
 KEY = bytes(range(32))
 
 

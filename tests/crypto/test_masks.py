@@ -56,11 +56,13 @@ def test_group_masks_leave_the_sum_of_the_updates_exactly() -> None:
 def test_group_mask_agrees_with_the_plain_twin() -> None:
     first, second, third = KEYS[:3]
     peers = PEERS[:3]
-    head = b"OmniLytics/v1/mask" + (31337).to_bytes(32, "big") + b"\x11" * 20 + (3).to_bytes(32, "big") + (7).to_bytes(32, "big")
+    head = b"OmniLytics/v1/mask" + plain.words([31337]) + b"\x11" * 20 + plain.words([3, 7])
     head += b"\x33" * 32 + plain.hash256(*(peer.address + peer.mask_key for peer in peers))
 
     def pad(lower: MaskKey, higher: MaskKey) -> list[int]:
-        secret = X25519PrivateKey.from_private_bytes(lower.private_bytes()).exchange(X25519PublicKey.from_public_bytes(higher.public))
+        secret = X25519PrivateKey.from_private_bytes(lower.private_bytes()).exchange(
+            X25519PublicKey.from_public_bytes(higher.public)
+        )
         return plain.expand(plain.hkdf(secret, b"\x22" * 32, head + lower.public + higher.public), N)
 
     expected = [(b - a) % R for a, b in zip(pad(first, second), pad(second, third), strict=True)]
@@ -192,7 +194,12 @@ def test_expand_low_bits_are_even() -> None:
 
 @pytest.mark.parametrize(
     "draw",
-    [lambda word: (word % 2**255) % R, lambda word: word % R, lambda word: word % 2**254, lambda word: word % R % (R - R // 1000)],
+    [
+        lambda word: (word % 2**255) % R,
+        lambda word: word % R,
+        lambda word: word % 2**254,
+        lambda word: word % R % (R - R // 1000),
+    ],
     ids=["255 bits reduced", "256 bits reduced", "254 bits", "top left out"],
 )
 def test_unevenness_of_a_biased_draw_is_seen(draw: Callable[[int], int]) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import ckzg
 import pytest
 
@@ -66,7 +68,7 @@ def test_opens_what_is_no_point_is_false(commitment: bytes, bad: bytes) -> None:
 
 
 @pytest.mark.parametrize("change", [bad_inputs.short_by_one, bad_inputs.long_by_one])
-def test_opens_with_another_length_is_false(commitment: bytes, change) -> None:  # type: ignore[no-untyped-def]
+def test_opens_with_another_length_is_false(commitment: bytes, change: Callable[[bytes], bytes]) -> None:
     proof, value = plain.opening(VALUES, 5)
 
     assert not opens(change(commitment), 5, value, proof)

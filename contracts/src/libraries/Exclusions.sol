@@ -25,25 +25,25 @@ library Exclusions {
     function check(Statement calldata statement, bytes calldata settlement, Parts memory parts) internal view returns (uint256 excluded) {
         uint256 judged = Bits.below(statement.sizes.length) & ~statement.outside;
         for (uint256 i = 0; i < parts.exclusions; ++i) {
-            uint256 at = parts.exclusionsAt + i * Layout.EXCLUSION_BYTES;
-            uint256 position = uint8(settlement[at]);
+            uint256 offset = parts.exclusionsAt + i * Layout.EXCLUSION_BYTES;
+            uint256 position = uint8(settlement[offset]);
             // Strictly increasing: nothing at or above the position is excluded so far.
             if (!judged.has(position) || excluded >> position != 0) revert IVerification.VerificationWrongExclusion(position);
-            _checkOne(statement, settlement, position, at + 1, i);
+            _checkOne(statement, settlement, position, offset + 1, i);
             excluded |= 1 << position;
         }
     }
 
-    function _checkOne(Statement calldata statement, bytes calldata settlement, uint256 position, uint256 at, uint256 which) private view {
-        uint256 polynomial = uint16(bytes2(settlement[at:at + 2]));
-        uint256 index = uint16(bytes2(settlement[at + 2:at + 4]));
+    function _checkOne(Statement calldata statement, bytes calldata settlement, uint256 position, uint256 offset, uint256 which) private view {
+        uint256 polynomial = uint16(bytes2(settlement[offset:offset + 2]));
+        uint256 index = uint16(bytes2(settlement[offset + 2:offset + 4]));
         if (polynomial >= statement.polynomials || index >= _ELEMENTS) revert IVerification.VerificationWrongExclusion(position);
-        Fr value = settlement.elementAt(at + 4);
+        Fr value = settlement.elementAt(offset + 4);
         if (_inRange(value, statement.sizes[position], statement.updateBits)) {
             revert IVerification.VerificationWrongExclusion(position);
         }
         G1 sum = GroupSums.one(statement, settlement, position, polynomial);
-        bytes calldata proof = settlement[at + 36:at + 36 + Openings.PROOF_BYTES];
+        bytes calldata proof = settlement[offset + 36:offset + 36 + Openings.PROOF_BYTES];
         if (!Openings.holds(sum, rootAt(index), value, proof)) revert IVerification.VerificationWrongOpening(2 + which);
     }
 

@@ -35,14 +35,14 @@ library Layout {
     function divide(Statement calldata statement, bytes calldata settlement) internal pure returns (Parts memory parts) {
         uint256 roster = statement.sizes.length;
         if (statement.polynomials == 0) revert IVerification.VerificationWrongLength(0, 1);
-        uint256 at = 0;
+        uint256 cursor = 0;
         for (uint256 position = 0; position < roster; ++position) {
             if (statement.sizes[position] < 2) revert IVerification.VerificationWrongLength(statement.sizes[position], 2);
-            at += statement.sizes[position] * memberBytes(statement, position);
+            cursor += statement.sizes[position] * memberBytes(statement, position);
         }
-        if (settlement.length <= at) revert IVerification.VerificationWrongLength(settlement.length, at + 1);
-        parts.exclusions = uint8(settlement[at]);
-        parts.exclusionsAt = at + 1;
+        if (settlement.length <= cursor) revert IVerification.VerificationWrongLength(settlement.length, cursor + 1);
+        parts.exclusions = uint8(settlement[cursor]);
+        parts.exclusionsAt = cursor + 1;
         parts.valuesAt = parts.exclusionsAt + parts.exclusions * EXCLUSION_BYTES;
 
         uint256 judged = (Bits.below(roster) & ~statement.outside).count();
@@ -74,14 +74,14 @@ library Layout {
         for (uint256 position = 0; position < statement.sizes.length; ++position) members += statement.sizes[position];
         bytes32[] memory digests = new bytes32[](members);
         uint256 next = 0;
-        uint256 at = 0;
+        uint256 cursor = 0;
         for (uint256 position = 0; position < statement.sizes.length; ++position) {
             bool outside = statement.outside.has(position);
             uint256 length = memberBytes(statement, position);
             for (uint256 i = 0; i < statement.sizes[position]; ++i) {
-                bytes calldata member = settlement[at:at + length];
+                bytes calldata member = settlement[cursor:cursor + length];
                 digests[next++] = outside ? bytes32(member) : keccak256(member);
-                at += length;
+                cursor += length;
             }
         }
         return keccak256(abi.encodePacked(digests));

@@ -77,9 +77,9 @@ library MultiKrum {
             score += distance;
             // Insertion into an ascending list that forgets its least.
             if (left == 0 || distance <= farthest[0]) continue;
-            uint256 at = 0;
-            for (; at + 1 < left && farthest[at + 1] < distance; ++at) farthest[at] = farthest[at + 1];
-            farthest[at] = distance;
+            uint256 place = 0;
+            for (; place + 1 < left && farthest[place + 1] < distance; ++place) farthest[place] = farthest[place + 1];
+            farthest[place] = distance;
         }
         // All that is left out was added before.
         for (uint256 i = 0; i < left; ++i) score -= farthest[i];

@@ -14,8 +14,8 @@ library TermsCode {
     uint256 private constant _NUMBERS_BYTES = 0x2a0;
 
     /// @notice The bytes that a market is created with.
-    function encode(address modelOwner, Terms memory terms) internal pure returns (bytes memory) {
-        return abi.encode(modelOwner, terms);
+    function encode(address owner, Terms memory terms) internal pure returns (bytes memory) {
+        return abi.encode(owner, terms);
     }
 
     /// @notice `abi.encode(terms)`: a word 0x20, then the code after the model owner and the offset.

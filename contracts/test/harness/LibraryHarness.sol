@@ -46,7 +46,7 @@ contract LibraryHarness {
     function addAll(bytes calldata points) external view returns (bytes memory result) {
         result = new bytes(G1_BYTES);
         G1 sum = pointAt(result, 0);
-        for (uint256 at = 0; at < points.length; at += G1_BYTES) sum.addFrom(points, at);
+        for (uint256 i = 0; i < points.length; i += G1_BYTES) sum.addFrom(points, i);
     }
 
     function compress(bytes memory point) external pure returns (bytes memory result) {
@@ -96,8 +96,8 @@ contract LibraryHarness {
         return MultiKrum.scores(distances, groups, faulty);
     }
 
-    function lowest(uint256[] memory score, uint256 set, uint256 count) external pure returns (uint256) {
-        return MultiKrum.lowest(score, set, count);
+    function lowest(uint256[] memory score, uint256 set, uint256 most) external pure returns (uint256) {
+        return MultiKrum.lowest(score, set, most);
     }
 
     function isUsable(bytes32 maskKey) external pure returns (bool) {

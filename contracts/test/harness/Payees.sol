@@ -56,10 +56,3 @@ contract Puppet {
         return answer;
     }
 }
-
-/// @notice Sends ether that nobody asked for.
-contract Forcer {
-    constructor(address payable target) payable {
-        selfdestruct(target);
-    }
-}

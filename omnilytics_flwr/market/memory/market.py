@@ -16,7 +16,7 @@ from ..commitment_message import Commitment
 from ..draw import epoch_seed
 from ..ledger import MarketState, Member, OwnerRecord
 from ..refusals import NotModelOwner, WrongRound, WrongStage
-from ..roster import bits_of
+from ..roster import bitmap_of, bits_of
 from ..round import Step, advance
 from ..stage import ALLOWED, Event, Stage, stages_for
 from ..statement import settlement_context
@@ -202,12 +202,14 @@ class MemoryMarket:
 
     def commitment_hash(self, digest: bytes) -> bytes:
         """What a data owner signs to commit `digest` in the live round."""
+        self._check_live()
         where = self.storage.where
         message = Commitment(where.epoch, where.number, where.task_hash, digest, self.storage.open_by)
         return message.signing_hash(chain_id=self.chain_id, market=self.address)
 
     def settlement_context(self) -> bytes:
         """What a settlement of the live round is bound to."""
+        self._check_live()
         where = self.storage.where
         return settlement_context(
             chain_id=self.chain_id,
@@ -217,3 +219,7 @@ class MemoryMarket:
             round_number=where.number,
             task_hash=where.task_hash,
         )
+
+    def _check_live(self) -> None:
+        if not self.storage.where.live:
+            raise WrongStage(self.storage.where.stage, bitmap_of((Stage.ANCHORED, Stage.OPEN)))

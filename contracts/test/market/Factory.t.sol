@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {Market} from "../../src/Market.sol";
+import {MarketFactory} from "../../src/MarketFactory.sol";
+import {SumcheckVerification} from "../../src/SumcheckVerification.sol";
+import {IMarket, Stage, Terms} from "../../src/interfaces/IMarket.sol";
+import {IMarketFactory} from "../../src/interfaces/IMarketFactory.sol";
+import {Builders} from "../utils/Builders.sol";
+import {MarketFixture} from "../utils/MarketFixture.sol";
+import {vm} from "../utils/Vm.sol";
+
+contract FactoryTest is MarketFixture {
+    function test_create_announcesAndRemembers() external {
+        Terms memory terms = baseTerms();
+        vm.prank(STRANGER);
+        IMarket second = IMarket(factory.create(terms));
+
+        assertEq(factory.count(), 2, "count");
+        assertEq(factory.marketAt(1), address(second), "at");
+        assertEq(second.modelOwner(), STRANGER, "model owner");
+        assertEq(second.termsHash(), keccak256(abi.encode(terms)), "hash");
+    }
+
+    function test_fuzz_terms_comeBackAsTheyWere(bytes32 appHash, string calldata metrics) external {
+        Terms memory terms = baseTerms();
+        (terms.appHash, terms.metrics) = (appHash, bytes(metrics).length > 256 ? "loss" : metrics);
+        market = create(terms);
+
+        assertEq(keccak256(abi.encode(market.terms())), keccak256(abi.encode(terms)), "terms");
+        assertEq(market.termsHash(), keccak256(abi.encode(terms)), "hash");
+    }
+
+    function test_create_badTerms_reverts() external {
+        Terms memory terms = baseTerms();
+        terms.groupSize = 2;
+        vm.expectRevert(abi.encodeWithSelector(IMarket.MarketBadTerms.selector, "groupSize", 2, 3, 16));
+        factory.create(terms);
+    }
+
+    function test_create_noVerification_reverts() external {
+        Terms memory terms = baseTerms();
+        terms.verification = address(0xdead);
+        vm.expectRevert(abi.encodeWithSelector(IMarket.MarketBadTerms.selector, "verification", 0, 3, 3));
+        factory.create(terms);
+    }
+
+    function test_implementation_isNoMarket() external {
+        IMarket implementation = IMarket(factory.implementation());
+        assertEq(uint256(implementation.state().stage), uint256(Stage.Closed), "closed");
+        vm.deal(address(this), 1 ether);
+        vm.expectRevert(abi.encodeWithSelector(IMarket.MarketWrongStage.selector, Stage.Closed, 31));
+        implementation.join{value: 1e16}(Builders.maskKey(0), "");
+        vm.expectRevert(abi.encodeWithSelector(IMarket.MarketWrongStage.selector, Stage.Closed, 31));
+        implementation.fund{value: 1}(1);
+        vm.expectRevert(abi.encodeWithSelector(IMarket.MarketNotRegistered.selector, address(this)));
+        implementation.leave();
+    }
+
+    function test_constructor_noHistory_reverts() external {
+        vm.etch(HISTORY, "");
+        vm.expectRevert(abi.encodeWithSelector(IMarket.MarketUnsupportedChain.selector, HISTORY));
+        new Market();
+    }
+
+    function test_runtimeSizes_areWellBelowTheLimit() external {
+        assertTrue(factory.implementation().code.length < 20_000, "market");
+        assertTrue(address(factory).code.length < 8_000, "factory");
+        assertTrue(address(new SumcheckVerification()).code.length < 10_000, "verification");
+    }
+}

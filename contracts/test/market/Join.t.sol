@@ -1,0 +1,244 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IMarket, MarketState, OwnerRecord, Stage, Terms} from "../../src/interfaces/IMarket.sol";
+import {WordAdmission} from "../harness/Payees.sol";
+import {Builders} from "../utils/Builders.sol";
+import {MarketFixture} from "../utils/MarketFixture.sol";
+import {vm} from "../utils/Vm.sol";
+
+contract JoinTest is MarketFixture {
+    function test_join_new_takesSeatAndStake() external {
+        vm.deal(ownerAt(7), 1 ether);
+        vm.expectEmit();
+        emit IMarket.Joined(ownerAt(7), 0, 1, Builders.maskKey(7));
+        vm.prank(ownerAt(7));
+        market.join{value: 1e16}(Builders.maskKey(7), "");
+
+        OwnerRecord memory record = market.ownerRecord(ownerAt(7));
+        assertTrue(record.registered && record.seat == 0 && record.leaveAt == 0, "record");
+        assertEq(market.state().stakesWei, 1e16, "stake");
+        assertEq(market.state().enrolled, 1, "enrolled");
+        assertBooks();
+    }
+
+    function test_join_again_replacesKeyAndCostsNothing() external {
+        join(0);
+        vm.prank(ownerAt(0));
+        market.join(Builders.maskKey(99), "");
+        joinFrom(1, OWNERS);
+        freeze();
+
+        (, , bytes32[] memory keys) = market.members();
+        assertEq(keys[0], Builders.maskKey(99), "key");
+        assertEq(market.state().stakesWei, OWNERS * 1e16, "stakes");
+    }
+
+    function test_join_wrongPayment_reverts() external {
+        vm.deal(ownerAt(0), 1 ether);
+        vm.startPrank(ownerAt(0));
+        expectRevert(IMarket.MarketWrongPayment.selector, 1e16 - 1, 1e16);
+        market.join{value: 1e16 - 1}(Builders.maskKey(0), "");
+        expectRevert(IMarket.MarketWrongPayment.selector, 1e16 + 1, 1e16);
+        market.join{value: 1e16 + 1}(Builders.maskKey(0), "");
+        market.join{value: 1e16}(Builders.maskKey(0), "");
+        expectRevert(IMarket.MarketWrongPayment.selector, 1, 0);
+        market.join{value: 1}(Builders.maskKey(0), "");
+    }
+
+    function test_join_badMaskKey_reverts() external {
+        vm.deal(ownerAt(0), 1 ether);
+        vm.prank(ownerAt(0));
+        expectRevert(IMarket.MarketBadMaskKey.selector, 0);
+        market.join{value: 1e16}(bytes32(0), "");
+    }
+
+    function test_join_allSeatsTaken_reverts() external {
+        joinAll(25);
+        vm.deal(ownerAt(25), 1 ether);
+        vm.prank(ownerAt(25));
+        expectRevert(IMarket.MarketFull.selector, 25);
+        market.join{value: 1e16}(Builders.maskKey(25), "");
+    }
+
+    function test_join_gate_decides() external {
+        WordAdmission gate = new WordAdmission("open sesame");
+        Terms memory terms = baseTerms();
+        terms.admission = address(gate);
+        market = create(terms);
+        vm.deal(ownerAt(0), 1 ether);
+        vm.startPrank(ownerAt(0));
+        expectRevert(IMarket.MarketNotAdmitted.selector, ownerAt(0));
+        market.join{value: 1e16}(Builders.maskKey(0), "please");
+        market.join{value: 1e16}(Builders.maskKey(0), "open sesame");
+        // The gate is asked for every epoch.
+        expectRevert(IMarket.MarketNotAdmitted.selector, ownerAt(0));
+        market.join(Builders.maskKey(0), "");
+        assertEq(gate.calls(), 1, "calls that were not undone");
+    }
+
+    function test_join_duringEpoch_leavesItsKeysAlone() external {
+        joinAll(OWNERS);
+        freeze();
+        vm.prank(ownerAt(3));
+        market.join(Builders.maskKey(333), "");
+
+        (, , bytes32[] memory keys) = market.members();
+        assertEq(keys[3], Builders.maskKey(3), "key of this epoch");
+        assertEq(market.state().enrolled, 1 << 3, "enrolled for the next");
+    }
+
+    function test_join_notAgain_isNotInNextEpoch() external {
+        joinAll(25);
+        freeze();
+        draw();
+        for (uint256 i = 5; i < 25; ++i) join(i);
+        freeze();
+
+        assertEq(market.state().members, (1 << 25) - (1 << 5), "members");
+    }
+
+    function test_leave_thenDepart_paysTheStakeBack() external {
+        joinAll(OWNERS);
+        vm.expectEmit();
+        emit IMarket.Left(ownerAt(4), uint64(START + 2400));
+        vm.prank(ownerAt(4));
+        market.leave();
+        assertEq(market.state().enrolled, ((1 << 20) - 1) ^ (1 << 4), "out of the next epoch");
+
+        vm.warp(START + 2399);
+        vm.prank(ownerAt(4));
+        expectRevert(IMarket.MarketTooEarly.selector, START + 2399, START + 2400);
+        market.depart();
+        vm.warp(START + 2400);
+        vm.prank(ownerAt(4));
+        market.depart();
+
+        assertEq(ownerAt(4).balance, 1e16, "stake");
+        assertTrue(!market.ownerRecord(ownerAt(4)).registered, "forgotten");
+        assertBooks();
+    }
+
+    function test_leave_wrongly_reverts() external {
+        join(0);
+        vm.prank(STRANGER);
+        expectRevert(IMarket.MarketNotRegistered.selector, STRANGER);
+        market.leave();
+        vm.startPrank(ownerAt(0));
+        market.leave();
+        vm.expectRevert(abi.encodeWithSelector(IMarket.MarketLeaving.selector, ownerAt(0), START + 2400));
+        market.leave();
+        vm.expectRevert(abi.encodeWithSelector(IMarket.MarketLeaving.selector, ownerAt(0), START + 2400));
+        market.join(Builders.maskKey(0), "");
+    }
+
+    function test_depart_wrongly_reverts() external {
+        vm.prank(STRANGER);
+        expectRevert(IMarket.MarketNotRegistered.selector, STRANGER);
+        market.depart();
+        join(0);
+        vm.prank(ownerAt(0));
+        expectRevert(IMarket.MarketNotLeaving.selector, ownerAt(0));
+        market.depart();
+    }
+
+    function test_depart_onOpenRoster_reverts() external {
+        reachAnchored();
+        uint256 group = groupOf(0);
+        vm.prank(ownerAt(0));
+        market.leave();
+        vm.warp(START + 2300);
+        anchor();
+        open(31);
+        vm.warp(START + 2400);
+        vm.prank(ownerAt(0));
+        expectRevert(IMarket.MarketOnRoster.selector, ownerAt(0));
+        market.depart();
+
+        // Once it has settled, what the round owes must be claimed before.
+        verification.setVerdict(0, Builders.noDistances(5));
+        settle(1 << group, 0);
+        vm.prank(ownerAt(0));
+        expectRevert(IMarket.MarketUnclaimed.selector, 0, 2);
+        market.depart();
+        market.claim(ownerAt(0), 2);
+        vm.prank(ownerAt(0));
+        market.depart();
+        assertEq(ownerAt(0).balance, 1e16 + 1e15, "stake and reward");
+        assertBooks();
+    }
+
+    function test_depart_inEpoch_blocksSeatUntilNextFreeze() external {
+        joinAll(OWNERS);
+        freeze();
+        draw();
+        vm.prank(ownerAt(0));
+        market.leave();
+        vm.warp(START + 2400);
+        vm.prank(ownerAt(0));
+        market.depart();
+
+        // Seat 0 still names the departed in this epoch; the newcomer gets another.
+        join(30);
+        assertEq(market.ownerRecord(ownerAt(30)).seat, 20, "next seat");
+        (address[] memory owners, , ) = market.members();
+        assertEq(owners[0], ownerAt(0), "member of this epoch");
+        joinFrom(1, OWNERS);
+        freeze();
+        join(31);
+        assertEq(market.ownerRecord(ownerAt(31)).seat, 0, "free again");
+    }
+
+    function test_depart_andRejoin_claimsNothingOld() external {
+        reachOpen();
+        settle(0, TASK);
+        uint256 paid = lowestSeat(market.paidSeats(1));
+        address owner = ownerAt(paid);
+        market.claim(owner, 1);
+        vm.prank(owner);
+        market.leave();
+        vm.warp(START + 5000);
+        vm.prank(owner);
+        market.depart();
+        join(paid);
+
+        assertEq(market.ownerRecord(owner).claimedThrough, 2, "cursor at the present round");
+        assertEq(market.claimableWei(owner), 0, "nothing");
+        expectRevert(IMarket.MarketNothingToClaim.selector, 2, 2);
+        market.claim(owner, 2);
+        assertBooks();
+    }
+
+    function test_register_onReusedSeat_claimsNothingOfItsFormerOwner() external {
+        reachOpen();
+        settle(0, 0);
+        uint256 seat = lowestSeat(market.paidSeats(1));
+        market.claim(ownerAt(seat), 1);
+        vm.prank(ownerAt(seat));
+        market.leave();
+        vm.warp(START + 5000);
+        vm.prank(ownerAt(seat));
+        market.depart();
+        for (uint256 i = 0; i < OWNERS; ++i) {
+            if (i != seat) join(i);
+        }
+        join(40);
+        freeze();
+        join(41);
+
+        assertEq(market.ownerRecord(ownerAt(41)).seat, seat, "same seat");
+        assertEq(market.claimableWei(ownerAt(41)), 0, "nothing");
+    }
+
+    function joinFrom(uint256 first, uint256 end) private {
+        for (uint256 i = first; i < end; ++i) join(i);
+    }
+
+    function groupOf(uint256 seat) private view returns (uint256 group) {
+        while ((market.groupSeats(group) >> seat) & 1 == 0) ++group;
+    }
+
+    function lowestSeat(uint256 seats) private pure returns (uint256 seat) {
+        while ((seats >> seat) & 1 == 0) ++seat;
+    }
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IMarket, Stage, Terms} from "../../src/interfaces/IMarket.sol";
+import {FeeToken, PlainToken} from "../harness/Tokens.sol";
+import {Builders} from "../utils/Builders.sol";
+import {MarketFixture} from "../utils/MarketFixture.sol";
+import {vm} from "../utils/Vm.sol";
+
+contract TokenTest is MarketFixture {
+    PlainToken private _token;
+
+    function baseTerms() internal override returns (Terms memory) {
+        if (address(_token) == address(0)) _token = new PlainToken();
+        return Builders.terms(address(_token), address(verification));
+    }
+
+    function join(uint256 i) internal override {
+        uint256 stakeWei = market.ownerRecord(ownerAt(i)).registered ? 0 : market.terms().stakeWei;
+        allow(ownerAt(i), stakeWei);
+        vm.prank(ownerAt(i));
+        market.join(Builders.maskKey(i), "");
+    }
+
+    function fund(uint256 amountWei) internal override {
+        allow(MODEL_OWNER, amountWei);
+        vm.prank(MODEL_OWNER);
+        market.fund(amountWei);
+    }
+
+    function held() internal view override returns (uint256) {
+        return _token.balanceOf(address(market));
+    }
+
+    function allow(address account, uint256 amountWei) private {
+        _token.mint(account, amountWei);
+        vm.prank(account);
+        _token.approve(address(market), amountWei);
+    }
+
+    function test_wholeLife_inTokens_paysEverybody() external {
+        reachOpen();
+        assertBooks();
+        vm.warp(START + 1801);
+        market.timeout(1);
+        vm.prank(MODEL_OWNER);
+        market.close();
+        market.withdraw(MODEL_OWNER);
+        for (uint256 i = 0; i < OWNERS; ++i) {
+            market.claim(ownerAt(i), 1);
+            vm.prank(ownerAt(i));
+            market.leave();
+        }
+        vm.warp(START + 10_000);
+        for (uint256 i = 0; i < OWNERS; ++i) {
+            vm.prank(ownerAt(i));
+            market.depart();
+            assertEq(_token.balanceOf(ownerAt(i)), 1e16 + 1e15 + 15e14, "stake, reward, share");
+        }
+        assertEq(_token.balanceOf(address(market)), 0, "nothing stays");
+        assertEq(address(market).balance, 0, "no ether");
+    }
+
+    function test_etherInATokenMarket_reverts() external {
+        vm.deal(ownerAt(0), 1);
+        allow(ownerAt(0), 1e16);
+        vm.startPrank(ownerAt(0));
+        expectRevert(IMarket.MarketWrongPayment.selector, 1, 0);
+        market.join{value: 1}(Builders.maskKey(0), "");
+        expectRevert(IMarket.MarketWrongPayment.selector, 1, 0);
+        market.fund{value: 1}(1);
+    }
+
+    function test_noAllowance_reverts() external {
+        vm.prank(ownerAt(0));
+        vm.expectRevert();
+        market.join(Builders.maskKey(0), "");
+    }
+
+    function test_feeOnTransfer_isRefused() external {
+        FeeToken token = new FeeToken();
+        Terms memory terms = baseTerms();
+        terms.token = address(token);
+        market = create(terms);
+        token.mint(ownerAt(0), 1e18);
+        vm.startPrank(ownerAt(0));
+        token.approve(address(market), 1e18);
+        expectRevert(IMarket.MarketWrongPayment.selector, 99e14, 1e16);
+        market.join(Builders.maskKey(0), "");
+        expectRevert(IMarket.MarketWrongPayment.selector, 99, 100);
+        market.fund(100);
+    }
+
+    function test_tokenWithoutCode_isRefused() external {
+        Terms memory terms = baseTerms();
+        terms.token = address(0xdead);
+        market = create(terms);
+        vm.prank(ownerAt(0));
+        vm.expectRevert();
+        market.join(Builders.maskKey(0), "");
+    }
+
+    function test_fund_beyondTheBooks_reverts() external {
+        fund(1e18);
+        uint256 room = type(uint128).max - 1e18;
+        expectRevert(IMarket.MarketWrongPayment.selector, room + 1, room);
+        market.fund(room + 1);
+        fund(room);
+        assertEq(market.state().escrowWei, type(uint128).max, "full");
+        assertBooks();
+    }
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {SumcheckVerification} from "../../src/SumcheckVerification.sol";
+import {IVerification} from "../../src/interfaces/IVerification.sol";
+import {FR_ORDER} from "../../src/types/Fr.sol";
+import {LibraryHarness} from "../harness/LibraryHarness.sol";
+import {Test} from "../utils/Test.sol";
+import {vm} from "../utils/Vm.sol";
+
+contract G1Test is Test {
+    bytes private constant _G =
+        hex"0000000000000000000000000000000017f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"
+        hex"0000000000000000000000000000000008b3f481e3aaa0f1a09e30ed741d8ae4fcf5e095d5d00af600db18cb2c04b3edd03cc744a2888ae40caa232946c5e7e1";
+    bytes private constant _MINUS_G =
+        hex"0000000000000000000000000000000017f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"
+        hex"00000000000000000000000000000000114d1d6855d545a8aa7d76c8cf2e21f267816aef1db507c96655b9d5caac42364e6f38ba0ecb751bad54dcd6b939c2ca";
+    bytes private constant _TWICE_G =
+        hex"000000000000000000000000000000000572cbea904d67468808c8eb50a9450c9721db309128012543902d0ac358a62ae28f75bb8f1c7c42c39a8c5529bf0f4e"
+        hex"00000000000000000000000000000000166a9d8cabc673a322fda673779d8e3822ba3ecb8670e461f73bb9021d5fd76a4c56d9d4cd16bd1bba86881979749d28";
+    bytes private constant _TAU =
+        hex"000000000000000000000000000000000d3eb50121139aa34db1d545093ac9374ab7bca2c0f3bf28e27c8dcd8fc7cb42d25926fc0c97b336e9f0fb35e5a04c81"
+        hex"0000000000000000000000000000000017de623f59a3043952d2f637a935fae14b6dee8b255e526304963d58ab6f1a827c7de623d34d394f8a3d0f57d6e972b9";
+    bytes private constant _COMPRESSED_G =
+        hex"97f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb";
+    bytes private constant _COMPRESSED_MINUS_G =
+        hex"b7f1d3a73197d7942695638c4fa9ac0fc3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb";
+    /// @dev (0, 2) is on y^2 = x^3 + 4 and of order 3.
+    bytes private constant _ORDER_3 =
+        hex"00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+        hex"00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000002";
+    /// @dev (0, 2 + p): the same point, not canonical.
+    bytes private constant _NOT_CANONICAL =
+        hex"00000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
+        hex"000000000000000000000000000000001a0111ea397fe69a4b1ba7b6434bacd764774b84f38512bf6730d2a0f6b0f6241eabfffeb153ffffb9feffffffffaaad";
+
+    LibraryHarness private immutable _harness = new LibraryHarness();
+    SumcheckVerification private immutable _verification = new SumcheckVerification();
+
+    function test_add_knownPoints_givesKnownSum() external view {
+        bytes memory infinity = new bytes(128);
+        assertEq(keccak256(_harness.addAll(bytes.concat(_G, _G))), keccak256(_TWICE_G), "G + G");
+        assertEq(keccak256(_harness.addAll(bytes.concat(_G, infinity))), keccak256(_G), "G + 0");
+        assertEq(keccak256(_harness.addAll(bytes.concat(_G, _MINUS_G))), keccak256(infinity), "G - G");
+    }
+
+    function test_add_offCurve_reverts() external {
+        bytes memory off = _G;
+        off[127] = bytes1(uint8(off[127]) ^ 1);
+        vm.expectRevert(IVerification.VerificationBadPoint.selector);
+        _harness.addAll(bytes.concat(_G, off));
+    }
+
+    function test_add_notCanonical_reverts() external {
+        vm.expectRevert(IVerification.VerificationBadPoint.selector);
+        _harness.addAll(bytes.concat(_G, _NOT_CANONICAL));
+    }
+
+    function test_add_outsideSubgroup_passes() external view {
+        // Why the multi-exponentiation has to look: addition does not.
+        _harness.addAll(bytes.concat(_G, _ORDER_3));
+    }
+
+    function test_msm_knownTerms_givesKnownSum() external view {
+        uint256[] memory scalars = new uint256[](2);
+        (scalars[0], scalars[1]) = (4, FR_ORDER - 1);
+
+        (bool success, bytes memory result) = _harness.msm(bytes.concat(_G, _TWICE_G), scalars);
+
+        assertTrue(success, "success");
+        assertEq(keccak256(result), keccak256(_TWICE_G), "4 G - 2 G");
+    }
+
+    function test_msm_outsideSubgroup_fails() external view {
+        uint256[] memory scalars = new uint256[](2);
+        (scalars[0], scalars[1]) = (1, 3);
+
+        (bool success, ) = _harness.msm{gas: 1_000_000}(bytes.concat(_G, _ORDER_3), scalars);
+
+        assertTrue(!success, "refused, although 3 times the point is infinity");
+    }
+
+    function test_msm_noTerms_fails() external view {
+        (bool success, ) = _harness.msm{gas: 1_000_000}("", new uint256[](0));
+        assertTrue(!success, "refused");
+    }
+
+    function test_compress_knownPoints_givesKnownForm() external view {
+        bytes memory infinity = bytes.concat(hex"c0", new bytes(47));
+        assertEq(keccak256(_harness.compress(_G)), keccak256(_COMPRESSED_G), "G");
+        assertEq(keccak256(_harness.compress(_MINUS_G)), keccak256(_COMPRESSED_MINUS_G), "-G, the larger y");
+        assertEq(keccak256(_harness.compress(new bytes(128))), keccak256(infinity), "infinity");
+    }
+
+    function test_opens_polynomialX_onlyToItsValue() external view {
+        // The polynomial X has commitment [tau], and the quotient (X - z) / (X - z) is 1.
+        assertTrue(_harness.opens(_TAU, 5, 5, _COMPRESSED_G), "right value");
+        assertTrue(_harness.opens(_TAU, 0, 0, _COMPRESSED_G), "at zero");
+        assertTrue(!_harness.opens(_TAU, 5, 6, _COMPRESSED_G), "wrong value");
+        assertTrue(!_harness.opens(_TAU, 5, 5, _COMPRESSED_MINUS_G), "wrong proof");
+        assertTrue(!_harness.opens(_G, 5, 5, _COMPRESSED_G), "wrong commitment");
+    }
+
+    function test_opens_outsideSubgroup_fails() external view {
+        // The constant 0 has the commitment infinity; the same with a point of order 3 must not pass.
+        bytes memory infinite = bytes.concat(hex"c0", new bytes(47));
+        assertTrue(_harness.opens(new bytes(128), 5, 0, infinite), "zero polynomial");
+        assertTrue(!_harness.opens(_ORDER_3, 5, 0, infinite), "order 3");
+    }
+
+    function test_checkPoints_goodPoints_isTrue() external view {
+        assertTrue(_verification.checkPoints(bytes.concat(_G, _TAU, _TWICE_G), 3), "good");
+    }
+
+    function test_checkPoints_badPoint_isFalse() external view {
+        bytes memory off = _G;
+        off[127] = bytes1(uint8(off[127]) ^ 1);
+        bytes[3] memory bad = [_ORDER_3, _NOT_CANONICAL, off];
+        for (uint256 i = 0; i < bad.length; ++i) {
+            assertTrue(!_verification.checkPoints{gas: 2_000_000}(bytes.concat(_G, bad[i]), 2), "bad");
+        }
+    }
+
+    function test_checkPoints_wrongLength_reverts() external {
+        vm.expectRevert(abi.encodeWithSelector(IVerification.VerificationWrongLength.selector, 127, 128));
+        _verification.checkPoints(new bytes(127), 1);
+        vm.expectRevert(abi.encodeWithSelector(IVerification.VerificationWrongLength.selector, 0, 128));
+        _verification.checkPoints("", 1);
+    }
+
+    function test_polynomialsFor_roundsUp() external view {
+        assertEq(_verification.polynomialsFor(1), 1, "one weight");
+        assertEq(_verification.polynomialsFor(8192), 1, "exactly full");
+        assertEq(_verification.polynomialsFor(8193), 2, "one more");
+    }
+}

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {MarketFactory} from "../../src/MarketFactory.sol";
+import {IMarket, MarketState, Stage, Terms} from "../../src/interfaces/IMarket.sol";
+import {SettableVerification} from "../harness/SettableVerification.sol";
+import {Builders} from "./Builders.sol";
+import {Test} from "./Test.sol";
+import {vm} from "./Vm.sol";
+
+/// @title MarketFixture
+/// @notice A market with a model owner and data owners that can be brought to any stage.
+/// @dev Data owner i has the private key i + 1.
+abstract contract MarketFixture is Test {
+    address internal constant HISTORY = 0x0000F90827F1C53a10cb7A02335B175320002935;
+    bytes internal constant HISTORY_CODE =
+        hex"3373fffffffffffffffffffffffffffffffffffffffe14604657602036036042575f35600143038111604257611fff81430311604257611fff9006545f5260205ff35b"
+        hex"5f5ffd5b5f35611fff60014303065500";
+    uint256 internal constant START = 1_800_000_000;
+    uint256 internal constant OWNERS = 20;
+    bytes32 internal constant TASK = keccak256("task");
+    bytes32 internal constant NEXT_TASK = keccak256("next task");
+
+    address internal immutable MODEL_OWNER = vm.addr(0xb055);
+    address internal immutable STRANGER = vm.addr(0xbad);
+
+    MarketFactory internal factory;
+    SettableVerification internal verification;
+    IMarket internal market;
+
+    function setUp() public virtual {
+        vm.etch(HISTORY, HISTORY_CODE);
+        vm.warp(START);
+        vm.roll(100_000);
+        factory = new MarketFactory();
+        verification = new SettableVerification();
+        market = create(baseTerms());
+    }
+
+    function baseTerms() internal virtual returns (Terms memory) {
+        return Builders.terms(address(0), address(verification));
+    }
+
+    function create(Terms memory terms) internal returns (IMarket) {
+        vm.prank(MODEL_OWNER);
+        return IMarket(factory.create(terms));
+    }
+
+    // ------------------------------------------------------------------------------------------------------------- steps
+
+    function ownerAt(uint256 i) internal pure returns (address) {
+        return vm.addr(i + 1);
+    }
+
+    /// @dev Pay in what the caller of `join` owes; tokens override it.
+    function join(uint256 i) internal virtual {
+        uint256 stakeWei = market.ownerRecord(ownerAt(i)).registered ? 0 : market.terms().stakeWei;
+        vm.deal(ownerAt(i), ownerAt(i).balance + stakeWei);
+        vm.prank(ownerAt(i));
+        market.join{value: stakeWei}(Builders.maskKey(i), "");
+    }
+
+    function fund(uint256 amountWei) internal virtual {
+        vm.deal(MODEL_OWNER, MODEL_OWNER.balance + amountWei);
+        vm.prank(MODEL_OWNER);
+        market.fund{value: amountWei}(amountWei);
+    }
+
+    function joinAll(uint256 owners) internal {
+        for (uint256 i = 0; i < owners; ++i) join(i);
+    }
+
+    function freeze() internal {
+        vm.prank(MODEL_OWNER);
+        market.freeze();
+    }
+
+    /// @dev Mine past the draw's block, whose header has this prevrandao.
+    function mineDraw(bytes32 prevRandao) internal returns (bytes memory header) {
+        uint256 drawBlock = market.state().drawBlock;
+        header = Builders.header(drawBlock, prevRandao);
+        vm.roll(drawBlock + 1);
+        vm.setBlockhash(drawBlock, keccak256(header));
+    }
+
+    /// @dev The only right order: seats by the hash of seed and owner.
+    function rightOrder(bytes32 prevRandao) internal view returns (bytes memory order) {
+        MarketState memory state = market.state();
+        bytes32 seed = keccak256(abi.encodePacked(prevRandao, uint256(state.epoch), address(market)));
+        (address[] memory owners, uint8[] memory seats, ) = market.members();
+        order = new bytes(seats.length);
+        bytes32[] memory ranks = new bytes32[](seats.length);
+        for (uint256 i = 0; i < seats.length; ++i) {
+            bytes32 rank = keccak256(abi.encodePacked(seed, owners[i]));
+            uint256 j = i;
+            for (; j > 0 && ranks[j - 1] > rank; --j) (ranks[j], order[j]) = (ranks[j - 1], order[j - 1]);
+            (ranks[j], order[j]) = (rank, bytes1(seats[i]));
+        }
+    }
+
+    function draw() internal {
+        bytes memory header = mineDraw(keccak256("randomness"));
+        market.draw(header, rightOrder(keccak256("randomness")));
+    }
+
+    function anchor() internal {
+        vm.prank(MODEL_OWNER);
+        market.anchor(TASK);
+    }
+
+    function digestOf(uint256 seat) internal pure returns (bytes32) {
+        return keccak256(abi.encode("digest", seat));
+    }
+
+    /// @dev Digests and signatures of all members of the groups, groups ascending, seats ascending. Seat i belongs to data owner i.
+    function commitments(uint256 groups) internal view returns (bytes32[] memory digests, bytes memory signatures) {
+        uint256 length = 0;
+        digests = new bytes32[](254);
+        for (uint256 group = 0; group < 254; ++group) {
+            if ((groups >> group) & 1 == 0) continue;
+            uint256 members = market.groupSeats(group);
+            for (uint256 seat = 0; seat < 254; ++seat) {
+                if ((members >> seat) & 1 == 0) continue;
+                digests[length] = digestOf(seat);
+                signatures = bytes.concat(signatures, signature(seat + 1, digests[length++]));
+            }
+        }
+        assembly ("memory-safe") {
+            mstore(digests, length)
+        }
+    }
+
+    /// @dev EIP-2098 form.
+    function signature(uint256 key, bytes32 digest) internal view returns (bytes memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, market.commitmentHash(digest));
+        return abi.encodePacked(r, uint256(s) | (uint256(v - 27) << 255));
+    }
+
+    function open(uint256 groups) internal {
+        (bytes32[] memory digests, bytes memory signatures) = commitments(groups);
+        uint32 round = market.state().round;
+        vm.prank(MODEL_OWNER);
+        market.open(round, groups, digests, signatures);
+    }
+
+    /// @dev All groups alike: the highest group is dropped.
+    function settle(uint256 waived, bytes32 nextTask) internal {
+        uint32 round = market.state().round;
+        vm.prank(MODEL_OWNER);
+        market.settle(round, "proof", waived, nextTask);
+    }
+
+    /// @dev Enrolled, drawn, funded for ten rounds, anchored.
+    function reachAnchored() internal {
+        joinAll(OWNERS);
+        freeze();
+        draw();
+        fund(10 * OWNERS * market.terms().rewardWei + market.terms().bondWei);
+        anchor();
+    }
+
+    function reachOpen() internal {
+        reachAnchored();
+        open(31);
+        verification.setVerdict(0, Builders.noDistances(5));
+    }
+
+    function reach(Stage stage) internal {
+        if (stage == Stage.Enrolling) return joinAll(OWNERS);
+        if (stage == Stage.Anchored) return reachAnchored();
+        if (stage == Stage.Open) return reachOpen();
+        joinAll(OWNERS);
+        if (stage == Stage.Closed) {
+            vm.prank(MODEL_OWNER);
+            return market.close();
+        }
+        freeze();
+        if (stage == Stage.Idle) draw();
+    }
+
+    // ------------------------------------------------------------------------------------------------------------- checks
+
+    function expectRevert(bytes4 selector) internal {
+        vm.expectRevert(abi.encodeWithSelector(selector));
+    }
+
+    function expectRevert(bytes4 selector, uint256 first) internal {
+        vm.expectRevert(abi.encodeWithSelector(selector, first));
+    }
+
+    function expectRevert(bytes4 selector, uint256 first, uint256 second) internal {
+        vm.expectRevert(abi.encodeWithSelector(selector, first, second));
+    }
+
+    function expectRevert(bytes4 selector, address account) internal {
+        vm.expectRevert(abi.encodeWithSelector(selector, account));
+    }
+
+    /// @dev What the market must hold by its own books.
+    function booked() internal view returns (uint256) {
+        MarketState memory state = market.state();
+        return state.escrowWei + state.bondWei + state.stakesWei + state.owedWei + state.creditsWei;
+    }
+
+    /// @dev What the market holds; tokens override it.
+    function held() internal view virtual returns (uint256) {
+        return address(market).balance;
+    }
+
+    function assertBooks() internal view {
+        assertEq(held(), booked(), "balance is what the books say");
+    }
+
+    function assertStage(Stage expected) internal view {
+        assertEq(uint256(market.state().stage), uint256(expected), "stage");
+    }
+
+    function members(uint256 groups) internal view returns (uint256 seats) {
+        for (uint256 group = 0; group < 5; ++group) {
+            if ((groups >> group) & 1 == 1) seats |= market.groupSeats(group);
+        }
+    }
+
+    function size(uint256 set) internal pure returns (uint256 elements) {
+        for (; set != 0; set &= set - 1) ++elements;
+    }
+}

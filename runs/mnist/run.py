@@ -1,0 +1,93 @@
+"""The run from top to bottom, as a person watches it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from rich.console import Console
+
+from omnilytics_flwr import LocalMarket
+from omnilytics_flwr.chain.measure import chain_processing
+
+from ..record import circumstances, new_folder, point_latest, write_json, write_recipe
+from .data import resolve_source
+from .figure import draw
+from .market import escrow_wei, terms_of
+from .recipe import Recipe
+from .result import Outcome, broken_promises, collect_work, result_of
+from .show import Progress, quiet_flower, show_result
+from .trainings import Training, pretrained, public_part_alone, train_in_market, train_plain
+
+HERE = Path(__file__).parent
+ROUND_EVENTS = ("anchor", "open", "settle")
+
+
+def run(recipe: Recipe) -> int:
+    """Run everything and write the record; return 0 if every promise held."""
+    console = Console()
+    folder = new_folder(HERE)
+    log = quiet_flower(folder / "flower.log")
+    facts = circumstances()
+    recipe = resolve_source(recipe)
+    write_recipe(folder / "recipe.json", recipe)
+    console.print(f"[bold]One market[/bold]: {recipe.data.owners} data owners, MNIST digits ({recipe.data.source}), a local chain")
+    with Progress(console, recipe) as progress:
+        outcome = _trainings(recipe, progress)
+    result = {"run": "mnist", "seed": recipe.seed, **facts, **result_of(outcome)}
+    write_json(folder / "result.json", result)
+    draw(folder / "result.json", folder / "figure.png")
+    latest = point_latest(folder)
+    result = json.loads((folder / "result.json").read_text())
+    broken = broken_promises(result)
+    show_result(console, result, broken, folder=folder, latest=latest, log=log)
+    return 1 if broken else 0
+
+
+def _trainings(recipe: Recipe, progress: Progress) -> Outcome:
+    progress.step("model owner trains on its own digits")
+    start = pretrained(recipe)
+    with LocalMarket(
+        terms_of(recipe), num_owners=recipe.data.owners, escrow_wei=escrow_wei(recipe), on_stage=progress.step
+    ) as market:
+        progress.begin("market")
+        trained = train_in_market(
+            recipe, market, start, on_stage=progress.stage, on_round=progress.round_done, on_accuracy=progress.accuracy
+        )
+        progress.step("data owners claim")
+        paid = _claim_all(market, trained)
+        progress.step("measure the chain")
+        of_rounds = [t.transaction_hash for t in market.transactions if t.event in ROUND_EVENTS]
+        processing = chain_processing(market.ledger.connection, of_rounds)
+        transactions, terms, work = market.transactions, market.ledger.terms(), collect_work(market)
+        owners = tuple(market.owners)
+    progress.begin("plain FedAvg")
+    plain = train_plain(recipe, start, attacked=False, on_accuracy=progress.accuracy)
+    progress.begin("plain FedAvg, attacked")
+    attacked = train_plain(recipe, start, attacked=True, on_accuracy=progress.accuracy)
+    alone = public_part_alone(recipe, trained.model) if trained.model is not None else 0.0
+    return Outcome(
+        recipe=recipe,
+        terms=terms,
+        owners=owners,
+        market=trained,
+        plain=plain,
+        attacked=attacked,
+        public_part_alone=alone,
+        paid_wei=paid,
+        transactions=transactions,
+        work_seconds=work,
+        processing=processing,
+    )
+
+
+def _claim_all(market: LocalMarket, trained: Training) -> tuple[int, ...]:
+    """Let every data owner claim what it is owed; what each was paid, by the market's own events."""
+    last = max((report.round for report in trained.reports), default=0)
+    paid = []
+    for ledger in market.owner_ledgers():
+        amount = 0
+        if ledger.claimable_wei(ledger.account):
+            amount = int(str(ledger.claim(ledger.account, last).logs["Claimed"]["amountWei"]))
+        paid.append(amount)
+    return tuple(paid)

@@ -1,0 +1,151 @@
+"""A small market on a local chain, played by fifteen data owners with updates of their own."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from omnilytics_flwr.chain.deploy import Deployment, create_market
+from omnilytics_flwr.chain.ethereum import EthereumLedger
+from omnilytics_flwr.chain.rpc import Connection
+from omnilytics_flwr.chain.wallet import Wallet, dev_wallet
+from omnilytics_flwr.crypto.commitment import commit, points_digest
+from omnilytics_flwr.crypto.field import FieldVector
+from omnilytics_flwr.crypto.fixedpoint import pack
+from omnilytics_flwr.crypto.masks import MaskKey
+from omnilytics_flwr.crypto.proof import Statement, prove
+from omnilytics_flwr.market.roster import bitmap_of, bits_of
+from omnilytics_flwr.market.task import TaskId
+from omnilytics_flwr.market.terms import Terms
+
+OWNERS = 15
+GROUPS = 5
+ALL_GROUPS = (1 << GROUPS) - 1
+REWARD_WEI = 10**15
+TASK = b"\x07" * 32
+NEXT_TASK = b"\x08" * 32
+NO_TASK = bytes(32)
+
+
+def small_terms(deployment: Deployment, **changes: object) -> Terms:
+    """Terms for fifteen to eighteen data owners and a hundred weights, one faulty group."""
+    values: dict[str, object] = {
+        "verification": deployment.verification,
+        "reward_wei": REWARD_WEI,
+        "stake_wei": 4 * REWARD_WEI,
+        "bond_wei": 15 * 10**14 + 7,
+        "most_owners": 18,
+        "group_size": 3,
+        "faulty_groups": 1,
+        "weights": 100,
+        "update_bits": 16,
+        "clip_nano": 10**9,
+        "norm_bound": 2**40,
+        "rounds_per_epoch": 2,
+        "draw_delay_blocks": 4,
+        "metrics": ("accuracy", "loss"),
+    }
+    return Terms(**(values | changes))  # type: ignore[arg-type]
+
+
+def create_small_market(connection: Connection, deployment: Deployment, **changes: object) -> EthereumLedger:
+    """A market of account 0."""
+    wallet = dev_wallet(0, connection)
+    return EthereumLedger(connection, create_market(connection, wallet, deployment, small_terms(deployment, **changes)), wallet)
+
+
+@dataclass(frozen=True)
+class Play:
+    """A market as all its parties see it.
+
+    Attributes
+    ----------
+    owner : EthereumLedger
+        The model owner's; account 0.
+    data : tuple of EthereumLedger
+        The data owners'; accounts 1 .. 15.
+    wallets : tuple of Wallet
+        The data owners'.
+    """
+
+    owner: EthereumLedger
+    data: tuple[EthereumLedger, ...]
+    wallets: tuple[Wallet, ...]
+
+    @classmethod
+    def of(cls, owner: EthereumLedger) -> Play:
+        wallets = tuple(dev_wallet(1 + i, owner.connection) for i in range(OWNERS))
+        return cls(owner, tuple(EthereumLedger(owner.connection, owner.address, wallet) for wallet in wallets), wallets)
+
+    def join_all(self) -> None:
+        """Every data owner joins, with a mask key that follows from its number."""
+        for number, ledger in enumerate(self.data):
+            ledger.join(mask_key(number))
+
+    def draw(self) -> None:
+        """From enrolment to the drawn groups."""
+        self.owner.freeze()
+        self.owner.draw()
+
+    def seats(self) -> list[int]:
+        """Seats of everybody in the order of a roster of all groups."""
+        return [seat for group in range(GROUPS) for seat in bits_of(self.owner.group_seats(group))]
+
+    def open(self, vectors: dict[int, FieldVector]) -> dict[int, bytes]:
+        """Open the anchored round with all groups and these vectors, by seat; the points of each."""
+        state = self.owner.state()
+        task = TaskId(self.owner.chain_id, self.owner.address, state.epoch, state.round, state.task_hash)
+        wallet_of = {wallet.address: wallet for wallet in self.wallets}
+        signer = {member.seat: wallet_of[member.owner] for member in self.owner.members()}
+        points = {seat: commit(vector) for seat, vector in vectors.items()}
+        digests = tuple(points_digest(points[seat]) for seat in self.seats())
+        signatures = tuple(
+            signer[seat].sign_commitment(task, digest, state.open_by)
+            for seat, digest in zip(self.seats(), digests, strict=True)
+        )
+        self.owner.open(state.round, ALL_GROUPS, digests, signatures)
+        return points
+
+    def settlement(self, vectors: dict[int, FieldVector], points: dict[int, bytes]) -> bytes:
+        """The settlement of the open round."""
+        state, terms = self.owner.state(), self.owner.terms()
+        groups = [bits_of(self.owner.group_seats(group)) for group in range(GROUPS)]
+        statement = Statement(
+            context=self.owner.settlement_context(),
+            roster_hash=state.roster_hash,
+            sizes=tuple(map(len, groups)),
+            outside=0,
+            polynomials=terms.polynomials,
+            update_bits=terms.update_bits,
+        )
+        sums = [total([vectors[seat] for seat in group]) for group in groups]
+        return prove(statement, sums, [[points[seat] for seat in group] for group in groups]).settlement
+
+
+def total(vectors: list[FieldVector]) -> FieldVector:
+    """Sum of vectors."""
+    columns = zip(*(vector.to_ints() for vector in vectors), strict=True)
+    return FieldVector.from_ints([sum(column) for column in columns])
+
+
+def updates(seats: list[int], *, odd_seats: int) -> dict[int, FieldVector]:
+    """Vectors of quantised updates, by seat; those of the bitmap `odd_seats` lie far from the others."""
+    random = np.random.default_rng(5)
+    vectors = {}
+    for seat in seats:
+        units = np.full(8192, 1 << 15, dtype=np.uint64)
+        far = 4000 if odd_seats >> seat & 1 else 0
+        units[:100] += (random.integers(0, 100, 100) + far).astype(np.uint64)
+        vectors[seat] = pack(units)
+    return vectors
+
+
+def mask_key(number: int) -> bytes:
+    """Public mask key of a data owner."""
+    return MaskKey.from_private(bytes([number + 1]) * 32).public
+
+
+def all_seats() -> int:
+    """Bitmap of the seats of fifteen data owners that joined an empty market."""
+    return bitmap_of(range(OWNERS))

@@ -1,0 +1,78 @@
+"""Deploying, creating and finding markets."""
+
+from __future__ import annotations
+
+import pytest
+
+from omnilytics_flwr.chain import artifacts
+from omnilytics_flwr.chain.deploy import Deployment, check_deployment, create_market, deploy, markets
+from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions
+from omnilytics_flwr.chain.reading import MarketReader
+from omnilytics_flwr.chain.rpc import Connection, connect
+from omnilytics_flwr.chain.wallet import Wallet, dev_wallet
+from omnilytics_flwr.errors import NotFunded, ToolMissing, UnsupportedChain
+from omnilytics_flwr.market.refusals import MarketBadTerms
+
+from .market_play import small_terms
+
+
+def test_deploy_gas_of_each_contract_is_recorded(connection: Connection, wallet: Wallet) -> None:
+    deployed = deploy(connection, wallet)
+    check_deployment(connection, deployed)
+    records = {record.event: record for record in connection.transactions}
+    assert set(records) == {"deploy SumcheckVerification", "deploy MarketFactory"}
+    assert all(record.gas_used > 1_000_000 for record in records.values())
+
+
+def test_deploy_old_chain_raises_before_anything_is_sent() -> None:
+    with Devnet(DevnetOptions(hardfork="cancun")) as old:
+        connection = connect(old.url)
+        with pytest.raises(UnsupportedChain):
+            deploy(connection, dev_wallet(0, connection))
+        assert connection.transactions == []
+
+
+def test_deploy_without_ether_raises_not_funded(connection: Connection) -> None:
+    with pytest.raises(NotFunded, match="lacks"):
+        deploy(connection, Wallet.create())
+
+
+def test_create_market_is_announced_and_found(connection: Connection, wallet: Wallet, deployment: Deployment) -> None:
+    before = markets(connection, deployment)
+    terms = small_terms(deployment)
+    address = create_market(connection, wallet, deployment, terms)
+    assert markets(connection, deployment) == (*before, address)
+    reader = MarketReader(connection, address)
+    assert reader.terms() == terms
+    assert reader.model_owner == wallet.address
+    assert reader.terms_hash() == terms.digest()
+
+
+def test_create_market_bad_terms_raises_the_factorys_error(
+    connection: Connection, wallet: Wallet, deployment: Deployment
+) -> None:
+    terms = small_terms(deployment)
+    object.__setattr__(terms, "reward_wei", 0)
+    with pytest.raises(MarketBadTerms) as caught:
+        create_market(connection, wallet, deployment, terms)
+    assert caught.value.args == ("rewardWei", 0, 1, 2**96)
+
+
+@pytest.mark.parametrize("part", ["verification", "implementation", "factory"])
+def test_check_deployment_one_contract_other_raises(connection: Connection, deployment: Deployment, part: str) -> None:
+    address = getattr(deployment, part)
+    code = bytearray(connection.code(address))
+    code[-1] ^= 1
+    connection.request("anvil_setCode", address, "0x" + code.hex())
+    with pytest.raises(UnsupportedChain, match=address):
+        check_deployment(connection, deployment)
+
+
+def test_check_deployment_other_chain_raises(deployment: Deployment) -> None:
+    with Devnet() as other, pytest.raises(UnsupportedChain):
+        check_deployment(connect(other.url), deployment)
+
+
+def test_load_contract_not_shipped_raises() -> None:
+    with pytest.raises(ToolMissing, match="make artifacts"):
+        artifacts.load("Nothing")

@@ -1,0 +1,279 @@
+"""The ledger on a chain: every event of a market's life, every reading, every refusal typed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+
+import pytest
+
+from omnilytics_flwr.chain import artifacts
+from omnilytics_flwr.chain.deploy import Deployment
+from omnilytics_flwr.chain.devnet import Devnet
+from omnilytics_flwr.chain.ethereum import EthereumLedger
+from omnilytics_flwr.chain.measure import chain_processing
+from omnilytics_flwr.chain.reading import MarketReader
+from omnilytics_flwr.chain.rpc import Connection
+from omnilytics_flwr.chain.wallet import Wallet, dev_wallet
+from omnilytics_flwr.crypto.commitment import commit
+from omnilytics_flwr.errors import UnknownMarket
+from omnilytics_flwr.market import refusals
+from omnilytics_flwr.market.commitment_message import Commitment
+from omnilytics_flwr.market.draw import epoch_seed
+from omnilytics_flwr.market.ledger import Ledger, MarketState, OwnerRecord, Receipt
+from omnilytics_flwr.market.roster import bits_of
+from omnilytics_flwr.market.stage import Stage
+from omnilytics_flwr.market.statement import settlement_context
+from omnilytics_flwr.market.terms import ZERO_ADDRESS, Address
+
+from .fixed_draw import fix_draw
+from .market_play import ALL_GROUPS, GROUPS, NEXT_TASK, NO_TASK, OWNERS, REWARD_WEI, TASK, Play, all_seats, mask_key, updates
+
+BOND_WEI = 15 * 10**14 + 7
+FUNDS_WEI = 10**18
+
+
+def settle_round(play: Play, *, odd_group: int, next_task: bytes) -> int:
+    """One round in which a group's updates lie far from the others; the bitmap of the paid seats."""
+    vectors = updates(play.seats(), odd_seats=play.owner.group_seats(odd_group))
+    points = play.open(vectors)
+    receipt = play.owner.settle(play.owner.state().round, play.settlement(vectors, points), 0, next_task)
+    return int(str(receipt.logs["Settled"]["paidSeats"]))
+
+
+def test_every_event_of_a_market_leaves_the_state_that_it_should(market: Play) -> None:
+    owner, first = market.owner, market.data[0]
+    assert owner.state().stage is Stage.ENROLLING
+    market.join_all()
+    assert owner.state().enrolled == owner.state().staked == all_seats()
+    assert owner.state().stakes_wei == OWNERS * 4 * REWARD_WEI
+    assert owner.freeze().logs["Frozen"]["members"] == all_seats()
+    assert owner.state().stage is Stage.FROZEN
+    order = owner.draw().logs["Drawn"]["order"]
+    assert sorted(order) == list(range(OWNERS))  # type: ignore[call-overload]
+    assert owner.fund(FUNDS_WEI).logs == {"Funded": {"from": owner.account, "amountWei": FUNDS_WEI}}
+    assert owner.anchor(TASK).logs["Anchored"]["taskHash"] == TASK
+    assert owner.state().stage is Stage.ANCHORED
+
+    paid = settle_round(market, odd_group=2, next_task=NEXT_TASK)
+    assert paid == all_seats() & ~owner.group_seats(2) == owner.paid_seats(1)
+    state = owner.state()
+    assert (state.stage, state.round, state.task_hash, state.opened_in_epoch) == (Stage.ANCHORED, 2, NEXT_TASK, 1)
+    assert (state.bond_wei, state.owed_wei) == (BOND_WEI, 12 * REWARD_WEI)
+    assert state.escrow_wei == FUNDS_WEI - BOND_WEI - 12 * REWARD_WEI
+
+    for member in owner.members():
+        due = REWARD_WEI if paid >> member.seat & 1 else 0
+        assert owner.claimable_wei(member.owner) == due
+    seat = owner.owner_record(first.account).seat
+    before = owner.connection.balance_wei(first.account)
+    owner.claim(first.account, 1)
+    assert owner.connection.balance_wei(first.account) - before == (REWARD_WEI if paid >> seat & 1 else 0)
+    assert owner.owner_record(first.account).claimed_through == 1
+
+    credit = owner.close().logs["Closed"]["creditWei"]
+    assert credit == owner.state().credits_wei == FUNDS_WEI - 12 * REWARD_WEI
+    before = owner.connection.balance_wei(owner.account)
+    fee = owner.withdraw(owner.account).fee_wei
+    assert owner.connection.balance_wei(owner.account) - before == int(str(credit)) - fee
+    assert owner.state().stage is Stage.CLOSED
+
+
+def test_timeout_after_the_deadline_pays_everybody_reward_and_share(devnet: Devnet, drawn: Play) -> None:
+    owner = drawn.owner
+    owner.fund(FUNDS_WEI)
+    owner.anchor(TASK)
+    drawn.open(updates(drawn.seats(), odd_seats=0))
+    with pytest.raises(refusals.TooEarly):
+        drawn.data[3].timeout(1)
+    devnet.increase_time(owner.terms().round_seconds + 1)
+    assert drawn.data[3].timeout(1).logs["TimedOut"]["paidSeats"] == all_seats()
+    assert owner.bond_share_wei(1) == BOND_WEI // OWNERS
+    assert all(owner.claimable_wei(data.account) == REWARD_WEI + BOND_WEI // OWNERS for data in drawn.data)
+    assert owner.state().stage is Stage.IDLE
+
+
+def test_leave_and_depart_give_the_stake_back(devnet: Devnet, market: Play) -> None:
+    ledger = market.data[0]
+    ledger.join(mask_key(0))
+    stake_wei = 4 * REWARD_WEI
+    with pytest.raises(refusals.NotLeaving):
+        ledger.depart()
+    left = ledger.leave()
+    assert left.logs["Left"]["leaveAt"] == ledger.owner_record(ledger.account).leave_at
+    with pytest.raises(refusals.TooEarly):
+        ledger.depart()
+    devnet.increase_time(ledger.terms().leave_seconds + 1)
+    before = ledger.connection.balance_wei(ledger.account)
+    fee = ledger.depart().fee_wei
+    assert ledger.connection.balance_wei(ledger.account) == before + stake_wei - fee
+    assert not ledger.owner_record(ledger.account).registered
+
+
+def test_join_again_replaces_the_key_and_pays_nothing(market: Play) -> None:
+    ledger = market.data[0]
+    ledger.join(mask_key(0))
+    before = ledger.connection.balance_wei(ledger.account)
+    receipt = ledger.join(mask_key(1))
+    assert receipt.logs["Joined"]["maskKey"] == mask_key(1)
+    assert ledger.connection.balance_wei(ledger.account) == before - receipt.fee_wei
+    assert ledger.owner_record(ledger.account) == OwnerRecord(registered=True, seat=0, leave_at=0, claimed_through=0)
+
+
+def test_join_receipt_tells_what_it_cost(market: Play) -> None:
+    ledger = market.data[0]
+    receipt = ledger.join(mask_key(0))
+    record = ledger.connection.transactions[-1]
+    assert (record.event, record.account, record.transaction_hash) == ("join", ledger.account, receipt.transaction_hash)
+    assert receipt.event == "join"
+    assert 21_000 < receipt.gas_used == record.gas_used < 500_000
+    assert receipt.block == ledger.connection.block_number()
+    assert receipt.logs == {"Joined": {"owner": ledger.account, "seat": 0, "epoch": 1, "maskKey": mask_key(0)}}
+
+
+def test_refused_event_raises_typed_and_is_not_sent(market: Play) -> None:
+    sent = len(market.owner.connection.transactions)
+    attempts: list[tuple[Callable[[], Receipt], refusals.Refusal]] = [
+        (lambda: market.data[0].freeze(), refusals.NotModelOwner(market.data[0].account)),
+        (lambda: market.owner.freeze(), refusals.TooFewOwners(0, 15)),
+        (lambda: market.owner.anchor(TASK), refusals.WrongStage(Stage.ENROLLING, 0b1100)),
+        (lambda: market.data[0].join(bytes(32)), refusals.BadMaskKey(bytes(32))),
+        (lambda: market.owner.withdraw(market.owner.account), refusals.NoCredit(market.owner.account)),
+        (lambda: market.owner.claim(market.owner.account, 1), refusals.NotRegistered(market.owner.account)),
+    ]
+    for attempt, expected in attempts:
+        with pytest.raises(type(expected)) as caught:
+            attempt()
+        assert caught.value.args == expected.args
+    assert len(market.owner.connection.transactions) == sent
+
+
+def test_settlement_with_a_flipped_bit_raises_the_verifications_error_and_is_not_sent(drawn: Play) -> None:
+    drawn.owner.fund(FUNDS_WEI)
+    drawn.owner.anchor(TASK)
+    vectors = updates(drawn.seats(), odd_seats=0)
+    settlement = drawn.settlement(vectors, drawn.open(vectors))
+    sent = len(drawn.owner.connection.transactions)
+    for place, expected in (
+        (-49, refusals.VerificationWrongOpening),
+        (-97, refusals.VerificationWrongSumcheck),
+        (100, refusals.VerificationWrongRoster),
+    ):
+        wrong = bytearray(settlement)
+        wrong[place] ^= 1
+        with pytest.raises((expected, refusals.VerificationBadPoint)):
+            drawn.owner.settle(1, bytes(wrong), 0, NO_TASK)
+    with pytest.raises(refusals.VerificationWrongLength):
+        drawn.owner.settle(1, b"", 0, NO_TASK)
+    assert len(drawn.owner.connection.transactions) == sent
+    drawn.owner.settle(1, settlement, 0, NO_TASK)
+
+
+def test_readings_agree_with_what_python_computes(market: Play) -> None:
+    market.join_all()
+    owner = market.owner
+    owner.freeze()
+    draw_block = owner.state().draw_block
+    owner.draw()
+    owner.anchor(TASK)
+    state, terms = owner.state(), owner.terms()
+    prevrandao = bytes.fromhex(owner.connection.block(draw_block)["mixHash"][2:])
+    assert state.epoch_seed == epoch_seed(prevrandao, 1, owner.address)
+    message = Commitment(1, 1, TASK, b"\x05" * 32, state.open_by)
+    assert owner.commitment_hash(b"\x05" * 32) == message.signing_hash(chain_id=31337, market=owner.address)
+    assert owner.settlement_context() == settlement_context(
+        chain_id=31337, market=owner.address, epoch_seed=state.epoch_seed, epoch=1, round_number=1, task_hash=TASK
+    )
+    assert [member.mask_key for member in owner.members()] == [mask_key(number) for number in range(OWNERS)]
+    assert sorted(market.seats()) == list(range(OWNERS))
+    assert [owner.group_seats(group).bit_count() for group in range(GROUPS + 1)] == [3] * GROUPS + [0]
+    assert (owner.model_owner, owner.chain_id, terms.metrics) == (owner.account, 31337, ("accuracy", "loss"))
+    assert state.open_by > owner.now() > state.open_by - terms.commit_seconds - 60
+
+
+def test_check_points_wrong_points_are_told_apart(drawn: Play) -> None:
+    good = commit(updates([0], odd_seats=0)[0])
+    assert drawn.owner.check_points(good)
+    assert not drawn.owner.check_points(good[:-1] + bytes([good[-1] ^ 1]))
+    with pytest.raises(refusals.VerificationWrongLength):
+        drawn.owner.check_points(good[:-1])
+
+
+def test_draw_fixed_prevrandao_gives_the_same_groups(devnet: Devnet, market: Play) -> None:
+    market.join_all()
+    market.owner.freeze()
+    header = fix_draw(devnet, market.owner.state().draw_block, b"\x2a" * 32)
+    market.owner.draw_with(header)
+    assert market.owner.state().epoch_seed == epoch_seed(b"\x2a" * 32, 1, market.owner.address)
+
+
+def test_draw_header_of_another_block_raises(devnet: Devnet, market: Play) -> None:
+    market.join_all()
+    market.owner.freeze()
+    draw_block = market.owner.state().draw_block
+    header = fix_draw(devnet, draw_block - 1, b"\x2a" * 32)
+    with pytest.raises(refusals.WrongHeader):
+        market.owner.draw_with(header)
+
+
+def test_structs_have_the_fields_of_the_interface_in_order() -> None:
+    described = artifacts.described(artifacts.MARKET)["abi"]
+    for function, kind in (("state", MarketState), ("ownerRecord", OwnerRecord)):
+        (entry,) = [e for e in described if e.get("name") == function]
+        names = [snake(component["name"]) for component in entry["outputs"][0]["components"]]
+        assert names == [f.name for f in fields(kind)]
+
+
+def test_every_error_of_the_contracts_has_a_class_with_as_many_facts() -> None:
+    for name in (artifacts.MARKET, artifacts.FACTORY, artifacts.VERIFICATION):
+        for signature in artifacts.load(name).abi.errors.values():
+            if signature.name.startswith(("Market", "Verification")):
+                assert len(refusals.REFUSALS[signature.name].FACTS) == len(signature.types), signature.name
+
+
+@pytest.mark.parametrize("address", [ZERO_ADDRESS, Address("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")])
+def test_ledger_no_contract_raises_unknown_market(connection: Connection, wallet: Wallet, address: Address) -> None:
+    with pytest.raises(UnknownMarket, match="no contract"):
+        EthereumLedger(connection, address, wallet)
+
+
+def test_ledger_other_contract_raises_unknown_market(connection: Connection, deployment: Deployment) -> None:
+    with pytest.raises(UnknownMarket, match="no market"):
+        MarketReader(connection, deployment.factory)
+
+
+def test_ledger_proxy_of_other_code_raises_unknown_market(connection: Connection, drawn: Play, deployment: Deployment) -> None:
+    implementation = bytes.fromhex(deployment.implementation[2:])
+    code = connection.code(drawn.owner.address).replace(implementation, bytes.fromhex(deployment.verification[2:]))
+    connection.request("anvil_setCode", drawn.owner.address, "0x" + code.hex())
+    with pytest.raises(UnknownMarket, match="other code"):
+        MarketReader(connection, drawn.owner.address)
+
+
+def test_has_known_verification_other_code_is_not(connection: Connection, drawn: Play, deployment: Deployment) -> None:
+    assert drawn.owner.has_known_verification()
+    code = connection.code(deployment.verification)
+    connection.request("anvil_setCode", deployment.verification, "0x" + code.hex() + "00")
+    assert not drawn.owner.has_known_verification()
+
+
+def test_chain_processing_of_a_round_counts_every_transaction(drawn: Play) -> None:
+    drawn.owner.fund(FUNDS_WEI)
+    drawn.owner.anchor(TASK)
+    settle_round(drawn, odd_group=0, next_task=NO_TASK)
+    records = [r for r in drawn.owner.connection.transactions if r.event in ("open", "settle")]
+    measured = chain_processing(drawn.owner.connection, [r.transaction_hash for r in records])
+    assert [r.event for r in records] == ["open", "settle"]
+    assert all(part > 0 for part in measured.execution_ms)
+
+
+def test_ledger_is_the_port(drawn: Play, connection: Connection) -> None:
+    ledger: Ledger = drawn.owner
+    missing = [name for name in vars(Ledger) if not name.startswith("_") and not hasattr(ledger, name)]
+    assert missing == []
+    assert bits_of(ALL_GROUPS) == tuple(range(GROUPS))
+    assert dev_wallet(0, connection).address == ledger.account
+
+
+def snake(name: str) -> str:
+    return "".join("_" + letter.lower() if letter.isupper() else letter for letter in name)

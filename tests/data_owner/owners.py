@@ -1,0 +1,175 @@
+"""Data owners with real agents, wallets, keys and journals in a market in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnilytics_flwr.chain.wallet import Secret, Wallet
+from omnilytics_flwr.crypto.commitment import commit, points_digest
+from omnilytics_flwr.crypto.fixedpoint import pack
+from omnilytics_flwr.crypto.masks import Peer, group_mask
+from omnilytics_flwr.data_owner.agent import Delivery, LocalAgent, SignedCommitment
+from omnilytics_flwr.data_owner.journal import Journal
+from omnilytics_flwr.data_owner.keys import OwnerKeys
+from omnilytics_flwr.data_owner.policy import Policy
+from omnilytics_flwr.market.commitment_message import Commitment
+from omnilytics_flwr.market.memory import SumcheckVerification, Verification
+from omnilytics_flwr.market.roster import bits_of
+from omnilytics_flwr.market.task import TaskId, TaskParts
+from omnilytics_flwr.market.terms import Address
+from tests.builders import Scene, address_of, make_account, make_digest, make_mask_key, make_scene, sign_hash
+
+WEIGHTS = 42
+TASK = TaskParts(b"\1" * 32, b"\2" * 32, b"\3" * 32)
+
+
+def make_wallet(number: int) -> Wallet:
+    """Wallet of `tests.builders.make_account`."""
+    return Wallet(Secret(bytes(make_account(number).key)))
+
+
+def market_id(scene: Scene) -> str:
+    """Name under which an agent keeps its mask keys for this market."""
+    return f"{scene.world.chain_id}-{scene.market.address.lower()}"
+
+
+@dataclass
+class Owner:
+    """A data owner: its account's number and its folder; `agent` gives a new agent on them every time it is called."""
+
+    scene: Scene
+    number: int
+    folder: Path
+    policy: Policy
+
+    @property
+    def address(self) -> Address:
+        return address_of(self.number)
+
+    @property
+    def keys(self) -> OwnerKeys:
+        return OwnerKeys(self.folder / "keys")
+
+    @property
+    def journal(self) -> Journal:
+        return Journal(self.folder / "journal")
+
+    def agent(self, on_work: Callable[[str, TaskId, float], None] | None = None, **policy: object) -> LocalAgent:
+        """A new agent, as a new process would have it; policy entries as in ``owner.toml``."""
+        return LocalAgent(
+            ledger=self.scene.ledger(self.number),
+            signer=make_wallet(self.number),
+            keys=self.keys,
+            journal=self.journal,
+            policy=Policy.from_mapping(policy) if policy else self.policy,
+            on_work=on_work,
+        )
+
+    def commit_units(self, task: TaskId, units: NDArray[np.uint64]) -> tuple[SignedCommitment, Delivery]:
+        """What a data owner sends that masks and signs well, but whatever units it likes."""
+        state, members = self.scene.state, self.scene.market.members()
+        seat = next(member.seat for member in members if member.owner == self.address)
+        seats = next(group for group in self.scene.market.storage.groups if group >> seat & 1)
+        mask = group_mask(
+            self.keys.mask_key(market_id(self.scene), task.epoch),
+            [Peer(bytes.fromhex(m.owner[2:]), m.mask_key) for m in members if seats >> m.seat & 1],
+            chain_id=task.chain_id,
+            market=bytes.fromhex(task.market[2:]),
+            epoch_seed=state.epoch_seed,
+            epoch=task.epoch,
+            round_number=task.round,
+            task_hash=task.task_hash,
+            polynomials=self.scene.terms.polynomials,
+        )
+        vector = pack(units) + mask
+        points = commit(vector)
+        digest = points_digest(points)
+        signature = make_wallet(self.number).sign_commitment(task, digest, state.open_by)
+        return SignedCommitment(self.address, digest, signature), Delivery(self.address, vector.to_bytes(), points)
+
+
+def make_owners_scene(
+    folder: Path,
+    *,
+    num_owners: int = 15,
+    real: Sequence[int] | None = None,
+    escrow_wei: int = 200_000,
+    policy: Mapping[str, object] | None = None,
+    verification: Verification | None = None,
+    **term_changes: object,
+) -> tuple[Scene, dict[int, Owner]]:
+    """A drawn and funded market, and those of its data owners that are `real`, by number; all if none are named.
+
+    The others have joined as well, but are nothing but an account and a mask key.
+    """
+    scene = make_scene(
+        num_owners,
+        escrow_wei=escrow_wei,
+        verification=verification or SumcheckVerification(),
+        **({"weights": WEIGHTS, "update_bits": 16, "norm_bound": 2**60} | term_changes),
+    )
+    numbers = range(num_owners) if real is None else real
+    allowed = Policy.from_mapping(policy or {})
+    owners = {number: Owner(scene, number, folder / f"owner-{number}", allowed) for number in numbers}
+    for number in range(num_owners):
+        if number in owners:
+            owners[number].agent().join()
+        else:
+            scene.join(number)
+    scene.freeze_and_draw()
+    return scene, owners
+
+
+def anchor(scene: Scene, parts: TaskParts = TASK) -> TaskId:
+    """Anchor a task for the next round."""
+    scene.ledger().anchor(parts.task_hash(scene.state.round + 1))
+    return live_task(scene)
+
+
+def live_task(scene: Scene) -> TaskId:
+    """The live round's task."""
+    state = scene.state
+    return TaskId(scene.world.chain_id, scene.market.address, state.epoch, state.round, state.task_hash)
+
+
+def open_with(scene: Scene, *commitments: SignedCommitment, but: Sequence[int] = ()) -> tuple[bytes, ...]:
+    """Open the live round with these commitments, a made-up digest of everybody else, and without the groups of `but`.
+
+    Returns the digests of the roster in order.
+    """
+    known = {commitment.owner: commitment for commitment in commitments}
+    seats_without = {record.seat for record in (scene.market.owner_record(address_of(n)) for n in but)}
+    groups = sum(
+        1 << number
+        for number, seats in enumerate(scene.market.storage.groups)
+        if not seats_without & set(bits_of(seats))
+    )
+    state, digests, signatures = scene.state, [], []
+    for seat in scene.seats_of(groups):
+        owner = scene.market.storage.seat_owners[seat]
+        if owner in known:
+            digests.append(known[owner].digest)
+            signatures.append(known[owner].signature)
+            continue
+        digest = make_digest(seat, state.round)
+        message = Commitment(state.epoch, state.round, state.task_hash, digest, state.open_by)
+        signing_hash = message.signing_hash(chain_id=scene.world.chain_id, market=scene.market.address)
+        digests.append(digest)
+        signatures.append(sign_hash(scene.number_of(owner), signing_hash))
+    scene.ledger().open(state.round, groups, tuple(digests), tuple(signatures))
+    return tuple(digests)
+
+
+def next_epoch(scene: Scene, owners: Mapping[int, Owner]) -> None:
+    """Everybody enrols again, and the next epoch is drawn."""
+    for number in range(scene.num_owners):
+        if number in owners:
+            owners[number].agent().join()
+        else:
+            scene.ledger(number).join(make_mask_key(number, scene.state.epoch + 1))
+    scene.freeze_and_draw()

@@ -1,0 +1,168 @@
+"""The draw: seed, order, sizes, groups, and why groups last for an epoch."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from random import Random
+
+import pytest
+from Crypto.Hash import keccak
+from eth_abi.packed import encode_packed
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omnilytics_flwr.market.draw import cut_groups, draw_order, epoch_seed, group_count, group_members, group_sizes, rank
+from omnilytics_flwr.market.refusals import TooFewOwners, UnevenGroups
+from omnilytics_flwr.market.roster import bits_of
+from tests.builders import MARKET, address_of
+
+SEED = bytes(range(32))
+OWNERS = {seat: address_of(seat) for seat in range(17)}
+
+
+def plain_keccak(data: bytes) -> bytes:
+    return keccak.new(digest_bits=256, data=data).digest()
+
+
+def test_epoch_seed_is_the_packed_hash_of_prevrandao_epoch_and_market() -> None:
+    packed = encode_packed(["bytes32", "uint256", "address"], [SEED, 7, MARKET])
+
+    assert epoch_seed(SEED, 7, MARKET) == plain_keccak(packed)
+
+
+def test_epoch_seed_differs_for_every_block_epoch_and_market() -> None:
+    seeds = {epoch_seed(SEED, 7, MARKET), epoch_seed(bytes(32), 7, MARKET), epoch_seed(SEED, 8, MARKET)}
+
+    assert len(seeds | {epoch_seed(SEED, 7, address_of(1))}) == 4
+
+
+def test_rank_is_the_packed_hash_of_seed_and_address() -> None:
+    assert rank(SEED, OWNERS[3]) == plain_keccak(encode_packed(["bytes32", "address"], [SEED, OWNERS[3]]))
+
+
+@given(seed=st.binary(min_size=32, max_size=32), size=st.integers(0, 60))
+def test_draw_order_is_a_permutation_strictly_rising_in_rank(seed: bytes, size: int) -> None:
+    owners = {seat: address_of(seat) for seat in range(size)}
+
+    order = draw_order(seed, owners)
+
+    ranks = [rank(seed, owners[seat]) for seat in order]
+    assert sorted(order) == list(range(size))
+    assert all(low < high for low, high in zip(ranks, ranks[1:], strict=False))
+
+
+@given(seed=st.binary(min_size=32, max_size=32), shuffle=st.randoms())
+def test_draw_order_follows_the_owners_whatever_their_seats(seed: bytes, shuffle: Random) -> None:
+    addresses = list(OWNERS.values())
+    shuffle.shuffle(addresses)
+    moved = dict(enumerate(addresses))
+
+    assert [moved[seat] for seat in draw_order(seed, moved)] == [OWNERS[seat] for seat in draw_order(seed, OWNERS)]
+
+
+def test_draw_order_gives_every_owner_every_place_about_as_often() -> None:
+    counts = [0] * 5
+    owners = {seat: address_of(seat) for seat in range(5)}
+    for number in range(2000):
+        counts[draw_order(plain_keccak(number.to_bytes(4, "big")), owners).index(0)] += 1
+
+    # 400 each are expected; five standard deviations of a binomial count are 90.
+    assert all(abs(count - 400) < 90 for count in counts)
+
+
+@pytest.mark.parametrize(
+    ("owners", "group_size", "sizes"),
+    [
+        (15, 3, (3, 3, 3, 3, 3)),
+        (16, 3, (4, 3, 3, 3, 3)),
+        (17, 3, (4, 4, 3, 3, 3)),
+        (20, 4, (4, 4, 4, 4, 4)),
+        (29, 5, (6, 6, 6, 6, 5)),
+        (30, 5, (5, 5, 5, 5, 5, 5)),
+    ],
+)
+def test_group_sizes_first_groups_take_one_more(owners: int, group_size: int, sizes: tuple[int, ...]) -> None:
+    assert group_sizes(owners, group_size) == sizes
+
+
+@given(group_size=st.integers(3, 16), faulty=st.integers(1, 20), owners=st.integers(0, 254))
+def test_group_count_accepts_exactly_what_can_be_cut_into_h_and_h_plus_one(group_size: int, faulty: int, owners: int) -> None:
+    least = 2 * faulty + 3
+    # n members make G groups of h and h + 1 if h G <= n <= (h + 1) G, and G must be floor(n / h).
+    groups = owners // group_size
+    cuttable = group_size * groups <= owners <= (group_size + 1) * groups
+
+    try:
+        count = group_count(owners, group_size=group_size, least_groups=least)
+    except TooFewOwners as refusal:
+        assert refusal.args == (owners, group_size * least)
+        assert groups < least
+    except UnevenGroups as refusal:
+        assert refusal.args == (owners, group_size)
+        assert groups >= least
+        assert not cuttable
+    else:
+        assert (count, groups >= least, cuttable) == (groups, True, True)
+        sizes = group_sizes(owners, group_size)
+        assert (len(sizes), sum(sizes)) == (count, owners)
+        assert set(sizes) <= {group_size, group_size + 1}
+
+
+def test_group_count_left_over_members_beyond_the_groups_raises() -> None:
+    # 41 in groups of 7: five groups and six members too many.
+    with pytest.raises(UnevenGroups) as caught:
+        group_count(41, group_size=7, least_groups=5)
+
+    assert caught.value.args == (41, 7)
+
+
+@given(seed=st.binary(min_size=32, max_size=32), size=st.integers(15, 60))
+def test_cut_groups_gives_every_seat_to_one_group(seed: bytes, size: int) -> None:
+    owners = {seat: address_of(seat) for seat in range(size)}
+    order = draw_order(seed, owners)
+
+    groups = cut_groups(order, 3)
+
+    assert tuple(seats.bit_count() for seats in groups) == group_sizes(size, 3)
+    assert sum(groups) == (1 << size) - 1  # no carry: no seat twice
+    assert set(bits_of(groups[0])) == set(order[: groups[0].bit_count()])
+
+
+def test_group_members_stand_by_seat_not_by_rank() -> None:
+    assert group_members(0b101001, OWNERS) == (OWNERS[0], OWNERS[3], OWNERS[5])
+
+
+def rank_of(rows: list[list[int]]) -> int:
+    """Rank of a matrix over the rationals by elimination."""
+    matrix, found = [[Fraction(value) for value in row] for row in rows], 0
+    for column in range(len(matrix[0])):
+        pivot = next((i for i in range(found, len(matrix)) if matrix[i][column]), None)
+        if pivot is None:
+            continue
+        matrix[found], matrix[pivot] = matrix[pivot], matrix[found]
+        for i in range(found + 1, len(matrix)):
+            factor = matrix[i][column] / matrix[found][column]
+            matrix[i] = [a - factor * b for a, b in zip(matrix[i], matrix[found], strict=True)]
+        found += 1
+    return found
+
+
+def test_group_sums_of_an_epoch_determine_no_single_update() -> None:
+    groups = cut_groups(draw_order(SEED, OWNERS), 3)
+    random = Random(1)
+    rounds = [random.sample(groups, random.randint(3, len(groups))) for _ in range(30)]
+
+    rows = [[seats >> seat & 1 for seat in OWNERS] for roster in rounds for seats in roster]
+
+    # However many rounds: one equation for each group, and no unit vector among their combinations.
+    assert rank_of(rows) == len(groups) == 5
+    assert all(rank_of([*rows, [int(seat == one) for seat in OWNERS]]) == 6 for one in OWNERS)
+
+
+def test_group_sums_redrawn_every_round_would_determine_every_update() -> None:
+    rows: list[list[int]] = []
+    for number in range(6):
+        groups = cut_groups(draw_order(plain_keccak(bytes([number])), OWNERS), 3)
+        rows += [[seats >> seat & 1 for seat in OWNERS] for seats in groups]
+
+    assert rank_of(rows) == len(OWNERS)

@@ -1,0 +1,176 @@
+"""Terms: each bound one inside and one outside, the headroom, the digest, the ABI tuple."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import fields
+
+import pytest
+from eth_abi import decode as abi_decode
+from eth_abi import encode as abi_encode
+from Crypto.Hash import keccak
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omnilytics_flwr.errors import BadTerms
+from omnilytics_flwr.market.terms import ABI_TYPE, ZERO_ADDRESS, Terms, bounds, norm_bound_steps
+from tests.builders import make_terms
+
+MONTH = 30 * 24 * 3600
+# Of the terms that `make_terms` gives: h = 3, f = 1, B = 1, 20 data owners at most, reward 1000.
+BOUNDS = [
+    ("reward_wei", 1, 1250, {}),  # the stake of 5000 covers four rewards of 1250 at most
+    ("reward_wei", 1, 2**96, {"stake_wei": 2**104}),
+    ("stake_wei", 4_000, 2**104, {}),
+    ("bond_wei", 1, 2**104, {}),
+    ("accuse_fee_wei", 0, 2**96, {}),
+    ("most_owners", 15, 254, {"accuse_seconds": 1000, "answer_seconds": 4000, "prove_seconds": 1000}),
+    ("most_owners", 15, 250, {"weights": 4 * 8192, "accuse_seconds": 1000, "answer_seconds": 4000, "prove_seconds": 2000}),
+    ("group_size", 3, 4, {}),  # 5 groups of 4 are the 20 data owners
+    ("group_size", 3, 16, {"most_owners": 80, "accuse_seconds": 999, "answer_seconds": 1999, "prove_seconds": 999, "stake_wei": 10**6}),
+    ("faulty_groups", 1, 1, {}),  # 7 groups of 3 are more than 20 data owners
+    (
+        "faulty_groups",
+        1,
+        20,
+        {"most_owners": 129, "accuse_seconds": 999, "answer_seconds": 9999, "prove_seconds": 999},
+    ),
+    ("weights", 1, 50 * 8192, {"answer_seconds": 9999, "prove_seconds": 9999}),  # 20 data owners times 50 polynomials
+    ("update_bits", 2, 31, {}),  # 4096 (4 x 3 x 2^31)^2 < 2^82 <= 4096 (4 x 3 x 2^32)^2
+    ("clip_nano", 1, 10**12, {}),
+    ("norm_bound", 1, 2**100, {}),
+    ("rounds_per_epoch", 1, 10_000, {}),
+    ("commit_seconds", 60, MONTH, {}),
+    ("accuse_seconds", 80, MONTH, {}),
+    ("answer_seconds", 300, MONTH, {}),
+    ("prove_seconds", 140, MONTH, {}),
+    ("draw_delay_blocks", 2, 4096, {}),
+]
+
+
+@pytest.mark.parametrize(("field", "least", "most", "others"), BOUNDS)
+def test_terms_at_the_bounds_are_accepted(field: str, least: int, most: int, others: dict[str, int]) -> None:
+    for value in (least, most):
+        assert getattr(make_terms(**others | {field: value}), field) == value
+
+
+@pytest.mark.parametrize(("field", "least", "most", "others"), BOUNDS)
+def test_terms_one_beyond_a_bound_are_refused(field: str, least: int, most: int, others: dict[str, int]) -> None:
+    for value in (least - 1, most + 1):
+        with pytest.raises(BadTerms):
+            make_terms(**others | {field: value})
+
+
+def test_bounds_cover_every_number_of_the_terms() -> None:
+    numbers = {field.name for field in fields(Terms)} - {"token", "admission", "verification", "app_hash"}
+    snake = {"".join("_" + c.lower() if c.isupper() else c for c in name) for name in bounds(make_terms())}
+
+    assert snake == numbers
+
+
+def test_terms_several_faults_are_all_told() -> None:
+    with pytest.raises(BadTerms) as caught:
+        make_terms(bond_wei=0, clip_nano=0, app_hash=b"", verification=ZERO_ADDRESS, metrics=("b", "a"))
+
+    assert len(caught.value.faults) == 5
+    assert "bondWei is 0, it must lie in 1 .. 20282409603651670423947251286016" in str(caught.value)
+
+
+@pytest.mark.parametrize("metrics", [("b", "a"), ("a", "a"), ("a b",), ("",), ("x" * 257,)])
+def test_terms_metrics_unsorted_repeated_spaced_empty_or_long_are_refused(metrics: tuple[str, ...]) -> None:
+    with pytest.raises(BadTerms, match="metrics"):
+        make_terms(metrics=metrics)
+
+
+def test_terms_metrics_of_256_bytes_are_accepted() -> None:
+    assert make_terms(metrics=("x" * 256,)).abi_tuple()[-1] == "x" * 256
+
+
+@given(h=st.integers(3, 16), weights=st.integers(1, 2**22), bits=st.integers(2, 32))
+def test_update_bits_bound_keeps_both_halves_apart(h: int, weights: int, bits: int) -> None:
+    polynomials = -(-weights // 8192)
+    # Two group means on the common scale differ by less than (h + 1) h 2^b in each of the 4096 B entries of a half.
+    fits = 4096 * polynomials * ((h + 1) * h * 2**bits) ** 2 < 2**82
+    terms = make_terms()
+    loose = _unchecked(terms, group_size=h, weights=weights, update_bits=bits)
+
+    least, most = bounds(loose)["updateBits"]
+
+    assert (least <= bits <= most) == fits
+
+
+def test_digest_is_keccak_of_the_abi_encoding() -> None:
+    terms = make_terms(metrics=("accuracy", "loss"), app_hash=b"\x07" * 32)
+
+    encoded = abi_encode([ABI_TYPE], [terms.abi_tuple()])
+
+    assert terms.digest() == keccak.new(digest_bits=256, data=encoded).digest()
+
+
+@given(reward=st.integers(1, 1250), rounds=st.integers(1, 10_000), names=st.sets(st.sampled_from("abcdef")))
+def test_from_abi_undoes_abi_tuple(reward: int, rounds: int, names: set[str]) -> None:
+    terms = make_terms(reward_wei=reward, rounds_per_epoch=rounds, metrics=tuple(sorted(names)))
+
+    (decoded,) = abi_decode([ABI_TYPE], abi_encode([ABI_TYPE], [terms.abi_tuple()]))
+
+    # Addresses come out of the codec in lower case.
+    again = Terms.from_abi((*decoded[:2], terms.verification, *decoded[3:]))
+    assert again == terms
+    assert again.digest() == terms.digest()
+
+
+def test_digest_changes_with_every_field() -> None:
+    changes: dict[str, object] = {
+        "token": "0x" + "11" * 20,
+        "admission": "0x" + "22" * 20,
+        "verification": "0x" + "33" * 20,
+        "app_hash": b"\x01" * 32,
+        "metrics": ("loss",),
+        "most_owners": 19,
+        "group_size": 4,
+        "faulty_groups": 2,
+        "accuse_seconds": 81,
+        "answer_seconds": 301,
+        "prove_seconds": 141,
+    }
+    base = make_terms(most_owners=20, accuse_seconds=100, answer_seconds=400, prove_seconds=200)
+    digests = {base.digest()}
+    for field in fields(Terms):
+        value = changes.get(field.name)
+        if value is None:
+            value = getattr(base, field.name) + 1
+        if field.name == "faulty_groups":
+            digests.add(make_terms(most_owners=21, faulty_groups=2, accuse_seconds=100, answer_seconds=400, prove_seconds=200).digest())
+        else:
+            digests.add(_unchecked(base, **{field.name: value}).digest())
+
+    assert len(digests) == len(fields(Terms)) + 1
+
+
+def test_terms_windows_add_up() -> None:
+    terms = make_terms()
+
+    assert terms.round_seconds == 80 + 300 + 140
+    assert terms.leave_seconds == 60 + 80 + 300 + 140
+    assert (terms.least_groups, terms.polynomials, terms.clip) == (5, 1, 1.0)
+
+
+def test_norm_bound_steps_counts_squared_quantisation_steps() -> None:
+    # A norm of half the clip is 63.5 of the 127 steps that 8 bits have on each side.
+    assert norm_bound_steps(0.5, clip=1.0, update_bits=8) == int(63.5**2)
+    assert norm_bound_steps(1e-9, clip=1.0, update_bits=8) == 1
+
+
+def test_bad_terms_survive_pickling() -> None:
+    with pytest.raises(BadTerms) as caught:
+        make_terms(bond_wei=0)
+
+    assert pickle.loads(pickle.dumps(caught.value)).faults == caught.value.faults
+
+
+def _unchecked(terms: Terms, **changes: object) -> Terms:
+    """Terms with other values, whatever the bounds say."""
+    other = object.__new__(Terms)
+    for field in fields(Terms):
+        object.__setattr__(other, field.name, changes.get(field.name, getattr(terms, field.name)))
+    return other

@@ -1,0 +1,198 @@
+"""Calls that help a market along, as good as its state lets them be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from random import Random
+
+from omnilytics_flwr.market.commitment_message import Commitment
+from omnilytics_flwr.market.draw import draw_order, epoch_seed
+from omnilytics_flwr.market.ledger import Ledger, MarketState
+from omnilytics_flwr.market.memory.header import prevrandao_of
+from omnilytics_flwr.market.roster import bitmap_of, bits_of
+from omnilytics_flwr.market.stage import Stage
+from omnilytics_flwr.market.terms import Address
+from tests.builders import MODEL_OWNER, STRANGER, address_of, dictate, make_digest, make_mask_key, make_task, sign_hash
+
+Arguments = tuple[object, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One call, and what passes before it.
+
+    Attributes
+    ----------
+    account : int
+        Number of the account that sends (`tests.builders.make_account`).
+    function : str
+        Name of the contract's function.
+    arguments : tuple
+        As the contract takes them: addresses as text, numbers, bytes, tuples of bytes.
+    value_wei : int
+        Ether sent along.
+    wait_seconds, mine_blocks : int
+        Time, and blocks of one second each, that pass before the call's block.
+    """
+
+    account: int
+    function: str
+    arguments: Arguments = ()
+    value_wei: int = 0
+    wait_seconds: int = 0
+    mine_blocks: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What the walk sees: any account's ledger, the number of the next block, and headers of past blocks."""
+
+    ledger: Ledger
+    block_number: Callable[[], int]
+    header: Callable[[int], bytes]
+
+
+class Mover:
+    """Makes a call of each function, whatever the stage; a market in the right stage mostly takes it.
+
+    Parameters
+    ----------
+    random : Random
+        Decides everything.
+    view : View
+        The market.
+    num_owners : int
+        The accounts 0 .. num_owners - 1 are those that may become data owners.
+    """
+
+    def __init__(self, random: Random, view: View, num_owners: int) -> None:
+        self.random = random
+        self.view = view
+        self.num_owners = num_owners
+
+    def pick(self, wanted: Callable[[int], bool]) -> int:
+        """A data owner that is wanted, or any if nobody is."""
+        everybody = range(self.num_owners)
+        return self.random.choice([number for number in everybody if wanted(number)] or everybody)
+
+    def registered(self, number: int) -> bool:
+        return self.view.ledger.owner_record(address_of(number)).registered
+
+    def join(self, state: MarketState) -> Move:
+        room = (state.staked | state.members).bit_count() < self.view.ledger.terms().most_owners
+
+        def wanted(number: int) -> bool:
+            record = self.view.ledger.owner_record(address_of(number))
+            idle = record.registered and not record.leave_at and not state.enrolled >> record.seat & 1
+            return idle or (room and not record.registered)
+
+        number = self.pick(wanted)
+        due_wei = 0 if self.registered(number) else self.view.ledger.terms().stake_wei
+        return Move(number, "join", (make_mask_key(number, state.epoch + 1), b""), due_wei)
+
+    def leave(self, state: MarketState) -> Move:
+        return Move(self.pick(self.registered), "leave")
+
+    def depart(self, state: MarketState) -> Move:
+        number = self.pick(lambda number: self.leaving(number) and not self.behind(number))
+        leave_at = self.view.ledger.owner_record(address_of(number)).leave_at
+        return Move(number, "depart", wait_seconds=max(0, leave_at - self.view.ledger.now()))
+
+    def claim(self, state: MarketState) -> Move:
+        leavers = any(self.leaving(number) and self.behind(number) for number in range(self.num_owners))
+        number = self.pick(lambda number: self.behind(number) and (not leavers or self.leaving(number)))
+        return Move(self.random.choice([number, STRANGER]), "claim", (address_of(number), state.round))
+
+    def leaving(self, number: int) -> bool:
+        return self.view.ledger.owner_record(address_of(number)).leave_at > 0
+
+    def behind(self, number: int) -> bool:
+        record = self.view.ledger.owner_record(address_of(number))
+        return record.registered and record.claimed_through < self.view.ledger.state().round
+
+    def freeze(self, state: MarketState) -> Move:
+        return Move(MODEL_OWNER, "freeze")
+
+    def draw(self, state: MarketState) -> Move:
+        missing_blocks = max(0, state.draw_block + 1 - self.view.block_number())
+        if state.stage is not Stage.FROZEN or missing_blocks:
+            # Nobody knows the header of a block that is still to come; whoever asks again after it gets it.
+            return Move(self.anybody(), "draw", (b"", bytes(bits_of(state.members))), mine_blocks=missing_blocks)
+        header = self.view.header(state.draw_block)
+        owners = {member.seat: member.owner for member in self.view.ledger.members()}
+        order = draw_order(epoch_seed(prevrandao_of(header), state.epoch, self.view.ledger.address), owners)
+        return Move(self.anybody(), "draw", (header, bytes(order)))
+
+    def close(self, state: MarketState) -> Move:
+        rarely = self.random.random() < 0.1
+        lapse = (
+            max(0, state.draw_block + 8192 - self.view.block_number()) if rarely and state.stage is Stage.FROZEN else 0
+        )
+        return Move(MODEL_OWNER if rarely else STRANGER, "close", mine_blocks=lapse)
+
+    def anchor(self, state: MarketState) -> Move:
+        return Move(MODEL_OWNER, "anchor", (make_task(state.round + 1),))
+
+    def open(self, state: MarketState) -> Move:
+        terms = self.view.ledger.terms()
+        count = state.members.bit_count() // terms.group_size
+        least = min(count, terms.least_groups)
+        wanted = self.random.sample(range(count), self.random.randint(least, count))
+        if self.random.random() < 0.9:
+            wanted = [group for group in range(count) if not self.view.ledger.group_seats(group) & ~state.staked]
+        return self.open_with(state, bitmap_of(wanted))
+
+    def open_with(self, state: MarketState, groups: int) -> Move:
+        digests, signatures = [], []
+        owners = {member.seat: member.owner for member in self.view.ledger.members()}
+        for group in bits_of(groups):
+            for seat in bits_of(self.view.ledger.group_seats(group)):
+                digests.append(make_digest(seat, state.round))
+                signatures.append(self.sign(state, owners[seat], digests[-1]))
+        return Move(MODEL_OWNER, "open", (state.round, groups, tuple(digests), b"".join(signatures)))
+
+    def sign(self, state: MarketState, owner: Address, digest: bytes, **changes: int) -> bytes:
+        message = replace(Commitment(state.epoch, state.round, state.task_hash, digest, state.open_by), **changes)  # type: ignore[arg-type]
+        ledger = self.view.ledger
+        number = next(number for number in range(self.num_owners) if address_of(number) == owner)
+        return sign_hash(number, message.signing_hash(chain_id=ledger.chain_id, market=ledger.address))
+
+    def settle(self, state: MarketState) -> Move:
+        random, roster = self.random, state.groups.bit_count()
+        waived = excluded = 0
+        for position, group in enumerate(bits_of(state.groups)):
+            if random.random() < 0.1:
+                waived |= 1 << group
+            elif not excluded and random.random() < 0.15:
+                excluded |= 1 << position
+        taking_part = roster - waived.bit_count() - excluded.bit_count()
+        next_task = make_task(state.round + 1) if random.random() < 0.6 else bytes(32)
+        verdict = dictate(self.distances(taking_part), excluded)
+        return Move(MODEL_OWNER, "settle", (state.round, verdict, waived, next_task))
+
+    def distances(self, groups: int, *, over_bound: int = 0) -> list[int]:
+        """Random distances, ties among them; `over_bound` groups are certainly too long, one may be."""
+        bound = self.view.ledger.terms().norm_bound
+        distances = [
+            self.random.choice([0, 7, 7, self.random.randrange(10**6)]) for _ in range(groups * (groups + 1) // 2)
+        ]
+        if groups and self.random.random() < 0.2:
+            over_bound = max(1, over_bound)
+        for group in range(min(over_bound, groups)):
+            distances[group] = bound * 10**4
+        return distances
+
+    def timeout(self, state: MarketState) -> Move:
+        wait_seconds = max(0, state.settle_by + 1 - self.view.ledger.now())
+        return Move(self.anybody(), "timeout", (state.round,), wait_seconds=wait_seconds)
+
+    def fund(self, state: MarketState) -> Move:
+        amount_wei = self.random.choice([0, 1, 40_000, 90_000])
+        return Move(self.random.choice([MODEL_OWNER, self.anybody()]), "fund", (amount_wei,), amount_wei)
+
+    def withdraw(self, state: MarketState) -> Move:
+        return Move(self.anybody(), "withdraw", (address_of(MODEL_OWNER),))
+
+    def anybody(self) -> int:
+        return self.random.choice([MODEL_OWNER, STRANGER, self.random.randrange(self.num_owners)])
