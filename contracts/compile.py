@@ -98,7 +98,7 @@ def solcx_compile(job: dict[str, Any]) -> dict[str, Any]:
     try:
         return solcx.compile_standard(job, solc_binary=COMPILER)
     except solcx.exceptions.SolcError as error:
-        raise CompilationError(str(error)) from error
+        raise CompilationError(error.message.strip()) from error
 
 
 def artifact(name: str, compiled: dict[str, Any], sources: dict[str, str]) -> dict[str, Any]:

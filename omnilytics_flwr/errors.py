@@ -18,6 +18,7 @@ OmnilyticsError
 │   └── TooFewGroups      fewer whole groups than a round needs
 ├── ChainError            the chain or the way to it
 │   ├── Unreachable       no answer from the endpoint
+│   ├── NodeError         the node refused a request (in `omnilytics_flwr.chain.endpoint`)
 │   ├── WrongChain        another chain id than asked for
 │   ├── UnsupportedChain  a precompile or fork is missing
 │   ├── NotFunded         not enough ether for the transaction
@@ -183,7 +184,17 @@ class UnknownMarket(ChainError):
 
 
 class TransactionLost(ChainError):
-    """No receipt within the time limit; carries the transaction's hash."""
+    """No receipt within the time limit; the transaction may still be mined."""
+
+    def __init__(self, transaction_hash: str, seconds: float) -> None:
+        super().__init__(transaction_hash, seconds)
+        self.transaction_hash, self.seconds = transaction_hash, seconds
+
+    def __str__(self) -> str:
+        return (
+            f"transaction {self.transaction_hash} has no receipt after {self.seconds:g} s, expected one by then; "
+            "it may still be mined: call again, which goes on with the same nonce"
+        )
 
 
 class ToolMissing(ChainError):

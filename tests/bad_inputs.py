@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from omnilytics_flwr.crypto.curve import BASE_MODULUS
+from omnilytics_flwr.crypto.curve import BASE_MODULUS as BASE_MODULUS
 from omnilytics_flwr.crypto.field import R
-from omnilytics_flwr.crypto.masks import CURVE_PRIME
+from omnilytics_flwr.crypto.masks import CURVE_PRIME as CURVE_PRIME
 
 ZERO = bytes(32)
 ONE = (1).to_bytes(32, "big")

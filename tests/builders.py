@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-from eth_abi import decode as abi_decode
-from eth_abi import encode as abi_encode
+from eth_abi.abi import decode as abi_decode
+from eth_abi.abi import encode as abi_encode
 from eth_account import Account
 from eth_account.signers.local import LocalAccount
+from eth_typing import Hash32
 
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.refusals import VerificationWrongLength, VerificationWrongSumcheck
@@ -53,10 +55,11 @@ def make_terms(**changes: object) -> Terms:
     return Terms(**(values | changes))  # type: ignore[arg-type]
 
 
-@lru_cache(maxsize=None)
+@cache
 def make_account(number: int) -> LocalAccount:
     """A local account; the same number gives the same one."""
-    return Account.from_key(keccak256(b"account" + word(number)))
+    account: LocalAccount = Account.from_key(keccak256(b"account" + word(number)))
+    return account
 
 
 def address_of(number: int) -> Address:
@@ -64,17 +67,17 @@ def address_of(number: int) -> Address:
     return Address(make_account(number).address)
 
 
-@lru_cache(maxsize=None)
+@cache
 def make_mask_key(number: int, epoch: int = 1) -> bytes:
     """An X25519 public key for a data owner's epoch."""
     secret = X25519PrivateKey.from_private_bytes(keccak256(b"mask key" + word(number) + word(epoch)))
     return secret.public_key().public_bytes_raw()
 
 
-@lru_cache(maxsize=None)
+@cache
 def sign_hash(number: int, signing_hash: bytes) -> bytes:
     """Compact signature of an account, 64 bytes."""
-    return compact(bytes(make_account(number).unsafe_sign_hash(signing_hash).signature))
+    return compact(bytes(make_account(number).unsafe_sign_hash(Hash32(signing_hash)).signature))
 
 
 def make_digest(seat: int, round_number: int) -> bytes:
@@ -133,8 +136,9 @@ class Scene:
         return self.market.terms
 
     def number_of(self, address: Address) -> int:
-        """Number of the data owner with this address."""
-        return next(number for number in range(self.num_owners) if address_of(number) == address)
+        """Number of the account with this address."""
+        numbers: tuple[int, ...] = (*range(self.num_owners), MODEL_OWNER, STRANGER)
+        return next(number for number in numbers if address_of(number) == address)
 
     def join(self, *numbers: int) -> None:
         """Enrol these data owners, all if none is named."""
@@ -208,7 +212,7 @@ def make_scene(
     escrow_wei: int = 0,
     verification: Verification | None = None,
     gate: Gate | None = None,
-    **term_changes: object,
+    **term_changes: Any,
 ) -> Scene:
     """A market that nobody has joined."""
     world = World()
@@ -229,7 +233,7 @@ def make_scene(
     return scene
 
 
-def make_drawn_scene(num_owners: int = 15, *, escrow_wei: int = 100_000, **term_changes: object) -> Scene:
+def make_drawn_scene(num_owners: int = 15, *, escrow_wei: int = 100_000, **term_changes: Any) -> Scene:
     """A funded market whose data owners have joined and been drawn into groups."""
     scene = make_scene(num_owners, escrow_wei=escrow_wei, **term_changes)
     scene.join()

@@ -64,9 +64,12 @@ class Mover:
         The market.
     num_owners : int
         The accounts 0 .. num_owners - 1 are those that may become data owners.
+    may_lapse : bool
+        Whether to let 8192 blocks pass now and then, until a draw has lapsed; real chains take long for it.
     """
 
-    def __init__(self, random: Random, view: View, num_owners: int) -> None:
+    def __init__(self, random: Random, view: View, num_owners: int, *, may_lapse: bool) -> None:
+        self.may_lapse = may_lapse
         self.random = random
         self.view = view
         self.num_owners = num_owners
@@ -126,9 +129,9 @@ class Mover:
 
     def close(self, state: MarketState) -> Move:
         rarely = self.random.random() < 0.1
-        lapse = (
-            max(0, state.draw_block + 8192 - self.view.block_number()) if rarely and state.stage is Stage.FROZEN else 0
-        )
+        lapse = 0
+        if rarely and self.may_lapse and state.stage is Stage.FROZEN:
+            lapse = max(0, state.draw_block + 8192 - self.view.block_number())
         return Move(MODEL_OWNER if rarely else STRANGER, "close", mine_blocks=lapse)
 
     def anchor(self, state: MarketState) -> Move:
@@ -139,7 +142,7 @@ class Mover:
         count = state.members.bit_count() // terms.group_size
         least = min(count, terms.least_groups)
         wanted = self.random.sample(range(count), self.random.randint(least, count))
-        if self.random.random() < 0.9:
+        if self.random.random() < 0.75:
             wanted = [group for group in range(count) if not self.view.ledger.group_seats(group) & ~state.staked]
         return self.open_with(state, bitmap_of(wanted))
 
@@ -155,7 +158,8 @@ class Mover:
     def sign(self, state: MarketState, owner: Address, digest: bytes, **changes: int) -> bytes:
         message = replace(Commitment(state.epoch, state.round, state.task_hash, digest, state.open_by), **changes)  # type: ignore[arg-type]
         ledger = self.view.ledger
-        number = next(number for number in range(self.num_owners) if address_of(number) == owner)
+        everybody = (*range(self.num_owners), MODEL_OWNER, STRANGER)
+        number = next(number for number in everybody if address_of(number) == owner)
         return sign_hash(number, message.signing_hash(chain_id=ledger.chain_id, market=ledger.address))
 
     def settle(self, state: MarketState) -> Move:
@@ -188,7 +192,7 @@ class Mover:
         return Move(self.anybody(), "timeout", (state.round,), wait_seconds=wait_seconds)
 
     def fund(self, state: MarketState) -> Move:
-        amount_wei = self.random.choice([0, 1, 40_000, 90_000])
+        amount_wei = self.random.choice([0, 1, 5_000, 10_000, 60_000])
         return Move(self.random.choice([MODEL_OWNER, self.anybody()]), "fund", (amount_wei,), amount_wei)
 
     def withdraw(self, state: MarketState) -> Move:

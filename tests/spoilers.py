@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from omnilytics_flwr.market.commitment_message import HALF_ORDER
 from omnilytics_flwr.market.ledger import MarketState
 from tests.builders import MODEL_OWNER, STRANGER, address_of, dictate
 from tests.moves import Arguments, Move, Mover
@@ -55,7 +56,8 @@ class Spoiler:
 
     def draw(self, move: Move, state: MarketState) -> Spoilers:
         header, order = move.arguments
-        assert isinstance(header, bytes) and isinstance(order, bytes)
+        assert isinstance(header, bytes)
+        assert isinstance(order, bytes)
         foreign = next(seat for seat in range(256) if not state.members >> seat & 1)
         place = self._random.randrange(max(1, len(order) - 1))
         swapped = order[:place] + order[place : place + 2][::-1] + order[place + 2 :]
@@ -73,9 +75,9 @@ class Spoiler:
             lambda move: replace(move, arguments=(self._view.header(self._view.block_number() - 1), order)),
             lambda move: replace(move, arguments=(header[:-1], order)),
             lambda move: replace(move, arguments=(b"", order)),
-            *((lambda other: lambda move: replace(move, arguments=(header, other)))(other) for other in orders),
+            *self._with_arguments(*((header, other) for other in orders)),
         ]
-        if self._random.random() < 0.1:
+        if self._mover.may_lapse and self._random.random() < 0.1:
             spoilers.append(lambda move: replace(move, mine_blocks=8192))
         return spoilers
 
@@ -87,7 +89,9 @@ class Spoiler:
 
     def open(self, move: Move, state: MarketState) -> Spoilers:
         round_number, groups, digests, signatures = move.arguments
-        assert isinstance(groups, int) and isinstance(digests, tuple) and isinstance(signatures, bytes)
+        assert isinstance(groups, int)
+        assert isinstance(digests, tuple)
+        assert isinstance(signatures, bytes)
         until_late = max(0, state.open_by - self._view.ledger.now())
         spoilers: Spoilers = [
             lambda move: replace(move, wait_seconds=until_late),
@@ -116,16 +120,16 @@ class Spoiler:
     def _bad_signature(self, state: MarketState, digest: bytes, good: bytes) -> bytes:
         """A signature that nobody should take for the data owner's."""
         packed = int.from_bytes(good[32:], "big")
-        parity, s = packed >> 255, packed & (1 << 255) - 1
-        high_s = SECP256K1_ORDER - s
+        negated_s = SECP256K1_ORDER - (packed & (1 << 255) - 1)
         owner = address_of(self._random.randrange(self._mover.num_owners))
         choices: list[Callable[[], bytes]] = [
             lambda: bytes(64),
             lambda: b"\xff" * 64,
             lambda: good[:32] + bytes(32),
             lambda: good[:32] + (packed ^ 1 << 255).to_bytes(32, "big"),
-            # The other signature of the pair; should its s not fit below the parity bit, another wrong one.
-            lambda: good[:32] + (high_s & (1 << 255) - 1 | (1 - parity) << 255).to_bytes(32, "big"),
+            lambda: good[:32] + (HALF_ORDER + 1).to_bytes(32, "big"),
+            # The other signature of the pair: its s needs the bit that the parity has here.
+            lambda: good[:32] + negated_s.to_bytes(32, "big"),
             lambda: self._mover.sign(state, owner, digest),
             lambda: self._mover.sign(state, owner, digest, round=state.round + 1),
             lambda: self._mover.sign(state, owner, digest, open_by=state.open_by + 1),

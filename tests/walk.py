@@ -22,7 +22,7 @@ FUNCTIONS = (
 GOALS: dict[Stage, dict[str, float]] = {
     Stage.ENROLLING: {"join": 12, "freeze": 2, "fund": 2, "leave": 0.2, "depart": 0.2},
     Stage.FROZEN: {"draw": 8, "join": 2, "fund": 1, "leave": 0.2, "close": 0.1},
-    Stage.IDLE: {"anchor": 6, "claim": 2, "join": 4, "fund": 2, "freeze": 2, "leave": 0.2, "depart": 1, "close": 0.1},
+    Stage.IDLE: {"anchor": 6, "claim": 2, "join": 4, "fund": 2, "freeze": 2, "leave": 0.5, "depart": 1, "close": 0.1},
     Stage.ANCHORED: {
         "open": 8,
         "anchor": 0.5,
@@ -33,7 +33,7 @@ GOALS: dict[Stage, dict[str, float]] = {
         "leave": 0.2,
         "depart": 0.5,
     },
-    Stage.OPEN: {"settle": 6, "timeout": 2, "claim": 1, "join": 3, "fund": 1, "leave": 0.2, "depart": 0.5},
+    Stage.OPEN: {"settle": 6, "timeout": 2, "claim": 1, "join": 3, "fund": 1, "leave": 0.5, "depart": 2},
     Stage.CLOSED: {"claim": 4, "leave": 2, "depart": 4, "withdraw": 2},
 }
 """How often a helpful walker asks for what."""
@@ -66,12 +66,14 @@ class Walk:
         The market.
     num_owners : int
         The accounts 0 .. num_owners - 1 are those that may become data owners.
+    may_lapse : bool (default: True)
+        Whether to let 8192 blocks pass now and then, until a draw has lapsed; real chains take long for it.
     """
 
-    def __init__(self, random: Random, view: View, num_owners: int) -> None:
+    def __init__(self, random: Random, view: View, num_owners: int, *, may_lapse: bool = True) -> None:
         self._random = random
         self._view = view
-        self._mover = Mover(random, view, num_owners)
+        self._mover = Mover(random, view, num_owners, may_lapse=may_lapse)
         self._spoiler = Spoiler(self._mover)
 
     def next_move(self) -> Move:
@@ -82,7 +84,8 @@ class Walk:
         if random.random() < 0.15:
             function = random.choice(FUNCTIONS)
         move: Move = getattr(self._mover, function)(state)
-        if random.random() < 0.3:
+        # A draw is asked for seldom.
+        if random.random() < (0.7 if function == "draw" else 0.3):
             move = self._spoiler.spoil(move, state)
         return move
 
@@ -95,9 +98,11 @@ class Walk:
                 goals |= {"join": 12, "freeze": 3, "anchor": 0.3, "open": 0.3 if state.stage is Stage.ANCHORED else 0}
             elif state.stage is Stage.ANCHORED and self._view.ledger.now() > state.open_by:
                 goals |= {"anchor": 6, "open": 1}
+        if any(self._mover.leaving(number) for number in range(self._mover.num_owners)):
+            goals |= {"claim": 3, "depart": 4}
         most_needed_wei = state.members.bit_count() * terms.reward_wei + terms.bond_wei
         if "fund" in goals and state.escrow_wei < most_needed_wei:
-            goals["fund"] = 6
+            goals["fund"] = 4
         if "freeze" in goals and state.enrolled.bit_count() < terms.group_size * terms.least_groups:
             goals["freeze"] *= 0.1
         return goals

@@ -80,8 +80,11 @@ abstract contract MarketBase is IMarket, EIP712 {
 
     /// @inheritdoc IMarket
     function groupSeats(uint256 group) external view returns (uint256 seats) {
-        Live memory live = _at(_IDLE | _ANCHORED | _OPEN);
-        return _roster(live, TermsCode.numbers(), group < 256 ? 1 << group : type(uint256).max)[0];
+        Live memory live = _live;
+        Terms memory numbers = TermsCode.numbers();
+        bool drawn = live.stage == Stage.Idle || live.stage == Stage.Anchored || live.stage == Stage.Open;
+        if (!drawn || group >= live.members / numbers.groupSize) return 0;
+        return _roster(live, numbers, 1 << group)[0];
     }
 
     /// @inheritdoc IMarket
@@ -97,6 +100,7 @@ abstract contract MarketBase is IMarket, EIP712 {
     /// @inheritdoc IMarket
     function claimableWei(address owner) external view returns (uint256 amountWei) {
         OwnerRecord memory record = _owners.records[owner];
+        if (!record.registered) return 0;
         return _rounds.owedTo(record.seat, record.claimedThrough, _live.lastFinished(), TermsCode.numbers().rewardWei);
     }
 

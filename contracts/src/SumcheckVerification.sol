@@ -12,7 +12,7 @@ import {Openings} from "./libraries/Openings.sol";
 import {Sumcheck} from "./libraries/Sumcheck.sol";
 import {TermsBounds} from "./libraries/TermsBounds.sol";
 import {Transcript} from "./libraries/Transcript.sol";
-import {FR_ONE, FR_ZERO, Fr} from "./types/Fr.sol";
+import {FR_ONE, FR_ZERO, Fr, peek, toFr, toFrs} from "./types/Fr.sol";
 import {G1, G1_BYTES, TERM_BYTES, pointAt, setTerm, tryMsm} from "./types/G1.sol";
 
 /// @title SumcheckVerification
@@ -20,7 +20,6 @@ import {G1, G1_BYTES, TERM_BYTES, pointAt, setTerm, tryMsm} from "./types/G1.sol
 /// @dev Nothing is stored, nobody owns it, and any number of markets may use one.
 contract SumcheckVerification is IVerification {
     using Bits for uint256;
-    using Layout for bytes;
 
     /// @dev What the checks after the transcript need.
     struct Proof {
@@ -49,8 +48,7 @@ contract SumcheckVerification is IVerification {
         _checkSumcheck(statement, proof, parts.groups, taking);
         _checkOpenings(settlement, parts, proof, sums);
 
-        verdict.distances = new uint256[](proof.values.length);
-        for (uint256 p = 0; p < proof.values.length; ++p) verdict.distances[p] = Sumcheck.distance(proof.values[p]);
+        verdict.distances = Sumcheck.distances(proof.values);
     }
 
     /// @inheritdoc IVerification
@@ -79,8 +77,8 @@ contract SumcheckVerification is IVerification {
         bytes calldata values = settlement[parts.valuesAt:parts.commitmentsAt];
         bytes calldata commitments = settlement[parts.commitmentsAt:parts.evaluationsAt];
         bytes calldata evaluations = settlement[parts.evaluationsAt:parts.proofsAt];
-        proof.values = _elements(values);
-        proof.evaluations = _elements(evaluations);
+        proof.values = toFrs(values);
+        proof.evaluations = toFrs(evaluations);
         bytes32 digest = Transcript.begin(statement, excluded, sumsHash, keccak256(values));
         proof.rho = Transcript.challenge(digest);
         digest = Transcript.commit(digest, commitments);
@@ -99,14 +97,15 @@ contract SumcheckVerification is IVerification {
         uint256 next = 0;
         for (; next < polynomials; ++next) rows[next] = zero;
         for (; taking != 0; taking = taking.withoutLeast()) {
-            // A scale of a few bits: below the order.
-            Fr factor = Fr.wrap(scale / sizes[taking.least()]);
-            for (uint256 k = 0; k < polynomials; ++k) {
-                rows[next] = factor * proof.evaluations[next - polynomials];
-                ++next;
+            Fr factor = toFr(scale / sizes[taking.least()]);
+            // Evaluations are as many as the rows after the first, and two.
+            unchecked {
+                for (uint256 end = next + polynomials; next < end; ++next) {
+                    rows[next] = factor * peek(proof.evaluations, next - polynomials);
+                }
             }
         }
-        Fr combined = Sumcheck.combine(rows, groups, polynomials, proof.rho);
+        Fr combined = Sumcheck.combine(rows, polynomials, proof.rho);
         uint256 last = groups * polynomials;
         if (!Sumcheck.holds(combined, proof.z, proof.evaluations[last], proof.evaluations[last + 1])) {
             revert VerificationWrongSumcheck();
@@ -130,18 +129,16 @@ contract SumcheckVerification is IVerification {
         bytes memory terms = new bytes(length * TERM_BYTES);
         Fr power = FR_ONE;
         for (uint256 i = 0; i < length; ++i) {
-            uint256 offset = i * G1_BYTES;
-            G1 point = offset < sums.length ? pointAt(sums, offset) : pointAt(commitments, offset - sums.length);
-            setTerm(terms, i, point, power);
-            folded = folded + power * proof.evaluations[i];
+            // As many sums and commitments as evaluations.
+            unchecked {
+                uint256 offset = i * G1_BYTES;
+                G1 point = offset < sums.length ? pointAt(sums, offset) : pointAt(commitments, offset - sums.length);
+                setTerm(terms, i, point, power);
+            }
+            folded = folded + power * peek(proof.evaluations, i);
             power = power * proof.gamma;
         }
         fold = pointAt(new bytes(G1_BYTES), 0);
         if (!tryMsm(terms, fold)) revert VerificationBadPoint();
-    }
-
-    function _elements(bytes calldata words) private pure returns (Fr[] memory elements) {
-        elements = new Fr[](words.length / 32);
-        for (uint256 i = 0; i < elements.length; ++i) elements[i] = words.elementAt(32 * i);
     }
 }

@@ -79,9 +79,9 @@ def quotient(values: list[int], point: int, value: int) -> FieldVector:
 def theta(polynomial: FieldVector) -> Integers:
     """Values on H of X A'(X).
 
-    Elements are cut into digits of 12 bits. In transforms of 2^12 points, digits are below 2^12 and 2-norms below 2^18; at most 22
-    convolutions add up to one result, whose error is then below 2^(18 + 18 + 5) times the relative error of a transform, under 2^-46
-    in double precision: below 2^-5, and gone in rounding.
+    Elements are cut into digits of 12 bits. In transforms of 2^12 points, digits are below 2^12 and 2-norms below 2^18; at
+    most 22 convolutions add up to one result, whose error is then below 2^(18 + 18 + 5) times the relative error of a
+    transform, under 2^-46 in double precision: below 2^-5, and gone in rounding.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Exact arithmetic on wide integers with float64 matrix products and Fourier transforms.
 
-Integers are cut into digits so small that every sum of products is an integer below 2^53, which float64 holds exactly: the linear
-algebra library does in milliseconds what loops over Python integers do in seconds.
+Integers are cut into digits so small that every sum of products is an integer below 2^53, which float64 holds exactly: the
+linear algebra library does in milliseconds what loops over Python integers do in seconds.
 """
 
 from __future__ import annotations

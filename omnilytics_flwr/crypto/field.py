@@ -33,8 +33,8 @@ class FieldVector:
     Parameters
     ----------
     limbs : uint64 array, shape (n, 4)
-        Limbs of each element, least significant first; the element must be below R. Neither checked nor copied: bytes and numbers
-        from outside come through `from_bytes` and `from_ints`.
+        Limbs of each element, least significant first; the element must be below R. Neither checked nor copied: bytes and
+        numbers from outside come through `from_bytes` and `from_ints`.
     """
 
     __slots__ = ("limbs",)

@@ -4,9 +4,9 @@ With x_g = s_g A_g - L (m + 2^84 m), the scaled sum less the zero update, and x_
 
     R = sum over pairs p = (i, k) of rho^p (x_i - x_k)^2 = sum over i, j of M_ij x_i x_j,
 
-summed over the polynomials. On H its values are those of f. The quotient q = (R - f) / (X^N - 1) has on H, by l'Hopital's rule, the
-values (theta(R) - theta(f)) / N with theta(A) = X A', and theta(R) = 2 sum_ij M_ij x_i theta(x_j), theta(x_j) = s_j theta(A_j): no
-larger domain is needed.
+summed over the polynomials. On H its values are those of f. The quotient q = (R - f) / (X^N - 1) has on H, by l'Hopital's
+rule, the values (theta(R) - theta(f)) / N with theta(A) = X A', and theta(R) = 2 sum_ij M_ij x_i theta(x_j), theta(x_j) = s_j
+theta(A_j): no larger domain is needed.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """What a verification refuses, one class for each Solidity error of ``IVerification``, and the base of all refusals.
 
-They live here because the verifier is pure cryptography; users find them beside the market's in `omnilytics_flwr.market.refusals`.
+They live here because the verifier is pure cryptography; users find them beside the market's in
+`omnilytics_flwr.market.refusals`.
 """
 
 from __future__ import annotations

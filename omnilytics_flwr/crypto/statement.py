@@ -61,8 +61,8 @@ class Verdict:
     excluded : int
         Bitmap over roster positions of groups whose sum is proven out of range.
     distances : tuple of int
-        Squared distances of all pairs (i, k), 0 <= i < k <= G', lexicographic, in squared quantisation steps times L^2; 0 is the
-        zero update, 1 .. G' the groups taking part in roster order.
+        Squared distances of all pairs (i, k), 0 <= i < k <= G', lexicographic, in squared quantisation steps times L^2; 0 is
+        the zero update, 1 .. G' the groups taking part in roster order.
     """
 
     excluded: int

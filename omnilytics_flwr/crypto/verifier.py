@@ -4,10 +4,10 @@ The order of the checks decides which refusal a settlement with several faults g
 
 1. the statement has polynomials, and groups of at least two, and the length is right (`VerificationWrongLength`);
 2. the roster hash (`VerificationWrongRoster`);
-3. the exclusions in order, for each: its position on the roster, not outside, after the one before, polynomial and index in their
-   bounds (`VerificationWrongExclusion`); its value canonical (`VerificationNotCanonical`) and out of range
-   (`VerificationWrongExclusion`); the members' points there on the curve (`VerificationBadPoint`); the opening of their sum, which
-   must be in the subgroup (`VerificationWrongOpening`, 2 + i);
+3. the exclusions in order, for each: its position on the roster, not outside, after the one before, polynomial and index in
+   their bounds (`VerificationWrongExclusion`); its value canonical (`VerificationNotCanonical`) and out of range
+   (`VerificationWrongExclusion`); the members' points there on the curve (`VerificationBadPoint`); the opening of their sum,
+   which must be in the subgroup (`VerificationWrongOpening`, 2 + i);
 4. if any group takes part: the points of its members on the curve (`VerificationBadPoint`);
 5. all V, then all y canonical (`VerificationNotCanonical`);
 6. R(z) = q(z) (z^N - 1) + f(z) (`VerificationWrongSumcheck`);

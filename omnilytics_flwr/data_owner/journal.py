@@ -1,7 +1,7 @@
 """The journal: what a data owner committed, on disk before anything leaves, so that a mask is used once.
 
-One file a round; the first line is a JSON header, the rest the commitments and the masked vector. An entry is written
-to a temporary file, synced, renamed, and the folder synced; entries whose vector may be needed no more are emptied of it,
+One file a round: a line with the Keccak-256 of the rest, a line with a JSON header, the commitments and the masked vector. An entry
+is written to a temporary file, synced, renamed, and the folder synced; entries whose vector may be needed no more are emptied of it,
 but the header stays: it is what refuses a second commitment in the same round.
 """
 
@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..crypto.hashing import keccak256
 from ..errors import Malformed
 from ..market.task import TaskId
 
@@ -82,7 +83,7 @@ class Journal:
         temporary = path.with_suffix(f".{os.getpid()}.tmp")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         with open(descriptor, "wb") as file:
-            file.write(_header(entry) + b"\n" + entry.points + entry.vector)
+            file.write(_encode(entry))
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -105,7 +106,7 @@ class Journal:
         return self._folder / f"{chain_id}-{market.lower()}-{round_number:010d}.entry"
 
 
-def _header(entry: Entry) -> bytes:
+def _encode(entry: Entry) -> bytes:
     task = entry.task
     values = (
         task.chain_id,
@@ -119,12 +120,16 @@ def _header(entry: Entry) -> bytes:
         entry.open_by,
         len(entry.points),
     )
-    return json.dumps(dict(zip(_HEADER_KEYS, values, strict=True))).encode()
+    rest = json.dumps(dict(zip(_HEADER_KEYS, values, strict=True))).encode() + b"\n" + entry.points + entry.vector
+    return keccak256(rest).hex().encode() + b"\n" + rest
 
 
 def _decode(path: Path) -> Entry:
-    header, _, body = path.read_bytes().partition(b"\n")
+    check, _, rest = path.read_bytes().partition(b"\n")
+    header, _, body = rest.partition(b"\n")
     try:
+        if check != keccak256(rest).hex().encode():
+            raise ValueError("its hash is not that of its content")
         facts = json.loads(header)
         task = TaskId(
             int(facts["chain_id"]), str(facts["market"]), int(facts["epoch"]), int(facts["round"]), bytes.fromhex(facts["task_hash"])
@@ -134,6 +139,6 @@ def _decode(path: Path) -> Entry:
         return Entry(task, hashes[0], hashes[1], hashes[2], int(facts["open_by"]), body[:cut], body[cut:])
     except (KeyError, TypeError, ValueError) as error:
         raise Malformed(
-            f"journal entry {path} is damaged ({error}); do not delete it while its round is live: "
-            "without it a mask could be used twice. Leave the market and join the next epoch"
+            f"journal entry {path} is damaged ({error}); expected it as it was written, for without it a mask could be used twice: "
+            "leave it where it is, and join the next epoch from a new owner home"
         ) from error

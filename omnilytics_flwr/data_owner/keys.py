@@ -8,8 +8,9 @@ import secrets
 import tempfile
 from pathlib import Path
 
-from ..crypto.masks import MaskKey
 from ..crypto.hashing import keccak256, word
+from ..crypto.masks import MaskKey
+from ..errors import Malformed
 from ..market.task import TaskId
 
 
@@ -53,4 +54,9 @@ class OwnerKeys:
             with contextlib.suppress(FileExistsError):
                 os.link(temporary, path)
             os.unlink(temporary)
-        return path.read_bytes()
+        secret = path.read_bytes()
+        if len(secret) != 32:
+            raise Malformed(
+                f"the secret in {path} has {len(secret)} bytes, expected 32; the file is damaged: join the next epoch from a new owner home"
+            )
+        return secret

@@ -46,7 +46,8 @@ def check_composes(inner: Strategy) -> None:
     CannotCompose
         With the reason and the remedy.
     """
-    if type(inner).aggregate_train in {strategy.aggregate_train for strategy in COMPOSES}:
+    overridden = "aggregate_train" in vars(inner)
+    if type(inner).aggregate_train in {strategy.aggregate_train for strategy in COMPOSES} and not overridden:
         return
     reason = next(
         (REFUSED[base.__name__] for base in type(inner).__mro__ if base.__name__ in REFUSED and _is_flowers(base)),

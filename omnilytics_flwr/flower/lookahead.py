@@ -8,13 +8,15 @@ configurations and kept until Flower asks. If Flower then asks for something els
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
 from ..errors import CannotCompose
 from ..market.task import TaskParts, arrays_hash, config_hash
 from .compat import Grid, Strategy
+from .metrics import agreeing, weighted
 from .wire import config_entries, named_arrays
 
 
@@ -32,16 +34,22 @@ class Plan:
         Hash of the train configuration that Flower passed in, before the inner strategy added to it.
     content : RecordDict or None
         What goes to a node for training; None if the inner strategy trains nobody.
+    config : ConfigRecord
+        The train configuration of the run as the inner strategy left it.
     evaluate_content : RecordDict or None
     evaluate_nodes : tuple of int
+    evaluate_config : ConfigRecord
+        The evaluate configuration of the run as the inner strategy left it.
     """
 
     server_round: int
     arrays: bytes
     asked: bytes
     content: RecordDict | None
+    config: ConfigRecord
     evaluate_content: RecordDict | None = None
     evaluate_nodes: tuple[int, ...] = ()
+    evaluate_config: ConfigRecord = field(default_factory=ConfigRecord)
 
     def train_hash(self) -> bytes:
         """Hash of the train configuration as it will be sent."""
@@ -72,12 +80,19 @@ class InnerKeys:
         """Key of the ArrayRecord."""
         return str(getattr(self.inner, "arrayrecord_key", "arrays"))
 
-    def aggregate_metrics(self, contents: list[RecordDict]) -> MetricRecord:
-        """Train metrics of the replies, aggregated as the inner strategy would."""
-        if not contents:
-            return MetricRecord()
-        aggregated = self.inner.train_metrics_aggr_fn(contents, self.weight)  # type: ignore[attr-defined]
-        return MetricRecord(dict(aggregated.items()))
+    def aggregate_train(
+        self, server_round: int, mean: Message, replies: list[RecordDict]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """What the inner strategy makes of the mean; of the metrics it sees those of all replies that agree."""
+        inner: Any = self.inner
+        contents = [weighted(content, self.weight) for content in replies]
+        alike = [content for content, good in zip(contents, agreeing(contents, self.weight), strict=True) if good]
+        aggregate = inner.train_metrics_aggr_fn
+        inner.train_metrics_aggr_fn = lambda _, weight: aggregate(alike, weight)
+        try:
+            return self.inner.aggregate_train(server_round, [mean])
+        finally:
+            inner.train_metrics_aggr_fn = aggregate
 
 
 class Planner:
@@ -100,49 +115,63 @@ class Planner:
         self._evaluate_config = _copy(config)
 
     def train_plan(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Plan:
-        """The task that Flower asks to train now: the one found ahead if it is the same."""
+        """The task that Flower asks to train now: the one found ahead if it is the same.
+
+        `config` is left as the inner strategy leaves it, which may lower a learning rate in it from round to round.
+        """
         self._train_config = _copy(config)
-        hashed, asked = arrays_hash(named_arrays(arrays)), _config_hash(config)
-        ahead = self._ahead
-        if ahead is not None and (ahead.server_round, ahead.arrays, ahead.asked) == (server_round, hashed, asked):
-            return ahead
-        return self._plan(server_round, arrays, grid)
+        asked = (server_round, arrays_hash(named_arrays(arrays)), _config_hash(config))
+        plan = self._ahead
+        if plan is None or (plan.server_round, plan.arrays, plan.asked) != asked:
+            plan = self._plan(server_round, arrays, grid)
+        self._train_config = _overwrite(config, plan.config)
+        return plan
 
     def look_ahead(self, server_round: int, arrays: ArrayRecord, grid: Grid) -> Plan:
         """The task after `server_round`, with its evaluation in that round."""
         plan = self._plan(server_round + 1, arrays, grid)
-        evaluate = list(self._inner.configure_evaluate(server_round, arrays, _copy(self._evaluate_config), grid))
-        if evaluate:
-            nodes = tuple(message.metadata.dst_node_id for message in evaluate)
-            plan = replace(plan, evaluate_content=evaluate[0].content, evaluate_nodes=nodes)
-        self._ahead = plan
-        return plan
+        config = _copy(self._evaluate_config)
+        evaluate = list(self._inner.configure_evaluate(server_round, arrays, config, grid))
+        nodes = tuple(message.metadata.dst_node_id for message in evaluate)
+        content = _common_content(evaluate, arrays)
+        self._ahead = replace(plan, evaluate_content=content, evaluate_nodes=nodes, evaluate_config=_copy(config))
+        return self._ahead
 
-    def evaluate_plan(self, server_round: int, arrays: ArrayRecord) -> Plan | None:
-        """The plan whose evaluation Flower asks for now, or None if it was not found ahead."""
+    def evaluate_plan(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord) -> Plan | None:
+        """The plan whose evaluation Flower asks for now, or None if it was not found ahead; `config` as in `train_plan`."""
         ahead = self._ahead
         if ahead is None or (ahead.server_round, ahead.arrays) != (server_round + 1, arrays_hash(named_arrays(arrays))):
             return None
+        self._evaluate_config = _overwrite(config, ahead.evaluate_config)
         return ahead
 
     def _plan(self, server_round: int, arrays: ArrayRecord, grid: Grid) -> Plan:
         config = _copy(self._train_config)
         asked = _config_hash(config)
         messages = list(self._inner.configure_train(server_round, arrays, config, grid))
-        return Plan(server_round, arrays_hash(named_arrays(arrays)), asked, _common_content(messages))
+        content = _common_content(messages, arrays)
+        return Plan(server_round, arrays_hash(named_arrays(arrays)), asked, content, _copy(config))
 
 
-def _common_content(messages: Iterable[Message]) -> RecordDict | None:
+def _common_content(messages: Iterable[Message], arrays: ArrayRecord) -> RecordDict | None:
     """The one content of all messages; a strategy that sends different ones to different nodes cannot run in a market."""
-    contents = [message.content for message in messages]
-    if not contents:
-        return None
-    first = contents[0]
-    if any(content is not first and _content_hash(content) != _content_hash(first) for content in contents):
+    contents = list({id(message.content): message.content for message in messages}.values())
+    for content in contents:
+        _check_content(content, arrays)
+    if len({_content_hash(content) for content in contents}) > 1:
         raise CannotCompose(
             "the strategy sends different configurations to different nodes; in a market everybody trains the one task that is anchored"
         )
-    return first
+    return contents[0] if contents else None
+
+
+def _check_content(content: RecordDict, arrays: ArrayRecord) -> None:
+    """Refuse what the mod would refuse."""
+    sent = list(content.array_records.values())
+    if len(sent) != 1 or (sent[0] is not arrays and arrays_hash(named_arrays(sent[0])) != arrays_hash(named_arrays(arrays))):
+        raise CannotCompose("the strategy sends other arrays than it was given; in a market everybody gets the one model that is anchored")
+    if len(content.config_records) > 1 or content.metric_records:
+        raise CannotCompose("the strategy sends more than arrays and one configuration; put all settings into that one")
 
 
 def _content_hash(content: RecordDict | None) -> bytes:
@@ -152,6 +181,13 @@ def _content_hash(content: RecordDict | None) -> bytes:
 
 def _config_hash(config: ConfigRecord) -> bytes:
     return config_hash(config_entries(config))  # type: ignore[arg-type]
+
+
+def _overwrite(config: ConfigRecord, after: ConfigRecord) -> ConfigRecord:
+    """Make `config` what `after` is; a copy of it."""
+    config.clear()
+    config.update(after.items())
+    return _copy(after)
 
 
 def _copy(config: ConfigRecord | None) -> ConfigRecord:

@@ -88,9 +88,9 @@ class OmnilyticsMod:
             if reply.has_error():
                 return reply
             trained = self._trained(reply, whole)
-            self._keep_private(context, public, trained)
             new_public = ArrayRecord({name: trained[name] for name in public})
             commitment = agent.commit(task, flatten(new_public) - flatten(public))
+            self._keep_private(context, public, trained)
             metrics = _allowed_metrics(reply.content, admission.terms)
         answer = CommitReply(commitment.owner, commitment.digest, commitment.signature)
         metrics[RECORD] = answer.to_record()
@@ -125,12 +125,11 @@ class OmnilyticsMod:
         if self._initial_model is None:
             return public
         model = self._initial_model(context)
-        kept = context.state.array_records.get(PRIVATE_STATE)
+        kept = context.state.array_records.get(PRIVATE_STATE, ArrayRecord())
         unknown = [name for name in public if name not in model]
         if unknown:
             raise UpdateError(f"the task has parameters {unknown} that this client's model has not; use the app that the market is for")
-        whole = {name: public[name] if name in public else (kept or model)[name] for name in model}
-        return ArrayRecord(whole)
+        return ArrayRecord({name: public.get(name) or kept.get(name) or initial for name, initial in model.items()})
 
     def _trained(self, reply: Message, whole: ArrayRecord) -> ArrayRecord:
         records = list(reply.content.array_records.values())

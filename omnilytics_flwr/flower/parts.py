@@ -70,11 +70,12 @@ def add_flat(arrays: ArrayRecord, update: NDArray[np.float64]) -> ArrayRecord:
     start = 0
     for name, array in named_arrays(arrays):
         part = update[start : start + array.size].reshape(array.shape)
-        summed[name] = Array((array.astype(np.float64) + part).astype(array.dtype))
+        summed[name] = Array(np.asarray(array.astype(np.float64) + part, dtype=array.dtype))
         start += array.size
     return ArrayRecord(summed)
 
 
 def same_shapes(one: ArrayRecord, other: ArrayRecord) -> bool:
-    """Whether two records hold arrays of the same names, shapes and dtypes in the same order."""
-    return [(n, a.shape, a.dtype) for n, a in one.items()] == [(n, a.shape, a.dtype) for n, a in other.items()]
+    """Whether two records hold arrays of the same names, shapes and dtypes in the same order, whatever they say of themselves."""
+    first, second = ([(name, array.shape, array.dtype) for name, array in named_arrays(record)] for record in (one, other))
+    return first == second

@@ -14,6 +14,7 @@ from ..model_owner.report import RoundReport
 from .compat import Grid, Result, Strategy, log
 from .compose import check_composes
 from .lookahead import Planner
+from .metrics import agreeing, weighted
 from .parts import Parts, add_flat, flatten
 from .wire import RECORD, CommitReply, DeliverReply, DeliverRequest, Exchange, TaskHeader, our_record
 
@@ -119,6 +120,8 @@ class Omnilytics(Strategy):
         self, server_round: int, replies: Iterable[Message]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Open, deliver, prove, hand the mean to the inner strategy, settle."""
+        if not self._keeper.is_live:  # the inner strategy trains nobody in this round
+            return None, None
         metrics, nodes = self._collect(replies)
         try:
             digests = self._keeper.open()
@@ -131,9 +134,13 @@ class Omnilytics(Strategy):
             log(WARNING, "round %s: no group is left to learn from; its members are paid all the same", server_round)
             self._keeper.settle(proven, None)
             return None, None
-        reply = self._synthetic(add_flat(self._public, proven.mean), metrics)
-        arrays, aggregated = self._inner.aggregate_train(server_round, [reply])
-        following = None if arrays is None else self._planner.look_ahead(server_round, arrays, self._live_grid())
+        try:
+            mean = self._synthetic(add_flat(self._public, proven.mean))
+            arrays, aggregated = self._planner.keys.aggregate_train(server_round, mean, metrics)
+            following = None if arrays is None else self._planner.look_ahead(server_round, arrays, self._live_grid())
+        except Exception:
+            self._keeper.settle(proven, None)  # whatever the inner strategy does, what was opened is paid
+            raise
         self._keeper.settle(proven, following.parts() if following else None)
         if arrays is not None:
             self._fit_private(server_round, arrays)
@@ -143,12 +150,12 @@ class Omnilytics(Strategy):
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
     ) -> Iterable[Message]:
         """Send the anchored task for evaluation, to the nodes that the inner strategy samples."""
-        plan = self._planner.evaluate_plan(server_round, arrays)
-        task = None if plan is None else self._keeper.anchored(plan.parts())
-        if plan is None or task is None:
-            log(WARNING, "round %s is not evaluated by data owners: they evaluate only what is anchored", server_round)
+        plan = self._planner.evaluate_plan(server_round, arrays, config)
+        if plan is not None and plan.evaluate_content is None:  # the inner strategy evaluates with nobody
             return []
-        if plan.evaluate_content is None:
+        task = None if plan is None else self._keeper.anchored(plan.parts())
+        if plan is None or plan.evaluate_content is None or task is None:
+            log(INFO, "configure_evaluate: round %s was not settled; data owners evaluate only what is anchored", server_round)
             return []
         header = self._header(Exchange.EVALUATE, task.epoch, task.round, plan.train_hash())
         content = RecordDict({**dict(plan.evaluate_content.items()), RECORD: header.to_record()})
@@ -156,11 +163,13 @@ class Omnilytics(Strategy):
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         """Hand the replies to the inner strategy; where the terms keep the weights back, all weigh the same."""
-        replies = list(replies)
-        for reply in replies:
-            if not reply.has_error():
-                reply.content = self._weighted(reply.content)
-        return self._inner.aggregate_evaluate(server_round, replies)
+        replies, weight = list(replies), self._planner.keys.weight
+        answers = [reply for reply in replies if not reply.has_error()]
+        for reply in answers:
+            reply.content = weighted(reply.content, weight)
+        alike = agreeing([reply.content for reply in answers], weight)
+        kept = [reply for reply, good in zip(answers, alike, strict=True) if good]
+        return self._inner.aggregate_evaluate(server_round, [*kept, *(reply for reply in replies if reply.has_error())])
 
     def _check_weights(self, public: ArrayRecord) -> None:
         actual, agreed = flatten(public).size, self._keeper.terms.weights
@@ -198,8 +207,7 @@ class Omnilytics(Strategy):
                 log(WARNING, "\t> node %s sent no valid commitment: %s", node, error)
                 continue
             nodes[commit.owner] = node
-            records = {key: record for key, record in reply.content.items() if key != RECORD}
-            metrics.append(self._weighted(RecordDict(records)))
+            metrics.append(reply.content)
         log(INFO, "aggregate_train: %s data owners committed", len(nodes))
         return metrics, nodes
 
@@ -221,20 +229,9 @@ class Omnilytics(Strategy):
             except OmnilyticsError as error:
                 log(WARNING, "\t> node %s delivered nothing valid: %s", node, error)
 
-    def _synthetic(self, arrays: ArrayRecord, metrics: list[RecordDict]) -> Message:
+    def _synthetic(self, arrays: ArrayRecord) -> Message:
         """One reply that holds the mean, as the inner strategy expects replies."""
         keys = self._planner.keys
-        totals = keys.aggregate_metrics([content for content in metrics if content.metric_records])
-        totals[keys.weight] = 1.0
-        content = RecordDict({keys.arrays: arrays, "metrics": totals})
+        content = RecordDict({keys.arrays: arrays, "metrics": MetricRecord({keys.weight: 1.0})})
         return Message(content, reply_to=Message(RecordDict(), 0, MessageType.TRAIN))
-
-    def _weighted(self, content: RecordDict) -> RecordDict:
-        """`content` with the weight 1 wherever the data owner's terms keep the real one back."""
-        weight = self._planner.keys.weight
-        records = {
-            key: record if weight in record else MetricRecord({**dict(record.items()), weight: 1.0})
-            for key, record in content.metric_records.items()
-        }
-        return RecordDict(records or {"metrics": MetricRecord({weight: 1.0})})
 

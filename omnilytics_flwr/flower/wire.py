@@ -16,6 +16,7 @@ from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 from numpy.typing import NDArray
 
 from ..errors import Malformed, WrongLength
+from ..market.address import parse_address
 from ..market.terms import Address
 
 RECORD = "omnilytics"
@@ -187,8 +188,9 @@ def config_entries(record: ConfigRecord) -> dict[str, object]:
 
 
 def _check_version(record: ConfigRecord) -> None:
-    if record.get("version") != VERSION:
-        raise Malformed(f"message version {record.get('version')!r}, expected {VERSION}; use the same release on both sides")
+    version = record.get("version")
+    if type(version) is not int or version != VERSION:
+        raise Malformed(f"message version {version!r}, expected {VERSION}; use the same release on both sides")
 
 
 def _field(record: ConfigRecord, key: str, kind: type[T]) -> T:
@@ -209,6 +211,7 @@ def _bytes(record: ConfigRecord, key: str, length: int) -> bytes:
 
 def _address(record: ConfigRecord, key: str) -> Address:
     value = _field(record, key, str)
-    if len(value) != 42 or not value.startswith("0x") or any(c not in "0123456789abcdefABCDEF" for c in value[2:]):
-        raise Malformed(f"field {key!r} is {value!r}, expected an address of 0x and 40 hexadecimal digits")
-    return Address(value)
+    try:
+        return parse_address(value)
+    except Malformed as error:
+        raise Malformed(f"field {key!r}: {error}") from None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eth_utils.address import is_address, to_checksum_address
+from eth_utils.address import is_address, is_checksum_address, is_checksum_formatted_address, to_checksum_address
 
 from ..errors import Malformed
 from .terms import Address
@@ -21,6 +21,8 @@ def parse_address(value: str | bytes) -> Address:
     Malformed
         `value` is not an address.
     """
-    if not is_address(value):
-        raise Malformed(f"{value!r} is not an address; expected 0x and 40 hexadecimal digits with a right checksum, or 20 bytes")
+    if not is_address(value) or (is_checksum_formatted_address(value) and not is_checksum_address(value)):
+        raise Malformed(
+            f"{value!r} is not an address; expected 0x and 40 hexadecimal digits with a right checksum, or 20 bytes"
+        )
     return Address(to_checksum_address(value))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from eth_keys import keys
+from eth_keys.datatypes import Signature
 from eth_keys.exceptions import BadSignature as UnusableSignature
-from eth_keys.exceptions import ValidationError as OutOfRange
+from eth_utils.exceptions import ValidationError as OutOfRange
 
 from ..crypto.hashing import keccak256, word
 from ..errors import Malformed, WrongLength
@@ -109,9 +109,13 @@ def recover(signing_hash: bytes, signature: bytes) -> Address:
     r, packed = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
     parity, s = packed >> 255, packed & (1 << 255) - 1
     if s > HALF_ORDER:
-        raise Malformed(f"a signature has the high s {s:#x}, expected at most {HALF_ORDER:#x}; negate s and flip its parity")
+        raise Malformed(
+            f"a signature has the high s {s:#x}, expected at most {HALF_ORDER:#x}; negate s and flip its parity"
+        )
     try:
-        signer = keys.Signature(vrs=(parity, r, s)).recover_public_key_from_msg_hash(signing_hash)
+        signer = Signature(vrs=(parity, r, s)).recover_public_key_from_msg_hash(signing_hash)
     except (UnusableSignature, OutOfRange) as error:
-        raise Malformed(f"no account can have made this signature ({error}); ask the data owner to sign again") from error
+        raise Malformed(
+            f"no account can have made this signature ({error}); ask the data owner to sign again"
+        ) from error
     return Address(signer.to_checksum_address())

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 
 from ..crypto.hashing import keccak256, word
 from .address import address_bytes
-from .roster import bitmap_of, bits_of
 from .refusals import TooFewOwners, UnevenGroups
+from .roster import bitmap_of, bits_of
 from .terms import Address
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import NewType
 
-from eth_abi import encode as abi_encode
+from eth_abi.abi import encode as abi_encode
 
 from ..crypto.hashing import keccak256
 from ..errors import BadTerms
@@ -19,7 +19,7 @@ Address = NewType("Address", str)
 ZERO_ADDRESS = Address("0x" + "00" * 20)
 WEIGHTS_PER_POLYNOMIAL = 8192
 MOST_SEATS = 254
-MOST_POINTS = 1000
+MOST_SETTLEMENT_BYTES = 128 * 1024
 MONTH_SECONDS = 30 * 24 * 3600
 
 ABI_TYPE = (
@@ -49,7 +49,7 @@ class Terms:
     accuse_fee_wei : int, 0 .. 2^96 (default: 0)
         What an accusation pays to the accused.
     most_owners : int, h (2f + 3) .. 254
-        Most data owners at a time; times B at most 1000.
+        Most data owners at a time; a settlement with all of them must fit a public node's largest transaction, 128 KiB.
     group_size : int, 3 .. 16 (default: 5)
         h; groups have h or h + 1 members.
     faulty_groups : int, 1 .. 20 (default: 1)
@@ -172,7 +172,7 @@ def norm_bound_steps(norm: float, *, clip: float, update_bits: int) -> int:
 
 def headroom_bits(*, polynomials: int, group_size: int, update_bits: int) -> int:
     """Bits of 4096 B ((h+1) h 2^b)^2, which bounds the sum of squared differences of one half; must stay at most 82."""
-    return (4096 * polynomials * ((group_size + 1) * group_size * 2**update_bits) ** 2).bit_length()
+    return (4096 * polynomials * ((group_size + 1) * group_size << update_bits) ** 2).bit_length()
 
 
 def bounds(terms: Terms) -> dict[str, tuple[int, int]]:
@@ -186,7 +186,8 @@ def bounds(terms: Terms) -> dict[str, tuple[int, int]]:
         "stakeWei": ((h + 1) * terms.reward_wei, 2**104),
         "bondWei": (1, 2**104),
         "accuseFeeWei": (0, 2**96),
-        "mostOwners": (h * terms.least_groups, min(MOST_SEATS, MOST_POINTS // max(b, 1))),
+        "mostOwners": (h * terms.least_groups, MOST_SEATS),
+        "settlementBytes": (0, MOST_SETTLEMENT_BYTES),
         "updateBits": (2, _most_update_bits(h, b)),
         "clipNano": (1, 10**12),
         "normBound": (1, 2**100),
@@ -208,9 +209,25 @@ def _most_update_bits(group_size: int, polynomials: int) -> int:
     return bits
 
 
+def settlement_bytes(*, owners: int, group_size: int, faulty_groups: int, polynomials: int) -> int:
+    """Upper bound of the bytes of a settling transaction, with room for its envelope and the proxy's call.
+
+    Members' points, the distances and evaluations of floor(owners / h) groups, f exclusions, and 2048 bytes for the rest.
+    """
+    groups = owners // max(group_size, 1)
+    return 128 * owners * polynomials + 16 * groups * (groups + 1) + 32 * groups * polynomials + 85 * faulty_groups + 2048
+
+
 def _value(terms: Terms, field: str) -> int:
+    if field == "settlementBytes":
+        return settlement_bytes(
+            owners=terms.most_owners,
+            group_size=terms.group_size,
+            faulty_groups=terms.faulty_groups,
+            polynomials=terms.polynomials,
+        )
     name = "".join("_" + c.lower() if c.isupper() else c for c in field)
-    return len(" ".join(terms.metrics).encode()) if field == "metrics" else getattr(terms, name)
+    return len(" ".join(terms.metrics).encode()) if field == "metrics" else int(getattr(terms, name))
 
 
 def _faults(terms: Terms) -> list[str]:

@@ -108,6 +108,11 @@ class RoundKeeper:
         return tuple(self._reports)
 
     @property
+    def is_live(self) -> bool:
+        """Whether a round has begun here and is not over."""
+        return self._live is not None
+
+    @property
     def task(self) -> TaskId:
         """Task of the live round; raises `ProtocolError` if there is none."""
         return self._need().task

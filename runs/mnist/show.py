@@ -152,10 +152,10 @@ def _accuracy_table(result: dict[str, Any]) -> Table:
 
 def _round_table(result: dict[str, Any]) -> Table:
     table = _table("Rounds", "round", "accuracy", "accepted groups", "unpaid groups", "waived", "open gas", "settle gas")
-    gas = {event: [t["gas"] for t in result["transactions"] if t["event"] == event] for event in ("open", "settle")}
     for i, accepted in enumerate(result["accepted_groups"]):
         groups = [", ".join(map(str, some)) or "-" for some in (accepted, result["unpaid_groups"][i], result["waived_groups"][i])]
-        table.add_row(str(i + 1), _percent(result["accuracy"]["per_round"][i + 1]), *groups, *(f"{gas[e][i]:,}" for e in gas))
+        gas = [f"{result['gas_per_round'][i].get(event, 0):,}" for event in ("open", "settle")]
+        table.add_row(str(i + 1), _percent(result["accuracy"]["per_round"][i + 1]), *groups, *gas)
     return table
 
 

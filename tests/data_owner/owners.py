@@ -18,7 +18,8 @@ from omnilytics_flwr.data_owner.journal import Journal
 from omnilytics_flwr.data_owner.keys import OwnerKeys
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.market.commitment_message import Commitment
-from omnilytics_flwr.market.memory import SumcheckVerification, Verification
+from omnilytics_flwr.market.memory import Verification
+from omnilytics_flwr.market.memory.verification import SumcheckVerification
 from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address

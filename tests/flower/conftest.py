@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from flwr.supercore.task_identity import TaskIdentity
+
+from tests.data_owner.owners import make_owners_scene
+from tests.flower.play import Client, anchor_model, make_client, make_model
 
 SERVER_NODE = 1
 
@@ -19,3 +23,11 @@ def task_identity() -> Iterator[None]:
     yield
     for name, value in before.items():
         setattr(TaskIdentity, name, value)
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Client:
+    """A data owner's client; the task of `make_model()` is anchored, and only the loss may leave."""
+    scene, owners = make_owners_scene(tmp_path, real=[0], metrics=("loss",))
+    anchor_model(scene, make_model())
+    return make_client(owners[0])

@@ -16,7 +16,8 @@ Tamper = Callable[[int, Message], Message | None]
 
 def wire(message: Message) -> Message:
     """`message` as it arrives: through Flower's own serialisation, so that nothing is shared."""
-    return message_from_proto(type(message_to_proto(message)).FromString(raw(message)))
+    proto = message_to_proto(message)
+    return message_from_proto(type(proto).FromString(proto.SerializeToString()))
 
 
 def raw(message: Message) -> bytes:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from eth_account.messages import _hash_eip191_message, encode_typed_data
+from eth_typing import Hash32
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -69,7 +70,10 @@ def test_signing_hash_differs_in_every_field_chain_and_market() -> None:
         replace(COMMITMENT, open_by=COMMITMENT.open_by + 1),
     )
     hashes = {other.signing_hash(chain_id=31337, market=MARKET) for other in others}
-    hashes |= {COMMITMENT.signing_hash(chain_id=1, market=MARKET), COMMITMENT.signing_hash(chain_id=31337, market=address_of(0))}
+    hashes |= {
+        COMMITMENT.signing_hash(chain_id=1, market=MARKET),
+        COMMITMENT.signing_hash(chain_id=31337, market=address_of(0)),
+    }
 
     assert len(hashes | {HASH}) == 8
 
@@ -120,8 +124,8 @@ def test_recover_largest_low_s_is_read() -> None:
 
 def test_recover_signature_of_the_point_at_infinity_raises() -> None:
     # r and s are chosen so that s R = z G: the public key would be the point at infinity, which no account has.
-    from eth_keys.constants import SECPK1_G, SECPK1_N
     from eth_keys.backends.native.jacobian import fast_multiply
+    from eth_keys.constants import SECPK1_G, SECPK1_N
 
     z = int.from_bytes(HASH, "big") % SECPK1_N
     for k in range(2, 40):
@@ -144,7 +148,7 @@ def test_recover_wrong_length_raises(length: int) -> None:
 
 
 def ordinary(number: int) -> bytes:
-    return bytes(make_account(number).unsafe_sign_hash(HASH).signature)
+    return bytes(make_account(number).unsafe_sign_hash(Hash32(HASH)).signature)
 
 
 @pytest.mark.parametrize("number", range(8))

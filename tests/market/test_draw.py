@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 from random import Random
 
 import pytest
@@ -11,7 +12,15 @@ from eth_abi.packed import encode_packed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnilytics_flwr.market.draw import cut_groups, draw_order, epoch_seed, group_count, group_members, group_sizes, rank
+from omnilytics_flwr.market.draw import (
+    cut_groups,
+    draw_order,
+    epoch_seed,
+    group_count,
+    group_members,
+    group_sizes,
+    rank,
+)
 from omnilytics_flwr.market.refusals import TooFewOwners, UnevenGroups
 from omnilytics_flwr.market.roster import bits_of
 from tests.builders import MARKET, address_of
@@ -48,7 +57,7 @@ def test_draw_order_is_a_permutation_strictly_rising_in_rank(seed: bytes, size: 
 
     ranks = [rank(seed, owners[seat]) for seat in order]
     assert sorted(order) == list(range(size))
-    assert all(low < high for low, high in zip(ranks, ranks[1:], strict=False))
+    assert all(low < high for low, high in pairwise(ranks))
 
 
 @given(seed=st.binary(min_size=32, max_size=32), shuffle=st.randoms())
@@ -86,25 +95,26 @@ def test_group_sizes_first_groups_take_one_more(owners: int, group_size: int, si
 
 
 @given(group_size=st.integers(3, 16), faulty=st.integers(1, 20), owners=st.integers(0, 254))
-def test_group_count_accepts_exactly_what_can_be_cut_into_h_and_h_plus_one(group_size: int, faulty: int, owners: int) -> None:
+def test_group_count_accepts_exactly_what_can_be_cut_into_h_and_h_plus_one(
+    group_size: int, faulty: int, owners: int
+) -> None:
     least = 2 * faulty + 3
     # n members make G groups of h and h + 1 if h G <= n <= (h + 1) G, and G must be floor(n / h).
     groups = owners // group_size
     cuttable = group_size * groups <= owners <= (group_size + 1) * groups
 
-    try:
-        count = group_count(owners, group_size=group_size, least_groups=least)
-    except TooFewOwners as refusal:
-        assert refusal.args == (owners, group_size * least)
-        assert groups < least
-    except UnevenGroups as refusal:
-        assert refusal.args == (owners, group_size)
-        assert groups >= least
-        assert not cuttable
+    if groups < least:
+        with pytest.raises(TooFewOwners) as few:
+            group_count(owners, group_size=group_size, least_groups=least)
+        assert few.value.args == (owners, group_size * least)
+    elif not cuttable:
+        with pytest.raises(UnevenGroups) as uneven:
+            group_count(owners, group_size=group_size, least_groups=least)
+        assert uneven.value.args == (owners, group_size)
     else:
-        assert (count, groups >= least, cuttable) == (groups, True, True)
         sizes = group_sizes(owners, group_size)
-        assert (len(sizes), sum(sizes)) == (count, owners)
+        assert group_count(owners, group_size=group_size, least_groups=least) == len(sizes) == groups
+        assert sum(sizes) == owners
         assert set(sizes) <= {group_size, group_size + 1}
 
 

@@ -22,7 +22,7 @@ def declared_errors() -> dict[str, list[tuple[str, str]]]:
     for source in INTERFACES.glob("*.sol"):
         for name, arguments in DECLARATION.findall(source.read_text()):
             found[name] = [tuple(argument.split()) for argument in arguments.split(",") if argument]
-    return found  # type: ignore[return-value]
+    return found
 
 
 DECLARED = declared_errors()

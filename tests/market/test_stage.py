@@ -153,10 +153,16 @@ def test_advance_leaving_a_live_round_forgets_its_task_and_groups() -> None:
     anchored = Round(Stage.ANCHORED, epoch=1, number=7, task_hash=make_task(7))
     opened = replace(anchored, stage=Stage.OPEN, groups=0b11111)
 
-    for after in (advance(anchored, Step(Event.FREEZE)), advance(anchored, Step(Event.CLOSE)), advance(opened, Step(Event.TIMEOUT))):
+    for after in (
+        advance(anchored, Step(Event.FREEZE)),
+        advance(anchored, Step(Event.CLOSE)),
+        advance(opened, Step(Event.TIMEOUT)),
+    ):
         assert (after.task_hash, after.groups, after.live) == (bytes(32), 0, False)
 
 
-@pytest.mark.parametrize(("stage", "finished"), [(Stage.IDLE, 7), (Stage.ANCHORED, 6), (Stage.OPEN, 6), (Stage.CLOSED, 7)])
+@pytest.mark.parametrize(
+    ("stage", "finished"), [(Stage.IDLE, 7), (Stage.ANCHORED, 6), (Stage.OPEN, 6), (Stage.CLOSED, 7)]
+)
 def test_round_finished_counts_the_live_round_out(stage: Stage, finished: int) -> None:
     assert Round(stage, epoch=1, number=7).finished == finished

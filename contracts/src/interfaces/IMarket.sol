@@ -42,13 +42,13 @@ enum Stage {
 /// @param epoch Freezes so far.
 /// @param round Anchored tasks so far; the live round if the stage is Anchored or Open.
 /// @param openedInEpoch Rounds opened in this epoch.
-/// @param openBy Unix seconds until which the live round may open.
-/// @param settleBy Unix seconds until which the open round may settle.
-/// @param drawBlock Block whose prevrandao seeds the draw of this epoch.
-/// @param taskHash Task of the live round.
-/// @param rosterHash Hash of the open roster's digests.
-/// @param groups Bitmap of the groups on the open roster.
-/// @param epochSeed Seed of this epoch's groups; 0 before its draw.
+/// @param openBy Unix seconds until which the live round may open; 0 unless Anchored or Open.
+/// @param settleBy Unix seconds until which the open round may settle; 0 unless Open.
+/// @param drawBlock Block whose prevrandao seeds the draw of this epoch; 0 unless Frozen.
+/// @param taskHash Task of the live round; 0 unless Anchored or Open.
+/// @param rosterHash Hash of the open roster's digests; 0 unless Open.
+/// @param groups Bitmap of the groups on the open roster; 0 unless Open.
+/// @param epochSeed Seed of this epoch's groups; 0 unless Idle, Anchored or Open.
 /// @param members Bitmap of the seats of this epoch.
 /// @param enrolled Bitmap of the seats enrolled for the next epoch.
 /// @param staked Bitmap of the seats whose stake is here.
@@ -103,7 +103,7 @@ interface IMarket {
     error MarketWrongPayment(uint256 actual, uint256 expected);
     /// @notice The admission gate refused the data owner.
     error MarketNotAdmitted(address owner);
-    /// @notice All seats are taken.
+    /// @notice There are as many data owners as the terms allow, or no seat is free.
     error MarketFull(uint256 most);
     /// @notice The mask key is not canonical or of low order.
     error MarketBadMaskKey(bytes32 maskKey);
@@ -164,18 +164,31 @@ interface IMarket {
     /// @notice A field of the terms is out of its bounds.
     error MarketBadTerms(string field, uint256 actual, uint256 least, uint256 most);
 
+    /// @notice A data owner is enrolled for `epoch` with this mask key.
     event Joined(address indexed owner, uint8 indexed seat, uint32 indexed epoch, bytes32 maskKey);
+    /// @notice A data owner has given notice and may depart from `leaveAt` (Unix seconds) on.
     event Left(address indexed owner, uint64 leaveAt);
+    /// @notice A data owner has its stake back.
     event Departed(address indexed owner, uint8 indexed seat);
+    /// @notice The escrow has grown.
     event Funded(address indexed from, uint256 amountWei);
+    /// @notice An epoch's members, as a bitmap of seats, and the block of its draw are fixed.
     event Frozen(uint32 indexed epoch, uint256 members, uint64 drawBlock);
+    /// @notice An epoch has its groups: consecutive pieces of `order`, one byte a seat.
     event Drawn(uint32 indexed epoch, bytes32 epochSeed, bytes order);
+    /// @notice A round has begun.
     event Anchored(uint32 indexed epoch, uint32 indexed round, bytes32 taskHash, uint64 openBy);
+    /// @notice A round's roster, as a bitmap of groups, is on chain; it settles until `settleBy` or everybody is paid.
     event Opened(uint32 indexed epoch, uint32 indexed round, uint256 groups, bytes32 rosterHash, uint64 settleBy);
+    /// @notice A round is settled. Three bitmaps of groups; a group of the roster in none of them was dropped. One of seats.
     event Settled(uint32 indexed epoch, uint32 indexed round, uint256 accepted, uint256 waived, uint256 excluded, uint256 paidSeats);
+    /// @notice A round was not settled in time: each of these seats is owed the reward and the share.
     event TimedOut(uint32 indexed epoch, uint32 indexed round, uint256 paidSeats, uint256 bondShareWei);
+    /// @notice A data owner was paid for the rounds up to this one.
     event Claimed(address indexed owner, uint32 throughRound, uint256 amountWei);
+    /// @notice The market has ended; escrow and bond are credited to the model owner.
     event Closed(uint256 creditWei);
+    /// @notice A credit was paid out.
     event Withdrawn(address indexed account, uint256 amountWei);
 
     /// @notice Register (with the stake) if new, and enrol for the next epoch.
@@ -222,6 +235,8 @@ interface IMarket {
     function timeout(uint32 round) external;
 
     /// @notice Pay a data owner what finished rounds owe it. Anybody may call; the money goes to the owner.
+    /// @param owner Registered data owner.
+    /// @param throughRound Last round to pay; rounds that are not finished are left for later.
     function claim(address owner, uint32 throughRound) external;
 
     /// @notice End the market and credit escrow and bond to the model owner. By anybody once a draw has lapsed.
@@ -248,7 +263,7 @@ interface IMarket {
     /// @notice Members of the present epoch, seats ascending.
     function members() external view returns (address[] memory owners, uint8[] memory seats, bytes32[] memory maskKeys);
 
-    /// @notice Bitmap of the seats of a group of the present epoch.
+    /// @notice Bitmap of the seats of a group of the present epoch; 0 if there is no such group, or none are drawn.
     function groupSeats(uint256 group) external view returns (uint256 seats);
 
     /// @notice Bitmap of the seats that a finished round pays.
@@ -260,9 +275,9 @@ interface IMarket {
     /// @notice What `owner` would get by claiming through the last finished round.
     function claimableWei(address owner) external view returns (uint256 amountWei);
 
-    /// @notice EIP-712 hash that a data owner signs to commit `digest` in the live round.
+    /// @notice EIP-712 hash that a data owner signs to commit `digest` in the live round; refused if there is none.
     function commitmentHash(bytes32 digest) external view returns (bytes32);
 
-    /// @notice Context that a settlement of the live round is bound to.
+    /// @notice Context that a settlement of the live round is bound to; refused if there is none.
     function settlementContext() external view returns (bytes32);
 }

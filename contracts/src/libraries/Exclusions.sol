@@ -34,7 +34,13 @@ library Exclusions {
         }
     }
 
-    function _checkOne(Statement calldata statement, bytes calldata settlement, uint256 position, uint256 offset, uint256 which) private view {
+    function _checkOne(
+        Statement calldata statement,
+        bytes calldata settlement,
+        uint256 position,
+        uint256 offset,
+        uint256 which
+    ) private view {
         uint256 polynomial = uint16(bytes2(settlement[offset:offset + 2]));
         uint256 index = uint16(bytes2(settlement[offset + 2:offset + 4]));
         if (polynomial >= statement.polynomials || index >= _ELEMENTS) revert IVerification.VerificationWrongExclusion(position);

@@ -72,18 +72,34 @@ library Layout {
     function rosterHash(Statement calldata statement, bytes calldata settlement) internal pure returns (bytes32 hash) {
         uint256 members = 0;
         for (uint256 position = 0; position < statement.sizes.length; ++position) members += statement.sizes[position];
-        bytes32[] memory digests = new bytes32[](members);
-        uint256 next = 0;
-        uint256 cursor = 0;
+        bytes memory digests = new bytes(members * _DIGEST_BYTES);
+        uint256 target;
+        assembly ("memory-safe") {
+            target := add(digests, 0x20)
+        }
+        uint256 start = 0;
         for (uint256 position = 0; position < statement.sizes.length; ++position) {
-            bool outside = statement.outside.has(position);
+            uint256 size = statement.sizes[position];
             uint256 length = memberBytes(statement, position);
-            for (uint256 i = 0; i < statement.sizes[position]; ++i) {
-                bytes calldata member = settlement[cursor:cursor + length];
-                digests[next++] = outside ? bytes32(member) : keccak256(member);
-                cursor += length;
+            _digest(settlement, start, length, size, statement.outside.has(position), target);
+            start += size * length;
+            target += size * _DIGEST_BYTES;
+        }
+        return keccak256(digests);
+    }
+
+    /// @dev Write the digests of `count` members, `length` bytes each from `start` on: their hashes, or what they are if `given`.
+    function _digest(bytes calldata settlement, uint256 start, uint256 length, uint256 count, bool given, uint256 target) private pure {
+        assembly ("memory-safe") {
+            let source := add(settlement.offset, start)
+            for { let end := add(source, mul(count, length)) } lt(source, end) { source := add(source, length) } {
+                let free := mload(0x40)
+                calldatacopy(free, source, length)
+                switch given
+                case 0 { mstore(target, keccak256(free, length)) }
+                default { mstore(target, mload(free)) }
+                target := add(target, 0x20)
             }
         }
-        return keccak256(abi.encodePacked(digests));
     }
 }

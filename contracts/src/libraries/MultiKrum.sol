@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Bits} from "./Bits.sol";
 
 /// @title MultiKrum
@@ -71,18 +70,22 @@ library MultiKrum {
     ) private pure returns (uint256 score) {
         uint256 left = farthest.length;
         for (uint256 i = 0; i < left; ++i) farthest[i] = 0;
-        for (uint256 other = 0; other < groups; ++other) {
-            if (other == group) continue;
-            uint256 distance = distances[_pair(groups, Math.min(group, other) + 1, Math.max(group, other) + 1)];
-            score += distance;
-            // Insertion into an ascending list that forgets its least.
-            if (left == 0 || distance <= farthest[0]) continue;
-            uint256 place = 0;
-            for (; place + 1 < left && farthest[place + 1] < distance; ++place) farthest[place] = farthest[place + 1];
-            farthest[place] = distance;
+        // Sums of less than 2^98; all that is subtracted was added before.
+        unchecked {
+            for (uint256 other = 0; other < groups; ++other) {
+                if (other == group) continue;
+                (uint256 i, uint256 k) = other < group ? (other + 1, group + 1) : (group + 1, other + 1);
+                uint256 distance = distances[_pair(groups, i, k)];
+                score += distance;
+                if (left == 0 || distance <= farthest[0]) continue;
+                // Into an ascending list that forgets its least.
+                score += farthest[0];
+                uint256 place = 0;
+                for (; place + 1 < left && farthest[place + 1] < distance; ++place) farthest[place] = farthest[place + 1];
+                farthest[place] = distance;
+                score -= distance;
+            }
         }
-        // All that is left out was added before.
-        for (uint256 i = 0; i < left; ++i) score -= farthest[i];
     }
 
     /// @dev Place of the pair (i, k), i < k, among those of 0 .. groups.

@@ -10,6 +10,9 @@ import {Bits} from "./Bits.sol";
 library Registry {
     using Bits for uint256;
 
+    /// @dev Bit 255 of a bitmap of seats is a flag; 254 stays clear.
+    uint256 private constant _SEATS = 254;
+
     struct Owners {
         uint256 enrolled; // seats that are in the next epoch
         uint256 staked; // seats whose stake is here
@@ -21,12 +24,12 @@ library Registry {
 
     /// @notice Give an account the lowest free seat.
     /// @param blocked Seats of the present epoch.
-    /// @param most Seats that the market has.
+    /// @param most Data owners that the market takes; there are more seats, lest blocked ones keep everybody out.
     /// @param round Present round: what came before is not the newcomer's, whoever had the seat.
     function register(Owners storage self, address account, uint256 blocked, uint256 most, uint32 round) internal returns (uint8 seat) {
         uint256 staked = self.staked;
-        uint256 free = Bits.below(most) & ~(staked | blocked);
-        if (free == 0) revert IMarket.MarketFull(most);
+        uint256 free = Bits.below(_SEATS) & ~(staked | blocked);
+        if (staked.count() >= most || free == 0) revert IMarket.MarketFull(most);
         seat = uint8(free.least());
         self.staked = staked | (1 << seat);
         self.ownerOf[seat] = account;

@@ -101,7 +101,13 @@ library Rounds {
     }
 
     /// @notice What finished rounds after `from` and up to `through` owe a seat.
-    function owedTo(Book storage self, uint8 seat, uint32 from, uint32 through, uint256 rewardWei) internal view returns (uint256 amountWei) {
+    function owedTo(
+        Book storage self,
+        uint8 seat,
+        uint32 from,
+        uint32 through,
+        uint256 rewardWei
+    ) internal view returns (uint256 amountWei) {
         // Round numbers are far from their type's end, and amounts are bounded by what was ever funded.
         unchecked {
             for (uint32 round = from + 1; round <= through; ++round) {

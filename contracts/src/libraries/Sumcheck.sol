@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {FR_INVERSE_4096, FR_ONE, FR_ZERO, Fr, toFr} from "../types/Fr.sol";
+import {FR_INVERSE_4096, FR_ONE, FR_ZERO, Fr, peek, toFr} from "../types/Fr.sol";
 
 /// @title Sumcheck
 /// @notice The field arithmetic of the settlement proof; docs/protocol.md section 7.
@@ -17,13 +17,17 @@ library Sumcheck {
     }
 
     /// @notice R(z) = sum over pairs p = (i, j) of rho^p sum over k of (a_{i,k} - a_{j,k})^2.
-    /// @param rows a_{g,k} at z, g = 0 .. groups.
-    function combine(Fr[] memory rows, uint256 groups, uint256 polynomials, Fr rho) internal pure returns (Fr total) {
+    /// @param rows a_{g,k} at z, g = 0 .. G, one row after the other.
+    function combine(Fr[] memory rows, uint256 polynomials, Fr rho) internal pure returns (Fr total) {
         Fr power = FR_ONE;
-        for (uint256 i = 0; i < groups; ++i) {
-            for (uint256 j = i + 1; j <= groups; ++j) {
-                total = total + power * _squaredDistance(rows, i * polynomials, j * polynomials, polynomials);
-                power = power * rho;
+        uint256 end = rows.length;
+        // Indices of rows that exist.
+        unchecked {
+            for (uint256 i = 0; i < end; i += polynomials) {
+                for (uint256 j = i + polynomials; j < end; j += polynomials) {
+                    total = total + power * _squaredDistance(rows, i, j, polynomials);
+                    power = power * rho;
+                }
             }
         }
     }
@@ -33,7 +37,7 @@ library Sumcheck {
         Fr total = FR_ZERO;
         Fr power = FR_ONE;
         for (uint256 p = 0; p < values.length; ++p) {
-            total = total + power * values[p];
+            total = total + power * peek(values, p);
             power = power * rho;
         }
         return total * FR_INVERSE_4096;
@@ -42,6 +46,12 @@ library Sumcheck {
     /// @notice Whether R(z) = q(z) (z^N - 1) + f(z).
     function holds(Fr combined, Fr z, Fr quotient, Fr remainder) internal pure returns (bool) {
         return combined == quotient * (z.pow(4096) - FR_ONE) + remainder;
+    }
+
+    /// @notice T of every pair from its V.
+    function distances(Fr[] memory values) internal pure returns (uint256[] memory result) {
+        result = new uint256[](values.length);
+        for (uint256 p = 0; p < result.length; ++p) result[p] = distance(peek(values, p));
     }
 
     /// @notice T = S0 + S1 from V = S0 + 2^84 (2 S01) + 2^168 S1, where the middle term may be negative.
@@ -54,9 +64,13 @@ library Sumcheck {
         }
     }
 
+    /// @dev Between the rows that begin at i and j.
     function _squaredDistance(Fr[] memory rows, uint256 i, uint256 j, uint256 polynomials) private pure returns (Fr total) {
-        for (uint256 k = 0; k < polynomials; ++k) {
-            total = total + (rows[i + k] - rows[j + k]).square();
+        unchecked {
+            for (uint256 end = i + polynomials; i < end; ++i) {
+                total = total + (peek(rows, i) - peek(rows, j)).square();
+                ++j;
+            }
         }
     }
 }

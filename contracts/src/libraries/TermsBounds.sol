@@ -9,8 +9,10 @@ import {IMarket, Terms} from "../interfaces/IMarket.sol";
 library TermsBounds {
     /// @dev Two weights to a field element, 4096 elements to a polynomial.
     uint256 private constant _WEIGHTS_PER_POLYNOMIAL = 8192;
-    /// @dev So many commitments of a roster fit one settlement transaction.
-    uint256 private constant _MOST_COMMITMENTS = 1000;
+    /// @dev Seats are numbered 0 .. 253, so that a bitmap of them has room for a flag.
+    uint256 private constant _MOST_SEATS = 254;
+    /// @dev What public nodes take in one transaction.
+    uint256 private constant _MOST_SETTLEMENT_BYTES = 131_072;
     uint256 private constant _LONGEST_SECONDS = 30 days;
     uint256 private constant _BLOBS_PER_TRANSACTION = 6;
 
@@ -40,7 +42,8 @@ library TermsBounds {
 
     function _checkSizes(Terms memory terms, uint256 polynomials) private pure {
         uint256 leastOwners = uint256(terms.groupSize) * (2 * uint256(terms.faultyGroups) + 3);
-        _within("mostOwners", terms.mostOwners, leastOwners, Math.min(254, _MOST_COMMITMENTS / polynomials));
+        _within("mostOwners", terms.mostOwners, leastOwners, _MOST_SEATS);
+        _within("settlementBytes", _settlementBytes(terms, polynomials), 0, _MOST_SETTLEMENT_BYTES);
         _within("updateBits", terms.updateBits, 2, _mostUpdateBits(terms.groupSize, polynomials));
         _within("clipNano", terms.clipNano, 1, 10 ** 12);
         _within("normBound", terms.normBound, 1, 2 ** 100);
@@ -57,7 +60,16 @@ library TermsBounds {
         _within("drawDelayBlocks", terms.drawDelayBlocks, 2, 4096);
     }
 
-    /// @dev The largest b of at most 32 with 4096 B ((h + 1) h 2^b)^2 < 2^82, so that squared distances of two packed weights do not overlap.
+    /// @dev Upper bound of a settling transaction: members' points, distances and evaluations of the most groups, f exclusions, and 2048
+    /// bytes for the rest.
+    function _settlementBytes(Terms memory terms, uint256 polynomials) private pure returns (uint256) {
+        uint256 groups = terms.mostOwners / terms.groupSize;
+        uint256 points = 128 * uint256(terms.mostOwners) * polynomials;
+        return points + 16 * groups * (groups + 1) + 32 * groups * polynomials + 85 * uint256(terms.faultyGroups) + 2048;
+    }
+
+    /// @dev The largest b of at most 32 with 4096 B ((h + 1) h 2^b)^2 < 2^82, so that squared distances of two packed weights do not
+    /// overlap.
     function _mostUpdateBits(uint256 groupSize, uint256 polynomials) private pure returns (uint256 bits) {
         uint256 scale = (groupSize + 1) * groupSize;
         uint256 energy = 4096 * polynomials * scale * scale;

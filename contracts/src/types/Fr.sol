@@ -32,6 +32,24 @@ function frFromHash(bytes32 digest) pure returns (Fr) {
     return Fr.wrap(uint256(digest) % FR_ORDER);
 }
 
+/// @notice Field elements of a calldata string of 32-byte words; refused unless all are below the order.
+function toFrs(bytes calldata words) pure returns (Fr[] memory elements) {
+    uint256 length = words.length / 32;
+    elements = new Fr[](length);
+    assembly ("memory-safe") {
+        calldatacopy(add(elements, 0x20), words.offset, mul(length, 0x20))
+    }
+    for (uint256 i = 0; i < length; ++i) toFr(Fr.unwrap(peek(elements, i)));
+}
+
+/// @notice elements[i] without a look at the length.
+/// @dev The caller knows that i < elements.length.
+function peek(Fr[] memory elements, uint256 i) pure returns (Fr element) {
+    assembly ("memory-safe") {
+        element := mload(add(add(elements, 0x20), shl(5, i)))
+    }
+}
+
 function add(Fr x, Fr y) pure returns (Fr) {
     return Fr.wrap(addmod(Fr.unwrap(x), Fr.unwrap(y), FR_ORDER));
 }

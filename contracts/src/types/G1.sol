@@ -20,7 +20,7 @@ uint256 constant TERM_BYTES = 160;
 uint256 constant HALF_UPPER = 0x0d0088f51cbff34d258dd3db21a5d66b;
 uint256 constant HALF_LOWER = 0xb23ba5c279c2895fb39869507b587b120f55ffff58a9ffffdcff7fffffffd555;
 
-using {addFrom, set, compressInto} for G1 global;
+using {setSum, compressInto} for G1 global;
 
 /// @notice The point at `offset` of a string of points.
 /// @dev The caller knows that offset + 128 <= buffer.length.
@@ -30,31 +30,34 @@ function pointAt(bytes memory buffer, uint256 offset) pure returns (G1 point) {
     }
 }
 
-/// @notice Overwrite a point with one of a calldata string; nothing is checked.
-/// @dev The caller knows that offset + 128 <= source.length.
-function set(G1 self, bytes calldata source, uint256 offset) pure {
+/// @notice Overwrite a point with the sum of points of a calldata string. Each is checked to be on the curve, none to be in the subgroup.
+/// @dev The caller knows that there are at least two, and that the string holds them all.
+/// @param offset Where the first begins.
+/// @param stride Bytes from the beginning of one to that of the next.
+/// @param count Number of points.
+function setSum(G1 self, bytes calldata source, uint256 offset, uint256 stride, uint256 count) view {
+    bool success = true;
     assembly ("memory-safe") {
-        calldatacopy(self, add(source.offset, offset), 128)
+        // The sum so far and the next point, side by side as the precompile wants them.
+        let pair := mload(0x40)
+        let start := add(source.offset, offset)
+        calldatacopy(pair, start, 128)
+        for { } and(success, gt(count, 1)) { count := sub(count, 1) } {
+            start := add(start, stride)
+            calldatacopy(add(pair, 128), start, 128)
+            success := staticcall(gas(), G1_ADD, pair, 256, pair, 128)
+            // A chain without the precompile answers with success and nothing.
+            success := and(success, eq(returndatasize(), 128))
+        }
+        mcopy(self, pair, 128)
     }
-}
-
-/// @notice Add one point of a calldata string. Both are checked to be on the curve, neither to be in the subgroup.
-/// @dev The caller knows that offset + 128 <= source.length.
-function addFrom(G1 self, bytes calldata source, uint256 offset) view {
-    uint256 pair;
-    assembly ("memory-safe") {
-        pair := mload(0x40)
-        mcopy(pair, self, 128)
-        calldatacopy(add(pair, 128), add(source.offset, offset), 128)
-    }
-    if (!tryAdd(pair, self)) revert IVerification.VerificationBadPoint();
+    if (!success) revert IVerification.VerificationBadPoint();
 }
 
 /// @notice Sum of the two points that are at a memory address in a row, unless one is off the curve; the subgroup is not checked.
 function tryAdd(uint256 pair, G1 sum) view returns (bool success) {
     assembly ("memory-safe") {
         success := staticcall(gas(), G1_ADD, pair, 256, sum, 128)
-        // A chain without the precompile answers with success and nothing.
         success := and(success, eq(returndatasize(), 128))
     }
 }

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {Statement} from "../../src/interfaces/IVerification.sol";
+import {ILibraryHarness} from "./ILibraryHarness.sol";
 import {Terms} from "../../src/interfaces/IMarket.sol";
 import {Bits} from "../../src/libraries/Bits.sol";
 import {Epochs} from "../../src/libraries/Epochs.sol";
@@ -14,10 +15,10 @@ import {Sumcheck} from "../../src/libraries/Sumcheck.sol";
 import {TermsBounds} from "../../src/libraries/TermsBounds.sol";
 import {Transcript} from "../../src/libraries/Transcript.sol";
 import {Fr, frFromHash, toFr} from "../../src/types/Fr.sol";
-import {G1, G1_BYTES, TERM_BYTES, pointAt, setTerm, tryMsm} from "../../src/types/G1.sol";
+import {G1_BYTES, TERM_BYTES, pointAt, setTerm, tryMsm} from "../../src/types/G1.sol";
 
 /// @notice Opens the libraries to tests, those in Python included.
-contract LibraryHarness {
+contract LibraryHarness is ILibraryHarness {
     function fr(uint256 value) external pure returns (uint256) {
         return Fr.unwrap(toFr(value));
     }
@@ -42,11 +43,10 @@ contract LibraryHarness {
         return Fr.unwrap(Exclusions.rootAt(index));
     }
 
-    /// @dev Sum of all points of a string, at least one.
+    /// @dev Sum of all points of a string, at least two.
     function addAll(bytes calldata points) external view returns (bytes memory result) {
         result = new bytes(G1_BYTES);
-        G1 sum = pointAt(result, 0);
-        for (uint256 i = 0; i < points.length; i += G1_BYTES) sum.addFrom(points, i);
+        pointAt(result, 0).setSum(points, 0, G1_BYTES, points.length / G1_BYTES);
     }
 
     function compress(bytes memory point) external pure returns (bytes memory result) {

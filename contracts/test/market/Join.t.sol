@@ -61,6 +61,24 @@ contract JoinTest is MarketFixture {
         market.join{value: 1e16}(Builders.maskKey(25), "");
     }
 
+    function test_join_blockedSeats_doNotKeepEverybodyOut() external {
+        joinAll(25);
+        freeze();
+        vm.prank(ownerAt(0));
+        market.leave();
+        vm.warp(START + 2400);
+        vm.prank(ownerAt(0));
+        market.depart();
+
+        // Seat 0 is blocked until the next freeze, but there is room for one more data owner.
+        join(30);
+        assertEq(market.ownerRecord(ownerAt(30)).seat, 25, "a seat beyond the number of data owners");
+        vm.deal(ownerAt(31), 1 ether);
+        vm.prank(ownerAt(31));
+        expectRevert(IMarket.MarketFull.selector, 25);
+        market.join{value: 1e16}(Builders.maskKey(31), "");
+    }
+
     function test_join_gate_decides() external {
         WordAdmission gate = new WordAdmission("open sesame");
         Terms memory terms = baseTerms();
@@ -156,7 +174,7 @@ contract JoinTest is MarketFixture {
         market.depart();
 
         // Once it has settled, what the round owes must be claimed before.
-        verification.setVerdict(0, Builders.noDistances(5));
+        verification.setVerdict(0, Builders.noDistances(4));
         settle(1 << group, 0);
         vm.prank(ownerAt(0));
         expectRevert(IMarket.MarketUnclaimed.selector, 0, 2);

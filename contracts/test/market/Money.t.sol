@@ -31,6 +31,7 @@ contract MoneyTest is MarketFixture {
         reachOpen();
         settle(0, TASK);
         open(31);
+        verification.setVerdict(0, Builders.noDistances(4));
         settle(16, 0);
         uint256 seat = lowestSeat(members(1));
         vm.expectEmit();
@@ -54,6 +55,7 @@ contract MoneyTest is MarketFixture {
         assertEq(owner.balance, 1e15, "first");
         market.claim(owner, 2);
         assertEq(owner.balance, 2e15, "second");
+        assertEq(market.claimableWei(STRANGER), 0, "a stranger has no seat, not seat 0");
         // The third is anchored only.
         expectRevert(IMarket.MarketNothingToClaim.selector, 3, 2);
         market.claim(owner, 3);
@@ -179,7 +181,7 @@ contract MoneyTest is MarketFixture {
         vm.deal(address(puppet), 1e16);
         puppet.perform(address(market), 1e16, abi.encodeCall(IMarket.join, (Builders.maskKey(50), "")));
         puppet.perform(address(market), 0, abi.encodeCall(IMarket.leave, ()));
-        vm.warp(START + 1_000_000);
+        vm.warp(market.ownerRecord(address(puppet)).leaveAt);
     }
 
     function lowestSeat(uint256 seats) private pure returns (uint256 seat) {

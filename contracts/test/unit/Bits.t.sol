@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {LibraryHarness} from "../harness/LibraryHarness.sol";
+import {ILibraryHarness} from "../harness/ILibraryHarness.sol";
 import {Test} from "../utils/Test.sol";
 
 contract BitsTest is Test {
-    LibraryHarness private immutable _harness = new LibraryHarness();
+    ILibraryHarness private immutable _harness = ILibraryHarness(deploy("LibraryHarness"));
 
     function test_fuzz_count_anySet_isNumberOfElements(uint256 set) external view {
         if (set == type(uint256).max) --set;

@@ -3,12 +3,12 @@ pragma solidity 0.8.37;
 
 import {IVerification} from "../../src/interfaces/IVerification.sol";
 import {FR_INVERSE_4096, FR_ORDER, FR_ROOT_4096, Fr} from "../../src/types/Fr.sol";
-import {LibraryHarness} from "../harness/LibraryHarness.sol";
+import {ILibraryHarness} from "../harness/ILibraryHarness.sol";
 import {Test} from "../utils/Test.sol";
 import {vm} from "../utils/Vm.sol";
 
 contract FrTest is Test {
-    LibraryHarness private immutable _harness = new LibraryHarness();
+    ILibraryHarness private immutable _harness = ILibraryHarness(deploy("LibraryHarness"));
 
     function test_toFr_belowOrder_isKept() external view {
         assertEq(_harness.fr(0), 0, "zero");

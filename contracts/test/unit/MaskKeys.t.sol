@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {LibraryHarness} from "../harness/LibraryHarness.sol";
+import {ILibraryHarness} from "../harness/ILibraryHarness.sol";
 import {Test} from "../utils/Test.sol";
 
 contract MaskKeysTest is Test {
     uint256 private constant _ORDER = 2 ** 255 - 19;
 
-    LibraryHarness private immutable _harness = new LibraryHarness();
+    ILibraryHarness private immutable _harness = ILibraryHarness(deploy("LibraryHarness"));
 
     function test_isUsable_lowOrder_isFalse() external view {
         uint256[5] memory low = [

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {LibraryHarness} from "../harness/LibraryHarness.sol";
+import {ILibraryHarness} from "../harness/ILibraryHarness.sol";
 import {Test} from "../utils/Test.sol";
 
 contract MultiKrumTest is Test {
-    LibraryHarness private immutable _harness = new LibraryHarness();
+    ILibraryHarness private immutable _harness = ILibraryHarness(deploy("LibraryHarness"));
 
     function test_lcm_sizesOfTakingGroups_only() external view {
         uint256[] memory sizes = new uint256[](4);

@@ -2,13 +2,13 @@
 pragma solidity 0.8.37;
 
 import {IMarket, Terms} from "../../src/interfaces/IMarket.sol";
-import {LibraryHarness} from "../harness/LibraryHarness.sol";
+import {ILibraryHarness} from "../harness/ILibraryHarness.sol";
 import {Builders} from "../utils/Builders.sol";
 import {Test} from "../utils/Test.sol";
 import {vm} from "../utils/Vm.sol";
 
 contract TermsBoundsTest is Test {
-    LibraryHarness private immutable _harness = new LibraryHarness();
+    ILibraryHarness private immutable _harness = ILibraryHarness(deploy("LibraryHarness"));
 
     function test_check_goodTerms_pass() external view {
         _harness.checkTerms(_terms());
@@ -47,7 +47,7 @@ contract TermsBoundsTest is Test {
 
     function test_check_faultyGroups_hasBounds() external {
         Terms memory terms = _terms();
-        terms.mostOwners = 254;
+        (terms.mostOwners, terms.weights) = (254, 1);
         (terms.accuseSeconds, terms.answerSeconds, terms.proveSeconds) = (10_000, 10_000, 10_000);
         terms.faultyGroups = 20;
         _harness.checkTerms(terms);
@@ -63,17 +63,19 @@ contract TermsBoundsTest is Test {
         _expectRefusal(terms, "weights", 0, 1, 2 ** 22);
         terms.weights = 2 ** 22 + 1;
         _expectRefusal(terms, "weights", 2 ** 22 + 1, 1, 2 ** 22);
-        // 512 polynomials: not even two members' commitments fit.
+        // 512 polynomials: far too many commitments for one transaction.
         terms.weights = 2 ** 22;
-        _expectRefusal(terms, "mostOwners", 25, 20, 1);
+        _expectRefusal(terms, "settlementBytes", 1_739_509, 0, 131_072);
     }
 
-    function test_check_mostOwners_shrinksWithPolynomials() external {
+    function test_check_settlement_fitsATransaction() external {
+        // n = 26: 128 n B = 119,808; G = 6: 16 G (G + 1) = 672, 32 G B = 6,912; 85 + 2048. One more data owner is 4,608 bytes more.
         Terms memory terms = _terms();
-        (terms.weights, terms.proveSeconds, terms.answerSeconds) = (8192 * 40, 2000, 3000);
-        _harness.checkTerms(terms);
+        (terms.weights, terms.proveSeconds, terms.answerSeconds) = (8192 * 36, 2000, 3000);
         terms.mostOwners = 26;
-        _expectRefusal(terms, "mostOwners", 26, 20, 25);
+        _harness.checkTerms(terms);
+        terms.mostOwners = 27;
+        _expectRefusal(terms, "settlementBytes", 134_133, 0, 131_072);
     }
 
     function test_check_updateBits_keepDistancesApart() external {
@@ -124,6 +126,7 @@ contract TermsBoundsTest is Test {
 
     function _with(uint256 place, uint256 value) private pure returns (Terms memory terms) {
         terms = _terms();
+        if (place == 7) terms.weights = 1;
         if (place == 7) (terms.accuseSeconds, terms.answerSeconds, terms.proveSeconds) = (10_000, 10_000, 10_000);
         // A struct of values in memory has one word a field.
         assembly ("memory-safe") {

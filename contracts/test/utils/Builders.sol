@@ -7,31 +7,27 @@ import {Terms} from "../../src/interfaces/IMarket.sol";
 /// @notice Short makers of what the tests feed.
 library Builders {
     /// @dev Up to 25 data owners in groups of 4 or 5, one faulty group tolerated, three polynomials.
-    function terms(address token, address verification) internal pure returns (Terms memory) {
-        return Terms({
-            token: token,
-            admission: address(0),
-            verification: verification,
-            rewardWei: 1e15,
-            stakeWei: 1e16,
-            bondWei: 3e16,
-            accuseFeeWei: 1e14,
-            mostOwners: 25,
-            groupSize: 4,
-            faultyGroups: 1,
-            weights: 20_000,
-            updateBits: 16,
-            clipNano: 1e9,
-            normBound: 1_000_000,
-            roundsPerEpoch: 100,
-            commitSeconds: 600,
-            accuseSeconds: 600,
-            answerSeconds: 600,
-            proveSeconds: 600,
-            drawDelayBlocks: 4,
-            appHash: bytes32(0),
-            metrics: "accuracy loss"
-        });
+    function terms(address token, address verification) internal pure returns (Terms memory built) {
+        built.token = token;
+        built.verification = verification;
+        built.rewardWei = 1e15;
+        built.stakeWei = 1e16;
+        built.bondWei = 3e16;
+        built.accuseFeeWei = 1e14;
+        built.mostOwners = 25;
+        built.groupSize = 4;
+        built.faultyGroups = 1;
+        built.weights = 20_000;
+        built.updateBits = 16;
+        built.clipNano = 1e9;
+        built.normBound = 1_000_000;
+        built.roundsPerEpoch = 100;
+        built.commitSeconds = 600;
+        built.accuseSeconds = 600;
+        built.answerSeconds = 600;
+        built.proveSeconds = 600;
+        built.drawDelayBlocks = 4;
+        built.metrics = "accuracy loss";
     }
 
     /// @dev A block header of the Prague form; only its prevrandao and its hash matter here.

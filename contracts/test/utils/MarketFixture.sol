@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {MarketFactory} from "../../src/MarketFactory.sol";
 import {IMarket, MarketState, Stage, Terms} from "../../src/interfaces/IMarket.sol";
+import {IMarketFactory} from "../../src/interfaces/IMarketFactory.sol";
 import {SettableVerification} from "../harness/SettableVerification.sol";
 import {Builders} from "./Builders.sol";
 import {Test} from "./Test.sol";
@@ -14,8 +14,8 @@ import {vm} from "./Vm.sol";
 abstract contract MarketFixture is Test {
     address internal constant HISTORY = 0x0000F90827F1C53a10cb7A02335B175320002935;
     bytes internal constant HISTORY_CODE =
-        hex"3373fffffffffffffffffffffffffffffffffffffffe14604657602036036042575f35600143038111604257611fff81430311604257611fff9006545f5260205ff35b"
-        hex"5f5ffd5b5f35611fff60014303065500";
+        hex"3373fffffffffffffffffffffffffffffffffffffffe14604657602036036042575f35600143038111604257611fff8143031160425761"
+        hex"1fff9006545f5260205ff35b5f5ffd5b5f35611fff60014303065500";
     uint256 internal constant START = 1_800_000_000;
     uint256 internal constant OWNERS = 20;
     bytes32 internal constant TASK = keccak256("task");
@@ -24,7 +24,7 @@ abstract contract MarketFixture is Test {
     address internal immutable MODEL_OWNER = vm.addr(0xb055);
     address internal immutable STRANGER = vm.addr(0xbad);
 
-    MarketFactory internal factory;
+    IMarketFactory internal factory;
     SettableVerification internal verification;
     IMarket internal market;
 
@@ -32,7 +32,7 @@ abstract contract MarketFixture is Test {
         vm.etch(HISTORY, HISTORY_CODE);
         vm.warp(START);
         vm.roll(100_000);
-        factory = new MarketFactory();
+        factory = IMarketFactory(deploy("MarketFactory"));
         verification = new SettableVerification();
         market = create(baseTerms());
     }
@@ -118,9 +118,9 @@ abstract contract MarketFixture is Test {
         digests = new bytes32[](254);
         for (uint256 group = 0; group < 254; ++group) {
             if ((groups >> group) & 1 == 0) continue;
-            uint256 members = market.groupSeats(group);
+            uint256 inGroup = market.groupSeats(group);
             for (uint256 seat = 0; seat < 254; ++seat) {
-                if ((members >> seat) & 1 == 0) continue;
+                if ((inGroup >> seat) & 1 == 0) continue;
                 digests[length] = digestOf(seat);
                 signatures = bytes.concat(signatures, signature(seat + 1, digests[length++]));
             }

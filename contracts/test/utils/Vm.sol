@@ -20,8 +20,7 @@ interface Vm {
     function expectRevert(bytes calldata data) external;
     function expectEmit() external;
     function assume(bool condition) external pure;
-    function readFile(string calldata path) external view returns (string memory);
-    function parseJson(string calldata json, string calldata key) external pure returns (bytes memory);
+    function getCode(string calldata artifact) external view returns (bytes memory);
 }
 
 /// @dev keccak256("hevm cheat code"), shortened.

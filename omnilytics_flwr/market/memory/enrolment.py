@@ -20,7 +20,7 @@ from ..refusals import (
 )
 from ..roster import lowest_clear
 from ..stage import Event
-from ..terms import Address
+from ..terms import MOST_SEATS, Address
 from .market import Call, MemoryMarket
 from .money import collect, pay
 
@@ -47,7 +47,7 @@ def join(market: MemoryMarket, call: Call, mask_key: bytes, admission_data: byte
     if not record.registered:
         # A seat that was given up stays bound to its last owner while that is a member of the present epoch.
         seat = lowest_clear(held.staked | held.members)
-        if seat >= market.terms.most_owners:
+        if held.staked.bit_count() >= market.terms.most_owners or seat >= MOST_SEATS:
             raise Full(market.terms.most_owners)
         due_wei = market.terms.stake_wei
         # What came before is not the newcomer's, whoever had the seat.

@@ -15,7 +15,21 @@ PREVRANDAO_FIELD = 13
 def plain_header(chain_id: int, number: int) -> bytes:
     """A block header of the right shape whose prevrandao follows from chain and number."""
     prevrandao = keccak256(b"prevrandao" + word(chain_id) + word(number))
-    before = [bytes(32), bytes(32), bytes(20), bytes(32), bytes(32), bytes(32), bytes(256), b"", _integer(number), b"", b"", b"", b""]
+    before = [
+        bytes(32),
+        bytes(32),
+        bytes(20),
+        bytes(32),
+        bytes(32),
+        bytes(32),
+        bytes(256),
+        b"",
+        _integer(number),
+        b"",
+        b"",
+        b"",
+        b"",
+    ]
     return bytes(rlp.encode([*before, prevrandao, bytes(8), b"", bytes(32), b"", b"", bytes(32), bytes(32)]))
 
 

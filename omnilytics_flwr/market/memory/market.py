@@ -90,7 +90,9 @@ class MemoryMarket:
         gate: Gate | None = None,
     ) -> None:
         if terms.token != ZERO_ADDRESS:
-            raise TermsError(f"a market in memory pays in ether, the terms name the token {terms.token}; use a chain for tokens")
+            raise TermsError(
+                f"a market in memory pays in ether, the terms name the token {terms.token}; use a chain for tokens"
+            )
         self.address = address
         self.chain_id = chain_id
         self.model_owner = model_owner

@@ -90,7 +90,9 @@ class World:
             The market or its verification refuses.
         """
         if market not in self.markets:
-            raise UnknownMarket(f"there is no market at {market}; expected one of {list(self.markets)}; check the address")
+            raise UnknownMarket(
+                f"there is no market at {market}; expected one of {list(self.markets)}; check the address"
+            )
         if self.balances.get(sender, 0) < value_wei:
             raise NotFunded(f"{sender} has {self.balances.get(sender, 0)} wei; it sends {value_wei} wei; give it ether")
         before = self.snapshot()

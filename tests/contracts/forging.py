@@ -1,0 +1,232 @@
+"""Settlements that are not what they should be: each forgery takes an honest one apart and puts it together changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+from py_arkworks_bls12381 import G1Point
+
+from omnilytics_flwr.crypto.field import N, R
+from omnilytics_flwr.crypto.fixedpoint import HALF_BITS
+from omnilytics_flwr.crypto.refusals import (
+    Refusal,
+    VerificationNotCanonical,
+    VerificationWrongExclusion,
+    VerificationWrongLength,
+    VerificationWrongOpening,
+    VerificationWrongRoster,
+    VerificationWrongSumcheck,
+)
+from omnilytics_flwr.crypto.settlement import Argument, Exclusion, Settlement
+from tests import bad_inputs
+
+Change = Callable[[Settlement], bytes]
+Numbers = tuple[int, ...]
+Rows = tuple[tuple[bytes, ...], ...]
+POINT, WORD, PROOF, EXCLUSION = 128, 32, 48, 85
+COMPRESSED_INFINITY = b"\xc0" + bytes(47)
+
+
+@dataclass(frozen=True)
+class Forgery:
+    """A change, and the refusal that it must meet; the facts are told by the verifier in Python."""
+
+    change: Change
+    refusal: type[Refusal]
+
+
+def argument(change: Callable[[Argument], Argument]) -> Change:
+    """Change the part that proves the distances."""
+
+    def apply(honest: Settlement) -> bytes:
+        assert honest.argument is not None
+        return replace(honest, argument=change(honest.argument)).to_bytes()
+
+    return apply
+
+
+def number(field: str, place: int, change: Callable[[int], int]) -> Change:
+    """Change one of the scalars V (`values`) or y (`evaluations`)."""
+    return argument(lambda a: replace(a, **{field: _with(getattr(a, field), place, change(getattr(a, field)[place]))}))
+
+
+def part(field: str, raw: bytes) -> Change:
+    """Replace a commitment or an opening proof."""
+    return argument(lambda a: replace(a, **{field: raw}))
+
+
+def members(change: Callable[[Rows], Rows]) -> Change:
+    """Change the members' points."""
+    return lambda honest: replace(honest, members=change(honest.members)).to_bytes()
+
+
+def exclusions(change: Callable[[Exclusion], tuple[Exclusion, ...]]) -> Change:
+    """Replace the one exclusion."""
+    return lambda honest: replace(honest, exclusions=change(honest.exclusions[0])).to_bytes()
+
+
+def exclusion(**changes: Any) -> Change:
+    """Change fields of the one exclusion; a function is given the old value."""
+
+    def changed(e: Exclusion) -> tuple[Exclusion, ...]:
+        return (replace(e, **{k: v(getattr(e, k)) if callable(v) else v for k, v in changes.items()}),)
+
+    return exclusions(changed)
+
+
+def raw(change: Callable[[bytes], bytes]) -> Change:
+    """Change the flat string."""
+    return lambda honest: change(honest.to_bytes())
+
+
+def _with(items: tuple[Any, ...], place: int, item: Any) -> tuple[Any, ...]:
+    place %= len(items)
+    return (*items[:place], item, *items[place + 1 :])
+
+
+def _cut(end: Callable[[Settlement], int]) -> Change:
+    """Keep so many bytes only."""
+    return lambda honest: honest.to_bytes()[: end(honest)]
+
+
+def _head(honest: Settlement) -> int:
+    return sum(len(row) for group in honest.members for row in group)
+
+
+def _exclusions_end(honest: Settlement) -> int:
+    return _head(honest) + 1 + EXCLUSION * len(honest.exclusions)
+
+
+def _commitments_at(honest: Settlement) -> int:
+    assert honest.argument is not None
+    return _exclusions_end(honest) + WORD * len(honest.argument.values)
+
+
+def _without_quotient(honest: Settlement) -> bytes:
+    string, at = honest.to_bytes(), _commitments_at(honest)
+    return string[:at] + string[at + POINT :]
+
+
+def _swap_members(rows: Rows) -> Rows:
+    first, second, *rest = rows[0]
+    return ((second, first, *rest), *rows[1:])
+
+
+SCALAR_PLACES = {
+    "first V": ("values", 0),
+    "last V": ("values", -1),
+    "first y": ("evaluations", 0),
+    "last y of a group": ("evaluations", -3),
+    "y_q": ("evaluations", -2),
+    "y_f": ("evaluations", -1),
+}
+TOO_LARGE = {"r": R, "r + 1": R + 1, "2^256 - 1": 2**256 - 1}
+OTHER_POINTS = {"generator": bad_inputs.GENERATOR, "infinity": bad_inputs.INFINITY, **bad_inputs.BAD_POINTS}
+OTHER_PROOFS = {
+    "of zeros": bytes(PROOF),
+    "of ones": b"\xff" * PROOF,
+    "at infinity": COMPRESSED_INFINITY,
+    "at infinity, not canonical": b"\xe0" + bytes(47),
+    "outside the subgroup": b"\x80" + bytes(47),
+    "of the generator": G1Point().to_compressed_bytes(),
+    "not compressed": b"\x17" + bad_inputs.GENERATOR[17:64],
+}
+
+COMMON_FORGERIES: dict[str, Forgery] = {
+    # Scalars.
+    **{
+        f"{name} {by:+d}": Forgery(number(field, place, lambda v, by=by: (v + by) % R), VerificationWrongSumcheck)
+        for name, (field, place) in SCALAR_PLACES.items()
+        for by in (1, -1)
+    },
+    **{
+        f"{name} is {what}": Forgery(number(field, place, lambda v, value=value: value), VerificationNotCanonical)
+        for name, (field, place) in SCALAR_PLACES.items()
+        for what, value in TOO_LARGE.items()
+    },
+    **{
+        f"{name} plus r": Forgery(number(field, place, lambda v: v + R), VerificationNotCanonical)
+        for name, (field, place) in SCALAR_PLACES.items()
+    },
+    # Commitments and proofs: another commitment means another challenge, for which the evaluations are not.
+    **{
+        f"{name} is {what}": Forgery(part(field, point), VerificationWrongSumcheck)
+        for name, field in {"C_q": "quotient", "C_f": "remainder"}.items()
+        for what, point in OTHER_POINTS.items()
+    },
+    "C_q and C_f swapped": Forgery(
+        argument(lambda a: replace(a, quotient=a.remainder, remainder=a.quotient)), VerificationWrongSumcheck
+    ),
+    **{
+        f"{name} {what}": Forgery(part(field, proof), VerificationWrongOpening)
+        for name, field in {"fold proof": "fold_proof", "constant proof": "constant_proof"}.items()
+        for what, proof in OTHER_PROOFS.items()
+    },
+    "proofs swapped": Forgery(
+        argument(lambda a: replace(a, fold_proof=a.constant_proof, constant_proof=a.fold_proof)), VerificationWrongOpening
+    ),
+    # Members.
+    "point replaced": Forgery(members(lambda m: _with(m, 0, _with(m[0], 1, bad_inputs.GENERATOR))), VerificationWrongRoster),
+    **{
+        f"point is {what}": Forgery(members(lambda m, p=point: _with(m, 0, _with(m[0], 1, p))), VerificationWrongRoster)
+        for what, point in {"infinity": bad_inputs.INFINITY, **bad_inputs.BAD_POINTS}.items()
+    },
+    "member twice": Forgery(members(lambda m: _with(m, 0, _with(m[0], 1, m[0][0]))), VerificationWrongRoster),
+    "members swapped in a group": Forgery(members(_swap_members), VerificationWrongRoster),
+    "members swapped between groups": Forgery(
+        members(lambda m: (_with(m[0], 0, m[2][0]), m[1], _with(m[2], 0, m[0][0]), *m[3:])), VerificationWrongRoster
+    ),
+    "groups swapped": Forgery(members(lambda m: (m[0], m[1], m[3], m[2], *m[4:])), VerificationWrongRoster),
+    "member missing": Forgery(members(lambda m: _with(m, 0, m[0][1:])), VerificationWrongLength),
+    "member added": Forgery(members(lambda m: _with(m, 0, (*m[0], m[0][0]))), VerificationWrongLength),
+    "group missing": Forgery(members(lambda m: m[1:]), VerificationWrongLength),
+    # Lengths.
+    "nothing": Forgery(raw(lambda s: b""), VerificationWrongLength),
+    "one byte too many": Forgery(raw(lambda s: s + b"\0"), VerificationWrongLength),
+    "one word too many": Forgery(raw(lambda s: s + bytes(WORD)), VerificationWrongLength),
+    "one byte too few": Forgery(raw(lambda s: s[:-1]), VerificationWrongLength),
+    "cut in a point": Forgery(_cut(lambda s: 100), VerificationWrongLength),
+    "cut after a point": Forgery(_cut(lambda s: POINT), VerificationWrongLength),
+    "cut after the members": Forgery(_cut(_head), VerificationWrongLength),
+    "cut after the number of exclusions": Forgery(_cut(lambda s: _head(s) + 1), VerificationWrongLength),
+    "cut after the exclusions": Forgery(_cut(_exclusions_end), VerificationWrongLength),
+    "cut after V": Forgery(_cut(_commitments_at), VerificationWrongLength),
+    "cut in C_q": Forgery(_cut(lambda s: _commitments_at(s) + 1), VerificationWrongLength),
+    "cut after C_q": Forgery(_cut(lambda s: _commitments_at(s) + POINT), VerificationWrongLength),
+    "cut after C_f": Forgery(_cut(lambda s: _commitments_at(s) + 2 * POINT), VerificationWrongLength),
+    "cut after y": Forgery(raw(lambda s: s[: -2 * PROOF]), VerificationWrongLength),
+    "cut after the fold proof": Forgery(raw(lambda s: s[:-PROOF]), VerificationWrongLength),
+    # Read as a list of byte strings, an empty one would be hashed as nothing and its place filled by what follows.
+    "C_q of length zero": Forgery(_without_quotient, VerificationWrongLength),
+    "C_q of length zero, filled up at the end": Forgery(
+        lambda s: _without_quotient(s) + bytes(POINT), VerificationNotCanonical
+    ),
+}
+"""By name; of any settlement with a proof of distances between at least four groups."""
+
+OTHER_FORGERIES: dict[str, Forgery] = {
+    "digest of a waived member replaced": Forgery(
+        members(lambda m: _with(m, -1, _with(m[-1], 0, bytes(32)))), VerificationWrongRoster
+    ),
+    "points of a waived group": Forgery(members(lambda m: _with(m, -1, m[0][:3])), VerificationWrongLength),
+    **{
+        f"value of an exclusion is {what}": Forgery(exclusion(value=value), VerificationNotCanonical)
+        for what, value in TOO_LARGE.items()
+    },
+    "exclusion beyond the roster": Forgery(exclusion(position=6), VerificationWrongExclusion),
+    "exclusion at position 255": Forgery(exclusion(position=255), VerificationWrongExclusion),
+    "exclusion of a waived group": Forgery(exclusion(position=5), VerificationWrongExclusion),
+    "exclusion of another group": Forgery(exclusion(position=2), VerificationWrongOpening),
+    "exclusion of another polynomial": Forgery(exclusion(polynomial=1), VerificationWrongExclusion),
+    "exclusion at the next index": Forgery(exclusion(index=lambda i: i + 1), VerificationWrongOpening),
+    "exclusion at no index": Forgery(exclusion(index=N), VerificationWrongExclusion),
+    "exclusion at index 65535": Forgery(exclusion(index=65535), VerificationWrongExclusion),
+    "exclusion with a value in range": Forgery(exclusion(value=3 * (1 + (1 << HALF_BITS))), VerificationWrongExclusion),
+    "exclusion with another value": Forgery(exclusion(value=lambda v: v + 1), VerificationWrongOpening),
+    "exclusion with another proof": Forgery(exclusion(proof=G1Point().to_compressed_bytes()), VerificationWrongOpening),
+    "exclusion twice": Forgery(lambda s: replace(s, exclusions=s.exclusions * 5, argument=None).to_bytes(), VerificationWrongExclusion),
+    "exclusion left out": Forgery(lambda s: replace(s, exclusions=()).to_bytes(), VerificationWrongLength),
+}
+"""By name; of settlements of six groups of which the one at position 1 is excluded and the last waived."""

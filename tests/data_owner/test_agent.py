@@ -1,0 +1,316 @@
+"""The owner agent: one commitment in a round, for the anchored task, in a group that may see it; nothing is kept too long."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from omnilytics_flwr.crypto.commitment import mismatched, points_digest
+from omnilytics_flwr.crypto.curve import parse_points
+from omnilytics_flwr.crypto.field import FieldVector
+from omnilytics_flwr.crypto.fixedpoint import decode_mean, first_out_of_range, unpack
+from omnilytics_flwr.data_owner.agent import SignedCommitment
+from omnilytics_flwr.data_owner.policy import Policy
+from omnilytics_flwr.errors import (
+    Malformed,
+    OutOfTurn,
+    Refused,
+    TaskMismatch,
+    UpdateError,
+    WeakMaskKey,
+)
+from omnilytics_flwr.market.commitment_message import Commitment, recover
+from omnilytics_flwr.market.stage import Stage
+from tests.builders import STRANGER, Scene, address_of, make_scene
+from tests.data_owner.owners import (
+    WEIGHTS,
+    Owner,
+    anchor,
+    live_task,
+    make_owners_scene,
+    market_id,
+    next_epoch,
+    open_with,
+)
+
+
+def update_of(number: int) -> np.ndarray:
+    return np.random.default_rng(number).normal(0.0, 0.2, WEIGHTS)
+
+
+@pytest.fixture
+def owned(tmp_path: Path) -> tuple[Scene, Owner]:
+    """A drawn market with data owner 0 for real."""
+    scene, owners = make_owners_scene(tmp_path, real=[0])
+    return scene, owners[0]
+
+
+def test_commitment_is_signed_for_the_task_and_its_deadline(owned: tuple[Scene, Owner]) -> None:
+    scene, owner = owned
+    task = anchor(scene)
+    commitment = owner.agent().commit(task, update_of(0))
+    message = Commitment(task.epoch, task.round, task.task_hash, commitment.digest, scene.state.open_by)
+    signing_hash = message.signing_hash(chain_id=scene.world.chain_id, market=scene.market.address)
+    assert recover(signing_hash, commitment.signature) == commitment.owner == owner.address
+
+
+def test_group_of_deliveries_sums_to_the_group_of_updates(tmp_path: Path) -> None:
+    scene, owners = make_owners_scene(tmp_path, real=range(15))
+    task = anchor(scene)
+    commitments = [owner.agent().commit(task, update_of(owner.number)) for owner in owners.values()]
+    digests = open_with(scene, *commitments)
+    group = scene.owners_of(0b10)
+    deliveries = [owners[n].agent().deliver(task.chain_id, task.market, task.round, digests) for n in group]
+    for delivery in deliveries:
+        vector = FieldVector.from_bytes(delivery.vector, 4096)
+        assert points_digest(delivery.points) in digests
+        assert not mismatched([vector], [parse_points(delivery.points, 1)])
+        with pytest.raises(Malformed):
+            unpack(vector)
+    total = FieldVector.total([FieldVector.from_bytes(delivery.vector, 4096) for delivery in deliveries])
+    assert first_out_of_range(total, members=3, bits=16) is None
+    mean = decode_mean(unpack(total), members=3, weights=WEIGHTS, bits=16, clip=1.0)
+    np.testing.assert_allclose(mean, np.mean([update_of(n) for n in group], axis=0), rtol=0, atol=1 / (2**15 - 1))
+
+
+def test_commit_again_gives_the_same_whoever_asks(owned: tuple[Scene, Owner]) -> None:
+    scene, owner = owned
+    task = anchor(scene)
+    first = owner.agent().commit(task, update_of(0))
+    assert owner.agent().commit(task, update_of(1)) == first
+    assert owner.agent().admit(task).commitment == first
+    assert len(owner.journal.entries()) == 1
+
+
+def test_commit_by_several_at_once_makes_one_commitment(owned: tuple[Scene, Owner]) -> None:
+    scene, owner = owned
+    task = anchor(scene)
+    works: list[str] = []
+
+    def work(number: int) -> SignedCommitment:
+        return owner.agent(lambda kind, task, seconds: works.append(kind)).commit(task, update_of(number))
+
+    with ThreadPoolExecutor(4) as pool:
+        commitments = list(pool.map(work, range(4)))
+    assert len({(c.digest, c.signature) for c in commitments}) == 1
+    assert sorted(works) == ["commit", "mask"]
+
+
+def test_commit_the_same_update_in_two_rounds_gives_different_vectors(owned: tuple[Scene, Owner]) -> None:
+    scene, owner = owned
+    digests = {owner.agent().commit(anchor(scene), update_of(0)).digest for _ in range(2)}
+    assert len(digests) == 2
+
+
+def test_commit_another_task_in_the_same_round_is_refused(owned: tuple[Scene, Owner]) -> None:
+    """A market never anchors twice under one number; a chain that forgot a block might."""
+    scene, owner = owned
+    task = anchor(scene)
+    owner.agent().commit(task, update_of(0))
+    other = replace(task, task_hash=b"\5" * 32)
+    scene.market.storage.where = replace(scene.market.storage.where, task_hash=other.task_hash)
+    for ask in (lambda: owner.agent().admit(other), lambda: owner.agent().commit(other, update_of(0))):
+        with pytest.raises(Refused, match="a mask is used once"):
+            ask()
+
+
+def test_commit_a_task_that_is_not_anchored_is_refused_and_leaves_no_entry(owned: tuple[Scene, Owner]) -> None:
+    scene, owner = owned
+    task = anchor(scene)
+    for other, error in (
+        (replace(task, task_hash=b"\5" * 32), TaskMismatch),
+        (replace(task, round=2), OutOfTurn),
+        (replace(task, epoch=2), OutOfTurn),
+        (replace(task, chain_id=1), Refused),
+        (replace(task, market=address_of(STRANGER)), Refused),
+    ):
+        for ask in (
+            owner.agent().admit,
+            owner.agent().admit_evaluation,
+            lambda t: owner.agent().commit(t, update_of(0)),
+        ):
+            with pytest.raises(error):
+                ask(other)
+    assert not owner.journal.entries()
+
+
+@pytest.mark.parametrize(
+    ("update", "reason"),
+    [
+        (np.zeros(WEIGHTS - 1), "shape"),
+        (np.full(WEIGHTS, np.nan), "nan"),
+        (np.full(WEIGHTS, -np.inf), "inf"),
+    ],
+)
+def test_commit_unusable_update_is_a_named_error_and_the_next_try_commits(
+    owned: tuple[Scene, Owner], update: np.ndarray, reason: str
+) -> None:
+    scene, owner = owned
+    task = anchor(scene)
+    with pytest.raises(UpdateError, match=reason):
+        owner.agent().commit(task, update)
+    assert not owner.journal.entries()
+    owner.agent().commit(task, update_of(0))
+
+
+def test_commit_is_written_before_it_is_told(owned: tuple[Scene, Owner], monkeypatch: pytest.MonkeyPatch) -> None:
+    scene, owner = owned
+    task = anchor(scene)
+
+    def full(path: str, flags: int, mode: int = 0o777) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "open", full)
+    with pytest.raises(OSError, match="No space left"):
+        owner.agent().commit(task, update_of(0))
+
+
+def test_commit_without_its_mask_key_is_a_named_error(owned: tuple[Scene, Owner]) -> None:
+    scene, owner = owned
+    task = anchor(scene)
+    for path in (owner.folder / "keys").glob("mask-*"):
+        path.unlink()
+    with pytest.raises(WeakMaskKey, match="the key of 0 members"):
+        owner.agent().commit(task, update_of(0))
+    assert not owner.journal.entries()
+
+
+def test_damaged_journal_refuses_everything(owned: tuple[Scene, Owner]) -> None:
+    scene, owner = owned
+    task = anchor(scene)
+    commitment = owner.agent().commit(task, update_of(0))
+    (path,) = (owner.folder / "journal").glob("*.entry")
+    path.write_bytes(path.read_bytes()[:-1])
+    digests = open_with(scene, commitment)
+    with pytest.raises(Malformed, match="is damaged"):
+        owner.agent().deliver(task.chain_id, task.market, task.round, digests)
+    scene.time_out()
+    with pytest.raises(Malformed, match="is damaged"):
+        owner.agent().commit(anchor(scene), update_of(0))
+
+
+def test_vector_is_kept_while_the_round_is_live_and_emptied_after(owned: tuple[Scene, Owner]) -> None:
+    scene, owner = owned
+    task = anchor(scene)
+    commitment = owner.agent().commit(task, update_of(0))
+    digests = open_with(scene, commitment)
+    for _ in range(2):
+        delivery = owner.agent().deliver(task.chain_id, task.market, task.round, digests)
+        assert len(delivery.vector) == 131_072
+    scene.time_out()
+    with pytest.raises(OutOfTurn):
+        owner.agent().admit(task)
+    (entry,) = owner.journal.entries()
+    assert (entry.vector, entry.points) == (b"", b"")
+    assert (entry.digest, entry.signature) == (commitment.digest, commitment.signature)
+
+
+def test_vector_is_emptied_when_the_task_is_anchored_again(owned: tuple[Scene, Owner]) -> None:
+    scene, owner = owned
+    first = anchor(scene)
+    owner.agent().commit(first, update_of(0))
+    second = anchor(scene)
+    owner.agent().commit(second, update_of(0))
+    old, new = owner.journal.entries()
+    assert (old.task, new.task) == (first, second)
+    assert not old.vector
+    assert new.vector
+
+
+def test_mask_key_is_forgotten_after_its_epoch(tmp_path: Path) -> None:
+    scene, owners = make_owners_scene(tmp_path, real=[0])
+    owner = owners[0]
+    owner.agent().commit(anchor(scene), update_of(0))
+    next_epoch(scene, owners)
+    names = {path.name for path in (owner.folder / "keys").glob("mask-*")}
+    assert names == {f"mask-{market_id(scene)}-{epoch:010d}.key" for epoch in (1, 2)}
+    owner.agent().commit(anchor(scene), update_of(0))
+    names = {path.name for path in (owner.folder / "keys").glob("mask-*")}
+    assert names == {f"mask-{market_id(scene)}-{2:010d}.key"}
+
+
+def test_key_on_the_market_is_the_one_on_disk(owned: tuple[Scene, Owner]) -> None:
+    scene, owner = owned
+    member = next(m for m in scene.market.members() if m.owner == owner.address)
+    assert owner.keys.mask_key(market_id(scene), 1).public == member.mask_key
+
+
+def test_owner_outside_the_epoch_is_refused(tmp_path: Path) -> None:
+    scene, owners = make_owners_scene(tmp_path, real=[0], num_owners=16)
+    for number in range(1, 16):
+        scene.join(number)
+    scene.freeze_and_draw()
+    with pytest.raises(Refused, match="is not of epoch 2; join"):
+        owners[0].agent().admit(anchor(scene))
+
+
+# Policy
+
+
+def test_join_unacceptable_market_is_refused_before_the_stake_is_paid(tmp_path: Path) -> None:
+    scene = make_scene(15)
+    owner = Owner(scene, 0, tmp_path, Policy(least_group_size=5))
+    with pytest.raises(Refused, match="groups of 3, at least 5 wanted"):
+        owner.agent().join()
+    assert scene.state.enrolled == 0
+    assert not list((tmp_path / "keys").iterdir())
+
+
+def test_policy_is_asked_again_for_every_task(owned: tuple[Scene, Owner]) -> None:
+    scene, owner = owned
+    task = anchor(scene)
+    strict = owner.agent(**{"least-reward-wei": 10**9})
+    for ask in (strict.admit, strict.admit_evaluation, lambda t: strict.commit(t, update_of(0))):
+        with pytest.raises(Refused, match="reward 1000 wei"):
+            ask(task)
+
+
+def test_most_rounds_are_counted_by_the_journal(owned: tuple[Scene, Owner]) -> None:
+    scene, owner = owned
+    for _ in range(2):
+        owner.agent(**{"most-rounds": 2}).commit(anchor(scene), update_of(0))
+    task = anchor(scene)
+    for ask in (
+        lambda: owner.agent(**{"most-rounds": 2}).admit(task),
+        lambda: owner.agent(**{"most-rounds": 2}).commit(task, update_of(0)),
+    ):
+        with pytest.raises(Refused, match="this would be round 3 of this market, at most 2 allowed"):
+            ask()
+    owner.agent(**{"most-rounds": 3}).commit(task, update_of(0))
+
+
+def test_most_peer_sets_allow_the_same_group_and_refuse_another(tmp_path: Path) -> None:
+    scene, owners = make_owners_scene(tmp_path, real=[0])
+    owner, once = owners[0], {"most-peer-sets": 1}
+    for _ in range(2):
+        owner.agent(**once).commit(anchor(scene), update_of(0))
+    next_epoch(scene, owners)
+    task = anchor(scene)
+    for ask in (lambda: owner.agent(**once).admit(task), lambda: owner.agent(**once).commit(task, update_of(0))):
+        with pytest.raises(Refused, match="these would be 2 different groups for one data set, at most 1 allowed"):
+            ask()
+    owner.agent(**{"most-peer-sets": 2}).commit(task, update_of(0))
+    assert len(owner.journal.peer_sets()) == 2
+
+
+def test_bond_that_is_paid_already_is_not_asked_for_again(tmp_path: Path) -> None:
+    needed = 15 * 1_000 + 10_007
+    scene, owners = make_owners_scene(tmp_path, real=[0], escrow_wei=needed + 15 * 1_000)
+    owner = owners[0]
+    owner.agent().admit(anchor(scene))
+    open_with(scene, owner.agent().commit(live_task(scene), update_of(0)))
+    assert scene.state.bond_wei == 10_007
+    assert scene.state.escrow_wei == 15 * 1_000 + 15 * 1_000
+    # The round is over unpaid as far as this test goes: what is left is just enough, and then one wei too little.
+    scene.market.storage.where = replace(scene.market.storage.where, stage=Stage.IDLE, groups=0)
+    scene.market.storage.escrow_wei = 15 * 1_000
+    task = anchor(scene)
+    owner.agent().admit(task)
+    scene.market.storage.escrow_wei -= 1
+    with pytest.raises(Refused, match="the escrow holds 14999 wei, paying everybody takes 15000"):
+        owner.agent().admit(task)

@@ -1,0 +1,152 @@
+"""The owner home: what its file says, what it refuses, and an agent from it on a real chain."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+from flwr.app import Context, RecordDict
+
+from omnilytics_flwr.chain.deploy import create_market, deploy
+from omnilytics_flwr.chain.devnet import Devnet
+from omnilytics_flwr.chain.ethereum import EthereumLedger
+from omnilytics_flwr.chain.rpc import connect
+from omnilytics_flwr.chain.wallet import Secret, dev_wallet
+from omnilytics_flwr.data_owner.home import CONFIG_NAME, OwnerHome
+from omnilytics_flwr.data_owner.policy import Policy
+from omnilytics_flwr.errors import (
+    Refused,
+    TermsError,
+)
+from omnilytics_flwr.flower.mod import HOME_KEY, HOME_VARIABLE, agent_of_operator
+from omnilytics_flwr.market.terms import Address
+from tests.builders import address_of, make_terms
+from tests.data_owner.owners import (
+    make_wallet,
+)
+
+MARKET = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
+
+
+def make_home(path: Path, **changes: object) -> OwnerHome:
+    values: dict[str, object] = {
+        "rpc_url": "http://127.0.0.1:1",
+        "chain_id": 31337,
+        "market": MARKET,
+        "account": {"development": 1},
+    }
+    return OwnerHome.create(path, **(values | changes))  # type: ignore[arg-type]
+
+
+def test_home_opens_as_it_was_made(tmp_path: Path) -> None:
+    policy = {"least-group-size": 4, "most-clip": 2.5, "metrics": ["loss", "accuracy"], "app-hash": "ab" * 32}
+    made = make_home(tmp_path / "a", policy=policy, account={"keystore": "key.json", "password-file": "pass word.txt"})
+    opened = OwnerHome.open(tmp_path / "a")
+    assert opened == made
+    assert opened.policy == Policy(
+        least_group_size=4, most_clip=2.5, metrics=("loss", "accuracy"), app_hash=b"\xab" * 32
+    )
+    assert opened.account == {"keystore": "key.json", "password-file": "pass word.txt"}
+    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o700
+
+
+def test_home_is_never_made_twice(tmp_path: Path) -> None:
+    make_home(tmp_path)
+    before = (tmp_path / CONFIG_NAME).read_bytes()
+    with pytest.raises(Refused, match="there is an owner home at"):
+        make_home(tmp_path, chain_id=1)
+    assert (tmp_path / CONFIG_NAME).read_bytes() == before
+
+
+def test_no_home_is_a_named_error(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="there is no owner home at"):
+        OwnerHome.open(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("rpc-url = ", "does not parse"),
+        ('rpc-url = "x"\nchain-id = 1\n[account]\n', "has entries"),
+        ('rpc-url = "x"\nchain-id = 1\nmarket = "x"\ncolour = 1\n[account]\n', "has entries"),
+        (
+            'rpc-url = "x"\nchain-id = 1\nmarket = "x"\n[account]\n[policy]\nleast-grup-size = 1',
+            "unknown policy entries",
+        ),
+    ],
+)
+def test_configuration_that_cannot_be_is_a_named_error(tmp_path: Path, text: str, reason: str) -> None:
+    (tmp_path / CONFIG_NAME).write_text(text)
+    with pytest.raises(TermsError, match=reason):
+        OwnerHome.open(tmp_path)
+
+
+def test_work_of_a_new_home_is_empty(tmp_path: Path) -> None:
+    assert make_home(tmp_path).work() == []
+
+
+@pytest.fixture
+def market(devnet: Devnet) -> tuple[Devnet, Address]:
+    """A market on the local chain that nobody has joined."""
+    connection = connect(devnet.url, expected_chain_id=31337)
+    model_owner = dev_wallet(0, connection)
+    deployment = deploy(connection, model_owner)
+    terms = make_terms(verification=deployment.verification)
+    return devnet, create_market(connection, model_owner, deployment, terms)
+
+
+def test_agent_of_a_home_joins_its_market(tmp_path: Path, market: tuple[Devnet, Address]) -> None:
+    devnet, address = market
+    home = make_home(tmp_path, rpc_url=devnet.url, market=address)
+    home.agent().join()
+    connection = connect(devnet.url, expected_chain_id=31337)
+    wallet = dev_wallet(1, connection)
+    record = EthereumLedger(connection, address, wallet).owner_record(wallet.address)
+    assert record.registered
+    (key,) = (tmp_path / "keys").glob("mask-*")
+    assert key.name == f"mask-31337-{address.lower()}-0000000001.key"
+
+
+def test_wallet_of_a_keystore_opens_with_its_password_file(tmp_path: Path, devnet: Devnet) -> None:
+    connection = connect(devnet.url, expected_chain_id=31337)
+    make_wallet(7).save_keystore(tmp_path / "key.json", Secret(b"open sesame"))
+    (tmp_path / "password").write_text("open sesame\n")
+    home = make_home(tmp_path, account={"keystore": "key.json", "password-file": "password"})
+    assert home.wallet(connection).address == address_of(7)
+
+
+def test_wallet_from_the_environment(tmp_path: Path, devnet: Devnet, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(os.environ, "OMNILYTICS_PRIVATE_KEY", bytes(make_wallet(7)._account.key).hex())  # noqa: SLF001
+    home = make_home(tmp_path, account={"environment": True})
+    assert home.wallet(connect(devnet.url, expected_chain_id=31337)).address == address_of(7)
+
+
+def context_of(**node_config: str | int) -> Context:
+    return Context(
+        run_id=1, node_id=1, node_config=dict(node_config), state=RecordDict(), run_config={HOME_KEY: "/elsewhere"}
+    )
+
+
+def test_operators_agent_is_found_by_node_config_or_environment(
+    tmp_path: Path, market: tuple[Devnet, Address], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    devnet, address = market
+    for place in range(2):
+        make_home(tmp_path / f"owner-{place}", rpc_url=devnet.url, market=address, account={"development": place + 1})
+    template = str(tmp_path / "owner-{partition-id}")
+    monkeypatch.delenv(HOME_VARIABLE, raising=False)
+    named = [agent_of_operator(context_of(**{HOME_KEY: template, "partition-id": place})) for place in range(2)]
+    monkeypatch.setenv(HOME_VARIABLE, template)
+    found = [agent_of_operator(context_of(**{"partition-id": place})) for place in range(2)]
+    assert named == found
+    connection = connect(devnet.url, expected_chain_id=31337)
+    accounts = [agent.ledger.account for agent in named]  # type: ignore[attr-defined]
+    assert accounts == [dev_wallet(place + 1, connection).address for place in range(2)]
+
+
+def test_no_home_named_is_refused_and_the_run_config_is_never_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(HOME_VARIABLE, raising=False)
+    with pytest.raises(Refused, match="no owner home is named"):
+        agent_of_operator(context_of())

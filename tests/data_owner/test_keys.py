@@ -1,0 +1,115 @@
+"""A data owner's secrets: made once, readable by their owner, forgotten after their epoch, never shown."""
+
+from __future__ import annotations
+
+import stat
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from omnilytics_flwr.data_owner.keys import OwnerKeys
+from omnilytics_flwr.errors import (
+    Malformed,
+)
+from omnilytics_flwr.market.task import TaskId
+from tests.data_owner.owners import (
+    make_owners_scene,
+    make_wallet,
+)
+
+TASKS = [
+    TaskId(31337, "0x5FbDB2315678afecb367f032d93F642f64180aa3", 1, 1, b"\1" * 32),
+    TaskId(1, "0x5FbDB2315678afecb367f032d93F642f64180aa3", 1, 1, b"\1" * 32),
+    TaskId(31337, "0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512", 1, 1, b"\1" * 32),
+    TaskId(31337, "0x5FbDB2315678afecb367f032d93F642f64180aa3", 2, 1, b"\1" * 32),
+    TaskId(31337, "0x5FbDB2315678afecb367f032d93F642f64180aa3", 1, 2, b"\1" * 32),
+    TaskId(31337, "0x5FbDB2315678afecb367f032d93F642f64180aa3", 1, 1, b"\2" * 32),
+]
+
+
+def test_mask_key_is_the_same_again_and_another_for_every_market_and_epoch(tmp_path: Path) -> None:
+    first = OwnerKeys(tmp_path).mask_key("1-0xa", 1)
+    assert OwnerKeys(tmp_path).mask_key("1-0xa", 1).public == first.public
+    others = [("1-0xa", 2), ("1-0xb", 1), ("2-0xa", 1)]
+    publics = {OwnerKeys(tmp_path).mask_key(market, epoch).public for market, epoch in others} | {first.public}
+    assert len(publics) == 4
+
+
+def test_mask_key_of_another_folder_is_another(tmp_path: Path) -> None:
+    publics = {OwnerKeys(tmp_path / name).mask_key("m", 1).public for name in "ab"}
+    assert len(publics) == 2
+
+
+def test_rounding_key_is_the_same_again_and_another_for_every_task(tmp_path: Path) -> None:
+    keys = [OwnerKeys(tmp_path).rounding_key(task) for task in TASKS]
+    assert [OwnerKeys(tmp_path).rounding_key(task) for task in TASKS] == keys
+    assert len(set(keys)) == len(TASKS)
+    assert all(len(key) == 32 for key in keys)
+    assert OwnerKeys(tmp_path / "other").rounding_key(TASKS[0]) != keys[0]
+
+
+def test_files_are_the_owners_only_and_nothing_else_is_left(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "keys"
+    keys = OwnerKeys(folder)
+    keys.mask_key("m", 1)
+    keys.rounding_key(TASKS[0])
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    files = sorted(folder.iterdir())
+    assert [path.name for path in files] == ["mask-m-0000000001.key", "rounding.key"]
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in files)
+    assert all(path.stat().st_size == 32 for path in files)
+
+
+def test_forget_deletes_keys_of_past_epochs_of_that_market_only(tmp_path: Path) -> None:
+    keys = OwnerKeys(tmp_path)
+    made = {(market, epoch): keys.mask_key(market, epoch).public for market in ("m", "mm", "n") for epoch in (1, 2, 3)}
+    rounding = keys.rounding_key(TASKS[0])
+    keys.forget("m", before_epoch=3)
+    for (market, epoch), public in made.items():
+        forgotten = market == "m" and epoch < 3
+        assert (OwnerKeys(tmp_path).mask_key(market, epoch).public != public) == forgotten
+    assert keys.rounding_key(TASKS[0]) == rounding
+
+
+def test_forget_with_nothing_to_forget_does_nothing(tmp_path: Path) -> None:
+    OwnerKeys(tmp_path).forget("m", before_epoch=3)
+
+
+def test_processes_at_once_agree_on_one_key(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        publics = list(pool.map(lambda _: OwnerKeys(tmp_path).mask_key("m", 1).public, range(32)))
+    assert len(set(publics)) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["mask-m-0000000001.key"]
+
+
+@pytest.mark.parametrize("content", [b"", b"x" * 31, b"x" * 33])
+def test_damaged_file_is_a_named_error(tmp_path: Path, content: bytes) -> None:
+    keys = OwnerKeys(tmp_path)
+    keys.mask_key("m", 1)
+    keys.rounding_key(TASKS[0])
+    for path in tmp_path.iterdir():
+        path.write_bytes(content)
+    for use in (lambda: keys.mask_key("m", 1), lambda: keys.rounding_key(TASKS[0])):
+        with pytest.raises(Malformed, match=f"has {len(content)} bytes, expected 32"):
+            use()
+
+
+def test_repr_shows_no_secret(tmp_path: Path) -> None:
+    keys = OwnerKeys(tmp_path)
+    key = keys.mask_key("m", 1)
+    secret = next(tmp_path.glob("mask-*")).read_bytes()
+    for shown in (repr(keys), str(keys), repr(key), str(key), repr(vars(keys))):
+        assert secret.hex() not in shown
+        assert repr(secret)[2:-1] not in shown
+
+
+def test_agent_and_its_wallet_show_no_secret(tmp_path: Path) -> None:
+    _, owners = make_owners_scene(tmp_path, real=[0])
+    agent = owners[0].agent()
+    private = make_wallet(0)._account.key  # noqa: SLF001
+    mask = next((owners[0].folder / "keys").glob("mask-*")).read_bytes()
+    for shown in (repr(agent), repr(vars(agent)), repr(make_wallet(0)), repr(owners[0].agent().ledger)):
+        for secret in (bytes(private), mask):
+            assert secret.hex() not in shown
+            assert repr(secret)[2:-1] not in shown

@@ -1,0 +1,247 @@
+"""A small model, client apps that train it, and the messages of a round."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MessageType, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+
+from omnilytics_flwr.flower.compat import REFUSED_BY_MOD
+from omnilytics_flwr.flower.mod import OmnilyticsMod
+from omnilytics_flwr.flower.wire import RECORD, DeliverRequest, Exchange, TaskHeader, config_entries, named_arrays
+from omnilytics_flwr.market.task import TaskId, TaskParts, arrays_hash, config_hash
+from tests.builders import Scene
+from tests.data_owner.owners import Owner, anchor
+from tests.flower.fake_grid import make_context, raw, wire
+
+SHAPES = {"body.weight": (4, 5), "body.bias": (4,), "head.weight": (3, 6)}
+"""42 weights."""
+
+TRAIN_CONFIG: dict[str, object] = {"server-round": 1, "lr": 0.25, "layers": ["a", "b"]}
+EVALUATE_CONFIG: dict[str, object] = {"server-round": 0, "batch": 8}
+
+ModelMaker = Callable[[Context], ArrayRecord]
+
+
+def make_model(seed: int = 0, dtype: str = "float32", names: tuple[str, ...] = tuple(SHAPES)) -> ArrayRecord:
+    """Arrays of the model, or of the part of it that `names` are."""
+    rng = np.random.default_rng(seed)
+    whole = {name: rng.normal(0.0, 0.5, shape).astype(dtype) for name, shape in SHAPES.items()}
+    return ArrayRecord({name: Array(whole[name]) for name in names})
+
+
+def plain_model(seed: int = 0) -> ArrayRecord:
+    """The same as plain Flower arrays: named "0", "1", "2"."""
+    return ArrayRecord([array.numpy() for array in make_model(seed).values()])
+
+
+def arrays_of(record: ArrayRecord) -> dict[str, np.ndarray]:
+    return {name: array.numpy() for name, array in record.items()}
+
+
+def parts_of(
+    arrays: ArrayRecord,
+    config: Mapping[str, object] = TRAIN_CONFIG,
+    evaluate_config: Mapping[str, object] = EVALUATE_CONFIG,
+) -> TaskParts:
+    """Hashes of a task."""
+    return TaskParts(
+        arrays_hash(named_arrays(arrays)),
+        config_hash(config_entries(ConfigRecord(dict(config)))),  # type: ignore[arg-type]
+        config_hash(config_entries(ConfigRecord(dict(evaluate_config)))),  # type: ignore[arg-type]
+    )
+
+
+def step_towards(target: ArrayRecord, arrays: ArrayRecord, rate: float = 0.25) -> ArrayRecord:
+    """One step of "training": a share of the way from `arrays` to a data owner's target."""
+    return ArrayRecord(
+        {
+            name: Array(np.asarray(array + rate * (target[name].numpy() - array), dtype=array.dtype))
+            for name, array in arrays_of(arrays).items()
+        }
+    )
+
+
+def filled(new: ArrayRecord, value: float) -> ArrayRecord:
+    """`new` with one weight replaced."""
+    arrays = {name: array.copy() for name, array in arrays_of(new).items()}
+    arrays["body.bias"][2] = value
+    return ArrayRecord({name: Array(array) for name, array in arrays.items()})
+
+
+@dataclass
+class Trainer:
+    """A user's client app; remembers what it was asked.
+
+    Attributes
+    ----------
+    target : ArrayRecord
+        Where this data owner's data pull the model.
+    trained, evaluated : list of Message
+        What the user's functions got.
+    reply, evaluate_reply : callable, optional
+        Make the replies of the train and of the evaluate function instead.
+    """
+
+    target: ArrayRecord
+    metrics: dict[str, float] = field(default_factory=lambda: {"loss": 0.5, "num-examples": 10, "secret": 7.0})
+    reply: Callable[[Message, ArrayRecord], Message] | None = None
+    evaluate_reply: Callable[[Message], Message] | None = None
+    trained: list[Message] = field(default_factory=list)
+    evaluated: list[Message] = field(default_factory=list)
+
+    @property
+    def untouched(self) -> bool:
+        """Whether none of the user's functions was ever called."""
+        return not self.trained and not self.evaluated
+
+    def app(self, mod: OmnilyticsMod | None) -> ClientApp:
+        """The client app, with the mod or plain."""
+        app = ClientApp(mods=[] if mod is None else [mod])
+
+        @app.train()
+        def train(message: Message, context: Context) -> Message:
+            self.trained.append(message)
+            (arrays,) = message.content.array_records.values()
+            new = step_towards(self.target, arrays)
+            if self.reply is not None:
+                return self.reply(message, new)
+            return Message(RecordDict({"arrays": new, "metrics": MetricRecord(dict(self.metrics))}), reply_to=message)
+
+        @app.evaluate()
+        def evaluate(message: Message, context: Context) -> Message:
+            self.evaluated.append(message)
+            if self.evaluate_reply is not None:
+                return self.evaluate_reply(message)
+            (arrays,) = message.content.array_records.values()
+            gaps = [np.abs(array - self.target[name].numpy()).mean() for name, array in arrays_of(arrays).items()]
+            metrics = MetricRecord({**self.metrics, "loss": float(np.mean(gaps))})
+            return Message(RecordDict({"metrics": metrics}), reply_to=message)
+
+        @app.query()
+        def query(message: Message, context: Context) -> Message:
+            self.evaluated.append(message)
+            return Message(RecordDict(), reply_to=message)
+
+        return app
+
+
+@dataclass
+class Client:
+    """One data owner's client app in a market."""
+
+    owner: Owner
+    trainer: Trainer
+    initial_model: ModelMaker | None = None
+
+    def __post_init__(self) -> None:
+        self.context = make_context(11)
+        mod = OmnilyticsMod(initial_model=self.initial_model, agent=lambda context: self.owner.agent())
+        self.app = self.trainer.app(mod)
+
+    @property
+    def scene(self) -> Scene:
+        return self.owner.scene
+
+    def ask(self, content: RecordDict, message_type: str = MessageType.TRAIN) -> Message:
+        """The reply to a request, both serialised."""
+        return wire(self.app(wire(Message(content, 11, message_type)), self.context))
+
+    def train(self, arrays: ArrayRecord, **changes: object) -> Message:
+        """The reply to a train request for the live task."""
+        return self.ask(train_content(self.scene, arrays, **changes))  # type: ignore[arg-type]
+
+    def evaluate(self, arrays: ArrayRecord, **changes: object) -> Message:
+        """The reply to an evaluate request for the live task."""
+        return self.ask(evaluate_content(self.scene, arrays, **changes), MessageType.EVALUATE)  # type: ignore[arg-type]
+
+    def deliver(self, digests: tuple[bytes, ...], **changes: object) -> Message:
+        """The reply to a deliver request for the live round."""
+        state = self.scene.state
+        values = {
+            "chain_id": self.scene.world.chain_id,
+            "market": self.scene.market.address,
+            "epoch": state.epoch,
+            "round": state.round,
+            "digests": digests,
+        }
+        request = DeliverRequest(**(values | changes))  # type: ignore[arg-type]
+        return self.ask(RecordDict({RECORD: request.to_record()}))
+
+
+def make_client(owner: Owner, *, initial_model: ModelMaker | None = None, **trainer: object) -> Client:
+    """A client of a data owner; every message gets a new agent, as a new process would make it."""
+    target = make_model(100 + owner.number)
+    return Client(owner, Trainer(target, **trainer), initial_model)  # type: ignore[arg-type]
+
+
+def header_for(scene: Scene, exchange: Exchange, other: Mapping[str, object], **changes: object) -> ConfigRecord:
+    """Our record of a request for the live task."""
+    state = scene.state
+    values = {
+        "exchange": exchange,
+        "chain_id": scene.world.chain_id,
+        "market": scene.market.address,
+        "epoch": state.epoch,
+        "round": state.round,
+        "other_config_hash": config_hash(config_entries(ConfigRecord(dict(other)))),  # type: ignore[arg-type]
+    }
+    return TaskHeader(**(values | changes)).to_record()  # type: ignore[arg-type]
+
+
+def train_content(
+    scene: Scene,
+    arrays: ArrayRecord,
+    config: Mapping[str, object] = TRAIN_CONFIG,
+    evaluate_config: Mapping[str, object] = EVALUATE_CONFIG,
+    **changes: object,
+) -> RecordDict:
+    """Content of a train request; `changes` are fields of the header."""
+    header = header_for(scene, Exchange.TRAIN, evaluate_config, **changes)
+    return RecordDict({"arrays": arrays, "config": ConfigRecord(dict(config)), RECORD: header})  # type: ignore[arg-type]
+
+
+def evaluate_content(
+    scene: Scene,
+    arrays: ArrayRecord,
+    config: Mapping[str, object] = EVALUATE_CONFIG,
+    train_config: Mapping[str, object] = TRAIN_CONFIG,
+    **changes: object,
+) -> RecordDict:
+    """Content of an evaluate request; `changes` are fields of the header."""
+    header = header_for(scene, Exchange.EVALUATE, train_config, **changes)
+    return RecordDict({"arrays": arrays, "config": ConfigRecord(dict(config)), RECORD: header})  # type: ignore[arg-type]
+
+
+def anchor_model(scene: Scene, arrays: ArrayRecord) -> TaskId:
+    """Anchor the task of `arrays` with the configurations of this module."""
+    return anchor(scene, parts_of(arrays))
+
+
+def is_within(array: np.ndarray, message: Message) -> bool:
+    """Whether the bytes of an array are anywhere in a message."""
+    return array.tobytes() in raw(message)
+
+
+def reason_of(reply: Message) -> str:
+    """Why the mod refused; fails if it did not."""
+    assert reply.has_error(), "the mod let it pass"
+    assert reply.error.code == REFUSED_BY_MOD
+    assert not reply.has_content()
+    return str(reply.error.reason)
+
+
+def assert_refused(client: Client, reply: Message, reason: str) -> None:
+    assert reason in reason_of(reply)
+    assert client.trainer.untouched
+    assert client.scene.state.round not in {entry.task.round for entry in client.owner.journal.entries()}
+
+
+def with_record(content: RecordDict, **changes: object) -> RecordDict:
+    """`content` with fields of our record changed, or taken out where they are None."""
+    fields = {**dict(content.config_records[RECORD].items()), **changes}
+    content[RECORD] = ConfigRecord({key: value for key, value in fields.items() if value is not None})  # type: ignore[arg-type]
+    return content

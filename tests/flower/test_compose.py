@@ -1,0 +1,203 @@
+"""Which strategies a market composes with: each agrees with its plain run, and every other is refused with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import pytest
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp import strategy as flwr_strategy
+from flwr.serverapp.strategy import (
+    DifferentialPrivacyClientSideFixedClipping,
+    FedAdagrad,
+    FedAdam,
+    FedAvg,
+    FedAvgM,
+    FedMedian,
+    FedProx,
+    FedYogi,
+    Krum,
+    QFedAvg,
+    Strategy,
+)
+
+from omnilytics_flwr.errors import (
+    CannotCompose,
+)
+from omnilytics_flwr.flower.compose import COMPOSES, NOT_STRATEGIES, REFUSED, check_composes
+from omnilytics_flwr.flower.strategy import Omnilytics
+from tests.builders import make_scene
+from tests.flower.exact import exact_history, plain_history
+
+MAKERS: dict[str, Callable[[], Strategy]] = {
+    "FedAvg": FedAvg,
+    "FedAvgM": lambda: FedAvgM(server_learning_rate=0.7, server_momentum=0.9),
+    "FedAdam": lambda: FedAdam(eta=0.01),
+    "FedYogi": lambda: FedYogi(eta=0.01),
+    "FedAdagrad": lambda: FedAdagrad(eta=0.01),
+    "FedProx": lambda: FedProx(proximal_mu=0.1),
+}
+_NOISE: dict[str, object] = {"strategy": FedAvg(), "noise_multiplier": 1.0, "num_sampled_clients": 100}
+OWN_ARGUMENTS: dict[str, dict[str, object]] = {
+    "DifferentialPrivacyClientSideAdaptiveClipping": _NOISE,
+    "DifferentialPrivacyClientSideFixedClipping": {**_NOISE, "clipping_norm": 1.0},
+    "DifferentialPrivacyServerSideAdaptiveClipping": _NOISE,
+    "DifferentialPrivacyServerSideFixedClipping": {**_NOISE, "clipping_norm": 1.0},
+    "QFedAvg": {"client_learning_rate": 0.1},
+}
+
+
+def test_every_exported_name_is_decided_exactly_once() -> None:
+    composes = {strategy.__name__ for strategy in COMPOSES}
+    decided = [*composes, *REFUSED, *NOT_STRATEGIES]
+    assert len(decided) == len(set(decided))
+    assert set(decided) == set(flwr_strategy.__all__)
+
+
+def test_every_composing_strategy_is_tried_here() -> None:
+    assert set(MAKERS) == {strategy.__name__ for strategy in COMPOSES}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_composing_strategy_unquantised_agrees_with_its_plain_run(name: str) -> None:
+    plain, plain_result = plain_history(MAKERS[name](), num_owners=6, rounds=3, dtype="float64")
+    ours, our_result = exact_history(MAKERS[name](), num_owners=6, rounds=3, dtype="float64")
+    assert len(plain) == len(ours) == 4
+    for before, after in zip(plain, plain[1:], strict=False):
+        assert any(np.abs(before[n].numpy() - after[n].numpy()).max() > 1e-3 for n in before), "the model must move"
+    for expected, actual in zip(plain, ours, strict=True):
+        assert list(actual) == list(expected)
+        for key in expected:
+            assert actual[key].dtype == expected[key].dtype
+            np.testing.assert_allclose(actual[key].numpy(), expected[key].numpy(), rtol=0, atol=1e-9)
+    assert list(our_result.arrays) == list(plain_result.arrays)
+    for kind in ("train_metrics_clientapp", "evaluate_metrics_clientapp", "evaluate_metrics_serverapp"):
+        expected_metrics, actual_metrics = getattr(plain_result, kind), getattr(our_result, kind)
+        assert list(actual_metrics) == list(expected_metrics), kind
+        for number, record in expected_metrics.items():
+            assert dict(actual_metrics[number]) == pytest.approx(dict(record), abs=1e-9), (kind, number)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_composing_strategy_keeps_float32(name: str) -> None:
+    plain, _ = plain_history(MAKERS[name](), num_owners=6, rounds=1, dtype="float32")
+    ours, _ = exact_history(MAKERS[name](), num_owners=6, rounds=1, dtype="float32")
+    for key in plain[1]:
+        np.testing.assert_allclose(ours[1][key].numpy(), plain[1][key].numpy(), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_refused_strategy_names_reason_and_remedy(name: str) -> None:
+    strategy = getattr(flwr_strategy, name)(**OWN_ARGUMENTS.get(name, {}))
+    scene = make_scene()
+    with pytest.raises(CannotCompose) as refusal:
+        Omnilytics(strategy, ledger=scene.ledger())
+    text = str(refusal.value)
+    assert text.startswith(f"{name} cannot run in a market: ")
+    assert REFUSED[name] in text
+    for composing in COMPOSES:
+        assert composing.__name__ in text
+
+
+def test_refused_strategies_give_their_own_reasons() -> None:
+    def reason(strategy: Strategy) -> str:
+        with pytest.raises(CannotCompose) as refusal:
+            check_composes(strategy)
+        return str(refusal.value)
+
+    assert "multi-Krum already runs inside the market" in reason(Krum())
+    assert "multi-Krum already runs inside the market" in reason(FedMedian())
+    assert "every data owner's own update" in reason(QFedAvg(0.1))
+    private = DifferentialPrivacyClientSideFixedClipping(FedAvg(), 1.0, 1.0, 5)
+    assert "LocalDpMod" in reason(private)
+
+
+class OwnSampling(FedAdam):
+    """A user's strategy that only asks other nodes."""
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        config["lr"] = 0.1 / server_round
+        return list(super().configure_train(server_round, arrays, config, grid))[:3]
+
+
+class OwnAggregation(FedAvg):
+    """A user's strategy with an aggregation of its own."""
+
+    def aggregate_train(
+        self, server_round: int, replies: Iterable[Message]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        return super().aggregate_train(server_round, replies)
+
+
+class GrandChild(OwnSampling):
+    pass
+
+
+class Krum2(Krum):
+    """A user's strategy that inherits an aggregation that does not compose."""
+
+
+@pytest.mark.parametrize("strategy", [OwnSampling, GrandChild])
+def test_subclass_with_its_own_sampling_composes(strategy: type[FedAdam]) -> None:
+    check_composes(strategy(eta=0.1))
+
+
+def test_subclass_with_its_own_configuration_agrees_with_its_plain_run() -> None:
+    class OwnConfig(FedAvg):
+        def configure_train(
+            self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+        ) -> Iterable[Message]:
+            config["lr"] = 0.1 / server_round
+            return super().configure_train(server_round, arrays, config, grid)
+
+    plain, _ = plain_history(OwnConfig(), num_owners=4, rounds=2, dtype="float64")
+    ours, _ = exact_history(OwnConfig(), num_owners=4, rounds=2, dtype="float64")
+    for key in plain[2]:
+        np.testing.assert_allclose(ours[2][key].numpy(), plain[2][key].numpy(), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("strategy", "reason"),
+    [(OwnAggregation, "its aggregate_train is its own"), (Krum2, "multi-Krum already runs inside the market")],
+)
+def test_subclass_that_does_not_compose_is_refused(strategy: type[FedAvg], reason: str) -> None:
+    with pytest.raises(CannotCompose, match=reason):
+        check_composes(strategy())
+
+
+def test_strategy_whose_instance_has_its_own_aggregation_is_refused() -> None:
+    strategy = FedAvg()
+    strategy.aggregate_train = lambda server_round, replies: (None, None)  # type: ignore[method-assign]
+    with pytest.raises(CannotCompose, match="its aggregate_train is its own"):
+        check_composes(strategy)
+
+
+def test_user_strategy_named_like_a_refused_one_gets_its_own_reason() -> None:
+    class Bulyan(FedAvg):
+        def aggregate_train(
+            self, server_round: int, replies: Iterable[Message]
+        ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+            return None, None
+
+    with pytest.raises(CannotCompose, match="its aggregate_train is its own"):
+        check_composes(Bulyan())
+
+
+def largest(contents: list[RecordDict], weight: str) -> MetricRecord:
+    """A user's way to aggregate metrics that is not the same again when applied to its own result."""
+    return MetricRecord(
+        {"most-loss": max(float(content["metrics"]["loss"]) for content in contents), "owners": len(contents)}
+    )  # type: ignore[arg-type]
+
+
+def test_users_own_metric_aggregation_sees_all_replies_once() -> None:
+    _, plain = plain_history(FedAvg(train_metrics_aggr_fn=largest), num_owners=4, rounds=2, dtype="float64")
+    _, ours = exact_history(FedAvg(train_metrics_aggr_fn=largest), num_owners=4, rounds=2, dtype="float64")
+    assert {n: dict(r) for n, r in ours.train_metrics_clientapp.items()} == {
+        n: dict(r) for n, r in plain.train_metrics_clientapp.items()
+    }
+    assert plain.train_metrics_clientapp[1]["owners"] == 4

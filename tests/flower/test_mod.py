@@ -1,0 +1,244 @@
+"""The mod fails closed: what it does not know, or what is not anchored, never reaches the user's functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flwr.app import Array, ArrayRecord, ConfigRecord, MessageType, MetricRecord, RecordDict
+
+from omnilytics_flwr.flower.wire import (
+    RECORD,
+    CommitReply,
+    Exchange,
+)
+from tests.builders import STRANGER, address_of
+from tests.data_owner.owners import (
+    anchor,
+    make_owners_scene,
+)
+from tests.flower.play import (
+    EVALUATE_CONFIG,
+    TRAIN_CONFIG,
+    Client,
+    anchor_model,
+    arrays_of,
+    assert_refused,
+    evaluate_content,
+    header_for,
+    make_client,
+    make_model,
+    parts_of,
+    train_content,
+    with_record,
+)
+
+Content = Callable[[Client], RecordDict]
+
+
+def test_train_anchored_task_runs_user_function_and_commits(client: Client) -> None:
+    reply = client.train(make_model())
+    commit = CommitReply.from_record(reply.content.config_records[RECORD])
+    assert commit.owner == address_of(0)
+    (message,) = client.trainer.trained
+    assert list(message.content.keys()) == ["arrays", "config"]
+    assert dict(message.content.config_records["config"].items()) == TRAIN_CONFIG
+    sent, expected = message.content.array_records["arrays"], make_model()
+    assert {n: a.data for n, a in sent.items()} == {n: a.data for n, a in expected.items()}
+
+
+MALFORMED: dict[str, tuple[Content, str]] = {
+    "no record of ours": (
+        lambda c: RecordDict({"arrays": make_model(), "config": ConfigRecord(dict(TRAIN_CONFIG))}),  # type: ignore[arg-type]
+        "no 'omnilytics' record",
+    ),
+    "our record as metrics": (lambda c: RecordDict({RECORD: MetricRecord({"version": 1})}), "no 'omnilytics' record"),
+    "empty message": (lambda c: RecordDict(), "no 'omnilytics' record"),
+    "empty record": (lambda c: RecordDict({RECORD: ConfigRecord()}), "version None"),
+    "unknown exchange": (lambda c: with_record(train_content(c.scene, make_model()), exchange="publish"), "publish"),
+    "other version": (lambda c: with_record(train_content(c.scene, make_model()), version=2), "version 2"),
+    "version of other type": (lambda c: with_record(train_content(c.scene, make_model()), version="1"), "version '1'"),
+    "version that is true": (lambda c: with_record(train_content(c.scene, make_model()), version=True), "version True"),
+    "no round": (lambda c: with_record(train_content(c.scene, make_model()), round=None), "'round'"),
+    "round as text": (lambda c: with_record(train_content(c.scene, make_model()), round="1"), "'round'"),
+    "negative round": (lambda c: with_record(train_content(c.scene, make_model()), round=-1), "'round' is -1"),
+    "negative chain": (
+        lambda c: with_record(train_content(c.scene, make_model()), **{"chain-id": -5}),
+        "'chain-id' is -5",
+    ),
+    "market not an address": (lambda c: with_record(train_content(c.scene, make_model()), market="0x12"), "'market'"),
+    "market with a wrong checksum": (
+        lambda c: with_record(
+            train_content(c.scene, make_model()), market=c.scene.market.address.swapcase().replace("X", "x")
+        ),
+        "checksum",
+    ),
+    "short config hash": (
+        lambda c: with_record(train_content(c.scene, make_model()), **{"other-config-hash": bytes(31)}),
+        "length 31",
+    ),
+    "no arrays": (
+        lambda c: RecordDict({RECORD: header_for(c.scene, Exchange.TRAIN, EVALUATE_CONFIG)}),
+        "one ArrayRecord",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MALFORMED)
+def test_train_malformed_request_is_refused(client: Client, case: str) -> None:
+    make, reason = MALFORMED[case]
+    assert_refused(client, client.ask(make(client)), reason)
+
+
+@pytest.mark.parametrize(
+    ("exchange", "message_type"),
+    [
+        (Exchange.TRAIN, MessageType.EVALUATE),
+        (Exchange.TRAIN, MessageType.QUERY),
+        (Exchange.DELIVER, MessageType.EVALUATE),
+        (Exchange.EVALUATE, MessageType.TRAIN),
+        (Exchange.EVALUATE, MessageType.QUERY),
+    ],
+)
+def test_request_wrong_message_type_is_refused(client: Client, exchange: Exchange, message_type: str) -> None:
+    content = with_record(train_content(client.scene, make_model()), exchange=exchange.value)
+    assert_refused(client, client.ask(content, message_type), f"exchange {exchange.value} came as {message_type}")
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"market": address_of(STRANGER)}, "works for market"),
+        ({"chain_id": 1}, "works for market"),
+        ({"epoch": 2}, "OutOfTurn"),
+        ({"epoch": 0}, "OutOfTurn"),
+        ({"round": 2}, "OutOfTurn"),
+        ({"round": 0}, "OutOfTurn"),
+        ({"other_config_hash": bytes(32)}, "TaskMismatch"),
+    ],
+)
+def test_request_other_header_is_refused(client: Client, changes: dict[str, object], reason: str) -> None:
+    assert_refused(client, client.train(make_model(), **changes), reason)
+    assert_refused(client, client.evaluate(make_model(), **changes), reason)
+
+
+def changed_arrays() -> dict[str, ArrayRecord]:
+    """Arrays that differ from `make_model()` in one way each."""
+    plain = arrays_of(make_model())
+    one_bit = {name: array.copy() for name, array in plain.items()}
+    bits = one_bit["head.weight"].reshape(-1).view(np.uint32)
+    bits[-1] ^= 1
+    wider = {name: array.astype("float64") for name, array in plain.items()}
+    reshaped = {**plain, "body.weight": plain["body.weight"].reshape(5, 4)}
+    renamed = {name.replace("body.bias", "body.bias2"): array for name, array in plain.items()}
+    reordered = dict(reversed(plain.items()))
+    fewer = {name: plain[name] for name in list(plain)[:2]}
+    more = {**plain, "tail": np.zeros(1, dtype="float32")}
+    cases = {
+        "bit": one_bit,
+        "dtype": wider,
+        "shape": reshaped,
+        "name": renamed,
+        "order": reordered,
+        "fewer": fewer,
+        "more": more,
+    }
+    return {case: ArrayRecord({n: Array(a) for n, a in arrays.items()}) for case, arrays in cases.items()}
+
+
+@pytest.mark.parametrize("case", changed_arrays())
+def test_request_changed_arrays_is_refused(client: Client, case: str) -> None:
+    assert_refused(client, client.train(changed_arrays()[case]), "TaskMismatch")
+    assert_refused(client, client.evaluate(changed_arrays()[case]), "TaskMismatch")
+
+
+CHANGED_CONFIGS: dict[str, dict[str, object]] = {
+    "value": {**TRAIN_CONFIG, "lr": 0.5},
+    "type": {**TRAIN_CONFIG, "server-round": 1.0},
+    "missing entry": {"server-round": 1, "lr": 0.25},
+    "extra entry": {**TRAIN_CONFIG, "epochs": 1},
+    "list order": {**TRAIN_CONFIG, "layers": ["b", "a"]},
+    "bool for int": {**TRAIN_CONFIG, "server-round": True},
+}
+
+
+@pytest.mark.parametrize("case", CHANGED_CONFIGS)
+def test_train_changed_config_is_refused(client: Client, case: str) -> None:
+    assert_refused(client, client.train(make_model(), config=CHANGED_CONFIGS[case]), "TaskMismatch")
+
+
+@pytest.mark.parametrize("config", [{**EVALUATE_CONFIG, "batch": 1}, {"server-round": 0}, {}])
+def test_evaluate_config_not_anchored_is_refused(client: Client, config: dict[str, object]) -> None:
+    assert_refused(client, client.evaluate(make_model(), config=config), "TaskMismatch")
+    assert_refused(client, client.train(make_model(), evaluate_config=config), "TaskMismatch")
+
+
+def test_train_key_order_of_config_is_irrelevant(client: Client) -> None:
+    reply = client.train(make_model(), config=dict(reversed(TRAIN_CONFIG.items())))
+    assert not reply.has_error()
+    assert len(client.trainer.trained) == 1
+
+
+def test_train_no_config_record_is_an_empty_config(client: Client) -> None:
+    scene = client.scene
+    anchor(scene, parts_of(make_model(), {}))
+    content = train_content(scene, make_model())
+    del content["config"]
+    assert not client.ask(content).has_error()
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [ArrayRecord({"x": Array(np.zeros(1))}), ConfigRecord({"x": 1}), MetricRecord({"x": 1})],
+    ids=["arrays", "config", "metrics"],
+)
+def test_request_extra_record_is_refused(client: Client, extra: ArrayRecord | ConfigRecord | MetricRecord) -> None:
+    for content, message_type in (
+        (train_content(client.scene, make_model()), MessageType.TRAIN),
+        (evaluate_content(client.scene, make_model()), MessageType.EVALUATE),
+    ):
+        content["extra"] = extra
+        assert_refused(client, client.ask(content, message_type), "one ArrayRecord and at most one ConfigRecord")
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        Array("float32", (4,), "numpy.ndarray", b"no array"),
+        Array("float32", (4,), "torch.Tensor", b""),
+        Array("float32", (4,), "numpy.ndarray", b""),
+    ],
+    ids=["garbage", "other serialisation", "nothing"],
+)
+def test_request_array_that_does_not_decode_is_refused(client: Client, array: Array) -> None:
+    content = train_content(client.scene, make_model())
+    content["arrays"] = ArrayRecord({"body.bias": array})
+    assert_refused(client, client.ask(content), "does not decode")
+
+
+def test_train_of_a_stranger_is_refused(tmp_path: Path) -> None:
+    scene, owners = make_owners_scene(tmp_path, num_owners=15, real=[0])
+    anchor_model(scene, make_model())
+    owners[0].number = STRANGER
+    client = make_client(owners[0])
+    assert_refused(client, client.train(make_model()), "is not of epoch 1")
+
+
+def test_train_without_escrow_is_refused(tmp_path: Path) -> None:
+    needed = 15 * 1_000 + 10_007
+    scene, owners = make_owners_scene(tmp_path, real=[0], escrow_wei=needed - 1)
+    anchor_model(scene, make_model())
+    client = make_client(owners[0])
+    assert_refused(client, client.train(make_model()), f"the escrow holds {needed - 1} wei")
+    scene.ledger().fund(1)
+    assert not client.train(make_model()).has_error()
+
+
+def test_train_after_the_deadline_is_refused(client: Client) -> None:
+    client.scene.world.timestamp = client.scene.state.open_by
+    assert not client.evaluate(make_model()).has_error()
+    client.trainer.evaluated.clear()
+    client.scene.world.wait(1)
+    assert_refused(client, client.train(make_model()), "the round had to open by")

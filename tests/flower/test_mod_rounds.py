@@ -1,0 +1,151 @@
+"""One commitment in a round, and its vector only to an open round that it is part of."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flwr.app import MessageType
+
+from omnilytics_flwr.flower.wire import (
+    RECORD,
+    CommitReply,
+)
+from tests.builders import STRANGER, address_of
+from tests.data_owner.owners import (
+    live_task,
+    make_owners_scene,
+    make_wallet,
+    open_with,
+)
+from tests.flower.play import (
+    Client,
+    anchor_model,
+    evaluate_content,
+    make_client,
+    make_model,
+    parts_of,
+    reason_of,
+)
+
+
+def test_evaluate_in_every_later_stage_is_refused(client: Client) -> None:
+    commit = CommitReply.from_record(client.train(make_model()).content.config_records[RECORD])
+    content = evaluate_content(client.scene, make_model())
+    open_with(client.scene, commit)  # type: ignore[arg-type]
+    client.trainer.trained.clear()
+    assert "OutOfTurn" in reason_of(client.ask(content, MessageType.EVALUATE))
+    assert client.trainer.untouched
+
+
+def test_train_repeat_gives_the_same_commitment_without_training(client: Client) -> None:
+    first, second = client.train(make_model()), client.train(make_model())
+    assert first.content.config_records[RECORD] == second.content.config_records[RECORD]
+    assert len(client.trainer.trained) == 1
+    assert not second.content.metric_records
+
+
+def test_train_second_task_in_the_same_round_is_refused(client: Client) -> None:
+    """A market never anchors twice under one round number; a chain that forgot a block might."""
+    first = client.train(make_model())
+    held = client.scene.market.storage.where
+    other = make_model(1)
+    object.__setattr__(held, "task_hash", parts_of(other).task_hash(held.number))
+    assert live_task(client.scene).task_hash == parts_of(other).task_hash(held.number)
+    assert "a mask is used once" in reason_of(client.train(other))
+    assert len(client.trainer.trained) == 1
+    assert not first.has_error()
+
+
+def test_train_market_in_lower_case_is_the_same_market(client: Client) -> None:
+    lower = client.scene.market.address.lower()
+    first = client.train(make_model())
+    second = client.train(make_model(), market=lower)
+    assert first.content.config_records[RECORD] == second.content.config_records[RECORD]
+    (entry,) = client.owner.journal.entries()
+    assert entry.task.market == client.scene.market.address
+
+
+def committed(client: Client) -> CommitReply:
+    return CommitReply.from_record(client.train(make_model()).content.config_records[RECORD])
+
+
+def test_deliver_open_round_gives_vector_and_points_twice_the_same(client: Client) -> None:
+    digests = open_with(client.scene, committed(client))  # type: ignore[arg-type]
+    first, second = client.deliver(digests), client.deliver(digests)
+    assert set(first.content) == {RECORD}
+    record = first.content.config_records[RECORD]
+    assert set(record) == {"version", "owner", "vector", "points"}
+    assert (len(record["vector"]), len(record["points"])) == (131_072, 128)  # type: ignore[arg-type]
+    assert dict(record.items()) == dict(second.content.config_records[RECORD].items())
+    assert len(client.trainer.trained) == 1
+
+
+def test_deliver_vector_hides_the_update(client: Client) -> None:
+    digests = open_with(client.scene, committed(client))  # type: ignore[arg-type]
+    record = client.deliver(digests).content.config_records[RECORD]
+    words = np.frombuffer(record["vector"], dtype=np.uint8).reshape(4096, 32)  # type: ignore[arg-type]
+    assert (words[:, :16].max(axis=1) > 0).all(), "an element without a mask has zeros in front"
+
+
+def test_deliver_before_open_is_refused(client: Client) -> None:
+    commit = committed(client)
+    assert "OutOfTurn" in reason_of(client.deliver((commit.digest,)))
+
+
+def test_deliver_nothing_committed_is_refused(client: Client) -> None:
+    digests = open_with(client.scene)
+    assert "nothing is committed here" in reason_of(client.deliver(digests))
+    assert client.trainer.untouched
+
+
+def test_deliver_wrong_roster_is_refused(client: Client) -> None:
+    commit = committed(client)
+    digests = open_with(client.scene, commit)  # type: ignore[arg-type]
+    place = digests.index(commit.digest)
+    others = [
+        digests[:-1],
+        (*digests, bytes(32)),
+        tuple(reversed(digests)),
+        (*digests[:place], bytes(32), *digests[place + 1 :]),
+        (),
+    ]
+    for roster in others:
+        assert "do not hash to the roster" in reason_of(client.deliver(roster))
+    assert not client.deliver(digests).has_error()
+
+
+def test_deliver_opened_with_another_digest_of_the_owner_is_refused(client: Client) -> None:
+    commit = committed(client)
+    other = CommitReply(commit.owner, b"\7" * 32, b"")
+    signature = make_wallet(0).sign_commitment(live_task(client.scene), other.digest, client.scene.state.open_by)
+    digests = open_with(client.scene, CommitReply(commit.owner, other.digest, signature))  # type: ignore[arg-type]
+    assert "without this data owner's digest" in reason_of(client.deliver(digests))
+
+
+def test_deliver_opened_without_the_group_is_refused(tmp_path: Path) -> None:
+    scene, owners = make_owners_scene(tmp_path, num_owners=18, real=[0])
+    anchor_model(scene, make_model())
+    client = make_client(owners[0])
+    committed(client)
+    digests = open_with(scene, but=[0])
+    assert "without this data owner's digest" in reason_of(client.deliver(digests))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"round": 2}, "nothing is committed here"),
+        ({"chain_id": 1}, "works for market"),
+        ({"market": address_of(STRANGER)}, "works for market"),
+    ],
+)
+def test_deliver_other_request_is_refused(client: Client, changes: dict[str, object], reason: str) -> None:
+    digests = open_with(client.scene, committed(client))  # type: ignore[arg-type]
+    assert reason in reason_of(client.deliver(digests, **changes))
+
+
+def test_deliver_malformed_digests_is_refused(client: Client) -> None:
+    open_with(client.scene, committed(client))  # type: ignore[arg-type]
+    assert "digests has length 33" in reason_of(client.deliver((bytes(33),)))

@@ -1,0 +1,305 @@
+"""Whatever data owners, nodes and the inner strategy do: a round that was opened is settled, and one that was not costs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedAvg
+
+from omnilytics_flwr.errors import (
+    CannotCompose,
+)
+from omnilytics_flwr.flower.wire import (
+    RECORD,
+)
+from omnilytics_flwr.market.stage import Stage
+from tests.builders import STRANGER, address_of
+from tests.flower.exact import exact_grid
+from tests.flower.market_play import FIRST_NODE, MarketPlay, make_play
+from tests.flower.play import (
+    make_model,
+)
+
+
+def exchange_in(message: Message) -> str:
+    """What a request asks for."""
+    return str(message.content.config_records[RECORD]["exchange"])
+
+
+def lose(exchange: str, *numbers: int) -> Callable[[int, Message], Message | None]:
+    """Requests of an exchange to these data owners get lost."""
+
+    def tamper(node: int, message: Message) -> Message | None:
+        return None if node - FIRST_NODE in numbers and exchange_in(message) == exchange else message
+
+    return tamper
+
+
+def answer_with(number: int, content: Callable[[RecordDict], RecordDict]) -> Callable[[int, Message], Message]:
+    """One data owner's replies are changed on their way."""
+
+    def tamper(node: int, message: Message) -> Message:
+        if node == FIRST_NODE + number and not message.has_error():
+            message.content = content(message.content)
+        return message
+
+    return tamper
+
+
+def position_of(play: MarketPlay, number: int, report: int = 0) -> int:
+    """Roster position of a data owner's group."""
+    roster = play.reports[report].roster
+    return next(place for place, group in enumerate(roster) if address_of(number) in group)
+
+
+def test_group_with_a_silent_member_sits_out(tmp_path: Path) -> None:
+    play = make_play(tmp_path, num_owners=18, on_request=lose("train", 4))
+    play.strategy.start(play.grid, make_model(), 1)
+    (report,) = play.reports
+    sits_out = next(group for group in play.groups() if 4 in group)
+    assert report.settled
+    assert len(report.committed) == 17
+    assert len(report.roster) == 5
+    for number in sits_out:
+        assert not any(address_of(number) in group for group in report.roster)
+        assert play.scene.market.claimable_wei(address_of(number)) == 0
+        asked = [m for node, m in play.grid.requests if node == FIRST_NODE + number and exchange_in(m) == "deliver"]
+        assert not asked, "who is not on the roster is not asked for its vector"
+
+
+def test_too_few_groups_opens_nothing_and_the_next_round_goes_on(tmp_path: Path) -> None:
+    silent = {4}
+    play = make_play(tmp_path)
+    play.grid.on_request = lambda node, message: None if node - FIRST_NODE in silent else message
+    bond_before = play.scene.state.escrow_wei
+
+    def recover(number: int, arrays: ArrayRecord) -> None:
+        if number == 1:
+            assert play.scene.state.escrow_wei == bond_before
+            silent.clear()
+
+    result = play.strategy.start(play.grid, make_model(), 2, evaluate_fn=recover)
+    assert [report.settled for report in play.reports] == [False, True]
+    assert len(play.reports[0].committed) == 14
+    assert [play.events(0), play.events(1)] == [["anchor"], ["anchor", "open", "settle"]]
+    assert list(result.train_metrics_clientapp) == [2]
+    assert list(result.evaluate_metrics_clientapp) == [2], "a model that is not anchored is not evaluated"
+
+
+def test_lost_delivery_waives_the_group_and_pays_everybody_else(tmp_path: Path) -> None:
+    play = make_play(tmp_path, on_request=lose("deliver", 6))
+    play.strategy.start(play.grid, make_model(), 1)
+    (report,) = play.reports
+    assert report.waived == (position_of(play, 6),)
+    waived = report.roster[report.waived[0]]
+    assert set(waived) <= set(report.paid)
+    assert len(report.accepted) == 3
+    assert len(report.dropped) == 1
+    assert len(report.paid) == 12
+
+
+def test_every_delivery_lost_learns_nothing_and_pays_everybody(tmp_path: Path) -> None:
+    play = make_play(tmp_path, on_request=lose("deliver", *range(15)))
+    result = play.strategy.start(play.grid, make_model(), 1)
+    (report,) = play.reports
+    assert report.settled
+    assert report.waived == (0, 1, 2, 3, 4)
+    assert len(report.paid) == 15
+    assert not result.arrays
+    assert not result.train_metrics_clientapp
+    assert play.scene.state.stage is Stage.IDLE
+
+
+def swap_vectors(node: int, message: Message) -> Message:
+    """The reply of data owner 6 to a deliver request holds another vector than it committed to."""
+    record = ConfigRecord() if message.has_error() else message.content.config_records.get(RECORD, ConfigRecord())
+    if node == FIRST_NODE + 6 and "vector" in record:
+        record["vector"] = bytes(len(record["vector"]))  # type: ignore[arg-type]
+    return message
+
+
+def test_wrong_vector_waives_the_group_and_settles_the_others(tmp_path: Path) -> None:
+    play = make_play(tmp_path, on_reply=swap_vectors)
+    play.strategy.start(play.grid, make_model(), 1)
+    (report,) = play.reports
+    assert report.settled
+    assert report.waived == (position_of(play, 6),)
+    assert len(report.accepted) == 3
+
+
+SPOILT: dict[str, Callable[[RecordDict], RecordDict]] = {
+    "nothing": lambda content: RecordDict(),
+    "no record of ours": lambda content: RecordDict({"metrics": MetricRecord({"loss": 1.0})}),
+    "short digest": lambda content: RecordDict(
+        {RECORD: ConfigRecord({**dict(content.config_records[RECORD].items()), "digest": bytes(31)})}
+    ),
+    "other digest": lambda content: RecordDict(
+        {RECORD: ConfigRecord({**dict(content.config_records[RECORD].items()), "digest": bytes(32)})}
+    ),
+    "other owner": lambda content: RecordDict(
+        {RECORD: ConfigRecord({**dict(content.config_records[RECORD].items()), "owner": address_of(STRANGER)})}
+    ),
+    "zero signature": lambda content: RecordDict(
+        {RECORD: ConfigRecord({**dict(content.config_records[RECORD].items()), "signature": bytes(64)})}
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SPOILT)
+def test_invalid_commitment_counts_as_none(tmp_path: Path, case: str) -> None:
+    play = make_play(tmp_path, on_reply=answer_with(4, SPOILT[case]))
+    play.strategy.start(play.grid, make_model(), 1)
+    (report,) = play.reports
+    assert not report.settled
+    assert len(report.committed) == 14
+    assert address_of(4) not in report.committed
+
+
+STRANGE_METRICS: dict[str, RecordDict] = {
+    "none": RecordDict(),
+    "other name": RecordDict({"metrics": MetricRecord({"lose": 1.0, "num-examples": 10})}),
+    "other record": RecordDict({"numbers": MetricRecord({"loss": 1.0, "num-examples": 10})}),
+    "one more record": RecordDict(
+        {"metrics": MetricRecord({"loss": 1.0, "num-examples": 10}), "x": MetricRecord({"y": 1})}
+    ),
+    "list": RecordDict({"metrics": MetricRecord({"loss": [1.0, 2.0], "num-examples": 10})}),
+    "list as weight": RecordDict({"metrics": MetricRecord({"loss": 1.0, "num-examples": [10]})}),
+    "weight that undoes the others": RecordDict({"metrics": MetricRecord({"loss": 1.0, "num-examples": -140})}),
+    "no weight": RecordDict({"metrics": MetricRecord({"loss": 1.0, "num-examples": 0})}),
+    "infinite weight": RecordDict({"metrics": MetricRecord({"loss": 1.0, "num-examples": float("inf")})}),
+    "weight that is no number": RecordDict({"metrics": MetricRecord({"loss": 1.0, "num-examples": float("nan")})}),
+}
+
+
+@pytest.mark.parametrize("case", STRANGE_METRICS)
+def test_strange_metrics_of_one_data_owner_spoil_nothing(case: str) -> None:
+    def strange(content: RecordDict) -> RecordDict:
+        if RECORD in content and "vector" in content.config_records[RECORD]:
+            return content
+        ours = {RECORD: content[RECORD]} if RECORD in content else {}
+        return RecordDict({**dict(STRANGE_METRICS[case].items()), **ours})
+
+    grid, strategy = exact_grid(FedAvg(), num_owners=5)
+    node = list(grid.apps)[4]
+    grid.on_reply = lambda replier, message: tampered(message) if replier == node else message
+
+    def tampered(message: Message) -> Message:
+        message.content = strange(message.content)
+        return message
+
+    result = strategy.start(grid, make_model(), 1)
+    assert dict(result.train_metrics_clientapp[1]) == {"loss": pytest.approx(0.15)}
+    assert set(result.evaluate_metrics_clientapp[1]) == {"loss"}
+
+
+def test_inner_strategy_that_fails_settles_first(tmp_path: Path) -> None:
+    def broken(contents: list[RecordDict], weight: str) -> MetricRecord:
+        raise RuntimeError("my metrics are wrong")
+
+    play = make_play(tmp_path, inner=FedAvg(train_metrics_aggr_fn=broken))
+    with pytest.raises(RuntimeError, match="my metrics are wrong"):
+        play.strategy.start(play.grid, make_model(), 1)
+    assert play.reports[0].settled
+    assert len(play.reports[0].paid) == 12
+    assert play.scene.state.stage is Stage.IDLE
+
+
+class Picky(FedAvg):
+    """Sends every node something of its own from the second round on."""
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        messages = list(super().configure_train(server_round, arrays, config, grid))
+        if server_round == 1:
+            return messages
+        return [
+            Message(
+                RecordDict({"arrays": arrays, "config": ConfigRecord({"node": place})}), m.metadata.dst_node_id, "train"
+            )
+            for place, m in enumerate(messages)
+        ]
+
+
+class OtherArrays(FedAvg):
+    """Sends other arrays than it was given."""
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        return super().configure_train(server_round, make_model(9), config, grid)
+
+
+class Talkative(FedAvg):
+    """Sends a second configuration along."""
+
+    def configure_train(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        messages = list(super().configure_train(server_round, arrays, config, grid))
+        for message in messages:
+            message.content["more"] = ConfigRecord({"x": 1})
+        return messages
+
+
+class PickyEvaluation(FedAvg):
+    """Evaluates on other settings at every node."""
+
+    def configure_evaluate(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> Iterable[Message]:
+        return [
+            Message(RecordDict({"arrays": arrays, "config": ConfigRecord({"node": node})}), node, "evaluate")
+            for node in grid.get_node_ids()
+        ]
+
+
+@pytest.mark.parametrize(
+    ("inner", "reason", "reports"),
+    [
+        (OtherArrays, "other arrays than it was given", 0),
+        (Talkative, "more than arrays and one configuration", 0),
+        (Picky, "different configurations to different nodes", 1),
+        (PickyEvaluation, "different configurations to different nodes", 1),
+    ],
+)
+def test_inner_strategy_that_sends_more_than_one_task_is_refused(
+    tmp_path: Path, inner: type[FedAvg], reason: str, reports: int
+) -> None:
+    play = make_play(tmp_path, inner=inner())
+    with pytest.raises(CannotCompose, match=reason):
+        play.strategy.start(play.grid, make_model(), 2)
+    assert [report.settled for report in play.reports] == [True] * reports
+    assert play.scene.state.stage is Stage.IDLE
+    assert play.scene.state.round == reports
+
+
+def test_client_that_raises_does_not_take_part(tmp_path: Path) -> None:
+    play = make_play(tmp_path, num_owners=18)
+
+    def crash(message: Message, new: ArrayRecord) -> Message:
+        raise ZeroDivisionError("no data")
+
+    play.trainers[4].reply = crash
+    play.strategy.start(play.grid, make_model(), 1)
+    assert play.reports[0].settled
+    assert address_of(4) not in play.reports[0].committed
+
+
+def test_reply_of_a_restarted_client_is_the_same_commitment(tmp_path: Path) -> None:
+    """The train request comes twice, as after a lost reply; nobody trains or commits again."""
+    play = make_play(tmp_path)
+    grid, strategy = play.grid, play.strategy
+    messages = list(strategy.configure_train(1, make_model(), ConfigRecord(), grid))
+    lost = list(grid.send_and_receive(messages))
+    replies = list(grid.send_and_receive(messages))
+    for first, second in zip(lost, replies, strict=True):
+        assert first.content[RECORD] == second.content[RECORD]
+    arrays, _ = strategy.aggregate_train(1, [*lost, *replies])
+    assert arrays is not None
+    assert all(len(trainer.trained) == 1 for trainer in play.trainers.values())
+    assert len(play.reports[0].committed) == 15

@@ -1,0 +1,120 @@
+"""Messages: what is sent is what arrives, and nothing else is taken for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from flwr.app import ConfigRecord, Message, MessageType, RecordDict
+
+from omnilytics_flwr.errors import (
+    Malformed,
+    WireError,
+    WrongLength,
+)
+from omnilytics_flwr.flower.wire import (
+    RECORD,
+    VERSION,
+    CommitReply,
+    DeliverReply,
+    DeliverRequest,
+    Exchange,
+    TaskHeader,
+    exchange_of,
+    named_arrays,
+    our_record,
+)
+from tests.builders import address_of
+from tests.flower.fake_grid import wire
+from tests.flower.play import (
+    SHAPES,
+    make_model,
+)
+
+MARKET = address_of(0)
+MESSAGES = {
+    "train": TaskHeader(Exchange.TRAIN, 31337, MARKET, 1, 2, b"\1" * 32),
+    "evaluate": TaskHeader(Exchange.EVALUATE, 2**62, MARKET, 0, 0, bytes(32)),
+    "commit": CommitReply(MARKET, b"\2" * 32, b"\3" * 64),
+    "deliver": DeliverRequest(31337, MARKET, 1, 2, (b"\4" * 32, b"\5" * 32)),
+    "deliver without a roster": DeliverRequest(31337, MARKET, 1, 2, ()),
+    "vector": DeliverReply(MARKET, b"\6" * 64, b"\7" * 128),
+}
+
+
+@pytest.mark.parametrize("case", MESSAGES)
+def test_message_arrives_as_it_was_sent(case: str) -> None:
+    message = MESSAGES[case]
+    content = wire(Message(RecordDict({RECORD: message.to_record()}), 11, MessageType.TRAIN)).content
+    assert type(message).from_record(our_record(content)) == message
+
+
+@pytest.mark.parametrize("case", MESSAGES)
+def test_message_without_any_one_field_is_refused(case: str) -> None:
+    message = MESSAGES[case]
+    record = message.to_record()
+    for key in record:
+        rest = ConfigRecord({k: v for k, v in record.items() if k != key})
+        if key == "exchange" and isinstance(message, DeliverRequest):
+            continue
+        with pytest.raises(Malformed):
+            type(message).from_record(rest)
+
+
+@pytest.mark.parametrize("case", MESSAGES)
+def test_message_with_a_field_of_another_kind_is_refused(case: str) -> None:
+    message = MESSAGES[case]
+    record = message.to_record()
+    for key, value in record.items():
+        if key == "exchange" and isinstance(message, DeliverRequest):
+            continue
+        for other in (1, -1, True, 1.5, "x", b"x", [1], ["x"], [b"x"]):
+            if type(other) is type(value) and other != -1:
+                continue
+            changed = ConfigRecord({**dict(record.items()), key: other})
+            with pytest.raises(WireError):
+                type(message).from_record(changed)
+
+
+@pytest.mark.parametrize("case", MESSAGES)
+@pytest.mark.parametrize("version", [0, VERSION + 1, -1])
+def test_message_of_another_version_is_refused(case: str, version: int) -> None:
+    message = MESSAGES[case]
+    record = ConfigRecord({**dict(message.to_record().items()), "version": version})
+    with pytest.raises(Malformed, match=f"message version {version}, expected {VERSION}"):
+        type(message).from_record(record)
+
+
+@pytest.mark.parametrize(("key", "length"), [("digest", 32), ("signature", 64)])
+@pytest.mark.parametrize("by", [-1, 1])
+def test_commit_of_another_length_is_refused(key: str, length: int, by: int) -> None:
+    record = ConfigRecord({**dict(MESSAGES["commit"].to_record().items()), key: bytes(length + by)})
+    with pytest.raises(WrongLength) as refusal:
+        CommitReply.from_record(record)
+    assert (refusal.value.actual, refusal.value.expected) == (length + by, length)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["", "0x", MARKET[:-1], MARKET + "0", MARKET[:-1] + "g", "0x" + MARKET[2:].swapcase(), "é" * 42],
+)
+def test_address_that_is_none_is_refused(address: str) -> None:
+    record = ConfigRecord({**dict(MESSAGES["commit"].to_record().items()), "owner": address})
+    with pytest.raises(Malformed, match="'owner'"):
+        CommitReply.from_record(record)
+
+
+@pytest.mark.parametrize("write", [str.lower, lambda text: "0x" + text[2:].upper()])
+def test_address_arrives_with_its_checksum_however_it_was_written(write: Callable[[str], str]) -> None:
+    record = ConfigRecord({**dict(MESSAGES["commit"].to_record().items()), "owner": write(MARKET)})
+    assert CommitReply.from_record(record).owner == MARKET
+
+
+@pytest.mark.parametrize("exchange", Exchange)
+def test_exchange_is_read_from_the_record(exchange: Exchange) -> None:
+    assert exchange_of(ConfigRecord({"version": 1, "exchange": exchange.value})) is exchange
+
+
+def test_named_arrays_keep_their_order() -> None:
+    model = make_model()
+    assert [name for name, _ in named_arrays(model)] == list(SHAPES)

@@ -1,0 +1,146 @@
+"""A model owner's rounds with real data owners, without Flower."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnilytics_flwr.crypto.fixedpoint import quantise, zero_unit
+from omnilytics_flwr.data_owner.agent import Delivery, SignedCommitment
+from omnilytics_flwr.market.task import TaskId, TaskParts
+from omnilytics_flwr.market.terms import Address
+from omnilytics_flwr.model_owner.keeper import Proven, RoundKeeper
+from omnilytics_flwr.model_owner.report import RoundReport
+from tests.builders import Scene, address_of
+from tests.data_owner.owners import TASK, WEIGHTS, Owner, make_owners_scene
+
+Units = NDArray[np.uint64]
+UNITS = 8192
+
+
+def honest_update(number: int) -> NDArray[np.float64]:
+    """Update of a data owner; all point the same way."""
+    common = np.random.default_rng(1000).normal(0.0, 0.3, WEIGHTS)
+    return common + np.random.default_rng(number).normal(0.0, 0.02, WEIGHTS)
+
+
+@dataclass
+class Play:
+    """A market, its keeper, and what its data owners do otherwise than honest ones.
+
+    Attributes
+    ----------
+    updates : dict of int to array
+        Updates of data owners that are not `honest_update`.
+    units : dict of int to array
+        Units that a data owner masks and commits to, whatever its policy says.
+    lost : set of int
+        Data owners that do not deliver.
+    tampered : callable, optional
+        Changes deliveries on their way.
+    """
+
+    scene: Scene
+    owners: dict[int, Owner]
+    keeper: RoundKeeper
+    updates: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    units: dict[int, Units] = field(default_factory=dict)
+    lost: set[int] = field(default_factory=set)
+    tampered: Callable[[int, Delivery], Delivery] = lambda number, delivery: delivery
+    _cheats: dict[int, Delivery] = field(default_factory=dict)
+
+    def commitments(self, task: TaskId) -> dict[int, SignedCommitment]:
+        """Everybody's commitment."""
+        made = {}
+        for number, owner in self.owners.items():
+            if number in self.units:
+                made[number], self._cheats[number] = owner.commit_units(task, self.units[number])
+            else:
+                made[number] = owner.agent().commit(task, self.update_of(number))
+        return made
+
+    def update_of(self, number: int) -> NDArray[np.float64]:
+        return self.updates.get(number, honest_update(number))
+
+    def anchor_and_commit(self, parts: TaskParts = TASK) -> TaskId:
+        """Up to the keeper's `open`."""
+        task = self.keeper.anchor(parts)
+        for commitment in self.commitments(task).values():
+            self.keeper.add_commitment(commitment.owner, commitment.digest, commitment.signature)
+        return task
+
+    def deliveries(self, task: TaskId, digests: tuple[bytes, ...]) -> dict[int, Delivery]:
+        """What those on the roster deliver."""
+        made = {}
+        for address in self.keeper.roster_owners():
+            number = self.scene.number_of(address)
+            if number in self.lost:
+                continue
+            honest = number not in self._cheats
+            delivery = (
+                self.owners[number].agent().deliver(task.chain_id, task.market, task.round, digests)
+                if honest
+                else self._cheats[number]
+            )
+            made[number] = self.tampered(number, delivery)
+        return made
+
+    def open_and_deliver(self, task: TaskId) -> None:
+        digests = self.keeper.open()
+        for delivery in self.deliveries(task, digests).values():
+            self.keeper.add_delivery(delivery.owner, delivery.vector, delivery.points)
+
+    def run(self, following: TaskParts | None = None, parts: TaskParts = TASK) -> tuple[RoundReport, Proven, TaskId]:
+        """A whole round."""
+        task = self.anchor_and_commit(parts)
+        self.open_and_deliver(task)
+        proven = self.keeper.prove()
+        return self.keeper.settle(proven, following), proven, task
+
+    def groups(self) -> list[tuple[int, ...]]:
+        """Numbers of the members of each group of the epoch; positions, too, if every group is on the roster."""
+        return [self.scene.owners_of(1 << number) for number in range(len(self.scene.market.storage.groups))]
+
+    def position_of(self, number: int) -> int:
+        return next(place for place, group in enumerate(self.groups()) if number in group)
+
+    def mean_of(self, numbers: Iterable[int], task: TaskId) -> NDArray[np.float64]:
+        """Plain mean of what these data owners' updates are once quantised."""
+        terms, quantised = self.scene.terms, []
+        for number in numbers:
+            key = self.owners[number].keys.rounding_key(task)
+            units = quantise(
+                self.update_of(number), weights=terms.weights, bits=terms.update_bits, clip=terms.clip, key=key
+            )
+            zero = zero_unit(terms.update_bits)
+            quantised.append((units[: terms.weights].astype(np.float64) - zero) / (zero - 1) * terms.clip)
+        return np.asarray(np.mean(quantised, axis=0))
+
+    def accepted_numbers(self, report: RoundReport) -> list[int]:
+        return [self.scene.number_of(owner) for position in report.accepted for owner in report.roster[position]]
+
+
+def make_play(folder: Path, *, num_owners: int = 15, **changes: object) -> Play:
+    """A drawn market whose data owners are all real; nobody can be too far from zero unless the terms say so."""
+    scene, owners = make_owners_scene(folder, num_owners=num_owners, **changes)  # type: ignore[arg-type]
+    return Play(scene, owners, RoundKeeper(scene.ledger()))
+
+
+def addresses(numbers: Iterable[int]) -> set[Address]:
+    return {address_of(number) for number in numbers}
+
+
+def wild_units(value: int = 10**9) -> Units:
+    """Units of which one is far out of range."""
+    units = np.full(UNITS, zero_unit(16), dtype=np.uint64)
+    units[5] = value
+    return units
+
+
+def claimable(play: Play) -> Mapping[int, int]:
+    """What each data owner could claim now."""
+    return {number: play.scene.market.claimable_wei(address_of(number)) for number in play.owners}
