@@ -185,9 +185,7 @@ def write(artifacts: dict[str, dict[str, Any]], directory: Path) -> int:
 def check(artifacts: dict[str, dict[str, Any]], directory: Path) -> int:
     """Compare every artifact with its file."""
     paths = {name: directory / f"{name}.json" for name in artifacts}
-    stale = [
-        name for name, path in paths.items() if not path.is_file() or path.read_text(encoding="utf-8") != text(artifacts[name])
-    ]
+    stale = [name for name, path in paths.items() if not path.is_file() or path.read_text(encoding="utf-8") != text(artifacts[name])]
     if stale:
         print(f"compile: not what the sources give: {', '.join(stale)}; run `make artifacts`", file=sys.stderr)
     return 1 if stale else 0

@@ -147,8 +147,7 @@ class TooFewGroups(ProtocolError):
 
     def __str__(self) -> str:
         return (
-            f"{self.actual} whole groups committed, a round needs {self.least}; "
-            "see which data owners are down, then anchor the task again"
+            f"{self.actual} whole groups committed, a round needs {self.least}; see which data owners are down, then anchor the task again"
         )
 
 

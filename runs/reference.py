@@ -53,7 +53,10 @@ def mnist_table(result: dict[str, Any]) -> str:
         ("model owner's accuracy, before and after", f"{accuracy['before']:.1%} and {accuracy['after']:.1%} in {result['rounds']} rounds"),
         ("public part with an untrained private part", f"{accuracy['public_part_alone']:.1%}"),
         ("plain FedAvg, nobody poisons / one poisons", f"{accuracy['plain_fedavg']:.1%} / {accuracy['plain_fedavg_attacked']:.1%}"),
-        ("open + settle, a round", f"{gas['round_mean']:,.0f} gas ({result['owners']} data owners, {result['groups']} groups, {result['weights']:,} weights)"),
+        (
+            "open + settle, a round",
+            f"{gas['round_mean']:,.0f} gas ({result['owners']} data owners, {result['groups']} groups, {result['weights']:,} weights)",
+        ),
         ("data owner, a round", f"{gas['data_owner_per_round']:,.0f} gas"),
         ("join, draw, claim", f"{gas['join_mean']:,.0f}, {gas['draw']:,.0f}, {gas['claim_mean']:,.0f} gas"),
         ("time against plain FedAvg", f"{seconds['ratio']:.2f} times"),

@@ -28,9 +28,7 @@ def test_listing_its_names_loads_nothing() -> None:
     assert not loaded_by("import omnilytics_flwr; dir(omnilytics_flwr); omnilytics_flwr.__all__") & {*HEAVY, "flwr"}
 
 
-@pytest.mark.parametrize(
-    "name", ["Omnilytics", "OmnilyticsMod", "omnilytics_mod", "Terms", "Policy", "OwnerHome", "OmnilyticsError"]
-)
+@pytest.mark.parametrize("name", ["Omnilytics", "OmnilyticsMod", "omnilytics_mod", "Terms", "Policy", "OwnerHome", "OmnilyticsError"])
 def test_public_name_loads_no_framework_and_no_chain(name: str) -> None:
     by_flower = loaded_by("import flwr.app, flwr.clientapp, flwr.serverapp, flwr.serverapp.strategy, flwr.common")
     loaded = loaded_by(f"from omnilytics_flwr import {name}")

@@ -40,7 +40,7 @@ def test_public_name_is_there_and_documented(name: str) -> None:
 
 def test_star_import_gives_the_public_names() -> None:
     names: dict[str, object] = {}
-    exec("from omnilytics_flwr import *", names)  # noqa: S102
+    exec("from omnilytics_flwr import *", names)
     assert set(names) - {"__builtins__"} == set(PUBLIC)
 
 
@@ -55,11 +55,7 @@ def test_version_is_that_of_the_project() -> None:
 
 
 def modules() -> list[str]:
-    return [
-        name
-        for _, name, _ in pkgutil.walk_packages(omnilytics_flwr.__path__, "omnilytics_flwr.")
-        if not name.endswith("__main__")
-    ]
+    return [name for _, name, _ in pkgutil.walk_packages(omnilytics_flwr.__path__, "omnilytics_flwr.") if not name.endswith("__main__")]
 
 
 @pytest.mark.parametrize("name", modules())

@@ -77,9 +77,7 @@ def create_market(connection: Connection, wallet: Wallet, deployment: Deployment
         decoded = abi.log(topics, data) if contract == deployment.factory else None
         if decoded is not None and decoded[0] == CREATED:
             return Address(str(decoded[1]["market"]))
-    raise ChainError(
-        f"{deployment.factory} announced no market; expected {CREATED}; check that it is a factory of this version"
-    )
+    raise ChainError(f"{deployment.factory} announced no market; expected {CREATED}; check that it is a factory of this version")
 
 
 def markets(connection: Connection, deployment: Deployment) -> tuple[Address, ...]:

@@ -227,9 +227,7 @@ def _announced_address(process: subprocess.Popen[bytes]) -> str:
         data = os.read(output.fileno(), 65536) if ready else b""
         if not data:
             reason = said.removeprefix(b"failed\n").decode(errors="replace").strip()
-            raise Unreachable(
-                f"the local chain did not start; it said: {reason or 'nothing'}; check its arguments and its state file"
-            )
+            raise Unreachable(f"the local chain did not start; it said: {reason or 'nothing'}; check its arguments and its state file")
         said += data
     return said.decode().strip()
 

@@ -120,9 +120,7 @@ def _provider(url: str, timeout_seconds: float) -> JSONBaseProvider:
     if url.startswith(("http://", "https://")):
         return HTTPProvider(url, request_kwargs={"timeout": timeout_seconds}, exception_retry_configuration=None)
     if "://" in url:
-        raise Unreachable(
-            f"{redacted(url)} is no address of an endpoint; expected http://, https:// or the path of an IPC socket"
-        )
+        raise Unreachable(f"{redacted(url)} is no address of an endpoint; expected http://, https:// or the path of an IPC socket")
     return IPCProvider(url, timeout=int(timeout_seconds))
 
 

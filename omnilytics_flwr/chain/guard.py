@@ -36,7 +36,7 @@ class Output:
 
     def __init__(self, descriptor: int, log_path: str, mark: bytes) -> None:
         self._descriptor = descriptor
-        self._log = open(log_path, "ab", buffering=0) if log_path else None  # noqa: SIM115
+        self._log = open(log_path, "ab", buffering=0) if log_path else None
         self._mark = mark
         self._seen = b""
         self._announced = False

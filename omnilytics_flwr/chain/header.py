@@ -63,9 +63,7 @@ def header_rlp(block: Mapping[str, Any]) -> bytes:
     try:
         encoded = bytes(rlp.encode([_encoded(block[name], kind) for name, kind in (*_FIELDS, *present)]))
     except (KeyError, ValueError, TypeError) as error:
-        raise UnsupportedChain(
-            f"the node's header lacks or garbles {error}; expected an Ethereum header; ask another node"
-        ) from error
+        raise UnsupportedChain(f"the node's header lacks or garbles {error}; expected an Ethereum header; ask another node") from error
     if keccak256(encoded) != bytes.fromhex(block["hash"][2:]):
         raise UnsupportedChain(
             f"the header of block {int(block['number'], 16)} does not hash to {block['hash']}; "

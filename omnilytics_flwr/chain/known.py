@@ -28,8 +28,7 @@ def find(chain_id: int, deployments: Mapping[str, Mapping[str, Any]]) -> Deploym
     entry = deployments.get(str(chain_id))
     if entry is None:
         raise UnsupportedChain(
-            f"no deployment is known on chain {chain_id}; known are: {', '.join(deployments) or 'none'}; "
-            "deploy the contracts yourself"
+            f"no deployment is known on chain {chain_id}; known are: {', '.join(deployments) or 'none'}; deploy the contracts yourself"
         )
     return Deployment(
         chain_id=chain_id,

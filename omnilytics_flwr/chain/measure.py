@@ -74,9 +74,7 @@ def sealing_ms(connection: Connection, *, repeats: int = REPEATS) -> float:
         The chain is not local.
     """
     if not connection.is_local:
-        raise ChainError(
-            f"chain {connection.chain_id} is not local; expected anvil, which mines when told to; leave this figure out"
-        )
+        raise ChainError(f"chain {connection.chain_id} is not local; expected anvil, which mines when told to; leave this figure out")
     round_trip_ms = _least_ms(lambda: connection.request("eth_chainId"), 4 * repeats)
     return max(0.0, _least_ms(lambda: connection.request("evm_mine"), repeats) - round_trip_ms)
 
@@ -86,8 +84,7 @@ def _trace(connection: Connection, transaction_hash: str) -> dict[str, str]:
         trace: dict[str, str] = connection.request("debug_traceTransaction", transaction_hash, {"tracer": "callTracer"})
     except NodeError as error:
         raise ChainError(
-            f"the node cannot trace {transaction_hash} ({error.message}); expected debug_traceTransaction; "
-            "ask a node that traces"
+            f"the node cannot trace {transaction_hash} ({error.message}); expected debug_traceTransaction; ask a node that traces"
         ) from error
     return trace
 
@@ -99,8 +96,7 @@ def _check_same(connection: Connection, transaction_hash: str) -> None:
     traced, mined = int(_trace(connection, transaction_hash)["gasUsed"], 16), int(receipt["gasUsed"], 16)
     if traced != mined:
         raise ChainError(
-            f"the node took {traced} gas to repeat {transaction_hash}, which took {mined}; expected the same; "
-            "measure on another node"
+            f"the node took {traced} gas to repeat {transaction_hash}, which took {mined}; expected the same; measure on another node"
         )
 
 

@@ -82,9 +82,10 @@ class MarketReader:
         """Keccak-256 of the ABI-encoded terms as the market computes it, 32 bytes."""
         return bytes(self._read("termsHash"))
 
-    def state(self) -> MarketState:
-        """Present state."""
-        stage, *rest = self._read("state")
+    def state(self, confirmations: int = 0) -> MarketState:
+        """Present state, or that on which so many blocks have been mined."""
+        data = self._connection.call(self.address, self._abi.call_data("state"), self._refusals, blocks_ago=confirmations)
+        stage, *rest = self._abi.results("state", data)[0]
         return MarketState(Stage(stage), *rest)
 
     def owner_record(self, account: Address) -> OwnerRecord:
@@ -162,9 +163,7 @@ def check_market(connection: Connection, address: Address) -> None:
     implementation = implementation_of(code)
     if implementation is None:
         what = "a contract that is no market" if code else "no contract"
-        raise UnknownMarket(
-            f"at {address} on chain {connection.chain_id} there is {what}; expected a market; check address and chain"
-        )
+        raise UnknownMarket(f"at {address} on chain {connection.chain_id} there is {what}; expected a market; check address and chain")
     if not artifacts.load(artifacts.MARKET).is_code(connection.code(implementation)):
         raise UnknownMarket(
             f"the market at {address} runs other code than this version knows; expected that of {artifacts.MARKET}; "

@@ -130,8 +130,8 @@ class Connection:
         """Runtime code of a contract; empty if there is none."""
         return bytes.fromhex(self.request("eth_getCode", address, "latest")[2:])
 
-    def call(self, to: Address, data: bytes, refusals: Refusals, *, sender: Address | None = None) -> bytes:
-        """What a contract answers, without a transaction.
+    def call(self, to: Address, data: bytes, refusals: Refusals, *, sender: Address | None = None, blocks_ago: int = 0) -> bytes:
+        """What a contract answers, without a transaction; on the present state, or on that of some blocks ago.
 
         Raises
         ------
@@ -140,7 +140,7 @@ class Connection:
         """
         call = {"to": to, "data": "0x" + data.hex()} | ({"from": sender} if sender else {})
         try:
-            answer: str = self.request("eth_call", call, "latest")
+            answer: str = self.request("eth_call", call, hex(max(self.block_number() - blocks_ago, 0)) if blocks_ago else "latest")
         except NodeError as error:
             reason = revert_data(error)
             if reason is None:
@@ -228,9 +228,7 @@ def connect(
     try:
         chain_id = int(endpoint.request("eth_chainId"), 16)
     except (NodeError, TypeError, ValueError) as error:
-        raise Unreachable(
-            f"{redacted(url)} does not tell its chain id ({error}); expected an Ethereum node; check the address"
-        ) from error
+        raise Unreachable(f"{redacted(url)} does not tell its chain id ({error}); expected an Ethereum node; check the address") from error
     if expected_chain_id is not None and chain_id != expected_chain_id:
         raise WrongChain(chain_id, expected_chain_id)
     return Connection(endpoint, chain_id, receipt_seconds=receipt_seconds, confirmations=confirmations)
@@ -247,9 +245,7 @@ def poll(find: Callable[[], T | None], seconds: float, what: str) -> T:
     deadline, pause = time.monotonic() + seconds, FIRST_POLL_SECONDS
     while (found := find()) is None:
         if time.monotonic() > deadline:
-            raise Unreachable(
-                f"{what} did not come within {seconds:g} s; expected the chain to go on; check the node, then try again"
-            )
+            raise Unreachable(f"{what} did not come within {seconds:g} s; expected the chain to go on; check the node, then try again")
         time.sleep(pause)
         pause = min(1.5 * pause, LONGEST_POLL_SECONDS)
     return found

@@ -117,9 +117,7 @@ class Sender:
                 del self._lost[payload]
                 raise
             return pending
-        raise ChainError(
-            f"{self._wallet.address} sends from elsewhere at the same time; expected a free nonce; stop the other sender"
-        )
+        raise ChainError(f"{self._wallet.address} sends from elsewhere at the same time; expected a free nonce; stop the other sender")
 
     def _resume(self, payload: Payload) -> _Pending | None:
         """The lost transaction with this payload, sent again with a higher fee; None if there is none or it is void."""
@@ -180,9 +178,7 @@ class Sender:
         """Base fee of the latest block and the tip that the node suggests, in wei for a unit of gas."""
         block = self._connection.block("latest")
         if "baseFeePerGas" not in block:
-            raise UnsupportedChain(
-                "the chain has no base fee (EIP-1559); expected Ethereum's London fork or later; use another"
-            )
+            raise UnsupportedChain("the chain has no base fee (EIP-1559); expected Ethereum's London fork or later; use another")
         try:
             tip = int(self._request("eth_maxPriorityFeePerGas"), 16)
         except NodeError:
@@ -193,16 +189,14 @@ class Sender:
         missing = needed_wei - self._connection.balance_wei(self._wallet.address)
         if missing > 0:
             raise NotFunded(
-                f"{self._wallet.address} lacks {missing} wei; expected {needed_wei} wei for value and highest fee; "
-                "send it the difference"
+                f"{self._wallet.address} lacks {missing} wei; expected {needed_wei} wei for value and highest fee; send it the difference"
             )
 
     def _sign(self, pending: _Pending) -> None:
         pending.raw, transaction_hash = self._wallet.sign_transaction(pending.transaction)
         if len(pending.raw) > MOST_BYTES:
             raise ChainError(
-                f"the transaction has {len(pending.raw)} bytes; public nodes take {MOST_BYTES}; "
-                "use terms with fewer owners or weights"
+                f"the transaction has {len(pending.raw)} bytes; public nodes take {MOST_BYTES}; use terms with fewer owners or weights"
             )
         pending.hashes.append(transaction_hash)
 
@@ -217,9 +211,7 @@ class Sender:
             if any(words in message for words in _TAKEN):
                 raise _NonceTaken from error
             if any(words in message for words in _POOR):
-                raise NotFunded(
-                    f"{self._wallet.address} cannot pay: {error.message}; expected value and fee; send it ether"
-                ) from error
+                raise NotFunded(f"{self._wallet.address} cannot pay: {error.message}; expected value and fee; send it ether") from error
             raise
         except Unreachable as error:
             raise TransactionLost(pending.hashes[-1], self._connection.endpoint.timeout_seconds) from error

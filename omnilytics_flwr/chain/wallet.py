@@ -104,9 +104,7 @@ class Wallet:
         except ValueError:
             key = b""
         if not key:
-            raise ChainError(
-                f"{KEY_VARIABLE} holds no private key; expected 64 hexadecimal digits; set it, or use a keystore file"
-            )
+            raise ChainError(f"{KEY_VARIABLE} holds no private key; expected 64 hexadecimal digits; set it, or use a keystore file")
         return cls(Secret(key))
 
     @classmethod
@@ -123,14 +121,10 @@ class Wallet:
         try:
             key = Account.decrypt(json.loads(path.read_text()), password.reveal().decode())
         except OSError as error:
-            raise ChainError(
-                f"the keystore {path} cannot be read ({error.strerror}); expected a file; check its path"
-            ) from error
+            raise ChainError(f"the keystore {path} cannot be read ({error.strerror}); expected a file; check its path") from error
         except ValueError as error:
             reason = "the password is wrong" if "MAC" in str(error) else "it is no keystore of version 3"
-            raise ChainError(
-                f"the keystore {path} does not open: {reason}; expected a keystore and its password; try again"
-            ) from None
+            raise ChainError(f"the keystore {path} does not open: {reason}; expected a keystore and its password; try again") from None
         except (KeyError, TypeError, NotImplementedError, AttributeError):
             raise ChainError(
                 f"the keystore {path} is no keystore of version 3; expected one as geth or foundry write it; check its path"
@@ -180,9 +174,7 @@ class Wallet:
         return compact(bytes(self._account.unsafe_sign_hash(cast("Hash32", signing_hash)).signature))
 
 
-def read_password(
-    *, file: Path | None = None, environment: Mapping[str, str] = os.environ, prompt: str | None = None
-) -> Secret:
+def read_password(*, file: Path | None = None, environment: Mapping[str, str] = os.environ, prompt: str | None = None) -> Secret:
     """A password from a file, else from ``OMNILYTICS_PASSWORD``, else asked for.
 
     Parameters
@@ -202,9 +194,7 @@ def read_password(
         try:
             return Secret(file.read_text().split("\n", 1)[0].rstrip("\r").encode())
         except OSError as error:
-            raise ChainError(
-                f"the password file {file} cannot be read ({error.strerror}); expected a file; check its path"
-            ) from error
+            raise ChainError(f"the password file {file} cannot be read ({error.strerror}); expected a file; check its path") from error
     if PASSWORD_VARIABLE in environment:
         return Secret(environment[PASSWORD_VARIABLE].encode())
     if prompt is None:
@@ -221,9 +211,7 @@ def dev_wallet(index: int, connection: Connection) -> Wallet:
         The connection is to a chain that is not local.
     """
     if not connection.is_local:
-        raise ChainError(
-            f"chain {connection.chain_id} is not local; expected anvil, for dev accounts' keys are public; use a keystore"
-        )
+        raise ChainError(f"chain {connection.chain_id} is not local; expected anvil, for dev accounts' keys are public; use a keystore")
     return Wallet(Secret(dev_key(index)))
 
 

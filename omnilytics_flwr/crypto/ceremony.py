@@ -44,9 +44,7 @@ def _encoded_points() -> list[bytes]:
     """Lagrange points in natural order, then powers of tau in G2, compressed."""
     points = [bytes.fromhex(line) for line in _read().split()[2 : 2 + N + _NUM_G2]]
     if sha256(b"".join(points)).hexdigest() != _SHA256:
-        raise ToolMissing(
-            "the installed eth-account carries other points than Ethereum's ceremony made; install eth-account 0.13 or newer"
-        )
+        raise ToolMissing("the installed eth-account carries other points than Ethereum's ceremony made; install eth-account 0.13 or newer")
     return points
 
 

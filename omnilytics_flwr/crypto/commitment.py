@@ -73,9 +73,7 @@ def matches_all(vectors: Sequence[FieldVector], points: Sequence[Sequence[G1Poin
     if not polynomials:
         return True
     coefficients = [secrets.randbits(_COEFFICIENT_BITS) for _ in polynomials]
-    return commit_polynomial(combine(polynomials, coefficients)) == multiply_sum(
-        commitments, FieldVector.from_ints(coefficients)
-    )
+    return commit_polynomial(combine(polynomials, coefficients)) == multiply_sum(commitments, FieldVector.from_ints(coefficients))
 
 
 def mismatched(vectors: Sequence[FieldVector], points: Sequence[Sequence[G1Point]]) -> list[int]:

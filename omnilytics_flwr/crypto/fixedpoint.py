@@ -62,9 +62,7 @@ def quantise(update: ArrayLike, *, weights: int, bits: int, clip: float, key: by
     """
     values = np.asarray(update, dtype=np.float64)
     if values.shape != (weights,):
-        raise UpdateError(
-            f"the update has shape {values.shape}, expected ({weights},); flatten the public part that the terms name"
-        )
+        raise UpdateError(f"the update has shape {values.shape}, expected ({weights},); flatten the public part that the terms name")
     unusable = np.flatnonzero(~np.isfinite(values))
     if unusable.size:
         first = int(unusable[0])

@@ -185,9 +185,7 @@ def _matrix(groups: int, rho: int) -> Integers:
     return matrix[1:, 1:] % R
 
 
-def _divide(
-    centred: Signed, factors: list[int], polynomials: list[list[FieldVector]], matrix: Integers
-) -> tuple[FieldVector, FieldVector]:
+def _divide(centred: Signed, factors: list[int], polynomials: list[list[FieldVector]], matrix: Integers) -> tuple[FieldVector, FieldVector]:
     """q and f, by their values on H."""
     remainder, slope = np.zeros((2, N), dtype=object)
     column: NDArray[np.object_] = np.array(factors, dtype=object)[:, None]

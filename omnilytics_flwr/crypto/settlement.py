@@ -109,9 +109,7 @@ class Settlement:
         lonely = next((size for size in statement.sizes if size < 2), None)
         if lonely is not None:
             raise VerificationWrongLength(lonely, 2)
-        row_bytes = [
-            WORD_BYTES if statement.is_outside(i) else POINT_BYTES * statement.polynomials for i in range(len(statement.sizes))
-        ]
+        row_bytes = [WORD_BYTES if statement.is_outside(i) else POINT_BYTES * statement.polynomials for i in range(len(statement.sizes))]
         head = sum(size * row for size, row in zip(statement.sizes, row_bytes, strict=True))
         if len(raw) <= head:
             raise VerificationWrongLength(len(raw), head + 1)
@@ -121,9 +119,7 @@ class Settlement:
         if len(raw) != expected:
             raise VerificationWrongLength(len(raw), expected)
         reader = _Reader(raw)
-        members = tuple(
-            tuple(reader.take(row) for _ in range(size)) for size, row in zip(statement.sizes, row_bytes, strict=True)
-        )
+        members = tuple(tuple(reader.take(row) for _ in range(size)) for size, row in zip(statement.sizes, row_bytes, strict=True))
         reader.take(1)
         exclusions = tuple(_exclusion(reader.take(_EXCLUSION.size)) for _ in range(num_exclusions))
         return cls(members, exclusions, _argument(reader, groups, statement.polynomials) if groups else None)
@@ -131,9 +127,7 @@ class Settlement:
 
 def roster_hash_of(statement: Statement, members: tuple[tuple[bytes, ...], ...]) -> bytes:
     """Keccak-256 of the digests of all members, given their points, or the digest itself for groups outside; 32 bytes."""
-    return keccak256(
-        b"".join(row if statement.is_outside(i) else keccak256(row) for i, group in enumerate(members) for row in group)
-    )
+    return keccak256(b"".join(row if statement.is_outside(i) else keccak256(row) for i, group in enumerate(members) for row in group))
 
 
 class _Reader:

@@ -18,10 +18,9 @@ from ..crypto.commitment import commit, points_digest
 from ..crypto.field import FieldVector
 from ..crypto.fixedpoint import pack, quantise
 from ..crypto.hashing import keccak256
-from ..crypto.masks import Peer, group_hash, group_mask
+from ..crypto.masks import Peer, group_mask
 from ..errors import OutOfTurn, ProtocolError, Refused, TaskMismatch
 from ..market.ledger import Ledger, MarketState, Member
-
 from ..market.roster import bits_of, member_place
 from ..market.stage import Stage
 from ..market.task import TaskId
@@ -176,9 +175,7 @@ class LocalAgent:
                 points = commit(vector)
             digest = points_digest(points)
             signature = self._signer.sign_commitment(task, digest, state.open_by)
-            self._journal.write(
-                Entry(task, _hash_of(group), digest, signature, state.open_by, points, vector.to_bytes())
-            )
+            self._journal.write(Entry(task, _peers_hash(group), digest, signature, state.open_by, points, vector.to_bytes()))
             return SignedCommitment(self._signer.address, digest, signature)
 
     def deliver(self, chain_id: int, market: Address, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
@@ -188,7 +185,7 @@ class LocalAgent:
             entry = self._journal.find(chain_id, market, round_number)
             if entry is None or not entry.vector:
                 raise Refused(f"round {round_number}: nothing is committed here, so nothing can be delivered")
-            state = self._ledger.state()
+            state = self._ledger.state(self._policy.confirmations)
             if state.stage is not Stage.OPEN or state.round != round_number or state.epoch != entry.task.epoch:
                 raise OutOfTurn(state.stage.name.lower(), f"deliver in round {round_number}", ())
             self._check_roster(state, entry, digests)
@@ -249,9 +246,11 @@ class LocalAgent:
 
     def _check_history(self, task: TaskId, group: tuple[Member, ...]) -> None:
         entries = self._journal.entries()
-        sets = {entry.group_hash for entry in entries} | {_hash_of(group)}
+        sets = {entry.peers_hash for entry in entries} | {_peers_hash(group)}
         if len(sets) > self._policy.most_peer_sets:
-            raise Refused(f"policy: these would be {len(sets)} different groups for one data set, at most {self._policy.most_peer_sets} allowed")
+            raise Refused(
+                f"policy: these would be {len(sets)} different groups for one data set, at most {self._policy.most_peer_sets} allowed"
+            )
         rounds = sum(entry.task.market == task.market for entry in entries) + 1
         if rounds > self._policy.most_rounds:
             raise Refused(f"policy: this would be round {rounds} of this market, at most {self._policy.most_rounds} allowed")
@@ -299,5 +298,6 @@ class LocalAgent:
             raise Refused(f"round {entry.task.round} was opened without this data owner's digest; nothing was delivered")
 
 
-def _hash_of(group: tuple[Member, ...]) -> bytes:
-    return group_hash([Peer(bytes.fromhex(m.owner[2:]), m.mask_key) for m in group])
+def _peers_hash(group: tuple[Member, ...]) -> bytes:
+    """The same for the same data owners in every epoch, whatever their keys."""
+    return keccak256(b"".join(sorted(bytes.fromhex(member.owner[2:]) for member in group)))

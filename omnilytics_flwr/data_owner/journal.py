@@ -19,7 +19,7 @@ from ..crypto.hashing import keccak256
 from ..errors import Malformed
 from ..market.task import TaskId
 
-_HEADER_KEYS = ("chain_id", "market", "epoch", "round", "task_hash", "group_hash", "digest", "signature", "open_by", "points_bytes")
+_HEADER_KEYS = ("chain_id", "market", "epoch", "round", "task_hash", "peers_hash", "digest", "signature", "open_by", "points_bytes")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Entry:
     Attributes
     ----------
     task : TaskId
-    group_hash : bytes, length 32
+    peers_hash : bytes, length 32
         The peers with whom the masks cancel.
     digest : bytes, length 32
     signature : bytes, length 64
@@ -40,7 +40,7 @@ class Entry:
     """
 
     task: TaskId
-    group_hash: bytes
+    peers_hash: bytes
     digest: bytes
     signature: bytes
     open_by: int
@@ -96,11 +96,11 @@ class Journal:
     def empty(self, entry: Entry) -> None:
         """Forget vector and commitments of a round that is over; its header stays."""
         if entry.vector:
-            self.write(Entry(entry.task, entry.group_hash, entry.digest, entry.signature, entry.open_by, b"", b""))
+            self.write(Entry(entry.task, entry.peers_hash, entry.digest, entry.signature, entry.open_by, b"", b""))
 
     def peer_sets(self) -> frozenset[bytes]:
         """Hashes of all the groups in which this data owner ever committed."""
-        return frozenset(entry.group_hash for entry in self.entries())
+        return frozenset(entry.peers_hash for entry in self.entries())
 
     def _path(self, chain_id: int, market: str, round_number: int) -> Path:
         return self._folder / f"{chain_id}-{market.lower()}-{round_number:010d}.entry"
@@ -114,7 +114,7 @@ def _encode(entry: Entry) -> bytes:
         task.epoch,
         task.round,
         task.task_hash.hex(),
-        entry.group_hash.hex(),
+        entry.peers_hash.hex(),
         entry.digest.hex(),
         entry.signature.hex(),
         entry.open_by,
@@ -135,7 +135,7 @@ def _decode(path: Path) -> Entry:
             int(facts["chain_id"]), str(facts["market"]), int(facts["epoch"]), int(facts["round"]), bytes.fromhex(facts["task_hash"])
         )
         cut = int(facts["points_bytes"])
-        hashes = [bytes.fromhex(facts[key]) for key in ("group_hash", "digest", "signature")]
+        hashes = [bytes.fromhex(facts[key]) for key in ("peers_hash", "digest", "signature")]
         return Entry(task, hashes[0], hashes[1], hashes[2], int(facts["open_by"]), body[:cut], body[cut:])
     except (KeyError, TypeError, ValueError) as error:
         raise Malformed(

@@ -54,7 +54,9 @@ def check_composes(inner: Strategy) -> None:
         "its aggregate_train is its own, so nothing shows that the mean is all it needs",
     )
     names = ", ".join(strategy.__name__ for strategy in COMPOSES)
-    raise CannotCompose(f"{type(inner).__name__} cannot run in a market: {reason}. Wrap {names}, or a subclass that keeps its aggregate_train")
+    raise CannotCompose(
+        f"{type(inner).__name__} cannot run in a market: {reason}. Wrap {names}, or a subclass that keeps its aggregate_train"
+    )
 
 
 def _is_flowers(base: type) -> bool:

@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from flwr.app import MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
 Shape = tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
 
@@ -21,7 +21,7 @@ def weighted(content: RecordDict, weight: str) -> RecordDict:
     weight : str
         Metric by which the inner strategy weighs replies.
     """
-    records = {
+    records: dict[str, ArrayRecord | MetricRecord | ConfigRecord] = {
         key: record if weight in record else MetricRecord({**dict(record.items()), weight: 1.0})
         for key, record in content.metric_records.items()
     }

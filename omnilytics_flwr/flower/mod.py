@@ -109,9 +109,7 @@ class OmnilyticsMod:
         answer = DeliverReply(delivery.owner, delivery.vector, delivery.points)
         return Message(RecordDict({RECORD: answer.to_record()}), reply_to=msg)
 
-    def _run(
-        self, msg: Message, context: Context, call_next: ClientAppCallable, public: ArrayRecord
-    ) -> tuple[Message, ArrayRecord]:
+    def _run(self, msg: Message, context: Context, call_next: ClientAppCallable, public: ArrayRecord) -> tuple[Message, ArrayRecord]:
         """Call the user's function with the whole model in place of the public part."""
         whole = self._whole(context, public)
         content = RecordDict(

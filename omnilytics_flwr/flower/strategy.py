@@ -9,6 +9,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricReco
 
 from ..errors import OmnilyticsError, TermsError, TooFewGroups
 from ..market.ledger import Ledger
+from ..market.terms import Address
 from ..model_owner.keeper import RoundKeeper
 from ..model_owner.report import RoundReport
 from .compat import Grid, Result, Strategy, log
@@ -80,7 +81,7 @@ class Omnilytics(Strategy):
         log(INFO, "\t└──> Inner strategy: %s", type(self._inner).__name__)
         self._inner.summary()
 
-    def start(  # noqa: PLR0913  (Flower's signature)
+    def start(
         self,
         grid: Grid,
         initial_arrays: ArrayRecord,
@@ -102,9 +103,7 @@ class Omnilytics(Strategy):
             result.arrays = self._whole(result.arrays)
         return result
 
-    def configure_train(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
+    def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
         """Anchor the task unless the last settlement did, and send it to every node."""
         self._grid = grid
         self._public = arrays
@@ -116,9 +115,7 @@ class Omnilytics(Strategy):
         content = RecordDict({**dict(plan.content.items()), RECORD: header.to_record()})
         return [Message(content, node, MessageType.TRAIN) for node in grid.get_node_ids()]
 
-    def aggregate_train(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+    def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Open, deliver, prove, hand the mean to the inner strategy, settle."""
         if not self._keeper.is_live:  # the inner strategy trains nobody in this round
             return None, None
@@ -146,9 +143,7 @@ class Omnilytics(Strategy):
             self._fit_private(server_round, arrays)
         return arrays, aggregated
 
-    def configure_evaluate(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
+    def configure_evaluate(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
         """Send the anchored task for evaluation, to the nodes that the inner strategy samples."""
         plan = self._planner.evaluate_plan(server_round, arrays, config)
         if plan is not None and plan.evaluate_content is None:  # the inner strategy evaluates with nobody
@@ -192,9 +187,10 @@ class Omnilytics(Strategy):
         ledger = self._keeper.ledger
         return TaskHeader(exchange, ledger.chain_id, ledger.address, epoch, round_number, other_hash)
 
-    def _collect(self, replies: Iterable[Message]) -> tuple[list[RecordDict], dict[str, int]]:
+    def _collect(self, replies: Iterable[Message]) -> tuple[list[RecordDict], dict[Address, int]]:
         """Give every valid commitment to the keeper; metrics of the replies, and the node behind each owner."""
-        metrics, nodes = [], {}
+        metrics: list[RecordDict] = []
+        nodes: dict[Address, int] = {}
         for reply in replies:
             node = reply.metadata.src_node_id
             if reply.has_error():
@@ -211,7 +207,7 @@ class Omnilytics(Strategy):
         log(INFO, "aggregate_train: %s data owners committed", len(nodes))
         return metrics, nodes
 
-    def _deliver(self, digests: tuple[bytes, ...], nodes: dict[str, int]) -> None:
+    def _deliver(self, digests: tuple[bytes, ...], nodes: dict[Address, int]) -> None:
         """The second exchange: ask everybody on the roster for its vector."""
         task = self._keeper.task
         ledger = self._keeper.ledger
@@ -234,4 +230,3 @@ class Omnilytics(Strategy):
         keys = self._planner.keys
         content = RecordDict({keys.arrays: arrays, "metrics": MetricRecord({keys.weight: 1.0})})
         return Message(content, reply_to=Message(RecordDict(), 0, MessageType.TRAIN))
-

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import TypeVar
 
 import numpy as np
@@ -25,7 +25,7 @@ VERSION = 1
 T = TypeVar("T", bool, int, str, bytes)
 
 
-class Exchange(str, Enum):
+class Exchange(StrEnum):
     """What a message asks for."""
 
     TRAIN = "train"
@@ -85,9 +85,7 @@ class CommitReply:
 
     def to_record(self) -> ConfigRecord:
         """Encode."""
-        return ConfigRecord(
-            {"version": VERSION, "owner": self.owner, "digest": self.digest, "signature": self.signature}
-        )
+        return ConfigRecord({"version": VERSION, "owner": self.owner, "digest": self.digest, "signature": self.signature})
 
     @classmethod
     def from_record(cls, record: ConfigRecord) -> CommitReply:
@@ -199,7 +197,7 @@ def _field(record: ConfigRecord, key: str, kind: type[T]) -> T:
         raise Malformed(f"field {key!r} is {type(value).__name__}, expected {kind.__name__}")
     if isinstance(value, int) and value < 0:
         raise Malformed(f"field {key!r} is {value}, expected 0 or more")
-    return value  # type: ignore[return-value]
+    return value
 
 
 def _bytes(record: ConfigRecord, key: str, length: int) -> bytes:

@@ -22,7 +22,5 @@ def parse_address(value: str | bytes) -> Address:
         `value` is not an address.
     """
     if not is_address(value) or (is_checksum_formatted_address(value) and not is_checksum_address(value)):
-        raise Malformed(
-            f"{value!r} is not an address; expected 0x and 40 hexadecimal digits with a right checksum, or 20 bytes"
-        )
+        raise Malformed(f"{value!r} is not an address; expected 0x and 40 hexadecimal digits with a right checksum, or 20 bytes")
     return Address(to_checksum_address(value))

@@ -47,9 +47,7 @@ class Commitment:
 
     def struct_hash(self) -> bytes:
         """EIP-712 ``hashStruct``, 32 bytes."""
-        return keccak256(
-            COMMITMENT_TYPE + word(self.epoch) + word(self.round) + self.task_hash + self.digest + word(self.open_by)
-        )
+        return keccak256(COMMITMENT_TYPE + word(self.epoch) + word(self.round) + self.task_hash + self.digest + word(self.open_by))
 
     def signing_hash(self, *, chain_id: int, market: Address) -> bytes:
         """The 32 bytes that are signed, bound to one market on one chain."""
@@ -109,13 +107,9 @@ def recover(signing_hash: bytes, signature: bytes) -> Address:
     r, packed = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
     parity, s = packed >> 255, packed & (1 << 255) - 1
     if s > HALF_ORDER:
-        raise Malformed(
-            f"a signature has the high s {s:#x}, expected at most {HALF_ORDER:#x}; negate s and flip its parity"
-        )
+        raise Malformed(f"a signature has the high s {s:#x}, expected at most {HALF_ORDER:#x}; negate s and flip its parity")
     try:
         signer = Signature(vrs=(parity, r, s)).recover_public_key_from_msg_hash(signing_hash)
     except (UnusableSignature, OutOfRange) as error:
-        raise Malformed(
-            f"no account can have made this signature ({error}); ask the data owner to sign again"
-        ) from error
+        raise Malformed(f"no account can have made this signature ({error}); ask the data owner to sign again") from error
     return Address(signer.to_checksum_address())

@@ -36,9 +36,7 @@ class Selection:
     scores: tuple[int, ...]
 
 
-def select(
-    distances: Sequence[int], *, groups: int, excluded: int, faulty_groups: int, scale: int, norm_bound: int
-) -> Selection:
+def select(distances: Sequence[int], *, groups: int, excluded: int, faulty_groups: int, scale: int, norm_bound: int) -> Selection:
     """Accept the groups that a market pays.
 
     Parameters

@@ -117,8 +117,8 @@ class Ledger(Protocol):
     def terms(self) -> Terms:
         """The market's terms, read once."""
 
-    def state(self) -> MarketState:
-        """Present state."""
+    def state(self, confirmations: int = 0) -> MarketState:
+        """Present state, or that on which so many blocks have been mined."""
 
     def owner_record(self, account: Address) -> OwnerRecord:
         """What the market knows of `account`."""
@@ -141,30 +141,41 @@ class Ledger(Protocol):
     def check_points(self, points: bytes) -> bool:
         """The check that the verification applies to a delivery's points."""
 
-    def join(self, mask_key: bytes, admission_data: bytes = b"") -> Receipt: ...
+    def join(self, mask_key: bytes, admission_data: bytes = b"") -> Receipt:
+        """Register, paying the stake, if new; enrol for the next epoch."""
 
-    def leave(self) -> Receipt: ...
+    def leave(self) -> Receipt:
+        """Give notice."""
 
-    def depart(self) -> Receipt: ...
+    def depart(self) -> Receipt:
+        """Take the stake back and give the seat up."""
 
-    def fund(self, amount_wei: int) -> Receipt: ...
+    def fund(self, amount_wei: int) -> Receipt:
+        """Add to the escrow."""
 
-    def freeze(self) -> Receipt: ...
+    def freeze(self) -> Receipt:
+        """Fix the enrolled data owners as the next epoch."""
 
     def draw(self) -> Receipt:
         """Draw the groups, with the header of the draw's block as the ledger has it; waits for that block."""
 
-    def anchor(self, task_hash: bytes) -> Receipt: ...
+    def anchor(self, task_hash: bytes) -> Receipt:
+        """Start a round with this task."""
 
     def open(self, round_number: int, groups: int, digests: tuple[bytes, ...], signatures: tuple[bytes, ...]) -> Receipt:
         """Open the round; signatures are 64 bytes each (EIP-2098)."""
 
-    def settle(self, round_number: int, settlement: bytes, waived: int, next_task_hash: bytes) -> Receipt: ...
+    def settle(self, round_number: int, settlement: bytes, waived: int, next_task_hash: bytes) -> Receipt:
+        """Settle the open round; `waived` is a bitmap of groups, zeros for `next_task_hash` anchor nothing."""
 
-    def timeout(self, round_number: int) -> Receipt: ...
+    def timeout(self, round_number: int) -> Receipt:
+        """Pay everybody on the roster of a round that was not settled in time."""
 
-    def claim(self, owner: Address, through_round: int) -> Receipt: ...
+    def claim(self, owner: Address, through_round: int) -> Receipt:
+        """Pay a data owner what finished rounds owe it."""
 
-    def close(self) -> Receipt: ...
+    def close(self) -> Receipt:
+        """End the market and credit what is left to the model owner."""
 
-    def withdraw(self, account: Address) -> Receipt: ...
+    def withdraw(self, account: Address) -> Receipt:
+        """Pay out a credit."""

@@ -58,18 +58,14 @@ class Full(Refusal, solidity="MarketFull"):
     """All seats are taken, or bound to the present epoch."""
 
     most: int
-    TEXT = (
-        "all {most} seats are taken; expected a free one; join after a data owner has departed and an epoch was frozen"
-    )
+    TEXT = "all {most} seats are taken; expected a free one; join after a data owner has departed and an epoch was frozen"
 
 
 class BadMaskKey(Refusal, solidity="MarketBadMaskKey"):
     """The mask key is not canonical or of low order."""
 
     mask_key: bytes
-    TEXT = (
-        "the mask key {mask_key!r} is not canonical or of low order; expected a fresh X25519 public key; make another"
-    )
+    TEXT = "the mask key {mask_key!r} is not canonical or of low order; expected a fresh X25519 public key; make another"
 
 
 class NotRegistered(Refusal, solidity="MarketNotRegistered"):
@@ -106,9 +102,7 @@ class Unclaimed(Refusal, solidity="MarketUnclaimed"):
 
     claimed_through: int
     finished: int
-    TEXT = (
-        "claimed through round {claimed_through} only; expected {finished}, the last finished one; claim, then depart"
-    )
+    TEXT = "claimed through round {claimed_through} only; expected {finished}, the last finished one; claim, then depart"
 
 
 class TooFewOwners(Refusal, solidity="MarketTooFewOwners"):
@@ -223,9 +217,7 @@ class BadSignature(Refusal, solidity="MarketBadSignature"):
 
     seat: int
     owner: Address
-    TEXT = (
-        "the commitment of seat {seat} is not signed by {owner}; expected its EIP-2098 signature; leave its group out"
-    )
+    TEXT = "the commitment of seat {seat} is not signed by {owner}; expected its EIP-2098 signature; leave its group out"
 
 
 class TooLate(Refusal, solidity="MarketTooLate"):

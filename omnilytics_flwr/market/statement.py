@@ -7,9 +7,7 @@ from .address import address_bytes
 from .terms import Address
 
 
-def settlement_context(
-    *, chain_id: int, market: Address, epoch_seed: bytes, epoch: int, round_number: int, task_hash: bytes
-) -> bytes:
+def settlement_context(*, chain_id: int, market: Address, epoch_seed: bytes, epoch: int, round_number: int, task_hash: bytes) -> bytes:
     """Hash that binds a settlement to one task of one round of one market, 32 bytes.
 
     Parameters

@@ -123,6 +123,8 @@ def _scalar_bytes(value: ConfigScalar) -> bytes:
     if isinstance(value, bool):
         return struct.pack(">?", value)
     if isinstance(value, int):
+        if not -(1 << 63) <= value < 1 << 63:
+            raise Malformed(f"config value {value} does not fit 64 bits; send it as a string")
         return struct.pack(">q", value)
     if isinstance(value, float):
         return struct.pack(">d", value)

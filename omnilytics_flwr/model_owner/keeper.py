@@ -19,10 +19,10 @@ from ..crypto.commitment import mismatched, points_digest
 from ..crypto.curve import parse_points
 from ..crypto.field import FieldVector
 from ..errors import ProtocolError, TaskMismatch, TooFewGroups
-from ..market.roster import bitmap_of, bits_of
 from ..market.commitment_message import Commitment, recover
 from ..market.ledger import Ledger, MarketState, Member, Receipt
 from ..market.refusals import NotStaked
+from ..market.roster import bitmap_of, bits_of
 from ..market.stage import Stage
 from ..market.statement import settlement_context
 from ..market.task import TaskId, TaskParts
@@ -191,9 +191,7 @@ class RoundKeeper:
             digests = tuple(digest for digest, _ in chosen)
             try:
                 with self._timed("chain"):
-                    receipt = self.ledger.open(
-                        live.task.round, bitmap_of(whole), digests, tuple(signature for _, signature in chosen)
-                    )
+                    receipt = self.ledger.open(live.task.round, bitmap_of(whole), digests, tuple(signature for _, signature in chosen))
             except NotStaked as gone:  # somebody took its stake back since it signed: go on without its group
                 whole = [n for n in whole if not any(gone.seats >> m.seat & 1 for m in live.groups[n])]
                 continue

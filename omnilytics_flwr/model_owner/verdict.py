@@ -72,10 +72,8 @@ class Verdict:
         """
         if not self.accepted_sums:
             return None
-        total = np.sum(np.stack(self.accepted_sums), axis=0, dtype=np.uint64)
-        return decode_mean(
-            total, members=self.accepted_members, weights=terms.weights, bits=terms.update_bits, clip=terms.clip
-        )
+        total = np.asarray(np.sum(np.stack(self.accepted_sums), axis=0, dtype=np.uint64))
+        return decode_mean(total, members=self.accepted_members, weights=terms.weights, bits=terms.update_bits, clip=terms.clip)
 
 
 def judge(terms: Terms, context: bytes, roster_hash: bytes, groups: Sequence[GroupSum]) -> Verdict:
@@ -98,8 +96,7 @@ def judge(terms: Terms, context: bytes, roster_hash: bytes, groups: Sequence[Gro
     wild = [
         position
         for position, group in enumerate(groups)
-        if group.vector is not None
-        and first_out_of_range(group.vector, members=group.members, bits=terms.update_bits) is not None
+        if group.vector is not None and first_out_of_range(group.vector, members=group.members, bits=terms.update_bits) is not None
     ]
     waived.update(wild[terms.faulty_groups :])
     while True:
@@ -126,11 +123,7 @@ def judge(terms: Terms, context: bytes, roster_hash: bytes, groups: Sequence[Gro
 
 def _too_far(proof: Proof, scale: int, terms: Terms) -> list[int]:
     """Roster positions of groups whose mean is longer than the norm bound."""
-    return [
-        position
-        for place, position in enumerate(proof.taking_part)
-        if proof.verdict.distances[place] > scale**2 * terms.norm_bound
-    ]
+    return [position for place, position in enumerate(proof.taking_part) if proof.verdict.distances[place] > scale**2 * terms.norm_bound]
 
 
 def _prove(statement: Statement, groups: Sequence[GroupSum]) -> Proof:

@@ -94,7 +94,7 @@ def load(recipe: Recipe) -> Digits:
     rng = np.random.default_rng([recipe.seed, 1])
     read = _read_torchvision if data.source == "torchvision" else _read_npm
     (pixels, labels), (test_pixels, test_labels) = read(data, rng)
-    model_owner = _even_sample(labels, data.model_owner_samples, rng)
+    model_owner = np.sort(rng.choice(len(labels), data.model_owner_samples, replace=False))
     rest = np.setdiff1d(np.arange(len(labels)), model_owner)
     return Digits(
         source=data.source,
@@ -146,9 +146,7 @@ def _folder(data: Data) -> Path:
 def _torchvision_on_disk(data: Data) -> bool:
     """Tell whether all four files are there, without the seconds that importing torchvision takes."""
     raw = _folder(data) / "MNIST" / "raw"
-    return all(
-        (raw / f"{part}-{kind}-ubyte").is_file() for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1")
-    )
+    return all((raw / f"{part}-{kind}-ubyte").is_file() for part in ("train", "t10k") for kind in ("images-idx3", "labels-idx1"))
 
 
 def _fetch_torchvision(data: Data) -> bool:
@@ -159,11 +157,11 @@ def _fetch_torchvision(data: Data) -> bool:
 
     def ask(mirror: str) -> None:
         with contextlib.suppress(OSError, ValueError):
-            request = urllib.request.Request(f"{mirror}train-labels-idx1-ubyte.gz", method="HEAD")
-            with urllib.request.urlopen(request, timeout=data.download_timeout_seconds):
+            request = urllib.request.Request(f"{mirror}train-labels-idx1-ubyte.gz", method="HEAD")  # noqa: S310
+            with urllib.request.urlopen(request, timeout=data.download_timeout_seconds):  # noqa: S310
                 answered.set()
 
-    # In threads: a name server that keeps silent knows no time limit.
+    # The mirrors are torchvision's own. In threads: a name server that keeps silent knows no time limit.
     for mirror in datasets.MNIST.mirrors:
         threading.Thread(target=ask, args=(mirror,), daemon=True).start()
     if not answered.wait(data.download_timeout_seconds):
@@ -225,16 +223,6 @@ def _check_enough(wanted: int, there: int, source: str) -> None:
         raise RecipeError(
             f"the recipe wants {wanted} digits and the source {source} has {there}: lower data.train_samples or data.test_samples"
         )
-
-
-def _even_sample(labels: NDArray[np.int64], count: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw indices so that no class has two more than another."""
-    each, more = divmod(count, CLASSES)
-    larger = set(rng.permutation(CLASSES)[:more].tolist())
-    picks = [
-        rng.choice(np.flatnonzero(labels == digit), each + (digit in larger), replace=False) for digit in range(CLASSES)
-    ]
-    return np.sort(np.concatenate(picks))
 
 
 def _dirichlet_shares(

@@ -45,7 +45,16 @@ def _accuracy(axes: Any, result: dict[str, Any]) -> None:
     )
     for label, values, colour, style in lines:
         percent = [100 * value for value in values]
-        axes.plot(range(len(percent)), percent, style, color=colour, linewidth=2.2, marker="o", markersize=4, label=f"{label}: {percent[-1]:.1f} %")
+        axes.plot(
+            range(len(percent)),
+            percent,
+            style,
+            color=colour,
+            linewidth=2.2,
+            marker="o",
+            markersize=4,
+            label=f"{label}: {percent[-1]:.1f} %",
+        )
     axes.set_title("Accuracy of the model owner's joined model", loc="left", fontweight="bold")
     axes.set_xlabel("round (0: before the first)")
     axes.set_ylabel("test accuracy, %")

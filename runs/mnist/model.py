@@ -6,6 +6,7 @@ of this size that is faster than a loader and threads.
 
 from __future__ import annotations
 
+import copy
 import fnmatch
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,7 +20,10 @@ __all__ = ["PRIVATE", "Net", "accuracy", "fit_private", "initial_model", "pretra
 PRIVATE = ("conv1.*",)
 """Names of the parameters that never leave their owner; the others are the public part."""
 
-MOMENTUM = 0.9
+LARGEST_TURN_RADIANS = 0.24
+LARGEST_STRETCH = 0.16
+LARGEST_SHIFT_PIXELS = 2.0
+SIDE_PIXELS = 28
 
 
 class Net(nn.Module):
@@ -72,17 +76,11 @@ def initial_model(seed: int) -> Net:
 
 def public_weights(model: Net, private: Iterable[str]) -> int:
     """Number of weights that are not private by these name patterns."""
-    return sum(
-        parameter.numel()
-        for name, parameter in model.named_parameters()
-        if not any(fnmatch.fnmatchcase(name, pattern) for pattern in private)
-    )
+    return sum(parameter.numel() for name, parameter in model.named_parameters() if not _matches(name, private))
 
 
-def train(
-    model: Net, images: Tensor, labels: Tensor, *, epochs: int, lr: float, batch_size: int, generator: torch.Generator
-) -> float:
-    """Train all parameters that require gradients, in place, by SGD with momentum.
+def train(model: Net, images: Tensor, labels: Tensor, *, epochs: int, lr: float, batch_size: int, generator: torch.Generator) -> float:
+    """Train all parameters that require gradients, in place, by Adam.
 
     Parameters
     ----------
@@ -104,8 +102,7 @@ def train(
         Mean loss over the last pass.
     """
     model.train()
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.SGD(trainable, lr=lr, momentum=MOMENTUM)
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr, foreach=True)
     total = 0.0
     with _single_thread():
         for _ in range(epochs):
@@ -124,8 +121,7 @@ def accuracy(model: Net, images: Tensor, labels: Tensor) -> float:
     model.eval()
     with _single_thread(), torch.inference_mode():
         found = sum(
-            int((model(some).argmax(1) == wanted).sum())
-            for some, wanted in zip(images.split(1000), labels.split(1000), strict=True)
+            int((model(some).argmax(1) == wanted).sum()) for some, wanted in zip(images.split(1000), labels.split(1000), strict=True)
         )
     return found / len(labels)
 
@@ -136,19 +132,63 @@ def pretrain(model: Net, images: Tensor, labels: Tensor, *, epochs: int, lr: flo
 
 
 def fit_private(model: Net, images: Tensor, labels: Tensor, *, epochs: int, lr: float, generator: torch.Generator) -> float:
-    """Re-fit the private part alone to the model owner's own few samples, in place; return the last mean loss."""
-    public = [parameter for name, parameter in model.named_parameters() if not _is_private(name)]
-    for parameter in public:
-        parameter.requires_grad_(False)
-    try:
-        return train(model, images, labels, epochs=epochs, lr=lr, batch_size=len(labels), generator=generator)
-    finally:
-        for parameter in public:
-            parameter.requires_grad_(True)
+    """Re-fit the private part alone to the model owner's own few samples, in place; return the last loss.
+
+    As with the data owners, the private part moves beside a public part that moves too; the model
+    owner then drops the latter. Moved alone, it follows the few samples away from where the owners'
+    private parts go. Every pass sees the samples anew, turned, stretched and shifted a little, so that
+    they are not learnt by heart.
+
+    Parameters
+    ----------
+    model : Net
+        The new public part, joined with the private part as it was.
+    images : float32 tensor, shape (n, 1, 28, 28), pixels in [0, 1]
+    labels : int64 tensor, shape (n,), in [0, 10)
+    epochs : int
+        Passes, one step each.
+    lr : float
+        Adam's learning rate.
+    generator : torch.Generator
+        Draws turns, stretches and shifts.
+
+    Returns
+    -------
+    float
+    """
+    trained = copy.deepcopy(model)
+    trained.train()
+    optimizer = torch.optim.Adam(trained.parameters(), lr=lr, foreach=True)
+    last = 0.0
+    with _single_thread():
+        for _ in range(epochs):
+            optimizer.zero_grad()
+            loss = functional.cross_entropy(trained(_varied(images, generator)), labels)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            last = loss.item()
+    private = {name: value for name, value in trained.state_dict().items() if _matches(name, PRIVATE)}
+    model.load_state_dict({**model.state_dict(), **private})
+    return last
 
 
-def _is_private(name: str) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in PRIVATE)
+def _varied(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Turn, stretch and shift each image by amounts of its own."""
+
+    def draw(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=generator) * 2 - 1
+
+    turn, stretch = LARGEST_TURN_RADIANS * draw(len(images)), 1 + LARGEST_STRETCH * draw(len(images))
+    cosine, sine = stretch * turn.cos(), stretch * turn.sin()
+    linear = torch.stack([torch.stack([cosine, -sine], 1), torch.stack([sine, cosine], 1)], 1)
+    # In affine_grid's units an image is 2 wide.
+    shift = 2 * LARGEST_SHIFT_PIXELS / SIDE_PIXELS * draw(len(images), 2)
+    grid = functional.affine_grid(torch.cat([linear, shift.unsqueeze(2)], 2), list(images.shape), align_corners=False)
+    return functional.grid_sample(images, grid, align_corners=False)
+
+
+def _matches(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
@@ -158,7 +159,7 @@ def _seconds(outcome: Outcome) -> dict[str, Any]:
 def _by_stage(stages: Sequence[tuple[float, int, str]]) -> dict[str, float]:
     """Wall seconds from the beginning of each stage to that of the next, added up over the rounds."""
     totals: dict[str, float] = {}
-    for (begun, _, stage), (ended, _, _) in zip(stages, stages[1:], strict=False):
+    for (begun, _, stage), (ended, _, _) in pairwise(stages):
         name = "refit and evaluate" if stage == "done" else stage
         totals[name] = totals.get(name, 0.0) + ended - begun
     return totals

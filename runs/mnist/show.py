@@ -56,9 +56,7 @@ class Progress:
         self._bars.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._bars.stop()
 
     def step(self, what: str) -> None:
@@ -104,9 +102,7 @@ def _list(positions: Sequence[int]) -> str:
     return " ".join(map(str, sorted(positions))) or "none"
 
 
-def show_result(
-    console: Console, result: dict[str, Any], broken: Sequence[str], *, folder: Path, latest: Path, log: Path
-) -> None:
+def show_result(console: Console, result: dict[str, Any], broken: Sequence[str], *, folder: Path, latest: Path, log: Path) -> None:
     """Print the tables of a run, and where its record is."""
     console.print()
     console.print(_accuracy_table(result))
@@ -176,7 +172,10 @@ def _cost_table(result: dict[str, Any]) -> Table:
     right = [("market, total", f"{seconds['total']:.1f} s"), ("plain FedAvg, total", f"{seconds['plain_fedavg_total']:.1f} s")]
     right += [("ratio", f"{seconds['ratio']:.2f}")]
     right += [(f"stage {name}", f"{value:.1f} s") for name, value in seconds["by_stage"].items()]
-    right += [(f"{name} (all data owners)", f"{seconds[key]:.1f} s") for name, key in (("training", "training"), ("client crypto", "client_crypto"))]
+    right += [
+        (f"{name} (all data owners)", f"{seconds[key]:.1f} s")
+        for name, key in (("training", "training"), ("client crypto", "client_crypto"))
+    ]
     right += [("server crypto", f"{seconds['server_crypto']:.1f} s"), ("chain", f"{seconds['chain']:.1f} s")]
     right += [("chain processing, all rounds", f"{result['chain_processing_ms']:.0f} ms")]
     for i in range(max(len(left), len(right))):

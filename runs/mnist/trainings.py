@@ -107,9 +107,7 @@ def train_in_market(
         training.stages.append((time.perf_counter() - begun, number, stage))
         on_stage(number, stage)
 
-    strategy = Omnilytics(
-        _fedavg(recipe), ledger=market.ledger, private=PRIVATE, refit=refit, on_stage=note_stage, on_round=on_round
-    )
+    strategy = Omnilytics(_fedavg(recipe), ledger=market.ledger, private=PRIVATE, refit=refit, on_stage=note_stage, on_round=on_round)
     server = _server_app(recipe, strategy, start, digits, training, on_accuracy)
     begun = time.perf_counter()
     market.run(server, client_app(recipe, market=True, attacked=True), workers=WORKERS)
@@ -139,9 +137,7 @@ def _fedavg(recipe: Recipe) -> FedAvg:
     return FedAvg(fraction_evaluate=0.0, min_train_nodes=owners, min_available_nodes=owners)
 
 
-def _server_app(  # noqa: PLR0913
-    recipe: Recipe, strategy: Strategy, start: Net, digits: Digits, training: Training, on_accuracy: OnAccuracy
-) -> ServerApp:
+def _server_app(recipe: Recipe, strategy: Strategy, start: Net, digits: Digits, training: Training, on_accuracy: OnAccuracy) -> ServerApp:
     app = ServerApp()
 
     def evaluate(server_round: int, arrays: ArrayRecord) -> MetricRecord:

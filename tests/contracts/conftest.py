@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import pytest
 
@@ -10,6 +11,10 @@ from omnilytics_flwr.chain.deploy import Deployment, deploy
 from omnilytics_flwr.chain.devnet import Devnet
 from omnilytics_flwr.chain.rpc import Connection, connect
 from omnilytics_flwr.chain.wallet import dev_wallet
+
+from .anchored import Anchored, anchor
+from .deliveries import wild
+from .real import OpenRound, RealMarket, first_members
 
 
 @pytest.fixture
@@ -36,3 +41,51 @@ def free_devnet(devnet: Devnet) -> Iterator[Devnet]:
     devnet.endpoint.request("anvil_removeBlockTimestampInterval")
     devnet.endpoint.request("anvil_autoImpersonateAccount", False)
     devnet.endpoint.request("anvil_setNextBlockBaseFeePerGas", base_fee)
+
+
+@pytest.fixture(scope="session")
+def drawn_market(shared_devnet: Devnet, deployment: Deployment) -> RealMarket:
+    """The market of `drawn`, made once for all tests of this process."""
+    return RealMarket.create(connect(shared_devnet.url), deployment, 16).join_and_draw()
+
+
+@pytest.fixture
+def drawn(devnet: Devnet, drawn_market: RealMarket) -> RealMarket:
+    """A market with sixteen data owners in drawn groups of 4, 3, 3, 3 and 3, at most one of them faulty."""
+    return drawn_market
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A market with an open round of six groups; the one at position 1 is out of range, the last is to be waived."""
+
+    market: RealMarket
+    round: OpenRound
+    waived: int
+    settlement: bytes
+
+
+@pytest.fixture(scope="session")
+def opened_market(shared_devnet: Devnet, deployment: Deployment) -> Opened:
+    """The market of `opened`, made once for all tests of this process."""
+    market = RealMarket.create(connect(shared_devnet.url), deployment, 19).join_and_draw()
+    round_, waived = market.open(first_members({1: wild()})), 1 << 5
+    return Opened(market, round_, waived, round_.settlement(waived))
+
+
+@pytest.fixture
+def opened(devnet: Devnet, opened_market: Opened) -> Opened:
+    """A market with an open round and its honest settlement."""
+    return opened_market
+
+
+@pytest.fixture(scope="session")
+def anchored_market(shared_devnet: Devnet, deployment: Deployment) -> Anchored:
+    """The market of `anchored`, made once for all tests of this process."""
+    return anchor(connect(shared_devnet.url), deployment)
+
+
+@pytest.fixture
+def anchored(devnet: Devnet, anchored_market: Anchored) -> Anchored:
+    """A market with an anchored task and everybody's commitment."""
+    return anchored_market

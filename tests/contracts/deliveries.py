@@ -33,10 +33,13 @@ class Part:
     ----------
     vector : FieldVector, length N
     point : G1Point
+    sent : bytes, length 128, optional
+        What is sent instead of the commitment.
     """
 
     vector: FieldVector
     point: G1Point
+    sent: bytes | None = None
 
     @classmethod
     def of(cls, vector: FieldVector) -> Part:
@@ -50,8 +53,8 @@ class Part:
 
     @property
     def points(self) -> bytes:
-        """The commitment, 128 bytes."""
-        return encode_point(self.point)
+        """The commitment as it is sent, 128 bytes."""
+        return self.sent or encode_point(self.point)
 
 
 @cache
@@ -68,9 +71,15 @@ def far() -> Part:
 
 
 @cache
-def steps(number: int, place: int = 0) -> Part:
-    """The update of `number` units, positive or negative, at one weight."""
-    return Part.of(pack(_units(lambda units: units[place : place + 1].__iadd__(np.uint64(number % 2**64)))))
+def level(number: int) -> Part:
+    """The update of so many units at every weight, positive or negative."""
+    return Part.of(pack(_units(lambda units: units[:WEIGHTS].fill(ZERO_UNIT + number))))
+
+
+@cache
+def step(number: int) -> Part:
+    """What adds so many units to the first weight."""
+    return Part.of(sparse_vector(N, {0: number % R}))
 
 
 @cache

@@ -156,9 +156,7 @@ COMMON_FORGERIES: dict[str, Forgery] = {
         for name, field in {"C_q": "quotient", "C_f": "remainder"}.items()
         for what, point in OTHER_POINTS.items()
     },
-    "C_q and C_f swapped": Forgery(
-        argument(lambda a: replace(a, quotient=a.remainder, remainder=a.quotient)), VerificationWrongSumcheck
-    ),
+    "C_q and C_f swapped": Forgery(argument(lambda a: replace(a, quotient=a.remainder, remainder=a.quotient)), VerificationWrongSumcheck),
     **{
         f"{name} {what}": Forgery(part(field, proof), VerificationWrongOpening)
         for name, field in {"fold proof": "fold_proof", "constant proof": "constant_proof"}.items()
@@ -200,21 +198,14 @@ COMMON_FORGERIES: dict[str, Forgery] = {
     "cut after the fold proof": Forgery(raw(lambda s: s[:-PROOF]), VerificationWrongLength),
     # Read as a list of byte strings, an empty one would be hashed as nothing and its place filled by what follows.
     "C_q of length zero": Forgery(_without_quotient, VerificationWrongLength),
-    "C_q of length zero, filled up at the end": Forgery(
-        lambda s: _without_quotient(s) + bytes(POINT), VerificationNotCanonical
-    ),
+    "C_q of length zero, filled up at the end": Forgery(lambda s: _without_quotient(s) + bytes(POINT), VerificationNotCanonical),
 }
 """By name; of any settlement with a proof of distances between at least four groups."""
 
 OTHER_FORGERIES: dict[str, Forgery] = {
-    "digest of a waived member replaced": Forgery(
-        members(lambda m: _with(m, -1, _with(m[-1], 0, bytes(32)))), VerificationWrongRoster
-    ),
+    "digest of a waived member replaced": Forgery(members(lambda m: _with(m, -1, _with(m[-1], 0, bytes(32)))), VerificationWrongRoster),
     "points of a waived group": Forgery(members(lambda m: _with(m, -1, m[0][:3])), VerificationWrongLength),
-    **{
-        f"value of an exclusion is {what}": Forgery(exclusion(value=value), VerificationNotCanonical)
-        for what, value in TOO_LARGE.items()
-    },
+    **{f"value of an exclusion is {what}": Forgery(exclusion(value=value), VerificationNotCanonical) for what, value in TOO_LARGE.items()},
     "exclusion beyond the roster": Forgery(exclusion(position=6), VerificationWrongExclusion),
     "exclusion at position 255": Forgery(exclusion(position=255), VerificationWrongExclusion),
     "exclusion of a waived group": Forgery(exclusion(position=5), VerificationWrongExclusion),

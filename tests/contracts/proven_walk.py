@@ -75,14 +75,9 @@ class ProvenMover(Mover):
 
     def _prove(self, state: MarketState, waived: int) -> bytes:
         statement = self._scene.market.statement(positions_of(waived, state.groups))
-        parts = [
-            [self._deliveries[seat] for seat in bits_of(self.view.ledger.group_seats(group))] for group in bits_of(state.groups)
-        ]
+        parts = [[self._deliveries[seat] for seat in bits_of(self.view.ledger.group_seats(group))] for group in bits_of(state.groups)]
         vectors = [None if statement.is_outside(i) else total(group) for i, group in enumerate(parts)]
-        rows = [
-            [points_digest(part.points) if statement.is_outside(i) else part.points for part in group]
-            for i, group in enumerate(parts)
-        ]
+        rows = [[points_digest(part.points) if statement.is_outside(i) else part.points for part in group] for i, group in enumerate(parts)]
         return prove(statement, vectors, rows).settlement
 
 

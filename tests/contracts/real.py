@@ -5,22 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from eth_keys import keys
+
+from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment, create_market
 from omnilytics_flwr.chain.ethereum import EthereumLedger
+from omnilytics_flwr.chain.reading import refusals
 from omnilytics_flwr.chain.rpc import Connection
-from omnilytics_flwr.chain.wallet import Wallet, dev_wallet
+from omnilytics_flwr.chain.sending import sender_for
+from omnilytics_flwr.chain.transaction import Mined, Payload
+from omnilytics_flwr.chain.wallet import GROUP_ORDER, Wallet, dev_wallet
 from omnilytics_flwr.crypto.commitment import points_digest
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.masks import MaskKey
 from omnilytics_flwr.crypto.proof import Statement, prove
 from omnilytics_flwr.crypto.settlement import Settlement
+from omnilytics_flwr.market.commitment_message import HALF_ORDER
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.roster import bitmap_of, bits_of, positions_of
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import Address
 from tests.builders import make_task, make_terms
 
-from .deliveries import Part, masked, total
+from .deliveries import Part, masked, near, total
 
 DAY = 24 * 3600
 ESCROW_WEI = 10**6
@@ -97,14 +104,23 @@ class RealMarket:
         address = create_market(connection, dev_wallet(0, connection), deployment, terms)
         return cls.at(connection, address, num_owners)
 
-    def join_and_draw(self) -> RealMarket:
+    def join_and_draw(self, escrow_wei: int = ESCROW_WEI) -> RealMarket:
         """All data owners join, and are drawn into groups; the escrow is filled."""
         for number, ledger in enumerate(self.data):
-            ledger.join(mask_key(number))
-        self.owner.fund(ESCROW_WEI)
+            self.join(number, ledger)
+        self.owner.fund(escrow_wei)
         self.owner.freeze()
         self.owner.draw()
         return self
+
+    @staticmethod
+    def join(number: int, ledger: EthereumLedger) -> None:
+        """A data owner enrols for the next epoch."""
+        ledger.join(mask_key(number))
+
+    def on(self, connection: Connection) -> RealMarket:
+        """The same market through another connection."""
+        return self.at(connection, self.owner.address, len(self.data))
 
     @property
     def all_groups(self) -> int:
@@ -174,11 +190,44 @@ class RealMarket:
         return bitmap_of(i for i in bits_of(self.all_groups) if not self.owner.group_seats(i) & ~paid)
 
 
+def send(ledger: EthereumLedger, function: str, *arguments: object, value_wei: int = 0) -> Mined:
+    """Call any function of the market with any arguments, from a ledger's account."""
+    payload = Payload(ledger.address, artifacts.load(artifacts.MARKET).abi.call_data(function, *arguments), value_wei)
+    return sender_for(ledger.connection, ledger.wallet).send(function, payload, refusals())
+
+
+def high_s_signature(signing_hash: bytes) -> tuple[bytes, bytes]:
+    """A private key, and its signature of one hash whose s is above half the order and yet fits the compact form.
+
+    For a random nonce k with r the x of k G, and a chosen s, the key d with s k = hash + r d.
+    """
+    nonce, s = 0x5EED, HALF_ORDER + 0xC0FFEE
+    point = keys.PrivateKey(word(nonce)).public_key.to_bytes()
+    r, parity = int.from_bytes(point[:32], "big"), point[63] & 1
+    key = (s * nonce - int.from_bytes(signing_hash, "big")) * pow(r, -1, GROUP_ORDER) % GROUP_ORDER
+    return word(key), word(r) + word(s | parity << 255)
+
+
 def mask_key(number: int) -> bytes:
     """Public mask key of a data owner."""
-    return MaskKey.from_private(keccak256(b"real mask key" + word(number))).public
+    return MaskKey.from_private(mask_secret(number)).public
 
 
-def mapping_update(by_position: Mapping[int, Part], otherwise: Callable[[int], Part]) -> Update:
-    """Updates that depend on the group: the first member of a group in `by_position` sends that, all others what is otherwise."""
-    return lambda position, place: by_position[position] if place == 0 and position in by_position else otherwise(place)
+def mask_secret(number: int) -> bytes:
+    """Private mask key of a data owner."""
+    return keccak256(b"mask secret" + word(number))
+
+
+def honest(position: int, place: int) -> Part:
+    """Small updates; neighbours and members of neighbouring groups differ."""
+    return near((position + place) % 7)
+
+
+def first_members(by_position: Mapping[int, Part]) -> Update:
+    """In a group of `by_position` the first member sends that; everybody else is honest."""
+    return lambda position, place: by_position[position] if place == 0 and position in by_position else honest(position, place)
+
+
+def whole_groups(by_position: Mapping[int, Part], otherwise: Update = honest) -> Update:
+    """In a group of `by_position` everybody sends that."""
+    return lambda position, place: by_position.get(position) or otherwise(position, place)

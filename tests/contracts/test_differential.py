@@ -19,6 +19,7 @@ from .twin import Twin
 
 OWNERS = 18
 HISTORY_BLOCKS = 8191
+AFTER_CLOSING = 25
 
 
 def open_a_round(twin: Twin, mover: Mover) -> None:
@@ -44,7 +45,7 @@ def wind_up(twin: Twin, mover: Mover) -> None:
                 twin.play(move(twin.scene.state))
     if twin.scene.state.stage is not Stage.CLOSED:
         assert twin.play(Move(MODEL_OWNER, "close")).refusal is None
-    for number in range(OWNERS):
+    for number in twin.numbers:
         record = twin.scene.ledger().owner_record(address_of(number))
         if record.registered and record.claimed_through < twin.scene.state.round:
             assert twin.play(Move(STRANGER, "claim", (address_of(number), 2**32 - 1))).refusal is None
@@ -60,31 +61,42 @@ def wind_up(twin: Twin, mover: Mover) -> None:
 
 
 def walk(twin: Twin, walk: Walk, random: Random, steps: int) -> Counter[str]:
-    """Play random moves and compare after each; how often what was refused, "" for success."""
+    """Play random moves and compare after each, until a while after the market is closed; how often what was refused, "" for success."""
     outcomes: Counter[str] = Counter()
-    for _ in range(steps):
+    afterwards = AFTER_CLOSING
+    while outcomes.total() < steps and afterwards:
         if random.random() < 0.05:
             twin.force(random.randrange(10**6))
         outcome = twin.play(walk.next_move())
         outcomes[outcome.refusal[0] if outcome.refusal else ""] += 1
         twin.assert_equal_and_solvent()
-    wind_up(twin, Mover(random, twin.view, OWNERS, may_lapse=False))
+        afterwards -= twin.scene.state.stage is Stage.CLOSED
     return outcomes
 
 
 def walk_dictated(devnet: Devnet, deployment: Deployment, seed: int, steps: int) -> Counter[str]:
-    twin, random = Twin(devnet, deployment, OWNERS), Random(seed)
-    open_a_round(twin, Mover(random, twin.view, OWNERS, may_lapse=False))
-    return walk(twin, Walk(random, twin.view, OWNERS, may_lapse=False), random, steps)
+    """Random lives of markets, one after the other."""
+    outcomes, random = Counter[str](), Random(seed)
+    while outcomes.total() < steps:
+        twin = Twin(devnet, deployment, OWNERS)
+        mover = Mover(random, twin.view, OWNERS, may_lapse=False)
+        open_a_round(twin, mover)
+        outcomes += walk(twin, Walk(random, twin.view, OWNERS, may_lapse=False), random, steps - outcomes.total())
+        wind_up(twin, mover)
+    return outcomes
 
 
 def walk_proven(devnet: Devnet, deployment: Deployment, seed: int, steps: int) -> Counter[str]:
-    twin, random = Twin(devnet, deployment, OWNERS, proven=True), Random(seed)
-    mover = ProvenMover(random, twin.view, twin.scene)
-    open_a_round(twin, mover)
-    settle = mover.settle(twin.scene.state)
-    assert twin.play(settle).refusal is None
-    return walk(twin, ProvenWalk(random, twin.view, twin.scene), random, steps)
+    """The same with real proofs."""
+    outcomes, random = Counter[str](), Random(seed)
+    while outcomes.total() < steps:
+        twin = Twin(devnet, deployment, OWNERS, proven=True)
+        mover = ProvenMover(random, twin.view, twin.scene)
+        open_a_round(twin, mover)
+        assert twin.play(mover.settle(twin.scene.state)).refusal is None
+        outcomes += walk(twin, ProvenWalk(random, twin.view, twin.scene), random, steps - outcomes.total())
+        wind_up(twin, mover)
+    return outcomes
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -119,9 +131,7 @@ def test_long_random_walk_with_real_proofs_never_differs(free_devnet: Devnet, de
     assert len(outcomes) > 8
 
 
-def test_ether_sent_by_a_contract_that_ends_itself_changes_nothing_but_the_balance(
-    free_devnet: Devnet, deployment: Deployment
-) -> None:
+def test_ether_sent_by_a_contract_that_ends_itself_changes_nothing_but_the_balance(free_devnet: Devnet, deployment: Deployment) -> None:
     twin = Twin(free_devnet, deployment, OWNERS)
     open_a_round(twin, Mover(Random(1), twin.view, OWNERS, may_lapse=False))
     before, market = twin.scene.state, twin.scene.market.address

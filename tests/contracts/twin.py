@@ -60,9 +60,7 @@ class Twin:
         For `tests.builders.make_terms`.
     """
 
-    def __init__(
-        self, devnet: Devnet, deployment: Deployment, num_owners: int, *, proven: bool = False, **term_changes: object
-    ) -> None:
+    def __init__(self, devnet: Devnet, deployment: Deployment, num_owners: int, *, proven: bool = False, **term_changes: object) -> None:
         self.devnet = devnet
         self.connection: Connection = connect(devnet.url)
         self.numbers = (*range(num_owners), MODEL_OWNER, STRANGER)
@@ -221,9 +219,7 @@ class Twin:
     def _call(self, move: Move) -> Outcome:
         world = self.scene.world
         try:
-            receipt = world.send(
-                address_of(move.account), self.scene.market.address, move.function, move.arguments, move.value_wei
-            )
+            receipt = world.send(address_of(move.account), self.scene.market.address, move.function, move.arguments, move.value_wei)
         except OmnilyticsError as error:
             world.mine()
             return Outcome.refused(error)

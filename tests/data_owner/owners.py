@@ -145,11 +145,7 @@ def open_with(scene: Scene, *commitments: SignedCommitment, but: Sequence[int] =
     """
     known = {commitment.owner: commitment for commitment in commitments}
     seats_without = {record.seat for record in (scene.market.owner_record(address_of(n)) for n in but)}
-    groups = sum(
-        1 << number
-        for number, seats in enumerate(scene.market.storage.groups)
-        if not seats_without & set(bits_of(seats))
-    )
+    groups = sum(1 << number for number, seats in enumerate(scene.market.storage.groups) if not seats_without & set(bits_of(seats)))
     state, digests, signatures = scene.state, [], []
     for seat in scene.seats_of(groups):
         owner = scene.market.storage.seat_owners[seat]

@@ -15,7 +15,6 @@ from omnilytics_flwr.crypto.curve import parse_points
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.crypto.fixedpoint import decode_mean, first_out_of_range, unpack
 from omnilytics_flwr.data_owner.agent import SignedCommitment
-from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.errors import (
     Malformed,
     OutOfTurn,
@@ -25,13 +24,11 @@ from omnilytics_flwr.errors import (
     WeakMaskKey,
 )
 from omnilytics_flwr.market.commitment_message import Commitment, recover
-from omnilytics_flwr.market.stage import Stage
-from tests.builders import STRANGER, Scene, address_of, make_scene
+from tests.builders import STRANGER, Scene, address_of
 from tests.data_owner.owners import (
     WEIGHTS,
     Owner,
     anchor,
-    live_task,
     make_owners_scene,
     market_id,
     next_epoch,
@@ -247,70 +244,3 @@ def test_owner_outside_the_epoch_is_refused(tmp_path: Path) -> None:
     scene.freeze_and_draw()
     with pytest.raises(Refused, match="is not of epoch 2; join"):
         owners[0].agent().admit(anchor(scene))
-
-
-# Policy
-
-
-def test_join_unacceptable_market_is_refused_before_the_stake_is_paid(tmp_path: Path) -> None:
-    scene = make_scene(15)
-    owner = Owner(scene, 0, tmp_path, Policy(least_group_size=5))
-    with pytest.raises(Refused, match="groups of 3, at least 5 wanted"):
-        owner.agent().join()
-    assert scene.state.enrolled == 0
-    assert not list((tmp_path / "keys").iterdir())
-
-
-def test_policy_is_asked_again_for_every_task(owned: tuple[Scene, Owner]) -> None:
-    scene, owner = owned
-    task = anchor(scene)
-    strict = owner.agent(**{"least-reward-wei": 10**9})
-    for ask in (strict.admit, strict.admit_evaluation, lambda t: strict.commit(t, update_of(0))):
-        with pytest.raises(Refused, match="reward 1000 wei"):
-            ask(task)
-
-
-def test_most_rounds_are_counted_by_the_journal(owned: tuple[Scene, Owner]) -> None:
-    scene, owner = owned
-    for _ in range(2):
-        owner.agent(**{"most-rounds": 2}).commit(anchor(scene), update_of(0))
-    task = anchor(scene)
-    for ask in (
-        lambda: owner.agent(**{"most-rounds": 2}).admit(task),
-        lambda: owner.agent(**{"most-rounds": 2}).commit(task, update_of(0)),
-    ):
-        with pytest.raises(Refused, match="this would be round 3 of this market, at most 2 allowed"):
-            ask()
-    owner.agent(**{"most-rounds": 3}).commit(task, update_of(0))
-
-
-def test_most_peer_sets_allow_the_same_group_and_refuse_another(tmp_path: Path) -> None:
-    scene, owners = make_owners_scene(tmp_path, real=[0])
-    owner, once = owners[0], {"most-peer-sets": 1}
-    for _ in range(2):
-        owner.agent(**once).commit(anchor(scene), update_of(0))
-    next_epoch(scene, owners)
-    task = anchor(scene)
-    for ask in (lambda: owner.agent(**once).admit(task), lambda: owner.agent(**once).commit(task, update_of(0))):
-        with pytest.raises(Refused, match="these would be 2 different groups for one data set, at most 1 allowed"):
-            ask()
-    owner.agent(**{"most-peer-sets": 2}).commit(task, update_of(0))
-    assert len(owner.journal.peer_sets()) == 2
-
-
-def test_bond_that_is_paid_already_is_not_asked_for_again(tmp_path: Path) -> None:
-    needed = 15 * 1_000 + 10_007
-    scene, owners = make_owners_scene(tmp_path, real=[0], escrow_wei=needed + 15 * 1_000)
-    owner = owners[0]
-    owner.agent().admit(anchor(scene))
-    open_with(scene, owner.agent().commit(live_task(scene), update_of(0)))
-    assert scene.state.bond_wei == 10_007
-    assert scene.state.escrow_wei == 15 * 1_000 + 15 * 1_000
-    # The round is over unpaid as far as this test goes: what is left is just enough, and then one wei too little.
-    scene.market.storage.where = replace(scene.market.storage.where, stage=Stage.IDLE, groups=0)
-    scene.market.storage.escrow_wei = 15 * 1_000
-    task = anchor(scene)
-    owner.agent().admit(task)
-    scene.market.storage.escrow_wei -= 1
-    with pytest.raises(Refused, match="the escrow holds 14999 wei, paying everybody takes 15000"):
-        owner.agent().admit(task)

@@ -45,9 +45,7 @@ def test_home_opens_as_it_was_made(tmp_path: Path) -> None:
     made = make_home(tmp_path / "a", policy=policy, account={"keystore": "key.json", "password-file": "pass word.txt"})
     opened = OwnerHome.open(tmp_path / "a")
     assert opened == made
-    assert opened.policy == Policy(
-        least_group_size=4, most_clip=2.5, metrics=("loss", "accuracy"), app_hash=b"\xab" * 32
-    )
+    assert opened.policy == Policy(least_group_size=4, most_clip=2.5, metrics=("loss", "accuracy"), app_hash=b"\xab" * 32)
     assert opened.account == {"keystore": "key.json", "password-file": "pass word.txt"}
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o700
 
@@ -118,15 +116,13 @@ def test_wallet_of_a_keystore_opens_with_its_password_file(tmp_path: Path, devne
 
 
 def test_wallet_from_the_environment(tmp_path: Path, devnet: Devnet, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(os.environ, "OMNILYTICS_PRIVATE_KEY", bytes(make_wallet(7)._account.key).hex())  # noqa: SLF001
+    monkeypatch.setitem(os.environ, "OMNILYTICS_PRIVATE_KEY", bytes(make_wallet(7)._account.key).hex())
     home = make_home(tmp_path, account={"environment": True})
     assert home.wallet(connect(devnet.url, expected_chain_id=31337)).address == address_of(7)
 
 
 def context_of(**node_config: str | int) -> Context:
-    return Context(
-        run_id=1, node_id=1, node_config=dict(node_config), state=RecordDict(), run_config={HOME_KEY: "/elsewhere"}
-    )
+    return Context(run_id=1, node_id=1, node_config=dict(node_config), state=RecordDict(), run_config={HOME_KEY: "/elsewhere"})
 
 
 def test_operators_agent_is_found_by_node_config_or_environment(

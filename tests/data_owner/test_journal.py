@@ -27,7 +27,7 @@ def make_entry(round_number: int = 1, **changes: object) -> Entry:
     task = TaskId(31337, MARKET, 1, round_number, bytes([round_number]) * 32)
     values: dict[str, object] = {
         "task": task,
-        "group_hash": b"\1" * 32,
+        "peers_hash": b"\1" * 32,
         "digest": b"\2" * 32,
         "signature": b"\3" * 64,
         "open_by": 1_800_000_060,
@@ -72,7 +72,7 @@ def test_peer_sets_are_those_of_all_entries(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     assert journal.peer_sets() == frozenset()
     for number, peers in ((1, b"a"), (2, b"a"), (3, b"b")):
-        journal.write(make_entry(number, group_hash=peers * 32))
+        journal.write(make_entry(number, peers_hash=peers * 32))
     assert journal.peer_sets() == {b"a" * 32, b"b" * 32}
 
 
@@ -149,9 +149,7 @@ def test_lock_holds_against_another_process_and_ends_with_it(tmp_path: Path) -> 
         "with Journal(Path(sys.argv[1])).locked():\n"
         "    print('held', flush=True); sys.stdin.readline()"
     )
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as child:
+    with subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
         try:
             assert child.stdout.readline() == "held\n"

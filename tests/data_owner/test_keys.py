@@ -107,7 +107,7 @@ def test_repr_shows_no_secret(tmp_path: Path) -> None:
 def test_agent_and_its_wallet_show_no_secret(tmp_path: Path) -> None:
     _, owners = make_owners_scene(tmp_path, real=[0])
     agent = owners[0].agent()
-    private = make_wallet(0)._account.key  # noqa: SLF001
+    private = make_wallet(0)._account.key
     mask = next((owners[0].folder / "keys").glob("mask-*")).read_bytes()
     for shown in (repr(agent), repr(vars(agent)), repr(make_wallet(0)), repr(owners[0].agent().ledger)):
         for secret in (bytes(private), mask):

@@ -30,9 +30,7 @@ def test_defaults_accept_ordinary_terms() -> None:
         ({"metrics": ("accuracy", "loss")}, {"metrics": ("loss", "num-examples")}, "metrics that may not leave"),
     ],
 )
-def test_broken_demand_is_refused_with_its_reason(
-    policy: dict[str, object], terms: dict[str, object], reason: str
-) -> None:
+def test_broken_demand_is_refused_with_its_reason(policy: dict[str, object], terms: dict[str, object], reason: str) -> None:
     with pytest.raises(Refused) as refusal:
         Policy(**policy).check_terms(MARKET, make_terms(**terms))  # type: ignore[arg-type]
     assert str(refusal.value) == f"policy refuses market {MARKET}: {reason}" or reason in str(refusal.value)
@@ -63,9 +61,7 @@ def test_all_broken_demands_are_told_at_once() -> None:
 
 
 def test_mapping_takes_names_as_in_the_configuration_file() -> None:
-    policy = Policy.from_mapping(
-        {"least-group-size": 5, "most-peer-sets": 1, "metrics": ["loss"], "app-hash": "0x" + "ab" * 32}
-    )
+    policy = Policy.from_mapping({"least-group-size": 5, "most-peer-sets": 1, "metrics": ["loss"], "app-hash": "0x" + "ab" * 32})
     assert policy == Policy(least_group_size=5, most_peer_sets=1, metrics=("loss",), app_hash=b"\xab" * 32)
 
 

@@ -117,10 +117,7 @@ class ExactKeeper:
 
 def make_trainers(num_owners: int, dtype: str) -> list[Trainer]:
     """Data owners that pull in different directions; all have the same number of examples."""
-    return [
-        Trainer(make_model(100 + number, dtype), metrics={"loss": 0.1 * number, "num-examples": 10})
-        for number in range(num_owners)
-    ]
+    return [Trainer(make_model(100 + number, dtype), metrics={"loss": 0.1 * number, "num-examples": 10}) for number in range(num_owners)]
 
 
 def history(strategy: Strategy, grid: FakeGrid, rounds: int, dtype: str) -> tuple[list[ArrayRecord], Result]:

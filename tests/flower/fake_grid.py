@@ -48,9 +48,7 @@ class FakeGrid(Grid):
         Everything that travelled, with the client's node.
     """
 
-    def __init__(
-        self, apps: Mapping[int, ClientApp], *, on_request: Tamper | None = None, on_reply: Tamper | None = None
-    ) -> None:
+    def __init__(self, apps: Mapping[int, ClientApp], *, on_request: Tamper | None = None, on_reply: Tamper | None = None) -> None:
         self.apps = dict(apps)
         self.contexts = {node: make_context(node, **{"partition-id": place}) for place, node in enumerate(self.apps)}
         self.on_request = on_request or (lambda node, message: message)

@@ -70,8 +70,7 @@ def make_play(
     agents = {number: owner.agent() for number, owner in owners.items()}
     mod = OmnilyticsMod(initial_model=initial_model, agent=lambda context: agents[number_of(context)])
     trainers = {
-        number: Trainer(make_model(100 + number), metrics={"loss": float(number), "num-examples": 10, "secret": 7.5})
-        for number in owners
+        number: Trainer(make_model(100 + number), metrics={"loss": float(number), "num-examples": 10, "secret": 7.5}) for number in owners
     }
     apps = {FIRST_NODE + number: trainer.app(mod) for number, trainer in trainers.items()}
     grid = FakeGrid(apps, on_request=on_request, on_reply=on_reply)

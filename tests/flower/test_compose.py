@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterable
 
 import numpy as np
@@ -65,7 +66,7 @@ def test_composing_strategy_unquantised_agrees_with_its_plain_run(name: str) -> 
     plain, plain_result = plain_history(MAKERS[name](), num_owners=6, rounds=3, dtype="float64")
     ours, our_result = exact_history(MAKERS[name](), num_owners=6, rounds=3, dtype="float64")
     assert len(plain) == len(ours) == 4
-    for before, after in zip(plain, plain[1:], strict=False):
+    for before, after in itertools.pairwise(plain):
         assert any(np.abs(before[n].numpy() - after[n].numpy()).max() > 1e-3 for n in before), "the model must move"
     for expected, actual in zip(plain, ours, strict=True):
         assert list(actual) == list(expected)
@@ -117,9 +118,7 @@ def test_refused_strategies_give_their_own_reasons() -> None:
 class OwnSampling(FedAdam):
     """A user's strategy that only asks other nodes."""
 
-    def configure_train(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
+    def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
         config["lr"] = 0.1 / server_round
         return list(super().configure_train(server_round, arrays, config, grid))[:3]
 
@@ -127,9 +126,7 @@ class OwnSampling(FedAdam):
 class OwnAggregation(FedAvg):
     """A user's strategy with an aggregation of its own."""
 
-    def aggregate_train(
-        self, server_round: int, replies: Iterable[Message]
-    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+    def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:
         return super().aggregate_train(server_round, replies)
 
 
@@ -148,9 +145,7 @@ def test_subclass_with_its_own_sampling_composes(strategy: type[FedAdam]) -> Non
 
 def test_subclass_with_its_own_configuration_agrees_with_its_plain_run() -> None:
     class OwnConfig(FedAvg):
-        def configure_train(
-            self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-        ) -> Iterable[Message]:
+        def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
             config["lr"] = 0.1 / server_round
             return super().configure_train(server_round, arrays, config, grid)
 
@@ -178,9 +173,7 @@ def test_strategy_whose_instance_has_its_own_aggregation_is_refused() -> None:
 
 def test_user_strategy_named_like_a_refused_one_gets_its_own_reason() -> None:
     class Bulyan(FedAvg):
-        def aggregate_train(
-            self, server_round: int, replies: Iterable[Message]
-        ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:
             return None, None
 
     with pytest.raises(CannotCompose, match="its aggregate_train is its own"):
@@ -189,15 +182,11 @@ def test_user_strategy_named_like_a_refused_one_gets_its_own_reason() -> None:
 
 def largest(contents: list[RecordDict], weight: str) -> MetricRecord:
     """A user's way to aggregate metrics that is not the same again when applied to its own result."""
-    return MetricRecord(
-        {"most-loss": max(float(content["metrics"]["loss"]) for content in contents), "owners": len(contents)}
-    )  # type: ignore[arg-type]
+    return MetricRecord({"most-loss": max(float(content["metrics"]["loss"]) for content in contents), "owners": len(contents)})  # type: ignore[arg-type]
 
 
 def test_users_own_metric_aggregation_sees_all_replies_once() -> None:
     _, plain = plain_history(FedAvg(train_metrics_aggr_fn=largest), num_owners=4, rounds=2, dtype="float64")
     _, ours = exact_history(FedAvg(train_metrics_aggr_fn=largest), num_owners=4, rounds=2, dtype="float64")
-    assert {n: dict(r) for n, r in ours.train_metrics_clientapp.items()} == {
-        n: dict(r) for n, r in plain.train_metrics_clientapp.items()
-    }
+    assert {n: dict(r) for n, r in ours.train_metrics_clientapp.items()} == {n: dict(r) for n, r in plain.train_metrics_clientapp.items()}
     assert plain.train_metrics_clientapp[1]["owners"] == 4

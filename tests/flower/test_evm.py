@@ -29,9 +29,7 @@ NUM_OWNERS = 15
 
 
 def small_terms(verification: Address) -> Terms:
-    return make_terms(
-        verification=verification, weights=42, update_bits=16, norm_bound=2**60, metrics=("loss",), commit_seconds=3600
-    )
+    return make_terms(verification=verification, weights=42, update_bits=16, norm_bound=2**60, metrics=("loss",), commit_seconds=3600)
 
 
 def test_two_rounds_settle_on_a_chain_and_pay(monkeypatch: pytest.MonkeyPatch) -> None:

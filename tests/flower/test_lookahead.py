@@ -19,19 +19,12 @@ from tests.flower.play import (
 class Decaying(FedAvg):
     """The example of Flower's own documentation: a learning rate that is lowered in the run's configuration."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.sent: list[dict[str, object]] = []
-
-    def configure_train(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
+    def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
+        config.pop("first", None)
         config["lr"] = float(config.get("lr", 1.0)) * (0.5 if server_round % 2 == 0 else 1.0)  # type: ignore[arg-type]
         return super().configure_train(server_round, arrays, config, grid)
 
-    def configure_evaluate(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
+    def configure_evaluate(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
         config["seen"] = int(config.get("seen", 0)) + 1  # type: ignore[call-overload]
         return super().configure_evaluate(server_round, arrays, config, grid)
 
@@ -49,7 +42,7 @@ def test_configuration_that_changes_from_round_to_round_is_as_in_the_plain_run(m
     sent = []
     for make in (plain_grid, exact_grid):
         grid, strategy = make(Decaying())
-        train, evaluate = ConfigRecord({"lr": 0.1}), ConfigRecord({"batch": 8})
+        train, evaluate = ConfigRecord({"lr": 0.1, "first": True}), ConfigRecord({"batch": 8})
         strategy.start(grid, make_model(), 5, train_config=train, evaluate_config=evaluate)
         sent.append((configs(grid, message_type), dict(train.items()), dict(evaluate.items())))
     plain, ours = sent

@@ -70,9 +70,7 @@ MALFORMED: dict[str, tuple[Content, str]] = {
     ),
     "market not an address": (lambda c: with_record(train_content(c.scene, make_model()), market="0x12"), "'market'"),
     "market with a wrong checksum": (
-        lambda c: with_record(
-            train_content(c.scene, make_model()), market=c.scene.market.address.swapcase().replace("X", "x")
-        ),
+        lambda c: with_record(train_content(c.scene, make_model()), market=c.scene.market.address.swapcase().replace("X", "x")),
         "checksum",
     ),
     "short config hash": (

@@ -33,7 +33,7 @@ PUBLIC = ("body.weight", "body.bias")
 
 def private_client(folder: Path) -> Client:
     """A client whose model has a private head of its own; the public part has 24 weights."""
-    scene, owners = make_owners_scene(folder, real=[0], weights=24, metrics=("loss",))
+    _scene, owners = make_owners_scene(folder, real=[0], weights=24, metrics=("loss",))
     client = make_client(owners[0], initial_model=lambda context: make_model(7))
     return client
 

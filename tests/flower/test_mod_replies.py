@@ -82,21 +82,15 @@ def test_train_reply_has_no_array_of_the_update(client: Client) -> None:
 
 BAD_REPLIES: dict[str, tuple[Callable[[ArrayRecord], RecordDict], str]] = {
     "other shape": (
-        lambda new: RecordDict(
-            {"arrays": ArrayRecord({**dict(new.items()), "body.bias": Array(np.zeros(5, "float32"))})}
-        ),
+        lambda new: RecordDict({"arrays": ArrayRecord({**dict(new.items()), "body.bias": Array(np.zeros(5, "float32"))})}),
         "same names, shapes and dtypes",
     ),
     "other dtype": (
-        lambda new: RecordDict(
-            {"arrays": ArrayRecord({n: Array(a.astype("float64")) for n, a in arrays_of(new).items()})}
-        ),
+        lambda new: RecordDict({"arrays": ArrayRecord({n: Array(a.astype("float64")) for n, a in arrays_of(new).items()})}),
         "same names, shapes and dtypes",
     ),
     "integers": (
-        lambda new: RecordDict(
-            {"arrays": ArrayRecord({n: Array(a.astype("int32")) for n, a in arrays_of(new).items()})}
-        ),
+        lambda new: RecordDict({"arrays": ArrayRecord({n: Array(a.astype("int32")) for n, a in arrays_of(new).items()})}),
         "same names, shapes and dtypes",
     ),
     "missing array": (
@@ -114,11 +108,7 @@ BAD_REPLIES: dict[str, tuple[Callable[[ArrayRecord], RecordDict], str]] = {
     "negative infinity": (lambda new: RecordDict({"arrays": filled(new, -np.inf)}), "inf"),
     "liar about its shape": (
         lambda new: RecordDict(
-            {
-                "arrays": ArrayRecord(
-                    {n: Array(a.dtype, a.shape, a.stype, Array(np.zeros(7, "float32")).data) for n, a in new.items()}
-                )
-            }
+            {"arrays": ArrayRecord({n: Array(a.dtype, a.shape, a.stype, Array(np.zeros(7, "float32")).data) for n, a in new.items()})}
         ),
         "",
     ),
@@ -147,9 +137,7 @@ def test_train_integer_public_part_is_a_named_error(tmp_path: Path) -> None:
     scene, owners = make_owners_scene(tmp_path, real=[0])
     counts = ArrayRecord({"steps": Array(np.arange(42))})
     anchor_model(scene, counts)
-    client = make_client(
-        owners[0], reply=lambda message, new: Message(RecordDict({"arrays": counts}), reply_to=message)
-    )
+    client = make_client(owners[0], reply=lambda message, new: Message(RecordDict({"arrays": counts}), reply_to=message))
     client.trainer.target = counts
     assert "int64, expected floating point" in reason_of(client.train(counts))
 

@@ -83,7 +83,7 @@ def test_exchange_outside_its_stage_is_refused(tmp_path: Path, stage: Stage, exc
     if stage is Stage.ENROLLING:
         client, digests = enrolling_client(tmp_path), ()
     else:
-        scene, owners = make_owners_scene(tmp_path, real=[0])
+        _scene, owners = make_owners_scene(tmp_path, real=[0])
         client = make_client(owners[0])
         digests = bring_to(stage, client, owners)
     assert client.scene.state.stage is stage
@@ -108,7 +108,7 @@ def test_agent_joins_exactly_in_the_stages_that_allow_it(tmp_path: Path, stage: 
     if stage is Stage.ENROLLING:
         client = enrolling_client(tmp_path)
     else:
-        scene, owners = make_owners_scene(tmp_path, real=[0])
+        _scene, owners = make_owners_scene(tmp_path, real=[0])
         client = make_client(owners[0])
         bring_to(stage, client, owners)
     if Event.JOIN in ALLOWED[stage]:
@@ -125,7 +125,7 @@ def test_keeper_anchors_exactly_in_the_stages_that_allow_it(tmp_path: Path, stag
     if stage is Stage.ENROLLING:
         client = enrolling_client(tmp_path)
     else:
-        scene, owners = make_owners_scene(tmp_path, real=[0])
+        _scene, owners = make_owners_scene(tmp_path, real=[0])
         client = make_client(owners[0])
         bring_to(stage, client, owners)
     keeper, before = RoundKeeper(client.scene.ledger()), client.scene.state

@@ -30,10 +30,10 @@ def play(tmp_path: Path) -> MarketPlay:
     return make_play(tmp_path)
 
 
-def test_three_rounds_settle_and_learn_the_mean_of_the_accepted(play: MarketPlay) -> None:
+def test_two_rounds_settle_and_learn_the_mean_of_the_accepted(play: MarketPlay) -> None:
     models: list[ArrayRecord] = []
-    result = play.strategy.start(play.grid, make_model(), 3, evaluate_fn=lambda number, arrays: models.append(arrays))
-    assert [report.settled for report in play.reports] == [True] * 3
+    result = play.strategy.start(play.grid, make_model(), 2, evaluate_fn=lambda number, arrays: models.append(arrays))
+    assert [report.settled for report in play.reports] == [True] * 2
     for before, after, report in zip(models, models[1:], play.reports, strict=False):
         accepted = tuple(owner for position in report.accepted for owner in report.roster[position])
         assert len(accepted) == 12
@@ -42,17 +42,16 @@ def test_three_rounds_settle_and_learn_the_mean_of_the_accepted(play: MarketPlay
         assert_close(after, play.expected(before, accepted))
     assert {n: a.data for n, a in result.arrays.items()} == {n: a.data for n, a in models[-1].items()}
     assert play.scene.surplus_wei() == 0
-    assert all(len(trainer.trained) == 3 for trainer in play.trainers.values())
+    assert all(len(trainer.trained) == 2 for trainer in play.trainers.values())
 
 
 def test_settlement_anchors_the_next_task_and_the_next_round_uses_it(play: MarketPlay) -> None:
-    play.strategy.start(play.grid, make_model(), 3)
-    assert [play.events(number) for number in range(3)] == [
+    play.strategy.start(play.grid, make_model(), 2)
+    assert [play.events(number) for number in range(2)] == [
         ["anchor", "open", "settle"],
         ["open", "settle"],
-        ["open", "settle"],
     ]
-    assert [report.round for report in play.reports] == [1, 2, 3]
+    assert [report.round for report in play.reports] == [1, 2]
     assert play.scene.state.stage is Stage.ANCHORED, "the last model stays anchored, so that it can be evaluated"
 
 
@@ -235,9 +234,7 @@ def test_refit_changes_the_private_part_only(tmp_path: Path) -> None:
     assert [play.events(n) for n in range(2)] == [["anchor", "open", "settle"], ["open", "settle"]]
 
 
-@pytest.mark.parametrize(
-    ("patterns", "reason"), [(("tail.*",), "matches none"), (("*",), "every parameter is private")]
-)
+@pytest.mark.parametrize(("patterns", "reason"), [(("tail.*",), "matches none"), (("*",), "every parameter is private")])
 def test_private_patterns_that_cannot_be_are_refused(play: MarketPlay, patterns: tuple[str, ...], reason: str) -> None:
     strategy = Omnilytics(FedAvg(), ledger=play.scene.ledger(), private=patterns)
     with pytest.raises(TermsError, match=reason):

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
-from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
-from omnilytics_flwr.errors import (
-    CannotCompose,
-)
 from omnilytics_flwr.flower.wire import (
     RECORD,
 )
@@ -163,9 +159,7 @@ STRANGE_METRICS: dict[str, RecordDict] = {
     "none": RecordDict(),
     "other name": RecordDict({"metrics": MetricRecord({"lose": 1.0, "num-examples": 10})}),
     "other record": RecordDict({"numbers": MetricRecord({"loss": 1.0, "num-examples": 10})}),
-    "one more record": RecordDict(
-        {"metrics": MetricRecord({"loss": 1.0, "num-examples": 10}), "x": MetricRecord({"y": 1})}
-    ),
+    "one more record": RecordDict({"metrics": MetricRecord({"loss": 1.0, "num-examples": 10}), "x": MetricRecord({"y": 1})}),
     "list": RecordDict({"metrics": MetricRecord({"loss": [1.0, 2.0], "num-examples": 10})}),
     "list as weight": RecordDict({"metrics": MetricRecord({"loss": 1.0, "num-examples": [10]})}),
     "weight that undoes the others": RecordDict({"metrics": MetricRecord({"loss": 1.0, "num-examples": -140})}),
@@ -194,88 +188,6 @@ def test_strange_metrics_of_one_data_owner_spoil_nothing(case: str) -> None:
     result = strategy.start(grid, make_model(), 1)
     assert dict(result.train_metrics_clientapp[1]) == {"loss": pytest.approx(0.15)}
     assert set(result.evaluate_metrics_clientapp[1]) == {"loss"}
-
-
-def test_inner_strategy_that_fails_settles_first(tmp_path: Path) -> None:
-    def broken(contents: list[RecordDict], weight: str) -> MetricRecord:
-        raise RuntimeError("my metrics are wrong")
-
-    play = make_play(tmp_path, inner=FedAvg(train_metrics_aggr_fn=broken))
-    with pytest.raises(RuntimeError, match="my metrics are wrong"):
-        play.strategy.start(play.grid, make_model(), 1)
-    assert play.reports[0].settled
-    assert len(play.reports[0].paid) == 12
-    assert play.scene.state.stage is Stage.IDLE
-
-
-class Picky(FedAvg):
-    """Sends every node something of its own from the second round on."""
-
-    def configure_train(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        messages = list(super().configure_train(server_round, arrays, config, grid))
-        if server_round == 1:
-            return messages
-        return [
-            Message(
-                RecordDict({"arrays": arrays, "config": ConfigRecord({"node": place})}), m.metadata.dst_node_id, "train"
-            )
-            for place, m in enumerate(messages)
-        ]
-
-
-class OtherArrays(FedAvg):
-    """Sends other arrays than it was given."""
-
-    def configure_train(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        return super().configure_train(server_round, make_model(9), config, grid)
-
-
-class Talkative(FedAvg):
-    """Sends a second configuration along."""
-
-    def configure_train(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        messages = list(super().configure_train(server_round, arrays, config, grid))
-        for message in messages:
-            message.content["more"] = ConfigRecord({"x": 1})
-        return messages
-
-
-class PickyEvaluation(FedAvg):
-    """Evaluates on other settings at every node."""
-
-    def configure_evaluate(
-        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
-    ) -> Iterable[Message]:
-        return [
-            Message(RecordDict({"arrays": arrays, "config": ConfigRecord({"node": node})}), node, "evaluate")
-            for node in grid.get_node_ids()
-        ]
-
-
-@pytest.mark.parametrize(
-    ("inner", "reason", "reports"),
-    [
-        (OtherArrays, "other arrays than it was given", 0),
-        (Talkative, "more than arrays and one configuration", 0),
-        (Picky, "different configurations to different nodes", 1),
-        (PickyEvaluation, "different configurations to different nodes", 1),
-    ],
-)
-def test_inner_strategy_that_sends_more_than_one_task_is_refused(
-    tmp_path: Path, inner: type[FedAvg], reason: str, reports: int
-) -> None:
-    play = make_play(tmp_path, inner=inner())
-    with pytest.raises(CannotCompose, match=reason):
-        play.strategy.start(play.grid, make_model(), 2)
-    assert [report.settled for report in play.reports] == [True] * reports
-    assert play.scene.state.stage is Stage.IDLE
-    assert play.scene.state.round == reports
 
 
 def test_client_that_raises_does_not_take_part(tmp_path: Path) -> None:

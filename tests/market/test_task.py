@@ -170,9 +170,7 @@ def test_config_hash_keys_sort_by_their_bytes() -> None:
     assert config_hash(config) == keccak256(b"OmniLytics/v1/config" + plain_config_bytes(config))
 
 
-@pytest.mark.parametrize(
-    "value", [None, 1j, {}, (1, "a"), [1, 1.0], [True, 1], [None], np.float64(1), np.int64(1), [[1]]]
-)
+@pytest.mark.parametrize("value", [None, 1j, {}, (1, "a"), [1, 1.0], [True, 1], [None], np.float64(1), np.int64(1), [[1]]])
 def test_config_hash_of_a_value_that_flower_cannot_hold_is_refused(value: object) -> None:
     with pytest.raises(Malformed, match="config entry 'x'"):
         config_hash({"x": value})  # type: ignore[dict-item]

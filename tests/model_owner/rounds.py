@@ -82,9 +82,7 @@ class Play:
                 continue
             honest = number not in self._cheats
             delivery = (
-                self.owners[number].agent().deliver(task.chain_id, task.market, task.round, digests)
-                if honest
-                else self._cheats[number]
+                self.owners[number].agent().deliver(task.chain_id, task.market, task.round, digests) if honest else self._cheats[number]
             )
             made[number] = self.tampered(number, delivery)
         return made
@@ -113,9 +111,7 @@ class Play:
         terms, quantised = self.scene.terms, []
         for number in numbers:
             key = self.owners[number].keys.rounding_key(task)
-            units = quantise(
-                self.update_of(number), weights=terms.weights, bits=terms.update_bits, clip=terms.clip, key=key
-            )
+            units = quantise(self.update_of(number), weights=terms.weights, bits=terms.update_bits, clip=terms.clip, key=key)
             zero = zero_unit(terms.update_bits)
             quantised.append((units[: terms.weights].astype(np.float64) - zero) / (zero - 1) * terms.clip)
         return np.asarray(np.mean(quantised, axis=0))

@@ -10,13 +10,7 @@ contract MaskKeysTest is Test {
     ILibraryHarness private immutable _harness = ILibraryHarness(deploy("LibraryHarness"));
 
     function test_isUsable_lowOrder_isFalse() external view {
-        uint256[5] memory low = [
-            uint256(0),
-            1,
-            325606250916557431795983626356110631294008115727848805560023387167927233504,
-            39382357235489614581723060781553021112529911719440698176882885853963445705823,
-            _ORDER - 1
-        ];
+        uint256[5] memory low = _lowOrder();
         for (uint256 i = 0; i < low.length; ++i) assertTrue(!_harness.isUsable(_littleEndian(low[i])), "low order");
     }
 
@@ -32,11 +26,22 @@ contract MaskKeysTest is Test {
         assertTrue(_harness.isUsable(_littleEndian(_ORDER - 2)), "greatest");
     }
 
-    function test_fuzz_isUsable_anyKey_isWhetherItIsBelowTheOrder(uint256 u) external view {
-        // The two of order 8 will not be hit.
-        bool low = u < 2 || u == _ORDER - 1;
+    function test_fuzz_isUsable_anyKey_isBelowTheOrderAndNoneOfTheFive(uint256 u) external view {
+        bool expected = u < _ORDER;
+        uint256[5] memory low = _lowOrder();
+        for (uint256 i = 0; i < low.length; ++i) expected = expected && u != low[i];
 
-        assertTrue(_harness.isUsable(_littleEndian(u)) == (u < _ORDER && !low), "canonical");
+        assertTrue(_harness.isUsable(_littleEndian(u)) == expected, "canonical and of no low order");
+    }
+
+    function _lowOrder() private pure returns (uint256[5] memory) {
+        return [
+            uint256(0),
+            1,
+            325606250916557431795983626356110631294008115727848805560023387167927233504,
+            39382357235489614581723060781553021112529911719440698176882885853963445705823,
+            _ORDER - 1
+        ];
     }
 
     function _littleEndian(uint256 value) private pure returns (bytes32 key) {

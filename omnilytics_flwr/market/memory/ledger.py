@@ -55,8 +55,8 @@ class MemoryLedger:
         """The market's terms."""
         return self._contract.terms
 
-    def state(self) -> MarketState:
-        """Present state."""
+    def state(self, confirmations: int = 0) -> MarketState:
+        """Present state; nothing in memory is ever reorganised, so it is confirmed as often as anybody likes."""
         return self._contract.state()
 
     def owner_record(self, account: Address) -> OwnerRecord:
@@ -121,9 +121,7 @@ class MemoryLedger:
         """Start a round."""
         return self._send("anchor", task_hash)
 
-    def open(
-        self, round_number: int, groups: int, digests: tuple[bytes, ...], signatures: tuple[bytes, ...]
-    ) -> Receipt:
+    def open(self, round_number: int, groups: int, digests: tuple[bytes, ...], signatures: tuple[bytes, ...]) -> Receipt:
         """Open the round; signatures are 64 bytes each (EIP-2098)."""
         return self._send("open", round_number, groups, digests, b"".join(signatures))
 

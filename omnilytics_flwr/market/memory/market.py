@@ -90,9 +90,7 @@ class MemoryMarket:
         gate: Gate | None = None,
     ) -> None:
         if terms.token != ZERO_ADDRESS:
-            raise TermsError(
-                f"a market in memory pays in ether, the terms name the token {terms.token}; use a chain for tokens"
-            )
+            raise TermsError(f"a market in memory pays in ether, the terms name the token {terms.token}; use a chain for tokens")
         self.address = address
         self.chain_id = chain_id
         self.model_owner = model_owner
@@ -178,7 +176,8 @@ class MemoryMarket:
 
     def group_seats(self, group: int) -> int:
         """Bitmap of the seats of a group of the present epoch; 0 if there is none."""
-        return self.storage.groups[group] if group < len(self.storage.groups) else 0
+        drawn = self.storage.where.stage in (Stage.IDLE, Stage.ANCHORED, Stage.OPEN)
+        return self.storage.groups[group] if drawn and group < len(self.storage.groups) else 0
 
     def paid_seats(self, round_number: int) -> int:
         """Bitmap of the seats that a finished round pays."""

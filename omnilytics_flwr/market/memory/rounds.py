@@ -40,9 +40,7 @@ def anchor(market: MemoryMarket, call: Call, task_hash: bytes) -> None:
     _note_anchored(market, call)
 
 
-def open_round(
-    market: MemoryMarket, call: Call, round_number: int, groups: int, digests: tuple[bytes, ...], signatures: bytes
-) -> None:
+def open_round(market: MemoryMarket, call: Call, round_number: int, groups: int, digests: tuple[bytes, ...], signatures: bytes) -> None:
     """Open the live round with whole groups; from here it settles or everybody is paid.
 
     Checks: stage; the sender is the model owner; the round is the live one; it is not too late; the epoch has rounds left; the groups
@@ -84,9 +82,7 @@ def open_round(
     )
 
 
-def settle(
-    market: MemoryMarket, call: Call, round_number: int, settlement: bytes, waived: int, next_task_hash: bytes
-) -> None:
+def settle(market: MemoryMarket, call: Call, round_number: int, settlement: bytes, waived: int, next_task_hash: bytes) -> None:
     """Settle the open round: verify, select, owe the rewards, anchor the next task if there is one.
 
     Checks: stage; the sender is the model owner; the round is the live one; it is not too late; the waived groups are on the roster;
@@ -105,9 +101,7 @@ def settle(
     verdict = market.verification.verify(statement, settlement)
     accepted = _accepted(market, statement, verdict)
 
-    payout = settlement_payout(
-        held.roster_seats(), accepted=accepted, waived=outside, reward_wei=market.terms.reward_wei
-    )
+    payout = settlement_payout(held.roster_seats(), accepted=accepted, waived=outside, reward_wei=market.terms.reward_wei)
     _owe(market, round_number, payout)
     call.log(
         "Settled",
@@ -177,9 +171,7 @@ def _check_groups(market: MemoryMarket, groups: int) -> tuple[int, ...]:
     return roster
 
 
-def _check_signatures(
-    market: MemoryMarket, roster: tuple[int, ...], digests: tuple[bytes, ...], signatures: bytes
-) -> None:
+def _check_signatures(market: MemoryMarket, roster: tuple[int, ...], digests: tuple[bytes, ...], signatures: bytes) -> None:
     seats = [seat for group in roster for seat in bits_of(group)]
     for place, (seat, digest) in enumerate(zip(seats, digests, strict=True)):
         owner = market.storage.seat_owners[seat]

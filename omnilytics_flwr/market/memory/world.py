@@ -75,9 +75,7 @@ class World:
         """Put a market on this chain."""
         self.markets[market.address] = market
 
-    def send(
-        self, sender: Address, market: Address, function: str, arguments: tuple[object, ...], value_wei: int = 0
-    ) -> Receipt:
+    def send(self, sender: Address, market: Address, function: str, arguments: tuple[object, ...], value_wei: int = 0) -> Receipt:
         """Call a market's function in a block of its own; if it is refused, nothing has changed and no block passes.
 
         Raises
@@ -90,9 +88,7 @@ class World:
             The market or its verification refuses.
         """
         if market not in self.markets:
-            raise UnknownMarket(
-                f"there is no market at {market}; expected one of {list(self.markets)}; check the address"
-            )
+            raise UnknownMarket(f"there is no market at {market}; expected one of {list(self.markets)}; check the address")
         if self.balances.get(sender, 0) < value_wei:
             raise NotFunded(f"{sender} has {self.balances.get(sender, 0)} wei; it sends {value_wei} wei; give it ether")
         before = self.snapshot()

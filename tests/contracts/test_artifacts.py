@@ -1,0 +1,195 @@
+"""What ships in the package is what the sources compile to, and says the same as the Python side."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from eth_abi import encode as abi_encode
+from eth_account.messages import encode_typed_data
+
+from omnilytics_flwr.chain import artifacts
+from omnilytics_flwr.crypto.hashing import keccak256, word
+from omnilytics_flwr.crypto.statement import Statement, Verdict
+from omnilytics_flwr.market.commitment_message import Commitment, domain_separator
+from omnilytics_flwr.market.ledger import MarketState, OwnerRecord
+from omnilytics_flwr.market.refusals import REFUSALS
+from omnilytics_flwr.market.stage import Event, Stage
+from omnilytics_flwr.market.statement import settlement_context
+from omnilytics_flwr.market.terms import ABI_TYPE, Terms
+from tests.builders import make_task, make_terms
+
+from .real import RealMarket
+from .scripts import CONTRACTS, script
+
+SHIPPED = (artifacts.MARKET, artifacts.FACTORY, artifacts.VERIFICATION)
+MOST_CODE_BYTES = 24_576
+"""EIP-170; a contract must be smaller."""
+
+
+@pytest.fixture(scope="module")
+def compiled() -> dict[str, dict[str, Any]]:
+    """The sources, compiled anew."""
+    compile_ = script("compile")
+    result: dict[str, dict[str, Any]] = compile_.compile_contracts([CONTRACTS / "src" / f"{name}.sol" for name in SHIPPED])
+    return result
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_artifact_is_what_the_sources_compile_to(compiled: dict[str, dict[str, Any]], name: str) -> None:
+    shipped = artifacts.described(name)
+
+    assert shipped["abi"] == compiled[name]["abi"]
+    assert shipped["bytecode"] == compiled[name]["bytecode"]
+    assert shipped["deployedBytecode"] == compiled[name]["deployedBytecode"]
+    assert shipped == compiled[name]
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_artifact_tells_compiler_and_settings(name: str) -> None:
+    shipped, compile_ = artifacts.described(name), script("compile")
+
+    assert (shipped["compiler"], shipped["settings"]) == (compile_.COMPILER_VERSION, compile_.SETTINGS)
+    assert shipped["settings"]["viaIR"] is True
+
+
+def test_compile_check_finds_a_file_that_is_not_what_the_sources_give(compiled: dict[str, dict[str, Any]], tmp_path: Path) -> None:
+    compile_ = script("compile")
+    compile_.write(compiled, tmp_path)
+    assert compile_.check(compiled, tmp_path) == 0
+    path = tmp_path / "Market.json"
+    path.write_text(path.read_text().replace('"runs": 200', '"runs": 201'))
+
+    assert compile_.check(compiled, tmp_path) == 1
+
+
+@pytest.mark.parametrize("name", SHIPPED)
+def test_runtime_code_fits_a_contract(name: str) -> None:
+    assert len(artifacts.load(name).runtime_code) < MOST_CODE_BYTES
+
+
+# ---------------------------------------------------------------------------------------------------------- the same vocabulary
+
+
+def entries(kind: str) -> dict[str, dict[str, Any]]:
+    """Entries of all ABIs, by name; the same name means the same."""
+    found: dict[str, dict[str, Any]] = {}
+    for name in SHIPPED:
+        for entry in artifacts.described(name)["abi"]:
+            if entry["type"] == kind:
+                assert found.setdefault(entry["name"], entry) == entry
+    return found
+
+
+def struct(name: str) -> list[dict[str, str]]:
+    """Components of a struct of the ABIs."""
+
+    def search(entry: dict[str, Any]) -> list[dict[str, str]] | None:
+        if entry.get("internalType") == f"struct {name}":
+            components: list[dict[str, str]] = entry["components"]
+            return components
+        nested = [*entry.get("inputs", ()), *entry.get("outputs", ()), *entry.get("components", ())]
+        return next((found for found in map(search, nested) if found is not None), None)
+
+    return next(found for found in map(search, entries("function").values()) if found is not None)
+
+
+def snake_case(name: str) -> str:
+    snake = re.sub("[A-Z]", lambda letter: "_" + letter.group().lower(), name)
+    return snake + "_" if snake == "from" else snake
+
+
+def errors() -> dict[str, dict[str, Any]]:
+    return {name: error for name, error in entries("error").items() if name.startswith(("Market", "Verification"))}
+
+
+def test_errors_of_the_contracts_are_exactly_the_refusals() -> None:
+    assert set(errors()) == set(REFUSALS)
+
+
+@pytest.mark.parametrize("name", sorted(REFUSALS))
+def test_error_has_the_facts_of_its_refusal(name: str) -> None:
+    assert tuple(snake_case(argument["name"]) for argument in errors()[name]["inputs"]) == REFUSALS[name].FACTS
+
+
+def test_stages_of_the_interface_are_those_of_python() -> None:
+    source = (CONTRACTS / "src" / "interfaces" / "IMarket.sol").read_text(encoding="utf-8")
+    (body,) = re.findall(r"enum Stage \{([^}]*)\}", source)
+    names = [name.strip() for name in body.split(",")]
+
+    assert {name.upper(): number for number, name in enumerate(names)} == {stage.name: stage.value for stage in Stage}
+
+
+def test_every_event_is_a_function_of_the_market() -> None:
+    functions = artifacts.load(artifacts.MARKET).abi.functions
+
+    assert {event.value for event in Event} <= set(functions)
+
+
+@pytest.mark.parametrize(
+    ("name", "python"),
+    [
+        ("Terms", Terms),
+        ("MarketState", MarketState),
+        ("OwnerRecord", OwnerRecord),
+        ("Statement", Statement),
+        ("Verdict", Verdict),
+    ],
+)
+def test_struct_has_the_fields_of_python_in_order(name: str, python: type) -> None:
+    assert [snake_case(component["name"]) for component in struct(name)] == [field.name for field in fields(python)]
+
+
+def test_terms_are_encoded_with_the_types_of_the_struct() -> None:
+    assert "(" + ",".join(component["type"] for component in struct("Terms")) + ")" == ABI_TYPE
+
+
+# --------------------------------------------------------------------------------------------------------------- the same hashes
+
+
+def test_terms_hash_is_the_same_on_chain_and_in_python(drawn: RealMarket) -> None:
+    terms = drawn.owner.terms()
+
+    assert terms == make_terms(
+        verification=terms.verification,
+        **{f"{window}_seconds": 24 * 3600 for window in ("commit", "accuse", "answer", "prove")},
+    )
+    assert drawn.owner.terms_hash() == terms.digest() == keccak256(abi_encode([ABI_TYPE], [terms.abi_tuple()]))
+
+
+@pytest.mark.parametrize("digest", [bytes(32), b"\xff" * 32, keccak256(b"digest")], ids=["zeros", "ones", "any"])
+def test_commitment_hash_is_the_same_on_chain_in_python_and_in_a_wallet(drawn: RealMarket, digest: bytes) -> None:
+    drawn.owner.anchor(make_task(1))
+    state, owner = drawn.owner.state(), drawn.owner
+    message = Commitment(state.epoch, state.round, state.task_hash, digest, state.open_by)
+    data = {"epoch": 1, "round": 1, "taskHash": state.task_hash, "digest": digest, "openBy": state.open_by}
+    domain = {"name": "OmniLytics", "version": "1", "chainId": owner.chain_id, "verifyingContract": owner.address}
+    kinds = {"epoch": "uint32", "round": "uint32", "taskHash": "bytes32", "digest": "bytes32", "openBy": "uint64"}
+
+    typed = encode_typed_data(domain, {"Commitment": [{"name": n, "type": t} for n, t in kinds.items()]}, data)
+
+    in_python = message.signing_hash(chain_id=owner.chain_id, market=owner.address)
+    assert owner.commitment_hash(digest) == in_python == keccak256(b"\x19" + typed.version + typed.header + typed.body)
+    assert typed.header == domain_separator(owner.chain_id, owner.address)
+
+
+def test_settlement_context_is_the_same_on_chain_and_in_python(drawn: RealMarket) -> None:
+    drawn.owner.anchor(make_task(1))
+    state, owner = drawn.owner.state(), drawn.owner
+
+    in_python = settlement_context(
+        chain_id=owner.chain_id,
+        market=owner.address,
+        epoch_seed=state.epoch_seed,
+        epoch=1,
+        round_number=1,
+        task_hash=make_task(1),
+    )
+
+    tag = keccak256(b"OmniLytics/v1/settlement")
+    market = bytes(12) + bytes.fromhex(owner.address[2:])
+    plain = tag + word(owner.chain_id) + market + state.epoch_seed + word(1) + word(1) + make_task(1)
+    assert owner.settlement_context() == in_python == keccak256(plain)

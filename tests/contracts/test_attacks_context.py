@@ -1,0 +1,114 @@
+"""A settlement is good for one task of one round of one epoch of one market on one chain.
+
+Everybody delivers the same vector, so that roster hash and sizes are the same everywhere: only the context tells two rounds apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+
+from omnilytics_flwr.chain.deploy import Deployment
+from omnilytics_flwr.chain.devnet import Devnet
+from omnilytics_flwr.chain.rpc import connect
+from omnilytics_flwr.crypto.proof import Statement
+from omnilytics_flwr.market.refusals import BadSignature, VerificationWrongSumcheck
+from omnilytics_flwr.market.stage import Stage
+from tests.builders import make_task
+
+from .deliveries import near
+from .real import OpenRound, RealMarket
+
+OTHER_CHAIN_ID = 31338
+
+
+def open_alike(market: RealMarket, task: bytes | None = None) -> OpenRound:
+    """A round like every other."""
+    return market.open(lambda group, place: near(), masks=False, task=task)
+
+
+def assert_only_the_context_differs(one: Statement, other: Statement) -> None:
+    assert one.context != other.context
+    assert replace(one, context=other.context) == other
+
+
+def assert_refused_here(market: RealMarket, here: OpenRound, elsewhere: OpenRound, settlement: bytes) -> None:
+    """The settlement of a round elsewhere is refused here, for its context alone; the one of this round is accepted."""
+    assert_only_the_context_differs(elsewhere.statement, here.statement)
+
+    with pytest.raises(VerificationWrongSumcheck):
+        market.settle(here, settlement)
+
+    assert market.owner.state().stage is Stage.OPEN
+    market.settle(here)
+
+
+def test_settlement_of_another_round_is_refused(drawn: RealMarket) -> None:
+    first = open_alike(drawn, make_task(7))
+    settlement = first.settlement()
+    drawn.settle(first, settlement)
+
+    assert_refused_here(drawn, open_alike(drawn, make_task(7)), first, settlement)
+
+
+def test_settlement_of_another_task_is_refused(drawn: RealMarket, devnet: Devnet) -> None:
+    name = devnet.snapshot()
+    elsewhere = open_alike(drawn, make_task(7))
+    settlement = elsewhere.settlement()
+    devnet.revert(name)
+    here = open_alike(drawn, make_task(8))
+    assert here.number == elsewhere.number
+
+    assert_refused_here(drawn, here, elsewhere, settlement)
+
+
+def test_settlement_of_another_epoch_is_refused(drawn: RealMarket, devnet: Devnet) -> None:
+    name = devnet.snapshot()
+    elsewhere = open_alike(drawn, make_task(7))
+    settlement = elsewhere.settlement()
+    devnet.revert(name)
+    for number, ledger in enumerate(drawn.data):
+        drawn.join(number, ledger)
+    drawn.owner.freeze()
+    drawn.owner.draw()
+    here = open_alike(drawn, make_task(7))
+    assert here.number == elsewhere.number
+
+    assert_refused_here(drawn, here, elsewhere, settlement)
+
+
+def test_settlement_of_another_market_is_refused(drawn: RealMarket, devnet: Devnet, deployment: Deployment) -> None:
+    elsewhere = open_alike(drawn, make_task(7))
+    other = RealMarket.create(connect(devnet.url), deployment, 16).join_and_draw()
+
+    assert_refused_here(other, open_alike(other, make_task(7)), elsewhere, elsewhere.settlement())
+
+
+@pytest.fixture
+def chain_ids(devnet: Devnet) -> Iterator[Devnet]:
+    """A local chain whose id may be changed."""
+    yield devnet
+    devnet.endpoint.request("anvil_setChainId", devnet.options.chain_id)
+
+
+def test_settlement_and_signatures_of_another_chain_are_refused(drawn: RealMarket, chain_ids: Devnet) -> None:
+    name = chain_ids.snapshot()
+    elsewhere = open_alike(drawn, make_task(7))
+    settlement = elsewhere.settlement()
+    chain_ids.revert(name)
+    chain_ids.endpoint.request("anvil_setChainId", OTHER_CHAIN_ID)
+    market = drawn.on(connect(chain_ids.url))
+    market.owner.anchor(make_task(7))
+    task, groups = market.task(), market.all_groups
+    wallets = market.wallets()
+    seats = [seat for group in market.seats(groups) for seat in group]
+    digest, open_by = bytes(32), market.owner.state().open_by
+    foreign = tuple(wallets[seat].sign_commitment(replace(task, chain_id=drawn.owner.chain_id), digest, open_by) for seat in seats)
+
+    with pytest.raises(BadSignature):
+        market.owner.open(1, groups, (digest,) * len(seats), foreign)
+
+    here = market.open_anchored(lambda group, place: near(), masks=False)
+    assert_refused_here(market, here, elsewhere, settlement)

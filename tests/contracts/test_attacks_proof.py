@@ -1,0 +1,250 @@
+"""Provers that lie consistently: what follows a lie is computed from it, so that each check of the verification must hold by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from omnilytics_flwr.chain import artifacts
+from omnilytics_flwr.chain.deploy import Deployment
+from omnilytics_flwr.chain.reading import refusals
+from omnilytics_flwr.chain.rpc import Connection
+from omnilytics_flwr.crypto.curve import decode_on_curve, encode_point
+from omnilytics_flwr.crypto.domain import roots
+from omnilytics_flwr.crypto.field import N, R
+from omnilytics_flwr.crypto.hashing import keccak256
+from omnilytics_flwr.crypto.opening import prove_opening
+from omnilytics_flwr.crypto.proof import Statement, Verdict, prove, roster_hash_of
+from omnilytics_flwr.crypto.refusals import (
+    Refusal,
+    VerificationBadPoint,
+    VerificationWrongExclusion,
+    VerificationWrongLength,
+    VerificationWrongOpening,
+    VerificationWrongSumcheck,
+)
+from omnilytics_flwr.crypto.settlement import Exclusion, Settlement
+from tests import bad_inputs
+from tests.crypto.plain import Lies
+from tests.crypto.rounds import Round, make_round
+
+from .deliveries import BITS, Part, isotropic, masked, near, total
+
+Spoil = Callable[[bytes], bytes]
+
+
+@pytest.fixture(scope="module")
+def small_round() -> Round:
+    """Three groups of 3, 4 and 3, one polynomial, 8 bits."""
+    return make_round((3, 4, 3), seed=1)
+
+
+@pytest.fixture
+def ask(connection: Connection, deployment: Deployment) -> Callable[[Statement, bytes], Verdict]:
+    """The verification on the chain."""
+    abi = artifacts.load(artifacts.VERIFICATION).abi
+
+    def verify(s: Statement, settlement: bytes) -> Verdict:
+        statement = (s.context, s.roster_hash, s.sizes, s.outside, s.polynomials, s.update_bits)
+        data = abi.call_data("verify", statement, settlement)
+        ((excluded, distances),) = abi.results("verify", connection.call(deployment.verification, data, refusals()))
+        return Verdict(excluded, tuple(distances))
+
+    return verify
+
+
+Ask = Callable[[Statement, bytes], Verdict]
+
+
+def refusal_of(ask: Ask, statement: Statement, settlement: bytes) -> tuple[type[Refusal], tuple[object, ...]]:
+    with pytest.raises(Refusal) as refusal:
+        ask(statement, settlement)
+    return type(refusal.value), refusal.value.args
+
+
+def outside_the_subgroup(raw: bytes) -> bytes:
+    """The point plus one of order 3."""
+    point, small = decode_on_curve(raw), decode_on_curve(bad_inputs.WRONG_SUBGROUP)
+    assert point is not None
+    assert small is not None
+    return encode_point(point + small)
+
+
+def off_the_curve(raw: bytes) -> bytes:
+    return raw[:-1] + bytes([raw[-1] ^ 1])
+
+
+def padded(raw: bytes) -> bytes:
+    return b"\1" + raw[1:]
+
+
+def x_not_reduced(raw: bytes) -> bytes:
+    return (int.from_bytes(raw[:64], "big") + bad_inputs.BASE_MODULUS).to_bytes(64, "big") + raw[64:]
+
+
+def at_infinity(raw: bytes) -> bytes:
+    return bad_inputs.INFINITY
+
+
+def test_verify_plainly_argued_agrees_with_the_prover(ask: Ask, small_round: Round) -> None:
+    proven = prove(small_round.statement, small_round.vectors, small_round.members)
+
+    assert ask(small_round.statement, small_round.head() + small_round.plain().argue()) == proven.verdict
+
+
+@pytest.mark.parametrize("commitment", ["quotient_point", "remainder_point"])
+@pytest.mark.parametrize("spoil", [outside_the_subgroup, off_the_curve, padded, x_not_reduced])
+def test_verify_bad_commitment_consistently_argued_is_refused(ask: Ask, small_round: Round, commitment: str, spoil: Spoil) -> None:
+    forged = small_round.head() + small_round.plain().argue(Lies(**{commitment: spoil}))
+
+    assert refusal_of(ask, small_round.statement, forged) == (VerificationBadPoint, ())
+
+
+@pytest.mark.parametrize(("commitment", "opening"), [("quotient_point", 0), ("remainder_point", 1)])
+def test_verify_commitment_at_infinity_consistently_argued_is_refused(ask: Ask, small_round: Round, commitment: str, opening: int) -> None:
+    forged = small_round.head() + small_round.plain().argue(Lies(**{commitment: at_infinity}))
+
+    assert refusal_of(ask, small_round.statement, forged) == (VerificationWrongOpening, (opening,))
+
+
+def first_v_more(values: list[int]) -> list[int]:
+    return [(values[0] + N) % R, *values[1:]]
+
+
+def constant_term_more(remainder: list[int]) -> list[int]:
+    return [(remainder[0] + 1) % R, *remainder[1:]]
+
+
+def y_f_less(evaluations: list[int], z: int) -> list[int]:
+    return [*evaluations[:-1], (evaluations[-1] - 1) % R]
+
+
+def y_q_and_y_f_shifted(evaluations: list[int], z: int) -> list[int]:
+    """y_q + 1 and y_f - (z^N - 1): check (i) holds all the same."""
+    *ys, quotient, remainder = evaluations
+    return [*ys, (quotient + 1) % R, (remainder - pow(z, N, R) + 1) % R]
+
+
+LYING = {
+    "V alone": (Lies(values=first_v_more), (VerificationWrongOpening, (1,))),
+    "V and f": (Lies(values=first_v_more, remainder=constant_term_more), (VerificationWrongSumcheck, ())),
+    "V, f and y_f": (
+        Lies(values=first_v_more, remainder=constant_term_more, evaluations=y_f_less),
+        (VerificationWrongOpening, (0,)),
+    ),
+    "y_q and y_f": (Lies(evaluations=y_q_and_y_f_shifted), (VerificationWrongOpening, (0,))),
+}
+
+
+@pytest.mark.parametrize(("lies", "expected"), LYING.values(), ids=LYING.keys())
+def test_verify_lie_argued_ever_better_is_refused_by_another_check(
+    ask: Ask, small_round: Round, lies: Lies, expected: tuple[type[Refusal], tuple[object, ...]]
+) -> None:
+    forged = small_round.head() + small_round.plain().argue(lies)
+
+    assert refusal_of(ask, small_round.statement, forged) == expected
+
+
+@pytest.mark.parametrize("name", bad_inputs.NOT_ON_CURVE)
+@pytest.mark.parametrize("place", [0, 1, -1])
+def test_verify_committed_point_off_the_curve_is_refused(ask: Ask, small_round: Round, name: str, place: int) -> None:
+    rows = list(small_round.members[1])
+    rows[place] = bad_inputs.NOT_ON_CURVE[name]
+    spoilt = small_round.with_rows(1, tuple(rows))
+    argument = bytes(32 * 6 + 256 + 32 * 5 + 96)
+
+    assert refusal_of(ask, spoilt.statement, spoilt.head() + argument) == (VerificationBadPoint, ())
+
+
+def test_verify_committed_point_outside_the_subgroup_is_refused(ask: Ask, small_round: Round) -> None:
+    first, *rest = small_round.members[1]
+    spoilt = small_round.with_rows(1, (outside_the_subgroup(first), *rest))
+    plain = spoilt.plain()
+    plain.points = [outside_the_subgroup(point) if i == 1 else point for i, point in enumerate(plain.points)]
+
+    assert refusal_of(ask, spoilt.statement, spoilt.head() + plain.argue()) == (VerificationBadPoint, ())
+
+
+def test_verify_committed_point_at_infinity_is_refused_for_another_vector(ask: Ask, small_round: Round) -> None:
+    spoilt = small_round.with_rows(1, (bad_inputs.INFINITY, *small_round.members[1][1:]))
+    forged = spoilt.head() + spoilt.plain().argue()
+
+    assert refusal_of(ask, spoilt.statement, forged) == (VerificationWrongSumcheck, ())
+
+
+@pytest.mark.parametrize(("sizes", "polynomials", "facts"), [((3, 1, 3), 1, (1, 2)), ((3, 0), 1, (0, 2)), ((3, 3), 0, (0, 1))])
+def test_verify_statement_with_nothing_to_prove_is_refused(
+    ask: Ask, sizes: tuple[int, ...], polynomials: int, facts: tuple[int, int]
+) -> None:
+    empty = Statement(bytes(32), keccak256(b""), sizes, 0, polynomials, 8)
+
+    assert refusal_of(ask, empty, b"\0") == (VerificationWrongLength, facts)
+
+
+def test_verify_no_groups_prove_nothing(ask: Ask) -> None:
+    nobody = Statement(bytes(32), keccak256(b""), (), 0, 1, 8)
+
+    assert ask(nobody, b"\0") == Verdict(0, ())
+
+
+# ------------------------------------------------------------------------------------------------ no exclusion of honest groups
+
+
+def honest_exclusion(round_: Round, point: int, index: int) -> bytes:
+    """The settlement that excludes group 1 by a true opening of its sum at some point, said to be that of an index."""
+    sums = round_.vectors[1]
+    value = sum(a * w for a, w in zip(sums.to_ints(), weights_at(point), strict=True)) % R
+    exclusion = Exclusion(1, 0, index, value, prove_opening(sums, point, value))
+    return Settlement(round_.members, (exclusion,), None).to_bytes() + bytes(32 * 3 + 256 + 32 * 4 + 96)
+
+
+def weights_at(point: int) -> list[int]:
+    """Lagrange's basis at a point, by the barycentric formula."""
+    if point in roots():
+        return [int(root == point) for root in roots()]
+    factor = (pow(point, N, R) - 1) * pow(N, -1, R)
+    return [factor * root * pow(point - root, -1, R) % R for root in roots()]
+
+
+def test_verify_exclusion_by_a_value_in_range_is_refused(ask: Ask, small_round: Round) -> None:
+    """The largest sum of four members would be out of range for three."""
+    values = small_round.vectors[1].to_ints()
+    largest = max(range(N), key=values.__getitem__)
+    assert values[largest] >> 84 > 3 * 255
+
+    forged = honest_exclusion(small_round, roots()[largest], largest)
+
+    assert refusal_of(ask, small_round.statement, forged) == (VerificationWrongExclusion, (1,))
+
+
+@pytest.mark.parametrize("point", [0, 2, R - 1, 12345678901234567890], ids=["0", "2", "a root of another index", "free"])
+def test_verify_exclusion_by_an_opening_elsewhere_is_refused(ask: Ask, small_round: Round, point: int) -> None:
+    forged = honest_exclusion(small_round, point, 7)
+
+    expected = (VerificationWrongExclusion, (1,)) if point in roots() else (VerificationWrongOpening, (2,))
+    assert refusal_of(ask, small_round.statement, forged) == expected
+
+
+# ------------------------------------------------------------------------------------------------------------- isotropic sums
+
+
+def round_of(groups: list[list[Part]]) -> Round:
+    """A round of these deliveries."""
+    members = tuple(tuple(part.points for part in group) for group in groups)
+    sizes = tuple(map(len, groups))
+    statement = Statement(keccak256(b"context"), bytes(32), sizes, 0, 1, BITS)
+    statement = Statement(statement.context, roster_hash_of(statement, members), sizes, 0, 1, BITS)
+    return Round(statement, tuple(map(total, groups)), members, ())
+
+
+def test_verify_isotropic_sum_has_no_distance_and_is_excluded_by_its_index(ask: Ask) -> None:
+    honest = round_of([masked([near(i), near(i + 1), near(i + 2)]) for i in range(3)])
+    cheat = round_of([masked([near(i), near(i + 1), isotropic(i + 2) if i == 1 else near(i + 2)]) for i in range(3)])
+
+    unnoticed = ask(cheat.statement, cheat.head() + cheat.plain().argue())
+    excluding = prove(cheat.statement, cheat.vectors, cheat.members)
+
+    assert unnoticed == prove(honest.statement, honest.vectors, honest.members).verdict
+    assert ask(cheat.statement, excluding.settlement) == excluding.verdict
+    assert excluding.verdict.excluded == 0b010

@@ -1,0 +1,66 @@
+"""Gas is exact: what is committed is what is measured, to the last unit."""
+
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .scripts import CONTRACTS, script
+
+MOST_GAS_OF_A_ROUND = 1_000_000
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict[str, Any]:
+    """What a new measurement gives."""
+    figures: dict[str, Any] = script("gas").measure()
+    return figures
+
+
+@pytest.fixture(scope="module")
+def committed() -> dict[str, Any]:
+    """What the file says."""
+    figures: dict[str, Any] = json.loads((CONTRACTS / "gas.json").read_text(encoding="utf-8"))
+    return figures
+
+
+def test_gas_file_is_what_is_measured(measured: dict[str, Any], committed: dict[str, Any]) -> None:
+    assert script("gas").differences(committed, measured) == []
+    assert (CONTRACTS / "gas.json").read_text(encoding="utf-8") == script("gas").text(measured)
+
+
+@pytest.mark.parametrize("which", ["first", "later"])
+def test_round_of_twenty_data_owners_costs_at_most_a_million_gas(measured: dict[str, Any], which: str) -> None:
+    gas, round_ = measured["gas"], measured["gas_of_a_round"]
+
+    assert round_[which] == gas[f"open {which}"] + gas[f"settle {which}"] <= MOST_GAS_OF_A_ROUND
+    assert (measured["market"]["owners"], measured["market"]["weights"]) == (20, 20_314)
+
+
+def test_round_costs_data_owners_nothing(measured: dict[str, Any]) -> None:
+    assert measured["gas_of_a_round"]["data owners"] == 0
+
+
+@pytest.mark.parametrize("change", [1, -1])
+def test_check_finds_a_figure_that_is_off_by_one(
+    measured: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], change: int
+) -> None:
+    gas, path, other = script("gas"), tmp_path / "gas.json", copy.deepcopy(measured)
+    other["gas"]["settle later"] += change
+    monkeypatch.setattr(gas, "measure", lambda: measured)
+    path.write_text(gas.text(other), encoding="utf-8")
+
+    assert gas.main(["--check"], path) == 1
+    assert "/gas/settle later" in capsys.readouterr().err
+    assert gas.main([], path) == 0
+    assert gas.main(["--check"], path) == 0
+
+
+def test_differences_names_what_is_missing_or_new() -> None:
+    found = script("gas").differences({"gas": {"a": 1, "b": 2}}, {"gas": {"a": 1, "c": 2}})
+
+    assert [line.split(" is ")[0] for line in found] == ["/gas/b", "/gas/c"]

@@ -1,0 +1,170 @@
+"""What the chain accepted and paid is what a second computation, which shares no code with the first, comes to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from omnilytics_flwr.chain import artifacts
+from omnilytics_flwr.chain.deploy import Deployment
+from omnilytics_flwr.chain.devnet import Devnet
+from omnilytics_flwr.chain.reading import refusals
+from omnilytics_flwr.chain.rpc import connect
+from omnilytics_flwr.crypto.commitment import commit, points_digest
+from omnilytics_flwr.crypto.field import FieldVector, N
+from omnilytics_flwr.crypto.fixedpoint import pack, quantise
+from omnilytics_flwr.crypto.hashing import keccak256, word
+from omnilytics_flwr.crypto.masks import MaskKey, Peer, group_mask
+from omnilytics_flwr.crypto.proof import Statement, prove
+from omnilytics_flwr.market.address import address_bytes
+from omnilytics_flwr.market.ledger import Receipt
+from omnilytics_flwr.market.roster import bits_of, positions_of
+from tests.builders import make_task
+from tests.crypto.rounds import sparse_vector
+
+from . import recompute
+from .real import NO_TASK, RealMarket, mask_secret
+
+OWNERS, CLIP = 17, 0.1
+"""Groups of 4, 4, 3, 3 and 3."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A round: which data owners misbehave, by number, and which groups are waived."""
+
+    seed: int
+    flips: tuple[int, ...] = ()
+    out_of_range: tuple[int, ...] = ()
+    waived: int = 0
+
+
+@dataclass(frozen=True)
+class Played:
+    """A settled round: what was delivered, by seat, and what the chain said."""
+
+    vectors: dict[int, bytes]
+    receipt: Receipt
+    distances: list[int]
+
+
+def update_of(plan: Plan, number: int, weights: int) -> np.ndarray:
+    """A common direction and noise of one's own; those who flip send the opposite of everything, enlarged."""
+    common = np.random.default_rng(plan.seed).normal(0.0, 0.02, weights)
+    own = common + np.random.default_rng([plan.seed, number]).normal(0.0, 0.01, weights)
+    return -5.0 * own if number in plan.flips else own
+
+
+def vector_of(market: RealMarket, plan: Plan, number: int) -> FieldVector:
+    """What a data owner delivers: quantised, packed, masked."""
+    terms, state, ledger = market.owner.terms(), market.owner.state(), market.data[number]
+    seat = ledger.owner_record(ledger.account).seat
+    mates = next(group for group in market.seats(market.all_groups) if seat in group)
+    members = {member.seat: member for member in market.owner.members()}
+    update = update_of(plan, number, terms.weights)
+    units = quantise(update, weights=terms.weights, bits=terms.update_bits, clip=CLIP, key=keccak256(word(number)))
+    vector = pack(units) + group_mask(
+        MaskKey.from_private(mask_secret(number)),
+        [Peer(address_bytes(members[mate].owner), members[mate].mask_key) for mate in mates],
+        chain_id=market.owner.chain_id,
+        market=address_bytes(market.owner.address),
+        epoch_seed=state.epoch_seed,
+        epoch=state.epoch,
+        round_number=state.round,
+        task_hash=state.task_hash,
+        polynomials=terms.polynomials,
+    )
+    return vector + sparse_vector(len(vector), {len(vector) - 5: 1 << 150}) if number in plan.out_of_range else vector
+
+
+def play(market: RealMarket, plan: Plan) -> Played:
+    """One round from anchor to settlement, as the package does it."""
+    market.owner.anchor(make_task(plan.seed))
+    number, groups = market.owner.state().round, market.all_groups
+    seat_of = {i: ledger.owner_record(ledger.account).seat for i, ledger in enumerate(market.data)}
+    vectors = {seat_of[i]: vector_of(market, plan, i) for i in range(len(market.data))}
+    points = {seat: commit(vector) for seat, vector in vectors.items()}
+    roster = market.seats(groups)
+    digests = [points_digest(points[seat]) for group in roster for seat in group]
+    market.owner.open(number, groups, tuple(digests), market.commitments(groups, digests))
+
+    statement = replace(market.statement(), outside=positions_of(plan.waived, groups))
+    sums = [None if statement.is_outside(i) else FieldVector.total([vectors[seat] for seat in group]) for i, group in enumerate(roster)]
+    rows = [[points_digest(points[seat]) if statement.is_outside(i) else points[seat] for seat in group] for i, group in enumerate(roster)]
+    settlement = prove(statement, sums, rows).settlement
+    distances = distances_on_chain(market, statement, settlement)
+    receipt = market.owner.settle(number, settlement, plan.waived, NO_TASK)
+    return Played({seat: vector.to_bytes() for seat, vector in vectors.items()}, receipt, distances)
+
+
+def distances_on_chain(market: RealMarket, s: Statement, settlement: bytes) -> list[int]:
+    """The distances that the verification answers the market."""
+    abi = artifacts.load(artifacts.VERIFICATION).abi
+    data = abi.call_data("verify", (s.context, s.roster_hash, s.sizes, s.outside, s.polynomials, s.update_bits), settlement)
+    ((_, distances),) = abi.results("verify", market.owner.connection.call(market.owner.terms().verification, data, refusals()))
+    return list(distances)
+
+
+def assert_recomputed(market: RealMarket, plan: Plan, played: Played) -> recompute.Outcome:
+    """Compare groups, distances, selection and pay with what the chain says."""
+    terms, state, logs = market.owner.terms(), market.owner.state(), played.receipt.logs["Settled"]
+    addresses = {member.seat: address_bytes(member.owner) for member in market.owner.members()}
+    groups = recompute.drawn_groups(state.epoch_seed, addresses, terms.group_size)
+    assert [tuple(group) for group in groups] == market.seats(market.all_groups)
+    rules = recompute.Rules(terms.group_size, terms.faulty_groups, terms.update_bits, terms.norm_bound, terms.reward_wei)
+
+    outcome = recompute.decide(rules, dict(enumerate(groups)), played.vectors, set(bits_of(plan.waived)))
+
+    assert outcome.distances == played.distances
+    assert outcome.excluded == set(bits_of(int(str(logs["excluded"]))))
+    assert outcome.accepted == set(bits_of(int(str(logs["accepted"]))))
+    paid = {seat for seat, pay_wei in outcome.pay_wei.items() if pay_wei}
+    assert paid == set(bits_of(int(str(logs["paidSeats"])))) == set(bits_of(market.owner.paid_seats(market.owner.state().round)))
+    return outcome
+
+
+def assert_paid(market: RealMarket, outcomes: list[recompute.Outcome]) -> None:
+    """Compare what everybody can claim, and then what everybody gets, with the sum over all rounds."""
+    owner = market.owner
+    due_wei = {m.seat: sum(o.pay_wei[m.seat] for o in outcomes) for m in owner.members()}
+    assert owner.state().owed_wei == sum(due_wei.values())
+    for member in owner.members():
+        assert owner.claimable_wei(member.owner) == due_wei[member.seat]
+        before = owner.connection.balance_wei(member.owner)
+        owner.claim(member.owner, 2**32 - 1)
+        assert owner.connection.balance_wei(member.owner) - before == due_wei[member.seat]
+    assert owner.state().owed_wei == 0
+
+
+def play_and_recompute(devnet: Devnet, deployment: Deployment, plans: list[Plan], *, weights: int) -> list[recompute.Outcome]:
+    changes = {"weights": weights, "update_bits": 16, "clip_nano": round(CLIP * 1e9), "norm_bound": 10**12}
+    market = RealMarket.create(connect(devnet.url), deployment, OWNERS, **changes).join_and_draw()
+    outcomes = [assert_recomputed(market, plan, play(market, plan)) for plan in plans]
+    assert_paid(market, outcomes)
+    return outcomes
+
+
+def test_settled_rounds_agree_with_a_second_computation(devnet: Devnet, deployment: Deployment) -> None:
+    plans = [Plan(1), Plan(2, flips=(3,)), Plan(3, out_of_range=(8,)), Plan(4, flips=(0, 1, 2), waived=0b00110)]
+
+    outcomes = play_and_recompute(devnet, deployment, plans, weights=2 * N - 1000)
+
+    assert [len(outcome.accepted) for outcome in outcomes] == [4, 4, 4, 2]
+    assert [len(outcome.excluded) for outcome in outcomes] == [0, 0, 1, 0]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_many_settled_rounds_of_two_polynomials_agree_with_a_second_computation(devnet: Devnet, deployment: Deployment, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    plans = []
+    for number in range(1, 7):
+        bad = tuple(int(i) for i in random.permutation(OWNERS)[: random.integers(0, 4)])
+        wild = (int(random.integers(0, OWNERS)),) if random.random() < 0.4 else ()
+        plans.append(
+            Plan(100 * seed + number, flips=bad, out_of_range=wild, waived=int(random.integers(0, 2)) << int(random.integers(0, 5)))
+        )
+
+    play_and_recompute(devnet, deployment, plans, weights=2 * N + 1000)

@@ -1,0 +1,134 @@
+"""The factory and Python draw the same bounds around terms, and refuse the same field first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from random import Random
+from typing import Any
+
+import pytest
+
+from omnilytics_flwr.chain import artifacts
+from omnilytics_flwr.chain.deploy import Deployment
+from omnilytics_flwr.chain.reading import refusals
+from omnilytics_flwr.chain.rpc import Connection
+from omnilytics_flwr.market.refusals import MarketBadTerms
+from omnilytics_flwr.market.terms import ABI_TYPE, Terms, bounds, settlement_bytes
+from tests.builders import STRANGER, address_of, make_terms
+
+TYPES = dict(zip((field.name for field in fields(Terms)), ABI_TYPE.strip("()").split(","), strict=True))
+FIELDS = [name for name in bounds(make_terms()) if name not in ("settlementBytes", "metrics")]
+Refused = tuple[str, int, int, int] | None
+
+
+def snake_case(name: str) -> str:
+    return "".join("_" + letter.lower() if letter.isupper() else letter for letter in name)
+
+
+def unchecked(deployment: Deployment, **changes: object) -> Terms:
+    """Terms with any values, past their own checks."""
+    good, terms = make_terms(verification=deployment.verification), object.__new__(Terms)
+    for field in fields(Terms):
+        object.__setattr__(terms, field.name, changes.get(field.name, getattr(good, field.name)))
+    return terms
+
+
+def value_of(terms: Terms, name: str) -> int:
+    if name == "settlementBytes":
+        return settlement_bytes(
+            owners=terms.most_owners,
+            group_size=terms.group_size,
+            faulty_groups=terms.faulty_groups,
+            polynomials=terms.polynomials,
+        )
+    return len(" ".join(terms.metrics)) if name == "metrics" else int(getattr(terms, snake_case(name)))
+
+
+def refused_in_python(terms: Terms) -> Refused:
+    """The first field out of its bounds."""
+    for name, (least, most) in bounds(terms).items():
+        value = value_of(terms, name)
+        if not least <= value <= most:
+            return name, value, least, most
+    return None
+
+
+def refused_on_chain(connection: Connection, deployment: Deployment, all_terms: list[Terms]) -> list[Refused]:
+    """What the factory says to each; one request."""
+    factory = artifacts.load(artifacts.FACTORY).abi
+    calls = [{"to": deployment.factory, "data": "0x" + factory.call_data("create", t.abi_tuple()).hex()} for t in all_terms]
+    answers = connection.endpoint.provider.make_batch_request([("eth_call", [call, "latest"]) for call in calls])  # type: ignore[arg-type]
+    return [_refused(answer) for answer in answers]  # type: ignore[arg-type]
+
+
+def _refused(answer: Mapping[str, Any]) -> Refused:
+    if "result" in answer:
+        return None
+    error = refusals().exception(bytes.fromhex(answer["error"]["data"][2:]))
+    assert isinstance(error, MarketBadTerms)
+    name, actual, least, most = error.args
+    return name, actual, least, most
+
+
+def largest(name: str) -> int:
+    """Largest number of a field's type."""
+    return 2 ** int(TYPES[snake_case(name)].removeprefix("uint")) - 1
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_field_at_and_beyond_its_bounds_is_judged_alike(connection: Connection, deployment: Deployment, name: str) -> None:
+    least, most = bounds(make_terms())[name]
+    values = {0, least - 1, least, most, most + 1, largest(name)}
+    all_terms = [unchecked(deployment, **{snake_case(name): v}) for v in sorted(values) if 0 <= v <= largest(name)]
+
+    on_chain = refused_on_chain(connection, deployment, all_terms)
+
+    assert on_chain == [refused_in_python(terms) for terms in all_terms]
+    assert any(refused is not None and refused[0] == name for refused in on_chain) or most == largest(name)
+
+
+@pytest.mark.parametrize("length", [0, 256, 257])
+def test_metrics_are_judged_alike(connection: Connection, deployment: Deployment, length: int) -> None:
+    terms = unchecked(deployment, metrics=("m" * length,) if length else ())
+
+    assert refused_on_chain(connection, deployment, [terms]) == [("metrics", 257, 0, 256) if length > 256 else None]
+
+
+@pytest.mark.parametrize("weights", [1, 8192, 8193, 49_152, 49_153, 409_600])
+def test_owners_and_weights_that_fill_a_transaction_are_judged_alike(connection: Connection, deployment: Deployment, weights: int) -> None:
+    month = 30 * 24 * 3600
+    windows = dict.fromkeys(("accuse_seconds", "answer_seconds", "prove_seconds"), month)
+    all_terms = [unchecked(deployment, weights=weights, most_owners=owners, update_bits=2, **windows) for owners in range(15, 255)]
+
+    on_chain = refused_on_chain(connection, deployment, all_terms)
+
+    assert on_chain == [refused_in_python(terms) for terms in all_terms]
+
+
+def random_terms(random: Random, deployment: Deployment) -> Terms:
+    """Terms of which a few fields are drawn anew, often at a bound."""
+    changes: dict[str, object] = {}
+    for _ in range(random.randint(1, 4)):
+        name = random.choice(FIELDS)
+        least, most = bounds(unchecked(deployment, **changes))[name]
+        value = random.choice([least - 1, least, random.randint(least, max(least, most)), most, most + 1, random.randint(0, largest(name))])
+        changes[snake_case(name)] = min(max(value, 0), largest(name))
+    return unchecked(deployment, **changes)
+
+
+def test_random_terms_are_judged_alike(connection: Connection, deployment: Deployment) -> None:
+    random = Random(11)
+    all_terms = [random_terms(random, deployment) for _ in range(500)]
+
+    on_chain = refused_on_chain(connection, deployment, all_terms)
+
+    assert on_chain == [refused_in_python(terms) for terms in all_terms]
+    assert 50 < on_chain.count(None) < 450
+    assert len({refused[0] for refused in on_chain if refused}) > 12
+
+
+def test_verification_that_is_no_contract_is_refused(connection: Connection, deployment: Deployment) -> None:
+    nobody = unchecked(deployment, verification=address_of(STRANGER), weights=8193, update_bits=2, prove_seconds=600)
+
+    assert refused_on_chain(connection, deployment, [nobody]) == [("verification", 0, 2, 2)]

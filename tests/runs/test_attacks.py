@@ -1,0 +1,46 @@
+"""What an attacker sends in place of an honest update."""
+
+import numpy as np
+import pytest
+
+from runs.mnist.attacks import flip_labels, poison
+
+RECEIVED = [np.float32([1, 2]), np.float32([[3]])]
+TRAINED = [np.float32([2, 2]), np.float32([[1]])]
+
+
+def test_sign_flip_sends_the_update_backwards_and_scaled() -> None:
+    sent = poison(RECEIVED, TRAINED, kind="sign-flip", scale=4.0, rng=np.random.default_rng(0))
+
+    assert [part.tolist() for part in sent] == [[-3, 2], [[11]]]
+    assert all(part.dtype == np.float32 for part in sent)
+
+
+def test_noise_is_scale_times_as_long_as_the_update() -> None:
+    rng = np.random.default_rng(1)
+    received = [np.zeros(5000, np.float32), np.zeros((50, 100), np.float32)]
+    trained = [part + rng.normal(0, 0.1, part.shape).astype(np.float32) for part in received]
+
+    sent = poison(received, trained, kind="noise", scale=4.0, rng=np.random.default_rng(2))
+
+    honest, noise = np.concatenate([part.ravel() for part in trained]), np.concatenate([part.ravel() for part in sent])
+    assert np.linalg.norm(noise) == pytest.approx(4 * np.linalg.norm(honest), rel=0.05)
+    assert abs(noise @ honest) < 0.1 * np.linalg.norm(noise) * np.linalg.norm(honest)
+
+
+def test_noise_repeats_with_the_same_generator() -> None:
+    first, second = (poison(RECEIVED, TRAINED, kind="noise", scale=1.0, rng=np.random.default_rng(3)) for _ in range(2))
+
+    assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
+
+
+def test_label_flip_changes_labels_and_leaves_the_update() -> None:
+    sent = poison(RECEIVED, TRAINED, kind="label-flip", scale=4.0, rng=np.random.default_rng(0))
+
+    assert flip_labels(np.arange(10)).tolist() == [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]
+    assert all(np.array_equal(one, other) for one, other in zip(sent, TRAINED, strict=True))
+
+
+def test_unknown_attack_is_refused() -> None:
+    with pytest.raises(ValueError, match="'flood' is no kind of attack; expected sign-flip"):
+        poison(RECEIVED, TRAINED, kind="flood", scale=1.0, rng=np.random.default_rng(0))
