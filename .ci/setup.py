@@ -7,7 +7,8 @@ Three parts, each left alone while the files it depends on are unchanged:
 - ``runs/node_modules``: the data of the runs.
 
 Node comes with the virtual environment. Only the standard library is used here.
-``python .ci/setup.py --freeze`` rewrites ``constraints.txt`` from the newest versions that fit ``pyproject.toml``.
+``python .ci/setup.py --freeze`` rewrites ``constraints.txt`` from the newest versions that fit ``pyproject.toml``,
+all but those of `HELD`, which are moved by hand.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
 OLDEST_PYTHON = (3, 11)
 TAIL_LINES = 25
 BUILD_TOOLS = ("editables", "hatchling", "tomlkit", "trove-classifiers")
+# Torch's newest may come only with gigabytes for CUDA; torchvision and the simulation go with one torch and one Flower.
+HELD = ("flwr", "torch", "torchvision")
 NO_NETWORK = "Check that the package registry can be reached from here (proxy, certificates), then run `make setup` again."
 
 
@@ -113,11 +116,12 @@ def check_native_tools() -> None:
 
 def freeze() -> None:
     """Rewrite the constraints from what a fresh environment resolves to."""
+    held = [pin for pin in CONSTRAINTS.read_text(encoding="utf-8").split() if pin.split("==")[0] in HELD]
     with tempfile.TemporaryDirectory() as folder:
         venv.create(folder, with_pip=True)
         pip = [f"{folder}/bin/python", "-m", "pip", "--disable-pip-version-check"]
         with step("resolving", "a minute or more"):
-            run_quietly([*pip, "install", "--quiet", ".[all]", *BUILD_TOOLS], cwd=ROOT, remedy=NO_NETWORK)
+            run_quietly([*pip, "install", "--quiet", ".[all]", *held, *BUILD_TOOLS], cwd=ROOT, remedy=NO_NETWORK)
         frozen = subprocess.run([*pip, "freeze", "--all"], capture_output=True, text=True, check=True).stdout.split()
     # A local version ("+cpu") names one registry's build; the public part fits them all.
     pins = {line.split("+")[0] for line in frozen if "==" in line and not line.startswith("pip==")}

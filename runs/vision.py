@@ -37,8 +37,8 @@ try:
 except RuntimeError as error:
     if "operator torchvision::" not in str(error):
         raise
-    _declarations = torch.library.Library("torchvision", "DEF")
+    _declarations = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for _name in _OPERATORS:
-        _declarations.define(f"{_name}(Tensor placeholder) -> Tensor")
+        _declarations.define(f"{_name}(Tensor placeholder) -> Tensor")  # type: ignore[no-untyped-call]
 
 from torchvision import datasets, models, transforms  # noqa: E402

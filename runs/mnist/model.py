@@ -107,7 +107,7 @@ def train(model: Net, images: Tensor, labels: Tensor, *, epochs: int, lr: float,
     with _single_thread():
         for _ in range(epochs):
             total = 0.0
-            for batch in torch.randperm(len(labels), generator=generator).split(batch_size):
+            for batch in torch.split(torch.randperm(len(labels), generator=generator), batch_size):
                 optimizer.zero_grad()
                 loss = functional.cross_entropy(model(images[batch]), labels[batch])
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -121,7 +121,8 @@ def accuracy(model: Net, images: Tensor, labels: Tensor) -> float:
     model.eval()
     with _single_thread(), torch.inference_mode():
         found = sum(
-            int((model(some).argmax(1) == wanted).sum()) for some, wanted in zip(images.split(1000), labels.split(1000), strict=True)
+            int((model(some).argmax(1) == wanted).sum())
+            for some, wanted in zip(torch.split(images, 1000), torch.split(labels, 1000), strict=True)
         )
     return found / len(labels)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from omnilytics_flwr.chain.deploy import Deployment
+from omnilytics_flwr.chain.rpc import Connection
 from omnilytics_flwr.chain.wallet import Wallet
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.market.task import TaskId

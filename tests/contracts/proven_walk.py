@@ -90,7 +90,8 @@ class ProvenSpoiler(Spoiler):
 
     def settle(self, move: Move, state: MarketState) -> Spoilers:
         round_number, honest, waived, next_task = move.arguments
-        assert isinstance(honest, bytes) and isinstance(waived, int)
+        assert isinstance(honest, bytes)
+        assert isinstance(waived, int)
         forged = [b"", honest[:-1], honest + b"\0", self._flipped(honest)]
         if state.stage is Stage.OPEN:
             forged.append(self._prover.settlement(state, state.groups))

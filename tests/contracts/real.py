@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from eth_keys import keys
+from eth_keys.datatypes import PrivateKey
 
 from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment, create_market
@@ -202,7 +202,7 @@ def high_s_signature(signing_hash: bytes) -> tuple[bytes, bytes]:
     For a random nonce k with r the x of k G, and a chosen s, the key d with s k = hash + r d.
     """
     nonce, s = 0x5EED, HALF_ORDER + 0xC0FFEE
-    point = keys.PrivateKey(word(nonce)).public_key.to_bytes()
+    point = PrivateKey(word(nonce)).public_key.to_bytes()
     r, parity = int.from_bytes(point[:32], "big"), point[63] & 1
     key = (s * nonce - int.from_bytes(signing_hash, "big")) * pow(r, -1, GROUP_ORDER) % GROUP_ORDER
     return word(key), word(r) + word(s | parity << 255)

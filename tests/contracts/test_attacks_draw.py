@@ -18,6 +18,7 @@ from omnilytics_flwr.market.refusals import DrawTooEarly, MarketWrongLength, Ref
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.terms import Address
 from tests.builders import STRANGER, address_of
+from tests.chain.fixed_draw import OPCODE_BLOCKS
 
 from .real import RealMarket, send
 
@@ -167,3 +168,9 @@ def test_draw_before_its_block_is_refused(drawn: RealMarket) -> None:
         assert refusal.value.args == (connection.block_number() + 1, draw_block)
         # The block of the draw itself is too early too.
         connection.await_block(draw_block - 1)
+
+
+def test_draw_long_after_its_block_is_proven_from_history(frozen: Frozen, devnet: Devnet) -> None:
+    devnet.mine(OPCODE_BLOCKS + 50)
+
+    assert frozen.market.data[0].draw_with(frozen.header).logs["Drawn"]["order"] == frozen.order

@@ -47,7 +47,7 @@ def test_timeout_after_the_deadline_pays_everybody_once(opened: Opened, devnet: 
 
     share = terms.bond_wei // 19
     assert (logs["paidSeats"], logs["bondShareWei"]) == ((1 << 19) - 1, share)
-    assert {market.owner.claimable_wei(l.account) for l in market.data} == {terms.reward_wei + share}
+    assert {market.owner.claimable_wei(ledger.account) for ledger in market.data} == {terms.reward_wei + share}
     with pytest.raises(WrongStage) as refusal:
         market.data[0].timeout(1)
     assert refusal.value.args == (Stage.IDLE, 1 << Stage.OPEN)

@@ -30,6 +30,7 @@ from tests.crypto.plain import Lies
 from tests.crypto.rounds import Round, make_round
 
 from .deliveries import BITS, Part, isotropic, masked, near, total
+from .lying import Liar
 
 Spoil = Callable[[bytes], bytes]
 
@@ -38,6 +39,12 @@ Spoil = Callable[[bytes], bytes]
 def small_round() -> Round:
     """Three groups of 3, 4 and 3, one polynomial, 8 bits."""
     return make_round((3, 4, 3), seed=1)
+
+
+@pytest.fixture(scope="module")
+def liar(small_round: Round) -> Liar:
+    """A prover of that round who may lie."""
+    return Liar(small_round)
 
 
 @pytest.fixture
@@ -87,25 +94,26 @@ def at_infinity(raw: bytes) -> bytes:
     return bad_inputs.INFINITY
 
 
-def test_verify_plainly_argued_agrees_with_the_prover(ask: Ask, small_round: Round) -> None:
+def test_verify_plainly_argued_agrees_with_the_prover(ask: Ask, small_round: Round, liar: Liar) -> None:
     proven = prove(small_round.statement, small_round.vectors, small_round.members)
 
     assert ask(small_round.statement, small_round.head() + small_round.plain().argue()) == proven.verdict
+    assert ask(small_round.statement, liar.settle()) == proven.verdict
 
 
 @pytest.mark.parametrize("commitment", ["quotient_point", "remainder_point"])
 @pytest.mark.parametrize("spoil", [outside_the_subgroup, off_the_curve, padded, x_not_reduced])
-def test_verify_bad_commitment_consistently_argued_is_refused(ask: Ask, small_round: Round, commitment: str, spoil: Spoil) -> None:
-    forged = small_round.head() + small_round.plain().argue(Lies(**{commitment: spoil}))
+def test_verify_bad_commitment_consistently_argued_is_refused(ask: Ask, liar: Liar, commitment: str, spoil: Spoil) -> None:
+    forged = liar.settle(Lies(**{commitment: spoil}))
 
-    assert refusal_of(ask, small_round.statement, forged) == (VerificationBadPoint, ())
+    assert refusal_of(ask, liar.round.statement, forged) == (VerificationBadPoint, ())
 
 
 @pytest.mark.parametrize(("commitment", "opening"), [("quotient_point", 0), ("remainder_point", 1)])
-def test_verify_commitment_at_infinity_consistently_argued_is_refused(ask: Ask, small_round: Round, commitment: str, opening: int) -> None:
-    forged = small_round.head() + small_round.plain().argue(Lies(**{commitment: at_infinity}))
+def test_verify_commitment_at_infinity_consistently_argued_is_refused(ask: Ask, liar: Liar, commitment: str, opening: int) -> None:
+    forged = liar.settle(Lies(**{commitment: at_infinity}))
 
-    assert refusal_of(ask, small_round.statement, forged) == (VerificationWrongOpening, (opening,))
+    assert refusal_of(ask, liar.round.statement, forged) == (VerificationWrongOpening, (opening,))
 
 
 def first_v_more(values: list[int]) -> list[int]:
@@ -139,11 +147,11 @@ LYING = {
 
 @pytest.mark.parametrize(("lies", "expected"), LYING.values(), ids=LYING.keys())
 def test_verify_lie_argued_ever_better_is_refused_by_another_check(
-    ask: Ask, small_round: Round, lies: Lies, expected: tuple[type[Refusal], tuple[object, ...]]
+    ask: Ask, liar: Liar, lies: Lies, expected: tuple[type[Refusal], tuple[object, ...]]
 ) -> None:
-    forged = small_round.head() + small_round.plain().argue(lies)
+    forged = liar.settle(lies)
 
-    assert refusal_of(ask, small_round.statement, forged) == expected
+    assert refusal_of(ask, liar.round.statement, forged) == expected
 
 
 @pytest.mark.parametrize("name", bad_inputs.NOT_ON_CURVE)
@@ -159,18 +167,16 @@ def test_verify_committed_point_off_the_curve_is_refused(ask: Ask, small_round: 
 
 def test_verify_committed_point_outside_the_subgroup_is_refused(ask: Ask, small_round: Round) -> None:
     first, *rest = small_round.members[1]
-    spoilt = small_round.with_rows(1, (outside_the_subgroup(first), *rest))
-    plain = spoilt.plain()
-    plain.points = [outside_the_subgroup(point) if i == 1 else point for i, point in enumerate(plain.points)]
+    spoilt = Liar(small_round.with_rows(1, (outside_the_subgroup(first), *rest)))
+    spoilt.points = [outside_the_subgroup(point) if i == 1 else point for i, point in enumerate(spoilt.points)]
 
-    assert refusal_of(ask, spoilt.statement, spoilt.head() + plain.argue()) == (VerificationBadPoint, ())
+    assert refusal_of(ask, spoilt.round.statement, spoilt.settle()) == (VerificationBadPoint, ())
 
 
 def test_verify_committed_point_at_infinity_is_refused_for_another_vector(ask: Ask, small_round: Round) -> None:
-    spoilt = small_round.with_rows(1, (bad_inputs.INFINITY, *small_round.members[1][1:]))
-    forged = spoilt.head() + spoilt.plain().argue()
+    spoilt = Liar(small_round.with_rows(1, (bad_inputs.INFINITY, *small_round.members[1][1:])))
 
-    assert refusal_of(ask, spoilt.statement, forged) == (VerificationWrongSumcheck, ())
+    assert refusal_of(ask, spoilt.round.statement, spoilt.settle()) == (VerificationWrongSumcheck, ())
 
 
 @pytest.mark.parametrize(("sizes", "polynomials", "facts"), [((3, 1, 3), 1, (1, 2)), ((3, 0), 1, (0, 2)), ((3, 3), 0, (0, 1))])
@@ -242,7 +248,7 @@ def test_verify_isotropic_sum_has_no_distance_and_is_excluded_by_its_index(ask: 
     honest = round_of([masked([near(i), near(i + 1), near(i + 2)]) for i in range(3)])
     cheat = round_of([masked([near(i), near(i + 1), isotropic(i + 2) if i == 1 else near(i + 2)]) for i in range(3)])
 
-    unnoticed = ask(cheat.statement, cheat.head() + cheat.plain().argue())
+    unnoticed = ask(cheat.statement, Liar(cheat).settle())
     excluding = prove(cheat.statement, cheat.vectors, cheat.members)
 
     assert unnoticed == prove(honest.statement, honest.vectors, honest.members).verdict

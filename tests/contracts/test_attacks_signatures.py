@@ -104,4 +104,4 @@ def recovered_by_precompile(market: RealMarket, signing_hash: bytes, signature: 
     packed = int.from_bytes(signature[32:], "big")
     data = signing_hash + word(27 + (packed >> 255)) + signature[:32] + word(packed & (1 << 255) - 1)
     answer = market.owner.connection.request("eth_call", {"to": "0x" + "00" * 19 + "01", "data": "0x" + data.hex()}, "latest")
-    return next(l.account for l in market.data if l.account.lower() == "0x" + answer[-40:])
+    return next(ledger.account for ledger in market.data if ledger.account.lower() == "0x" + answer[-40:])

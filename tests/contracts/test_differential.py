@@ -109,7 +109,7 @@ def test_random_walk_with_dictated_verdicts_never_differs(free_devnet: Devnet, d
 
 @pytest.mark.parametrize("seed", range(2))
 def test_random_walk_with_real_proofs_never_differs(free_devnet: Devnet, deployment: Deployment, seed: int) -> None:
-    outcomes = walk_proven(free_devnet, deployment, seed, 60)
+    outcomes = walk_proven(free_devnet, deployment, seed, 45)
 
     assert outcomes[""] > 10
     assert len(outcomes) > 3

@@ -17,6 +17,8 @@ from omnilytics_flwr.market.refusals import MarketBadTerms
 from omnilytics_flwr.market.terms import ABI_TYPE, Terms, bounds, settlement_bytes
 from tests.builders import STRANGER, address_of, make_terms
 
+from .batch import ask_all
+
 TYPES = dict(zip((field.name for field in fields(Terms)), ABI_TYPE.strip("()").split(","), strict=True))
 FIELDS = [name for name in bounds(make_terms()) if name not in ("settlementBytes", "metrics")]
 Refused = tuple[str, int, int, int] | None
@@ -58,8 +60,8 @@ def refused_on_chain(connection: Connection, deployment: Deployment, all_terms: 
     """What the factory says to each; one request."""
     factory = artifacts.load(artifacts.FACTORY).abi
     calls = [{"to": deployment.factory, "data": "0x" + factory.call_data("create", t.abi_tuple()).hex()} for t in all_terms]
-    answers = connection.endpoint.provider.make_batch_request([("eth_call", [call, "latest"]) for call in calls])  # type: ignore[arg-type]
-    return [_refused(answer) for answer in answers]  # type: ignore[arg-type]
+    answers = ask_all(connection.endpoint, [("eth_call", [call, "latest"]) for call in calls])
+    return [_refused(answer) for answer in answers]
 
 
 def _refused(answer: Mapping[str, Any]) -> Refused:
@@ -73,7 +75,7 @@ def _refused(answer: Mapping[str, Any]) -> Refused:
 
 def largest(name: str) -> int:
     """Largest number of a field's type."""
-    return 2 ** int(TYPES[snake_case(name)].removeprefix("uint")) - 1
+    return (1 << int(TYPES[snake_case(name)].removeprefix("uint"))) - 1
 
 
 @pytest.mark.parametrize("name", FIELDS)

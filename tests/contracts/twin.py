@@ -25,6 +25,7 @@ from omnilytics_flwr.market.terms import Address, Terms
 from tests.builders import MODEL_OWNER, STRANGER, WEALTH_WEI, DictatedVerification, Scene, address_of, make_account, make_terms
 from tests.moves import Move, View
 
+from .batch import Request, ask_all
 from .dictating import DICTATING
 
 DIGEST = b"\x5a" * 32
@@ -174,10 +175,9 @@ class Twin:
         calls |= {"commitment": ("commitmentHash", (DIGEST,)), "context": ("settlementContext", ())}
         accounts = {f"balance {number}": address_of(number) for number in self.numbers}
         accounts["balance"] = self.scene.market.address
-        requests = [("eth_call", [self._read(*call), "latest"]) for call in calls.values()]
+        requests: list[Request] = [("eth_call", [self._read(*call), "latest"]) for call in calls.values()]
         requests += [("eth_getBalance", [account, "latest"]) for account in accounts.values()]
-        requests.append(("eth_getBlockByNumber", ["latest", False]))
-        answers = self.devnet.endpoint.provider.make_batch_request(requests)  # type: ignore[arg-type]
+        answers = ask_all(self.devnet.endpoint, [*requests, ("eth_getBlockByNumber", ["latest", False])])
         facts = {name: self._decode(call[0], answer) for (name, call), answer in zip(calls.items(), answers, strict=False)}
         *balances, block = [answer["result"] for answer in answers[len(calls) :]]
         facts |= {name: int(balance, 16) for name, balance in zip(accounts, balances, strict=True)}
