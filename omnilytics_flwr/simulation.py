@@ -156,6 +156,7 @@ class LocalMarket:
                 rpc_url=self.devnet.url,
                 chain_id=connection.chain_id,
                 market=market,
+                factory=deployment.factory,
                 account={"development": owner + 1},
             )
             ledger = EthereumLedger(connection, market, home.wallet(connection))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..errors import ChainError, UnsupportedChain
+from ..errors import ChainError, UnknownMarket, UnsupportedChain
 from ..market.terms import Address, Terms
 from . import artifacts
 from .reading import refusals
@@ -84,6 +84,23 @@ def markets(connection: Connection, deployment: Deployment) -> tuple[Address, ..
     """All markets that the factory has created, oldest first."""
     count = int(str(_read_factory(connection, deployment.factory, "count")))
     return tuple(Address(str(_read_factory(connection, deployment.factory, "marketAt", index))) for index in range(count))
+
+
+def check_created(connection: Connection, factory: Address, market: Address) -> None:
+    """Check that the factory has created this market.
+
+    The code of a market proves nothing of its books: other creation code could have filled them in and left the same code. Only a
+    market of a factory that one trusts began empty.
+
+    Raises
+    ------
+    UnknownMarket
+        It has not.
+    """
+    count = int(str(_read_factory(connection, factory, "count")))
+    made = (str(_read_factory(connection, factory, "marketAt", index)).lower() for index in reversed(range(count)))
+    if market.lower() not in made:
+        raise UnknownMarket(f"the factory {factory} has not created the market {market}; its books may be forged, do not pay into it")
 
 
 def check_deployment(connection: Connection, deployment: Deployment) -> None:

@@ -157,8 +157,14 @@ class LocalAgent:
 
     def admit_evaluation(self, task: TaskId) -> Terms:
         """See `OwnerAgent.admit_evaluation`."""
-        _, terms = self._check_task(task)
-        return terms
+        with self._at_work():
+            state, terms = self._check_task(task)
+            self._group(state)
+            if not self._ledger.paid_seats(task.round - 1):
+                raise Refused(f"round {task.round}: evaluations follow a settled round, and round {task.round - 1} paid nobody")
+            if not self._journal.note_evaluation(task):
+                raise Refused(f"round {task.round} is evaluated already; once a round is all")
+            return terms
 
     def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
         """See `OwnerAgent.commit`."""
@@ -246,11 +252,9 @@ class LocalAgent:
 
     def _check_history(self, task: TaskId, group: tuple[Member, ...]) -> None:
         entries = self._journal.entries()
-        sets = {entry.peers_hash for entry in entries} | {_peers_hash(group)}
-        if len(sets) > self._policy.most_peer_sets:
-            raise Refused(
-                f"policy: these would be {len(sets)} different groups for one data set, at most {self._policy.most_peer_sets} allowed"
-            )
+        sets, most = {entry.peers_hash for entry in entries} | {_peers_hash(group)}, self._policy.peer_sets_for(self._ledger.terms())
+        if len(sets) > most:
+            raise Refused(f"policy: these would be {len(sets)} different groups for one data set, at most {most} allowed")
         rounds = sum(entry.task.market == task.market for entry in entries) + 1
         if rounds > self._policy.most_rounds:
             raise Refused(f"policy: this would be round {rounds} of this market, at most {self._policy.most_rounds} allowed")

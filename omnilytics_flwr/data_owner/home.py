@@ -41,6 +41,9 @@ class OwnerHome:
     rpc_url : str
     chain_id : int
     market : Address
+    factory : Address or None
+        The factory that the operator trusts to have created the market; None stands for the known deployment of the chain, or on a
+        local chain for no check.
     account : mapping of str to object
         One of ``{"keystore": path, "password-file": path}``, ``{"environment": true}``, ``{"development": index}``.
     policy : Policy
@@ -50,6 +53,7 @@ class OwnerHome:
     rpc_url: str
     chain_id: int
     market: Address
+    factory: Address | None
     account: Mapping[str, object]
     policy: Policy
 
@@ -71,14 +75,17 @@ class OwnerHome:
             entries = tomllib.loads(config.read_text())
         except tomllib.TOMLDecodeError as error:
             raise TermsError(f"{config} does not parse: {error}; write it as TOML") from error
-        wanted = {"rpc-url", "chain-id", "market", "account", "policy"}
+        wanted = {"rpc-url", "chain-id", "market", "factory", "account", "policy"}
         if not {"rpc-url", "chain-id", "market", "account"} <= set(entries) <= wanted:
-            raise TermsError(f"{config} has entries {sorted(entries)}, expected {sorted(wanted)}, of which only policy may be left out")
+            raise TermsError(
+                f"{config} has entries {sorted(entries)}, expected {sorted(wanted)}, of which only factory and policy may be left out"
+            )
         return cls(
             path,
             entries["rpc-url"],
             entries["chain-id"],
             Address(entries["market"]),
+            Address(entries["factory"]) if "factory" in entries else None,
             entries["account"],
             Policy.from_mapping(entries.get("policy", {})),
         )
@@ -92,6 +99,7 @@ class OwnerHome:
         chain_id: int,
         market: Address,
         account: Mapping[str, object],
+        factory: Address | None = None,
         policy: Mapping[str, object] | None = None,
     ) -> OwnerHome:
         """Make a home; refuses with `Refused` to overwrite one."""
@@ -100,6 +108,7 @@ class OwnerHome:
             raise Refused(f"there is an owner home at {path} already; it may hold a journal that is needed, choose another folder")
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         lines = [f"rpc-url = {json.dumps(rpc_url)}", f"chain-id = {chain_id}", f"market = {json.dumps(market)}"]
+        lines += [f"factory = {json.dumps(factory)}"] if factory is not None else []
         for name, table in (("account", account), ("policy", policy or {})):
             lines += ["", f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
         config.write_text("\n".join(lines) + "\n")
@@ -111,6 +120,7 @@ class OwnerHome:
         from ..chain.rpc import connect
 
         connection = connect(self.rpc_url, expected_chain_id=self.chain_id)
+        self._check_factory(connection)
         return self.agent_for(EthereumLedger(connection, self.market, self.wallet(connection)))
 
     def agent_for(self, ledger: EthereumLedger) -> LocalAgent:
@@ -123,6 +133,16 @@ class OwnerHome:
             policy=self.policy,
             on_work=self._note,
         )
+
+    def _check_factory(self, connection: Connection) -> None:
+        """Refuse a market that no trusted factory created."""
+        from ..chain.deploy import check_created
+        from ..chain.known import known_deployment
+
+        if self.factory is not None:
+            check_created(connection, self.factory, self.market)
+        elif not connection.is_local:
+            check_created(connection, known_deployment(self.chain_id).factory, self.market)
 
     def wallet(self, connection: Connection) -> Wallet:
         """The account's wallet; the password of a keystore comes from its password file or the environment."""

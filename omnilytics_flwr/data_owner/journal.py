@@ -93,6 +93,15 @@ class Journal:
         finally:
             os.close(folder)
 
+    def note_evaluation(self, task: TaskId) -> bool:
+        """Note that a round's task is evaluated; False if it was before."""
+        path = self._path(task.chain_id, task.market, task.round).with_suffix(".evaluated")
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            return False
+        return True
+
     def empty(self, entry: Entry) -> None:
         """Forget vector and commitments of a round that is over; its header stays."""
         if entry.vector:

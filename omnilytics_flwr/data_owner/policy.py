@@ -21,9 +21,9 @@ class Policy:
         Largest clip c of an update's entries.
     most_rounds : int (default: 1000)
         Most rounds of one market to train in.
-    most_peer_sets : int (default: 4)
+    most_peer_sets : int, or None (default: None)
         Most different groups that may ever see sums with this data set: each redraw lets a patient model owner
-        solve for more (So et al., "Securing Secure Aggregation", arXiv 2106.03328).
+        solve for more (So et al., "Securing Secure Aggregation", arXiv 2106.03328). None stands for h - 2, at least 1.
     least_reward_wei : int (default: 0)
         Smallest reward to work for.
     metrics : tuple of str, or None (default: None)
@@ -37,7 +37,7 @@ class Policy:
     least_group_size: int = 3
     most_clip: float = 10.0
     most_rounds: int = 1000
-    most_peer_sets: int = 4
+    most_peer_sets: int | None = None
     least_reward_wei: int = 0
     metrics: tuple[str, ...] | None = None
     app_hash: bytes | None = None
@@ -56,6 +56,10 @@ class Policy:
         if isinstance(named.get("app_hash"), str):
             named["app_hash"] = bytes.fromhex(str(named["app_hash"]).removeprefix("0x"))
         return cls(**named)  # type: ignore[arg-type]
+
+    def peer_sets_for(self, terms: Terms) -> int:
+        """Most different groups that may see one data set under these terms."""
+        return max(1, terms.group_size - 2) if self.most_peer_sets is None else self.most_peer_sets
 
     def check_terms(self, market: Address, terms: Terms) -> None:
         """Raise `Refused` unless the terms are acceptable."""

@@ -7,14 +7,14 @@ configurations and kept until Flower asks. If Flower then asks for something els
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
 from ..errors import CannotCompose
-from ..market.task import TaskParts, arrays_hash, config_hash
+from ..market.task import ConfigScalar, TaskParts, arrays_hash, config_hash
 from .compat import Grid, Strategy
 from .metrics import agreeing, weighted
 from .wire import config_entries, named_arrays
@@ -32,6 +32,8 @@ class Plan:
         Hash of the public part.
     asked : bytes
         Hash of the train configuration that Flower passed in, before the inner strategy added to it.
+    run_config : bytes
+        Hash of the run config.
     content : RecordDict or None
         What goes to a node for training; None if the inner strategy trains nobody.
     config : ConfigRecord
@@ -45,6 +47,7 @@ class Plan:
     server_round: int
     arrays: bytes
     asked: bytes
+    run_config: bytes
     content: RecordDict | None
     config: ConfigRecord
     evaluate_content: RecordDict | None = None
@@ -61,7 +64,7 @@ class Plan:
 
     def parts(self) -> TaskParts:
         """What is anchored."""
-        return TaskParts(self.arrays, self.train_hash(), self.evaluate_hash())
+        return TaskParts(self.arrays, self.train_hash(), self.evaluate_hash(), self.run_config)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,9 +104,12 @@ class Planner:
     Parameters
     ----------
     inner : Strategy
+    run_config : mapping of str to scalar (default: empty)
+        Flower's run config.
     """
 
-    def __init__(self, inner: Strategy) -> None:
+    def __init__(self, inner: Strategy, run_config: Mapping[str, ConfigScalar] | None = None) -> None:
+        self._run_config = config_hash(run_config or {})
         self.keys = InnerKeys(inner)
         self._inner = inner
         self._train_config = ConfigRecord()
@@ -150,7 +156,7 @@ class Planner:
         asked = _config_hash(config)
         messages = list(self._inner.configure_train(server_round, arrays, config, grid))
         content = _common_content(messages, arrays)
-        return Plan(server_round, arrays_hash(named_arrays(arrays)), asked, content, _copy(config))
+        return Plan(server_round, arrays_hash(named_arrays(arrays)), asked, self._run_config, content, _copy(config))
 
 
 def _common_content(messages: Iterable[Message], arrays: ArrayRecord) -> RecordDict | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import lru_cache
+from logging import ERROR
 from pathlib import Path
 
 from flwr.app import ArrayRecord, ConfigRecord, Context, Error, Message, MessageType, MetricRecord, RecordDict
@@ -18,7 +19,7 @@ from ..data_owner.agent import OwnerAgent
 from ..errors import Malformed, OmnilyticsError, Refused, UpdateError
 from ..market.task import TaskId, TaskParts, arrays_hash, config_hash
 from ..market.terms import Terms
-from .compat import REFUSED_BY_MOD
+from .compat import REFUSED_BY_MOD, log
 from .parts import flatten, same_shapes
 from .wire import (
     RECORD,
@@ -74,19 +75,21 @@ class OmnilyticsMod:
             header = TaskHeader.from_record(record)
             answer = self._train if exchange is Exchange.TRAIN else self._evaluate
             return answer(msg, context, call_next, header)
+        except UpdateError as error:  # its text tells of the update
+            return _silenced(msg, str(error))
         except OmnilyticsError as error:
-            return Message(Error(REFUSED_BY_MOD, f"{type(error).__name__}: {error}"), reply_to=msg)
+            return _refusal(msg, f"{type(error).__name__}: {error}")
 
     def _train(self, msg: Message, context: Context, call_next: ClientAppCallable, header: TaskHeader) -> Message:
         agent = self._agent(context)
-        task, public = _read_task(msg, header)
+        task, public = _read_task(msg, context, header)
         admission = agent.admit(task)
         if admission.commitment is not None:
             commitment, metrics = admission.commitment, RecordDict()
         else:
             reply, whole = self._run(msg, context, call_next, public)
             if reply.has_error():
-                return reply
+                return _silenced(msg, str(reply.error.reason))
             trained = self._trained(reply, whole)
             new_public = ArrayRecord({name: trained[name] for name in public})
             commitment = agent.commit(task, flatten(new_public) - flatten(public))
@@ -97,11 +100,11 @@ class OmnilyticsMod:
         return Message(metrics, reply_to=msg)
 
     def _evaluate(self, msg: Message, context: Context, call_next: ClientAppCallable, header: TaskHeader) -> Message:
-        task, public = _read_task(msg, header)
+        task, public = _read_task(msg, context, header)
         terms = self._agent(context).admit_evaluation(task)
         reply, _ = self._run(msg, context, call_next, public)
         if reply.has_error():
-            return reply
+            return _silenced(msg, str(reply.error.reason))
         return Message(_allowed_metrics(reply.content, terms), reply_to=msg)
 
     def _deliver(self, msg: Message, context: Context, request: DeliverRequest) -> Message:
@@ -116,7 +119,10 @@ class OmnilyticsMod:
             {key: whole if isinstance(record, ArrayRecord) else record for key, record in msg.content.items() if key != RECORD}
         )
         msg.content = content
-        return call_next(msg, context), whole
+        try:
+            return call_next(msg, context), whole
+        except Exception as error:  # what the user's function says of its data stays here
+            return _silenced(msg, repr(error)), whole
 
     def _whole(self, context: Context, public: ArrayRecord) -> ArrayRecord:
         """The whole model: the task's public part with this data owner's private part."""
@@ -170,7 +176,17 @@ def _agent_at(path: Path) -> OwnerAgent:
     return OwnerHome.open(path).agent()
 
 
-def _read_task(msg: Message, header: TaskHeader) -> tuple[TaskId, ArrayRecord]:
+def _refusal(msg: Message, reason: str) -> Message:
+    return Message(Error(REFUSED_BY_MOD, reason), reply_to=msg)
+
+
+def _silenced(msg: Message, reason: str) -> Message:
+    """A refusal that tells nothing: a text that depends on the data could carry an update past masks and payment."""
+    log(ERROR, "the data owner's function failed: %s", reason)
+    return _refusal(msg, "the data owner's own function failed; its log says why")
+
+
+def _read_task(msg: Message, context: Context, header: TaskHeader) -> tuple[TaskId, ArrayRecord]:
     """Identity of the task in a message, from its content alone, and the public part."""
     arrays = list(msg.content.array_records.values())
     configs = [record for key, record in msg.content.config_records.items() if key != RECORD]
@@ -180,6 +196,7 @@ def _read_task(msg: Message, header: TaskHeader) -> tuple[TaskId, ArrayRecord]:
     training = header.exchange is Exchange.TRAIN
     parts = TaskParts(
         arrays=arrays_hash(named_arrays(arrays[0])),
+        run_config=config_hash(dict(context.run_config)),
         train_config=own if training else header.other_config_hash,
         evaluate_config=header.other_config_hash if training else own,
     )

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from logging import INFO, WARNING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from logging import ERROR, INFO, WARNING
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 
-from ..errors import OmnilyticsError, TermsError, TooFewGroups
+from ..errors import OmnilyticsError, ProtocolError, TermsError, TooFewGroups
 from ..market.ledger import Ledger
+from ..market.refusals import TooLate
+from ..market.task import ConfigScalar
 from ..market.terms import Address
-from ..model_owner.keeper import RoundKeeper
+from ..model_owner.keeper import OPEN_MARGIN_SECONDS, RoundKeeper
 from ..model_owner.report import RoundReport
 from .compat import Grid, Result, Strategy, log
 from .compose import check_composes
@@ -34,6 +36,9 @@ class Omnilytics(Strategy):
         The market as the model owner sees it.
     private : sequence of str (default: none)
         Name patterns of the private part, e.g. ``("conv1.*",)``; it never leaves this process.
+    run_config : mapping of str to scalar, optional
+        ``context.run_config`` of the server app, if the client app reads settings from there: it is part of what is anchored, so
+        that nobody can be given settings of its own.
     refit : callable, optional
         ``(round, whole model) -> whole model``, called after each round so that the private part can be fitted again to
         the model owner's own data. Changes to the public part are ignored.
@@ -54,6 +59,7 @@ class Omnilytics(Strategy):
         *,
         ledger: Ledger,
         private: Sequence[str] = (),
+        run_config: Mapping[str, ConfigScalar] | None = None,
         refit: Refit | None = None,
         on_stage: Callable[[int, str], None] | None = None,
         on_round: Callable[[RoundReport], None] | None = None,
@@ -61,7 +67,7 @@ class Omnilytics(Strategy):
         check_composes(inner)
         self._inner = inner
         self._keeper = RoundKeeper(ledger, on_stage=on_stage, on_round=on_round)
-        self._planner = Planner(inner)
+        self._planner = Planner(inner, run_config)
         self._patterns = tuple(private)
         self._refit = refit
         self._parts: Parts | None = None
@@ -98,6 +104,8 @@ class Omnilytics(Strategy):
         self._timeout = timeout
         self._planner.remember_evaluate_config(evaluate_config)
         joined = None if evaluate_fn is None else lambda number, arrays: evaluate_fn(number, self._whole(arrays))
+        # An exchange that outlasts the commit window would be for nothing: the round could not open any more.
+        timeout = min(timeout, self._keeper.terms.commit_seconds - OPEN_MARGIN_SECONDS)
         result = super().start(grid, public, num_rounds, timeout, train_config, evaluate_config, joined)
         if len(result.arrays):
             result.arrays = self._whole(result.arrays)
@@ -122,7 +130,7 @@ class Omnilytics(Strategy):
         metrics, nodes = self._collect(replies)
         try:
             digests = self._keeper.open()
-        except TooFewGroups as error:
+        except (TooFewGroups, TooLate) as error:
             log(WARNING, "round %s is not opened: %s", server_round, error)
             return None, None
         self._deliver(digests, nodes)
@@ -198,6 +206,8 @@ class Omnilytics(Strategy):
                 continue
             try:
                 commit = CommitReply.from_record(our_record(reply.content))
+                if commit.owner in nodes:
+                    raise ProtocolError(f"{commit.owner} has answered already; one reply a data owner")
                 self._keeper.add_commitment(commit.owner, commit.digest, commit.signature)
             except OmnilyticsError as error:
                 log(WARNING, "\t> node %s sent no valid commitment: %s", node, error)
@@ -214,16 +224,27 @@ class Omnilytics(Strategy):
         request = DeliverRequest(ledger.chain_id, ledger.address, task.epoch, task.round, digests)
         content = RecordDict({RECORD: request.to_record()})
         messages = [Message(content, nodes[owner], MessageType.TRAIN) for owner in self._keeper.roster_owners()]
-        for reply in self._live_grid().send_and_receive(messages, timeout=self._timeout):
+        for reply in self._exchange(messages):
             node = reply.metadata.src_node_id
             if reply.has_error():
                 log(WARNING, "\t> node %s did not deliver: %s", node, reply.error.reason)
                 continue
             try:
                 answer = DeliverReply.from_record(our_record(reply.content))
+                if nodes.get(answer.owner) != node:
+                    raise ProtocolError(f"this is not the node that committed for {answer.owner}")
                 self._keeper.add_delivery(answer.owner, answer.vector, answer.points)
             except OmnilyticsError as error:
                 log(WARNING, "\t> node %s delivered nothing valid: %s", node, error)
+
+    def _exchange(self, messages: list[Message]) -> Iterable[Message]:
+        """Send and receive, no longer than leaves time to settle; from here on the bond is at stake, so nothing may escape."""
+        seconds = min(self._timeout, self._keeper.deliver_seconds())
+        try:
+            return list(self._live_grid().send_and_receive(messages, timeout=seconds))
+        except Exception as error:
+            log(ERROR, "the deliver exchange broke off (%r); who has not delivered is waived", error)
+            return []
 
     def _synthetic(self, arrays: ArrayRecord) -> Message:
         """One reply that holds the mean, as the inner strategy expects replies."""

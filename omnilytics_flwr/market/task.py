@@ -50,15 +50,18 @@ class TaskParts:
     ----------
     arrays, train_config, evaluate_config : bytes, length 32
         From `arrays_hash` and `config_hash`.
+    run_config : bytes, length 32 (default: the hash of an empty configuration)
+        From `config_hash` of Flower's run config, which user functions often read settings from.
     """
 
     arrays: bytes
     train_config: bytes
     evaluate_config: bytes
+    run_config: bytes = keccak256(b"OmniLytics/v1/config" + bytes(4))
 
     def task_hash(self, round_number: int) -> bytes:
         """Hash of the task of a round, 32 bytes."""
-        parts = self.arrays + self.train_config + self.evaluate_config
+        parts = self.arrays + self.train_config + self.evaluate_config + self.run_config
         return keccak256(b"OmniLytics/v1/task" + parts + word(round_number))
 
 

@@ -20,6 +20,7 @@ ZERO_ADDRESS = Address("0x" + "00" * 20)
 WEIGHTS_PER_POLYNOMIAL = 8192
 MOST_SEATS = 254
 MOST_SETTLEMENT_BYTES = 128 * 1024
+MOST_SCORING_STEPS = 10_000
 MONTH_SECONDS = 30 * 24 * 3600
 
 ABI_TYPE = (
@@ -188,6 +189,7 @@ def bounds(terms: Terms) -> dict[str, tuple[int, int]]:
         "accuseFeeWei": (0, 2**96),
         "mostOwners": (h * terms.least_groups, MOST_SEATS),
         "settlementBytes": (0, MOST_SETTLEMENT_BYTES),
+        "scoringSteps": (0, MOST_SCORING_STEPS),
         "updateBits": (2, _most_update_bits(h, b)),
         "clipNano": (1, 10**12),
         "normBound": (1, 2**100),
@@ -219,6 +221,8 @@ def settlement_bytes(*, owners: int, group_size: int, faulty_groups: int, polyno
 
 
 def _value(terms: Terms, field: str) -> int:
+    if field == "scoringSteps":
+        return (terms.most_owners // max(terms.group_size, 1)) ** 2 * terms.faulty_groups
     if field == "settlementBytes":
         return settlement_bytes(
             owners=terms.most_owners,

@@ -21,7 +21,7 @@ from ..crypto.field import FieldVector
 from ..errors import ProtocolError, TaskMismatch, TooFewGroups
 from ..market.commitment_message import Commitment, recover
 from ..market.ledger import Ledger, MarketState, Member, Receipt
-from ..market.refusals import NotStaked
+from ..market.refusals import NotStaked, TooLate
 from ..market.roster import bitmap_of, bits_of
 from ..market.stage import Stage
 from ..market.statement import settlement_context
@@ -178,6 +178,8 @@ class RoundKeeper:
         ------
         TooFewGroups
             Fewer than 2f + 3 whole groups; the round is reported as not opened.
+        TooLate
+            The commit window is over; likewise.
         """
         live = self._need()
         self._on_stage(live.task.round, "open")
@@ -195,9 +197,16 @@ class RoundKeeper:
             except NotStaked as gone:  # somebody took its stake back since it signed: go on without its group
                 whole = [n for n in whole if not any(gone.seats >> m.seat & 1 for m in live.groups[n])]
                 continue
+            except TooLate:
+                self._finish(RoundReport(live.task.epoch, live.task.round, False, tuple(live.commitments)))
+                raise
             live.receipts.append(receipt)
             self._on_stage(live.task.round, "deliver")
             return digests
+
+    def deliver_seconds(self) -> float:
+        """How long deliveries may take so that the prove window is left for proving and settling; at least a second."""
+        return float(max(self.ledger.state().settle_by - self.ledger.now() - self.terms.prove_seconds, 1))
 
     def roster_owners(self) -> tuple[Address, ...]:
         """Data owners on the roster, in order."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from omnilytics_flwr.chain.ethereum import EthereumLedger
 from omnilytics_flwr.chain.wallet import dev_wallet
 
-from .conftest import Opened
-from .real import RealMarket
+from .real import Opened, RealMarket
 
 
 def stranger(market: RealMarket) -> EthereumLedger:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import pytest
 
@@ -14,7 +13,7 @@ from omnilytics_flwr.chain.wallet import dev_wallet
 
 from .anchored import Anchored, anchor
 from .deliveries import wild
-from .real import OpenRound, RealMarket, first_members
+from .real import Opened, RealMarket, first_members
 
 
 @pytest.fixture
@@ -53,16 +52,6 @@ def drawn_market(shared_devnet: Devnet, deployment: Deployment) -> RealMarket:
 def drawn(devnet: Devnet, drawn_market: RealMarket) -> RealMarket:
     """A market with sixteen data owners in drawn groups of 4, 3, 3, 3 and 3, at most one of them faulty."""
     return drawn_market
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A market with an open round of six groups; the one at position 1 is out of range, the last is to be waived."""
-
-    market: RealMarket
-    round: OpenRound
-    waived: int
-    settlement: bytes
 
 
 @pytest.fixture(scope="session")

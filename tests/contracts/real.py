@@ -190,6 +190,16 @@ class RealMarket:
         return bitmap_of(i for i in bits_of(self.all_groups) if not self.owner.group_seats(i) & ~paid)
 
 
+@dataclass(frozen=True)
+class Opened:
+    """A market with an open round of six groups; the one at position 1 is out of range, the last is to be waived."""
+
+    market: RealMarket
+    round: OpenRound
+    waived: int
+    settlement: bytes
+
+
 def send(ledger: EthereumLedger, function: str, *arguments: object, value_wei: int = 0) -> Mined:
     """Call any function of the market with any arguments, from a ledger's account."""
     payload = Payload(ledger.address, artifacts.load(artifacts.MARKET).abi.call_data(function, *arguments), value_wei)

@@ -20,8 +20,7 @@ from omnilytics_flwr.market.refusals import (
 from omnilytics_flwr.market.stage import Stage
 
 from .bystanders import member_of, settled, stranger
-from .conftest import Opened
-from .real import NO_TASK, RealMarket, send
+from .real import NO_TASK, Opened, RealMarket, send
 
 LATEST_ROUND = 2**32 - 1
 

@@ -33,8 +33,7 @@ from tests import bad_inputs
 from tests.builders import make_task
 
 from .bystanders import stranger
-from .conftest import Opened
-from .real import NO_TASK, RealMarket, mask_key, send
+from .real import NO_TASK, Opened, RealMarket, mask_key, send
 
 STAGES_TO_FREEZE = 1 << Stage.ENROLLING | 1 << Stage.IDLE | 1 << Stage.ANCHORED
 STAGES_TO_CLOSE = STAGES_TO_FREEZE | 1 << Stage.FROZEN

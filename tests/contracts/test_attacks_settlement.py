@@ -15,9 +15,8 @@ from omnilytics_flwr.errors import LedgerError
 from omnilytics_flwr.market.refusals import NotModelOwner, Refusal, TooLate, UnknownGroup, WrongRound, WrongStage
 from omnilytics_flwr.market.stage import Stage
 
-from .conftest import Opened
 from .forging import COMMON_FORGERIES, OTHER_FORGERIES, Forgery
-from .real import NO_TASK
+from .real import NO_TASK, Opened
 
 FORGERIES = COMMON_FORGERIES | OTHER_FORGERIES
 

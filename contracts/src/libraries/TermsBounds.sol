@@ -12,6 +12,7 @@ library TermsBounds {
     /// @dev Seats are numbered 0 .. 253, so that a bitmap of them has room for a flag.
     uint256 private constant _MOST_SEATS = 254;
     /// @dev What public nodes take in one transaction.
+    uint256 private constant _MOST_SCORING_STEPS = 10_000;
     uint256 private constant _MOST_SETTLEMENT_BYTES = 131_072;
     uint256 private constant _LONGEST_SECONDS = 30 days;
     uint256 private constant _BLOBS_PER_TRANSACTION = 6;
@@ -44,6 +45,7 @@ library TermsBounds {
         uint256 leastOwners = uint256(terms.groupSize) * (2 * uint256(terms.faultyGroups) + 3);
         _within("mostOwners", terms.mostOwners, leastOwners, _MOST_SEATS);
         _within("settlementBytes", _settlementBytes(terms, polynomials), 0, _MOST_SETTLEMENT_BYTES);
+        _within("scoringSteps", _scoringSteps(terms), 0, _MOST_SCORING_STEPS);
         _within("updateBits", terms.updateBits, 2, _mostUpdateBits(terms.groupSize, polynomials));
         _within("clipNano", terms.clipNano, 1, 10 ** 12);
         _within("normBound", terms.normBound, 1, 2 ** 100);
@@ -66,6 +68,12 @@ library TermsBounds {
         uint256 groups = terms.mostOwners / terms.groupSize;
         uint256 points = 128 * uint256(terms.mostOwners) * polynomials;
         return points + 16 * groups * (groups + 1) + 32 * groups * polynomials + 85 * uint256(terms.faultyGroups) + 2048;
+    }
+
+    /// @dev Multi-Krum keeps f + 1 distances of each group sorted: G^2 f moves at worst, about 400 gas each.
+    function _scoringSteps(Terms memory terms) private pure returns (uint256) {
+        uint256 groups = terms.mostOwners / terms.groupSize;
+        return groups * groups * uint256(terms.faultyGroups);
     }
 
     /// @dev The largest b of at most 32 with 4096 B ((h + 1) h 2^b)^2 < 2^82, so that squared distances of two packed weights do not
