@@ -79,6 +79,8 @@ class OmnilyticsMod:
             return _silenced(msg, str(error))
         except OmnilyticsError as error:
             return _refusal(msg, f"{type(error).__name__}: {error}")
+        except Exception as error:  # Flower would send its text, which may come from the app's model or from what it replied
+            return _silenced(msg, repr(error))
 
     def _train(self, msg: Message, context: Context, call_next: ClientAppCallable, header: TaskHeader) -> Message:
         agent = self._agent(context)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from random import Random
 from typing import Any
@@ -20,7 +20,18 @@ from tests.builders import STRANGER, address_of, make_terms
 from .batch import ask_all
 
 TYPES = dict(zip((field.name for field in fields(Terms)), ABI_TYPE.strip("()").split(","), strict=True))
-FIELDS = [name for name in bounds(make_terms()) if name not in ("settlementBytes", "metrics")]
+DERIVED: dict[str, Callable[[Terms], int]] = {
+    "settlementBytes": lambda terms: settlement_bytes(
+        owners=terms.most_owners,
+        group_size=terms.group_size,
+        faulty_groups=terms.faulty_groups,
+        polynomials=terms.polynomials,
+    ),
+    "scoringSteps": lambda terms: (terms.most_owners // terms.group_size) ** 2 * terms.faulty_groups,
+    "metrics": lambda terms: len(" ".join(terms.metrics)),
+}
+"""Bounded numbers that are no field of their own."""
+FIELDS = [name for name in bounds(make_terms()) if name not in DERIVED]
 Refused = tuple[str, int, int, int] | None
 
 
@@ -37,14 +48,7 @@ def unchecked(deployment: Deployment, **changes: object) -> Terms:
 
 
 def value_of(terms: Terms, name: str) -> int:
-    if name == "settlementBytes":
-        return settlement_bytes(
-            owners=terms.most_owners,
-            group_size=terms.group_size,
-            faulty_groups=terms.faulty_groups,
-            polynomials=terms.polynomials,
-        )
-    return len(" ".join(terms.metrics)) if name == "metrics" else int(getattr(terms, snake_case(name)))
+    return DERIVED[name](terms) if name in DERIVED else int(getattr(terms, snake_case(name)))
 
 
 def refused_in_python(terms: Terms) -> Refused:
@@ -106,6 +110,17 @@ def test_owners_and_weights_that_fill_a_transaction_are_judged_alike(connection:
     on_chain = refused_on_chain(connection, deployment, all_terms)
 
     assert on_chain == [refused_in_python(terms) for terms in all_terms]
+
+
+@pytest.mark.parametrize("faulty_groups", [1, 2, 3, 20])
+def test_groups_that_fill_a_transactions_gas_are_judged_alike(connection: Connection, deployment: Deployment, faulty_groups: int) -> None:
+    windows = {"accuse_seconds": 3600, "answer_seconds": 3600, "prove_seconds": 3600}
+    all_terms = [unchecked(deployment, faulty_groups=faulty_groups, most_owners=owners, **windows) for owners in range(15, 255)]
+
+    on_chain = refused_on_chain(connection, deployment, all_terms)
+
+    assert on_chain == [refused_in_python(terms) for terms in all_terms]
+    assert any(refused is not None and refused[0] == "scoringSteps" for refused in on_chain) == (faulty_groups > 1)
 
 
 def random_terms(random: Random, deployment: Deployment) -> Terms:

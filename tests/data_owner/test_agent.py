@@ -226,7 +226,7 @@ def test_mask_key_is_forgotten_after_its_epoch(tmp_path: Path) -> None:
     next_epoch(scene, owners)
     names = {path.name for path in (owner.folder / "keys").glob("mask-*")}
     assert names == {f"mask-{market_id(scene)}-{epoch:010d}.key" for epoch in (1, 2)}
-    owner.agent().commit(anchor(scene), update_of(0))
+    owner.agent(**{"most-peer-sets": 2}).commit(anchor(scene), update_of(0))
     names = {path.name for path in (owner.folder / "keys").glob("mask-*")}
     assert names == {f"mask-{market_id(scene)}-{2:010d}.key"}
 
@@ -242,5 +242,7 @@ def test_owner_outside_the_epoch_is_refused(tmp_path: Path) -> None:
     for number in range(1, 16):
         scene.join(number)
     scene.freeze_and_draw()
-    with pytest.raises(Refused, match="is not of epoch 2; join"):
-        owners[0].agent().admit(anchor(scene))
+    task = anchor(scene)
+    for ask in (owners[0].agent().admit, owners[0].agent().admit_evaluation):
+        with pytest.raises(Refused, match="is not of epoch 2; join"):
+            ask(task)

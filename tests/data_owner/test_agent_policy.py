@@ -13,8 +13,9 @@ from omnilytics_flwr.errors import (
     Refused,
 )
 from omnilytics_flwr.market.stage import Stage
-from tests.builders import Scene, make_scene
+from tests.builders import DictatedVerification, Scene, make_scene
 from tests.data_owner.owners import (
+    TASK,
     WEIGHTS,
     Owner,
     anchor,
@@ -80,6 +81,28 @@ def test_most_peer_sets_allow_the_same_group_and_refuse_another(tmp_path: Path) 
             ask()
     owner.agent(**{"most-peer-sets": 2}).commit(task, update_of(0))
     assert len(owner.journal.peer_sets()) == 2
+
+
+def test_most_peer_sets_not_named_refuse_a_second_group_of_three(tmp_path: Path) -> None:
+    scene, owners = make_owners_scene(tmp_path, real=[0])
+    owners[0].agent().commit(anchor(scene), update_of(0))
+    next_epoch(scene, owners)
+    with pytest.raises(Refused, match="these would be 2 different groups for one data set, at most 1 allowed"):
+        owners[0].agent().commit(anchor(scene), update_of(0))
+
+
+def test_evaluation_is_admitted_once_after_a_settled_round(tmp_path: Path) -> None:
+    scene, owners = make_owners_scene(tmp_path, real=[0], verification=DictatedVerification())
+    owner = owners[0]
+    with pytest.raises(Refused, match="round 0 paid nobody"):
+        owner.agent().admit_evaluation(anchor(scene))
+    scene.open()
+    scene.settle(next_task=TASK.task_hash(2))
+    assert owner.agent().admit_evaluation(live_task(scene)) == scene.terms
+    with pytest.raises(Refused, match="round 2 is evaluated already"):
+        owner.agent().admit_evaluation(live_task(scene))
+    with pytest.raises(Refused, match="round 2 paid nobody"):
+        owner.agent().admit_evaluation(anchor(scene))
 
 
 def test_bond_that_is_paid_already_is_not_asked_for_again(tmp_path: Path) -> None:

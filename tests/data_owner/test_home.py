@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from flwr.app import Context, RecordDict
 
-from omnilytics_flwr.chain.deploy import create_market, deploy
+from omnilytics_flwr.chain.deploy import check_created, create_market, deploy
 from omnilytics_flwr.chain.devnet import Devnet
 from omnilytics_flwr.chain.ethereum import EthereumLedger
 from omnilytics_flwr.chain.rpc import connect
@@ -19,6 +19,7 @@ from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.errors import (
     Refused,
     TermsError,
+    UnknownMarket,
 )
 from omnilytics_flwr.flower.mod import HOME_KEY, HOME_VARIABLE, agent_of_operator
 from omnilytics_flwr.market.terms import Address
@@ -83,6 +84,28 @@ def test_configuration_that_cannot_be_is_a_named_error(tmp_path: Path, text: str
 
 def test_work_of_a_new_home_is_empty(tmp_path: Path) -> None:
     assert make_home(tmp_path).work() == []
+
+
+def test_factory_is_kept(tmp_path: Path) -> None:
+    assert make_home(tmp_path / "a").factory is None
+    made = make_home(tmp_path / "b", factory=address_of(3))
+    assert OwnerHome.open(tmp_path / "b") == made
+    assert made.factory == address_of(3)
+
+
+def test_agent_of_a_market_that_the_factory_has_not_made_is_refused(tmp_path: Path, devnet: Devnet) -> None:
+    connection = connect(devnet.url, expected_chain_id=31337)
+    model_owner = dev_wallet(0, connection)
+    ours, others = (deploy(connection, model_owner) for _ in range(2))
+    market = create_market(connection, model_owner, ours, make_terms(verification=ours.verification))
+    create_market(connection, model_owner, others, make_terms(verification=others.verification))
+    assert ours.factory != others.factory
+    check_created(connection, ours.factory, Address(market.lower()))
+    make_home(tmp_path / "ours", rpc_url=devnet.url, market=market, factory=ours.factory).agent()
+    with pytest.raises(UnknownMarket, match="has not created the market"):
+        check_created(connection, others.factory, market)
+    with pytest.raises(UnknownMarket, match="has not created the market"):
+        make_home(tmp_path / "others", rpc_url=devnet.url, market=market, factory=others.factory).agent()
 
 
 @pytest.fixture

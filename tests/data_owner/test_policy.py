@@ -9,7 +9,7 @@ from omnilytics_flwr.errors import (
     Refused,
     TermsError,
 )
-from omnilytics_flwr.market.terms import Address
+from omnilytics_flwr.market.terms import Address, Terms
 from tests.builders import make_terms
 
 MARKET = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
@@ -58,6 +58,21 @@ def test_all_broken_demands_are_told_at_once() -> None:
     with pytest.raises(Refused) as refusal:
         Policy(least_group_size=9, most_clip=0.1, least_reward_wei=10**9).check_terms(MARKET, make_terms())
     assert str(refusal.value).count(";") == 2
+
+
+def terms_of_groups(group_size: int) -> Terms:
+    """Terms with room and time for groups of this size."""
+    seconds = {"accuse_seconds": 3600, "answer_seconds": 3600, "prove_seconds": 7200}
+    return make_terms(group_size=group_size, stake_wei=50_000, most_owners=5 * group_size, **seconds)
+
+
+@pytest.mark.parametrize(("group_size", "most"), [(3, 1), (4, 2), (5, 3), (6, 4)])
+def test_peer_sets_not_named_are_two_fewer_than_a_group(group_size: int, most: int) -> None:
+    assert Policy().peer_sets_for(terms_of_groups(group_size)) == most
+
+
+def test_peer_sets_named_are_as_named() -> None:
+    assert [Policy(most_peer_sets=most).peer_sets_for(terms_of_groups(5)) for most in (1, 7)] == [1, 7]
 
 
 def test_mapping_takes_names_as_in_the_configuration_file() -> None:

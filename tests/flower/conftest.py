@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from flwr.supercore.task_identity import TaskIdentity
 
+from tests.builders import DictatedVerification
 from tests.data_owner.owners import make_owners_scene
-from tests.flower.play import Client, anchor_model, make_client, make_model
+from tests.flower.play import Client, anchor_model, make_client, make_model, settle_model
 
 SERVER_NODE = 1
 
@@ -30,4 +31,12 @@ def client(tmp_path: Path) -> Client:
     """A data owner's client; the task of `make_model()` is anchored, and only the loss may leave."""
     scene, owners = make_owners_scene(tmp_path, real=[0], metrics=("loss",))
     anchor_model(scene, make_model())
+    return make_client(owners[0])
+
+
+@pytest.fixture
+def settled_client(tmp_path: Path) -> Client:
+    """The same after round 1 has settled: the task is that of round 2, and may be evaluated."""
+    scene, owners = make_owners_scene(tmp_path, real=[0], metrics=("loss",), verification=DictatedVerification())
+    settle_model(scene, make_model())
     return make_client(owners[0])

@@ -96,6 +96,9 @@ class ExactKeeper:
     def open(self) -> tuple[bytes, ...]:
         return ()
 
+    def deliver_seconds(self) -> float:
+        return 3600.0
+
     def roster_owners(self) -> tuple[Address, ...]:
         return tuple(self.committed)
 

@@ -14,7 +14,7 @@ from omnilytics_flwr.flower.mod import OmnilyticsMod
 from omnilytics_flwr.flower.wire import RECORD, DeliverRequest, Exchange, TaskHeader, config_entries, named_arrays
 from omnilytics_flwr.market.task import TaskId, TaskParts, arrays_hash, config_hash
 from tests.builders import Scene
-from tests.data_owner.owners import Owner, anchor
+from tests.data_owner.owners import Owner, anchor, live_task
 from tests.flower.fake_grid import make_context, raw, wire
 
 SHAPES = {"body.weight": (4, 5), "body.bias": (4,), "head.weight": (3, 6)}
@@ -216,6 +216,13 @@ def evaluate_content(
     return RecordDict({"arrays": arrays, "config": ConfigRecord(dict(config)), RECORD: header})  # type: ignore[arg-type]
 
 
+def settle_model(scene: Scene, arrays: ArrayRecord) -> TaskId:
+    """Settle a round, whose verdict is dictated, and anchor the task of `arrays` for the next with it."""
+    scene.open()
+    scene.settle(next_task=parts_of(arrays).task_hash(scene.state.round + 1))
+    return live_task(scene)
+
+
 def anchor_model(scene: Scene, arrays: ArrayRecord) -> TaskId:
     """Anchor the task of `arrays` with the configurations of this module."""
     return anchor(scene, parts_of(arrays))
@@ -224,6 +231,17 @@ def anchor_model(scene: Scene, arrays: ArrayRecord) -> TaskId:
 def is_within(array: np.ndarray, message: Message) -> bool:
     """Whether the bytes of an array are anywhere in a message."""
     return array.tobytes() in raw(message)
+
+
+FAILED = "the data owner's own function failed; its log says why"
+"""All that the mod tells of a failure whose text may depend on the data."""
+
+
+def assert_tells_nothing(reply: Message, *secrets: str) -> None:
+    """A failure was answered without a word of what it was."""
+    assert reason_of(reply) == FAILED
+    for secret in secrets:
+        assert secret.encode() not in raw(reply), secret
 
 
 def reason_of(reply: Message) -> str:

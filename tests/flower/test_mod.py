@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from omnilytics_flwr.flower.wire import (
     CommitReply,
     Exchange,
 )
+from omnilytics_flwr.market.task import ConfigScalar, config_hash
 from tests.builders import STRANGER, address_of
 from tests.data_owner.owners import (
     anchor,
@@ -167,6 +169,18 @@ def test_train_changed_config_is_refused(client: Client, case: str) -> None:
     assert_refused(client, client.train(make_model(), config=CHANGED_CONFIGS[case]), "TaskMismatch")
 
 
+@pytest.mark.parametrize("run_config", [{}, {"lr": 0.5}, {"lr": 1}, {"lr": 1.0, "more": 1}])
+def test_request_run_config_not_anchored_is_refused(client: Client, run_config: dict[str, bool | float | int | str]) -> None:
+    anchored: dict[str, ConfigScalar] = {"lr": 1.0}
+    anchor(client.scene, replace(parts_of(make_model()), run_config=config_hash(anchored)))
+    client.context.run_config = run_config
+    assert_refused(client, client.train(make_model()), "TaskMismatch")
+    assert_refused(client, client.evaluate(make_model()), "TaskMismatch")
+    client.context.run_config = {"lr": 1.0}
+    assert not client.train(make_model()).has_error()
+    assert len(client.trainer.trained) == 1
+
+
 @pytest.mark.parametrize("config", [{**EVALUATE_CONFIG, "batch": 1}, {"server-round": 0}, {}])
 def test_evaluate_config_not_anchored_is_refused(client: Client, config: dict[str, object]) -> None:
     assert_refused(client, client.evaluate(make_model(), config=config), "TaskMismatch")
@@ -234,7 +248,8 @@ def test_train_without_escrow_is_refused(tmp_path: Path) -> None:
     assert not client.train(make_model()).has_error()
 
 
-def test_train_after_the_deadline_is_refused(client: Client) -> None:
+def test_train_after_the_deadline_is_refused(settled_client: Client) -> None:
+    client = settled_client
     client.scene.world.timestamp = client.scene.state.open_by
     assert not client.evaluate(make_model()).has_error()
     client.trainer.evaluated.clear()

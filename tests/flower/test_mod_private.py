@@ -10,6 +10,7 @@ from flwr.app import Array, ArrayRecord, Message, RecordDict
 from omnilytics_flwr.flower.mod import (
     PRIVATE_STATE,
 )
+from tests.builders import DictatedVerification
 from tests.data_owner.owners import (
     make_owners_scene,
 )
@@ -18,13 +19,14 @@ from tests.flower.play import (
     Client,
     anchor_model,
     arrays_of,
-    assert_refused,
+    assert_tells_nothing,
     filled,
     is_within,
     make_client,
     make_model,
     plain_model,
     reason_of,
+    settle_model,
     step_towards,
 )
 
@@ -33,14 +35,14 @@ PUBLIC = ("body.weight", "body.bias")
 
 def private_client(folder: Path) -> Client:
     """A client whose model has a private head of its own; the public part has 24 weights."""
-    _scene, owners = make_owners_scene(folder, real=[0], weights=24, metrics=("loss",))
+    _scene, owners = make_owners_scene(folder, real=[0], weights=24, metrics=("loss",), verification=DictatedVerification())
     client = make_client(owners[0], initial_model=lambda context: make_model(7))
     return client
 
 
 def test_private_part_joins_public_part_for_the_users_functions(tmp_path: Path) -> None:
     client, public = private_client(tmp_path), make_model(0, names=PUBLIC)
-    anchor_model(client.scene, public)
+    settle_model(client.scene, public)
     assert not client.evaluate(public).has_error()
     assert not client.train(public).has_error()
     for message in (*client.trainer.evaluated, *client.trainer.trained):
@@ -71,7 +73,7 @@ def test_private_part_survives_rounds_in_the_clients_state_only(tmp_path: Path) 
 
 def test_private_part_evaluation_uses_and_keeps_it(tmp_path: Path) -> None:
     client, public = private_client(tmp_path), make_model(0, names=PUBLIC)
-    anchor_model(client.scene, public)
+    settle_model(client.scene, public)
     client.train(public)
     kept = client.context.state.array_records[PRIVATE_STATE]["head.weight"].numpy()
     client.evaluate(public)
@@ -92,11 +94,13 @@ def test_private_part_of_a_refused_update_is_not_kept(tmp_path: Path) -> None:
     assert np.array_equal(got, make_model(7)["head.weight"].numpy())
 
 
-def test_private_part_that_the_client_has_not_is_a_named_error(tmp_path: Path) -> None:
+def test_private_part_that_the_client_has_not_is_refused_before_training(tmp_path: Path) -> None:
     scene, owners = make_owners_scene(tmp_path, real=[0])
     anchor_model(scene, make_model())
     client = make_client(owners[0], initial_model=lambda context: make_model(7, names=PUBLIC))
-    assert_refused(client, client.train(make_model()), "['head.weight']")
+    assert_tells_nothing(client.train(make_model()), "head.weight")
+    assert client.trainer.untouched
+    assert not client.owner.journal.entries()
 
 
 def test_private_part_follows_a_task_that_divides_the_model_otherwise(tmp_path: Path) -> None:

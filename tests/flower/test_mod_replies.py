@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.app import Array, ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
 
+from omnilytics_flwr.errors import Refused
 from omnilytics_flwr.flower.wire import (
     RECORD,
 )
+from tests.builders import DictatedVerification
 from tests.data_owner.owners import (
     make_owners_scene,
 )
@@ -19,16 +21,20 @@ from tests.flower.play import (
     Client,
     anchor_model,
     arrays_of,
+    assert_refused,
+    assert_tells_nothing,
     filled,
     is_within,
     make_client,
     make_model,
     reason_of,
+    settle_model,
     step_towards,
 )
 
 
-def test_evaluate_anchored_task_gives_allowed_metrics_only(client: Client) -> None:
+def test_evaluate_anchored_task_gives_allowed_metrics_only(settled_client: Client) -> None:
+    client = settled_client
     reply = client.evaluate(make_model())
     assert not client.trainer.trained
     assert len(client.trainer.evaluated) == 1
@@ -47,9 +53,9 @@ def test_evaluate_anchored_task_gives_allowed_metrics_only(client: Client) -> No
         (("accuracy",), set()),
     ],
 )
-def test_train_only_metrics_of_the_terms_leave(tmp_path: Path, allowed: tuple[str, ...], kept: set[str]) -> None:
-    scene, owners = make_owners_scene(tmp_path, real=[0], metrics=allowed)
-    anchor_model(scene, make_model())
+def test_only_metrics_of_the_terms_leave(tmp_path: Path, allowed: tuple[str, ...], kept: set[str]) -> None:
+    scene, owners = make_owners_scene(tmp_path, real=[0], metrics=allowed, verification=DictatedVerification())
+    settle_model(scene, make_model())
     client = make_client(owners[0])
     for reply in (client.train(make_model()), client.evaluate(make_model())):
         assert {name for record in reply.content.metric_records.values() for name in record} == kept
@@ -103,9 +109,9 @@ BAD_REPLIES: dict[str, tuple[Callable[[ArrayRecord], RecordDict], str]] = {
     ),
     "no arrays": (lambda new: RecordDict({"metrics": MetricRecord({"loss": 1.0})}), "one ArrayRecord"),
     "two records": (lambda new: RecordDict({"arrays": new, "again": new}), "one ArrayRecord"),
-    "NaN": (lambda new: RecordDict({"arrays": filled(new, np.nan)}), "nan"),
-    "infinity": (lambda new: RecordDict({"arrays": filled(new, np.inf)}), "inf"),
-    "negative infinity": (lambda new: RecordDict({"arrays": filled(new, -np.inf)}), "inf"),
+    "NaN": (lambda new: RecordDict({"arrays": filled(new, np.nan)}), "is nan"),
+    "infinity": (lambda new: RecordDict({"arrays": filled(new, np.inf)}), "is inf"),
+    "negative infinity": (lambda new: RecordDict({"arrays": filled(new, -np.inf)}), "is -inf"),
     "liar about its shape": (
         lambda new: RecordDict(
             {"arrays": ArrayRecord({n: Array(a.dtype, a.shape, a.stype, Array(np.zeros(7, "float32")).data) for n, a in new.items()})}
@@ -116,12 +122,11 @@ BAD_REPLIES: dict[str, tuple[Callable[[ArrayRecord], RecordDict], str]] = {
 
 
 @pytest.mark.parametrize("case", BAD_REPLIES)
-def test_train_unusable_update_is_a_named_error(client: Client, case: str) -> None:
+def test_train_unusable_update_is_told_to_the_log_only(client: Client, caplog: pytest.LogCaptureFixture, case: str) -> None:
     make, reason = BAD_REPLIES[case]
     client.trainer.reply = lambda message, new: Message(make(new), reply_to=message)
-    said = reason_of(client.train(make_model()))
-    assert said.startswith("UpdateError: ")
-    assert reason in said
+    assert_tells_nothing(client.train(make_model()), *([reason] if reason else []))
+    assert reason in caplog.text
     assert not client.owner.journal.entries()
 
 
@@ -133,26 +138,73 @@ def test_train_after_an_unusable_update_commits_the_next_try(client: Client, cas
     assert not client.train(make_model()).has_error()
 
 
-def test_train_integer_public_part_is_a_named_error(tmp_path: Path) -> None:
+def test_train_integer_public_part_is_told_to_the_log_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     scene, owners = make_owners_scene(tmp_path, real=[0])
     counts = ArrayRecord({"steps": Array(np.arange(42))})
     anchor_model(scene, counts)
     client = make_client(owners[0], reply=lambda message, new: Message(RecordDict({"arrays": counts}), reply_to=message))
     client.trainer.target = counts
-    assert "int64, expected floating point" in reason_of(client.train(counts))
+    assert_tells_nothing(client.train(counts), "int64, expected")
+    assert "int64, expected floating point" in caplog.text
 
 
-def test_train_wrong_number_of_weights_is_a_named_error(tmp_path: Path) -> None:
+def test_train_wrong_number_of_weights_is_told_to_the_log_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     scene, owners = make_owners_scene(tmp_path, real=[0], weights=41)
     anchor_model(scene, make_model())
-    assert "shape (42,), expected (41,)" in reason_of(make_client(owners[0]).train(make_model()))
+    assert_tells_nothing(make_client(owners[0]).train(make_model()), "(42,)")
+    assert "shape (42,), expected (41,)" in caplog.text
 
 
+SECRET = "patient 4711 weighs 0.125"
+
+
+def answer_with_an_error(message: Message) -> Message:
+    return Message(Error(42, SECRET), reply_to=message)
+
+
+def raise_an_error(message: Message) -> Message:
+    raise ValueError(SECRET)
+
+
+def raise_one_of_ours(message: Message) -> Message:
+    raise Refused(SECRET)
+
+
+@pytest.mark.parametrize("fail", [answer_with_an_error, raise_an_error, raise_one_of_ours])
 @pytest.mark.parametrize("exchange", ["train", "evaluate"])
-def test_error_of_the_users_function_passes_untouched(client: Client, exchange: str) -> None:
-    error = Error(42, "my data set is gone")
-    client.trainer.reply = lambda message, new: Message(error, reply_to=message)
-    client.trainer.evaluate_reply = lambda message: Message(error, reply_to=message)
+def test_failure_of_the_users_function_is_told_to_the_log_only(
+    settled_client: Client, caplog: pytest.LogCaptureFixture, exchange: str, fail: Callable[[Message], Message]
+) -> None:
+    client = settled_client
+    client.trainer.reply = lambda message, new: fail(message)
+    client.trainer.evaluate_reply = fail
     reply = client.train(make_model()) if exchange == "train" else client.evaluate(make_model())
-    assert (reply.error.code, reply.error.reason) == (42, "my data set is gone")
+    assert not client.trainer.untouched
+    assert_tells_nothing(reply, SECRET, "4711", "42", "ValueError", "Refused")
+    assert SECRET in caplog.text
     assert not client.owner.journal.entries()
+
+
+def test_failure_of_the_apps_model_is_told_to_the_log_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    scene, owners = make_owners_scene(tmp_path, real=[0])
+    anchor_model(scene, make_model())
+
+    def fail(context: Context) -> ArrayRecord:
+        raise ValueError(SECRET)
+
+    client = make_client(owners[0], initial_model=fail)
+    assert_tells_nothing(client.train(make_model()), SECRET, "4711", "ValueError")
+    assert client.trainer.untouched
+    assert SECRET in caplog.text
+
+
+def test_evaluate_again_in_the_same_round_is_refused(settled_client: Client) -> None:
+    assert not settled_client.evaluate(make_model()).has_error()
+    assert "evaluated already" in reason_of(settled_client.evaluate(make_model()))
+    assert len(settled_client.trainer.evaluated) == 1
+    settle_model(settled_client.scene, make_model())
+    assert not settled_client.evaluate(make_model()).has_error()
+
+
+def test_evaluate_without_a_settled_round_is_refused(client: Client) -> None:
+    assert_refused(client, client.evaluate(make_model()), "evaluations follow a settled round")

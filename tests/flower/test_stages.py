@@ -22,7 +22,7 @@ from omnilytics_flwr.flower.wire import (
 from omnilytics_flwr.market.refusals import WrongStage
 from omnilytics_flwr.market.stage import ALLOWED, Event, Stage
 from omnilytics_flwr.model_owner.keeper import RoundKeeper
-from tests.builders import address_of, make_scene
+from tests.builders import DictatedVerification, address_of, make_scene
 from tests.data_owner.owners import (
     TASK,
     Owner,
@@ -45,7 +45,7 @@ TAKES: dict[str, Stage] = {"train": Stage.ANCHORED, "evaluate": Stage.ANCHORED, 
 def bring_to(stage: Stage, client: Client, owners: dict[int, Owner]) -> tuple[bytes, ...]:
     """Bring a drawn market, whose data owner 0 is the client's, to a stage by its own events; the roster's digests.
 
-    In every stage that may come after a commitment, the client has committed in round 1.
+    In every stage that may come after a commitment, the client has committed in the market's next round.
     """
     scene = client.scene
     if stage is Stage.IDLE:
@@ -83,14 +83,17 @@ def test_exchange_outside_its_stage_is_refused(tmp_path: Path, stage: Stage, exc
     if stage is Stage.ENROLLING:
         client, digests = enrolling_client(tmp_path), ()
     else:
-        _scene, owners = make_owners_scene(tmp_path, real=[0])
+        scene, owners = make_owners_scene(tmp_path, real=[0], verification=DictatedVerification())
+        if exchange == "evaluate":  # evaluations follow a settled round
+            scene.open()
+            scene.settle()
         client = make_client(owners[0])
         digests = bring_to(stage, client, owners)
     assert client.scene.state.stage is stage
     before = client.scene.state
     request = {
         "train": lambda: client.train(make_model(), round=1, epoch=1),
-        "evaluate": lambda: client.evaluate(make_model(), round=1, epoch=1),
+        "evaluate": lambda: client.evaluate(make_model(), round=2, epoch=1),
         "deliver": lambda: client.deliver(digests, round=1, epoch=1),
     }[exchange]
     reply = request()

@@ -111,6 +111,17 @@ def test_evaluation_is_of_the_anchored_model_and_metrics_are_filtered(tmp_path: 
     assert len(play.scene.market.storage.payouts) == 2
 
 
+@pytest.mark.parametrize("given", [None, {"lr": 0.25}])
+def test_run_config_of_the_clients_must_be_the_one_anchored(tmp_path: Path, given: dict[str, float] | None) -> None:
+    play = make_play(tmp_path, options={"run_config": given})
+    for context in play.grid.contexts.values():
+        context.run_config = {"lr": 0.25}
+    play.strategy.start(play.grid, make_model(), 1)
+    matches = given is not None
+    assert [report.settled for report in play.reports] == [matches]
+    assert all(trainer.untouched != matches for trainer in play.trainers.values())
+
+
 def test_evaluation_asks_whom_the_inner_strategy_samples(tmp_path: Path) -> None:
     play = make_play(tmp_path, inner=FedAvg(fraction_evaluate=0.4, min_evaluate_nodes=2))
     play.strategy.start(play.grid, make_model(), 1)

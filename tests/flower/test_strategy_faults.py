@@ -15,6 +15,7 @@ from omnilytics_flwr.flower.wire import (
 from omnilytics_flwr.market.stage import Stage
 from tests.builders import STRANGER, address_of
 from tests.flower.exact import exact_grid
+from tests.flower.fake_grid import raw
 from tests.flower.market_play import FIRST_NODE, MarketPlay, make_play
 from tests.flower.play import (
     make_model,
@@ -200,6 +201,7 @@ def test_client_that_raises_does_not_take_part(tmp_path: Path) -> None:
     play.strategy.start(play.grid, make_model(), 1)
     assert play.reports[0].settled
     assert address_of(4) not in play.reports[0].committed
+    assert not [reply for _, reply in play.grid.replies if b"no data" in raw(reply)]
 
 
 def test_reply_of_a_restarted_client_is_the_same_commitment(tmp_path: Path) -> None:

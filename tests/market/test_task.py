@@ -180,8 +180,13 @@ PARTS = TaskParts(b"\1" * 32, b"\2" * 32, b"\3" * 32)
 
 
 def test_task_hash_is_of_the_documented_bytes() -> None:
-    expected = keccak256(b"OmniLytics/v1/task" + b"\1" * 32 + b"\2" * 32 + b"\3" * 32 + bytes(31) + b"\7")
-    assert PARTS.task_hash(7) == expected
+    expected = keccak256(b"OmniLytics/v1/task" + b"\1" * 32 + b"\2" * 32 + b"\3" * 32 + b"\5" * 32 + bytes(31) + b"\7")
+    assert replace(PARTS, run_config=b"\5" * 32).task_hash(7) == expected
+
+
+def test_task_without_a_run_config_has_the_empty_one() -> None:
+    assert PARTS.run_config == config_hash({})
+    assert PARTS.task_hash(7) == replace(PARTS, run_config=config_hash({})).task_hash(7)
 
 
 def test_task_hash_tells_parts_and_rounds_apart() -> None:
@@ -190,6 +195,7 @@ def test_task_hash_tells_parts_and_rounds_apart() -> None:
         replace(PARTS, arrays=b"\4" * 32),
         replace(PARTS, train_config=b"\4" * 32),
         replace(PARTS, evaluate_config=b"\4" * 32),
+        replace(PARTS, run_config=b"\4" * 32),
         TaskParts(PARTS.arrays, PARTS.evaluate_config, PARTS.train_config),
     ]
-    assert len({parts.task_hash(number) for parts in others for number in (1, 2, 256)}) == 15
+    assert len({parts.task_hash(number) for parts in others for number in (1, 2, 256)}) == 18

@@ -56,8 +56,8 @@ BOUNDS = [
     (
         "faulty_groups",
         1,
-        20,
-        {"most_owners": 129, "accuse_seconds": 999, "answer_seconds": 9999, "prove_seconds": 999},
+        12,  # 27^2 x 12 scoring steps, at most 10,000
+        {"most_owners": 81, "accuse_seconds": 999, "answer_seconds": 9999, "prove_seconds": 999},
     ),
     ("weights", 1, 46 * 8192, {"answer_seconds": 9999, "prove_seconds": 9999}),  # 2752 B + 2805 <= 131072
     ("update_bits", 2, 31, {}),  # 4096 (4 x 3 x 2^31)^2 < 2^82 <= 4096 (4 x 3 x 2^32)^2
@@ -89,7 +89,7 @@ def test_bounds_cover_every_number_of_the_terms() -> None:
     numbers = {field.name for field in fields(Terms)} - {"token", "admission", "verification", "app_hash"}
     snake = {"".join("_" + c.lower() if c.isupper() else c for c in name) for name in bounds(make_terms())}
 
-    assert snake == numbers | {"settlement_bytes"}
+    assert snake == numbers | {"settlement_bytes", "scoring_steps"}
 
 
 def test_terms_several_faults_are_all_told() -> None:

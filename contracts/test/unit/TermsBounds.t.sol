@@ -47,9 +47,9 @@ contract TermsBoundsTest is Test {
 
     function test_check_faultyGroups_hasBounds() external {
         Terms memory terms = _terms();
-        (terms.mostOwners, terms.weights) = (254, 1);
+        (terms.mostOwners, terms.weights) = (108, 1);
         (terms.accuseSeconds, terms.answerSeconds, terms.proveSeconds) = (10_000, 10_000, 10_000);
-        terms.faultyGroups = 20;
+        terms.faultyGroups = 12; // the most that scoringSteps leaves
         _harness.checkTerms(terms);
         terms.faultyGroups = 0;
         _expectRefusal(terms, "faultyGroups", 0, 1, 20);
