@@ -178,9 +178,7 @@ class Mover:
     def distances(self, groups: int, *, over_bound: int = 0) -> list[int]:
         """Random distances, ties among them; `over_bound` groups are certainly too long, one may be."""
         bound = self.view.ledger.terms().norm_bound
-        distances = [
-            self.random.choice([0, 7, 7, self.random.randrange(10**6)]) for _ in range(groups * (groups + 1) // 2)
-        ]
+        distances = [self.random.choice([0, 7, 7, self.random.randrange(10**6)]) for _ in range(groups * (groups + 1) // 2)]
         if groups and self.random.random() < 0.2:
             over_bound = max(1, over_bound)
         for group in range(min(over_bound, groups)):

@@ -101,8 +101,7 @@ class Play:
         points = {seat: commit(vector) for seat, vector in vectors.items()}
         digests = tuple(points_digest(points[seat]) for seat in self.seats())
         signatures = tuple(
-            signer[seat].sign_commitment(task, digest, state.open_by)
-            for seat, digest in zip(self.seats(), digests, strict=True)
+            signer[seat].sign_commitment(task, digest, state.open_by) for seat, digest in zip(self.seats(), digests, strict=True)
         )
         self.owner.open(state.round, ALL_GROUPS, digests, signatures)
         return points

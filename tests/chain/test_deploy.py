@@ -48,9 +48,7 @@ def test_create_market_is_announced_and_found(connection: Connection, wallet: Wa
     assert reader.terms_hash() == terms.digest()
 
 
-def test_create_market_bad_terms_raises_the_factorys_error(
-    connection: Connection, wallet: Wallet, deployment: Deployment
-) -> None:
+def test_create_market_bad_terms_raises_the_factorys_error(connection: Connection, wallet: Wallet, deployment: Deployment) -> None:
     terms = small_terms(deployment)
     object.__setattr__(terms, "reward_wei", 0)
     with pytest.raises(MarketBadTerms) as caught:

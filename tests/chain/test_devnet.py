@@ -33,9 +33,7 @@ def children_of(process_id: int) -> list[int]:
 
 
 def is_alive(process_id: int) -> bool:
-    state = subprocess.run(
-        ["ps", "-o", "stat=", "-p", str(process_id)], capture_output=True, text=True, check=False
-    ).stdout.strip()
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(process_id)], capture_output=True, text=True, check=False).stdout.strip()
     return bool(state) and not state.startswith("Z")
 
 
@@ -48,9 +46,7 @@ def wait_until_gone(*process_ids: int) -> None:
 
 def start_parent(*, before: str = "", then: str = "signal.pause()") -> tuple[subprocess.Popen[str], int, int]:
     """A process with a local chain, the chain's guard, and the chain."""
-    parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT.format(before=before, then=then)], stdout=subprocess.PIPE, text=True
-    )
+    parent = subprocess.Popen([sys.executable, "-c", PARENT.format(before=before, then=then)], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     guard = int(parent.stdout.readline())
     (anvil,) = children_of(guard) or [0]

@@ -33,9 +33,7 @@ ERRORS = Abi(
     ]
 )
 REFUSALS = Refusals([ERRORS])
-UNDERFUNDED = next(e for e in ERRORS.errors.values() if e.name == "MarketUnderfunded").selector + encode(
-    ["uint256", "uint256"], [3, 8]
-)
+UNDERFUNDED = next(e for e in ERRORS.errors.values() if e.name == "MarketUnderfunded").selector + encode(["uint256", "uint256"], [3, 8])
 BAD_POINT = next(e for e in ERRORS.errors.values() if e.name == "VerificationBadPoint").selector
 
 Deployer = Callable[[bytes], Address]
@@ -158,9 +156,7 @@ def test_send_fee_above_balance_raises_not_funded(connection: Connection, wallet
     assert nonce(connection, poor) == 0
 
 
-def test_send_no_receipt_in_time_raises_lost_and_goes_on_with_same_nonce(
-    devnet: Devnet, wallet: Wallet, deployed: Deployer
-) -> None:
+def test_send_no_receipt_in_time_raises_lost_and_goes_on_with_same_nonce(devnet: Devnet, wallet: Wallet, deployed: Deployer) -> None:
     contract = deployed(COUNTING)
     connection = connect(devnet.url, receipt_seconds=0.2)
     start = nonce(connection, wallet)
@@ -278,9 +274,7 @@ def test_send_gas_limit_has_headroom_below_the_cap(connection: Connection, walle
         assert limit == MOST_GAS or limit > 1.2 * mined.gas_used
 
 
-def test_send_more_gas_than_any_transaction_may_have_is_not_sent(
-    connection: Connection, wallet: Wallet, deployed: Deployer
-) -> None:
+def test_send_more_gas_than_any_transaction_may_have_is_not_sent(connection: Connection, wallet: Wallet, deployed: Deployer) -> None:
     contract = deployed(WORKING)
     before = nonce(connection, wallet)
     with pytest.raises((NodeError, LedgerError), match=r"(?i)gas"):

@@ -35,9 +35,7 @@ class Round:
     def with_extra(self, position: int, extra: FieldVector) -> Round:
         """The same deliveries, but that the last member of this group adds something to its vector against the rules."""
         *rows, last = self.members[position]
-        pairs = zip(
-            parse_points(last, self.statement.polynomials), parse_points(commit(extra), self.statement.polynomials), strict=True
-        )
+        pairs = zip(parse_points(last, self.statement.polynomials), parse_points(commit(extra), self.statement.polynomials), strict=True)
         changed = b"".join(encode_point(own + more) for own, more in pairs)
         vectors = tuple(v + extra if i == position else v for i, v in enumerate(self.vectors))
         return replace(self.with_rows(position, (*rows, changed)), vectors=vectors)
@@ -45,15 +43,11 @@ class Round:
     def with_rows(self, position: int, rows: tuple[bytes, ...]) -> Round:
         """The same round, opened with other points for the members of this group."""
         members = tuple(rows if i == position else group for i, group in enumerate(self.members))
-        return replace(
-            self, members=members, statement=replace(self.statement, roster_hash=roster_hash_of(self.statement, members))
-        )
+        return replace(self, members=members, statement=replace(self.statement, roster_hash=roster_hash_of(self.statement, members)))
 
     def with_outside(self, outside: int) -> Round:
         """The same deliveries, these groups waived."""
-        members = tuple(
-            tuple(points_digest(row) if outside >> i & 1 else row for row in group) for i, group in enumerate(self.members)
-        )
+        members = tuple(tuple(points_digest(row) if outside >> i & 1 else row for row in group) for i, group in enumerate(self.members))
         return replace(self, statement=replace(self.statement, outside=outside), members=members)
 
     def plain(self, excluded: int = 0) -> Plain:

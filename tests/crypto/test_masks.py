@@ -60,9 +60,7 @@ def test_group_mask_agrees_with_the_plain_twin() -> None:
     head += b"\x33" * 32 + plain.hash256(*(peer.address + peer.mask_key for peer in peers))
 
     def pad(lower: MaskKey, higher: MaskKey) -> list[int]:
-        secret = X25519PrivateKey.from_private_bytes(lower.private_bytes()).exchange(
-            X25519PublicKey.from_public_bytes(higher.public)
-        )
+        secret = X25519PrivateKey.from_private_bytes(lower.private_bytes()).exchange(X25519PublicKey.from_public_bytes(higher.public))
         return plain.expand(plain.hkdf(secret, b"\x22" * 32, head + lower.public + higher.public), N)
 
     expected = [(b - a) % R for a, b in zip(pad(first, second), pad(second, third), strict=True)]

@@ -47,9 +47,7 @@ def test_prove_wide_round_answers_the_plain_distances(wide_round: Round) -> None
 def test_prove_with_groups_outside_leaves_them_out(wide_round: Round) -> None:
     waived = wide_round.with_outside(0b01001)
 
-    proof = prove(
-        waived.statement, [None if waived.statement.is_outside(i) else v for i, v in enumerate(waived.vectors)], waived.members
-    )
+    proof = prove(waived.statement, [None if waived.statement.is_outside(i) else v for i, v in enumerate(waived.vectors)], waived.members)
 
     assert verify(waived.statement, proof.settlement) == Verdict(0, expected_distances(wide_round, [1, 2, 4]))
     assert proof.taking_part == (1, 2, 4)
@@ -136,9 +134,7 @@ def test_prove_isotropic_group_is_excluded_which_alone_stops_it(small_round: Rou
     iota = pow(7, (R - 1) // 4, R)
     attack = sparse_vector(N, {0: 123456789 << 100, 1: iota * (123456789 << 100) % R})
     first = small_round.vectors[0]
-    twins = replace(
-        small_round.with_rows(2, small_round.members[0]), vectors=(first, small_round.vectors[1], first)
-    ).with_outside(0b010)
+    twins = replace(small_round.with_rows(2, small_round.members[0]), vectors=(first, small_round.vectors[1], first)).with_outside(0b010)
     spoilt = twins.with_extra(2, attack)
 
     undefended = verify(spoilt.statement, spoilt.head() + spoilt.plain().argue())

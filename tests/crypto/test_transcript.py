@@ -15,9 +15,7 @@ POINTS = [b"\x03" * 128, b"\x04" * 128]
 VALUES = [5, R - 1, 7]
 
 
-def rho(
-    statement: Statement = STATEMENT, excluded: int = 0, points: list[bytes] = POINTS, values: list[int] = VALUES
-) -> Challenge:
+def rho(statement: Statement = STATEMENT, excluded: int = 0, points: list[bytes] = POINTS, values: list[int] = VALUES) -> Challenge:
     return challenge_rho(statement, excluded=excluded, points=points, values=values)
 
 

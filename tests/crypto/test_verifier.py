@@ -60,9 +60,7 @@ def test_verify_distance_off_by_one_is_refused(small_round: Round, small_proof: 
 
 @pytest.mark.parametrize("place", range(5))
 def test_verify_evaluation_off_by_one_is_refused(small_round: Round, small_proof: Proof, place: int) -> None:
-    forged = with_argument(
-        small_round, small_proof.settlement, lambda a: replace(a, evaluations=bumped(a.evaluations, place, 1))
-    )
+    forged = with_argument(small_round, small_proof.settlement, lambda a: replace(a, evaluations=bumped(a.evaluations, place, 1)))
 
     assert type(refusal_of(small_round, forged)) is VerificationWrongSumcheck
 
@@ -70,9 +68,7 @@ def test_verify_evaluation_off_by_one_is_refused(small_round: Round, small_proof
 @pytest.mark.parametrize("field", ["values", "evaluations"])
 @pytest.mark.parametrize("name", bad_inputs.NON_CANONICAL_WORDS)
 @pytest.mark.parametrize("place", [0, -1])
-def test_verify_scalar_not_canonical_is_refused(
-    small_round: Round, small_proof: Proof, field: str, name: str, place: int
-) -> None:
+def test_verify_scalar_not_canonical_is_refused(small_round: Round, small_proof: Proof, field: str, name: str, place: int) -> None:
     value = int.from_bytes(bad_inputs.NON_CANONICAL_WORDS[name], "big")
 
     def change(argument: Argument) -> Argument:
@@ -105,9 +101,7 @@ def test_verify_scalar_plus_modulus_is_refused(small_round: Round, small_proof: 
     ],
     ids=["context", "bits"],
 )
-def test_verify_for_another_statement_is_refused(
-    small_round: Round, small_proof: Proof, change: Callable[[Statement], Statement]
-) -> None:
+def test_verify_for_another_statement_is_refused(small_round: Round, small_proof: Proof, change: Callable[[Statement], Statement]) -> None:
     other = replace(small_round, statement=change(small_round.statement))
 
     assert type(refusal_of(other, small_proof.settlement)) is VerificationWrongSumcheck
@@ -248,9 +242,7 @@ def not_reduced(raw: bytes) -> bytes:
 
 @pytest.mark.parametrize("field", ["quotient_point", "remainder_point"])
 @pytest.mark.parametrize("spoil", [outside_the_subgroup, off_the_curve, padded, not_reduced])
-def test_verify_bad_commitment_consistently_argued_is_refused(
-    small_round: Round, field: str, spoil: Callable[[bytes], bytes]
-) -> None:
+def test_verify_bad_commitment_consistently_argued_is_refused(small_round: Round, field: str, spoil: Callable[[bytes], bytes]) -> None:
     forged = small_round.head() + small_round.plain().argue(Lies(**{field: spoil}))
 
     assert type(refusal_of(small_round, forged)) is VerificationBadPoint
@@ -282,9 +274,7 @@ def test_verify_forged_distance_argued_ever_better_is_refused_by_each_check(smal
     and_committed = Lies(values=first_plus_n, remainder=constant_plus_one)
     and_evaluated = Lies(values=first_plus_n, remainder=constant_plus_one, evaluations=y_f_minus_one)
 
-    refusals = [
-        refusal_of(small_round, small_round.head() + plain.argue(lies)) for lies in (only_claimed, and_committed, and_evaluated)
-    ]
+    refusals = [refusal_of(small_round, small_round.head() + plain.argue(lies)) for lies in (only_claimed, and_committed, and_evaluated)]
 
     assert [type(refusal) for refusal in refusals] == [
         VerificationWrongOpening,
@@ -399,9 +389,7 @@ def test_verify_exclusion_of_an_honest_group_truly_opened_is_refused(small_round
     """Its value is in range by the group's own size; with a smaller h it would not be."""
     values = small_round.vectors[1].to_ints()
     largest = max(range(N), key=lambda i: values[i])
-    exclusion = Exclusion(
-        1, 0, largest, values[largest], prove_opening(small_round.vectors[1], roots()[largest], values[largest])
-    )
+    exclusion = Exclusion(1, 0, largest, values[largest], prove_opening(small_round.vectors[1], roots()[largest], values[largest]))
     claim = Settlement(small_round.members, (exclusion,), None).to_bytes() + bytes(32 * 3 + 256 + 32 * 4 + 96)
 
     refusal = refusal_of(small_round, claim)

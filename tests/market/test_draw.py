@@ -95,9 +95,7 @@ def test_group_sizes_first_groups_take_one_more(owners: int, group_size: int, si
 
 
 @given(group_size=st.integers(3, 16), faulty=st.integers(1, 20), owners=st.integers(0, 254))
-def test_group_count_accepts_exactly_what_can_be_cut_into_h_and_h_plus_one(
-    group_size: int, faulty: int, owners: int
-) -> None:
+def test_group_count_accepts_exactly_what_can_be_cut_into_h_and_h_plus_one(group_size: int, faulty: int, owners: int) -> None:
     least = 2 * faulty + 3
     # n members make G groups of h and h + 1 if h G <= n <= (h + 1) G, and G must be floor(n / h).
     groups = owners // group_size

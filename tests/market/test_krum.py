@@ -36,9 +36,7 @@ def plain_select(points: list[tuple[int, ...]], faulty: int, bound: int) -> tupl
 
 
 def choose(points: list[tuple[int, ...]], *, faulty_groups: int, excluded: int = 0, bound: int = NO_BOUND) -> Selection:
-    return select(
-        distances_of(points), groups=len(points), excluded=excluded, faulty_groups=faulty_groups, scale=1, norm_bound=bound
-    )
+    return select(distances_of(points), groups=len(points), excluded=excluded, faulty_groups=faulty_groups, scale=1, norm_bound=bound)
 
 
 POINTS = st.lists(st.tuples(st.integers(-4, 4), st.integers(-4, 4)), min_size=1, max_size=9)

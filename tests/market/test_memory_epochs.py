@@ -75,9 +75,7 @@ def test_freeze_one_owner_short_raises() -> None:
 
 
 def test_freeze_owners_that_cannot_be_cut_evenly_raises() -> None:
-    scene = make_scene(
-        41, most_owners=42, group_size=7, stake_wei=8_000, accuse_seconds=999, answer_seconds=999, prove_seconds=999
-    )
+    scene = make_scene(41, most_owners=42, group_size=7, stake_wei=8_000, accuse_seconds=999, answer_seconds=999, prove_seconds=999)
     scene.join()
 
     with pytest.raises(UnevenGroups) as caught:
@@ -93,9 +91,7 @@ def test_freeze_leaves_out_who_did_not_enrol_again() -> None:
     scene.freeze_and_draw()
 
     assert {member.owner for member in scene.market.members()} == {address_of(number) for number in range(2, 18)}
-    assert {member.mask_key for member in scene.market.members()} == {
-        make_mask_key(number, 2) for number in range(2, 18)
-    }
+    assert {member.mask_key for member in scene.market.members()} == {make_mask_key(number, 2) for number in range(2, 18)}
 
 
 def test_freeze_with_a_task_anchored_abandons_its_round() -> None:

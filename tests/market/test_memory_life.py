@@ -75,8 +75,7 @@ def test_market_with_real_masks_and_proofs_pays_all_but_the_attackers_group() ->
     points = [point for _, members in delivered for point in members]
     digests = tuple(points_digest(point) for point in points)
     signatures = tuple(
-        sign_hash(number, scene.market.commitment_hash(digest))
-        for number, digest in zip(scene.owners_of(0b11111), digests, strict=True)
+        sign_hash(number, scene.market.commitment_hash(digest)) for number, digest in zip(scene.owners_of(0b11111), digests, strict=True)
     )
     scene.ledger().open(1, 0b11111, digests, signatures)
 
@@ -108,10 +107,7 @@ def assert_refused_if_tampered(scene: Scene, settlement: bytes) -> None:
 def plain_distances(scene: Scene) -> list[int]:
     """Squared distances of all pairs from the plain updates, in integers; groups of 3 all, so that the scale is 3."""
     sums = [[3 * 128] * 8192]
-    sums += [
-        [int(total) for total in np.sum([update_of(number) for number in scene.owners_of(1 << group)], axis=0)]
-        for group in range(5)
-    ]
+    sums += [[int(total) for total in np.sum([update_of(number) for number in scene.owners_of(1 << group)], axis=0)] for group in range(5)]
     pairs = [(i, k) for i in range(6) for k in range(i + 1, 6)]
     return [sum((a - b) ** 2 for a, b in zip(sums[i], sums[k], strict=True)) for i, k in pairs]
 
@@ -208,9 +204,7 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(
-    max_examples=8, stateful_step_count=12, deadline=None, suppress_health_check=[HealthCheck.too_slow]
-)
+TestLife.settings = settings(max_examples=8, stateful_step_count=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 REACHED_BY_THE_WALK = {
     *("BadMaskKey", "BadSignature", "EpochOver", "Full", "Leaving", "MarketTooFewGroups", "MarketWrongLength"),

@@ -248,18 +248,12 @@ def foreign(scene: Scene, **changes: object) -> bytes:
 
 BAD_SIGNATURES: dict[str, Callable[[Scene, tuple[bytes, ...]], bytes]] = {
     "of another member": lambda scene, signatures: signatures[5],
-    "of a stranger": lambda scene, signatures: sign_hash(
-        STRANGER, scene.market.commitment_hash(scene.commitments(0b11111)[0][4])
-    ),
+    "of a stranger": lambda scene, signatures: sign_hash(STRANGER, scene.market.commitment_hash(scene.commitments(0b11111)[0][4])),
     "high s": lambda scene, signatures: signatures[4][:32] + (HALF_ORDER + 1).to_bytes(32, "big"),
     # The other signature of the pair, s negated: it needs the bit that the parity has here.
-    "negated s": lambda scene, signatures: (
-        signatures[4][:32] + (SECP256K1_ORDER - low_s(signatures[4])).to_bytes(32, "big")
-    ),
+    "negated s": lambda scene, signatures: signatures[4][:32] + (SECP256K1_ORDER - low_s(signatures[4])).to_bytes(32, "big"),
     "zero": lambda scene, signatures: bytes(64),
-    "flipped parity": lambda scene, signatures: (
-        signatures[4][:32] + bytes([signatures[4][32] ^ 0x80]) + signatures[4][33:]
-    ),
+    "flipped parity": lambda scene, signatures: signatures[4][:32] + bytes([signatures[4][32] ^ 0x80]) + signatures[4][33:],
     "other digest": lambda scene, signatures: foreign(scene, digest=make_digest(99, 1)),
     "other round": lambda scene, signatures: foreign(scene, round=2),
     "other epoch": lambda scene, signatures: foreign(scene, epoch=2),

@@ -49,9 +49,7 @@ def test_timeout_payout_parts_sum_to_rewards_and_bond(roster: tuple[int, ...], r
 
 
 @given(roster=rosters, accepted=st.integers(0, 2**85), waived=st.integers(0, 2**85), reward=st.integers(1, 2**96))
-def test_settlement_payout_sums_to_the_members_paid(
-    roster: tuple[int, ...], accepted: int, waived: int, reward: int
-) -> None:
+def test_settlement_payout_sums_to_the_members_paid(roster: tuple[int, ...], accepted: int, waived: int, reward: int) -> None:
     positions = (1 << len(roster)) - 1
     accepted, waived = accepted & positions, waived & positions
 

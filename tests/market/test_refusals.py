@@ -70,7 +70,5 @@ def test_refusal_wrong_number_of_facts_raises() -> None:
 def test_wrong_stage_names_stages_in_words() -> None:
     refusal = WrongStage(0, 0b001100)
 
-    assert str(refusal) == (
-        "the market is in stage enrolling; this needs idle or anchored; wait for it or read the state again"
-    )
+    assert str(refusal) == ("the market is in stage enrolling; this needs idle or anchored; wait for it or read the state again")
     assert isinstance(refusal, Refusal)

@@ -141,9 +141,7 @@ AFTER = [
 
 
 @pytest.mark.parametrize(("event", "stage", "step", "changes"), AFTER)
-def test_advance_permitted_event_leads_where_the_protocol_says(
-    event: Event, stage: Stage, step: Step, changes: dict[str, object]
-) -> None:
+def test_advance_permitted_event_leads_where_the_protocol_says(event: Event, stage: Stage, step: Step, changes: dict[str, object]) -> None:
     before = Round(stage=stage, epoch=1, number=7, opened_in_epoch=2)
 
     assert advance(before, step) == replace(before, **changes)  # type: ignore[arg-type]
@@ -161,8 +159,6 @@ def test_advance_leaving_a_live_round_forgets_its_task_and_groups() -> None:
         assert (after.task_hash, after.groups, after.live) == (bytes(32), 0, False)
 
 
-@pytest.mark.parametrize(
-    ("stage", "finished"), [(Stage.IDLE, 7), (Stage.ANCHORED, 6), (Stage.OPEN, 6), (Stage.CLOSED, 7)]
-)
+@pytest.mark.parametrize(("stage", "finished"), [(Stage.IDLE, 7), (Stage.ANCHORED, 6), (Stage.OPEN, 6), (Stage.CLOSED, 7)])
 def test_round_finished_counts_the_live_round_out(stage: Stage, finished: int) -> None:
     assert Round(stage, epoch=1, number=7).finished == finished

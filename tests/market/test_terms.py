@@ -164,11 +164,7 @@ def test_digest_changes_with_every_field() -> None:
         if value is None:
             value = getattr(base, field.name) + 1
         if field.name == "faulty_groups":
-            digests.add(
-                make_terms(
-                    most_owners=21, faulty_groups=2, accuse_seconds=100, answer_seconds=400, prove_seconds=200
-                ).digest()
-            )
+            digests.add(make_terms(most_owners=21, faulty_groups=2, accuse_seconds=100, answer_seconds=400, prove_seconds=200).digest())
         else:
             digests.add(_unchecked(base, **{field.name: value}).digest())
 
