@@ -2,12 +2,13 @@
 pragma solidity 0.8.37;
 
 import {Blockhash} from "@openzeppelin/contracts/utils/Blockhash.sol";
-import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {IAdmission} from "./interfaces/IAdmission.sol";
-import {MarketBase} from "./MarketBase.sol";
-import {IMarket, OwnerRecord, Stage, Terms} from "./interfaces/IMarket.sol";
+import {MarketDisputes} from "./MarketDisputes.sol";
+import {IMarket} from "./interfaces/IMarket.sol";
+import {OwnerRecord, Stage, Terms} from "./interfaces/MarketTypes.sol";
 import {Bits} from "./libraries/Bits.sol";
 import {Commitments} from "./libraries/Commitments.sol";
+import {Disputes} from "./libraries/Disputes.sol";
 import {Draw} from "./libraries/Draw.sol";
 import {Epochs} from "./libraries/Epochs.sol";
 import {MaskKeys} from "./libraries/MaskKeys.sol";
@@ -21,8 +22,9 @@ import {Live} from "./types/Live.sol";
 /// @notice The code of every market: proxies with their terms behind them run it. It is not a market itself, and closed from birth.
 /// @dev Each entry names its stages at the one door `_at`, then checks in the order that README.md lists, then changes the books, then
 /// moves money. Every entry that changes anything holds the reentrancy guard.
-contract Market is MarketBase, ReentrancyGuardTransient {
+contract Market is MarketDisputes {
     using Bits for uint256;
+    using Disputes for Disputes.Book;
     using Epochs for Epochs.Epoch;
     using Registry for Registry.Owners;
     using Rounds for Rounds.Book;
@@ -49,6 +51,8 @@ contract Market is MarketBase, ReentrancyGuardTransient {
         if (!record.registered) {
             record.seat = _owners.register(msg.sender, _epoch.members, numbers.mostOwners, live.round);
             dueWei = numbers.stakeWei;
+        } else if (_owners.restake(record.seat)) {
+            dueWei = numbers.stakeWei;
         }
         _owners.enrol(record.seat, live.epoch + 1, maskKey);
         emit Joined(msg.sender, record.seat, live.epoch + 1, maskKey);
@@ -66,13 +70,16 @@ contract Market is MarketBase, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IMarket
-    function depart() external nonReentrant {
+    function depart(address owner) external nonReentrant {
         Live memory live = _live;
         Terms memory numbers = TermsCode.numbers();
-        uint256 onRoster = live.stage == Stage.Open ? Rounds.union(_roster(live, numbers, _rounds.groups)) : 0;
-        uint8 seat = _owners.depart(msg.sender, onRoster, live.lastFinished());
-        emit Departed(msg.sender, seat);
-        Treasury.pay(numbers.token, msg.sender, numbers.stakeWei);
+        uint256 onRoster = _isOpen(live) ? Rounds.union(_roster(live, numbers, _rounds.groups)) : 0;
+        (OwnerRecord memory record, bool staked) = _owners.depart(owner, onRoster);
+        uint256 amountWei = _rounds.owedTo(record.seat, record.claimedThrough, live.lastFinished(), numbers.rewardWei);
+        _books.settleDebt(amountWei);
+        if (staked) amountWei += numbers.stakeWei;
+        emit Departed(owner, record.seat, amountWei);
+        Treasury.pay(numbers.token, owner, amountWei);
     }
 
     /// @inheritdoc IMarket
@@ -98,18 +105,18 @@ contract Market is MarketBase, ReentrancyGuardTransient {
         Live memory live = _at(_ENROLLING | _IDLE | _ANCHORED);
         _onlyModelOwner();
         Terms memory numbers = TermsCode.numbers();
-        uint256 members = _owners.enrolled;
-        uint256 size = members.count();
+        uint256 enrolled = _owners.enrolled;
+        uint256 size = enrolled.count();
         Epochs.checkSize(size, numbers.groupSize, _leastGroups(numbers));
 
-        (_epoch.members, _owners.enrolled) = (members, 0);
+        (_epoch.members, _owners.enrolled) = (enrolled, 0);
         live.stage = Stage.Frozen;
         ++live.epoch;
         live.openedInEpoch = 0;
         live.members = uint8(size);
         live.drawBlock = uint40(block.number + numbers.drawDelayBlocks);
         _live = live;
-        emit Frozen(live.epoch, members, live.drawBlock);
+        emit Frozen(live.epoch, enrolled, live.drawBlock);
     }
 
     /// @inheritdoc IMarket
@@ -153,6 +160,7 @@ contract Market is MarketBase, ReentrancyGuardTransient {
         bytes32 rosterHash = keccak256(abi.encodePacked(digests));
         (_rounds.rosterHash, _rounds.groups) = (rosterHash, groups);
         live.stage = Stage.Open;
+        live.answerBy = 0;
         ++live.openedInEpoch;
         live.settleBy =
             uint40(block.timestamp + numbers.accuseSeconds + numbers.answerSeconds + numbers.proveSeconds);
@@ -172,12 +180,14 @@ contract Market is MarketBase, ReentrancyGuardTransient {
         uint256[] memory seats = _roster(live, numbers, groups);
         uint256 outside = groups.placesOf(waived);
         bytes32 context = Rounds.contextOf(_epoch.seed, live.epoch, round, _rounds.taskHash);
+        // slither-disable-next-line reentrancy-no-eth
         Rounds.Judgement memory judgement =
-            Rounds.judge(numbers, context, _rounds.rosterHash, seats, outside, settlement);
+            Rounds.judge(numbers, context, _rounds.rosterHash, seats, outside | _voided(live, seats, outside), settlement);
 
         uint256 paid = Rounds.union(seats, judgement.accepted | outside);
-        _rounds.paid[round] = paid;
         _books.owe(paid.count() * numbers.rewardWei);
+        if (live.answerBy != 0) paid |= _resolve(live, numbers, seats, outside);
+        _rounds.paid[round] = paid;
         emit Settled(live.epoch, round, groups.pick(judgement.accepted), waived, groups.pick(judgement.excluded), paid);
         if (nextTaskHash == 0) live.stage = Stage.Idle;
         else _anchor(live, nextTaskHash, numbers.commitSeconds);
@@ -190,12 +200,15 @@ contract Market is MarketBase, ReentrancyGuardTransient {
         _onlyRound(round, live);
         if (block.timestamp <= live.settleBy) revert MarketTooEarly(block.timestamp, uint256(live.settleBy) + 1);
         Terms memory numbers = TermsCode.numbers();
-        uint256 paid = Rounds.union(_roster(live, numbers, _rounds.groups));
+        // Every answer window is over by now.
+        uint256 lapsed = _disputes.lapsedIn(live);
+        uint256 paid = Rounds.union(_roster(live, numbers, _rounds.groups)) & ~lapsed;
 
         _rounds.paid[round] = paid | Rounds.TIMED_OUT;
         _books.owe(paid.count() * numbers.rewardWei);
         uint256 shareWei = _books.shareBond(paid.count());
         _rounds.bondShareWei[round] = shareWei;
+        if (live.answerBy != 0) _disputes.resolve(lapsed, _owners.ownerOf, numbers.accuseFeeWei, modelOwner());
         _live.stage = Stage.Idle;
         emit TimedOut(live.epoch, round, paid, shareWei);
     }
@@ -226,9 +239,10 @@ contract Market is MarketBase, ReentrancyGuardTransient {
 
     /// @inheritdoc IMarket
     function withdraw(address account) external nonReentrant {
-        uint256 amountWei = _books.takeCredit(account);
-        emit Withdrawn(account, amountWei);
-        Treasury.pay(TermsCode.numbers().token, account, amountWei);
+        (uint256 amountWei, uint256 refundWei) = (_books.takeCredit(account), _disputes.takeFreed(account));
+        if (amountWei == 0 && refundWei == 0) revert MarketNoCredit(account);
+        emit Withdrawn(account, amountWei, refundWei);
+        Treasury.payWithEther(TermsCode.numbers().token, account, amountWei, refundWei);
     }
 
     // ---------------------------------------------------------------------------------------------------------------- private

@@ -2,9 +2,11 @@
 pragma solidity 0.8.37;
 
 import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
-import {IMarket, MarketState, OwnerRecord, Stage, Terms} from "./interfaces/IMarket.sol";
+import {IMarket} from "./interfaces/IMarket.sol";
+import {MarketState, OwnerRecord, Stage, Terms} from "./interfaces/MarketTypes.sol";
 import {Bits} from "./libraries/Bits.sol";
 import {Commitments} from "./libraries/Commitments.sol";
+import {Disputes} from "./libraries/Disputes.sol";
 import {Epochs} from "./libraries/Epochs.sol";
 import {Registry} from "./libraries/Registry.sol";
 import {Rounds} from "./libraries/Rounds.sol";
@@ -16,6 +18,7 @@ import {Live} from "./types/Live.sol";
 /// @notice What a market keeps, the door that its entries start at, and what it tells.
 abstract contract MarketBase is IMarket, EIP712 {
     using Bits for uint256;
+    using Disputes for Disputes.Book;
     using Epochs for Epochs.Epoch;
     using Registry for Registry.Owners;
     using Rounds for Rounds.Book;
@@ -32,6 +35,7 @@ abstract contract MarketBase is IMarket, EIP712 {
     Registry.Owners internal _owners;
     Epochs.Epoch internal _epoch;
     Rounds.Book internal _rounds;
+    Disputes.Book internal _disputes;
 
     constructor() EIP712("OmniLytics", "1") {}
 
@@ -53,7 +57,6 @@ abstract contract MarketBase is IMarket, EIP712 {
     function state() external view returns (MarketState memory market) {
         Live memory live = _live;
         bool drawn = live.hasRound() || live.stage == Stage.Idle;
-        bool isOpen = live.stage == Stage.Open;
         market.stage = live.stage;
         market.epoch = live.epoch;
         market.round = live.round;
@@ -61,11 +64,15 @@ abstract contract MarketBase is IMarket, EIP712 {
         if (live.stage == Stage.Frozen) market.drawBlock = live.drawBlock;
         if (drawn) market.epochSeed = _epoch.seed;
         if (live.hasRound()) (market.openBy, market.taskHash) = (live.openBy, _rounds.taskHash);
-        if (isOpen) (market.settleBy, market.rosterHash, market.groups) = (live.settleBy, _rounds.rosterHash, _rounds.groups);
+        if (_isOpen(live)) (market.settleBy, market.rosterHash, market.groups) = (live.settleBy, _rounds.rosterHash, _rounds.groups);
         (market.members, market.enrolled, market.staked) = (_epoch.members, _owners.enrolled, _owners.staked);
         (market.escrowWei, market.bondWei) = (_books.escrowWei, _books.bondWei);
         market.stakesWei = _owners.staked.count() * TermsCode.numbers().stakeWei;
         (market.owedWei, market.creditsWei) = (_books.owedWei, _books.creditsWei);
+        if (_isOpen(live)) market.answerBy = live.answerBy;
+        if (_isOpen(live)) (market.accused, market.answered) = (_disputes.accusedIn(live), _disputes.answeredIn(live));
+        market.slashed = _owners.slashed;
+        market.disputesWei = uint256(_disputes.heldWei) + _disputes.freedWei;
     }
 
     /// @inheritdoc IMarket
@@ -128,14 +135,22 @@ abstract contract MarketBase is IMarket, EIP712 {
         if (!allowed.has(uint8(live.stage))) revert MarketWrongStage(live.stage, allowed);
     }
 
+    /// @dev Whether a round is open.
+    function _isOpen(Live memory live) internal pure returns (bool) {
+        return live.stage == Stage.Open;
+    }
+
+    /// @dev Refuse all callers but the model owner.
     function _onlyModelOwner() internal view {
         if (msg.sender != modelOwner()) revert MarketNotModelOwner(msg.sender);
     }
 
+    /// @dev Refuse a call that means another round than the live one.
     function _onlyRound(uint32 round, Live memory live) internal pure {
         if (round != live.round) revert MarketWrongRound(round, live.round);
     }
 
+    /// @dev Seats of each of a set of groups of the present epoch.
     function _roster(Live memory live, Terms memory numbers, uint256 groups) internal view returns (uint256[] memory seats) {
         return _epoch.roster(live.members, numbers.groupSize, groups);
     }

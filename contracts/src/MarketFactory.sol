@@ -3,9 +3,10 @@ pragma solidity 0.8.37;
 
 import {Clones} from "@openzeppelin/contracts/proxy/Clones.sol";
 import {Market} from "./Market.sol";
-import {IMarket, Terms} from "./interfaces/IMarket.sol";
+import {IMarket} from "./interfaces/IMarket.sol";
 import {IMarketFactory} from "./interfaces/IMarketFactory.sol";
 import {IVerification} from "./interfaces/IVerification.sol";
+import {Terms} from "./interfaces/MarketTypes.sol";
 import {TermsBounds} from "./libraries/TermsBounds.sol";
 import {TermsCode} from "./libraries/TermsCode.sol";
 

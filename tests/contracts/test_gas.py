@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
+from omnilytics_flwr.market.dispute import ANSWER_GAS, BLOBS_PER_TRANSACTION, POLYNOMIAL_GAS
+
 from .scripts import CONTRACTS, script
 
 MOST_GAS_OF_A_ROUND = 1_000_000
+MOST_GAS_OF_A_DISPUTE = 200_000
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +46,18 @@ def test_round_of_twenty_data_owners_costs_at_most_a_million_gas(measured: dict[
 
 def test_round_costs_data_owners_nothing(measured: dict[str, Any]) -> None:
     assert measured["gas_of_a_round"]["data owners"] == 0
+
+
+def test_deposit_covers_the_gas_of_an_answer_twice(measured: dict[str, Any]) -> None:
+    polynomials = measured["market"]["polynomials"]
+
+    assert polynomials <= BLOBS_PER_TRANSACTION, "in one transaction"
+    assert measured["gas"][f"answer {polynomials} polynomials"] <= ANSWER_GAS + POLYNOMIAL_GAS * polynomials
+
+
+def test_dispute_costs_a_settlement_little(measured: dict[str, Any]) -> None:
+    """What it takes to slash, to compensate and to burn, less the proof of the group that is void."""
+    assert abs(measured["gas"]["settle void"] - measured["gas"]["settle later"]) < MOST_GAS_OF_A_DISPUTE
 
 
 @pytest.mark.parametrize("change", [1, -1])

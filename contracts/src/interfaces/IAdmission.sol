@@ -7,5 +7,6 @@ interface IAdmission {
     /// @notice Whether `owner` may join the calling market.
     /// @param owner Data owner that wants to join.
     /// @param data Whatever the gate asks for (a credential, a proof); opaque to the market.
+    /// @return allowed False to refuse.
     function mayJoin(address owner, bytes calldata data) external returns (bool allowed);
 }

@@ -1,99 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-/// @notice Every number of a market, fixed at creation. Units and bounds: docs/protocol.md section 1.
-struct Terms {
-    address token;
-    address admission;
-    address verification;
-    uint128 rewardWei;
-    uint128 stakeWei;
-    uint128 bondWei;
-    uint128 accuseFeeWei;
-    uint16 mostOwners;
-    uint8 groupSize;
-    uint8 faultyGroups;
-    uint32 weights;
-    uint8 updateBits;
-    uint64 clipNano;
-    uint128 normBound;
-    uint32 roundsPerEpoch;
-    uint32 commitSeconds;
-    uint32 accuseSeconds;
-    uint32 answerSeconds;
-    uint32 proveSeconds;
-    uint32 drawDelayBlocks;
-    bytes32 appHash;
-    string metrics;
-}
-
-/// @notice The market's stages; docs/protocol.md section 2 tells which event each allows.
-enum Stage {
-    Enrolling,
-    Frozen,
-    Idle,
-    Anchored,
-    Open,
-    Closed
-}
-
-/// @notice Everything about a market that changes, but for its owners.
-/// @param stage Present stage.
-/// @param epoch Freezes so far.
-/// @param round Anchored tasks so far; the live round if the stage is Anchored or Open.
-/// @param openedInEpoch Rounds opened in this epoch.
-/// @param openBy Unix seconds until which the live round may open; 0 unless Anchored or Open.
-/// @param settleBy Unix seconds until which the open round may settle; 0 unless Open.
-/// @param drawBlock Block whose prevrandao seeds the draw of this epoch; 0 unless Frozen.
-/// @param taskHash Task of the live round; 0 unless Anchored or Open.
-/// @param rosterHash Hash of the open roster's digests; 0 unless Open.
-/// @param groups Bitmap of the groups on the open roster; 0 unless Open.
-/// @param epochSeed Seed of this epoch's groups; 0 unless Idle, Anchored or Open.
-/// @param members Bitmap of the seats of this epoch.
-/// @param enrolled Bitmap of the seats enrolled for the next epoch.
-/// @param staked Bitmap of the seats whose stake is here.
-/// @param escrowWei Free money for rewards.
-/// @param bondWei The model owner's bond.
-/// @param stakesWei All stakes.
-/// @param owedWei Unclaimed rewards.
-/// @param creditsWei Credited and not yet withdrawn.
-struct MarketState {
-    Stage stage;
-    uint32 epoch;
-    uint32 round;
-    uint32 openedInEpoch;
-    uint64 openBy;
-    uint64 settleBy;
-    uint64 drawBlock;
-    bytes32 taskHash;
-    bytes32 rosterHash;
-    uint256 groups;
-    bytes32 epochSeed;
-    uint256 members;
-    uint256 enrolled;
-    uint256 staked;
-    uint256 escrowWei;
-    uint256 bondWei;
-    uint256 stakesWei;
-    uint256 owedWei;
-    uint256 creditsWei;
-}
-
-/// @notice What a market knows of a data owner.
-/// @param registered Whether it has a seat.
-/// @param seat Its seat.
-/// @param leaveAt Unix seconds from which it may depart; 0 if it has not left.
-/// @param claimedThrough Last round that it has claimed.
-struct OwnerRecord {
-    bool registered;
-    uint8 seat;
-    uint64 leaveAt;
-    uint32 claimedThrough;
-}
+import {MarketState, OwnerRecord, Stage, Terms} from "./MarketTypes.sol";
 
 /// @title IMarket
 /// @notice One market of OmniLytics: a model owner pays data owners for masked updates whose distances are proven.
-/// @dev Invariant: balance >= escrow + bond + stakes + owed + credits.
+/// @dev Invariant: balance >= escrow + bond + stakes + owed + credits, in the market's token; and ether for the disputes besides.
 interface IMarket {
     /// @notice The event is not allowed in this stage; `allowed` has a bit for each stage that would do.
     error MarketWrongStage(Stage actual, uint256 allowed);
@@ -111,12 +23,10 @@ interface IMarket {
     error MarketNotRegistered(address account);
     /// @notice The data owner has left and may depart at `leaveAt`.
     error MarketLeaving(address owner, uint256 leaveAt);
-    /// @notice The data owner has not given notice by `leave`.
+    /// @notice The data owner has neither given notice by `leave` nor lost its stake.
     error MarketNotLeaving(address owner);
     /// @notice The data owner is on the open roster.
     error MarketOnRoster(address owner);
-    /// @notice Rounds after `claimedThrough` must be claimed before departing.
-    error MarketUnclaimed(uint256 claimedThrough, uint256 finished);
     /// @notice Too few data owners are enrolled.
     error MarketTooFewOwners(uint256 actual, uint256 least);
     /// @notice So many data owners cannot be cut into groups of h and h + 1.
@@ -143,7 +53,7 @@ interface IMarket {
     error MarketEpochOver(uint256 rounds);
     /// @notice The escrow does not cover what may have to be paid.
     error MarketUnderfunded(uint256 escrowWei, uint256 neededWei);
-    /// @notice A member of the roster has taken its stake back.
+    /// @notice Members of the roster have taken their stake back or lost it.
     error MarketNotStaked(uint256 seats);
     /// @notice The commitment of this seat is not signed by its owner, or the signature is malformed or high-s.
     error MarketBadSignature(uint256 seat, address owner);
@@ -157,6 +67,26 @@ interface IMarket {
     error MarketNothingToClaim(uint256 throughRound, uint256 claimedThrough);
     /// @notice Nothing is credited to the account.
     error MarketNoCredit(address account);
+    /// @notice No seat is accused.
+    error MarketNoSeats();
+    /// @notice The bitmap names a seat that is not on the roster.
+    error MarketUnknownSeats(uint256 seats, uint256 known);
+    /// @notice These seats are accused already.
+    error MarketAlreadyAccused(uint256 seats);
+    /// @notice The digests do not hash to the roster's hash.
+    error MarketWrongDigests(bytes32 actual, bytes32 expected);
+    /// @notice The ether sent is less than fees and least deposits.
+    error MarketUnderpaid(uint256 actual, uint256 least);
+    /// @notice The seat is not accused in this round, or has answered.
+    error MarketNotAccused(uint256 seat);
+    /// @notice The points do not hash to the accused digest.
+    error MarketWrongPoints(bytes32 actual, bytes32 expected);
+    /// @notice Answers come in order: `expected` polynomials have been answered.
+    error MarketWrongStart(uint256 first, uint256 expected);
+    /// @notice The transaction's blob at `index` is not the polynomial; the hash is 0 if there is no such blob.
+    error MarketWrongBlob(uint256 index, bytes32 actual, bytes32 expected);
+    /// @notice The commitment that the blob at `index` is compared with is not on the curve, or not encoded as it must be.
+    error MarketBadPoint(uint256 index);
     /// @notice Ether could not be sent.
     error MarketPaymentFailed(address to, uint256 amountWei);
     /// @notice The chain lacks a contract that markets need.
@@ -168,8 +98,8 @@ interface IMarket {
     event Joined(address indexed owner, uint8 indexed seat, uint32 indexed epoch, bytes32 maskKey);
     /// @notice A data owner has given notice and may depart from `leaveAt` (Unix seconds) on.
     event Left(address indexed owner, uint64 leaveAt);
-    /// @notice A data owner has its stake back.
-    event Departed(address indexed owner, uint8 indexed seat);
+    /// @notice A data owner has given up its seat, and has its stake (unless it was lost) and all that it was owed.
+    event Departed(address indexed owner, uint8 indexed seat, uint256 amountWei);
     /// @notice The escrow has grown.
     event Funded(address indexed from, uint256 amountWei);
     /// @notice An epoch's members, as a bitmap of seats, and the block of its draw are fixed.
@@ -180,18 +110,24 @@ interface IMarket {
     event Anchored(uint32 indexed epoch, uint32 indexed round, bytes32 taskHash, uint64 openBy);
     /// @notice A round's roster, as a bitmap of groups, is on chain; it settles until `settleBy` or everybody is paid.
     event Opened(uint32 indexed epoch, uint32 indexed round, uint256 groups, bytes32 rosterHash, uint64 settleBy);
-    /// @notice A round is settled. Three bitmaps of groups; a group of the roster in none of them was dropped. One of seats.
+    /// @notice A round is settled. Three bitmaps of groups; a group of the roster in none of them was dropped or is void. One of seats.
     event Settled(uint32 indexed epoch, uint32 indexed round, uint256 accepted, uint256 waived, uint256 excluded, uint256 paidSeats);
+    /// @notice Seats are accused; until `answerBy` they, and those accused before, may answer.
+    event Accused(uint32 indexed epoch, uint32 indexed round, uint256 seats, uint64 answerBy);
+    /// @notice The blobs of this transaction are polynomials first .. first + count - 1 of the vector of a seat.
+    event Answered(uint32 indexed epoch, uint32 indexed round, uint8 indexed seat, uint16 first, uint16 count);
+    /// @notice Groups of a settled round are void: these seats have lost their stakes, of which so much is burned.
+    event Voided(uint32 indexed epoch, uint32 indexed round, uint256 groups, uint256 slashedSeats, uint256 burnedWei);
     /// @notice A round was not settled in time: each of these seats is owed the reward and the share.
     event TimedOut(uint32 indexed epoch, uint32 indexed round, uint256 paidSeats, uint256 bondShareWei);
     /// @notice A data owner was paid for the rounds up to this one.
     event Claimed(address indexed owner, uint32 throughRound, uint256 amountWei);
     /// @notice The market has ended; escrow and bond are credited to the model owner.
     event Closed(uint256 creditWei);
-    /// @notice A credit was paid out.
-    event Withdrawn(address indexed account, uint256 amountWei);
+    /// @notice A credit was paid out, and ether that disputes had freed.
+    event Withdrawn(address indexed account, uint256 amountWei, uint256 refundWei);
 
-    /// @notice Register (with the stake) if new, and enrol for the next epoch.
+    /// @notice Register (with the stake) if new, pay the stake again if it was lost, and enrol for the next epoch.
     /// @param maskKey X25519 public key for the next epoch, canonical, not of low order.
     /// @param admissionData Passed to the admission gate; empty if there is none.
     function join(bytes32 maskKey, bytes calldata admissionData) external payable;
@@ -199,8 +135,11 @@ interface IMarket {
     /// @notice Give notice: out of the next epoch, and free to depart after the delay.
     function leave() external;
 
-    /// @notice Take the stake back and give the seat up.
-    function depart() external;
+    /// @notice Give a data owner its stake and all that it is owed, and its seat up: one that has left, after the delay, or one whose
+    /// stake is lost, at once. Anybody may call; the money goes to the owner.
+    /// @dev After very many unclaimed rounds `claim` some first, lest the gas does not suffice.
+    /// @param owner Registered data owner that is not on the open roster.
+    function depart(address owner) external;
 
     /// @notice Add to the escrow.
     /// @param amountWei Equal to the ether sent, or taken from the caller's allowance of the token.
@@ -215,6 +154,7 @@ interface IMarket {
     function draw(bytes calldata header, bytes calldata order) external;
 
     /// @notice Start a round by anchoring its task. Model owner only.
+    /// @param taskHash Hash of the task; not zero.
     function anchor(bytes32 taskHash) external;
 
     /// @notice Open the live round with whole groups. Model owner only. From here it settles or everybody is paid.
@@ -224,6 +164,22 @@ interface IMarket {
     /// @param signatures 64 bytes (EIP-2098) for each digest.
     function open(uint32 round, uint256 groups, bytes32[] calldata digests, bytes calldata signatures) external;
 
+    /// @notice Accuse members of the open roster of not having delivered. Model owner only, until `settleBy` less the windows for answers
+    /// and proof. The ether sent is a fee for each accused and equal deposits, which pay for answers.
+    /// @param round The open round.
+    /// @param seats Bitmap of members not yet accused.
+    /// @param digests Of the whole roster, groups ascending, seats ascending.
+    function accuse(uint32 round, uint256 seats, bytes32[] calldata digests) external payable;
+
+    /// @notice Answer for an accused seat: the first `count` blobs of this transaction are polynomials of its vector. Anybody; the caller
+    /// is freed the share of the deposit, and the seat's owner the fee once all polynomials are there.
+    /// @param round The open round.
+    /// @param seat The accused.
+    /// @param points All commitments of the accused digest, 128 bytes each.
+    /// @param first First polynomial: as many as have been answered.
+    /// @param count Number of polynomials.
+    function answer(uint32 round, uint8 seat, bytes calldata points, uint16 first, uint16 count) external;
+
     /// @notice Settle the open round: verify, select, owe the rewards, anchor the next task. Model owner only.
     /// @param round The open round.
     /// @param settlement What the verification asks for.
@@ -231,7 +187,8 @@ interface IMarket {
     /// @param nextTaskHash Task of the next round; 0 for none.
     function settle(uint32 round, bytes calldata settlement, uint256 waived, bytes32 nextTaskHash) external;
 
-    /// @notice Pay everybody on the roster of a round that was not settled in time. Anybody.
+    /// @notice Pay everybody on the roster of a round that was not settled in time, but for accused who did not answer. Anybody.
+    /// @param round The open round.
     function timeout(uint32 round) external;
 
     /// @notice Pay a data owner what finished rounds owe it. Anybody may call; the money goes to the owner.
@@ -242,42 +199,74 @@ interface IMarket {
     /// @notice End the market and credit escrow and bond to the model owner. By anybody once a draw has lapsed.
     function close() external;
 
-    /// @notice Pay out a credit.
+    /// @notice Pay out a credit, and the ether that disputes have freed for an account. Anybody may call; the money goes to the account.
+    /// @param account Who is paid.
     function withdraw(address account) external;
 
     /// @notice The terms.
+    /// @return All of them, from the market's code.
     function terms() external view returns (Terms memory);
 
     /// @notice Keccak-256 of the ABI-encoded terms.
+    /// @return Hash.
     function termsHash() external view returns (bytes32);
 
     /// @notice Who pays.
+    /// @return Account that created the market.
     function modelOwner() external view returns (address);
 
     /// @notice Everything that changes, but for the owners.
+    /// @return Present state.
     function state() external view returns (MarketState memory);
 
     /// @notice What is known of an account as data owner.
+    /// @param account Any account.
+    /// @return Its record; all zero for one without a seat.
     function ownerRecord(address account) external view returns (OwnerRecord memory);
 
     /// @notice Members of the present epoch, seats ascending.
+    /// @return owners Their accounts.
+    /// @return seats Their seats.
+    /// @return maskKeys Their X25519 public keys of this epoch.
     function members() external view returns (address[] memory owners, uint8[] memory seats, bytes32[] memory maskKeys);
 
     /// @notice Bitmap of the seats of a group of the present epoch; 0 if there is no such group, or none are drawn.
+    /// @param group Number from 0.
+    /// @return seats One bit for each seat.
     function groupSeats(uint256 group) external view returns (uint256 seats);
 
     /// @notice Bitmap of the seats that a finished round pays.
+    /// @param round Number of a round.
+    /// @return seats One bit for each seat; 0 for a round that is not finished, or lapsed before it opened.
     function paidSeats(uint32 round) external view returns (uint256 seats);
 
     /// @notice What a timed-out round pays each member on top of the reward.
+    /// @param round Number of a round.
+    /// @return shareWei Smallest token units; 0 unless it timed out.
     function bondShareWei(uint32 round) external view returns (uint256 shareWei);
 
     /// @notice What `owner` would get by claiming through the last finished round.
+    /// @param owner Any account.
+    /// @return amountWei Smallest token units; 0 for one without a seat.
     function claimableWei(address owner) external view returns (uint256 amountWei);
 
+    /// @notice Least deposit for one accused at this block: twice the blobs and the gas of its answer.
+    /// @return Wei of ether; depends on the block's fees, of which a call without a gas price may see none.
+    function answerCostWei() external view returns (uint256);
+
+    /// @notice The accusation of a seat in the open round; zeros if there is none.
+    /// @param seat Any seat.
+    /// @return digest What it committed to.
+    /// @return depositWei What an answer of all polynomials earns.
+    /// @return answeredPolynomials How many have been answered.
+    function accusation(uint8 seat) external view returns (bytes32 digest, uint128 depositWei, uint16 answeredPolynomials);
+
     /// @notice EIP-712 hash that a data owner signs to commit `digest` in the live round; refused if there is none.
+    /// @param digest Hash of all points of an update.
+    /// @return What is signed.
     function commitmentHash(bytes32 digest) external view returns (bytes32);
 
     /// @notice Context that a settlement of the live round is bound to; refused if there is none.
+    /// @return Hash that binds chain, market, epoch seed, epoch, round and task.
     function settlementContext() external view returns (bytes32);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Terms} from "./IMarket.sol";
+import {Terms} from "./MarketTypes.sol";
 
 /// @title IMarketFactory
 /// @notice Creates markets and announces them, so that data owners can find one.
@@ -15,11 +15,15 @@ interface IMarketFactory {
     function create(Terms calldata terms) external returns (address market);
 
     /// @notice The code that every market of this factory runs.
+    /// @return Address of the implementation behind the proxies.
     function implementation() external view returns (address);
 
     /// @notice Markets created so far.
+    /// @return How many.
     function count() external view returns (uint256);
 
     /// @notice The market with this number, from 0.
+    /// @param index Below `count`.
+    /// @return Its address.
     function marketAt(uint256 index) external view returns (address);
 }

@@ -54,6 +54,8 @@ interface IVerification {
     function verify(Statement calldata statement, bytes calldata settlement) external returns (Verdict memory verdict);
 
     /// @notice Number of polynomials of an update of `weights` weights.
+    /// @param weights Number of weights.
+    /// @return polynomials B, as the verification packs them.
     function polynomialsFor(uint256 weights) external view returns (uint256 polynomials);
 
     /// @notice Whether a delivery's points are canonical, on the curve and in the subgroup, the check that a settlement will apply.

@@ -40,17 +40,20 @@ library ChainTest {
         if (!_multiplies()) revert IVerification.VerificationUnsupportedChain(address(uint160(G1_MSM)));
     }
 
+    /// @dev Whether the point evaluation precompile takes the polynomial X to have this value at 2.
     function _opens(uint256 value) private view returns (bool) {
         G1 tau = pointAt(_TAU, 0);
         return Openings.holdsWithin(_OPENING_GAS, tau, Fr.wrap(2), Fr.wrap(value), _COMPRESSED_GENERATOR);
     }
 
+    /// @dev Whether the addition precompile adds.
     function _adds() private view returns (bool) {
         bytes memory pair = bytes.concat(_GENERATOR, _GENERATOR);
         bytes memory sum = new bytes(G1_BYTES);
         return tryAdd(G1.unwrap(pointAt(pair, 0)), pointAt(sum, 0)) && keccak256(sum) == keccak256(_TWICE_GENERATOR);
     }
 
+    /// @dev Whether the multi-exponentiation precompile multiplies.
     function _multiplies() private view returns (bool) {
         bytes memory terms = new bytes(TERM_BYTES);
         setTerm(terms, 0, pointAt(_GENERATOR, 0), Fr.wrap(2));

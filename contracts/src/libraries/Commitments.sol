@@ -57,6 +57,7 @@ library Commitments {
 
     /// @dev Zero for a malformed signature, which no seat belongs to.
     function _signer(bytes32 hash, bytes calldata signature) private pure returns (address signer) {
+        // slither-disable-next-line unused-return
         (signer, , ) = ECDSA.tryRecover(hash, bytes32(signature[:32]), bytes32(signature[32:64]));
     }
 }

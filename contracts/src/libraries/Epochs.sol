@@ -11,6 +11,7 @@ import {Bits} from "./Bits.sol";
 library Epochs {
     using Bits for uint256;
 
+    /// @dev The present epoch's; an earlier order is written over.
     struct Epoch {
         uint256 members; // seats
         bytes32 seed; // that of an earlier epoch until the draw

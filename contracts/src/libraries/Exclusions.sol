@@ -34,6 +34,9 @@ library Exclusions {
         }
     }
 
+    /// @dev Refuse an exclusion that does not show an element of the group's sum out of range.
+    /// @param offset Where the exclusion goes on after its position.
+    /// @param which Its number, from 0.
     function _checkOne(
         Statement calldata statement,
         bytes calldata settlement,

@@ -22,6 +22,7 @@ library MaskKeys {
         return _isCanonical(key) && key != _ZERO && key != _ONE && key != _ORDER_8 && key != _ORDER_8_TOO && key != _MINUS_ONE;
     }
 
+    /// @dev Whether a key is below the order of the field.
     function _isCanonical(bytes32 key) private pure returns (bool) {
         if (uint8(key[31]) > 0x7f) return false;
         return (uint256(key) & type(uint248).max) != _ORDER_REST || uint8(key[0]) < _ORDER_BYTE_0;

@@ -14,6 +14,7 @@ library MultiKrum {
     function lcm(uint256[] memory sizes, uint256 places) internal pure returns (uint256 multiple) {
         multiple = 1;
         for (uint256 i = 0; i < sizes.length; ++i) {
+            // slither-disable-next-line divide-before-multiply
             if (places.has(i)) multiple = multiple / _gcd(multiple, sizes[i]) * sizes[i];
         }
     }
@@ -96,6 +97,7 @@ library MultiKrum {
         }
     }
 
+    /// @dev Greatest common divisor.
     function _gcd(uint256 a, uint256 b) private pure returns (uint256) {
         while (b != 0) (a, b) = (b, a % b);
         return a;

@@ -1,21 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IMarket, OwnerRecord} from "../interfaces/IMarket.sol";
+import {IMarket} from "../interfaces/IMarket.sol";
+import {OwnerRecord} from "../interfaces/MarketTypes.sol";
 import {Bits} from "./Bits.sol";
 
 /// @title Registry
 /// @notice A market's data owners: their seats, stakes, mask keys and claims.
-/// @dev A seat names one address for a whole epoch: one that was given up stays blocked while it belongs to the present epoch.
+/// @dev A seat names one address for a whole epoch: one that was given up stays blocked while it belongs to the present epoch. Every
+/// registered data owner has a seat that is staked or slashed; those enrolled are staked.
 library Registry {
     using Bits for uint256;
 
     /// @dev Bit 255 of a bitmap of seats is a flag; 254 stays clear.
     uint256 private constant _SEATS = 254;
 
+    /// @dev Bitmaps of seats, and who has them.
     struct Owners {
         uint256 enrolled; // seats that are in the next epoch
         uint256 staked; // seats whose stake is here
+        uint256 slashed; // seats whose stake is lost and was not paid again
         mapping(uint256 seat => address) ownerOf; // the last owner of the seat
         mapping(address owner => OwnerRecord) records;
         // Keys of the present epoch must outlast enrolment for the next: two banks, by the epoch's parity.
@@ -28,12 +32,32 @@ library Registry {
     /// @param round Present round: what came before is not the newcomer's, whoever had the seat.
     function register(Owners storage self, address account, uint256 blocked, uint256 most, uint32 round) internal returns (uint8 seat) {
         uint256 staked = self.staked;
-        uint256 free = Bits.below(_SEATS) & ~(staked | blocked);
-        if (staked.count() >= most || free == 0) revert IMarket.MarketFull(most);
+        // The slashed may pay again at any time: their places are not for others.
+        uint256 taken = staked | self.slashed;
+        uint256 free = Bits.below(_SEATS) & ~(taken | blocked);
+        if (taken.count() >= most || free == 0) revert IMarket.MarketFull(most);
         seat = uint8(free.least());
         self.staked = staked | (1 << seat);
         self.ownerOf[seat] = account;
         self.records[account] = OwnerRecord({registered: true, seat: seat, leaveAt: 0, claimedThrough: round});
+    }
+
+    /// @notice Book the stake of a seat again if it was lost.
+    /// @return due Whether it was, so that a stake has to be paid.
+    function restake(Owners storage self, uint8 seat) internal returns (bool due) {
+        uint256 slashed = self.slashed;
+        due = slashed.has(seat);
+        if (due) {
+            self.slashed = slashed & ~(1 << seat);
+            self.staked |= 1 << seat;
+        }
+    }
+
+    /// @notice Take the stakes of seats that are all staked, and the seats out of the next epoch.
+    function slash(Owners storage self, uint256 seats) internal {
+        self.staked &= ~seats;
+        self.enrolled &= ~seats;
+        self.slashed |= seats;
     }
 
     /// @notice Put a seat into the next epoch, with a key for it.
@@ -52,19 +76,26 @@ library Registry {
         self.enrolled &= ~(1 << seat);
     }
 
-    /// @notice Give up the seat and forget the data owner.
+    /// @notice Give up the seat and forget the data owner: one that has left, when the time has come, or a slashed one.
     /// @param onRoster Seats of the open roster.
-    /// @param finished Last finished round.
-    function depart(Owners storage self, address account, uint256 onRoster, uint32 finished) internal returns (uint8 seat) {
-        OwnerRecord memory record = self.records[account];
-        seat = record.seat;
+    /// @return record What was known of the data owner.
+    /// @return staked Whether its stake was here, and is due.
+    function depart(
+        Owners storage self,
+        address account,
+        uint256 onRoster
+    ) internal returns (OwnerRecord memory record, bool staked) {
+        record = self.records[account];
         if (!record.registered) revert IMarket.MarketNotRegistered(account);
-        if (record.leaveAt == 0) revert IMarket.MarketNotLeaving(account);
-        if (block.timestamp < record.leaveAt) revert IMarket.MarketTooEarly(block.timestamp, record.leaveAt);
-        if (onRoster.has(seat)) revert IMarket.MarketOnRoster(account);
-        if (record.claimedThrough < finished) revert IMarket.MarketUnclaimed(record.claimedThrough, finished);
+        staked = self.staked.has(record.seat);
+        if (staked) {
+            if (record.leaveAt == 0) revert IMarket.MarketNotLeaving(account);
+            if (block.timestamp < record.leaveAt) revert IMarket.MarketTooEarly(block.timestamp, record.leaveAt);
+        }
+        if (onRoster.has(record.seat)) revert IMarket.MarketOnRoster(account);
         delete self.records[account];
-        self.staked &= ~(1 << seat);
+        if (staked) self.staked &= ~(1 << record.seat);
+        else self.slashed &= ~(1 << record.seat);
     }
 
     /// @notice Owners, seats and mask keys of the members of an epoch, seats ascending.

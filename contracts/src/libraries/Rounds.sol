@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IMarket, Terms} from "../interfaces/IMarket.sol";
+import {IMarket} from "../interfaces/IMarket.sol";
 import {IVerification, Statement, Verdict} from "../interfaces/IVerification.sol";
+import {Terms} from "../interfaces/MarketTypes.sol";
 import {Bits} from "./Bits.sol";
 import {MultiKrum} from "./MultiKrum.sol";
 import {TermsBounds} from "./TermsBounds.sol";
@@ -15,6 +16,7 @@ library Rounds {
     /// @dev Bit of `paid` that marks a round which timed out: its seats have a share of the bond too. Seats are below 254.
     uint256 internal constant TIMED_OUT = 1 << 255;
 
+    /// @dev The live round's, and what finished rounds owe.
     struct Book {
         bytes32 taskHash; // of the last anchored round
         bytes32 rosterHash; // of the last opened round
@@ -44,6 +46,13 @@ library Rounds {
     function union(uint256[] memory seats, uint256 positions) internal pure returns (uint256 all) {
         for (uint256 i = 0; i < seats.length; ++i) {
             if (positions.has(i)) all |= seats[i];
+        }
+    }
+
+    /// @notice Positions of the groups that have a seat of `some`.
+    function having(uint256[] memory seats, uint256 some) internal pure returns (uint256 positions) {
+        for (uint256 i = 0; i < seats.length; ++i) {
+            if (seats[i] & some != 0) positions |= 1 << i;
         }
     }
 

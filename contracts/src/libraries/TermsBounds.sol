@@ -2,7 +2,8 @@
 pragma solidity 0.8.37;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
-import {IMarket, Terms} from "../interfaces/IMarket.sol";
+import {IMarket} from "../interfaces/IMarket.sol";
+import {Terms} from "../interfaces/MarketTypes.sol";
 
 /// @title TermsBounds
 /// @notice The bounds of every number of a market's terms; docs/protocol.md section 1.
@@ -34,6 +35,7 @@ library TermsBounds {
         _within("metrics", bytes(terms.metrics).length, 0, 256);
     }
 
+    /// @dev Amounts.
     function _checkMoney(Terms memory terms) private pure {
         _within("rewardWei", terms.rewardWei, 1, 2 ** 96);
         _within("stakeWei", terms.stakeWei, (uint256(terms.groupSize) + 1) * terms.rewardWei, 2 ** 104);
@@ -41,6 +43,7 @@ library TermsBounds {
         _within("accuseFeeWei", terms.accuseFeeWei, 0, 2 ** 96);
     }
 
+    /// @dev Numbers of owners, bits and rounds, and what they make of a settlement.
     function _checkSizes(Terms memory terms, uint256 polynomials) private pure {
         uint256 leastOwners = uint256(terms.groupSize) * (2 * uint256(terms.faultyGroups) + 3);
         _within("mostOwners", terms.mostOwners, leastOwners, _MOST_SEATS);
@@ -52,6 +55,7 @@ library TermsBounds {
         _within("roundsPerEpoch", terms.roundsPerEpoch, 1, 10_000);
     }
 
+    /// @dev Windows, whose floors grow with owners and polynomials.
     function _checkTimes(Terms memory terms, uint256 polynomials) private pure {
         uint256 owners = terms.mostOwners;
         uint256 answerSeconds = 60 + 12 * owners * Math.ceilDiv(polynomials, _BLOBS_PER_TRANSACTION);
@@ -67,12 +71,14 @@ library TermsBounds {
     function _settlementBytes(Terms memory terms, uint256 polynomials) private pure returns (uint256) {
         uint256 groups = terms.mostOwners / terms.groupSize;
         uint256 points = 128 * uint256(terms.mostOwners) * polynomials;
+        // slither-disable-next-line divide-before-multiply
         return points + 16 * groups * (groups + 1) + 32 * groups * polynomials + 85 * uint256(terms.faultyGroups) + 2048;
     }
 
     /// @dev Multi-Krum keeps f + 1 distances of each group sorted: G^2 f moves at worst, about 400 gas each.
     function _scoringSteps(Terms memory terms) private pure returns (uint256) {
         uint256 groups = terms.mostOwners / terms.groupSize;
+        // slither-disable-next-line divide-before-multiply
         return groups * groups * uint256(terms.faultyGroups);
     }
 
@@ -86,6 +92,7 @@ library TermsBounds {
         while (energy << (2 * bits) >= 2 ** 82) --bits;
     }
 
+    /// @dev Refuse a number out of bounds.
     function _within(string memory field, uint256 actual, uint256 least, uint256 most) private pure {
         if (actual < least || actual > most) revert IMarket.MarketBadTerms(field, actual, least, most);
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Terms} from "../interfaces/IMarket.sol";
+import {Terms} from "../interfaces/MarketTypes.sol";
 
 /// @title TermsCode
 /// @notice Model owner and terms of a market live in its code, behind the proxy, as `abi.encode(modelOwner, terms)`.

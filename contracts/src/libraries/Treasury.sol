@@ -8,11 +8,16 @@ import {IMarket} from "../interfaces/IMarket.sol";
 
 /// @title Treasury
 /// @notice A market's books, and the only place where money comes in or goes out.
-/// @dev Invariant: balance >= escrow + bond + owed + credits + stakes; the stakes are one stake for each staked seat.
-/// escrow + bond + owed + credits grows by `fund` alone, which keeps it below 2^128, so that no sum of them overflows.
+/// @dev Invariant: balance >= escrow + bond + owed + credits + stakes; the stakes are one stake for each staked seat. The ether of
+/// disputes comes on top (Disputes).
+/// escrow + bond + owed + credits grows by `fund` and `forfeit` alone, which keep it below 2^128, so that no sum of them overflows.
 library Treasury {
     using SafeERC20 for IERC20;
 
+    /// @dev Who is credited with what is burned. Nobody has its key.
+    address internal constant BURNED = 0x000000000000000000000000000000000000dEaD;
+
+    /// @dev Two slots of sums, and the credits one by one.
     struct Books {
         uint128 escrowWei;
         uint128 owedWei; // second half of the slot that settling writes
@@ -23,9 +28,7 @@ library Treasury {
 
     /// @notice Add to the escrow; refused if the books would not hold it.
     function fund(Books storage self, uint256 amountWei) internal {
-        uint256 booked = uint256(self.escrowWei) + self.owedWei + self.bondWei + self.creditsWei;
-        uint256 most = type(uint128).max - booked;
-        if (amountWei > most) revert IMarket.MarketWrongPayment(amountWei, most);
+        _checkRoom(self, amountWei);
         // amountWei and the sum are at most 2^128 - 1.
         unchecked {
             self.escrowWei += uint128(amountWei);
@@ -55,11 +58,23 @@ library Treasury {
         }
     }
 
-    /// @notice Share the bond out among `members`, rounded down in favour of the escrow, which gets the rest.
+    /// @notice Turn lost stakes into owed rewards, and burn the rest; refused if the books would not hold it.
+    /// @dev The caller knows that lostWei >= rewardsWei.
+    /// @return burnedWei The rest.
+    function forfeit(Books storage self, uint256 lostWei, uint256 rewardsWei) internal returns (uint256 burnedWei) {
+        _checkRoom(self, lostWei);
+        unchecked {
+            burnedWei = lostWei - rewardsWei;
+            self.owedWei += uint128(rewardsWei);
+        }
+        _credit(self, BURNED, burnedWei);
+    }
+
+    /// @notice Share the bond out among `members`, rounded down in favour of the escrow, which gets the rest; all if there are none.
     /// @return shareWei What each member is owed.
     function shareBond(Books storage self, uint256 members) internal returns (uint256 shareWei) {
         (uint256 bondWei, uint256 escrowWei, uint256 owedWei) = (self.bondWei, self.escrowWei, self.owedWei);
-        shareWei = bondWei / members;
+        if (members != 0) shareWei = bondWei / members;
         // shareWei * members <= bondWei.
         unchecked {
             self.escrowWei = uint128(escrowWei + bondWei - shareWei * members);
@@ -80,16 +95,15 @@ library Treasury {
     function creditAll(Books storage self, address account) internal returns (uint256 amountWei) {
         unchecked {
             amountWei = uint256(self.escrowWei) + self.bondWei;
-            (self.escrowWei, self.bondWei) = (0, 0);
-            self.creditsWei += uint128(amountWei);
-            self.creditOf[account] += amountWei;
         }
+        (self.escrowWei, self.bondWei) = (0, 0);
+        _credit(self, account, amountWei);
     }
 
-    /// @notice Strike an account's credit, which is about to be paid.
+    /// @notice Strike an account's credit, which is about to be paid; 0 if it has none.
     function takeCredit(Books storage self, address account) internal returns (uint256 amountWei) {
         amountWei = self.creditOf[account];
-        if (amountWei == 0) revert IMarket.MarketNoCredit(account);
+        if (amountWei == 0) return 0;
         delete self.creditOf[account];
         // creditsWei is the sum of all credits.
         unchecked {
@@ -115,5 +129,28 @@ library Treasury {
         if (amountWei == 0) return;
         if (token != address(0)) IERC20(token).safeTransfer(to, amountWei);
         else if (!LowLevelCall.callNoReturn(to, amountWei, "")) revert IMarket.MarketPaymentFailed(to, amountWei);
+    }
+
+    /// @notice Pay out, and ether on top whatever the token is. The caller has changed the books before.
+    function payWithEther(address token, address to, uint256 amountWei, uint256 etherWei) internal {
+        if (token == address(0)) return pay(token, to, amountWei + etherWei);
+        pay(token, to, amountWei);
+        pay(address(0), to, etherWei);
+    }
+
+    /// @dev Let an account withdraw so much more.
+    function _credit(Books storage self, address account, uint256 amountWei) private {
+        // The books hold it.
+        unchecked {
+            self.creditsWei += uint128(amountWei);
+            self.creditOf[account] += amountWei;
+        }
+    }
+
+    /// @dev Refuse what would bring escrow + owed + bond + credits to 2^128.
+    function _checkRoom(Books storage self, uint256 amountWei) private view {
+        uint256 booked = uint256(self.escrowWei) + self.owedWei + self.bondWei + self.creditsWei;
+        uint256 most = type(uint128).max - booked;
+        if (amountWei > most) revert IMarket.MarketWrongPayment(amountWei, most);
     }
 }

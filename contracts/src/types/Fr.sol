@@ -50,10 +50,12 @@ function peek(Fr[] memory elements, uint256 i) pure returns (Fr element) {
     }
 }
 
+/// @notice x + y.
 function add(Fr x, Fr y) pure returns (Fr) {
     return Fr.wrap(addmod(Fr.unwrap(x), Fr.unwrap(y), FR_ORDER));
 }
 
+/// @notice x - y.
 function sub(Fr x, Fr y) pure returns (Fr) {
     // An element is below the order, so that the difference does not wrap.
     unchecked {
@@ -61,18 +63,22 @@ function sub(Fr x, Fr y) pure returns (Fr) {
     }
 }
 
+/// @notice x y.
 function mul(Fr x, Fr y) pure returns (Fr) {
     return Fr.wrap(mulmod(Fr.unwrap(x), Fr.unwrap(y), FR_ORDER));
 }
 
+/// @notice Whether x and y are the same element.
 function eq(Fr x, Fr y) pure returns (bool) {
     return Fr.unwrap(x) == Fr.unwrap(y);
 }
 
+/// @notice Whether x is 0.
 function isZero(Fr x) pure returns (bool) {
     return Fr.unwrap(x) == 0;
 }
 
+/// @notice x x.
 function square(Fr x) pure returns (Fr) {
     return x * x;
 }

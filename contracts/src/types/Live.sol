@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Stage} from "../interfaces/IMarket.sol";
+import {Stage} from "../interfaces/MarketTypes.sol";
 
-/// @notice Stage, epoch and live round of a market: one storage slot, 216 of 256 bits.
+/// @notice Stage, epoch and live round of a market: one storage slot, which they fill.
 /// @dev A field keeps its last value where its stage is over. Times and blocks fit 40 bits for 34,000 years of seconds.
 struct Live {
     Stage stage;
@@ -14,6 +14,7 @@ struct Live {
     uint40 openBy; // Unix seconds
     uint40 settleBy; // Unix seconds
     uint40 drawBlock; // block number
+    uint40 answerBy; // Unix seconds; 0 if the last opened round has had no accusation
 }
 
 using {lastFinished, hasRound} for Live global;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Terms} from "../../src/interfaces/IMarket.sol";
+import {Terms} from "../../src/interfaces/MarketTypes.sol";
 
 /// @notice What forge's tests use of the opened libraries.
 interface ILibraryHarness {
@@ -14,6 +14,7 @@ interface ILibraryHarness {
     function compress(bytes calldata point) external pure returns (bytes memory result);
     function msm(bytes calldata points, uint256[] calldata scalars) external view returns (bool success, bytes memory result);
     function opens(bytes calldata commitment, uint256 point, uint256 value, bytes calldata proof) external view returns (bool);
+    function versionedHash(bytes calldata commitment) external view returns (bytes32);
     function lcm(uint256[] calldata sizes, uint256 places) external pure returns (uint256);
     function eligible(uint256[] calldata distances, uint256 groups, uint256 scale, uint256 normBound) external pure returns (uint256);
     function scores(uint256[] calldata distances, uint256 groups, uint256 faulty) external pure returns (uint256[] memory);

@@ -3,8 +3,9 @@ pragma solidity 0.8.37;
 
 import {Statement} from "../../src/interfaces/IVerification.sol";
 import {ILibraryHarness} from "./ILibraryHarness.sol";
-import {Terms} from "../../src/interfaces/IMarket.sol";
+import {Terms} from "../../src/interfaces/MarketTypes.sol";
 import {Bits} from "../../src/libraries/Bits.sol";
+import {Blobs} from "../../src/libraries/Blobs.sol";
 import {Epochs} from "../../src/libraries/Epochs.sol";
 import {Exclusions} from "../../src/libraries/Exclusions.sol";
 import {Layout, Parts} from "../../src/libraries/Layout.sol";
@@ -70,6 +71,10 @@ contract LibraryHarness is ILibraryHarness {
 
     function opens(bytes memory commitment, uint256 point, uint256 value, bytes memory proof) external view returns (bool) {
         return Openings.holdsWithin(200_000, pointAt(commitment, 0), toFr(point), toFr(value), proof);
+    }
+
+    function versionedHash(bytes memory commitment) external view returns (bytes32) {
+        return Blobs.versionedHash(pointAt(commitment, 0));
     }
 
     function distance(uint256 value) external pure returns (uint256) {

@@ -1,37 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IMarket, MarketState, OwnerRecord, Stage, Terms} from "../../src/interfaces/IMarket.sol";
+import {IMarket} from "../../src/interfaces/IMarket.sol";
+import {MarketState, OwnerRecord, Stage, Terms} from "../../src/interfaces/MarketTypes.sol";
 import {Builders} from "../utils/Builders.sol";
-import {MarketFixture} from "../utils/MarketFixture.sol";
+import {Expectations} from "./Expectations.sol";
 import {vm} from "../utils/Vm.sol";
 
 /// @title Handler
-/// @notice Drives one market with right and wrong calls of everybody, and keeps books of its own from what calls should do.
-/// @dev Never reverts: a call that the market refuses is counted and undone. Each party's money is followed in `received` and `paid`.
-contract Handler is MarketFixture {
+/// @notice Drives one market with right and wrong calls of everybody.
+/// @dev Never reverts: a call that the market refuses is counted and undone.
+contract Handler is Expectations {
     uint256 private constant _PARTIES = 30;
 
-    uint256 public paidInWei;
-    uint256 public promisedWei;
-    uint256 public claimedWei;
-    uint256 public settledTwice;
-    uint256 public claimedTwice;
-    uint256 public wentBack;
     uint256 public refusals;
-    uint256 public successes;
+    uint256 private _successes;
     mapping(string event_ => uint256) public happened;
-
-    mapping(uint32 round => uint256) private _finished;
-    mapping(uint32 round => mapping(address owner => bool)) private _hasClaimed;
-    uint32 private _lastRound;
-    uint32 private _lastEpoch;
-    uint256 private _lastStage;
+    mapping(address owner => uint256) private _keyOf;
 
     constructor() {
         setUp();
         reachAnchored();
-        paidInWei = address(market).balance;
+        for (uint256 i = 0; i < _PARTIES; ++i) _keyOf[ownerAt(i)] = i + 1;
+        _expectStaked(market.state().stakesWei);
+        _expectFunded(market.state().escrowWei);
     }
 
     function baseTerms() internal override returns (Terms memory terms) {
@@ -40,131 +32,210 @@ contract Handler is MarketFixture {
         terms.roundsPerEpoch = 3;
     }
 
+    /// @dev Seats need not be in the order of the data owners here.
+    function keysOf(uint256[] memory seats) internal view override returns (uint256[] memory keys) {
+        address[] memory ownerOf = _ownersOfSeats();
+        keys = new uint256[](seats.length);
+        for (uint256 i = 0; i < seats.length; ++i) keys[i] = _keyOf[ownerOf[seats[i]]];
+    }
+
     modifier watched(string memory what) {
-        uint256 before = successes;
+        uint256 before = _successes;
         _;
-        if (successes != before) ++happened[what];
+        if (_successes != before) ++happened[what];
         _checkForward();
     }
 
     // -------------------------------------------------------------------------------------------------------- data owners
 
-    function callJoin(uint256 who, uint256 key) external watched("join") {
+    function callJoin(uint256 who, uint256 key) public watched("join") {
         address owner = ownerAt(who % _PARTIES);
-        uint256 dueWei = market.ownerRecord(owner).registered ? 0 : market.terms().stakeWei;
-        _call(owner, dueWei, abi.encodeCall(IMarket.join, (Builders.maskKey(key), "")));
+        uint256 dueWei = stakeDue(owner);
+        if (_call(owner, dueWei, abi.encodeCall(IMarket.join, (Builders.maskKey(key), "")))) _expectStaked(dueWei);
     }
 
-    function callJoinAll() external watched("join") {
-        for (uint256 i = 0; i < OWNERS + 2; ++i) {
-            uint256 dueWei = market.ownerRecord(ownerAt(i)).registered ? 0 : market.terms().stakeWei;
-            _call(ownerAt(i), dueWei, abi.encodeCall(IMarket.join, (Builders.maskKey(i), "")));
-        }
+    function callJoinAll() public {
+        for (uint256 i = 0; i < _PARTIES; ++i) callJoin(i, i);
     }
 
     function callLeave(uint256 who) external watched("leave") {
         _call(ownerAt(who % _PARTIES), 0, abi.encodeCall(IMarket.leave, ()));
     }
 
-    function callDepart(uint256 who) external watched("depart") {
-        _call(ownerAt(who % _PARTIES), 0, abi.encodeCall(IMarket.depart, ()));
+    function callDepart(uint256 who) public watched("depart") {
+        address owner = ownerAt(who % _PARTIES);
+        OwnerRecord memory record = market.ownerRecord(owner);
+        (uint256 staked, uint256 before) = (market.state().staked, owner.balance);
+        if (!_call(STRANGER, 0, abi.encodeCall(IMarket.depart, (owner)))) return;
+        _expectDeparted(owner, record, staked, owner.balance - before);
     }
 
     /// @dev The whole way out, which random calls rarely find.
-    function callDepartInTime(uint256 who) external watched("depart") {
+    function callDepartInTime(uint256 who) external {
         address owner = ownerAt(who % _PARTIES);
         if (market.ownerRecord(owner).leaveAt == 0) _call(owner, 0, abi.encodeCall(IMarket.leave, ()));
         uint256 leaveAt = market.ownerRecord(owner).leaveAt;
         if (leaveAt > block.timestamp) vm.warp(leaveAt);
-        callClaim(who, type(uint32).max);
-        _call(owner, 0, abi.encodeCall(IMarket.depart, ()));
+        callDepart(who);
     }
 
-    function callClaim(uint256 who, uint32 through) public watched("claim") {
+    /// @dev One whose stake is lost may depart at once.
+    function callDepartSlashed() external {
+        uint256 slashed = market.state().slashed;
+        for (uint256 i = 0; i < _PARTIES && slashed != 0; ++i) {
+            OwnerRecord memory record = market.ownerRecord(ownerAt(i));
+            if (record.registered && (slashed >> record.seat) & 1 == 1) return callDepart(i);
+        }
+    }
+
+    function callClaim(uint256 who, uint32 through) external watched("claim") {
         address owner = ownerAt(who % _PARTIES);
-        uint32 from = market.ownerRecord(owner).claimedThrough;
-        uint256 seat = market.ownerRecord(owner).seat;
+        OwnerRecord memory record = market.ownerRecord(owner);
         uint256 before = owner.balance;
         if (!_call(STRANGER, 0, abi.encodeCall(IMarket.claim, (owner, through)))) return;
-        claimedWei += owner.balance - before;
-        for (uint32 round = from + 1; round <= market.ownerRecord(owner).claimedThrough; ++round) {
-            if ((market.paidSeats(round) >> seat) & 1 == 0) continue;
-            if (_hasClaimed[round][owner]) ++claimedTwice;
-            _hasClaimed[round][owner] = true;
-        }
+        uint32 claimedThrough = market.ownerRecord(owner).claimedThrough;
+        _expectClaimed(owner, record.seat, record.claimedThrough, claimedThrough, owner.balance - before);
     }
 
     // -------------------------------------------------------------------------------------------------------- model owner
 
-    function callFund(uint256 amountWei) external watched("fund") {
-        amountWei = bound(amountWei, 0, 1e17);
-        _call(MODEL_OWNER, amountWei, abi.encodeCall(IMarket.fund, (amountWei)));
+    /// @dev The next step on the way to an open round, which random calls rarely find.
+    function callAdvance(uint256 seed) external {
+        MarketState memory state = market.state();
+        if (state.stage == Stage.Open || state.stage == Stage.Closed) return;
+        if (state.stage == Stage.Frozen) return callDraw(bytes32(seed));
+        if (state.stage == Stage.Enrolling || state.openedInEpoch == market.terms().roundsPerEpoch) {
+            callJoinAll();
+            return callFreeze();
+        }
+        if (state.members & ~state.staked != 0) callJoinAll();
+        // Who has departed is missed until the next freeze.
+        if (state.members & ~market.state().staked != 0) return callFreeze();
+        if (state.stage == Stage.Idle || block.timestamp > state.openBy) callAnchor(TASK);
+        if (state.escrowWei < 1e17) callFund(1e17);
+        callOpen(seed);
     }
 
-    function callFreeze() external watched("freeze") {
+    function callFund(uint256 amountWei) public watched("fund") {
+        amountWei = bound(amountWei, 0, 1e17);
+        if (_call(MODEL_OWNER, amountWei, abi.encodeCall(IMarket.fund, (amountWei)))) _expectFunded(amountWei);
+    }
+
+    function callFreeze() public watched("freeze") {
         _call(MODEL_OWNER, 0, abi.encodeCall(IMarket.freeze, ()));
     }
 
-    function callDraw(bytes32 prevRandao) external watched("draw") {
+    function callDraw(bytes32 prevRandao) public watched("draw") {
         if (market.state().stage != Stage.Frozen) return;
         bytes memory header = mineDraw(prevRandao);
         _call(STRANGER, 0, abi.encodeCall(IMarket.draw, (header, rightOrder(prevRandao))));
     }
 
-    function callAnchor(bytes32 taskHash) external watched("anchor") {
+    function callAnchor(bytes32 taskHash) public watched("anchor") {
         _call(MODEL_OWNER, 0, abi.encodeCall(IMarket.anchor, (taskHash)));
     }
 
-    function callOpen(uint256 groups) external watched("open") {
+    function callOpen(uint256 groups) public watched("open") {
         MarketState memory state = market.state();
         if (state.stage != Stage.Anchored) return;
         groups = size(state.members) >= 24 ? [uint256(63), 31, 62][groups % 3] : 31;
-        (bytes32[] memory digests, bytes memory signatures) = _commitments(groups);
+        (bytes32[] memory digests, bytes memory signatures) = commitments(groups);
         _call(MODEL_OWNER, 0, abi.encodeCall(IMarket.open, (state.round, groups, digests, signatures)));
+    }
+
+    function callAccuse(uint256 seed, uint256 seats, uint256 extraWei) external watched("accuse") {
+        MarketState memory state = market.state();
+        if (state.stage != Stage.Open) return;
+        // Mostly few, sometimes many, sometimes somebody who is not there.
+        if (seed % 4 != 0) seats = uint256(keccak256(abi.encode(seats))) & uint256(keccak256(abi.encode(seats, seed)));
+        if (seed % 11 != 1) seats &= members(state.groups) & ~(seed % 7 == 1 ? 0 : state.accused);
+        uint256 valueWei = size(seats) * (FEE + market.answerCostWei()) + bound(extraWei, 0, 1e10);
+        bytes memory data = abi.encodeCall(IMarket.accuse, (state.round, seats, digestsOf(state.groups)));
+        if (_call(MODEL_OWNER, valueWei, data)) _expectAccused(seats, valueWei);
+    }
+
+    function callAnswer(uint256 which, uint256 count) public watched("answer") {
+        MarketState memory state = market.state();
+        uint256 waiting = state.accused & ~state.answered;
+        if (waiting == 0) return;
+        for (which %= size(waiting); which != 0; --which) waiting &= waiting - 1;
+        uint8 seat = 0;
+        while ((waiting >> seat) & 1 == 0) ++seat;
+        (, , uint16 first) = market.accusation(seat);
+        count = bound(count, 1, POLYNOMIALS - first);
+        carry(seat, first, count);
+        bytes memory data = abi.encodeCall(IMarket.answer, (state.round, seat, pointsOf(seat), first, uint16(count)));
+        if (_call(RELAY, 0, data)) _expectAnswered(seat, count, first + count == POLYNOMIALS);
+    }
+
+    function callAnswerAll() external {
+        for (uint256 i = 0; i < 3 * OWNERS; ++i) callAnswer(i, POLYNOMIALS - 1);
     }
 
     function callSettle(uint256 seed, uint256 waived, uint256 excluded, bool next) external watched("settle") {
         MarketState memory state = market.state();
         if (state.stage != Stage.Open) return;
         waived = seed % 3 == 0 ? waived & state.groups : 0;
-        uint256 outside = _places(state.groups, waived);
+        uint256 outside = _places(state.groups, waived | _void(state, waived));
         uint256 roster = size(state.groups);
         excluded = seed % 5 == 0 ? (1 << (excluded % roster)) & ~outside : 0;
         _setVerdict(seed, roster - size(outside) - size(excluded), excluded);
         bytes memory data = abi.encodeCall(IMarket.settle, (state.round, "", waived, next ? TASK : bytes32(0)));
-        if (_call(MODEL_OWNER, 0, data)) _finish(state.round);
+        if (!_call(MODEL_OWNER, 0, data)) return;
+        _expectSettled(state, waived);
+        if (_void(state, waived) != 0) ++happened["void"];
     }
 
-    function callTimeout() external watched("timeout") {
-        uint32 round = market.state().round;
-        if (_call(STRANGER, 0, abi.encodeCall(IMarket.timeout, (round)))) _finish(round);
+    function callTimeout(bool late) external watched("timeout") {
+        MarketState memory state = market.state();
+        if (late && state.settleBy >= block.timestamp) vm.warp(state.settleBy + 1);
+        if (_call(STRANGER, 0, abi.encodeCall(IMarket.timeout, (state.round)))) _expectTimedOut(state);
     }
 
     function callClose(uint256 seed) external watched("close") {
         // Rarely: nothing much happens afterwards.
-        if (seed % 97 == 0) _call(MODEL_OWNER, 0, abi.encodeCall(IMarket.close, ()));
+        if (seed % 97 != 13) return;
+        MarketState memory state = market.state();
+        if (_call(MODEL_OWNER, 0, abi.encodeCall(IMarket.close, ()))) _expectClosed(state);
     }
 
-    function callWithdraw() external watched("withdraw") {
-        _call(STRANGER, 0, abi.encodeCall(IMarket.withdraw, (MODEL_OWNER)));
+    function callWithdraw(uint256 who) external watched("withdraw") {
+        address[3] memory others = [MODEL_OWNER, RELAY, BURNED];
+        _withdraw(who % 2 == 0 ? others[(who / 2) % 3] : ownerAt((who / 2) % _PARTIES));
     }
 
     // --------------------------------------------------------------------------------------------------------- the world
 
     function passTime(uint256 seconds_) external {
-        vm.warp(block.timestamp + bound(seconds_, 1, 3000));
+        // Mostly within a window, sometimes past all of them.
+        vm.warp(block.timestamp + bound(seconds_, 1, seconds_ % 5 == 0 ? 3000 : 120));
+    }
+
+    /// @dev Fees of gas and of blobs move; what an accusation needs moves with them.
+    function moveFees(uint256 baseFeeWei, uint256 excess) external {
+        vm.fee(bound(baseFeeWei, 0, 1e9));
+        vm.blobBaseFee(bound(excess, 1, 1e8));
+    }
+
+    /// @dev To the time when the accused have lapsed and the round can still settle.
+    function passWindow() external {
+        MarketState memory state = market.state();
+        if (state.answerBy >= block.timestamp) vm.warp(state.answerBy + 1);
     }
 
     function callOutOfTurn(uint256 which, uint32 round) external watched("nothing") {
-        bytes[5] memory calls = [
+        bytes[7] memory calls = [
             abi.encodeCall(IMarket.anchor, (TASK)),
             abi.encodeCall(IMarket.settle, (round, "", 0, 0)),
             abi.encodeCall(IMarket.freeze, ()),
             abi.encodeCall(IMarket.timeout, (round)),
-            abi.encodeCall(IMarket.withdraw, (STRANGER))
+            abi.encodeCall(IMarket.withdraw, (STRANGER)),
+            abi.encodeCall(IMarket.accuse, (round, 1, new bytes32[](0))),
+            abi.encodeCall(IMarket.answer, (round, 0, pointsOf(0), 0, 3))
         ];
-        if (which % 5 == 3 && market.state().stage == Stage.Open) return;
-        if (_call(STRANGER, 0, calls[which % 5])) ++wentBack;
+        if (which % 7 == 3 && market.state().stage == Stage.Open) return;
+        vm.blobhashes(new bytes32[](0));
+        if (_call(STRANGER, 0, calls[which % 7])) _wrong("a stranger did what is not its to do");
     }
 
     // ------------------------------------------------------------------------------------------------------- at the end
@@ -172,62 +243,42 @@ contract Handler is MarketFixture {
     /// @notice After the last deadline everybody takes everything out; what is left in the market then.
     function drain() external returns (uint256 leftWei) {
         vm.warp(block.timestamp + 10_000);
-        if (market.state().stage == Stage.Open) market.timeout(market.state().round);
-        if (market.state().stage == Stage.Frozen) vm.roll(block.number + 20_000);
-        if (market.state().stage != Stage.Closed) {
-            vm.prank(MODEL_OWNER);
-            market.close();
+        MarketState memory state = market.state();
+        if (state.stage == Stage.Open) {
+            market.timeout(state.round);
+            _expectTimedOut(state);
         }
-        for (uint256 i = 0; i < _PARTIES; ++i) _takeOut(ownerAt(i));
-        if (market.state().creditsWei != 0) market.withdraw(MODEL_OWNER);
+        if (state.stage == Stage.Frozen) vm.roll(block.number + 20_000);
+        state = market.state();
+        if (state.stage != Stage.Closed && _call(MODEL_OWNER, 0, abi.encodeCall(IMarket.close, ()))) _expectClosed(state);
+        _checkPaid();
+        for (uint256 i = 0; i < _PARTIES; ++i) _takeOut(i);
+        address[3] memory others = [MODEL_OWNER, RELAY, BURNED];
+        for (uint256 i = 0; i < 3; ++i) _withdraw(others[i]);
         return address(market).balance;
     }
 
-    function theMarket() external view returns (IMarket) {
-        return market;
-    }
-
-    function balanceAndBooks() external view returns (uint256, uint256) {
-        return (held(), booked());
-    }
-
-    function _takeOut(address owner) private {
-        OwnerRecord memory record = market.ownerRecord(owner);
-        if (!record.registered) return;
-        if (record.claimedThrough < market.state().round) market.claim(owner, type(uint32).max);
-        if (record.leaveAt == 0) {
-            vm.prank(owner);
-            market.leave();
-        }
+    function _takeOut(uint256 i) private {
+        address owner = ownerAt(i);
+        _withdraw(owner);
+        if (!market.ownerRecord(owner).registered) return;
+        _call(owner, 0, abi.encodeCall(IMarket.leave, ()));
         vm.warp(market.ownerRecord(owner).leaveAt);
-        vm.prank(owner);
-        market.depart();
+        callDepart(i);
+        assertTrue(!market.ownerRecord(owner).registered, "everybody can depart");
+    }
+
+    function _withdraw(address account) private {
+        MarketState memory state = market.state();
+        if (_call(STRANGER, 0, abi.encodeCall(IMarket.withdraw, (account)))) _expectWithdrawn(account, state);
     }
 
     function _call(address sender, uint256 valueWei, bytes memory data) private returns (bool success) {
         vm.deal(sender, sender.balance + valueWei);
         vm.prank(sender);
         (success, ) = address(market).call{value: valueWei}(data);
-        if (success) {
-            ++successes;
-            paidInWei += valueWei;
-        } else {
-            ++refusals;
-        }
-    }
-
-    /// @dev What the round promises, from the events' own numbers: seats times reward and share.
-    function _finish(uint32 round) private {
-        if (_finished[round]++ != 0) ++settledTwice;
-        promisedWei += size(market.paidSeats(round)) * (market.terms().rewardWei + market.bondShareWei(round));
-    }
-
-    function _checkForward() private {
-        MarketState memory state = market.state();
-        bool back = state.round < _lastRound || state.epoch < _lastEpoch;
-        bool reopened = _lastStage == uint256(Stage.Closed) && state.stage != Stage.Closed;
-        if (back || reopened) ++wentBack;
-        (_lastRound, _lastEpoch, _lastStage) = (state.round, state.epoch, uint256(state.stage));
+        if (success) ++_successes;
+        else ++refusals;
     }
 
     function _setVerdict(uint256 seed, uint256 taking, uint256 excluded) private {
@@ -235,29 +286,6 @@ contract Handler is MarketFixture {
         for (uint256 i = 0; i < distances.length; ++i) distances[i] = uint256(keccak256(abi.encode(seed, i))) % 1000;
         if (seed % 7 == 0 && taking != 0) distances[seed % taking] = 1e12;
         verification.setVerdict(excluded, distances);
-    }
-
-    /// @dev Seats need not be in the order of the data owners here.
-    function _commitments(uint256 groups) private view returns (bytes32[] memory digests, bytes memory signatures) {
-        (address[] memory owners, uint8[] memory seats, ) = market.members();
-        uint256 length = 0;
-        digests = new bytes32[](owners.length);
-        for (uint256 group = 0; group < 6; ++group) {
-            if ((groups >> group) & 1 == 0) continue;
-            uint256 inGroup = market.groupSeats(group);
-            for (uint256 i = 0; i < seats.length; ++i) {
-                if ((inGroup >> seats[i]) & 1 == 0) continue;
-                digests[length] = digestOf(seats[i]);
-                signatures = bytes.concat(signatures, signature(_keyOf(owners[i]), digests[length++]));
-            }
-        }
-        assembly ("memory-safe") {
-            mstore(digests, length)
-        }
-    }
-
-    function _keyOf(address owner) private pure returns (uint256 key) {
-        for (key = 1; vm.addr(key) != owner; ) ++key;
     }
 
     function _places(uint256 set, uint256 subset) private pure returns (uint256 places) {

@@ -18,30 +18,44 @@ contract MarketInvariantTest is Test {
     }
 
     function targetSelectors() external view returns (FuzzSelector[] memory targets) {
-        bytes4[] memory selectors = new bytes4[](23);
-        bytes4[17] memory once = [
+        bytes4[23] memory once = [
             Handler.callJoin.selector,
             Handler.callJoinAll.selector,
             Handler.callLeave.selector,
             Handler.callDepart.selector,
             Handler.callDepartInTime.selector,
+            Handler.callDepartSlashed.selector,
             Handler.callClaim.selector,
             Handler.callFund.selector,
             Handler.callFreeze.selector,
             Handler.callDraw.selector,
             Handler.callAnchor.selector,
             Handler.callOpen.selector,
+            Handler.callAccuse.selector,
+            Handler.callAnswer.selector,
+            Handler.callAnswerAll.selector,
             Handler.callSettle.selector,
             Handler.callTimeout.selector,
             Handler.callClose.selector,
             Handler.callWithdraw.selector,
             Handler.passTime.selector,
+            Handler.passWindow.selector,
+            Handler.moveFees.selector,
             Handler.callOutOfTurn.selector
         ];
-        for (uint256 i = 0; i < 17; ++i) selectors[i] = once[i];
-        // What leads to a settlement comes more often.
-        bytes4[3] memory often = [Handler.callAnchor.selector, Handler.callOpen.selector, Handler.callSettle.selector];
-        for (uint256 i = 0; i < 6; ++i) selectors[17 + i] = often[i % 3];
+        // What leads to a settlement, and into a dispute, comes more often.
+        bytes4[7] memory often = [
+            Handler.callAdvance.selector,
+            Handler.callAdvance.selector,
+            Handler.callAccuse.selector,
+            Handler.callAccuse.selector,
+            Handler.callAnswer.selector,
+            Handler.passWindow.selector,
+            Handler.callSettle.selector
+        ];
+        bytes4[] memory selectors = new bytes4[](23 + 35);
+        for (uint256 i = 0; i < 23; ++i) selectors[i] = once[i];
+        for (uint256 i = 0; i < 35; ++i) selectors[23 + i] = often[i % 7];
         targets = new FuzzSelector[](1);
         targets[0] = FuzzSelector(address(_handler), selectors);
     }
@@ -53,45 +67,50 @@ contract MarketInvariantTest is Test {
 
     /// @dev One campaign for all.
     function invariant_market_neverBreaks() external view {
-        _checkBooks();
-        assertEq(_handler.settledTwice(), 0, "settled twice");
-        assertEq(_handler.claimedTwice(), 0, "claimed twice");
-        assertEq(_handler.wentBack(), 0, "went back");
+        _handler.check();
     }
 
     function test_handler_canMakeEverythingHappen() external {
         _handler.callJoinAll();
         _handler.callFund(1e17);
         _handler.callOpen(0);
+        _handler.callAccuse(1, type(uint256).max, 7);
+        _handler.callAnswerAll();
         _handler.callSettle(1, 0, 0, true);
         _handler.callOpen(0);
-        _handler.passTime(2999);
-        _handler.callTimeout();
-        _handler.callClaim(0, 1);
-        _handler.callDepartInTime(3);
-        _handler.callJoin(25, 1);
+        // The seats 0 .. 9 are accused, all but the last two answer in part or in full.
+        _handler.callAccuse(4, 1023, 7);
+        for (uint256 i = 0; i < 8; ++i) _handler.callAnswer(0, 2);
+        _handler.callAnswer(1, 1);
+        _handler.passWindow();
+        _handler.callSettle(1, 0, 0, false);
+        _handler.callDepartSlashed();
+        _handler.callJoinAll();
+        _handler.callWithdraw(0);
+        _handler.callWithdraw(2);
+        _handler.callWithdraw(4);
         _handler.callFreeze();
         _handler.callDraw(keccak256("any"));
         _handler.callAnchor(keccak256("task"));
-        _handler.callClose(97);
-        _handler.callWithdraw();
-        string[12] memory events = [
-            "join", "fund", "open", "settle", "timeout", "claim", "depart", "freeze", "draw", "anchor", "close", "withdraw"
+        _handler.callOpen(0);
+        _handler.callAccuse(4, 1023, 7);
+        _handler.callTimeout(true);
+        _handler.callClaim(12, 3);
+        _handler.callDepartInTime(13);
+        _handler.callClose(13);
+        _handler.callWithdraw(0);
+        string[15] memory events = [
+            "join", "fund", "open", "accuse", "answer", "settle", "void", "timeout", "claim", "depart", "freeze", "draw", "anchor",
+            "close", "withdraw"
         ];
         for (uint256 i = 0; i < events.length; ++i) assertTrue(_handler.happened(events[i]) != 0, events[i]);
+        _handler.check();
+        assertEq(_handler.drain(), 0, "everything can be taken out");
     }
 
     /// @dev Runs once at the end of each sequence.
     function afterInvariant() external {
         assertEq(_handler.drain(), 0, "everything can be taken out");
-    }
-
-    /// @dev The balance is what the books say, and owed is what rounds promised and nobody claimed.
-    function _checkBooks() private view {
-        (uint256 held, uint256 booked) = _handler.balanceAndBooks();
-        assertEq(held, booked, "balance");
-        uint256 unclaimedWei = _handler.promisedWei() - _handler.claimedWei();
-        assertEq(_handler.theMarket().state().owedWei, unclaimedWei, "owed");
-        assertTrue(_handler.claimedWei() <= _handler.paidInWei(), "payouts never exceed payments");
+        _handler.check();
     }
 }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IMarket, MarketState, Stage, Terms} from "../../src/interfaces/IMarket.sol";
+import {IMarket} from "../../src/interfaces/IMarket.sol";
+import {MarketState, Stage, Terms} from "../../src/interfaces/MarketTypes.sol";
 import {Builders} from "../utils/Builders.sol";
 import {MarketFixture} from "../utils/MarketFixture.sol";
 import {vm} from "../utils/Vm.sol";

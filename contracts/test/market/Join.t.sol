@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IMarket, MarketState, OwnerRecord, Stage, Terms} from "../../src/interfaces/IMarket.sol";
+import {IMarket} from "../../src/interfaces/IMarket.sol";
+import {OwnerRecord, Terms} from "../../src/interfaces/MarketTypes.sol";
 import {WordAdmission} from "../harness/Payees.sol";
 import {Builders} from "../utils/Builders.sol";
 import {MarketFixture} from "../utils/MarketFixture.sol";
@@ -67,8 +68,7 @@ contract JoinTest is MarketFixture {
         vm.prank(ownerAt(0));
         market.leave();
         vm.warp(START + 2400);
-        vm.prank(ownerAt(0));
-        market.depart();
+        market.depart(ownerAt(0));
 
         // Seat 0 is blocked until the next freeze, but there is room for one more data owner.
         join(30);
@@ -125,12 +125,10 @@ contract JoinTest is MarketFixture {
         assertEq(market.state().enrolled, ((1 << 20) - 1) ^ (1 << 4), "out of the next epoch");
 
         vm.warp(START + 2399);
-        vm.prank(ownerAt(4));
         expectRevert(IMarket.MarketTooEarly.selector, START + 2399, START + 2400);
-        market.depart();
+        market.depart(ownerAt(4));
         vm.warp(START + 2400);
-        vm.prank(ownerAt(4));
-        market.depart();
+        market.depart(ownerAt(4));
 
         assertEq(ownerAt(4).balance, 1e16, "stake");
         assertTrue(!market.ownerRecord(ownerAt(4)).registered, "forgotten");
@@ -151,13 +149,11 @@ contract JoinTest is MarketFixture {
     }
 
     function test_depart_wrongly_reverts() external {
-        vm.prank(STRANGER);
         expectRevert(IMarket.MarketNotRegistered.selector, STRANGER);
-        market.depart();
+        market.depart(STRANGER);
         join(0);
-        vm.prank(ownerAt(0));
         expectRevert(IMarket.MarketNotLeaving.selector, ownerAt(0));
-        market.depart();
+        market.depart(ownerAt(0));
     }
 
     function test_depart_onOpenRoster_reverts() external {
@@ -169,19 +165,16 @@ contract JoinTest is MarketFixture {
         anchor();
         open(31);
         vm.warp(START + 2400);
-        vm.prank(ownerAt(0));
         expectRevert(IMarket.MarketOnRoster.selector, ownerAt(0));
-        market.depart();
+        market.depart(ownerAt(0));
 
-        // Once it has settled, what the round owes must be claimed before.
+        // Once it has settled, what the round owes comes along.
         verification.setVerdict(0, Builders.noDistances(4));
         settle(1 << group, 0);
-        vm.prank(ownerAt(0));
-        expectRevert(IMarket.MarketUnclaimed.selector, 0, 2);
-        market.depart();
-        market.claim(ownerAt(0), 2);
-        vm.prank(ownerAt(0));
-        market.depart();
+        vm.expectEmit();
+        emit IMarket.Departed(ownerAt(0), 0, 1e16 + 1e15);
+        market.depart(ownerAt(0));
+        assertEq(market.state().owedWei, 15e15, "the others' rewards");
         assertEq(ownerAt(0).balance, 1e16 + 1e15, "stake and reward");
         assertBooks();
     }
@@ -193,8 +186,7 @@ contract JoinTest is MarketFixture {
         vm.prank(ownerAt(0));
         market.leave();
         vm.warp(START + 2400);
-        vm.prank(ownerAt(0));
-        market.depart();
+        market.depart(ownerAt(0));
 
         // Seat 0 still names the departed in this epoch; the newcomer gets another.
         join(30);
@@ -216,8 +208,7 @@ contract JoinTest is MarketFixture {
         vm.prank(owner);
         market.leave();
         vm.warp(START + 5000);
-        vm.prank(owner);
-        market.depart();
+        market.depart(owner);
         join(paid);
 
         assertEq(market.ownerRecord(owner).claimedThrough, 2, "cursor at the present round");
@@ -235,8 +226,7 @@ contract JoinTest is MarketFixture {
         vm.prank(ownerAt(seat));
         market.leave();
         vm.warp(START + 5000);
-        vm.prank(ownerAt(seat));
-        market.depart();
+        market.depart(ownerAt(seat));
         for (uint256 i = 0; i < OWNERS; ++i) {
             if (i != seat) join(i);
         }

@@ -2,7 +2,8 @@
 pragma solidity 0.8.37;
 
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
-import {IMarket, MarketState, Stage} from "../../src/interfaces/IMarket.sol";
+import {IMarket} from "../../src/interfaces/IMarket.sol";
+import {MarketState, Stage} from "../../src/interfaces/MarketTypes.sol";
 import {Puppet} from "../harness/Payees.sol";
 import {Builders} from "../utils/Builders.sol";
 import {MarketFixture} from "../utils/MarketFixture.sol";
@@ -89,7 +90,7 @@ contract MoneyTest is MarketFixture {
         market.close();
         assertBooks();
         vm.expectEmit();
-        emit IMarket.Withdrawn(MODEL_OWNER, creditWei);
+        emit IMarket.Withdrawn(MODEL_OWNER, creditWei, 0);
         vm.prank(STRANGER);
         market.withdraw(MODEL_OWNER);
 
@@ -118,8 +119,7 @@ contract MoneyTest is MarketFixture {
         }
         vm.warp(START + 1801 + 2400);
         for (uint256 i = 0; i < OWNERS; ++i) {
-            vm.prank(ownerAt(i));
-            market.depart();
+            market.depart(ownerAt(i));
             assertEq(ownerAt(i).balance, 1e16 + 1e15 + 15e14, "stake, reward, share");
         }
         market.withdraw(MODEL_OWNER);
@@ -145,27 +145,29 @@ contract MoneyTest is MarketFixture {
         Puppet puppet = puppetThatMayDepart();
         puppet.behave(Puppet.Manner.Refuse, address(0), "");
         vm.expectRevert(abi.encodeWithSelector(IMarket.MarketPaymentFailed.selector, address(puppet), 1e16));
-        puppet.perform(address(market), 0, abi.encodeCall(IMarket.depart, ()));
+        puppet.perform(address(market), 0, abi.encodeCall(IMarket.depart, (address(puppet))));
 
         assertTrue(market.ownerRecord(address(puppet)).registered, "still there");
         puppet.behave(Puppet.Manner.Accept, address(0), "");
-        puppet.perform(address(market), 0, abi.encodeCall(IMarket.depart, ()));
+        puppet.perform(address(market), 0, abi.encodeCall(IMarket.depart, (address(puppet))));
         assertEq(address(puppet).balance, 1e16, "stake");
         assertBooks();
     }
 
     function test_depart_reenteringPayee_getsNothingTwice() external {
-        bytes[4] memory calls = [
-            abi.encodeCall(IMarket.depart, ()),
+        bytes[6] memory calls = [
+            abi.encodeCall(IMarket.depart, (ownerAt(0))),
             abi.encodeCall(IMarket.join, (Builders.maskKey(0), "")),
             abi.encodeCall(IMarket.claim, (ownerAt(0), 1)),
-            abi.encodeCall(IMarket.withdraw, (MODEL_OWNER))
+            abi.encodeCall(IMarket.withdraw, (MODEL_OWNER)),
+            abi.encodeCall(IMarket.accuse, (1, 1, new bytes32[](0))),
+            abi.encodeCall(IMarket.answer, (1, 0, "", 0, 1))
         ];
         for (uint256 i = 0; i < calls.length; ++i) {
             market = create(baseTerms());
             Puppet puppet = puppetThatMayDepart();
             puppet.behave(Puppet.Manner.Reenter, address(market), calls[i]);
-            puppet.perform(address(market), 0, abi.encodeCall(IMarket.depart, ()));
+            puppet.perform(address(market), 0, abi.encodeCall(IMarket.depart, (address(puppet))));
 
             assertEq(puppet.entries(), 1, "it tried");
             bytes4 expected = ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector;

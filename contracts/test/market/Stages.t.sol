@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IMarket, Stage} from "../../src/interfaces/IMarket.sol";
-import {Builders} from "../utils/Builders.sol";
+import {IMarket} from "../../src/interfaces/IMarket.sol";
+import {Stage} from "../../src/interfaces/MarketTypes.sol";
 import {MarketFixture} from "../utils/MarketFixture.sol";
 import {vm} from "../utils/Vm.sol";
 
@@ -68,10 +68,10 @@ contract StagesTest is MarketFixture {
     function table() private view returns (Event[] memory events) {
         uint256 notClosed = _ALL - 32;
         bytes32[] memory none = new bytes32[](0);
-        events = new Event[](13);
+        events = new Event[](15);
         events[0] = Event("join", abi.encodeCall(IMarket.join, (bytes32(0), "")), notClosed);
         events[1] = Event("leave", abi.encodeCall(IMarket.leave, ()), _ALL);
-        events[2] = Event("depart", abi.encodeCall(IMarket.depart, ()), _ALL);
+        events[2] = Event("depart", abi.encodeCall(IMarket.depart, (STRANGER)), _ALL);
         events[3] = Event("fund", abi.encodeCall(IMarket.fund, (1)), notClosed);
         events[4] = Event("claim", abi.encodeCall(IMarket.claim, (STRANGER, 1)), _ALL);
         events[5] = Event("freeze", abi.encodeCall(IMarket.freeze, ()), _ENROLLING | _IDLE | _ANCHORED);
@@ -82,5 +82,7 @@ contract StagesTest is MarketFixture {
         events[10] = Event("timeout", abi.encodeCall(IMarket.timeout, (0)), _OPEN);
         events[11] = Event("withdraw", abi.encodeCall(IMarket.withdraw, (STRANGER)), _ALL);
         events[12] = Event("close", abi.encodeCall(IMarket.close, ()), _ENROLLING | _FROZEN | _IDLE | _ANCHORED);
+        events[13] = Event("accuse", abi.encodeCall(IMarket.accuse, (0, 1, none)), _OPEN);
+        events[14] = Event("answer", abi.encodeCall(IMarket.answer, (0, 0, "", 0, 1)), _OPEN);
     }
 }

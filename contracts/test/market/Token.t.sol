@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IMarket, Stage, Terms} from "../../src/interfaces/IMarket.sol";
+import {IMarket} from "../../src/interfaces/IMarket.sol";
+import {MarketState, Terms} from "../../src/interfaces/MarketTypes.sol";
 import {FeeToken, PlainToken} from "../harness/Tokens.sol";
 import {Builders} from "../utils/Builders.sol";
-import {MarketFixture} from "../utils/MarketFixture.sol";
+import {DisputeFixture} from "../utils/DisputeFixture.sol";
 import {vm} from "../utils/Vm.sol";
 
-contract TokenTest is MarketFixture {
+contract TokenTest is DisputeFixture {
     PlainToken private _token;
 
     function baseTerms() internal override returns (Terms memory) {
@@ -16,7 +17,7 @@ contract TokenTest is MarketFixture {
     }
 
     function join(uint256 i) internal override {
-        uint256 stakeWei = market.ownerRecord(ownerAt(i)).registered ? 0 : market.terms().stakeWei;
+        uint256 stakeWei = stakeDue(ownerAt(i));
         allow(ownerAt(i), stakeWei);
         vm.prank(ownerAt(i));
         market.join(Builders.maskKey(i), "");
@@ -53,12 +54,62 @@ contract TokenTest is MarketFixture {
         }
         vm.warp(START + 10_000);
         for (uint256 i = 0; i < OWNERS; ++i) {
-            vm.prank(ownerAt(i));
-            market.depart();
+            market.depart(ownerAt(i));
             assertEq(_token.balanceOf(ownerAt(i)), 1e16 + 1e15 + 15e14, "stake, reward, share");
         }
         assertEq(_token.balanceOf(address(market)), 0, "nothing stays");
         assertEq(address(market).balance, 0, "no ether");
+    }
+
+    function test_disputes_inATokenMarket_takeEther() external {
+        reachOpen();
+        uint256 tokens = held();
+        uint256 depositWei = leastDeposit();
+        uint256 lapsing = seatIn(4, 0);
+        uint256 answering = seatIn(0, 0);
+        accuse((1 << lapsing) | (1 << answering), depositWei);
+        answer(answering, 0, 3);
+        assertEq(held(), tokens, "no tokens moved");
+        assertEq(address(market).balance, 2 * (FEE + depositWei), "ether");
+        passAnswerWindow();
+        verification.setVerdict(0, Builders.noDistances(4));
+        settle(0, 0);
+        assertBooks();
+
+        vm.prank(MODEL_OWNER);
+        market.close();
+        MarketState memory state = market.state();
+        uint256 burnedWei = 1e16 - 3e15;
+        uint256 creditWei = state.creditsWei - burnedWei;
+        vm.expectEmit();
+        emit IMarket.Withdrawn(MODEL_OWNER, creditWei, FEE + depositWei);
+        market.withdraw(MODEL_OWNER);
+        assertEq(_token.balanceOf(MODEL_OWNER), creditWei, "its tokens");
+        assertEq(MODEL_OWNER.balance, FEE + depositWei, "its ether");
+        market.withdraw(ownerAt(answering));
+        assertEq(ownerAt(answering).balance, FEE, "the fee in ether");
+        assertEq(_token.balanceOf(ownerAt(answering)), 0, "no tokens");
+        assertEq(freedFor(RELAY), depositWei, "the deposit in ether");
+        vm.expectEmit();
+        emit IMarket.Withdrawn(BURNED, burnedWei, 0);
+        market.withdraw(BURNED);
+        assertEq(_token.balanceOf(BURNED), burnedWei, "burned tokens");
+        assertBooks();
+        assertEq(address(market).balance, 0, "no ether is left");
+    }
+
+    function test_join_slashedInTokens_paysAgain() external {
+        reachOpen();
+        accuse(1, leastDeposit());
+        passAnswerWindow();
+        verification.setVerdict(0, Builders.noDistances(4));
+        settle(0, 0);
+        vm.prank(ownerAt(0));
+        vm.expectRevert();
+        market.join(Builders.maskKey(0), "");
+        join(0);
+        assertEq(market.state().stakesWei, OWNERS * 1e16, "all stakes");
+        assertBooks();
     }
 
     function test_etherInATokenMarket_reverts() external {

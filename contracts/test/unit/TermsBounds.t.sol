@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IMarket, Terms} from "../../src/interfaces/IMarket.sol";
+import {IMarket} from "../../src/interfaces/IMarket.sol";
+import {Terms} from "../../src/interfaces/MarketTypes.sol";
 import {ILibraryHarness} from "../harness/ILibraryHarness.sol";
 import {Builders} from "../utils/Builders.sol";
 import {Test} from "../utils/Test.sol";
@@ -14,7 +15,7 @@ contract TermsBoundsTest is Test {
         _harness.checkTerms(_terms());
     }
 
-    function test_check_eachNumber_isAcceptedAtItsBoundsAndRefusedBeyond() external {
+    function test_check_eachNumber_isAcceptedAtItsBoundsAndRefusedBeyond() external view {
         // Place in the struct, name, least, most; for the terms of Builders (h = 4, f = 1, B = 3, 25 data owners).
         _checkBounds(3, "rewardWei", 1, 2e15); // more would raise the least stake
         _checkBounds(4, "stakeWei", 5e15, 2 ** 104);
@@ -116,7 +117,7 @@ contract TermsBoundsTest is Test {
         _expectRefusal(terms, "drawDelayBlocks", 0, 2, 4096);
     }
 
-    function _checkBounds(uint256 place, string memory field, uint256 least, uint256 most) private {
+    function _checkBounds(uint256 place, string memory field, uint256 least, uint256 most) private view {
         // Windows that grow with the owners are long enough for all of them.
         _harness.checkTerms(_with(place, least));
         _harness.checkTerms(_with(place, most));

@@ -2,7 +2,7 @@
 pragma solidity 0.8.37;
 
 import {RLP} from "@openzeppelin/contracts/utils/RLP.sol";
-import {Terms} from "../../src/interfaces/IMarket.sol";
+import {Terms} from "../../src/interfaces/MarketTypes.sol";
 
 /// @notice Short makers of what the tests feed.
 library Builders {

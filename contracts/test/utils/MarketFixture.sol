@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {IMarket, MarketState, Stage, Terms} from "../../src/interfaces/IMarket.sol";
+import {IMarket} from "../../src/interfaces/IMarket.sol";
 import {IMarketFactory} from "../../src/interfaces/IMarketFactory.sol";
+import {MarketState, OwnerRecord, Stage, Terms} from "../../src/interfaces/MarketTypes.sol";
 import {SettableVerification} from "../harness/SettableVerification.sol";
 import {Builders} from "./Builders.sol";
 import {Test} from "./Test.sol";
@@ -54,10 +55,17 @@ abstract contract MarketFixture is Test {
 
     /// @dev Pay in what the caller of `join` owes; tokens override it.
     function join(uint256 i) internal virtual {
-        uint256 stakeWei = market.ownerRecord(ownerAt(i)).registered ? 0 : market.terms().stakeWei;
+        uint256 stakeWei = stakeDue(ownerAt(i));
         vm.deal(ownerAt(i), ownerAt(i).balance + stakeWei);
         vm.prank(ownerAt(i));
         market.join{value: stakeWei}(Builders.maskKey(i), "");
+    }
+
+    /// @dev What `join` takes from an account: a stake if it is new or has lost its own.
+    function stakeDue(address owner) internal view returns (uint256 stakeWei) {
+        OwnerRecord memory record = market.ownerRecord(owner);
+        bool staked = record.registered && (market.state().staked >> record.seat) & 1 == 1;
+        return staked ? 0 : market.terms().stakeWei;
     }
 
     function fund(uint256 amountWei) internal virtual {
@@ -108,26 +116,44 @@ abstract contract MarketFixture is Test {
         market.anchor(TASK);
     }
 
-    function digestOf(uint256 seat) internal pure returns (bytes32) {
+    function digestOf(uint256 seat) internal view virtual returns (bytes32) {
         return keccak256(abi.encode("digest", seat));
     }
 
-    /// @dev Digests and signatures of all members of the groups, groups ascending, seats ascending. Seat i belongs to data owner i.
-    function commitments(uint256 groups) internal view returns (bytes32[] memory digests, bytes memory signatures) {
+    /// @dev Private keys of the owners of seats; seat i belongs to data owner i unless a test lets others in between.
+    function keysOf(uint256[] memory seats) internal view virtual returns (uint256[] memory keys) {
+        keys = new uint256[](seats.length);
+        for (uint256 i = 0; i < seats.length; ++i) keys[i] = seats[i] + 1;
+    }
+
+    /// @dev Seats of all members of the groups, groups ascending, seats ascending.
+    function seatsInOrder(uint256 groups) internal view returns (uint256[] memory seats) {
         uint256 length = 0;
-        digests = new bytes32[](254);
+        seats = new uint256[](254);
         for (uint256 group = 0; group < 254; ++group) {
             if ((groups >> group) & 1 == 0) continue;
             uint256 inGroup = market.groupSeats(group);
-            for (uint256 seat = 0; seat < 254; ++seat) {
-                if ((inGroup >> seat) & 1 == 0) continue;
-                digests[length] = digestOf(seat);
-                signatures = bytes.concat(signatures, signature(seat + 1, digests[length++]));
+            for (uint256 seat = 0; inGroup >> seat != 0; ++seat) {
+                if ((inGroup >> seat) & 1 == 1) seats[length++] = seat;
             }
         }
         assembly ("memory-safe") {
-            mstore(digests, length)
+            mstore(seats, length)
         }
+    }
+
+    /// @dev Digests of all members of the groups, in order.
+    function digestsOf(uint256 groups) internal view returns (bytes32[] memory digests) {
+        uint256[] memory seats = seatsInOrder(groups);
+        digests = new bytes32[](seats.length);
+        for (uint256 i = 0; i < seats.length; ++i) digests[i] = digestOf(seats[i]);
+    }
+
+    /// @dev Digests and signatures of all members of the groups, in order.
+    function commitments(uint256 groups) internal view returns (bytes32[] memory digests, bytes memory signatures) {
+        uint256[] memory keys = keysOf(seatsInOrder(groups));
+        digests = digestsOf(groups);
+        for (uint256 i = 0; i < keys.length; ++i) signatures = bytes.concat(signatures, signature(keys[i], digests[i]));
     }
 
     /// @dev EIP-2098 form.
@@ -192,6 +218,14 @@ abstract contract MarketFixture is Test {
         vm.expectRevert(abi.encodeWithSelector(selector, first, second));
     }
 
+    function expectRevert(bytes4 selector, uint256 first, bytes32 second, bytes32 third) internal {
+        vm.expectRevert(abi.encodeWithSelector(selector, first, second, third));
+    }
+
+    function expectRevert(bytes4 selector, bytes32 first, bytes32 second) internal {
+        vm.expectRevert(abi.encodeWithSelector(selector, first, second));
+    }
+
     function expectRevert(bytes4 selector, address account) internal {
         vm.expectRevert(abi.encodeWithSelector(selector, account));
     }
@@ -199,7 +233,8 @@ abstract contract MarketFixture is Test {
     /// @dev What the market must hold by its own books.
     function booked() internal view returns (uint256) {
         MarketState memory state = market.state();
-        return state.escrowWei + state.bondWei + state.stakesWei + state.owedWei + state.creditsWei;
+        uint256 ownWei = state.escrowWei + state.bondWei + state.stakesWei + state.owedWei + state.creditsWei;
+        return address(market.terms().token) == address(0) ? ownWei + state.disputesWei : ownWei;
     }
 
     /// @dev What the market holds; tokens override it.
@@ -209,6 +244,7 @@ abstract contract MarketFixture is Test {
 
     function assertBooks() internal view {
         assertEq(held(), booked(), "balance is what the books say");
+        if (market.terms().token != address(0)) assertEq(address(market).balance, market.state().disputesWei, "ether");
     }
 
     function assertStage(Stage expected) internal view {
@@ -216,7 +252,7 @@ abstract contract MarketFixture is Test {
     }
 
     function members(uint256 groups) internal view returns (uint256 seats) {
-        for (uint256 group = 0; group < 5; ++group) {
+        for (uint256 group = 0; groups >> group != 0; ++group) {
             if ((groups >> group) & 1 == 1) seats |= market.groupSeats(group);
         }
     }

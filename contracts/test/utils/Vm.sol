@@ -6,8 +6,13 @@ interface Vm {
     function warp(uint256 timestamp) external;
     function roll(uint256 blockNumber) external;
     function chainId(uint256 id) external;
+    function fee(uint256 baseFeeWei) external;
+    /// @dev Forge takes the argument for the excess of blob gas: the fee is exponential in it.
+    function blobBaseFee(uint256 excess) external;
+    function blobhashes(bytes32[] calldata hashes) external;
     function deal(address account, uint256 balanceWei) external;
     function etch(address account, bytes calldata code) external;
+    function cool(address account) external;
     function store(address account, bytes32 slot, bytes32 value) external;
     function setBlockhash(uint256 blockNumber, bytes32 hash) external;
     function prank(address sender) external;

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IMarket} from "../../src/interfaces/IMarket.sol";
+import {MarketState} from "../../src/interfaces/MarketTypes.sol";
+import {Builders} from "../utils/Builders.sol";
+import {DisputeFixture} from "../utils/DisputeFixture.sol";
+import {vm} from "../utils/Vm.sol";
+
+/// @notice What a timeout makes of accusations, and that every end of a dispute leaves nothing behind.
+contract DisputeEndsTest is DisputeFixture {
+    uint256 private constant _STAKE = 1e16;
+    uint256 private constant _REWARD = 1e15;
+
+    // ---------------------------------------------------------------------------------------------------------- timeout
+
+    function test_timeout_lapsed_isNotPaidAndKeepsItsStake() external {
+        reachOpen();
+        uint256 depositWei = leastDeposit();
+        accuse(7, depositWei);
+        answer(1, 0, 3);
+        vm.warp(SETTLE_BY + 1);
+        uint256 paid = ((1 << OWNERS) - 1) & ~uint256(5);
+        uint256 shareWei = uint256(3e16) / 18;
+        vm.expectEmit();
+        emit IMarket.TimedOut(1, 1, paid, shareWei);
+        market.timeout(1);
+
+        MarketState memory state = market.state();
+        assertEq(market.paidSeats(1), paid, "all but two");
+        assertEq(state.owedWei, 18 * (_REWARD + shareWei), "owed");
+        assertEq(state.staked, (1 << OWNERS) - 1, "stakes");
+        assertEq(state.slashed, 0, "slashed");
+        assertEq(freedFor(MODEL_OWNER), 2 * (FEE + depositWei), "of both who did not answer");
+        assertEq(freedFor(ownerAt(1)), FEE, "of the one who did");
+        assertEq(freedFor(RELAY), depositWei, "and who sent it");
+        assertEq(state.disputesWei, 2 * (FEE + depositWei) + FEE + depositWei, "all was freed");
+        assertBooks();
+    }
+
+    function test_timeout_allLapsed_returnsTheBond() external {
+        reachOpen();
+        uint256 escrowWei = market.state().escrowWei;
+        accuse(members(31), leastDeposit());
+        vm.warp(SETTLE_BY + 1);
+        vm.expectEmit();
+        emit IMarket.TimedOut(1, 1, 0, 0);
+        market.timeout(1);
+
+        MarketState memory state = market.state();
+        assertEq(state.escrowWei, escrowWei + 3e16, "bond");
+        assertEq(state.bondWei, 0, "no bond");
+        assertEq(state.owedWei, 0, "nobody is owed");
+        assertEq(market.bondShareWei(1), 0, "share");
+        assertEq(market.paidSeats(1), 0, "nobody is paid");
+        assertBooks();
+        // The next opening locks a new one.
+        anchor();
+        open(31);
+        assertEq(market.state().bondWei, 3e16, "bond");
+    }
+
+    function test_timeout_accusedAtTheLastMoment_hasLapsedByThen() external {
+        reachOpen();
+        vm.warp(ACCUSE_BY);
+        accuse(1, leastDeposit());
+        vm.warp(SETTLE_BY + 1);
+        market.timeout(1);
+        assertEq(market.paidSeats(1), ((1 << OWNERS) - 1) & ~uint256(1), "all but one");
+    }
+
+    // -------------------------------------------------------------------------------------------------- every way to end
+
+    // Each way that an accusation can go times each end of its round: everything can be taken out afterwards.
+
+    function test_settledEarly_leavesNothingBehind() external {
+        playToEveryEnd(0);
+    }
+
+    function test_void_leavesNothingBehind() external {
+        playToEveryEnd(1);
+    }
+
+    function test_waived_leavesNothingBehind() external {
+        playToEveryEnd(2);
+    }
+
+    function test_timeout_leavesNothingBehind() external {
+        playToEveryEnd(3);
+    }
+
+    function test_timeoutWithNobodyLeft_leavesNothingBehind() external {
+        playToEveryEnd(4);
+    }
+
+    /// @dev From outside, so that each has memory of its own.
+    function playToEveryEnd(uint256 end) private {
+        for (uint256 answered = 0; answered <= POLYNOMIALS; ++answered) this.play(end, answered);
+    }
+
+    function play(uint256 end, uint256 answered) external {
+        market = create(baseTerms());
+        vm.warp(START);
+        reachOpen();
+        accuseFor(1 | (1 << seatIn(4, 0)), 2 * (FEE + leastDeposit()) + 1);
+        if (answered != 0) answer(0, 0, uint16(answered));
+        finish(end, answered == POLYNOMIALS);
+        takeEverythingOut();
+    }
+
+    /// @dev Settled early, void, waived, timed out, or timed out with nobody left.
+    function finish(uint256 end, bool answered) private {
+        if (end == 4) accuse(members(31) & ~market.state().accused, leastDeposit());
+        if (end >= 3) {
+            vm.warp(SETTLE_BY + 1);
+            return market.timeout(1);
+        }
+        verification.setVerdict(0, Builders.noDistances(5));
+        if (end == 0) return settle(0, TASK);
+        passAnswerWindow();
+        // The groups of the two accused, or of the one who did not answer.
+        uint256 groups = answered ? 16 : 16 | groupOf(0);
+        verification.setVerdict(0, Builders.noDistances(5 - size(groups)));
+        settle(end == 2 ? groups : 0, TASK);
+    }
+
+    function takeEverythingOut() private {
+        address[5] memory accounts = [MODEL_OWNER, RELAY, BURNED, ownerAt(0), ownerAt(seatIn(4, 0))];
+        vm.prank(MODEL_OWNER);
+        market.close();
+        for (uint256 i = 0; i < OWNERS; ++i) {
+            vm.prank(ownerAt(i));
+            market.leave();
+        }
+        vm.warp(block.timestamp + 2400);
+        for (uint256 i = 0; i < OWNERS; ++i) market.depart(ownerAt(i));
+        for (uint256 i = 0; i < 5; ++i) {
+            try market.withdraw(accounts[i]) {} catch (bytes memory why) {
+                assertEq(bytes32(bytes4(why)), bytes32(IMarket.MarketNoCredit.selector), "nothing to withdraw");
+            }
+        }
+        assertEq(address(market).balance, 0, "nothing stays");
+        assertBooks();
+    }
+
+    /// @dev As a bitmap.
+    function groupOf(uint256 seat) private view returns (uint256 groups) {
+        uint256 group = 0;
+        while ((market.groupSeats(group) >> seat) & 1 == 0) ++group;
+        return 1 << group;
+    }
+}

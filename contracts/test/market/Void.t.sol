@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+pragma solidity 0.8.37;
+
+import {IMarket} from "../../src/interfaces/IMarket.sol";
+import {MarketState} from "../../src/interfaces/MarketTypes.sol";
+import {Builders} from "../utils/Builders.sol";
+import {DisputeFixture} from "../utils/DisputeFixture.sol";
+import {vm} from "../utils/Vm.sol";
+
+/// @notice What a settlement makes of accusations. Groups have 4 members, stakes are worth 10 rewards.
+contract VoidTest is DisputeFixture {
+    uint256 private constant _STAKE = 1e16;
+    uint256 private constant _REWARD = 1e15;
+
+    function test_settle_lapsedMember_voidsItsGroup() external {
+        reachOpen();
+        uint256 seat = seatIn(2, 1);
+        uint256 others = market.groupSeats(2) & ~(1 << seat);
+        uint256 escrowWei = market.state().escrowWei;
+        uint256 depositWei = leastDeposit();
+        accuse(1 << seat, depositWei);
+        passAnswerWindow();
+        verification.setVerdict(0, Builders.noDistances(4));
+        // Of the other four groups the last is dropped.
+        uint256 paid = members(1 + 2 + 8) | others;
+        vm.expectEmit();
+        emit IMarket.Voided(1, 1, 4, 1 << seat, _STAKE - 3 * _REWARD);
+        vm.expectEmit();
+        emit IMarket.Settled(1, 1, 1 + 2 + 8, 0, 0, paid);
+        settle(0, TASK);
+
+        MarketState memory state = market.state();
+        assertEq(verification.asked().outside, 4, "does not take part");
+        assertEq(market.paidSeats(1), paid, "its other members are paid");
+        assertEq(escrowWei - state.escrowWei, 12 * _REWARD, "but not from the escrow");
+        assertEq(state.owedWei, 15 * _REWARD, "owed");
+        assertEq(state.slashed, 1 << seat, "slashed");
+        assertEq(state.staked, ((1 << OWNERS) - 1) & ~(1 << seat), "staked");
+        assertEq(state.stakesWei, 19 * _STAKE, "stakes");
+        assertEq(state.creditsWei, _STAKE - 3 * _REWARD, "burned");
+        assertEq(freedFor(MODEL_OWNER), FEE + depositWei, "fee and deposit are the model owner's again");
+        assertBooks();
+        market.claim(ownerAt(others & 1 == 1 ? 0 : seatIn(2, 0)), 1);
+        assertBooks();
+        market.withdraw(BURNED);
+        assertEq(BURNED.balance, _STAKE - 3 * _REWARD, "burned");
+        assertBooks();
+    }
+
+    function test_settle_lapsedMember_isOutOfTheNextEpoch() external {
+        reachOpen();
+        joinAll(OWNERS);
+        assertEq(market.state().enrolled, (1 << OWNERS) - 1, "enrolled");
+        settleVoid(1 << 6);
+        assertEq(market.state().enrolled, ((1 << OWNERS) - 1) ^ (1 << 6), "taken out");
+    }
+
+    function test_settle_atTheDeadline_nobodyHasLapsed() external {
+        reachOpen();
+        accuse(1, leastDeposit());
+        vm.warp(market.state().answerBy);
+        settle(0, 0);
+        assertEq(verification.asked().outside, 0, "all take part");
+        assertEq(market.state().slashed, 0, "nobody");
+        assertEq(freedFor(ownerAt(0)), FEE, "a false accusation");
+        assertEq(freedFor(MODEL_OWNER), leastDeposit(), "nobody answered");
+        assertBooks();
+    }
+
+    function test_settle_early_freesWhatPartialAnswersLeft() external {
+        reachOpen();
+        uint256 depositWei = 3 * leastDeposit();
+        accuse(7, depositWei);
+        answer(0, 0, 3);
+        answer(1, 0, 2);
+        settle(0, TASK);
+        assertEq(freedFor(RELAY), depositWei + (depositWei * 2) / 3, "five polynomials");
+        assertEq(freedFor(MODEL_OWNER), depositWei + depositWei - (depositWei * 2) / 3, "the rest");
+        for (uint256 seat = 0; seat < 3; ++seat) assertEq(freedFor(ownerAt(seat)), FEE, "fees");
+        assertEq(market.state().disputesWei, 0, "nothing is left");
+        assertBooks();
+    }
+
+    function test_settle_answered_isJudgedLikeAllOthers() external {
+        reachOpen();
+        accuse(3, leastDeposit());
+        answer(0, 0, 3);
+        answer(1, 0, 3);
+        passAnswerWindow();
+        settle(0, 0);
+        assertEq(verification.asked().outside, 0, "all take part");
+        assertEq(market.paidSeats(1), members(15), "as ever");
+    }
+
+    function test_settle_partlyAnswered_lapses() external {
+        reachOpen();
+        uint256 depositWei = 3 * leastDeposit();
+        accuse(1, depositWei);
+        answer(0, 0, 2);
+        settleVoidAfter(1);
+        assertEq(market.state().slashed, 1, "two of three polynomials are no answer");
+        assertEq(freedFor(RELAY), (depositWei * 2) / 3, "what was sent was sent");
+        assertEq(freedFor(MODEL_OWNER), FEE + depositWei - (depositWei * 2) / 3, "the rest and the fee");
+    }
+
+    function test_settle_waivedGroup_isNotVoid() external {
+        reachOpen();
+        uint256 seat = seatIn(1, 0);
+        accuse(1 << seat, leastDeposit());
+        passAnswerWindow();
+        verification.setVerdict(0, Builders.noDistances(4));
+        settle(2, 0);
+        assertEq(market.paidSeats(1), members(1 + 2 + 4 + 8), "all of the waived group");
+        assertEq(market.state().slashed, 0, "nobody is slashed");
+        assertEq(market.state().owedWei, 16 * _REWARD, "from the escrow");
+        assertEq(freedFor(ownerAt(seat)), FEE, "fee");
+        assertEq(freedFor(MODEL_OWNER), leastDeposit(), "deposit");
+        assertBooks();
+    }
+
+    function test_settle_oneWaivedOneVoid_slashesTheVoidOnly() external {
+        reachOpen();
+        (uint256 waived, uint256 slashed) = (seatIn(1, 0), seatIn(3, 2));
+        accuse((1 << waived) | (1 << slashed), leastDeposit());
+        passAnswerWindow();
+        verification.setVerdict(0, Builders.noDistances(3));
+        settle(2, 0);
+        assertEq(verification.asked().outside, 2 + 8, "both outside");
+        assertEq(market.state().slashed, 1 << slashed, "one is slashed");
+        assertEq(freedFor(ownerAt(waived)), FEE, "fee of the waived");
+        assertEq(freedFor(MODEL_OWNER), FEE + 2 * leastDeposit(), "the other's fee, both deposits");
+        assertBooks();
+    }
+
+    function test_settle_severalLapsed_burnsSeveralStakes() external {
+        reachOpen();
+        uint256 lapsed = (1 << seatIn(0, 0)) | (1 << seatIn(0, 3)) | (1 << seatIn(4, 1));
+        accuse(lapsed, leastDeposit());
+        passAnswerWindow();
+        verification.setVerdict(0, Builders.noDistances(3));
+        vm.expectEmit();
+        emit IMarket.Voided(1, 1, 17, lapsed, 3 * _STAKE - 5 * _REWARD);
+        settle(0, 0);
+        assertEq(market.paidSeats(1), (members(17) & ~lapsed) | members(6), "five of eight, two of three groups");
+        assertEq(market.state().staked, ((1 << OWNERS) - 1) & ~lapsed, "stakes");
+        assertBooks();
+    }
+
+    function test_settle_wholeGroupLapsed_burnsAllItsStakes() external {
+        reachOpen();
+        settleVoid(market.groupSeats(3));
+        assertEq(market.state().creditsWei, 4 * _STAKE, "nobody to compensate");
+        assertEq(market.paidSeats(1), members(1 + 2 + 4), "the others");
+        assertBooks();
+    }
+
+    function test_settle_allGroupsVoid_paysFromStakesAlone() external {
+        reachOpen();
+        uint256 lapsed = 0;
+        for (uint256 group = 0; group < 5; ++group) lapsed |= 1 << seatIn(group, group % 4);
+        uint256 escrowWei = market.state().escrowWei;
+        settleVoid(lapsed);
+        assertEq(market.state().escrowWei, escrowWei, "the escrow is untouched");
+        assertEq(market.paidSeats(1), members(31) & ~lapsed, "all who did not lapse");
+        assertEq(market.state().creditsWei, 5 * _STAKE - 15 * _REWARD, "burned");
+        assertBooks();
+    }
+
+    function test_settle_voidGroups_doNotCountAgainstF() external {
+        reachOpen();
+        uint256 seat = seatIn(0, 0);
+        accuse(1 << seat, leastDeposit());
+        passAnswerWindow();
+        // One of the four others is excluded: f is used up, all the rest must be paid.
+        verification.setVerdict(2, Builders.noDistances(3));
+        settle(0, 0);
+        assertEq(market.paidSeats(1), (members(1) & ~(1 << seat)) | members(4 + 8 + 16), "three groups and the compensated");
+    }
+
+    function test_settle_verdictOnAVoidGroup_reverts() external {
+        reachOpen();
+        accuse(1 << seatIn(0, 0), leastDeposit());
+        passAnswerWindow();
+        verification.setVerdict(1, Builders.noDistances(4));
+        vm.prank(MODEL_OWNER);
+        expectRevert(IMarket.MarketUnknownGroup.selector, 1, 30);
+        market.settle(1, "", 0, 0);
+    }
+
+    function test_settle_booksAreFull_revertsUntilWaived() external {
+        reachOpen();
+        accuse(1 << seatIn(1, 0), leastDeposit());
+        passAnswerWindow();
+        MarketState memory state = market.state();
+        fund(type(uint128).max - state.escrowWei - state.bondWei);
+        verification.setVerdict(0, Builders.noDistances(4));
+        vm.prank(MODEL_OWNER);
+        expectRevert(IMarket.MarketWrongPayment.selector, _STAKE, 0);
+        market.settle(1, "", 0, 0);
+        settle(2, 0);
+        assertBooks();
+    }
+
+    // ---------------------------------------------------------------------------------------------------------- helpers
+
+    /// @dev Accuse, let lapse, settle with the groups that are left.
+    function settleVoid(uint256 seats) private {
+        accuse(seats, leastDeposit());
+        settleVoidAfter(seats);
+    }
+
+    function settleVoidAfter(uint256 lapsed) private {
+        passAnswerWindow();
+        uint256 voided = 0;
+        for (uint256 group = 0; group < 5; ++group) {
+            if (market.groupSeats(group) & lapsed != 0) ++voided;
+        }
+        verification.setVerdict(0, Builders.noDistances(5 - voided));
+        settle(0, 0);
+    }
+}
