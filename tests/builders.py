@@ -18,11 +18,14 @@ from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.refusals import VerificationWrongLength, VerificationWrongSumcheck
 from omnilytics_flwr.crypto.statement import Statement, Verdict
 from omnilytics_flwr.market.commitment_message import Commitment, compact
+from omnilytics_flwr.market.dispute import lapsed, void_groups
 from omnilytics_flwr.market.ledger import MarketState
 from omnilytics_flwr.market.memory import MemoryLedger, MemoryMarket, Verification, World, surplus_wei
 from omnilytics_flwr.market.memory.market import Gate
-from omnilytics_flwr.market.roster import bits_of, roster_seats
+from omnilytics_flwr.market.roster import bitmap_of, bits_of, groups_at, roster_seats
 from omnilytics_flwr.market.terms import Address, Terms
+from tests.vectors import make_blobs, make_points
+from tests.vectors import make_digest as make_digest
 
 MARKET = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
 VERIFICATION = Address("0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512")
@@ -78,11 +81,6 @@ def make_mask_key(number: int, epoch: int = 1) -> bytes:
 def sign_hash(number: int, signing_hash: bytes) -> bytes:
     """Compact signature of an account, 64 bytes."""
     return compact(bytes(make_account(number).unsafe_sign_hash(Hash32(signing_hash)).signature))
-
-
-def make_digest(seat: int, round_number: int) -> bytes:
-    """A digest that only this seat has in this round."""
-    return keccak256(b"digest" + word(seat) + word(round_number))
 
 
 def make_task(number: int) -> bytes:
@@ -169,7 +167,7 @@ class Scene:
         """Digests and signatures of all members of these groups for the live round."""
         state, digests, signatures = self.state, [], []
         for seat in self.seats_of(groups):
-            digest = make_digest(seat, state.round)
+            digest = make_digest(seat, state.round, self.terms.polynomials)
             message = Commitment(state.epoch, state.round, state.task_hash, digest, state.open_by)
             signing_hash = message.signing_hash(chain_id=self.world.chain_id, market=self.market.address)
             digests.append(digest)
@@ -183,6 +181,28 @@ class Scene:
         chosen = self.all_groups() if groups is None else groups
         self.ledger().open(self.state.round, chosen, *self.commitments(chosen))
 
+    def digests(self) -> tuple[bytes, ...]:
+        """Digests of the open roster."""
+        state = self.state
+        return tuple(make_digest(seat, state.round, self.terms.polynomials) for seat in self.seats_of(state.groups))
+
+    def accuse(self, *seats: int, deposit_wei: int | None = None) -> None:
+        """Accuse members of the open roster."""
+        self.ledger().accuse(self.state.round, bitmap_of(seats), self.digests(), deposit_wei)
+
+    def answer(self, seat: int, *, first: int = 0, count: int | None = None, sender: int | None = None) -> None:
+        """Answer for an accused with polynomials from `first` on, all if no number is given; it sends itself unless somebody else does."""
+        left = self.terms.polynomials - first
+        blobs = make_blobs(seat, self.state.round, first, left if count is None else count)
+        number = self.number_of(self.market.storage.seat_owners[seat]) if sender is None else sender
+        points = make_points(seat, self.state.round, self.terms.polynomials)
+        self.ledger(number).answer(self.state.round, seat, points, first, blobs)
+
+    def let_lapse(self, *seats: int) -> None:
+        """Accuse, and let the time to answer pass."""
+        self.accuse(*seats)
+        self.world.timestamp = self.state.answer_by + 1
+
     def settle(
         self,
         *,
@@ -192,9 +212,15 @@ class Scene:
         next_task: bytes = bytes(32),
     ) -> None:
         """Settle with a dictated verdict; all groups alike if no distances are given."""
-        taking_part = self.state.groups.bit_count() - excluded.bit_count() - waived.bit_count()
+        taking_part = (self.state.groups & ~(waived | self.void())).bit_count() - excluded.bit_count()
         verdict = dictate(equal_distances(taking_part) if distances is None else distances, excluded)
         self.ledger().settle(self.state.round, verdict, waived, next_task)
+
+    def void(self) -> int:
+        """Bitmap of the groups with a lapsed member, at the next call."""
+        state = self.state
+        lapsed_seats = lapsed(accused=state.accused, answered=state.answered, answer_by=state.answer_by, now=self.world.timestamp)
+        return groups_at(void_groups(self.market.storage.roster_seats(), lapsed_seats), state.groups)
 
     def time_out(self) -> None:
         """Let the open round pass its deadline and call `timeout`."""

@@ -6,14 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 
+from omnilytics_flwr.crypto.commitment import points_digest
 from omnilytics_flwr.market.commitment_message import Commitment
+from omnilytics_flwr.market.dispute import BURN_ADDRESS, lapsed, void_groups
 from omnilytics_flwr.market.draw import draw_order, epoch_seed
 from omnilytics_flwr.market.ledger import Ledger, MarketState
 from omnilytics_flwr.market.memory.header import prevrandao_of
-from omnilytics_flwr.market.roster import bitmap_of, bits_of
+from omnilytics_flwr.market.roster import bitmap_of, bits_of, roster_seats
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.terms import Address
-from tests.builders import MODEL_OWNER, STRANGER, address_of, dictate, make_digest, make_mask_key, make_task, sign_hash
+from tests.builders import MODEL_OWNER, STRANGER, address_of, dictate, make_mask_key, make_task, sign_hash
+from tests.vectors import make_blobs, make_points
 
 Arguments = tuple[object, ...]
 
@@ -34,6 +37,8 @@ class Move:
         Ether sent along.
     wait_seconds, mine_blocks : int
         Time, and blocks of one second each, that pass before the call's block.
+    blobs : tuple of bytes
+        Sent along; a transaction has at most six.
     """
 
     account: int
@@ -42,6 +47,7 @@ class Move:
     value_wei: int = 0
     wait_seconds: int = 0
     mine_blocks: int = 0
+    blobs: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,7 @@ class Mover:
         return self.view.ledger.owner_record(address_of(number)).registered
 
     def join(self, state: MarketState) -> Move:
-        room = (state.staked | state.members).bit_count() < self.view.ledger.terms().most_owners
+        room = (state.staked | state.slashed | state.members).bit_count() < self.view.ledger.terms().most_owners
 
         def wanted(number: int) -> bool:
             record = self.view.ledger.owner_record(address_of(number))
@@ -91,21 +97,29 @@ class Mover:
             return idle or (room and not record.registered)
 
         number = self.pick(wanted)
-        due_wei = 0 if self.registered(number) else self.view.ledger.terms().stake_wei
+        due_wei = 0 if self.staked(number) else self.view.ledger.terms().stake_wei
         return Move(number, "join", (make_mask_key(number, state.epoch + 1), b""), due_wei)
 
     def leave(self, state: MarketState) -> Move:
         return Move(self.pick(self.registered), "leave")
 
     def depart(self, state: MarketState) -> Move:
-        number = self.pick(lambda number: self.leaving(number) and not self.behind(number))
+        number = self.pick(lambda number: self.leaving(number) or self.slashed(number))
         leave_at = self.view.ledger.owner_record(address_of(number)).leave_at
-        return Move(number, "depart", wait_seconds=max(0, leave_at - self.view.ledger.now()))
+        wait_seconds = max(0, leave_at - self.view.ledger.now()) if self.staked(number) else 0
+        return Move(self.random.choice([number, STRANGER]), "depart", (address_of(number),), wait_seconds=wait_seconds)
 
     def claim(self, state: MarketState) -> Move:
         leavers = any(self.leaving(number) and self.behind(number) for number in range(self.num_owners))
         number = self.pick(lambda number: self.behind(number) and (not leavers or self.leaving(number)))
         return Move(self.random.choice([number, STRANGER]), "claim", (address_of(number), state.round))
+
+    def staked(self, number: int) -> bool:
+        return bool(self.registered(number) and not self.slashed(number))
+
+    def slashed(self, number: int) -> bool:
+        record = self.view.ledger.owner_record(address_of(number))
+        return bool(record.registered and self.view.ledger.state().slashed >> record.seat & 1)
 
     def leaving(self, number: int) -> bool:
         return self.view.ledger.owner_record(address_of(number)).leave_at > 0
@@ -151,7 +165,7 @@ class Mover:
         owners = {member.seat: member.owner for member in self.view.ledger.members()}
         for group in bits_of(groups):
             for seat in bits_of(self.view.ledger.group_seats(group)):
-                digests.append(make_digest(seat, state.round))
+                digests.append(points_digest(self.points(state, seat)))
                 signatures.append(self.sign(state, owners[seat], digests[-1]))
         return Move(MODEL_OWNER, "open", (state.round, groups, tuple(digests), b"".join(signatures)))
 
@@ -163,17 +177,65 @@ class Mover:
         return sign_hash(number, message.signing_hash(chain_id=ledger.chain_id, market=ledger.address))
 
     def settle(self, state: MarketState) -> Move:
-        random, roster = self.random, state.groups.bit_count()
-        waived = excluded = 0
+        random, wait_seconds = self.random, self.until_lapse(state)
+        void = self.void(state, self.view.ledger.now() + wait_seconds)
+        waived = excluded = taking_part = 0
         for position, group in enumerate(bits_of(state.groups)):
             if random.random() < 0.1:
                 waived |= 1 << group
+            elif void >> position & 1:
+                continue
             elif not excluded and random.random() < 0.15:
                 excluded |= 1 << position
-        taking_part = roster - waived.bit_count() - excluded.bit_count()
+            else:
+                taking_part += 1
         next_task = make_task(state.round + 1) if random.random() < 0.6 else bytes(32)
         verdict = dictate(self.distances(taking_part), excluded)
-        return Move(MODEL_OWNER, "settle", (state.round, verdict, waived, next_task))
+        return Move(MODEL_OWNER, "settle", (state.round, verdict, waived, next_task), wait_seconds=wait_seconds)
+
+    def until_lapse(self, state: MarketState) -> int:
+        """Seconds to wait with settling: mostly until whoever has not answered has lapsed."""
+        if not state.accused & ~state.answered or self.random.random() < 0.2:
+            return 0
+        return max(0, state.answer_by + 1 - self.view.ledger.now())
+
+    def roster(self, state: MarketState) -> list[int]:
+        """Bitmap of the seats of each group of the open roster."""
+        return [self.view.ledger.group_seats(group) for group in bits_of(state.groups)]
+
+    def void(self, state: MarketState, now: int) -> int:
+        """Roster positions of the groups with a lapsed member at some time."""
+        lapsed_seats = lapsed(accused=state.accused, answered=state.answered, answer_by=state.answer_by, now=now)
+        return void_groups(self.roster(state), lapsed_seats)
+
+    def accuse(self, state: MarketState) -> Move:
+        """Accuse some that are not accused, or anybody; a few wei are left over at times."""
+        everybody = roster_seats(self.roster(state))
+        fresh = [seat for seat in everybody if not state.accused >> seat & 1] or everybody or (0,)
+        seats = self.random.sample(fresh, min(len(fresh), self.random.randint(1, 4)))
+        digests = tuple(points_digest(self.points(state, seat)) for seat in everybody)
+        ledger = self.view.ledger
+        each_wei = ledger.terms().accuse_fee_wei + ledger.answer_cost_wei()
+        value_wei = len(seats) * each_wei + self.random.choice([0, 0, 5, 1_000])
+        return Move(MODEL_OWNER, "accuse", (state.round, bitmap_of(seats), digests), value_wei)
+
+    def answer(self, state: MarketState) -> Move:
+        """Answer for somebody who should, or for anybody; as much as fits a transaction, or less."""
+        open_seats = bits_of(state.accused & ~state.answered) or roster_seats(self.roster(state)) or (0,)
+        seat = self.random.choice(open_seats)
+        first = self.view.ledger.accusation(seat).answered_polynomials
+        left = max(1, self.view.ledger.terms().polynomials - first)
+        count = min(left, 6, self.random.choice([1, 2, 6, 6]))
+        blobs = self.blobs(state, seat, first, count)
+        return Move(self.anybody(), "answer", (state.round, seat, self.points(state, seat), first, count), blobs=blobs)
+
+    def points(self, state: MarketState, seat: int) -> bytes:
+        """What the data owner of a seat commits to in the live round."""
+        return make_points(seat, state.round, self.view.ledger.terms().polynomials)
+
+    def blobs(self, state: MarketState, seat: int, first: int, count: int) -> tuple[bytes, ...]:
+        """Polynomials of its vector."""
+        return make_blobs(seat, state.round, first, count)
 
     def distances(self, groups: int, *, over_bound: int = 0) -> list[int]:
         """Random distances, ties among them; `over_bound` groups are certainly too long, one may be."""
@@ -194,7 +256,8 @@ class Mover:
         return Move(self.random.choice([MODEL_OWNER, self.anybody()]), "fund", (amount_wei,), amount_wei)
 
     def withdraw(self, state: MarketState) -> Move:
-        return Move(self.anybody(), "withdraw", (address_of(MODEL_OWNER),))
+        account = self.random.choice([address_of(MODEL_OWNER), address_of(self.anybody()), BURN_ADDRESS])
+        return Move(self.anybody(), "withdraw", (account,))
 
     def anybody(self) -> int:
         return self.random.choice([MODEL_OWNER, STRANGER, self.random.randrange(self.num_owners)])

@@ -6,9 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from omnilytics_flwr.market.commitment_message import HALF_ORDER
+from omnilytics_flwr.market.dispute import accuse_by
 from omnilytics_flwr.market.ledger import MarketState
 from tests.builders import MODEL_OWNER, STRANGER, address_of, dictate
 from tests.moves import Arguments, Move, Mover
+from tests.vectors import blob_of
 
 Spoilers = list[Callable[[Move], Move]]
 LOW_ORDER_KEY, UNREDUCED_KEY = bytes(32), b"\xee" + b"\xff" * 30 + b"\x7f"
@@ -43,6 +45,7 @@ class Spoiler:
         return [
             lambda move: replace(move, wait_seconds=0),
             lambda move: replace(move, wait_seconds=max(0, move.wait_seconds - 1)),
+            *self._with_arguments((address_of(STRANGER),), (address_of(self._random.randrange(self._mover.num_owners)),)),
         ]
 
     def claim(self, move: Move, state: MarketState) -> Spoilers:
@@ -159,6 +162,61 @@ class Spoiler:
             ),
         ]
 
+    def accuse(self, move: Move, state: MarketState) -> Spoilers:
+        round_number, seats, digests = move.arguments
+        assert isinstance(seats, int)
+        assert isinstance(digests, tuple)
+        until_late = max(0, accuse_by(state.settle_by, self._view.ledger.terms()) - self._view.ledger.now())
+        return [
+            lambda move: replace(move, wait_seconds=until_late),
+            lambda move: replace(move, wait_seconds=until_late + 1),
+            lambda move: replace(move, value_wei=0),
+            lambda move: replace(move, value_wei=move.value_wei * 2 // 3),
+            lambda move: replace(move, value_wei=max(0, move.value_wei - 1_001)),
+            *self._with_arguments(
+                (state.round + 1, seats, digests),
+                (max(0, state.round - 1), seats, digests),
+                (round_number, 0, digests),
+                (round_number, seats | 1 << 200, digests),
+                (round_number, 1 << 255, digests),
+                (round_number, seats | state.staked, digests),
+                (round_number, seats | state.accused, digests),
+                (round_number, seats, digests[1:]),
+                (round_number, seats, digests[::-1]),
+                (round_number, seats, ()),
+            ),
+        ]
+
+    def answer(self, move: Move, state: MarketState) -> Spoilers:
+        round_number, seat, points, first, count = move.arguments
+        assert isinstance(seat, int)
+        assert isinstance(points, bytes)
+        assert isinstance(first, int)
+        assert isinstance(count, int)
+        until_late = max(0, state.answer_by - self._view.ledger.now())
+        return [
+            lambda move: replace(move, wait_seconds=until_late),
+            lambda move: replace(move, wait_seconds=until_late + 1),
+            lambda move: replace(move, blobs=()),
+            lambda move: replace(move, blobs=move.blobs[1:]),
+            lambda move: replace(move, blobs=(blob_of(7), *move.blobs[1:])),
+            lambda move: replace(move, blobs=move.blobs[::-1]),
+            lambda move: replace(move, blobs=(*move.blobs[:5], blob_of(7))),
+            *self._with_arguments(
+                (state.round + 1, seat, points, first, count),
+                (round_number, (seat + 1) % 20, points, first, count),
+                (round_number, 255, points, first, count),
+                (round_number, seat, points[:-1], first, count),
+                (round_number, seat, points + bytes(128), first, count),
+                (round_number, seat, points[128:] + points[:128], first, count),
+                (round_number, seat, points, first + 1, count),
+                (round_number, seat, points, max(0, first - 1), count),
+                (round_number, seat, points, first, 0),
+                (round_number, seat, points, first, count + 1),
+                (round_number, seat, points, first, 2**16 - 1),
+            ),
+        ]
+
     def timeout(self, move: Move, state: MarketState) -> Spoilers:
         return [
             lambda move: replace(move, wait_seconds=0),
@@ -173,7 +231,7 @@ class Spoiler:
         ]
 
     def withdraw(self, move: Move, state: MarketState) -> Spoilers:
-        return self._with_arguments((address_of(STRANGER),))
+        return self._with_arguments((address_of(STRANGER),), (address_of(self._random.randrange(self._mover.num_owners)),))
 
     def _with_arguments(self, *choices: Arguments) -> Spoilers:
         return [(lambda chosen: lambda move: replace(move, arguments=chosen))(arguments) for arguments in choices]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from random import Random
 
 from omnilytics_flwr.errors import OmnilyticsError
+from omnilytics_flwr.market.dispute import accuse_by
 from omnilytics_flwr.market.ledger import MarketState
 from omnilytics_flwr.market.stage import Stage
 from tests.builders import Scene, address_of
@@ -17,7 +18,7 @@ from tests.spoilers import Spoiler
 
 FUNCTIONS = (
     *("join", "leave", "depart", "claim", "freeze", "draw", "close"),
-    *("anchor", "open", "settle", "timeout", "fund", "withdraw"),
+    *("anchor", "open", "accuse", "answer", "settle", "timeout", "fund", "withdraw"),
 )
 GOALS: dict[Stage, dict[str, float]] = {
     Stage.ENROLLING: {"join": 12, "freeze": 2, "fund": 2, "leave": 0.2, "depart": 0.2},
@@ -33,10 +34,23 @@ GOALS: dict[Stage, dict[str, float]] = {
         "leave": 0.2,
         "depart": 0.5,
     },
-    Stage.OPEN: {"settle": 6, "timeout": 2, "claim": 1, "join": 3, "fund": 1, "leave": 0.5, "depart": 2},
+    Stage.OPEN: {
+        "settle": 6,
+        "timeout": 1,
+        "accuse": 6,
+        "answer": 0.3,
+        "claim": 1,
+        "join": 3,
+        "fund": 1,
+        "leave": 0.5,
+        "depart": 1,
+        "withdraw": 0.5,
+    },
     Stage.CLOSED: {"claim": 4, "leave": 2, "depart": 4, "withdraw": 2},
 }
 """How often a helpful walker asks for what."""
+SPOILED = {"draw": 0.7, "accuse": 0.5, "answer": 0.6}
+"""How often a call is spoiled, of those that are asked for seldom."""
 
 
 def view_of(scene: Scene) -> View:
@@ -49,7 +63,7 @@ def play(scene: Scene, move: Move) -> OmnilyticsError | None:
     scene.world.mine(move.mine_blocks)
     scene.world.wait(move.wait_seconds)
     try:
-        scene.world.send(address_of(move.account), scene.market.address, move.function, move.arguments, move.value_wei)
+        scene.world.send(address_of(move.account), scene.market.address, move.function, move.arguments, move.value_wei, move.blobs)
     except OmnilyticsError as refusal:
         return refusal
     return None
@@ -84,8 +98,7 @@ class Walk:
         if random.random() < 0.15:
             function = random.choice(FUNCTIONS)
         move: Move = getattr(self._mover, function)(state)
-        # A draw is asked for seldom.
-        if random.random() < (0.7 if function == "draw" else 0.3):
+        if random.random() < SPOILED.get(function, 0.3):
             move = self._spoiler.spoil(move, state)
         return move
 
@@ -93,16 +106,44 @@ class Walk:
         """How often to ask for what now: a worn-out epoch wants the next, a commitment window that is over another task."""
         terms, goals = self._view.ledger.terms(), dict(GOALS[state.stage])
         if state.stage in (Stage.IDLE, Stage.ANCHORED):
-            staked_members = (state.members & state.staked).bit_count()
-            if state.opened_in_epoch >= terms.rounds_per_epoch or staked_members < 0.8 * state.members.bit_count():
-                goals |= {"join": 12, "freeze": 3, "anchor": 0.3, "open": 0.3 if state.stage is Stage.ANCHORED else 0}
+            if state.opened_in_epoch >= terms.rounds_per_epoch or self._whole_groups(state) < terms.least_groups:
+                goals |= {"join": 12, "freeze": 3, "anchor": 0.6, "open": 1 if state.stage is Stage.ANCHORED else 0}
             elif state.stage is Stage.ANCHORED and self._view.ledger.now() > state.open_by:
                 goals |= {"anchor": 6, "open": 1}
+        if state.stage is Stage.OPEN:
+            goals |= self._goals_of_open(state)
+        if state.disputes_wei:
+            goals |= {"withdraw": 1}
         if any(self._mover.leaving(number) for number in range(self._mover.num_owners)):
-            goals |= {"claim": 3, "depart": 4}
+            goals |= {"claim": 2, "depart": 2}
         most_needed_wei = state.members.bit_count() * terms.reward_wei + terms.bond_wei
         if "fund" in goals and state.escrow_wei < most_needed_wei:
             goals["fund"] = 4
         if "freeze" in goals and state.enrolled.bit_count() < terms.group_size * terms.least_groups:
             goals["freeze"] *= 0.1
+        return goals
+
+    def _whole_groups(self, state: MarketState) -> int:
+        """Groups of the epoch whose members are all staked."""
+        groups = range(state.members.bit_count() // self._view.ledger.terms().group_size)
+        return sum(not self._view.ledger.group_seats(group) & ~state.staked for group in groups)
+
+    def _goals_of_open(self, state: MarketState) -> dict[str, float]:
+        """How often to ask for what in an open round, by its deadlines."""
+        now = self._view.ledger.now()
+        if now > state.settle_by:
+            return {"timeout": 8, "settle": 1, "accuse": 0.3}
+        if state.accused & ~state.answered and now <= state.answer_by:
+            return {"answer": 9, "accuse": 2, "settle": 4}
+        return {"accuse": 0.3} if now > accuse_by(state.settle_by, self._view.ledger.terms()) else {}
+
+
+class DisputeWalk(Walk):
+    """A walk that stays in open rounds for long, accusing and answering."""
+
+    def _goals(self, state: MarketState) -> dict[str, float]:
+        goals = super()._goals(state) | {"close": 0, "leave": 0.1}
+        if state.stage is Stage.OPEN:
+            pending = state.accused & ~state.answered and self._view.ledger.now() <= state.answer_by
+            goals |= {"answer": 20 if pending else 2, "settle": 1.5, "timeout": 0.3, "depart": 0.3}
         return goals

@@ -37,6 +37,11 @@ class Commitment:
         Keccak-256 of the update's points.
     open_by : int, Unix seconds
         The market takes the commitment until then.
+
+    Raises
+    ------
+    Malformed
+        A number does not fit its field, or a hash has not 32 bytes.
     """
 
     epoch: int
@@ -44,6 +49,13 @@ class Commitment:
     task_hash: bytes
     digest: bytes
     open_by: int
+
+    def __post_init__(self) -> None:
+        fits = 0 <= self.epoch < 1 << 32 and 0 <= self.round < 1 << 32 and 0 <= self.open_by < 1 << 64
+        if not fits or len(self.task_hash) != 32 or len(self.digest) != 32:
+            raise Malformed(
+                f"{self} cannot be signed; expected two numbers of 32 bits, two hashes of 32 bytes, and a time; read the market"
+            )
 
     def struct_hash(self) -> bytes:
         """EIP-712 ``hashStruct``, 32 bytes."""

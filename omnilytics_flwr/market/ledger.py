@@ -17,7 +17,9 @@ from .terms import Address, Terms
 class MarketState:
     """Everything about a market that changes, but for its owners; the contract's struct of the same name.
 
-    `groups` is a bitmap of the groups on the open roster; `members`, `enrolled` and `staked` are bitmaps of seats.
+    `groups` is a bitmap of the groups on the open roster; `members`, `enrolled` and `staked` are bitmaps of seats, and so are `accused`
+    and `answered`, which are 0 unless a round is open, and `slashed`: registered without a stake, which a dispute took. `answer_by` is 0
+    unless the open round has an accusation. `disputes_wei` is ether: of accusations, or freed by them and not yet withdrawn.
     """
 
     stage: Stage
@@ -39,6 +41,30 @@ class MarketState:
     stakes_wei: int
     owed_wei: int
     credits_wei: int
+    answer_by: int
+    accused: int
+    answered: int
+    slashed: int
+    disputes_wei: int
+
+
+@dataclass(frozen=True, slots=True)
+class Accusation:
+    """An accusation of the open round.
+
+    Attributes
+    ----------
+    digest : bytes, length 32
+        What the accused committed to; zeros if the seat is not accused.
+    deposit_wei : int
+        What those who answer are freed, all together.
+    answered_polynomials : int
+        Polynomials that were answered, from the first.
+    """
+
+    digest: bytes
+    deposit_wei: int
+    answered_polynomials: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,17 +164,32 @@ class Ledger(Protocol):
     def claimable_wei(self, account: Address) -> int:
         """What `account` would get by claiming now."""
 
+    def answer_cost_wei(self) -> int:
+        """Least deposit for one accused at the present fees: what answering may cost."""
+
+    def accusation(self, seat: int) -> Accusation:
+        """The accusation of a seat in the open round; all zeros if there is none."""
+
+    def answered_vector(self, round_number: int, seat: int) -> bytes:
+        """The vector with which the accused of `seat` answered in the round, from the chain's blobs.
+
+        Raises
+        ------
+        ChainError
+            It did not answer in full, or nobody keeps the blobs any more.
+        """
+
     def check_points(self, points: bytes) -> bool:
         """The check that the verification applies to a delivery's points."""
 
     def join(self, mask_key: bytes, admission_data: bytes = b"") -> Receipt:
-        """Register, paying the stake, if new; enrol for the next epoch."""
+        """Register, paying the stake, if new, or pay a lost one again; enrol for the next epoch."""
 
     def leave(self) -> Receipt:
         """Give notice."""
 
-    def depart(self) -> Receipt:
-        """Take the stake back and give the seat up."""
+    def depart(self, owner: Address | None = None) -> Receipt:
+        """Give up the seat of `owner` (default: the account) and pay it its stake and what it is owed."""
 
     def fund(self, amount_wei: int) -> Receipt:
         """Add to the escrow."""
@@ -165,6 +206,15 @@ class Ledger(Protocol):
     def open(self, round_number: int, groups: int, digests: tuple[bytes, ...], signatures: tuple[bytes, ...]) -> Receipt:
         """Open the round; signatures are 64 bytes each (EIP-2098)."""
 
+    def accuse(self, round_number: int, seats: int, digests: tuple[bytes, ...], deposit_wei: int | None = None) -> Receipt:
+        """Accuse the members on `seats` of not having delivered; `digests` are all of the roster's, in order.
+
+        `deposit_wei` of ether, for each accused, pays those who answer; by default a quarter more than `answer_cost_wei`.
+        """
+
+    def answer(self, round_number: int, seat: int, points: bytes, first: int, blobs: tuple[bytes, ...]) -> Receipt:
+        """Answer for an accused with the polynomials from `first` on as blobs of 131,072 bytes; `points` are all of its points."""
+
     def settle(self, round_number: int, settlement: bytes, waived: int, next_task_hash: bytes) -> Receipt:
         """Settle the open round; `waived` is a bitmap of groups, zeros for `next_task_hash` anchor nothing."""
 
@@ -178,4 +228,4 @@ class Ledger(Protocol):
         """End the market and credit what is left to the model owner."""
 
     def withdraw(self, account: Address) -> Receipt:
-        """Pay out a credit."""
+        """Pay out a credit and the ether that disputes freed."""

@@ -16,6 +16,16 @@ from ..crypto.refusals import VerificationWrongLength as VerificationWrongLength
 from ..crypto.refusals import VerificationWrongOpening as VerificationWrongOpening
 from ..crypto.refusals import VerificationWrongRoster as VerificationWrongRoster
 from ..crypto.refusals import VerificationWrongSumcheck as VerificationWrongSumcheck
+from .dispute_refusals import AlreadyAccused as AlreadyAccused
+from .dispute_refusals import MarketBadPoint as MarketBadPoint
+from .dispute_refusals import NoSeats as NoSeats
+from .dispute_refusals import NotAccused as NotAccused
+from .dispute_refusals import Underpaid as Underpaid
+from .dispute_refusals import UnknownSeats as UnknownSeats
+from .dispute_refusals import WrongBlob as WrongBlob
+from .dispute_refusals import WrongDigests as WrongDigests
+from .dispute_refusals import WrongPoints as WrongPoints
+from .dispute_refusals import WrongStart as WrongStart
 from .roster import bits_of
 from .stage import Stage
 from .terms import Address
@@ -97,14 +107,6 @@ class OnRoster(Refusal, solidity="MarketOnRoster"):
     TEXT = "{owner} is on the roster of the open round; expected nobody's round to be open; depart when it is settled or timed out"
 
 
-class Unclaimed(Refusal, solidity="MarketUnclaimed"):
-    """Rounds after `claimed_through` must be claimed before departing."""
-
-    claimed_through: int
-    finished: int
-    TEXT = "claimed through round {claimed_through} only; expected {finished}, the last finished one; claim, then depart"
-
-
 class TooFewOwners(Refusal, solidity="MarketTooFewOwners"):
     """Too few data owners are enrolled."""
 
@@ -157,7 +159,7 @@ class MarketWrongLength(Refusal, solidity="MarketWrongLength"):
 
     actual: int
     expected: int
-    TEXT = "a list has length {actual}; expected {expected}; one entry for each member, no more"
+    TEXT = "a list has length {actual}; expected {expected} (of an answer's blobs: at most that, and at least one); send as many"
 
 
 class NoTask(Refusal, solidity="MarketNoTask"):
@@ -206,10 +208,10 @@ class Underfunded(Refusal, solidity="MarketUnderfunded"):
 
 
 class NotStaked(Refusal, solidity="MarketNotStaked"):
-    """A member of the roster has taken its stake back."""
+    """A member of the roster has taken its stake back, or lost it."""
 
     seats: int
-    TEXT = "members on the seats {seats:#b} have departed; expected everybody on the roster to be staked; leave their groups out"
+    TEXT = "members on the seats {seats:#b} have no stake here; expected everybody on the roster to be staked; leave their groups out"
 
 
 class BadSignature(Refusal, solidity="MarketBadSignature"):
@@ -253,10 +255,10 @@ class NothingToClaim(Refusal, solidity="MarketNothingToClaim"):
 
 
 class NoCredit(Refusal, solidity="MarketNoCredit"):
-    """Nothing is credited to the account."""
+    """Nothing is credited to the account, and no dispute freed ether for it."""
 
     account: Address
-    TEXT = "nothing is credited to {account}; expected a credit; there is nothing to withdraw"
+    TEXT = "nothing is credited to {account}; expected a credit or a refund; there is nothing to withdraw"
 
 
 class PaymentFailed(Refusal, solidity="MarketPaymentFailed"):

@@ -32,6 +32,8 @@ class Event(Enum):
     DRAW = "draw"
     ANCHOR = "anchor"
     OPEN = "open"
+    ACCUSE = "accuse"
+    ANSWER = "answer"
     SETTLE = "settle"
     TIMEOUT = "timeout"
     CLAIM = "claim"
@@ -47,7 +49,7 @@ ALLOWED: dict[Stage, frozenset[Event]] = {
     Stage.FROZEN: _LIVE | {Event.DRAW, Event.CLOSE},
     Stage.IDLE: _LIVE | {Event.FREEZE, Event.ANCHOR, Event.CLOSE},
     Stage.ANCHORED: _LIVE | {Event.FREEZE, Event.ANCHOR, Event.OPEN, Event.CLOSE},
-    Stage.OPEN: _LIVE | {Event.SETTLE, Event.TIMEOUT},
+    Stage.OPEN: _LIVE | {Event.ACCUSE, Event.ANSWER, Event.SETTLE, Event.TIMEOUT},
     Stage.CLOSED: _ALWAYS,
 }
 

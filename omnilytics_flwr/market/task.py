@@ -76,6 +76,11 @@ def arrays_hash(arrays: Iterable[tuple[str, NDArray[np.generic]]]) -> bytes:
     Returns
     -------
     bytes, length 32
+
+    Raises
+    ------
+    Malformed
+        An array holds Python objects, or a name is no text.
     """
     encoded = [_array_bytes(name, array) for name, array in arrays]
     return keccak256(b"OmniLytics/v1/arrays" + struct.pack(">I", len(encoded)) + b"".join(encoded))
@@ -91,10 +96,18 @@ def config_hash(config: Mapping[str, ConfigValue]) -> bytes:
     Raises
     ------
     Malformed
-        A value is of a type that a Flower ConfigRecord cannot hold.
+        A value is of a type that a Flower ConfigRecord cannot hold, or text that is none.
     """
-    encoded = [_sized(key.encode()) + _value_bytes(key, config[key]) for key in sorted(config, key=str.encode)]
+    by_bytes = sorted((_utf8(key), key) for key in config)
+    encoded = [_sized(raw) + _value_bytes(key, config[key]) for raw, key in by_bytes]
     return keccak256(b"OmniLytics/v1/config" + struct.pack(">I", len(encoded)) + b"".join(encoded))
+
+
+def _utf8(text: str) -> bytes:
+    try:
+        return text.encode()
+    except UnicodeEncodeError as error:
+        raise Malformed(f"{text!r} is no text ({error.reason}); expected characters that UTF-8 has; use others") from error
 
 
 def _sized(data: bytes) -> bytes:
@@ -102,9 +115,11 @@ def _sized(data: bytes) -> bytes:
 
 
 def _array_bytes(name: str, array: NDArray[np.generic]) -> bytes:
+    if array.dtype.hasobject:
+        raise Malformed(f"array {name!r} holds Python objects; expected numbers; convert it")
     data = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes()
     dims = struct.pack(f">B{array.ndim}Q", array.ndim, *array.shape)
-    return _sized(name.encode()) + _sized(array.dtype.name.encode()) + dims + struct.pack(">Q", len(data)) + data
+    return _sized(_utf8(name)) + _sized(array.dtype.name.encode()) + dims + struct.pack(">Q", len(data)) + data
 
 
 def _value_bytes(key: str, value: ConfigValue) -> bytes:
@@ -131,4 +146,4 @@ def _scalar_bytes(value: ConfigScalar) -> bytes:
         return struct.pack(">q", value)
     if isinstance(value, float):
         return struct.pack(">d", value)
-    return _sized(value.encode() if isinstance(value, str) else value)
+    return _sized(_utf8(value) if isinstance(value, str) else value)

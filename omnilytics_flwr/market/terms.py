@@ -6,15 +6,11 @@ Bounds and units are those of docs/protocol.md section 1 and of the contract's `
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import NewType
-
-from eth_abi.abi import encode as abi_encode
 
 from ..crypto.hashing import keccak256
-from ..errors import BadTerms
-
-Address = NewType("Address", str)
-"""EIP-55 checksummed address, ``0x`` and 40 digits."""
+from ..errors import BadTerms, Malformed
+from .address import Address as Address
+from .address import is_address
 
 ZERO_ADDRESS = Address("0x" + "00" * 20)
 WEIGHTS_PER_POLYNOMIAL = 8192
@@ -27,6 +23,10 @@ ABI_TYPE = (
     "(address,address,address,uint128,uint128,uint128,uint128,uint16,uint8,uint8,uint32,uint8,uint64,uint128,"
     "uint32,uint32,uint32,uint32,uint32,uint32,bytes32,string)"
 )
+
+
+_KINDS: dict[str, type] = {"Address": str, "bytes": bytes}
+"""Types of the fields that are no numbers, as they are annotated."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -140,14 +140,27 @@ class Terms:
 
     @classmethod
     def from_abi(cls, values: tuple[object, ...]) -> Terms:
-        """Terms from the contract's struct; the inverse of `abi_tuple`."""
-        names = [field.name for field in fields(cls)]
-        named = dict(zip(names, values, strict=True))
-        named["metrics"] = tuple(str(named["metrics"]).split())
+        """Terms from the contract's struct; the inverse of `abi_tuple`.
+
+        Raises
+        ------
+        Malformed
+            Not the struct's number of values, or not of its types.
+        BadTerms
+            Out of bounds.
+        """
+        kinds = {field.name: _KINDS.get(str(field.type), int) for field in fields(cls)} | {"metrics": str}
+        if len(values) != len(kinds) or not all(map(isinstance, values, kinds.values())):
+            raise Malformed(f"these are no terms: {values!r}; expected {ABI_TYPE}; read them from a market of this version")
+        named = dict(zip(kinds, values, strict=True))
+        # Every blank counts: other terms would hash to something else.
+        named["metrics"] = tuple(str(values[-1]).split(" ")) if values[-1] else ()
         return cls(**named)  # type: ignore[arg-type]
 
     def digest(self) -> bytes:
         """``termsHash``: Keccak-256 of the ABI encoding, 32 bytes."""
+        from eth_abi.abi import encode as abi_encode  # takes long to load, and a Flower client does without it
+
         return keccak256(abi_encode([ABI_TYPE], [self.abi_tuple()]))
 
 
@@ -231,7 +244,9 @@ def _value(terms: Terms, field: str) -> int:
             polynomials=terms.polynomials,
         )
     name = "".join("_" + c.lower() if c.isupper() else c for c in field)
-    return len(" ".join(terms.metrics).encode()) if field == "metrics" else int(getattr(terms, name))
+    if field == "metrics":
+        return len(" ".join(terms.metrics).encode(errors="surrogatepass"))
+    return int(getattr(terms, name))
 
 
 def _faults(terms: Terms) -> list[str]:
@@ -240,10 +255,18 @@ def _faults(terms: Terms) -> list[str]:
         value = _value(terms, field)
         if not least <= value <= most:
             faults.append(f"{field} is {value}, it must lie in {least} .. {most}")
-    if int(terms.verification, 16) == 0:
+    for field in ("token", "admission", "verification"):
+        if not is_address(getattr(terms, field)):
+            faults.append(f"{field} is {getattr(terms, field)!r}, it must be an address: 0x and 40 hexadecimal digits")
+    if terms.verification == ZERO_ADDRESS:
         faults.append("verification is the zero address, it must be a deployed verification contract")
-    if list(terms.metrics) != sorted(set(terms.metrics)) or any(not m or " " in m for m in terms.metrics):
+    if list(terms.metrics) != sorted(set(terms.metrics)) or not all(map(_is_name, terms.metrics)):
         faults.append("metrics must be sorted, different, not empty and without spaces")
     if len(terms.app_hash) != 32:
         faults.append(f"appHash has {len(terms.app_hash)} bytes, it must have 32")
     return faults
+
+
+def _is_name(metric: str) -> bool:
+    """Whether a metric's name can be told from its neighbours, and encoded."""
+    return bool(metric) and " " not in metric and not any("\ud800" <= letter <= "\udfff" for letter in metric)

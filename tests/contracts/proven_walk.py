@@ -54,27 +54,41 @@ class ProvenMover(Mover):
     def settle(self, state: MarketState) -> Move:
         waived = bitmap_of(group for group in bits_of(state.groups) if self.random.random() < 0.1)
         next_task = make_task(state.round + 1) if self.random.random() < 0.6 else bytes(32)
-        return Move(MODEL_OWNER, "settle", (state.round, self.settlement(state, waived), waived, next_task))
+        wait_seconds = self.until_lapse(state)
+        settlement = self.settlement(state, self.outside(state, waived, wait_seconds))
+        return Move(MODEL_OWNER, "settle", (state.round, settlement, waived, next_task), wait_seconds=wait_seconds)
 
-    def settlement(self, state: MarketState, waived: int) -> bytes:
-        """The honest settlement of the open round; anything if none is open."""
+    def outside(self, state: MarketState, waived: int, wait_seconds: int) -> int:
+        """Roster positions of the groups that are waived, or void after a while."""
+        return positions_of(waived, state.groups) | self.void(state, self.view.ledger.now() + wait_seconds)
+
+    def settlement(self, state: MarketState, outside: int) -> bytes:
+        """The honest settlement of the open round without some roster positions; anything if none is open."""
         if state.stage is not Stage.OPEN:
             return UNPROVEN
-        if (state.round, waived) not in self._settlements:
-            self._settlements[state.round, waived] = self._prove(state, waived)
-        return self._settlements[state.round, waived]
+        if (state.round, outside) not in self._settlements:
+            self._settlements[state.round, outside] = self._prove(state, outside)
+        return self._settlements[state.round, outside]
 
-    def taken_apart(self, state: MarketState, settlement: bytes, waived: int) -> Settlement:
+    def taken_apart(self, settlement: bytes, outside: int) -> Settlement:
         """The parts of a settlement of the open round."""
-        return Settlement.from_bytes(settlement, self._scene.market.statement(positions_of(waived, state.groups)))
+        return Settlement.from_bytes(settlement, self._scene.market.statement(outside))
+
+    def points(self, state: MarketState, seat: int) -> bytes:
+        delivery = self._deliveries.get(seat)
+        return delivery.points if delivery else super().points(state, seat)
+
+    def blobs(self, state: MarketState, seat: int, first: int, count: int) -> tuple[bytes, ...]:
+        delivery = self._deliveries.get(seat)
+        return (delivery.vector.to_bytes(),) if delivery else super().blobs(state, seat, first, count)
 
     def _update(self, round_number: int, random: Random) -> Part:
         """Everybody is honest in the first round; later, out of range is one in forty."""
         kind = random.choices((near, far, wild, isotropic), (1, 0, 0, 0) if round_number == 1 else (75, 3, 1, 1))[0]
         return kind() if kind is far else kind(random.randrange(4))
 
-    def _prove(self, state: MarketState, waived: int) -> bytes:
-        statement = self._scene.market.statement(positions_of(waived, state.groups))
+    def _prove(self, state: MarketState, outside: int) -> bytes:
+        statement = self._scene.market.statement(outside)
         parts = [[self._deliveries[seat] for seat in bits_of(self.view.ledger.group_seats(group))] for group in bits_of(state.groups)]
         vectors = [None if statement.is_outside(i) else total(group) for i, group in enumerate(parts)]
         rows = [[points_digest(part.points) if statement.is_outside(i) else part.points for part in group] for i, group in enumerate(parts)]
@@ -94,8 +108,9 @@ class ProvenSpoiler(Spoiler):
         assert isinstance(waived, int)
         forged = [b"", honest[:-1], honest + b"\0", self._flipped(honest)]
         if state.stage is Stage.OPEN:
-            forged.append(self._prover.settlement(state, state.groups))
-            parts = self._prover.taken_apart(state, honest, waived)
+            everybody = (1 << state.groups.bit_count()) - 1
+            forged.append(self._prover.settlement(state, everybody))
+            parts = self._prover.taken_apart(honest, self._prover.outside(state, waived, move.wait_seconds))
             names = self._random.sample(sorted(COMMON_FORGERIES), FORGERIES_A_MOVE if parts.argument else 0)
             forged += [COMMON_FORGERIES[name].change(parts) for name in names]
         others = self._with_arguments(

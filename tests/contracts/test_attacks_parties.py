@@ -23,7 +23,6 @@ from omnilytics_flwr.market.refusals import (
     OnRoster,
     Refusal,
     TooEarly,
-    Unclaimed,
     WrongPayment,
     WrongStage,
 )
@@ -95,21 +94,23 @@ def test_depart_without_notice_or_before_the_delay_is_refused(drawn: RealMarket,
     assert refusal.value.args == (leave_at - 1, leave_at)
 
 
-def test_depart_from_the_open_roster_or_with_claims_left_is_refused(opened: Opened, devnet: Devnet) -> None:
+def test_depart_from_the_open_roster_is_refused_and_by_a_stranger_afterwards_pays_the_owner(opened: Opened, devnet: Devnet) -> None:
     """A round that nobody ends keeps everybody on its roster; the timeout lets them go, paid."""
-    market, ledger = opened.market, opened.market.data[0]
+    market, ledger, stranger = opened.market, opened.market.data[0], opened.market.data[1]
+    terms = market.owner.terms()
     ledger.leave()
     devnet.set_next_timestamp(ledger.owner_record(ledger.account).leave_at)
 
     with pytest.raises(OnRoster) as on_roster:
         ledger.depart()
     ledger.timeout(1)
-    with pytest.raises(Unclaimed) as unclaimed:
-        ledger.depart()
-    ledger.claim(ledger.account, 1)
-    ledger.depart()
+    before = market.owner.connection.balance_wei(ledger.account)
+    receipt = stranger.depart(ledger.account)
 
-    assert (on_roster.value.args, unclaimed.value.args) == ((ledger.account,), (0, 1))
+    paid_wei = terms.stake_wei + terms.reward_wei + market.owner.bond_share_wei(1)
+    assert on_roster.value.args == (ledger.account,)
+    assert market.owner.connection.balance_wei(ledger.account) == before + paid_wei
+    assert receipt.logs["Departed"]["amountWei"] == paid_wei
     assert not market.owner.state().staked & 1
 
 

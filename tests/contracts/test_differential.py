@@ -9,15 +9,18 @@ import pytest
 
 from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.chain.devnet import Devnet
+from omnilytics_flwr.market.dispute import BURN_ADDRESS
 from omnilytics_flwr.market.stage import Stage
 from tests.builders import MODEL_OWNER, STRANGER, address_of, make_mask_key, make_task
 from tests.moves import Move, Mover
-from tests.walk import Walk
+from tests.walk import DisputeWalk, Walk
 
 from .proven_walk import ProvenMover, ProvenWalk
 from .twin import Twin
 
 OWNERS = 18
+WIDE = {"weights": 20_000, "prove_seconds": 200, "accuse_fee_wei": 77}
+"""Three polynomials, so that an answer may come in parts."""
 HISTORY_BLOCKS = 8191
 AFTER_CLOSING = 25
 
@@ -47,15 +50,18 @@ def wind_up(twin: Twin, mover: Mover) -> None:
         assert twin.play(Move(MODEL_OWNER, "close")).refusal is None
     for number in twin.numbers:
         record = twin.scene.ledger().owner_record(address_of(number))
-        if record.registered and record.claimed_through < twin.scene.state.round:
+        if number % 2 and record.registered and record.claimed_through < twin.scene.state.round:
             assert twin.play(Move(STRANGER, "claim", (address_of(number), 2**32 - 1))).refusal is None
         if record.registered:
-            if not record.leave_at:
-                assert twin.play(Move(number, "leave")).refusal is None
-            wait_seconds = twin.scene.ledger().owner_record(address_of(number)).leave_at - twin.scene.ledger().now()
-            assert twin.play(Move(number, "depart", wait_seconds=max(0, wait_seconds))).refusal is None
-    if twin.scene.state.credits_wei:
-        assert twin.play(Move(STRANGER, "withdraw", (address_of(MODEL_OWNER),))).refusal is None
+            wait_seconds = 0
+            if not mover.slashed(number):
+                if not record.leave_at:
+                    assert twin.play(Move(number, "leave")).refusal is None
+                wait_seconds = twin.scene.ledger().owner_record(address_of(number)).leave_at - twin.scene.ledger().now()
+            assert twin.play(Move(STRANGER, "depart", (address_of(number),), wait_seconds=max(0, wait_seconds))).refusal is None
+    for account in (*map(address_of, twin.numbers), BURN_ADDRESS):
+        outcome = twin.play(Move(STRANGER, "withdraw", (account,)))
+        assert outcome.refusal is None or outcome.refusal[0] == "NoCredit"
     twin.assert_equal_and_solvent()
     assert twin.connection.balance_wei(twin.scene.market.address) == twin.forced_wei
 
@@ -74,14 +80,14 @@ def walk(twin: Twin, walk: Walk, random: Random, steps: int) -> Counter[str]:
     return outcomes
 
 
-def walk_dictated(devnet: Devnet, deployment: Deployment, seed: int, steps: int) -> Counter[str]:
+def walk_dictated(devnet: Devnet, deployment: Deployment, seed: int, steps: int, kind: type[Walk] = Walk) -> Counter[str]:
     """Random lives of markets, one after the other."""
     outcomes, random = Counter[str](), Random(seed)
     while outcomes.total() < steps:
-        twin = Twin(devnet, deployment, OWNERS)
+        twin = Twin(devnet, deployment, OWNERS, **WIDE)
         mover = Mover(random, twin.view, OWNERS, may_lapse=False)
         open_a_round(twin, mover)
-        outcomes += walk(twin, Walk(random, twin.view, OWNERS, may_lapse=False), random, steps - outcomes.total())
+        outcomes += walk(twin, kind(random, twin.view, OWNERS, may_lapse=False), random, steps - outcomes.total())
         wind_up(twin, mover)
     return outcomes
 
@@ -90,7 +96,7 @@ def walk_proven(devnet: Devnet, deployment: Deployment, seed: int, steps: int) -
     """The same with real proofs."""
     outcomes, random = Counter[str](), Random(seed)
     while outcomes.total() < steps:
-        twin = Twin(devnet, deployment, OWNERS, proven=True)
+        twin = Twin(devnet, deployment, OWNERS, proven=True, accuse_fee_wei=77)
         mover = ProvenMover(random, twin.view, twin.scene)
         open_a_round(twin, mover)
         assert twin.play(mover.settle(twin.scene.state)).refusal is None
@@ -108,6 +114,14 @@ def test_random_walk_with_dictated_verdicts_never_differs(free_devnet: Devnet, d
 
 
 @pytest.mark.parametrize("seed", range(2))
+def test_random_walk_of_disputes_never_differs(free_devnet: Devnet, deployment: Deployment, seed: int) -> None:
+    outcomes = walk_dictated(free_devnet, deployment, seed, 100, DisputeWalk)
+
+    assert outcomes[""] > 30
+    assert len(outcomes) > 8
+
+
+@pytest.mark.parametrize("seed", range(2))
 def test_random_walk_with_real_proofs_never_differs(free_devnet: Devnet, deployment: Deployment, seed: int) -> None:
     outcomes = walk_proven(free_devnet, deployment, seed, 45)
 
@@ -121,6 +135,14 @@ def test_long_random_walk_with_dictated_verdicts_never_differs(free_devnet: Devn
     outcomes = walk_dictated(free_devnet, deployment, seed, 800)
 
     assert len(outcomes) > 12
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 104))
+def test_long_random_walk_of_disputes_never_differs(free_devnet: Devnet, deployment: Deployment, seed: int) -> None:
+    outcomes = walk_dictated(free_devnet, deployment, seed, 800, DisputeWalk)
+
+    assert len(outcomes) > 15
 
 
 @pytest.mark.slow

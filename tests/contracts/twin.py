@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from omnilytics_flwr.chain import artifacts
@@ -17,9 +16,11 @@ from omnilytics_flwr.chain.sending import MOST_GAS, sender_for
 from omnilytics_flwr.chain.transaction import Mined, Payload, mined_of
 from omnilytics_flwr.chain.wallet import Secret, Wallet, dev_wallet
 from omnilytics_flwr.errors import OmnilyticsError
-from omnilytics_flwr.market.ledger import MarketState, Member, OwnerRecord
+from omnilytics_flwr.market.dispute import BLOB_BYTES, BURN_ADDRESS
+from omnilytics_flwr.market.ledger import Accusation, MarketState, Member, OwnerRecord
 from omnilytics_flwr.market.memory import MemoryMarket, Verification, World
 from omnilytics_flwr.market.memory.verification import SumcheckVerification
+from omnilytics_flwr.market.roster import roster_seats
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.terms import Address, Terms
 from tests.builders import MODEL_OWNER, STRANGER, WEALTH_WEI, DictatedVerification, Scene, address_of, make_account, make_terms
@@ -27,21 +28,11 @@ from tests.moves import Move, View
 
 from .batch import Request, ask_all
 from .dictating import DICTATING
+from .outcome import Outcome, or_refusal
+from .sidecars import signed_with_blobs
 
 DIGEST = b"\x5a" * 32
 Facts = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What a call gave: the market's events, or the class and facts of the refusal."""
-
-    logs: dict[str, dict[str, object]]
-    refusal: tuple[str, tuple[object, ...]] | None
-
-    @classmethod
-    def refused(cls, error: OmnilyticsError) -> Outcome:
-        return cls({}, (type(error).__name__, tuple(error.args)))
 
 
 class Twin:
@@ -140,7 +131,8 @@ class Twin:
         differences = {name: (on_chain[name], fact) for name, fact in in_memory.items() if fact != on_chain[name]}
         assert not differences, f"on the chain and in memory: {differences}"
         state = on_chain["state"]
-        debts_wei = state.escrow_wei + state.bond_wei + state.stakes_wei + state.owed_wei + state.credits_wei
+        own_wei = state.escrow_wei + state.bond_wei
+        debts_wei = own_wei + state.stakes_wei + state.owed_wei + state.credits_wei + state.disputes_wei
         assert on_chain["balance"] == debts_wei + self.forced_wei
 
     def facts_in_memory(self) -> Facts:
@@ -156,8 +148,11 @@ class Twin:
         for round_number in self._rounds():
             facts[f"paid {round_number}"] = market.paid_seats(round_number)
             facts[f"share {round_number}"] = market.bond_share_wei(round_number)
-        facts["commitment"] = _or_refusal(lambda: market.commitment_hash(DIGEST))
-        facts["context"] = _or_refusal(market.settlement_context)
+        facts |= {f"accusation {seat}": market.accusation(seat) for seat in self._seats()}
+        facts["cost of an answer"] = self.scene.ledger().answer_cost_wei()
+        facts["burned"] = world.balances.get(BURN_ADDRESS, 0)
+        facts["commitment"] = or_refusal(lambda: market.commitment_hash(DIGEST))
+        facts["context"] = or_refusal(market.settlement_context)
         # The block before the one that the next call will be in.
         last = (world.number - 1, world.timestamp - 1)
         return facts | {"balance": world.balances.get(market.address, 0), "last block": last}
@@ -172,9 +167,11 @@ class Twin:
         for round_number in self._rounds():
             calls[f"paid {round_number}"] = ("paidSeats", (round_number,))
             calls[f"share {round_number}"] = ("bondShareWei", (round_number,))
+        calls |= {f"accusation {seat}": ("accusation", (seat,)) for seat in self._seats()}
         calls |= {"commitment": ("commitmentHash", (DIGEST,)), "context": ("settlementContext", ())}
+        calls["cost of an answer"] = ("answerCostWei", ())
         accounts = {f"balance {number}": address_of(number) for number in self.numbers}
-        accounts["balance"] = self.scene.market.address
+        accounts |= {"balance": self.scene.market.address, "burned": BURN_ADDRESS}
         requests: list[Request] = [("eth_call", [self._read(*call), "latest"]) for call in calls.values()]
         requests += [("eth_getBalance", [account, "latest"]) for account in accounts.values()]
         answers = ask_all(self.devnet.endpoint, [*requests, ("eth_getBlockByNumber", ["latest", False])])
@@ -191,6 +188,10 @@ class Twin:
         last = self.scene.state.round + 1
         return range(max(0, last - 3), last + 1)
 
+    def _seats(self) -> tuple[int, ...]:
+        """Seats of the open roster, and one that is not on it."""
+        return (*roster_seats(self.scene.market.storage.roster_seats()), 253)
+
     def _deploy_dictating(self) -> Address | None:
         wallet = dev_wallet(0, self.connection)
         return sender_for(self.connection, wallet).send("deploy", Payload(None, DICTATING), self._refusals).contract
@@ -205,7 +206,10 @@ class Twin:
 
     def _memory(self, address: Address, terms: Terms, num_owners: int, verification: Verification) -> Scene:
         world = World(chain_id=self.connection.chain_id, number=self.connection.block_number() + 1, timestamp=self.devnet.now())
+        world.base_fee_wei, world.blob_base_fee_wei = 0, int(self._request("eth_blobBaseFee"), 16)
         world.balances.update({address_of(number): WEALTH_WEI for number in self.numbers})
+        # Other markets on this chain burned before.
+        world.balances[BURN_ADDRESS] = self.connection.balance_wei(BURN_ADDRESS)
         market = MemoryMarket(
             address=address,
             chain_id=world.chain_id,
@@ -219,11 +223,19 @@ class Twin:
     def _call(self, move: Move) -> Outcome:
         world = self.scene.world
         try:
-            receipt = world.send(address_of(move.account), self.scene.market.address, move.function, move.arguments, move.value_wei)
+            arguments = (self.scene.market.address, move.function, move.arguments, move.value_wei, move.blobs)
+            receipt = world.send(address_of(move.account), *arguments)
         except OmnilyticsError as error:
             world.mine()
             return Outcome.refused(error)
+        finally:
+            self._charge_for_blobs(move)
         return Outcome(receipt.logs, None)
+
+    def _charge_for_blobs(self, move: Move) -> None:
+        """Blobs are never free on a chain; in memory they are."""
+        world = self.scene.world
+        world.balances[address_of(move.account)] -= len(move.blobs) * BLOB_BYTES * world.blob_base_fee_wei
 
     def _transaction(self, move: Move) -> dict[str, str]:
         return {
@@ -238,11 +250,25 @@ class Twin:
     def _send(self, move: Move) -> Outcome:
         if move.wait_seconds:
             self.devnet.set_next_timestamp(self.scene.world.timestamp)
-        receipt = self._request("eth_sendTransactionSync", self._transaction(move))
+        receipt = self._send_blobs(move) if move.blobs else self._request("eth_sendTransactionSync", self._transaction(move))
         if int(receipt["status"], 16) == 1:
             return Outcome(self._logs(mined_of(receipt, 0.0)), None)
         trace = self._request("debug_traceTransaction", receipt["transactionHash"], {"tracer": "callTracer"})
         return Outcome.refused(self._refusals.exception(bytes.fromhex(trace.get("output", "0x")[2:])))
+
+    def _send_blobs(self, move: Move) -> Any:
+        nonce = int(self._request("eth_getTransactionCount", address_of(move.account), "latest"), 16)
+        fees = {"gas": MOST_GAS, "maxFeePerGas": 0, "maxPriorityFeePerGas": 0}
+        fees["maxFeePerBlobGas"] = self.scene.world.blob_base_fee_wei
+        transaction = {
+            "chainId": self.connection.chain_id,
+            "nonce": nonce,
+            "to": self.scene.market.address,
+            "data": self._abi.call_data(move.function, *move.arguments),
+            "value": move.value_wei,
+        }
+        raw = signed_with_blobs(move.account, transaction | fees, move.blobs)
+        return self._request("eth_sendRawTransactionSync", "0x" + raw.hex())
 
     def _logs(self, mined: Mined) -> dict[str, dict[str, object]]:
         decoded = [self._abi.log(topics, data) for contract, topics, data in mined.logs if contract == self.scene.market.address]
@@ -261,14 +287,9 @@ class Twin:
             return MarketState(Stage(stage), *rest)
         if function == "members":
             return tuple(Member(*member) for member in zip(*values, strict=True))
+        if function == "accusation":
+            return Accusation(*values)
         return OwnerRecord(*values[0]) if function == "ownerRecord" else values[0]
 
     def _request(self, method: str, *params: object) -> Any:
         return self.devnet.endpoint.request(method, *params)
-
-
-def _or_refusal(read: Any) -> object:
-    try:
-        return read()
-    except OmnilyticsError as error:
-        return Outcome.refused(error)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections import Counter
+from dataclasses import dataclass, field, replace
 from random import Random
 
 import numpy as np
@@ -25,7 +26,7 @@ from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.stage import Stage
 from tests.builders import MARKET, WEALTH_WEI, Scene, address_of, make_scene, sign_hash
 from tests.moves import Move
-from tests.walk import Walk, play, view_of
+from tests.walk import FUNCTIONS, DisputeWalk, Walk, play, view_of
 
 # ------------------------------------------------------------------------------------------------------- one life, real proofs
 
@@ -147,22 +148,31 @@ OWNERS = 24
 
 
 def random_scene() -> Scene:
-    return make_scene(OWNERS, most_owners=22, accuse_seconds=90, answer_seconds=330, prove_seconds=150)
+    wide = {"weights": 20_000, "most_owners": 22, "accuse_seconds": 90, "answer_seconds": 330, "prove_seconds": 200}
+    return make_scene(OWNERS, accuse_fee_wei=77, rounds_per_epoch=4, **wide)
 
 
 def check_books(scene: Scene) -> None:
     """What must hold after every step."""
     state, held = scene.state, scene.market.storage
     assert scene.surplus_wei() == 0
-    assert min(state.escrow_wei, state.bond_wei, state.owed_wei, state.credits_wei) >= 0
+    assert min(state.escrow_wei, state.bond_wei, state.owed_wei, state.credits_wei, state.disputes_wei) >= 0
     # What is owed is what the registered owners could claim, and at most what they can once the open round is over.
     assert state.owed_wei == sum(scene.market.claimable_wei(owner) for owner in held.records)
     assert state.bond_wei in (0, scene.terms.bond_wei)
     assert not state.enrolled & ~state.staked
-    assert state.staked == sum(1 << record.seat for record in held.records.values())
+    assert state.staked + state.slashed == sum(1 << record.seat for record in held.records.values())
+    assert not state.staked & state.slashed
     assert len({record.seat for record in held.records.values()}) == len(held.records)
     assert sum(scene.world.balances.values()) == (OWNERS + 2) * WEALTH_WEI
+    assert not state.answered & ~state.accused
+    assert bool(state.accused) == bool(state.answer_by)
+    if state.stage is not Stage.OPEN:
+        assert not state.accused
+        assert state.disputes_wei == sum(held.refunds.values())
     if state.stage is Stage.OPEN:
+        assert not state.accused & ~sum(held.roster_seats())
+        assert not state.answer_by > state.settle_by - scene.terms.prove_seconds
         roster = sum(seats.bit_count() for seats in held.roster_seats())
         assert state.escrow_wei >= roster * scene.terms.reward_wei
         assert state.bond_wei == scene.terms.bond_wei
@@ -208,31 +218,64 @@ TestLife.settings = settings(max_examples=8, stateful_step_count=12, deadline=No
 
 REACHED_BY_THE_WALK = {
     *("BadMaskKey", "BadSignature", "EpochOver", "Full", "Leaving", "MarketTooFewGroups", "MarketWrongLength"),
-    *("NoCredit", "NoTask", "NotLeaving", "NotModelOwner", "NotRegistered", "NotStaked", "NothingToClaim"),
-    *("TooEarly", "TooFewOwners", "TooLate", "TooManyUnpaid", "Unclaimed", "Underfunded", "UnknownGroup"),
-    *("VerificationWrongSumcheck", "WrongHeader", "WrongOrder", "WrongPayment", "WrongRound", "WrongStage"),
+    *("NoCredit", "NoTask", "NotAccused", "NotLeaving", "NotModelOwner", "NotRegistered", "NotStaked", "NothingToClaim"),
+    *("OnRoster", "TooEarly", "TooFewOwners", "TooLate", "TooManyUnpaid", "Underfunded", "UnknownGroup"),
+    *("VerificationWrongSumcheck", "WrongHeader", "WrongOrder", "WrongPayment"),
+    *("WrongRound", "WrongStage"),
+}
+REACHED_BY_DISPUTES = {
+    *("AlreadyAccused", "MarketWrongLength", "NoSeats", "NotAccused", "NotModelOwner", "NotStaked", "TooLate", "Underpaid"),
+    *("UnknownSeats", "WrongBlob", "WrongDigests", "WrongPoints", "WrongRound", "WrongStart"),
 }
 
 
-def test_walk_reaches_every_stage_every_function_and_nearly_every_refusal() -> None:
-    stages: set[Stage] = set()
-    done: set[str] = set()
-    refused: set[str] = set()
-    for seed in range(6):
-        scene = random_scene()
-        walk = Walk(Random(seed), view_of(scene), OWNERS)
-        for _ in range(250):
+@dataclass
+class Reached:
+    """What walks came through."""
+
+    stages: set[Stage] = field(default_factory=set)
+    done: Counter[str] = field(default_factory=Counter)
+    refused: set[str] = field(default_factory=set)
+    slashed: int = 0
+
+    def play(self, scene: Scene, walk: Walk, steps: int) -> None:
+        """So many steps, or less if the market is closed."""
+        afterwards = 30
+        while steps and afterwards:
             move, refusal = step(scene, walk)
-            stages.add(scene.state.stage)
+            self.stages.add(scene.state.stage)
+            self.slashed |= scene.state.slashed
             if refusal is None:
-                done.add(move.function)
+                self.done[move.function] += 1
             else:
-                refused.add(type(refusal).__name__)
+                self.refused.add(type(refusal).__name__)
+            steps, afterwards = steps - 1, afterwards - (scene.state.stage is Stage.CLOSED)
         check_books(scene)
 
-    assert stages == set(Stage)
-    assert len(done) == 13
-    assert refused >= REACHED_BY_THE_WALK
+
+def test_walk_reaches_every_stage_every_function_and_nearly_every_refusal() -> None:
+    reached = Reached()
+    for seed in range(6):
+        scene = random_scene()
+        reached.play(scene, Walk(Random(seed), view_of(scene), OWNERS), 250)
+
+    assert reached.stages == set(Stage)
+    assert set(reached.done) == set(FUNCTIONS)
+    assert len(REACHED_BY_THE_WALK - reached.refused) <= 3
+
+
+def test_walk_of_disputes_answers_and_lapses_and_reaches_nearly_all_their_refusals() -> None:
+    reached = Reached()
+    for seed in range(3):
+        scene = random_scene()
+        scene.ledger().fund(300_000)
+        scene.join(*range(20))
+        scene.freeze_and_draw()
+        reached.play(scene, DisputeWalk(Random(seed), view_of(scene), OWNERS), 240)
+
+    assert len(REACHED_BY_DISPUTES - reached.refused) <= 2
+    assert min(reached.done["accuse"], reached.done["answer"]) > 15
+    assert reached.slashed
 
 
 def test_walk_with_the_same_seed_is_the_same() -> None:

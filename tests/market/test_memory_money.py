@@ -97,7 +97,8 @@ def test_market_closed_and_emptied_keeps_nothing() -> None:
     scene.world.wait(scene.terms.leave_seconds)
 
     for number in range(15):
-        scene.ledger(number).claim(address_of(number), 1)
+        if number % 2:
+            scene.ledger(number).claim(address_of(number), 1)
         scene.ledger(number).depart()
 
     assert scene.world.balances[MARKET] == 0

@@ -16,10 +16,9 @@ from omnilytics_flwr.market.refusals import (
     OnRoster,
     PaymentFailed,
     TooEarly,
-    Unclaimed,
     WrongPayment,
 )
-from tests.builders import WEALTH_WEI, Scene, address_of, make_drawn_scene, make_mask_key, make_scene
+from tests.builders import STRANGER, WEALTH_WEI, Scene, address_of, make_drawn_scene, make_mask_key, make_scene
 
 ENOUGH: dict[str, Any] = {"most_owners": 15}
 
@@ -29,11 +28,9 @@ def send_join(scene: Scene, number: int, mask_key: bytes, *, value_wei: int, dat
 
 
 def leave_and_wait(scene: Scene, number: int) -> None:
-    """Give notice, let the delay pass, claim what is finished."""
+    """Give notice and let the delay pass."""
     scene.ledger(number).leave()
     scene.world.wait(scene.terms.leave_seconds)
-    if scene.market.owner_record(address_of(number)).claimed_through < scene.market.storage.where.finished:
-        scene.ledger(number).claim(address_of(number), scene.state.round)
 
 
 # ---------------------------------------------------------------------------------------------------------------------- join
@@ -243,17 +240,18 @@ def test_depart_member_of_the_open_round_but_not_of_its_roster_is_allowed() -> N
     assert not scene.market.owner_record(address_of(left_out)).registered
 
 
-def test_depart_before_claiming_everything_raises() -> None:
+def test_depart_pays_stake_and_claims_together_whoever_calls() -> None:
     scene = make_drawn_scene()
     scene.open()
-    scene.settle()
+    scene.settle(waived=0b11111)
     scene.ledger(0).leave()
     scene.world.wait(scene.terms.leave_seconds)
 
-    with pytest.raises(Unclaimed) as caught:
-        scene.ledger(0).depart()
+    receipt = scene.ledger(STRANGER).depart(address_of(0))
 
-    assert caught.value.args == (0, 1)
+    assert receipt.logs == {"Departed": {"owner": address_of(0), "seat": 0, "amountWei": 6_000}}
+    assert scene.world.balances[address_of(0)] == WEALTH_WEI + 1_000
+    assert (scene.state.owed_wei, scene.surplus_wei()) == (14_000, 0)
 
 
 def test_depart_to_an_account_that_takes_no_ether_raises_and_keeps_the_seat() -> None:

@@ -22,6 +22,9 @@ ARGUMENTS: dict[Event, tuple[object, ...]] = {
     Event.DRAW: (b"", b""),
     Event.ANCHOR: (make_task(1),),
     Event.OPEN: (1, 0, (), b""),
+    Event.DEPART: (address_of(0),),
+    Event.ACCUSE: (1, 0, ()),
+    Event.ANSWER: (1, 0, b"", 0, 0),
     Event.SETTLE: (1, b"", 0, bytes(32)),
     Event.TIMEOUT: (1,),
     Event.CLAIM: (address_of(0), 1),
@@ -135,6 +138,7 @@ AFTER = [
     ),
     (Event.TIMEOUT, Stage.OPEN, Step(Event.TIMEOUT), {"stage": Stage.IDLE}),
     (Event.CLOSE, Stage.ENROLLING, Step(Event.CLOSE), {"stage": Stage.CLOSED}),
+    *((event, Stage.OPEN, Step(event), {}) for event in (Event.ACCUSE, Event.ANSWER)),
     *((event, Stage.IDLE, Step(event), {}) for event in (Event.JOIN, Event.LEAVE, Event.DEPART, Event.FUND)),
     *((event, Stage.CLOSED, Step(event), {}) for event in (Event.CLAIM, Event.WITHDRAW)),
 ]

@@ -16,7 +16,6 @@ from ..refusals import (
     NotRegistered,
     OnRoster,
     TooEarly,
-    Unclaimed,
 )
 from ..roster import lowest_clear
 from ..stage import Event
@@ -26,10 +25,10 @@ from .money import collect, pay
 
 
 def join(market: MemoryMarket, call: Call, mask_key: bytes, admission_data: bytes) -> None:
-    """Register the sender with its stake if it is new, and enrol it for the next epoch.
+    """Register the sender with its stake if it is new, or take a lost stake again, and enrol it for the next epoch.
 
     Checks: stage; the key is usable; the sender is not leaving; the gate admits it; a new one finds a seat; the payment is the stake,
-    or nothing if it is not new.
+    or nothing if that is here.
     """
     market.check_stage(Event.JOIN)
     try:
@@ -43,18 +42,21 @@ def join(market: MemoryMarket, call: Call, mask_key: bytes, admission_data: byte
     if market.gate is not None and not market.gate(owner, admission_data):
         raise NotAdmitted(owner)
 
-    due_wei = 0
     if not record.registered:
         # A seat that was given up stays bound to its last owner while that is a member of the present epoch.
-        seat = lowest_clear(held.staked | held.members)
-        if held.staked.bit_count() >= market.terms.most_owners or seat >= MOST_SEATS:
+        taken = held.staked | held.slashed
+        seat = lowest_clear(taken | held.members)
+        if taken.bit_count() >= market.terms.most_owners or seat >= MOST_SEATS:
             raise Full(market.terms.most_owners)
-        due_wei = market.terms.stake_wei
         # What came before is not the newcomer's, whoever had the seat.
         record = OwnerRecord(registered=True, seat=seat, leave_at=0, claimed_through=held.where.number)
         held.records[owner] = record
         held.seat_owners[seat] = owner
-        held.staked |= 1 << seat
+    due_wei = 0
+    if not held.staked >> record.seat & 1:
+        due_wei = market.terms.stake_wei
+        held.staked |= 1 << record.seat
+        held.slashed &= ~(1 << record.seat)
     held.enrolled |= 1 << record.seat
     held.next_mask_keys[record.seat] = mask_key
     call.log("Joined", owner=owner, seat=record.seat, epoch=held.where.epoch + 1, maskKey=mask_key)
@@ -79,29 +81,32 @@ def leave(market: MemoryMarket, call: Call) -> None:
     call.log("Left", owner=owner, leaveAt=leave_at)
 
 
-def depart(market: MemoryMarket, call: Call) -> None:
-    """Give the sender's stake back and forget it.
+def depart(market: MemoryMarket, call: Call, owner: Address) -> None:
+    """Pay `owner` its stake, unless that is lost, and what finished rounds owe it, and forget it.
 
-    Checks: the sender is registered; it has left; its delay is over; it is not on the open roster; it has claimed all finished rounds;
-    the stake can be paid.
+    Checks: the owner is registered; it has left, or its stake is lost; its delay is over, or its stake is lost; it is not on the open
+    roster; it can be paid.
     """
-    held, owner = market.storage, call.sender
+    held = market.storage
     record = held.record(owner)
     if not record.registered:
         raise NotRegistered(owner)
-    if not record.leave_at:
+    slashed = bool(held.slashed >> record.seat & 1)
+    if not record.leave_at and not slashed:
         raise NotLeaving(owner)
-    if call.timestamp < record.leave_at:
+    if call.timestamp < record.leave_at and not slashed:
         raise TooEarly(call.timestamp, record.leave_at)
     if any(seats >> record.seat & 1 for seats in held.roster_seats()):
         raise OnRoster(owner)
-    if record.claimed_through < held.where.finished:
-        raise Unclaimed(record.claimed_through, held.where.finished)
 
+    owed_wei = market.claimable_wei(owner)
+    amount_wei = owed_wei + (0 if slashed else market.terms.stake_wei)
+    held.owed_wei -= owed_wei
     del held.records[owner]
     held.staked &= ~(1 << record.seat)
-    call.log("Departed", owner=owner, seat=record.seat)
-    pay(market, call, owner, market.terms.stake_wei)
+    held.slashed &= ~(1 << record.seat)
+    call.log("Departed", owner=owner, seat=record.seat, amountWei=amount_wei)
+    pay(market, call, owner, amount_wei)
 
 
 def claim(market: MemoryMarket, call: Call, owner: Address, through_round: int) -> None:

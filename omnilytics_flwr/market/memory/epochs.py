@@ -78,6 +78,5 @@ def close(market: MemoryMarket, call: Call) -> None:
     credit_wei = held.escrow_wei + held.bond_wei
     market.move(Step(Event.CLOSE))
     held.escrow_wei = held.bond_wei = 0
-    if credit_wei:
-        held.credits[market.model_owner] = held.credits.get(market.model_owner, 0) + credit_wei
+    held.credit(market.model_owner, credit_wei)
     call.log("Closed", creditWei=credit_wei)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from . import enrolment, epochs, money, rounds
+from . import disputes, enrolment, epochs, money, rounds
 
 FUNCTIONS: dict[str, Callable[..., None]] = {
     "join": enrolment.join,
@@ -16,6 +16,8 @@ FUNCTIONS: dict[str, Callable[..., None]] = {
     "close": epochs.close,
     "anchor": rounds.anchor,
     "open": rounds.open_round,
+    "accuse": disputes.accuse,
+    "answer": disputes.answer,
     "settle": rounds.settle,
     "timeout": rounds.timeout,
     "fund": money.fund,

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import rlp
+from rlp.exceptions import RLPException
 
 from ...crypto.hashing import keccak256, word
+from ...errors import Malformed
 
 HISTORY_BLOCKS = 8191
 """Blocks whose hash a contract can still ask for (EIP-2935)."""
@@ -34,8 +36,20 @@ def plain_header(chain_id: int, number: int) -> bytes:
 
 
 def prevrandao_of(header: bytes) -> bytes:
-    """Prevrandao in an RLP block header, 32 bytes."""
-    return bytes(rlp.decode(header)[PREVRANDAO_FIELD])
+    """Prevrandao in an RLP block header, 32 bytes.
+
+    Raises
+    ------
+    Malformed
+        It is no block header.
+    """
+    try:
+        field = rlp.decode(header)[PREVRANDAO_FIELD]
+    except (RLPException, IndexError, RecursionError) as error:
+        raise Malformed(f"{len(header)} bytes are no block header ({error}); expected RLP; fetch the header from the chain") from error
+    if not isinstance(field, bytes) or len(field) != 32:
+        raise Malformed(f"a block header has the prevrandao {field!r}; expected 32 bytes; fetch the header from the chain")
+    return field
 
 
 def _integer(number: int) -> bytes:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from ...errors import BlobsMissing
+from ..dispute import BLOB_BYTES, usual_deposit_wei
 from ..draw import draw_order
-from ..ledger import MarketState, Member, OwnerRecord, Receipt
+from ..ledger import Accusation, MarketState, Member, OwnerRecord, Receipt
 from ..terms import Address, Terms
+from . import disputes
 from .market import MemoryMarket
 from .world import World
 
@@ -83,22 +86,51 @@ class MemoryLedger:
         """What `account` would get by claiming now."""
         return self._contract.claimable_wei(account)
 
+    def answer_cost_wei(self) -> int:
+        """Least deposit for one accused at the world's fees."""
+        return disputes.cost_wei(self._contract, self._world)
+
+    def accusation(self, seat: int) -> Accusation:
+        """The accusation of a seat in the open round; all zeros if there is none."""
+        return self._contract.accusation(seat)
+
+    def answered_vector(self, round_number: int, seat: int) -> bytes:
+        """The vector with which an accused answered, from the blobs that the world keeps.
+
+        Raises
+        ------
+        BlobsMissing
+            It did not answer in full.
+        """
+        answers: dict[int, bytes] = {}
+        for call in self._world.blob_calls:
+            if (call.market, call.function, *call.arguments[:2]) == (self._market, "answer", round_number, seat):
+                _, _, _, first, count = call.arguments
+                answers[first] = b"".join(call.blobs[:count])
+        vector = b"".join(answers[first] for first in sorted(answers))
+        expected = BLOB_BYTES * self._contract.terms.polynomials
+        if len(vector) != expected:
+            raise BlobsMissing(round_number, seat, len(vector), expected)
+        return vector
+
     def check_points(self, points: bytes) -> bool:
         """The check that the verification applies to a delivery's points."""
         return self._contract.verification.check_points(points, self._contract.terms.polynomials)
 
     def join(self, mask_key: bytes, admission_data: bytes = b"") -> Receipt:
-        """Register if new, with the stake, and enrol for the next epoch."""
-        new = not self._contract.owner_record(self._account).registered
-        return self._send("join", mask_key, admission_data, value_wei=self._contract.terms.stake_wei if new else 0)
+        """Register if new, or with a stake lost, paying it; enrol for the next epoch."""
+        held = self._contract.storage
+        record = held.record(self._account)
+        staked = record.registered and held.staked >> record.seat & 1
+        return self._send("join", mask_key, admission_data, value_wei=0 if staked else self._contract.terms.stake_wei)
 
     def leave(self) -> Receipt:
         """Give notice."""
         return self._send("leave")
 
-    def depart(self) -> Receipt:
-        """Take the stake back."""
-        return self._send("depart")
+    def depart(self, owner: Address | None = None) -> Receipt:
+        """Give up a seat, that of the account if no owner is named, for its stake and what it is owed."""
+        return self._send("depart", owner or self._account)
 
     def fund(self, amount_wei: int) -> Receipt:
         """Add to the escrow."""
@@ -125,6 +157,16 @@ class MemoryLedger:
         """Open the round; signatures are 64 bytes each (EIP-2098)."""
         return self._send("open", round_number, groups, digests, b"".join(signatures))
 
+    def accuse(self, round_number: int, seats: int, digests: tuple[bytes, ...], deposit_wei: int | None = None) -> Receipt:
+        """Accuse members of not having delivered; by default with a quarter more than what an answer costs."""
+        each_wei = self._contract.terms.accuse_fee_wei
+        each_wei += usual_deposit_wei(self.answer_cost_wei()) if deposit_wei is None else deposit_wei
+        return self._send("accuse", round_number, seats, digests, value_wei=seats.bit_count() * each_wei)
+
+    def answer(self, round_number: int, seat: int, points: bytes, first: int, blobs: tuple[bytes, ...]) -> Receipt:
+        """Answer for an accused with the polynomials from `first` on as blobs."""
+        return self._send("answer", round_number, seat, points, first, len(blobs), blobs=blobs)
+
     def settle(self, round_number: int, settlement: bytes, waived: int, next_task_hash: bytes) -> Receipt:
         """Settle the open round."""
         return self._send("settle", round_number, settlement, waived, next_task_hash)
@@ -142,12 +184,12 @@ class MemoryLedger:
         return self._send("close")
 
     def withdraw(self, account: Address) -> Receipt:
-        """Pay out a credit."""
+        """Pay out a credit and the ether that disputes freed."""
         return self._send("withdraw", account)
 
     @property
     def _contract(self) -> MemoryMarket:
         return self._world.markets[self._market]
 
-    def _send(self, function: str, *arguments: object, value_wei: int = 0) -> Receipt:
-        return self._world.send(self._account, self._market, function, arguments, value_wei)
+    def _send(self, function: str, *arguments: object, value_wei: int = 0, blobs: tuple[bytes, ...] = ()) -> Receipt:
+        return self._world.send(self._account, self._market, function, arguments, value_wei, blobs)

@@ -1,6 +1,6 @@
 """A market in memory: the executable specification of the contract.
 
-Its functions are those of `enrolment`, `epochs`, `rounds` and `money`, each written as the contract has it: first all checks, in the
+Its functions are those of `enrolment`, `epochs`, `rounds`, `disputes` and `money`, each written as the contract has it: first all checks, in the
 order that its docstring tells, then what changes, then payments. A refusal leaves everything as it was.
 """
 
@@ -14,7 +14,7 @@ from ...crypto.statement import Statement, Verdict
 from ...errors import TermsError
 from ..commitment_message import Commitment
 from ..draw import epoch_seed
-from ..ledger import MarketState, Member, OwnerRecord
+from ..ledger import Accusation, MarketState, Member, OwnerRecord
 from ..refusals import NotModelOwner, WrongRound, WrongStage
 from ..roster import bitmap_of, bits_of
 from ..round import Step, advance
@@ -43,11 +43,12 @@ class Verification(Protocol):
 
 @dataclass
 class Call:
-    """A function call: who sends what, in which world, and what was logged."""
+    """A function call: who sends what, in which world, with which blobs (by versioned hash), and what was logged."""
 
     world: World
     sender: Address
     value_wei: int
+    blob_hashes: tuple[bytes, ...] = ()
     logs: dict[str, dict[str, object]] = field(default_factory=dict)
 
     @property
@@ -163,7 +164,31 @@ class MemoryMarket:
             stakes_wei=self.stakes_wei,
             owed_wei=held.owed_wei,
             credits_wei=held.credits_wei,
+            answer_by=held.answer_by if held.charges else 0,
+            accused=held.accused,
+            answered=self.answered,
+            slashed=held.slashed,
+            disputes_wei=self.disputes_wei,
         )
+
+    @property
+    def answered(self) -> int:
+        """Bitmap of the seats accused in the open round that have answered in full."""
+        charges = self.storage.charges.items()
+        return bitmap_of(seat for seat, charge in charges if charge.answered_polynomials == self.terms.polynomials)
+
+    @property
+    def disputes_wei(self) -> int:
+        """Ether of disputes: what is left of deposits, the fees of those that have not answered, and what was freed."""
+        held = self.storage
+        fees = (held.accused & ~self.answered).bit_count()
+        deposits_wei = sum(charge.left_wei for charge in held.charges.values())
+        return fees * self.terms.accuse_fee_wei + deposits_wei + sum(held.refunds.values())
+
+    def accusation(self, seat: int) -> Accusation:
+        """The accusation of a seat in the open round; all zeros if there is none."""
+        charge = self.storage.charges.get(seat)
+        return Accusation(charge.digest, charge.deposit_wei, charge.answered_polynomials) if charge else Accusation(NO_HASH, 0, 0)
 
     def owner_record(self, account: Address) -> OwnerRecord:
         """What is known of `account` as data owner."""

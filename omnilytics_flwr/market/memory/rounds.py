@@ -6,6 +6,7 @@ from ...crypto.hashing import keccak256
 from ...crypto.statement import Statement, Verdict
 from ...errors import WireError
 from ..commitment_message import SIGNATURE_BYTES, recover
+from ..dispute import void_groups
 from ..krum import select
 from ..payout import Payout, settlement_payout, timeout_payout
 from ..refusals import (
@@ -23,6 +24,7 @@ from ..refusals import (
 from ..roster import bitmap_of, bits_of, groups_at, positions_of
 from ..round import NO_TASK, Step
 from ..stage import Event
+from .disputes import lapsed_now, resolve, slash
 from .market import Call, MemoryMarket
 
 
@@ -83,10 +85,10 @@ def open_round(market: MemoryMarket, call: Call, round_number: int, groups: int,
 
 
 def settle(market: MemoryMarket, call: Call, round_number: int, settlement: bytes, waived: int, next_task_hash: bytes) -> None:
-    """Settle the open round: verify, select, owe the rewards, anchor the next task if there is one.
+    """Settle the open round: verify, select, owe the rewards, void groups with a lapsed member, anchor the next task if there is one.
 
     Checks: stage; the sender is the model owner; the round is the live one; it is not too late; the waived groups are on the roster;
-    the verification accepts the settlement; at most f groups go unpaid.
+    the verification accepts the settlement; at most f groups go unpaid; the books can hold the lost stakes.
     """
     market.check_stage(Event.SETTLE)
     market.check_model_owner(call)
@@ -96,13 +98,19 @@ def settle(market: MemoryMarket, call: Call, round_number: int, settlement: byte
         raise TooLate(call.timestamp, held.settle_by)
     if waived & ~groups:
         raise UnknownGroup(waived, groups)
-    outside = positions_of(waived, groups)
-    statement = market.statement(outside)
+    lapsed_seats, paid_anyway = lapsed_now(market, call), positions_of(waived, groups)
+    void = void_groups(held.roster_seats(), lapsed_seats) & ~paid_anyway
+    statement = market.statement(paid_anyway | void)
     verdict = market.verification.verify(statement, settlement)
     accepted = _accepted(market, statement, verdict)
 
-    payout = settlement_payout(held.roster_seats(), accepted=accepted, waived=outside, reward_wei=market.terms.reward_wei)
+    payout = settlement_payout(
+        held.roster_seats(), market.terms, accepted=accepted, waived=paid_anyway, void=void, lapsed_seats=lapsed_seats
+    )
     _owe(market, round_number, payout)
+    if void:
+        slash(market, call, payout, groups_at(void, groups))
+    resolve(market, payout.slashed)
     call.log(
         "Settled",
         epoch=held.where.epoch,
@@ -118,7 +126,7 @@ def settle(market: MemoryMarket, call: Call, round_number: int, settlement: byte
 
 
 def timeout(market: MemoryMarket, call: Call, round_number: int) -> None:
-    """Owe everybody on the roster of a round that was not settled in time the reward and a share of the bond.
+    """Owe everybody on the roster of a round that was not settled in time, but the lapsed, the reward and a share of the bond.
 
     Checks: stage; the round is the live one; it is past its deadline.
     """
@@ -128,8 +136,10 @@ def timeout(market: MemoryMarket, call: Call, round_number: int) -> None:
     if call.timestamp <= held.settle_by:
         raise TooEarly(call.timestamp, held.settle_by + 1)
 
-    payout = timeout_payout(held.roster_seats(), reward_wei=terms.reward_wei, bond_wei=held.bond_wei)
+    lapsed_seats = lapsed_now(market, call)
+    payout = timeout_payout(held.roster_seats(), reward_wei=terms.reward_wei, bond_wei=held.bond_wei, lapsed_seats=lapsed_seats)
     _owe(market, round_number, payout)
+    resolve(market, lapsed_seats)
     held.bond_wei = 0
     held.escrow_wei += payout.remainder_wei
     market.move(Step(Event.TIMEOUT))

@@ -6,11 +6,22 @@ from dataclasses import dataclass, field, replace
 
 from ..ledger import OwnerRecord
 from ..payout import Payout
+from ..roster import bitmap_of
 from ..round import Round
 from ..terms import Address
 
 NO_HASH = bytes(32)
 NOBODY = OwnerRecord(registered=False, seat=0, leave_at=0, claimed_through=0)
+
+
+@dataclass(frozen=True, slots=True)
+class Charge:
+    """An accusation of the open round, and what is left of its deposit."""
+
+    digest: bytes
+    deposit_wei: int
+    left_wei: int
+    answered_polynomials: int = 0
 
 
 @dataclass(slots=True)
@@ -21,14 +32,14 @@ class Storage:
     ----------
     where : Round
         Stage, epoch and round.
-    open_by, settle_by : int
-        Deadlines of the last anchored and of the last opened round in Unix seconds.
+    open_by, settle_by, answer_by : int
+        Deadlines of the last anchored and of the last opened round, and of those accused in it, in Unix seconds.
     draw_block : int
         Block whose prevrandao seeds the draw of the last freeze.
     epoch_seed, roster_hash : bytes, length 32
         Of the last draw and of the last opened round.
-    members, enrolled, staked : int
-        Bitmaps of seats: of this epoch, enrolled for the next, with their stake here.
+    members, enrolled, staked, slashed : int
+        Bitmaps of seats: of this epoch, enrolled for the next, with their stake here, registered with a stake lost.
     groups : tuple of int
         Bitmaps of the seats of this epoch's groups.
     seat_owners : dict of int to Address
@@ -41,6 +52,10 @@ class Storage:
         What each finished round pays; rounds that were never settled have none.
     credits : dict of Address to int
         What may be withdrawn, by account.
+    charges : dict of int to Charge
+        Accusations of the open round by seat.
+    refunds : dict of Address to int
+        Ether that disputes have freed, by account.
     escrow_wei, bond_wei, owed_wei : int
         The model owner's free money and bond, all unclaimed rewards and shares.
     """
@@ -48,12 +63,14 @@ class Storage:
     where: Round = field(default_factory=Round)
     open_by: int = 0
     settle_by: int = 0
+    answer_by: int = 0
     draw_block: int = 0
     epoch_seed: bytes = NO_HASH
     roster_hash: bytes = NO_HASH
     members: int = 0
     enrolled: int = 0
     staked: int = 0
+    slashed: int = 0
     groups: tuple[int, ...] = ()
     seat_owners: dict[int, Address] = field(default_factory=dict)
     mask_keys: dict[int, bytes] = field(default_factory=dict)
@@ -61,6 +78,8 @@ class Storage:
     records: dict[Address, OwnerRecord] = field(default_factory=dict)
     payouts: dict[int, Payout] = field(default_factory=dict)
     credits: dict[Address, int] = field(default_factory=dict)
+    charges: dict[int, Charge] = field(default_factory=dict)
+    refunds: dict[Address, int] = field(default_factory=dict)
     escrow_wei: int = 0
     bond_wei: int = 0
     owed_wei: int = 0
@@ -75,12 +94,29 @@ class Storage:
             records=dict(self.records),
             payouts=dict(self.payouts),
             credits=dict(self.credits),
+            charges=dict(self.charges),
+            refunds=dict(self.refunds),
         )
 
     @property
     def credits_wei(self) -> int:
         """All credits together."""
         return sum(self.credits.values())
+
+    @property
+    def accused(self) -> int:
+        """Bitmap of the seats accused in the open round."""
+        return bitmap_of(self.charges)
+
+    def credit(self, account: Address, amount_wei: int) -> None:
+        """Let `account` withdraw so much more."""
+        if amount_wei:
+            self.credits[account] = self.credits.get(account, 0) + amount_wei
+
+    def refund(self, account: Address, amount_wei: int) -> None:
+        """Free ether of a dispute for `account`."""
+        if amount_wei:
+            self.refunds[account] = self.refunds.get(account, 0) + amount_wei
 
     def record(self, account: Address) -> OwnerRecord:
         """What is known of `account`; `NOBODY` if it has no seat."""

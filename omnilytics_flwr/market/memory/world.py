@@ -5,9 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
 
+from ...crypto.commitment import commit
+from ...crypto.field import FieldVector, N
 from ...crypto.hashing import keccak256
-from ...errors import NotFunded, UnknownMarket
+from ...errors import NotFunded, UnknownMarket, WrongLength
+from ..dispute import BLOBS_PER_TRANSACTION, versioned_hash
 from ..ledger import Receipt
 from ..refusals import PaymentFailed
 from ..terms import Address
@@ -18,6 +23,16 @@ from .market import Call, MemoryMarket
 GENESIS_SECONDS = 1_800_000_000
 
 
+@dataclass(frozen=True, slots=True)
+class BlobCall:
+    """A call that came with blobs."""
+
+    market: Address
+    function: str
+    arguments: tuple[Any, ...]
+    blobs: tuple[bytes, ...]
+
+
 @dataclass
 class World:
     """A chain with a block for every transaction.
@@ -26,6 +41,8 @@ class World:
     ----------
     chain_id : int
         EIP-155 chain id.
+    base_fee_wei, blob_base_fee_wei : int
+        What a unit of gas, and of blob gas, costs at least; nobody is charged, but accusations are priced by them.
     number : int
         Block that the next transaction will be in.
     timestamp : int
@@ -38,15 +55,20 @@ class World:
         RLP headers of blocks that were given one; every other block has one of its own making.
     markets : dict of Address to MemoryMarket
         Every market on this chain.
+    blob_calls : list of BlobCall
+        Every call that came with blobs and was not refused.
     """
 
     chain_id: int = 31337
+    base_fee_wei: int = 7
+    blob_base_fee_wei: int = 1
     number: int = 1
     timestamp: int = GENESIS_SECONDS
     balances: dict[Address, int] = field(default_factory=dict)
     refusing: set[Address] = field(default_factory=set)
     headers: dict[int, bytes] = field(default_factory=dict)
     markets: dict[Address, MemoryMarket] = field(default_factory=dict)
+    blob_calls: list[BlobCall] = field(default_factory=list)
 
     def header(self, number: int) -> bytes:
         """RLP header of a block that is past."""
@@ -75,11 +97,21 @@ class World:
         """Put a market on this chain."""
         self.markets[market.address] = market
 
-    def send(self, sender: Address, market: Address, function: str, arguments: tuple[object, ...], value_wei: int = 0) -> Receipt:
+    def send(
+        self,
+        sender: Address,
+        market: Address,
+        function: str,
+        arguments: tuple[object, ...],
+        value_wei: int = 0,
+        blobs: tuple[bytes, ...] = (),
+    ) -> Receipt:
         """Call a market's function in a block of its own; if it is refused, nothing has changed and no block passes.
 
         Raises
         ------
+        WireError
+            No chain takes these blobs: more than six, or not 131,072 bytes of field elements each.
         UnknownMarket
             There is no market at the address.
         NotFunded
@@ -92,13 +124,15 @@ class World:
         if self.balances.get(sender, 0) < value_wei:
             raise NotFunded(f"{sender} has {self.balances.get(sender, 0)} wei; it sends {value_wei} wei; give it ether")
         before = self.snapshot()
-        call = Call(self, sender, value_wei)
+        call = Call(self, sender, value_wei, blob_hashes(blobs))
         try:
             self.transfer(sender, market, value_wei)
             FUNCTIONS[function](self.markets[market], call, *arguments)
         except BaseException:
             self.restore(before)
             raise
+        if blobs:
+            self.blob_calls.append(BlobCall(market, function, arguments, blobs))
         receipt = Receipt(function, block=self.number, logs=call.logs)
         self.mine()
         return receipt
@@ -124,3 +158,23 @@ class World:
             setattr(self, name, copy.copy(value))
         for address, market in self.markets.items():
             market.storage = storages[address].copy()  # type: ignore[index]
+
+
+def blob_hashes(blobs: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Versioned hashes of a transaction's blobs.
+
+    Raises
+    ------
+    WrongLength
+        More than six, or one has not 131,072 bytes.
+    NotCanonical
+        An element is not below the field's order.
+    """
+    if len(blobs) > BLOBS_PER_TRANSACTION:
+        raise WrongLength("a transaction's list of blobs", len(blobs), BLOBS_PER_TRANSACTION)
+    return tuple(map(_blob_hash, blobs))
+
+
+@lru_cache(maxsize=32)
+def _blob_hash(blob: bytes) -> bytes:
+    return versioned_hash(commit(FieldVector.from_bytes(blob, N)))

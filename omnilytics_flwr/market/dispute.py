@@ -1,0 +1,114 @@
+"""Disputes: who may accuse and answer until when, what it costs, and what it does (docs/protocol.md section 8).
+
+A model owner accuses members whose vectors it did not get. An accused answers with its vector as blobs, for all to see that it
+delivered, or its accusation lapses: then its stake pays its group, which takes no part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import sha256
+
+from ..crypto.curve import compress
+from .terms import Address, Terms
+
+BURN_ADDRESS = Address("0x000000000000000000000000000000000000dEaD")
+"""Whom the rest of lost stakes is credited to."""
+
+BLOB_BYTES = 131_072
+"""A blob: 4096 field elements of 32 bytes, one polynomial; as many units of blob gas."""
+BLOBS_PER_TRANSACTION = 6
+ANSWER_GAS = 80_000
+"""Gas of an answering transaction, but for its polynomials."""
+POLYNOMIAL_GAS = 12_000
+"""Gas of each polynomial of an update in an answer."""
+
+
+def accuse_by(settle_by: int, terms: Terms) -> int:
+    """Last second in which members of a round that must settle by `settle_by` may be accused: they can answer, and be waited for."""
+    return settle_by - terms.answer_seconds - terms.prove_seconds
+
+
+def lapsed(*, accused: int, answered: int, answer_by: int, now: int) -> int:
+    """Seats whose accusation has lapsed.
+
+    Parameters
+    ----------
+    accused, answered : int
+        Bitmaps of seats.
+    answer_by, now : int
+        Unix seconds.
+    """
+    return accused & ~answered if now > answer_by else 0
+
+
+def void_groups(roster: Sequence[int], lapsed_seats: int) -> int:
+    """Roster positions, as a bitmap, of the groups with a lapsed member.
+
+    Parameters
+    ----------
+    roster : sequence of int
+        Bitmap of the seats of each group of the roster, in order.
+    lapsed_seats : int
+        Bitmap of seats.
+    """
+    return sum(1 << position for position, seats in enumerate(roster) if seats & lapsed_seats)
+
+
+def blob_transactions(polynomials: int) -> int:
+    """Fewest transactions that an answer takes: ceil(B / 6)."""
+    return -(-polynomials // BLOBS_PER_TRANSACTION)
+
+
+def answer_cost_wei(polynomials: int, *, base_fee_wei: int, blob_base_fee_wei: int) -> int:
+    """Least deposit for an accused: twice the blobs of an answer and its gas, at a block's base fees.
+
+    Parameters
+    ----------
+    polynomials : int
+        B.
+    base_fee_wei, blob_base_fee_wei : int
+        Of a unit of gas, and of blob gas.
+    """
+    gas = ANSWER_GAS * blob_transactions(polynomials) + POLYNOMIAL_GAS * polynomials
+    return 2 * (BLOB_BYTES * polynomials * blob_base_fee_wei + gas * base_fee_wei)
+
+
+def usual_deposit_wei(cost_wei: int) -> int:
+    """Deposit for an accused that is unlikely to be refused for rising fees: a quarter more than what an answer costs now."""
+    return -(-5 * cost_wei // 4)
+
+
+def split_deposits(value_wei: int, *, accused: int, fee_wei: int) -> tuple[int, int]:
+    """Deposit of each accused, and what is left over, of the ether that came with an accusation.
+
+    Parameters
+    ----------
+    value_wei : int
+        At least the fees.
+    accused : int
+        How many, at least one.
+    fee_wei : int
+        The terms' fee of each.
+    """
+    return divmod(value_wei - accused * fee_wei, accused)
+
+
+def freed_wei(deposit_wei: int, left_wei: int, *, first: int, count: int, polynomials: int) -> int:
+    """Part of a deposit that answering `count` polynomials from `first` on frees: its share, rounded down, and all that is left at the end.
+
+    Parameters
+    ----------
+    deposit_wei, left_wei : int
+        The deposit of the accused, and what earlier answers left of it.
+    first, count : int
+        Polynomials answered.
+    polynomials : int
+        B.
+    """
+    return left_wei if first + count == polynomials else deposit_wei * count // polynomials
+
+
+def versioned_hash(point: bytes) -> bytes:
+    """Hash by which a transaction names a blob (EIP-4844), of its commitment in EIP-2537 form."""
+    return b"\x01" + sha256(compress(point)).digest()[1:]

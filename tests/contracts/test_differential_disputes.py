@@ -1,0 +1,225 @@
+"""Disputes at their edges, in memory and on a chain with real blobs side by side: deadlines, six blobs and more, points that no blob has."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from omnilytics_flwr.chain.deploy import Deployment
+from omnilytics_flwr.chain.devnet import Devnet
+from omnilytics_flwr.market.dispute import BURN_ADDRESS, accuse_by, versioned_hash
+from omnilytics_flwr.market.ledger import MarketState
+from omnilytics_flwr.market.roster import bitmap_of
+from omnilytics_flwr.market.stage import Stage
+from tests.bad_inputs import INFINITY, NOT_ON_CURVE, WRONG_SUBGROUP
+from tests.builders import MODEL_OWNER, STRANGER, address_of, dictate, equal_distances, make_mask_key, make_task
+from tests.moves import Move, Mover
+from tests.vectors import blob_of, make_blob, make_points
+
+from .twin import Twin
+
+OWNERS = 15
+FEE_WEI = 77
+
+
+class Play:
+    """An open round of five groups of three, played on both sides.
+
+    Parameters
+    ----------
+    devnet, deployment
+        Where.
+    polynomials : int
+        Of every vector.
+    odd_points : bytes, optional
+        What the owner of seat 0 commits to instead of its vector's points.
+    """
+
+    def __init__(self, devnet: Devnet, deployment: Deployment, *, polynomials: int = 1, odd_points: bytes | None = None) -> None:
+        wide: dict[str, Any] = {"weights": 8192 * polynomials, "answer_seconds": 660, "prove_seconds": 300, "accuse_fee_wei": FEE_WEI}
+        self.twin = Twin(devnet, deployment, OWNERS, **wide)
+        self.mover = OddMover(self.twin, odd_points)
+        for number in range(OWNERS):
+            self.play(Move(number, "join", (make_mask_key(number), b""), self.twin.scene.terms.stake_wei))
+        self.play(Move(MODEL_OWNER, "fund", (100_000,), 100_000))
+        self.play(Move(MODEL_OWNER, "freeze"))
+        self.twin.play(self.mover.draw(self.state))
+        self.play(self.mover.draw(self.state))
+        self.play(Move(MODEL_OWNER, "anchor", (make_task(1),)))
+        self.play(self.mover.open_with(self.state, 0b11111))
+        self.seats = self.twin.scene.seats_of(0b11111)
+
+    @property
+    def state(self) -> MarketState:
+        return self.twin.scene.state
+
+    def play(self, move: Move) -> None:
+        """Play a call that both take."""
+        assert self.refusal(move) is None, move
+
+    def refusal(self, move: Move) -> tuple[str, tuple[object, ...]] | None:
+        """What both refuse a call with."""
+        outcome = self.twin.play(move)
+        self.twin.assert_equal_and_solvent()
+        return outcome.refusal
+
+    def accuse(self, *seats: int, more_wei: int = 0, **timing: int) -> Move:
+        move = self.mover.accuse(self.state)
+        each_wei = FEE_WEI + self.twin.scene.ledger().answer_cost_wei()
+        _, _, digests = move.arguments
+        return Move(MODEL_OWNER, "accuse", (1, bitmap_of(seats), digests), len(seats) * each_wei + more_wei, **timing)
+
+    def answer(self, seat: int, first: int, blobs: tuple[bytes, ...], *, count: int | None = None, wait_seconds: int = 0) -> Move:
+        points = self.mover.points(self.state, seat)
+        arguments = (1, seat, points, first, len(blobs) if count is None else count)
+        return Move(STRANGER, "answer", arguments, blobs=blobs, wait_seconds=wait_seconds)
+
+    def settle(self, groups: int, **timing: int) -> Move:
+        return Move(MODEL_OWNER, "settle", (1, dictate(equal_distances(groups)), 0, bytes(32)), **timing)
+
+    def until(self, time: int) -> int:
+        """Seconds to wait so that the next block is of this time."""
+        return time - self.twin.scene.world.timestamp
+
+
+class OddMover(Mover):
+    """The owner of seat 0 commits to any points."""
+
+    def __init__(self, twin: Twin, odd_points: bytes | None) -> None:
+        super().__init__(Random(1), twin.view, OWNERS, may_lapse=False)
+        self._odd_points = odd_points
+
+    def points(self, state: MarketState, seat: int) -> bytes:
+        return self._odd_points if self._odd_points and seat == 0 else super().points(state, seat)
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_accuse_at_its_deadline(free_devnet: Devnet, deployment: Deployment, late: int) -> None:
+    play = Play(free_devnet, deployment)
+    deadline = accuse_by(play.state.settle_by, play.twin.scene.terms)
+
+    refusal = play.refusal(play.accuse(play.seats[0], wait_seconds=play.until(deadline + late)))
+
+    assert refusal == (("TooLate", (deadline + 1, deadline)) if late else None)
+    assert play.state.answer_by == (0 if late else play.state.settle_by - 300)
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_answer_at_its_deadline(free_devnet: Devnet, deployment: Deployment, late: int) -> None:
+    play = Play(free_devnet, deployment)
+    seat = play.seats[0]
+    play.play(play.accuse(seat))
+    deadline = play.state.answer_by
+
+    refusal = play.refusal(play.answer(seat, 0, (make_blob(seat, 1),), wait_seconds=play.until(deadline + late)))
+
+    assert refusal == (("TooLate", (deadline + 1, deadline)) if late else None)
+    assert play.state.answered == (0 if late else 1 << seat)
+
+
+@pytest.mark.parametrize("late", [0, 1])
+def test_settle_when_an_accusation_lapses(free_devnet: Devnet, deployment: Deployment, late: int) -> None:
+    play = Play(free_devnet, deployment)
+    seat = play.seats[4]
+    play.play(play.accuse(seat))
+
+    play.play(play.settle(5 - late, wait_seconds=play.until(play.state.answer_by + late)))
+
+    assert play.state.slashed == late << seat
+    # Of the lost stake two rewards go to the others of the group.
+    assert play.state.credits_wei == late * (play.twin.scene.terms.stake_wei - 2_000)
+    for account in (address_of(MODEL_OWNER), BURN_ADDRESS, *map(address_of, range(OWNERS))):
+        play.refusal(Move(STRANGER, "withdraw", (account,)))
+    assert (play.state.credits_wei, play.state.disputes_wei) == (0, 0)
+
+
+def test_answer_of_eight_polynomials_takes_two_transactions(free_devnet: Devnet, deployment: Deployment) -> None:
+    play = Play(free_devnet, deployment, polynomials=8)
+    seat, other = play.seats[2], play.seats[9]
+    play.play(play.accuse(seat, other, more_wei=5))
+    blobs = tuple(make_blob(seat, 1, place) for place in range(8))
+
+    # A blob too many in the transaction is no answer to anything, and does no harm.
+    assert play.refusal(play.answer(seat, 0, blobs[:6], count=7)) == ("WrongBlob", (6, bytes(32), wanted(play, seat, 6)))
+    play.play(play.answer(seat, 0, blobs[:6], count=5))
+    assert play.twin.scene.ledger().accusation(seat).answered_polynomials == 5
+    assert play.state.answered == 0
+    assert play.refusal(play.answer(seat, 5, blobs[5:], count=4)) == ("MarketWrongLength", (4, 3))
+    play.play(play.answer(seat, 5, blobs[5:]))
+
+    assert play.state.answered == 1 << seat
+    assert play.refusal(play.answer(seat, 8, blobs[:1])) == ("NotAccused", (seat,))
+    play.play(play.settle(4, wait_seconds=play.until(play.state.answer_by + 1)))
+    assert play.state.slashed == 1 << other
+
+
+def wanted(play: Play, seat: int, polynomial: int) -> bytes:
+    """Versioned hash of a polynomial of a seat."""
+    return versioned_hash(play.mover.points(play.state, seat)[128 * polynomial : 128 * (polynomial + 1)])
+
+
+@pytest.mark.parametrize("name", NOT_ON_CURVE)
+def test_answer_with_a_point_off_the_curve(free_devnet: Devnet, deployment: Deployment, name: str) -> None:
+    points = make_points(0, 1) + NOT_ON_CURVE[name]
+    play = Play(free_devnet, deployment, polynomials=2, odd_points=points)
+    play.play(play.accuse(0))
+
+    assert play.refusal(play.answer(0, 0, (make_blob(0, 1), blob_of(1)))) == ("MarketBadPoint", (1,))
+    play.play(play.answer(0, 0, (make_blob(0, 1),)))
+    assert play.refusal(play.answer(0, 1, (blob_of(1),))) == ("MarketBadPoint", (0,))
+    play.play(play.settle(4, wait_seconds=play.until(play.state.answer_by + 1)))
+    assert play.state.slashed == 1
+
+
+def test_answer_with_a_point_outside_the_subgroup_has_no_blob(free_devnet: Devnet, deployment: Deployment) -> None:
+    play = Play(free_devnet, deployment, odd_points=WRONG_SUBGROUP)
+    play.play(play.accuse(0))
+
+    refusal = play.refusal(play.answer(0, 0, (blob_of(0),)))
+
+    assert refusal is not None
+    assert refusal[0] == "WrongBlob"
+
+
+def test_answer_with_a_vector_of_zeros_is_an_answer(free_devnet: Devnet, deployment: Deployment) -> None:
+    play = Play(free_devnet, deployment, odd_points=INFINITY)
+    play.play(play.accuse(0))
+
+    play.play(play.answer(0, 0, (blob_of(0),)))
+
+    assert play.state.answered == 1
+
+
+def test_answer_without_any_blob(free_devnet: Devnet, deployment: Deployment) -> None:
+    play = Play(free_devnet, deployment)
+    seat = play.seats[0]
+    play.play(play.accuse(seat))
+
+    assert play.refusal(play.answer(seat, 0, (), count=1)) == ("WrongBlob", (0, bytes(32), wanted(play, seat, 0)))
+    assert play.refusal(play.answer(seat, 0, ())) == ("MarketWrongLength", (0, 1))
+
+
+def test_everybody_accused_and_silent_times_out_with_nobody_paid(free_devnet: Devnet, deployment: Deployment) -> None:
+    play = Play(free_devnet, deployment)
+    play.play(play.accuse(*play.seats))
+
+    play.play(Move(STRANGER, "timeout", (1,), wait_seconds=play.until(play.state.settle_by + 1)))
+
+    assert (play.state.stage, play.state.owed_wei, play.state.bond_wei, play.state.slashed) == (Stage.IDLE, 0, 0, 0)
+    assert play.state.escrow_wei == 100_000
+    play.play(Move(STRANGER, "withdraw", (address_of(MODEL_OWNER),)))
+    assert play.state.disputes_wei == 0
+
+
+def test_second_accusation_gives_the_first_accused_more_time(free_devnet: Devnet, deployment: Deployment) -> None:
+    play = Play(free_devnet, deployment)
+    one, other = play.seats[:2]
+    play.play(play.accuse(one))
+    first_deadline = play.state.answer_by
+    play.play(play.accuse(other, wait_seconds=40))
+
+    play.play(play.answer(one, 0, (make_blob(one, 1),), wait_seconds=play.until(first_deadline + 1)))
+
+    assert play.state.answered == 1 << one

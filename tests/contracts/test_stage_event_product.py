@@ -1,0 +1,96 @@
+"""Every event in every stage: what the table does not allow is refused by the round, the market in memory and the contract alike.
+
+`tests.flower.test_stage_event` goes on with those who cause the events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from random import Random
+
+import pytest
+
+from omnilytics_flwr.chain.deploy import Deployment
+from omnilytics_flwr.chain.devnet import Devnet
+from omnilytics_flwr.errors import OutOfTurn
+from omnilytics_flwr.market.round import Round, Step, advance
+from omnilytics_flwr.market.stage import ALLOWED, Event, Stage, stages_for
+from tests.builders import MODEL_OWNER, STRANGER, address_of, make_mask_key, make_task
+from tests.moves import Move, Mover
+
+from .twin import Twin
+
+OWNERS = 15
+NO_ROUND = 999
+PRODUCT = list(product(Stage, Event))
+
+ARGUMENTS: dict[Event, tuple[object, ...]] = {
+    Event.JOIN: (make_mask_key(3), b""),
+    Event.DEPART: (address_of(STRANGER),),
+    Event.FUND: (0,),
+    Event.DRAW: (b"", b""),
+    Event.ANCHOR: (make_task(1),),
+    Event.OPEN: (NO_ROUND, 0, (), b""),
+    Event.ACCUSE: (NO_ROUND, 0, ()),
+    Event.ANSWER: (NO_ROUND, 0, b"", 0, 0),
+    Event.SETTLE: (NO_ROUND, b"", 0, bytes(32)),
+    Event.TIMEOUT: (NO_ROUND,),
+    Event.CLAIM: (address_of(STRANGER), 1),
+    Event.WITHDRAW: (address_of(STRANGER),),
+}
+
+
+def test_table_and_arguments_cover_every_event() -> None:
+    assert set(ARGUMENTS) | {Event.LEAVE, Event.FREEZE, Event.CLOSE} == set(Event)
+    assert len(PRODUCT) == 90
+    assert sum(event not in ALLOWED[stage] for stage, event in PRODUCT) == 41
+
+
+def life_of(twin: Twin) -> Iterator[Stage]:
+    """Lead a market through all of its stages; yields in each."""
+    mover = Mover(Random(1), twin.view, OWNERS, may_lapse=False)
+
+    def play(move: Move) -> None:
+        assert twin.play(move).refusal is None, move
+
+    for number in range(OWNERS):
+        play(Move(number, "join", (make_mask_key(number), b""), twin.scene.terms.stake_wei))
+    play(Move(MODEL_OWNER, "fund", (100_000,), 100_000))
+    yield Stage.ENROLLING
+    play(Move(MODEL_OWNER, "freeze"))
+    yield Stage.FROZEN
+    # Waits for the block of the draw, whose header nobody can know before.
+    assert twin.play(mover.draw(twin.scene.state)).refusal is not None
+    play(mover.draw(twin.scene.state))
+    yield Stage.IDLE
+    play(Move(MODEL_OWNER, "anchor", (make_task(1),)))
+    yield Stage.ANCHORED
+    play(mover.open_with(twin.scene.state, twin.scene.all_groups()))
+    yield Stage.OPEN
+    play(mover.timeout(twin.scene.state))
+    play(Move(MODEL_OWNER, "close"))
+    yield Stage.CLOSED
+
+
+def test_market_refuses_every_pair_that_the_table_does_not_allow(free_devnet: Devnet, deployment: Deployment) -> None:
+    twin = Twin(free_devnet, deployment, OWNERS)
+    seen = []
+    for stage in life_of(twin):
+        state = twin.scene.state
+        assert state.stage is stage
+        for event in Event:
+            move = Move(MODEL_OWNER, event.value, ARGUMENTS.get(event, ()))
+            # Both refuse alike, or neither does; nothing changes.
+            refusal = twin.ask(move, number=twin.scene.world.number)
+            seen.append((stage, event))
+            if event in ALLOWED[stage]:
+                assert refusal is None or refusal[0] != "WrongStage", (stage, event)
+                advance(Round(stage, epoch=1, number=1), Step(event))
+                continue
+            assert refusal == ("WrongStage", (stage, stages_for(event))), (stage, event)
+            with pytest.raises(OutOfTurn):
+                advance(Round(stage, epoch=1, number=1), Step(event))
+        assert twin.scene.state == state
+        twin.assert_equal_and_solvent()
+    assert sorted(seen, key=PRODUCT.index) == PRODUCT

@@ -1,0 +1,98 @@
+"""The rules of disputes: deadlines, costs, deposits, void groups."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from omnilytics_flwr.market.dispute import (
+    BURN_ADDRESS,
+    accuse_by,
+    answer_cost_wei,
+    blob_transactions,
+    freed_wei,
+    lapsed,
+    split_deposits,
+    usual_deposit_wei,
+    versioned_hash,
+    void_groups,
+)
+from omnilytics_flwr.market.roster import bits_of
+from tests.bad_inputs import GENERATOR, INFINITY
+from tests.builders import make_terms
+
+ROSTER = (0b000_000_111, 0b001_110_000, 0b110_000_000)
+
+
+def test_accuse_by_leaves_room_to_answer_and_to_prove() -> None:
+    terms = make_terms(accuse_seconds=80, answer_seconds=300, prove_seconds=140)
+    opened, settle_by = 10_000, 10_000 + terms.round_seconds
+
+    assert accuse_by(settle_by, terms) == opened + 80
+    assert accuse_by(settle_by, terms) + terms.answer_seconds == settle_by - terms.prove_seconds
+
+
+@pytest.mark.parametrize(("now", "expected"), [(99, 0), (100, 0), (101, 0b0101)])
+def test_lapsed_is_whoever_has_not_answered_after_the_deadline(now: int, expected: int) -> None:
+    assert lapsed(accused=0b0111, answered=0b0010, answer_by=100, now=now) == expected
+
+
+def test_void_groups_are_those_with_a_lapsed_member() -> None:
+    assert void_groups(ROSTER, 0) == 0
+    assert void_groups(ROSTER, 0b000_000_001) == 0b001
+    assert void_groups(ROSTER, 0b111_110_000) == 0b110
+    assert void_groups(ROSTER, 1 << 3) == 0
+
+
+@pytest.mark.parametrize(("polynomials", "expected"), [(1, 1), (6, 1), (7, 2), (12, 2), (13, 3), (512, 86)])
+def test_blob_transactions_of_six_blobs_each(polynomials: int, expected: int) -> None:
+    assert blob_transactions(polynomials) == expected
+
+
+@pytest.mark.parametrize(
+    ("polynomials", "base", "blob_base", "expected"),
+    [(1, 0, 1, 262_144), (1, 1, 0, 184_000), (7, 10, 3, 2 * (7 * 131_072 * 3 + 244_000 * 10)), (3, 0, 0, 0)],
+)
+def test_answer_cost_is_twice_blobs_and_gas(polynomials: int, base: int, blob_base: int, expected: int) -> None:
+    assert answer_cost_wei(polynomials, base_fee_wei=base, blob_base_fee_wei=blob_base) == expected
+
+
+@pytest.mark.parametrize(("cost", "expected"), [(0, 0), (1, 2), (4, 5), (5, 7), (1000, 1250)])
+def test_usual_deposit_is_a_quarter_more_rounded_up(cost: int, expected: int) -> None:
+    assert usual_deposit_wei(cost) == expected
+
+
+@given(deposits=st.integers(0, 2**104), accused=st.integers(1, 254), fee=st.integers(0, 2**96))
+def test_split_deposits_parts_sum_to_what_came(deposits: int, accused: int, fee: int) -> None:
+    deposit, rest = split_deposits(deposits + accused * fee, accused=accused, fee_wei=fee)
+
+    assert accused * (deposit + fee) + rest == deposits + accused * fee
+    assert 0 <= rest < accused
+
+
+@given(deposit=st.integers(0, 2**104), counts=st.lists(st.integers(1, 6), min_size=1, max_size=90))
+def test_freed_parts_sum_to_the_deposit_however_an_answer_is_split(deposit: int, counts: list[int]) -> None:
+    polynomials, first, left = sum(counts), 0, deposit
+    for count in counts:
+        freed = freed_wei(deposit, left, first=first, count=count, polynomials=polynomials)
+        assert freed >= deposit * count // polynomials
+        first, left = first + count, left - freed
+        assert left >= 0
+    assert left == 0
+
+
+def test_versioned_hash_is_of_the_compressed_commitment() -> None:
+    # x of the generator with the flag of compression; y is the smaller root.
+    compressed = bytes([GENERATOR[16] | 0x80]) + GENERATOR[17:64]
+
+    assert versioned_hash(GENERATOR) == b"\x01" + sha256(compressed).digest()[1:]
+    # The hash of a blob of zeros, as every chain knows it.
+    assert versioned_hash(INFINITY).hex() == "010657f37554c781402a22917dee2f75def7ab966d7b770905398eba3c444014"
+
+
+def test_burn_address_is_the_one_of_the_protocol() -> None:
+    assert BURN_ADDRESS.lower() == "0x000000000000000000000000000000000000dead"
+    assert len(bits_of(int(BURN_ADDRESS, 16))) == 11
