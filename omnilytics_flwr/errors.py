@@ -15,15 +15,19 @@ OmnilyticsError
 │   ├── OutOfTurn         an event that the stage does not allow
 │   ├── TaskMismatch      the task is not the one anchored
 │   ├── Refused           the owner agent's policy says no
-│   └── TooFewGroups      fewer whole groups than a round needs
+│   ├── TooFewGroups      fewer whole groups than a round needs
+│   ├── CommitmentsExpired  signatures that died with the deadline they name
+│   └── SettlementRefused the market did not take a settlement
 ├── ChainError            the chain or the way to it
 │   ├── Unreachable       no answer from the endpoint
 │   ├── NodeError         the node refused a request (in `omnilytics_flwr.chain.endpoint`)
+│   ├── BadAnswer         the node's answer is not what it must be (in `omnilytics_flwr.chain.answers`)
 │   ├── WrongChain        another chain id than asked for
-│   ├── UnsupportedChain  a precompile or fork is missing
+│   ├── UnsupportedChain  a precompile, a fork, or blobs are missing
 │   ├── NotFunded         not enough ether for the transaction
 │   ├── UnknownMarket     no market of this version at the address
 │   ├── TransactionLost   no receipt within the time limit
+│   ├── BlobsMissing      an accused's answer is not, or no longer, to be had in full
 │   └── ToolMissing       a program is not on this machine
 └── LedgerError           the market said no; one class per Solidity error, in `omnilytics_flwr.market.refusals`
 
@@ -151,6 +155,31 @@ class TooFewGroups(ProtocolError):
         )
 
 
+class CommitmentsExpired(ProtocolError):
+    """A task was anchored anew at another time, so that the signatures of its commitments are void."""
+
+    def __init__(self, round_number: int, open_by: int) -> None:
+        super().__init__(round_number, open_by)
+        self.round_number, self.open_by = round_number, open_by
+
+    def __str__(self) -> str:
+        return (
+            f"the chain has anchored round {self.round_number} anew, to open by {self.open_by} (Unix seconds); expected signatures that name "
+            "this deadline; ask the data owners to sign their commitments again"
+        )
+
+
+class SettlementRefused(ProtocolError):
+    """The market did not take a settlement; what it fell over is waived in the next proof."""
+
+    def __init__(self, round_number: int, reason: str) -> None:
+        super().__init__(round_number, reason)
+        self.round_number, self.reason = round_number, reason
+
+    def __str__(self) -> str:
+        return f"the settlement of round {self.round_number} is refused ({self.reason}); expected one that the market takes; prove again"
+
+
 class ChainError(OmnilyticsError):
     """The chain, or the way to it."""
 
@@ -193,6 +222,21 @@ class TransactionLost(ChainError):
         return (
             f"transaction {self.transaction_hash} has no receipt after {self.seconds:g} s, expected one by then; "
             "it may still be mined: call again, which goes on with the same nonce"
+        )
+
+
+class BlobsMissing(ChainError):
+    """An accused's answer is not, or no longer, to be had in full."""
+
+    def __init__(self, round_number: int, seat: int, actual: int, expected: int, advice: str = "") -> None:
+        super().__init__(round_number, seat, actual, expected, *filter(None, [advice]))
+        self.round_number, self.seat, self.actual, self.expected = round_number, seat, actual, expected
+        self.advice = advice or "wait for the answer, or ask an endpoint that keeps blobs"
+
+    def __str__(self) -> str:
+        return (
+            f"the answer of seat {self.seat} in round {self.round_number} is there with {self.actual} bytes, expected {self.expected}; "
+            f"{self.advice}"
         )
 
 

@@ -32,7 +32,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "market": frozenset({"numpy", "eth_abi", "eth_keys", "eth_utils", "rlp"}),
     "data_owner": frozenset({"numpy"}),
     "model_owner": frozenset({"numpy", "py_arkworks_bls12381"}),
-    "chain": frozenset({"web3", "eth_abi", "eth_account", "eth_typing", "eth_utils", "requests", "rlp", "rich"}),
+    "chain": frozenset({"ckzg", "web3", "eth_abi", "eth_account", "eth_typing", "eth_utils", "requests", "rlp", "rich"}),
     "flower": frozenset({"numpy", "flwr"}),
 }
 """What each part may import from outside the standard library."""

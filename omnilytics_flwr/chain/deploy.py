@@ -10,6 +10,7 @@ from . import artifacts
 from .reading import refusals
 from .rpc import Connection
 from .sending import sender_for
+from .supported import check_blobs, check_supported
 from .transaction import Mined, Payload
 from .wallet import Wallet
 
@@ -45,7 +46,7 @@ def deploy(connection: Connection, wallet: Wallet) -> Deployment:
     ChainError
         As `Sender.send` raises it.
     """
-    connection.check_supported()
+    check_supported(connection)
     verification = _deploy_one(connection, wallet, artifacts.VERIFICATION)
     factory = _deploy_one(connection, wallet, artifacts.FACTORY)
     return Deployment(
@@ -67,9 +68,12 @@ def create_market(connection: Connection, wallet: Wallet, deployment: Deployment
 
     Raises
     ------
+    UnsupportedChain
+        The chain takes no blobs, with which accused data owners answer; nothing was sent.
     MarketBadTerms
         The factory refuses the terms.
     """
+    check_blobs(connection)
     abi = artifacts.load(artifacts.FACTORY).abi
     payload = Payload(deployment.factory, abi.call_data("create", terms.abi_tuple()))
     mined = sender_for(connection, wallet).send("create", payload, refusals())

@@ -91,7 +91,7 @@ class Endpoint:
             if status in TRANSIENT_STATUS:
                 raise self._unreachable(f"HTTP status {status}") from error
             raise NodeError(method, status, f"HTTP status {status}", None) from error
-        except (requests.RequestException, OSError, ValueError, TimeoutError) as error:
+        except (requests.RequestException, OSError, ValueError, RecursionError) as error:
             raise self._unreachable(type(error).__name__) from error
         if not isinstance(response, dict) or ("result" not in response and "error" not in response):
             raise self._unreachable("an answer that is not JSON-RPC")
@@ -127,4 +127,5 @@ def _provider(url: str, timeout_seconds: float) -> JSONBaseProvider:
 def _node_error(method: str, error: object) -> NodeError:
     if not isinstance(error, dict):
         return NodeError(method, 0, str(error), None)
-    return NodeError(method, int(error.get("code", 0)), str(error.get("message", "")), error.get("data"))
+    code = error.get("code")
+    return NodeError(method, code if isinstance(code, int) else 0, str(error.get("message", "")), error.get("data"))

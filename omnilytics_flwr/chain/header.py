@@ -8,10 +8,12 @@ from typing import Any
 import rlp
 
 from ..crypto.hashing import keccak256
-from ..errors import UnsupportedChain
+from ..errors import Malformed, UnsupportedChain
+from .answers import octets
 
 PREVRANDAO_FIELD = 13
 """Place of prevrandao, which nodes still call ``mixHash``, in a header."""
+PREVRANDAO_BYTES = 32
 
 _BYTES, _NUMBER = "bytes", "number"
 _FIELDS = (
@@ -62,9 +64,9 @@ def header_rlp(block: Mapping[str, Any]) -> bytes:
     present = [field for field in _FORK_FIELDS if block.get(field[0]) is not None]
     try:
         encoded = bytes(rlp.encode([_encoded(block[name], kind) for name, kind in (*_FIELDS, *present)]))
-    except (KeyError, ValueError, TypeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
         raise UnsupportedChain(f"the node's header lacks or garbles {error}; expected an Ethereum header; ask another node") from error
-    if keccak256(encoded) != bytes.fromhex(block["hash"][2:]):
+    if keccak256(encoded) != octets("hash of a block", block.get("hash"), 32):
         raise UnsupportedChain(
             f"the header of block {int(block['number'], 16)} does not hash to {block['hash']}; "
             "expected the fields up to Ethereum's Osaka fork; use a newer version of this package, or another node"
@@ -73,8 +75,25 @@ def header_rlp(block: Mapping[str, Any]) -> bytes:
 
 
 def prevrandao_of(header: bytes) -> bytes:
-    """Prevrandao in an RLP header, 32 bytes."""
-    return bytes(rlp.decode(header)[PREVRANDAO_FIELD])
+    """Prevrandao in an RLP header, 32 bytes.
+
+    Raises
+    ------
+    Malformed
+        It is no header of a block.
+    """
+    try:
+        fields = rlp.decode(header)
+        prevrandao = fields[PREVRANDAO_FIELD] if isinstance(fields, (list, tuple)) else b""
+    except (rlp.exceptions.RLPException, IndexError, TypeError, ValueError, RecursionError) as error:
+        raise _no_header(header) from error
+    if not isinstance(prevrandao, bytes) or len(prevrandao) != PREVRANDAO_BYTES:
+        raise _no_header(header)
+    return prevrandao
+
+
+def _no_header(header: bytes) -> Malformed:
+    return Malformed(f"{len(header)} bytes are no header of a block; expected its RLP; fetch it from the chain")
 
 
 def _encoded(value: str, kind: str) -> bytes:

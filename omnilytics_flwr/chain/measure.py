@@ -12,8 +12,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ..errors import ChainError
+from . import answers
 from .endpoint import NodeError
 from .rpc import Connection
 
@@ -79,9 +81,9 @@ def sealing_ms(connection: Connection, *, repeats: int = REPEATS) -> float:
     return max(0.0, _least_ms(lambda: connection.request("evm_mine"), repeats) - round_trip_ms)
 
 
-def _trace(connection: Connection, transaction_hash: str) -> dict[str, str]:
+def _trace(connection: Connection, transaction_hash: str) -> dict[str, Any]:
     try:
-        trace: dict[str, str] = connection.request("debug_traceTransaction", transaction_hash, {"tracer": "callTracer"})
+        trace = answers.record("trace", connection.request("debug_traceTransaction", transaction_hash, {"tracer": "callTracer"}))
     except NodeError as error:
         raise ChainError(
             f"the node cannot trace {transaction_hash} ({error.message}); expected debug_traceTransaction; ask a node that traces"
@@ -93,7 +95,8 @@ def _check_same(connection: Connection, transaction_hash: str) -> None:
     receipt = connection.request("eth_getTransactionReceipt", transaction_hash)
     if receipt is None:
         raise ChainError(f"the node does not know {transaction_hash}; expected a mined transaction; check hash and chain")
-    traced, mined = int(_trace(connection, transaction_hash)["gasUsed"], 16), int(receipt["gasUsed"], 16)
+    traced = answers.field(_trace(connection, transaction_hash), "gasUsed")
+    mined = answers.field(answers.record("receipt", receipt), "gasUsed")
     if traced != mined:
         raise ChainError(
             f"the node took {traced} gas to repeat {transaction_hash}, which took {mined}; expected the same; measure on another node"

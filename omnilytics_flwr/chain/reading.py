@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
-from ..errors import UnknownMarket
-from ..market.ledger import MarketState, Member, OwnerRecord
+from ..errors import Malformed, UnknownMarket
+from ..market.dispute import answer_cost_wei
+from ..market.ledger import Accusation, MarketState, Member, OwnerRecord
 from ..market.refusals import UnknownGroup, WrongStage
 from ..market.stage import Stage
 from ..market.terms import Address, Terms
-from . import artifacts
+from . import answers, artifacts
+from .abi import Abi
+from .answered import BLOB_DAYS, Answer, fetch_vector
+from .fees import base_fee_wei, blob_base_fee_wei
 from .refusing import Refusals
-from .rpc import Connection
+from .rpc import BlockName, Connection
 
 PROXY_BEFORE = bytes.fromhex("363d3d373d3d3d363d73")
 PROXY_AFTER = bytes.fromhex("5af43d82803e903d91602b57fd5bf3")
 PROXY_BYTES = len(PROXY_BEFORE) + 20 + len(PROXY_AFTER)
+
+_DAY_SECONDS = 24 * 60 * 60
 
 
 def refusals() -> Refusals:
@@ -44,7 +51,20 @@ class MarketReader:
         self._address = address
         self._abi = artifacts.load(artifacts.MARKET).abi
         self._refusals = refusals()
+        self._block: BlockName = "latest"
         check_market(connection, address)
+
+    def snapshot(self, confirmations: int = 0) -> Self:
+        """The market as it is in one block, the latest or that on which so many have been mined: all that is read agrees.
+
+        What is read raises `NodeError` once a reorganisation has removed that block, or a node has forgotten its state; take another
+        snapshot then.
+        """
+        block = self._connection.block(max(self._connection.block_number() - confirmations, 0))
+        taken = copy.copy(self)
+        block_hash = answers.octets("hash of a block", block.get("hash"), 32)
+        taken._block = {"blockHash": "0x" + block_hash.hex(), "requireCanonical": True}
+        return taken
 
     @property
     def connection(self) -> Connection:
@@ -83,10 +103,13 @@ class MarketReader:
         return bytes(self._read("termsHash"))
 
     def state(self, confirmations: int = 0) -> MarketState:
-        """Present state, or that on which so many blocks have been mined."""
-        data = self._connection.call(self.address, self._abi.call_data("state"), self._refusals, blocks_ago=confirmations)
-        stage, *rest = self._abi.results("state", data)[0]
-        return MarketState(Stage(stage), *rest)
+        """Present state, or that on which so many blocks have been mined; a snapshot's own without `confirmations`."""
+        block = hex(max(self._connection.block_number() - confirmations, 0)) if confirmations else self._block
+        stage, *rest = self._call(self.address, self._abi, "state", block=block)[0]
+        try:
+            return MarketState(Stage(stage), *rest)
+        except ValueError as error:
+            raise answers.bad("stage of the market", stage) from error
 
     def owner_record(self, account: Address) -> OwnerRecord:
         """What the market knows of `account`."""
@@ -116,6 +139,35 @@ class MarketReader:
         """What `account` would get by claiming now."""
         return int(self._read("claimableWei", account))
 
+    def answer_cost_wei(self) -> int:
+        """Least deposit for one accused at the present fees.
+
+        Computed here, as the contract does it: nodes pretend that there are no fees when they are asked what a contract answers.
+        """
+        return answer_cost_wei(
+            self.terms().polynomials,
+            base_fee_wei=base_fee_wei(self._connection),
+            blob_base_fee_wei=blob_base_fee_wei(self._connection),
+        )
+
+    def accusation(self, seat: int) -> Accusation:
+        """The accusation of a seat in the open round; all zeros if there is none."""
+        return Accusation(*self._read_all("accusation", seat))
+
+    def answered_vector(self, round_number: int, seat: int) -> bytes:
+        """The vector with which the accused of `seat` answered in the round, from the chain's blobs: 131,072 bytes for each polynomial.
+
+        Raises
+        ------
+        BlobsMissing
+            It did not answer in full, or the blobs are not to be had; on any but a local chain the connection needs a `blobs_url`.
+        """
+        state, terms = self.state(), self.terms()
+        live = state.stage is Stage.OPEN and state.round == round_number
+        since = state.settle_by - terms.round_seconds if live else self.now() - BLOB_DAYS * _DAY_SECONDS
+        answer = Answer(self._address, round_number, seat, terms.polynomials, since)
+        return fetch_vector(self._connection, self._abi, answer)
+
     def commitment_hash(self, digest: bytes) -> bytes:
         """EIP-712 hash that a data owner signs to commit `digest` in the live round, 32 bytes."""
         return bytes(self._read("commitmentHash", digest))
@@ -133,9 +185,7 @@ class MarketReader:
             They are not 128 bytes for each polynomial.
         """
         terms = self.terms()
-        abi = artifacts.load(artifacts.VERIFICATION).abi
-        data = abi.call_data("checkPoints", points, terms.polynomials)
-        return bool(abi.results("checkPoints", self._connection.call(terms.verification, data, self._refusals))[0])
+        return bool(self._call(terms.verification, artifacts.load(artifacts.VERIFICATION).abi, "checkPoints", points, terms.polynomials)[0])
 
     def has_known_verification(self) -> bool:
         """Whether the terms' verification runs the code of this version; any other may accept what it likes."""
@@ -145,8 +195,14 @@ class MarketReader:
         return self._read_all(function, *arguments)[0]
 
     def _read_all(self, function: str, *arguments: object) -> tuple[Any, ...]:
-        data = self._abi.call_data(function, *arguments)
-        return self._abi.results(function, self._connection.call(self._address, data, self._refusals))
+        return self._call(self._address, self._abi, function, *arguments)
+
+    def _call(self, to: Address, abi: Abi, function: str, *arguments: object, block: BlockName | None = None) -> tuple[Any, ...]:
+        data = self._connection.call(to, abi.call_data(function, *arguments), self._refusals, block=block or self._block)
+        try:
+            return abi.results(function, data)
+        except Malformed as error:
+            raise answers.bad(f"result of {function}", "0x" + data.hex()) from error
 
 
 def implementation_of(code: bytes) -> Address | None:

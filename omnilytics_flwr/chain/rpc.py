@@ -7,11 +7,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from hashlib import sha256
+from pathlib import Path
 from typing import Any, TypeVar
 
 from ..errors import Unreachable, UnsupportedChain, WrongChain
 from ..market.terms import Address
+from . import answers
 from .endpoint import Endpoint, NodeError, redacted
 from .refusing import Refusals, revert_data
 
@@ -22,14 +23,8 @@ HISTORY_CONTRACT = Address("0x0000F90827F1C53a10cb7A02335B175320002935")
 FIRST_POLL_SECONDS = 0.005
 LONGEST_POLL_SECONDS = 1.0
 
-_INFINITY = b"\xc0" + bytes(47)
-_ZERO_OPENING = b"\x01" + sha256(_INFINITY).digest()[1:] + bytes(64) + _INFINITY + _INFINITY
-PRECOMPILES: dict[str, tuple[int, bytes, int]] = {
-    "point evaluation (EIP-4844)": (0x0A, _ZERO_OPENING, 64),
-    "BLS12-381 addition (EIP-2537)": (0x0B, bytes(256), 128),
-    "BLS12-381 multi-exponentiation (EIP-2537)": (0x0C, bytes(160), 128),
-}
-"""Address, an input that must pass, and the length of the answer, of each precompile that a verification calls."""
+BlockName = str | dict[str, object]
+"""How a request names the block whose state it asks for: a number, a tag, or a hash (EIP-1898)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +69,30 @@ class Connection:
         How long a receipt, or a block, is waited for.
     confirmations : int
         Blocks on top of a transaction's before it counts.
+    blobs_url : str or None
+        Beacon node that serves blobs.
+    outbox : Path or None
+        Folder for transactions on their way.
     transactions : list of TransactionRecord
         All transactions mined through this connection, in order.
     """
 
-    def __init__(self, endpoint: Endpoint, chain_id: int, *, receipt_seconds: float, confirmations: int) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        chain_id: int,
+        *,
+        receipt_seconds: float,
+        confirmations: int,
+        blobs_url: str | None = None,
+        outbox: Path | None = None,
+    ) -> None:
         self.endpoint = endpoint
         self.chain_id = chain_id
         self.receipt_seconds = receipt_seconds
         self.confirmations = confirmations
+        self.blobs_url = blobs_url
+        self.outbox = outbox
         self.transactions: list[TransactionRecord] = []
         self.senders: dict[Address, Any] = {}
         self.lock = threading.Lock()
@@ -94,14 +104,25 @@ class Connection:
         """Result of any JSON-RPC request; raises as `Endpoint.request` does."""
         return self.endpoint.request(method, *params)
 
+    def quantity(self, method: str, *params: object) -> int:
+        """Number that a request answers with; raises `BadAnswer` if it is none, and as `request` does."""
+        return answers.quantity(method, self.request(method, *params))
+
+    def octets(self, method: str, *params: object) -> bytes:
+        """Bytes that a request answers with; raises `BadAnswer` if they are none, and as `request` does."""
+        return answers.octets(method, self.request(method, *params))
+
     @cached_property
     def is_local(self) -> bool:
         """Whether this is a development chain, which mines when it is told to."""
-        return str(self.request("web3_clientVersion")).lower().startswith("anvil")
+        try:
+            return str(self.request("web3_clientVersion")).lower().startswith("anvil")
+        except NodeError:
+            return False
 
     def block_number(self) -> int:
         """Number of the latest block."""
-        return int(self.request("eth_blockNumber"), 16)
+        return self.quantity("eth_blockNumber")
 
     def block(self, number: int | str) -> dict[str, Any]:
         """A block's header fields as the node gives them.
@@ -116,22 +137,26 @@ class Connection:
             raise UnsupportedChain(f"the node does not have block {number}; expected its header; ask a node with more history")
         return found
 
+    def timestamp(self, number: int | str) -> int:
+        """Unix seconds of a block; raises as `block` does."""
+        return answers.field(self.block(number), "timestamp")
+
     def now(self) -> int:
         """Unix seconds that the next block may bear: the later of clock and last block, or what a local chain says."""
         if self.is_local:
-            return int(self.block("pending")["timestamp"], 16)
-        return max(int(time.time()), int(self.block("latest")["timestamp"], 16))
+            return self.timestamp("pending")
+        return max(int(time.time()), self.timestamp("latest"))
 
     def balance_wei(self, account: Address) -> int:
         """Ether of an account."""
-        return int(self.request("eth_getBalance", account, "latest"), 16)
+        return self.quantity("eth_getBalance", account, "latest")
 
     def code(self, address: Address) -> bytes:
         """Runtime code of a contract; empty if there is none."""
-        return bytes.fromhex(self.request("eth_getCode", address, "latest")[2:])
+        return self.octets("eth_getCode", address, "latest")
 
-    def call(self, to: Address, data: bytes, refusals: Refusals, *, sender: Address | None = None, blocks_ago: int = 0) -> bytes:
-        """What a contract answers, without a transaction; on the present state, or on that of some blocks ago.
+    def call(self, to: Address, data: bytes, refusals: Refusals, *, sender: Address | None = None, block: BlockName = "latest") -> bytes:
+        """What a contract answers, without a transaction, on the state of a block.
 
         Raises
         ------
@@ -140,13 +165,12 @@ class Connection:
         """
         call = {"to": to, "data": "0x" + data.hex()} | ({"from": sender} if sender else {})
         try:
-            answer: str = self.request("eth_call", call, hex(max(self.block_number() - blocks_ago, 0)) if blocks_ago else "latest")
+            return self.octets("eth_call", call, block)
         except NodeError as error:
             reason = revert_data(error)
             if reason is None:
                 raise
             raise refusals.exception(reason) from None
-        return bytes.fromhex(answer[2:])
 
     def await_block(self, number: int) -> None:
         """Wait until a block is there; a local chain is told to mine what is missing.
@@ -162,37 +186,6 @@ class Connection:
                 self.request("anvil_mine", hex(missing))
         poll(lambda: self.block_number() >= number or None, self.receipt_seconds, f"block {number}")
 
-    def check_supported(self) -> None:
-        """Check that the chain has everything that a market needs; four requests.
-
-        Raises
-        ------
-        UnsupportedChain
-            A precompile, the history of block hashes, or a base fee is missing.
-        """
-        for name, (number, data, length) in PRECOMPILES.items():
-            if len(self._precompile(number, data)) != length:
-                raise UnsupportedChain(
-                    f"chain {self.chain_id} lacks the precompile {number:#04x}, {name}; "
-                    "expected a chain with Ethereum's Prague fork; use another"
-                )
-        if not self.code(HISTORY_CONTRACT):
-            raise UnsupportedChain(
-                f"chain {self.chain_id} keeps no history of block hashes (EIP-2935); "
-                "expected a chain with Ethereum's Prague fork; use another"
-            )
-        if "baseFeePerGas" not in self.block("latest"):
-            raise UnsupportedChain(
-                f"chain {self.chain_id} has no base fee (EIP-1559); expected Ethereum's London fork or later; use another"
-            )
-
-    def _precompile(self, number: int, data: bytes) -> bytes:
-        try:
-            answer: str = self.request("eth_call", {"to": f"0x{number:040x}", "data": "0x" + data.hex()}, "latest")
-        except NodeError:
-            return b""
-        return bytes.fromhex(answer[2:])
-
 
 def connect(
     url: str,
@@ -201,6 +194,8 @@ def connect(
     timeout_seconds: float = 30.0,
     receipt_seconds: float = 180.0,
     confirmations: int = 0,
+    blobs_url: str | None = None,
+    outbox: Path | None = None,
 ) -> Connection:
     """Connect to a chain.
 
@@ -215,7 +210,14 @@ def connect(
     receipt_seconds : float, > 0 (default: 180)
         Time limit for a transaction to be mined and confirmed.
     confirmations : int, >= 0 (default: 0)
-        Blocks on top of a transaction's block before it counts.
+        Blocks on top of a transaction's block before it counts. One or two also help where several nodes answer under one address and
+        do not all know the latest block.
+    blobs_url : str, optional
+        ``http://`` or ``https://`` address of a beacon node's API, for fetching blobs; it must keep all of them (a supernode or
+        semi-supernode), which it does for 18 days. A local chain serves them by itself.
+    outbox : Path, optional
+        Folder that keeps each signed transaction from before it is sent until it is mined, so that a process that is killed in between
+        finds it again; of one account at least, shared by nobody else.
 
     Raises
     ------
@@ -226,12 +228,12 @@ def connect(
     """
     endpoint = Endpoint(url, timeout_seconds)
     try:
-        chain_id = int(endpoint.request("eth_chainId"), 16)
-    except (NodeError, TypeError, ValueError) as error:
+        chain_id = answers.quantity("eth_chainId", endpoint.request("eth_chainId"))
+    except (NodeError, answers.BadAnswer) as error:
         raise Unreachable(f"{redacted(url)} does not tell its chain id ({error}); expected an Ethereum node; check the address") from error
     if expected_chain_id is not None and chain_id != expected_chain_id:
         raise WrongChain(chain_id, expected_chain_id)
-    return Connection(endpoint, chain_id, receipt_seconds=receipt_seconds, confirmations=confirmations)
+    return Connection(endpoint, chain_id, receipt_seconds=receipt_seconds, confirmations=confirmations, blobs_url=blobs_url, outbox=outbox)
 
 
 def poll(find: Callable[[], T | None], seconds: float, what: str) -> T:

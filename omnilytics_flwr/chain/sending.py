@@ -4,39 +4,34 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, field
 from typing import Any
 
-from ..errors import ChainError, NotFunded, OmnilyticsError, TransactionLost, Unreachable, UnsupportedChain
+from ..errors import ChainError, NotFunded, OmnilyticsError, TransactionLost, Unreachable
+from . import answers
+from .answers import BadAnswer
 from .endpoint import NodeError
+from .fees import highest_cost_wei, raised, suggested
+from .outbox import Outbox, Pending
 from .refusing import Refusals, revert_data
 from .rpc import Connection, TransactionRecord, poll
-from .transaction import Mined, Payload, mined_of
+from .transaction import Mined, Payload, call_of, mined_of
 from .wallet import Wallet
 
 MOST_GAS = 2**24
 """EIP-7825: no transaction may have a higher gas limit."""
 MOST_BYTES = 128 * 1024
-"""Public nodes do not pass larger transactions on."""
+"""Public nodes do not pass larger transactions on; blobs do not count."""
 SPARE_GAS = 10_000
-DEFAULT_TIP_WEI = 10**9
 TRIES = 5
 
 _KNOWN = ("already known", "already imported", "known transaction", "already exists")
 _TAKEN = ("nonce too low", "replacement transaction underpriced", "replacement underpriced", "nonce is too low")
 _POOR = ("insufficient funds", "insufficient balance")
+_UNSURE = frozenset({-32002, -32005, -32603})
+"""Codes of errors (limits, internal ones) after which a transaction may be on its way all the same."""
 
 
-@dataclass(slots=True)
-class _Pending:
-    """A payload on its way under one nonce; a bumped fee adds a hash, and at most one of them is ever mined."""
-
-    transaction: dict[str, Any]
-    raw: bytes = b""
-    hashes: list[str] = field(default_factory=list)
-
-
-class _NonceTaken(Exception):
+class _NonceTaken(ChainError):
     """Another transaction of the account has this nonce."""
 
 
@@ -44,14 +39,16 @@ class Sender:
     """Sends for one account through one connection, one transaction at a time; get it from `sender_for`.
 
     A transaction is estimated first: if the contract refuses, that raises the contract's error, and nothing is sent or paid.
-    If a sent transaction got no receipt in time, the next `send` of the same payload goes on with the same nonce.
+    If a sent transaction got no receipt in time, the next `send` of the same payload goes on with the same nonce; if the connection has
+    an outbox, so does that of another process. While it is waited for, a transaction that the node has forgotten, by a restart or a
+    reorganisation, is handed over again; one whose nonce another transaction has taken is sent anew.
     """
 
     def __init__(self, connection: Connection, wallet: Wallet) -> None:
         self._connection = connection
         self._wallet = wallet
         self._lock = threading.Lock()
-        self._lost: dict[Payload, _Pending] = {}
+        self._outbox = Outbox(connection.outbox, connection.chain_id, wallet.address)
 
     def send(self, event: str, payload: Payload, refusals: Refusals) -> Mined:
         """Send a payload and wait until it is mined and confirmed.
@@ -73,19 +70,176 @@ class Sender:
         TransactionLost
             No receipt in time; calling again goes on waiting.
         ChainError
-            Any other trouble with the node.
+            Any other trouble with the node, or with the outbox.
         """
         with self._lock:
             start = time.monotonic()
-            pending = self._resume(payload) or self._submit_new(payload, refusals)
-            self._lost[payload] = pending
-            receipt = self._await_receipt(pending)
-            del self._lost[payload]
-            mined, succeeded = mined_of(receipt, time.monotonic() - start), int(receipt["status"], 16) == 1
+            pending, receipt = self._carry(payload, refusals)
+            mined, succeeded = mined_of(receipt, time.monotonic() - start), answers.field(receipt, "status") == 1
+            self._outbox.remove(payload)
             self._record(event, mined, succeeded)
         if not succeeded:
-            raise self._failure(pending, receipt, refusals)
+            raise self._failure(pending, mined, refusals)
         return mined
+
+    def _carry(self, payload: Payload, refusals: Refusals) -> tuple[Pending, dict[str, Any]]:
+        """Bring a payload onto the chain, under another nonce whenever its own was taken; the transaction and its receipt."""
+        for _ in range(TRIES):
+            pending = self._resume(payload) or self._submit(payload, refusals)
+            receipt = self._await_receipt(pending)
+            if receipt is not None:
+                return pending, receipt
+            self._outbox.remove(payload)
+        raise self._crowded()
+
+    def _submit(self, payload: Payload, refusals: Refusals) -> Pending:
+        transaction = self._build(payload, refusals)
+        for _ in range(TRIES):
+            pending = Pending(payload, transaction | {"nonce": self._count("pending")})
+            self._sign(pending)
+            self._outbox.put(pending)
+            try:
+                self._broadcast(pending)
+            except _NonceTaken:
+                self._outbox.remove(payload)
+                continue
+            except (NodeError, NotFunded):
+                self._outbox.remove(payload)
+                raise
+            return pending
+        raise self._crowded()
+
+    def _resume(self, payload: Payload) -> Pending | None:
+        """The transaction that is on its way with this payload, if there is one, offered again with higher fees if it may need them."""
+        pending = self._outbox.get(payload)
+        if pending is None or self._included(pending) is not None or self._is_void(pending):
+            return pending
+        fees = raised(pending.transaction, suggested(self._connection, blobs=bool(payload.blobs)))
+        if fees is None:
+            return pending
+        fresh = Pending(payload, pending.transaction | fees, hashes=list(pending.hashes))
+        self._sign(fresh)
+        self._outbox.put(fresh)
+        try:
+            self._broadcast(fresh)
+        except (_NonceTaken, NodeError, NotFunded):
+            self._outbox.put(pending)
+            return pending
+        return fresh
+
+    def _build(self, payload: Payload, refusals: Refusals) -> dict[str, Any]:
+        transaction = payload.fields() | {"chainId": self._connection.chain_id, "gas": MOST_GAS}
+        self._check_funds(payload.value_wei)
+        estimate = answers.quantity("estimate of gas", self._estimate(call_of(self._wallet.address, transaction), refusals))
+        transaction["gas"] = min(estimate + estimate // 5 + SPARE_GAS, MOST_GAS)
+        transaction |= suggested(self._connection, blobs=bool(payload.blobs))
+        self._check_funds(highest_cost_wei(transaction))
+        return transaction
+
+    def _estimate(self, call: dict[str, Any], refusals: Refusals) -> str:
+        try:
+            estimate: str = self._request("eth_estimateGas", call)
+        except NodeError as error:
+            reason = revert_data(error)
+            if reason is None:
+                raise
+            raise refusals.exception(reason) from None
+        return estimate
+
+    def _check_funds(self, needed_wei: int) -> None:
+        missing = needed_wei - self._connection.balance_wei(self._wallet.address)
+        if missing > 0:
+            raise NotFunded(
+                f"{self._wallet.address} lacks {missing} wei; expected {needed_wei} wei for value and highest fee; send it the difference"
+            )
+
+    def _sign(self, pending: Pending) -> None:
+        pending.signed, transaction_hash = self._wallet.sign_transaction(pending.transaction)
+        if len(pending.signed) > MOST_BYTES:
+            raise ChainError(
+                f"the transaction has {len(pending.signed)} bytes; public nodes take {MOST_BYTES}; use terms with fewer owners or weights"
+            )
+        pending.hashes.append(transaction_hash)
+
+    def _broadcast(self, pending: Pending) -> None:
+        """Hand the signed bytes over, repeatedly if the node does not answer: the same bytes cannot be mined twice."""
+        try:
+            self._offer(pending)
+        except (Unreachable, BadAnswer) as error:
+            raise TransactionLost(pending.hashes[-1], self._connection.endpoint.timeout_seconds) from error
+
+    def _offer(self, pending: Pending) -> None:
+        try:
+            self._request("eth_sendRawTransaction", "0x" + pending.raw().hex())
+        except NodeError as error:
+            message = error.message.lower()
+            if any(words in message for words in _KNOWN) or self._is_known(pending.hashes[-1]):
+                return
+            if any(words in message for words in _TAKEN):
+                raise _NonceTaken(str(error)) from error
+            if any(words in message for words in _POOR):
+                raise NotFunded(f"{self._wallet.address} cannot pay: {error.message}; expected value and fee; send it ether") from error
+            if error.code in _UNSURE:
+                raise TransactionLost(pending.hashes[-1], self._connection.endpoint.timeout_seconds) from error
+            raise
+
+    def _await_receipt(self, pending: Pending) -> dict[str, Any] | None:
+        """The receipt, once it has enough blocks on top; None if another transaction has the nonce for good.
+
+        What the node does wrong in the meantime is waited out.
+        """
+        limit, trouble = self._connection.receipt_seconds, None
+
+        def outcome() -> tuple[dict[str, Any] | None] | None:
+            nonlocal trouble
+            try:
+                return self._outcome(pending)
+            except ChainError as error:
+                trouble = error
+                return None
+
+        try:
+            return poll(outcome, limit, "the receipt")[0]
+        except Unreachable as error:
+            raise TransactionLost(pending.hashes[-1], limit) from trouble or error
+
+    def _outcome(self, pending: Pending) -> tuple[dict[str, Any] | None] | None:
+        """The receipt, or None, once it is known which; a transaction that the node does not know is handed over again."""
+        receipt = self._included(pending)
+        if receipt is not None:
+            depth = self._connection.block_number() - answers.field(receipt, "blockNumber")
+            return (receipt,) if depth >= self._connection.confirmations else None
+        if self._is_void(pending):
+            return (None,)
+        if not any(map(self._is_known, pending.hashes)):
+            self._broadcast(pending)
+        return None
+
+    def _included(self, pending: Pending) -> dict[str, Any] | None:
+        """Receipt of whichever of the hashes was mined."""
+        for transaction_hash in pending.hashes:
+            receipt = self._request("eth_getTransactionReceipt", transaction_hash)
+            if receipt is not None and answers.record("receipt", receipt).get("blockNumber") is not None:
+                return answers.record("receipt", receipt)
+        return None
+
+    def _is_void(self, pending: Pending) -> bool:
+        """Whether another transaction has the nonce, with enough blocks on top.
+
+        With one at least: nodes may count a transaction a moment before they have its receipt.
+        """
+        nonce = pending.transaction["nonce"]
+        if self._count("latest") <= nonce:
+            return False
+        on_top = max(self._connection.confirmations, 1)
+        return self._count(hex(max(self._connection.block_number() - on_top, 0))) > nonce and self._included(pending) is None
+
+    def _is_known(self, transaction_hash: str) -> bool:
+        return self._request("eth_getTransactionByHash", transaction_hash) is not None
+
+    def _count(self, block: str) -> int:
+        """How many transactions of the account there are up to a block: the next nonce."""
+        return self._connection.quantity("eth_getTransactionCount", self._wallet.address, block)
 
     def _record(self, event: str, mined: Mined, succeeded: bool) -> None:
         self._connection.transactions.append(
@@ -101,149 +255,10 @@ class Sender:
             )
         )
 
-    def _submit_new(self, payload: Payload, refusals: Refusals) -> _Pending:
-        transaction = self._build(payload, refusals)
-        for _ in range(TRIES):
-            transaction["nonce"] = int(self._request("eth_getTransactionCount", self._wallet.address, "pending"), 16)
-            pending = _Pending(transaction)
-            self._sign(pending)
-            self._lost[payload] = pending
-            try:
-                self._broadcast(pending)
-            except _NonceTaken:
-                del self._lost[payload]
-                continue
-            except (NodeError, NotFunded):
-                del self._lost[payload]
-                raise
-            return pending
-        raise ChainError(f"{self._wallet.address} sends from elsewhere at the same time; expected a free nonce; stop the other sender")
-
-    def _resume(self, payload: Payload) -> _Pending | None:
-        """The lost transaction with this payload, sent again with a higher fee; None if there is none or it is void."""
-        pending = self._lost.get(payload)
-        if pending is None or self._included(pending) is not None:
-            return pending
-        mined = int(self._request("eth_getTransactionCount", self._wallet.address, "latest"), 16)
-        if mined > pending.transaction["nonce"]:
-            if self._included(pending) is not None:
-                return pending
-            del self._lost[payload]
-            return None
-        base, tip = self._fees()
-        old = pending.transaction
-        old["maxPriorityFeePerGas"] = max(tip, old["maxPriorityFeePerGas"] * 5 // 4 + 1)
-        old["maxFeePerGas"] = max(2 * base + tip, old["maxFeePerGas"] * 5 // 4 + 1)
-        self._sign(pending)
-        try:
-            self._broadcast(pending)
-        except _NonceTaken:
-            pending.hashes.pop()
-        return pending
-
-    def _build(self, payload: Payload, refusals: Refusals) -> dict[str, Any]:
-        call = {
-            "from": self._wallet.address,
-            "data": "0x" + payload.data.hex(),
-            "value": hex(payload.value_wei),
-            "gas": hex(MOST_GAS),
-        }
-        call |= {"to": payload.to} if payload.to else {}
-        self._check_funds(payload.value_wei)
-        estimate = int(self._estimate(call, refusals), 16)
-        gas = min(estimate + estimate // 5 + SPARE_GAS, MOST_GAS)
-        base, tip = self._fees()
-        self._check_funds(payload.value_wei + gas * (2 * base + tip))
-        transaction = {
-            "type": 2,
-            "chainId": self._connection.chain_id,
-            "data": payload.data,
-            "value": payload.value_wei,
-            "gas": gas,
-        }
-        transaction |= {"maxFeePerGas": 2 * base + tip, "maxPriorityFeePerGas": tip}
-        return transaction | ({"to": payload.to} if payload.to else {})
-
-    def _estimate(self, call: dict[str, str], refusals: Refusals) -> str:
-        try:
-            estimate: str = self._request("eth_estimateGas", call)
-        except NodeError as error:
-            reason = revert_data(error)
-            if reason is None:
-                raise
-            raise refusals.exception(reason) from None
-        return estimate
-
-    def _fees(self) -> tuple[int, int]:
-        """Base fee of the latest block and the tip that the node suggests, in wei for a unit of gas."""
-        block = self._connection.block("latest")
-        if "baseFeePerGas" not in block:
-            raise UnsupportedChain("the chain has no base fee (EIP-1559); expected Ethereum's London fork or later; use another")
-        try:
-            tip = int(self._request("eth_maxPriorityFeePerGas"), 16)
-        except NodeError:
-            tip = DEFAULT_TIP_WEI
-        return int(block["baseFeePerGas"], 16), tip
-
-    def _check_funds(self, needed_wei: int) -> None:
-        missing = needed_wei - self._connection.balance_wei(self._wallet.address)
-        if missing > 0:
-            raise NotFunded(
-                f"{self._wallet.address} lacks {missing} wei; expected {needed_wei} wei for value and highest fee; send it the difference"
-            )
-
-    def _sign(self, pending: _Pending) -> None:
-        pending.raw, transaction_hash = self._wallet.sign_transaction(pending.transaction)
-        if len(pending.raw) > MOST_BYTES:
-            raise ChainError(
-                f"the transaction has {len(pending.raw)} bytes; public nodes take {MOST_BYTES}; use terms with fewer owners or weights"
-            )
-        pending.hashes.append(transaction_hash)
-
-    def _broadcast(self, pending: _Pending) -> None:
-        """Hand the signed bytes over, repeatedly if the node does not answer: the same bytes cannot be mined twice."""
-        try:
-            self._request("eth_sendRawTransaction", "0x" + pending.raw.hex())
-        except NodeError as error:
-            message = error.message.lower()
-            if any(words in message for words in _KNOWN) or self._is_known(pending.hashes[-1]):
-                return
-            if any(words in message for words in _TAKEN):
-                raise _NonceTaken from error
-            if any(words in message for words in _POOR):
-                raise NotFunded(f"{self._wallet.address} cannot pay: {error.message}; expected value and fee; send it ether") from error
-            raise
-        except Unreachable as error:
-            raise TransactionLost(pending.hashes[-1], self._connection.endpoint.timeout_seconds) from error
-
-    def _is_known(self, transaction_hash: str) -> bool:
-        return self._request("eth_getTransactionByHash", transaction_hash) is not None
-
-    def _included(self, pending: _Pending) -> dict[str, Any] | None:
-        """Receipt of whichever of the hashes was mined."""
-        receipts = (self._request("eth_getTransactionReceipt", transaction_hash) for transaction_hash in pending.hashes)
-        return next((r for r in receipts if r is not None and r.get("blockNumber") is not None), None)
-
-    def _confirmed(self, pending: _Pending) -> dict[str, Any] | None:
-        """The receipt, once it has enough blocks on top."""
-        receipt, on_top = self._included(pending), self._connection.confirmations
-        if receipt is None or not on_top:
-            return receipt
-        return receipt if self._connection.block_number() >= int(receipt["blockNumber"], 16) + on_top else None
-
-    def _await_receipt(self, pending: _Pending) -> dict[str, Any]:
-        limit = self._connection.receipt_seconds
-        try:
-            return poll(lambda: self._confirmed(pending), limit, "the receipt")
-        except Unreachable as error:
-            raise TransactionLost(pending.hashes[-1], limit) from error
-
-    def _failure(self, pending: _Pending, receipt: dict[str, Any], refusals: Refusals) -> OmnilyticsError:
+    def _failure(self, pending: Pending, mined: Mined, refusals: Refusals) -> OmnilyticsError:
         """Why a mined transaction failed, by repeating it as a call on the state after and before its block."""
-        transaction, block = pending.transaction, int(receipt["blockNumber"], 16)
-        call = {"from": self._wallet.address, "to": transaction.get("to"), "data": "0x" + transaction["data"].hex()}
-        call |= {"value": hex(transaction["value"]), "gas": hex(transaction["gas"])}
-        for number in (block, block - 1):
+        call = call_of(self._wallet.address, pending.transaction)
+        for number in (mined.block, mined.block - 1):
             try:
                 self._request("eth_call", call, hex(number))
             except NodeError as error:
@@ -251,9 +266,12 @@ class Sender:
                 if reason is not None:
                     return refusals.exception(reason)
         return ChainError(
-            f"transaction {receipt['transactionHash']} failed in block {block} after {int(receipt['gasUsed'], 16)} gas "
+            f"transaction {mined.transaction_hash} failed in block {mined.block} after {mined.gas_used} gas "
             "for a reason that does not show again; expected success; read the market's state, then try again"
         )
+
+    def _crowded(self) -> ChainError:
+        return ChainError(f"{self._wallet.address} sends from elsewhere at the same time; expected a free nonce; stop the other sender")
 
     def _request(self, method: str, *params: object) -> Any:
         return self._connection.request(method, *params)

@@ -18,6 +18,7 @@ from ..errors import ChainError
 from ..market.commitment_message import Commitment, compact
 from ..market.task import TaskId
 from ..market.terms import Address
+from .keystore import open_keystore
 
 if TYPE_CHECKING:
     from eth_account.signers.local import LocalAccount
@@ -116,20 +117,7 @@ class Wallet:
         ChainError
             The file cannot be read, is no keystore, or the password is wrong.
         """
-        from eth_account import Account
-
-        try:
-            key = Account.decrypt(json.loads(path.read_text()), password.reveal().decode())
-        except OSError as error:
-            raise ChainError(f"the keystore {path} cannot be read ({error.strerror}); expected a file; check its path") from error
-        except ValueError as error:
-            reason = "the password is wrong" if "MAC" in str(error) else "it is no keystore of version 3"
-            raise ChainError(f"the keystore {path} does not open: {reason}; expected a keystore and its password; try again") from None
-        except (KeyError, TypeError, NotImplementedError, AttributeError):
-            raise ChainError(
-                f"the keystore {path} is no keystore of version 3; expected one as geth or foundry write it; check its path"
-            ) from None
-        return cls(Secret(bytes(key)))
+        return cls(Secret(open_keystore(path, password.reveal())))
 
     def save_keystore(self, path: Path, password: Secret) -> None:
         """Write a keystore file, version 3, that only its owner may read.

@@ -48,10 +48,15 @@ def _encoded_points() -> list[bytes]:
     return points
 
 
-def _read() -> str:
+def setup_path() -> Path:
+    """The file with the ceremony's points; raises `ToolMissing` if there is none."""
     # `find_spec` of a top-level name does not import it: eth-account takes a second to load.
     spec = find_spec("eth_account")
     for folder in (spec.submodule_search_locations if spec else None) or ():
         for path in Path(folder).rglob(_FILE):
-            return path.read_text(encoding="ascii")
+            return path
     raise ToolMissing(f"{_FILE} of eth-account is not on this machine; install eth-account 0.13 or newer")
+
+
+def _read() -> str:
+    return setup_path().read_text(encoding="ascii")

@@ -106,20 +106,21 @@ class Play:
         self.owner.open(state.round, ALL_GROUPS, digests, signatures)
         return points
 
-    def settlement(self, vectors: dict[int, FieldVector], points: dict[int, bytes]) -> bytes:
-        """The settlement of the open round."""
+    def settlement(self, vectors: dict[int, FieldVector], points: dict[int, bytes], *, outside: int = 0) -> bytes:
+        """The settlement of the open round; `outside` is a bitmap of groups that take no part."""
         state, terms = self.owner.state(), self.owner.terms()
         groups = [bits_of(self.owner.group_seats(group)) for group in range(GROUPS)]
         statement = Statement(
             context=self.owner.settlement_context(),
             roster_hash=state.roster_hash,
             sizes=tuple(map(len, groups)),
-            outside=0,
+            outside=outside,
             polynomials=terms.polynomials,
             update_bits=terms.update_bits,
         )
-        sums = [total([vectors[seat] for seat in group]) for group in groups]
-        return prove(statement, sums, [[points[seat] for seat in group] for group in groups]).settlement
+        sums = [None if statement.is_outside(i) else total([vectors[seat] for seat in group]) for i, group in enumerate(groups)]
+        shown = {seat: points_digest(points[seat]) if statement.is_outside(i) else points[seat] for i, g in enumerate(groups) for seat in g}
+        return prove(statement, sums, [[shown[seat] for seat in group] for group in groups]).settlement
 
 
 def total(vectors: list[FieldVector]) -> FieldVector:

@@ -19,20 +19,24 @@ Answer = tuple[int, bytes]
 
 
 @contextmanager
-def answering(answer: Callable[[int], Answer]) -> Iterator[str]:
-    """Address of a server that gives `answer(n)` to its n-th request."""
+def answering(answer: Callable[[int], Answer], asked: list[str] | None = None) -> Iterator[str]:
+    """Address of a server that gives `answer(n)` to its n-th request; the paths go into `asked`."""
 
     class Handler(BaseHTTPRequestHandler):
         count: ClassVar[int] = 0
 
         def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if asked is not None:
+                asked.append(self.path)
             status, body = answer(Handler.count)
             Handler.count += 1
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        do_GET = do_POST
 
         def log_message(self, *_: object) -> None:
             """Stay quiet."""

@@ -26,7 +26,6 @@ from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.statement import settlement_context
 from omnilytics_flwr.market.terms import ZERO_ADDRESS, Address
 
-from .fixed_draw import fix_draw
 from .market_play import ALL_GROUPS, GROUPS, NEXT_TASK, NO_TASK, OWNERS, REWARD_WEI, TASK, Play, all_seats, mask_key, updates
 
 BOND_WEI = 15 * 10**14 + 7
@@ -197,23 +196,6 @@ def test_check_points_wrong_points_are_told_apart(drawn: Play) -> None:
     assert not drawn.owner.check_points(good[:-1] + bytes([good[-1] ^ 1]))
     with pytest.raises(refusals.VerificationWrongLength):
         drawn.owner.check_points(good[:-1])
-
-
-def test_draw_fixed_prevrandao_gives_the_same_groups(devnet: Devnet, market: Play) -> None:
-    market.join_all()
-    market.owner.freeze()
-    header = fix_draw(devnet, market.owner.state().draw_block, b"\x2a" * 32)
-    market.owner.draw_with(header)
-    assert market.owner.state().epoch_seed == epoch_seed(b"\x2a" * 32, 1, market.owner.address)
-
-
-def test_draw_header_of_another_block_raises(devnet: Devnet, market: Play) -> None:
-    market.join_all()
-    market.owner.freeze()
-    draw_block = market.owner.state().draw_block
-    header = fix_draw(devnet, draw_block - 1, b"\x2a" * 32)
-    with pytest.raises(refusals.WrongHeader):
-        market.owner.draw_with(header)
 
 
 def test_structs_have_the_fields_of_the_interface_in_order() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions
 from omnilytics_flwr.chain.rpc import Connection, connect
+from omnilytics_flwr.chain.supported import check_supported
 from omnilytics_flwr.errors import Unreachable, UnsupportedChain, WrongChain
 
 
@@ -25,7 +26,7 @@ def test_connect_nobody_listens_raises_unreachable(unused_address: str) -> None:
 
 
 def test_check_supported_on_osaka_passes(connection: Connection) -> None:
-    connection.check_supported()
+    check_supported(connection)
 
 
 @pytest.mark.parametrize(
@@ -34,13 +35,13 @@ def test_check_supported_on_osaka_passes(connection: Connection) -> None:
 )
 def test_check_supported_on_older_fork_names_what_is_missing(hardfork: str, missing: str) -> None:
     with Devnet(DevnetOptions(hardfork=hardfork)) as old, pytest.raises(UnsupportedChain, match=missing):
-        connect(old.url).check_supported()
+        check_supported(connect(old.url))
 
 
 def test_check_supported_without_history_contract_raises(connection: Connection) -> None:
     connection.request("anvil_setCode", "0x0000F90827F1C53a10cb7A02335B175320002935", "0x")
     with pytest.raises(UnsupportedChain, match="EIP-2935"):
-        connection.check_supported()
+        check_supported(connection)
 
 
 def test_await_block_local_chain_is_mined(connection: Connection) -> None:

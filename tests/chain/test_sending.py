@@ -20,7 +20,7 @@ from omnilytics_flwr.market.refusals import Underfunded, VerificationBadPoint
 from omnilytics_flwr.market.terms import Address
 
 from .assembly import COUNTING, ONCE, REVERTING, WORKING, creation_code
-from .faults import lossy_node
+from .faults import faulty_node
 
 ERRORS = Abi(
     [
@@ -198,6 +198,7 @@ def test_send_lost_and_dropped_is_sent_anew(devnet: Devnet, wallet: Wallet, depl
     devnet.endpoint.request("anvil_dropAllTransactions")
     devnet.endpoint.request("evm_setAutomine", True)
     send(connect(devnet.url), wallet, Payload(wallet.address, b"", 1))
+    devnet.mine()
     send(connection, wallet, Payload(contract, b""))
     assert counted(connection, contract) == 1
 
@@ -205,7 +206,7 @@ def test_send_lost_and_dropped_is_sent_anew(devnet: Devnet, wallet: Wallet, depl
 @pytest.mark.parametrize("lost", [1, 2])
 def test_send_answers_lost_on_the_way_is_mined_once(devnet: Devnet, wallet: Wallet, deployed: Deployer, lost: int) -> None:
     contract = deployed(COUNTING)
-    with lossy_node(devnet.url) as node:
+    with faulty_node(devnet.url) as node:
         connection = connect(node.url)
         node.losing["eth_sendRawTransaction"] = lost
         mined = send(connection, wallet, Payload(contract, b""))
@@ -216,7 +217,7 @@ def test_send_answers_lost_on_the_way_is_mined_once(devnet: Devnet, wallet: Wall
 
 def test_send_all_answers_lost_raises_lost_then_finds_it(devnet: Devnet, wallet: Wallet, deployed: Deployer) -> None:
     contract = deployed(COUNTING)
-    with lossy_node(devnet.url) as node:
+    with faulty_node(devnet.url) as node:
         connection = connect(node.url, timeout_seconds=0.5)
         node.losing["eth_sendRawTransaction"] = 1000
         with pytest.raises(TransactionLost) as caught:

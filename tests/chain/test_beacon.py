@@ -1,0 +1,96 @@
+"""Beacon nodes: the slot of a block, and blobs whatever the node makes of the question."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from omnilytics_flwr.chain.answers import BadAnswer
+from omnilytics_flwr.chain.beacon import BeaconNode
+from omnilytics_flwr.chain.blobs import versioned_hashes
+from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions
+from omnilytics_flwr.chain.refusing import Refusals
+from omnilytics_flwr.chain.rpc import connect
+from omnilytics_flwr.chain.sending import sender_for
+from omnilytics_flwr.chain.transaction import Payload
+from omnilytics_flwr.chain.wallet import dev_wallet
+from omnilytics_flwr.errors import ChainError, Unreachable
+from omnilytics_flwr.market.dispute import BLOB_BYTES
+
+from .test_endpoint import Answer, answering
+
+BLOBS = (bytes(BLOB_BYTES), bytes(31) + b"\x01" + bytes(BLOB_BYTES - 32))
+HASH = b"\x01" * 32
+
+
+def body(document: object) -> Answer:
+    return 200, json.dumps(document).encode()
+
+
+GENESIS = body({"data": {"genesis_time": "1000"}})
+
+
+def test_blobs_of_a_block_by_its_timestamp() -> None:
+    with Devnet(DevnetOptions(block_seconds=12)) as devnet:
+        connection = connect(devnet.url)
+        wallet = dev_wallet(0, connection)
+        devnet.mine(3)
+        mined = sender_for(connection, wallet).send("blobs", Payload(wallet.address, b"", 0, BLOBS), Refusals([]))
+        node = BeaconNode(devnet.url + "/")
+        assert set(node.blobs(connection.timestamp(mined.block), versioned_hashes(BLOBS))) == set(BLOBS)
+        assert node.blobs(connection.timestamp(mined.block) - 12, versioned_hashes(BLOBS)) == []
+
+
+def test_slot_seconds_of_the_node_are_used() -> None:
+    spec = body({"data": {"SECONDS_PER_SLOT": "5"}})
+    asked: list[str] = []
+    answers = [GENESIS, spec, body({"data": ["0x12"]})]
+    with answering(lambda n: answers[n], asked) as url:
+        assert BeaconNode(f"{url}/path?key=secret").blobs(1050, [HASH]) == [b"\x12"]
+    assert asked[0] == "/path/eth/v1/beacon/genesis?key=secret"
+    assert asked[2] == f"/path/eth/v1/beacon/blobs/10?key=secret&versioned_hashes=0x{HASH.hex()}"
+
+
+def test_node_that_answers_a_part_is_asked_for_all() -> None:
+    answers = [GENESIS, (404, b""), body({"data": ["0x12"]}), body({"data": ["0x12", "0x34"]})]
+    with answering(lambda n: answers[n]) as url:
+        assert BeaconNode(url).blobs(1012, [HASH, HASH[::-1]]) == [b"\x12", b"\x34"]
+
+
+def test_node_that_fails_first_is_asked_again() -> None:
+    answers = [(503, b""), (200, b"<html>"), GENESIS, (404, b""), (429, b""), body({"data": ["0x12"]})]
+    with answering(lambda n: answers[n]) as url:
+        assert BeaconNode(url).blobs(1012, [HASH]) == [b"\x12"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected", "words"),
+    [
+        ((410, b""), ChainError, "supernode"),
+        ((403, b""), ChainError, "supernode"),
+        ((503, b""), Unreachable, "HTTP status 503"),
+        ((200, b"<html>"), Unreachable, "not JSON"),
+        (body({"data": None}), BadAnswer, "list of blobs"),
+        (body({"data": [1]}), BadAnswer, "blob"),
+    ],
+)
+def test_node_that_does_not_serve_raises(answer: Answer, expected: type[ChainError], words: str) -> None:
+    with answering(lambda n: [GENESIS, (404, b"")][n] if n < 2 else answer) as url, pytest.raises(expected, match=words):
+        BeaconNode(url, 0.3).blobs(1012, [HASH])
+
+
+@pytest.mark.parametrize("genesis", ["x", 12, None, "-1", "1" * 19, "", "١"])
+def test_node_without_a_genesis_raises_bad_answer(genesis: object) -> None:
+    with answering(lambda _: body({"data": {"genesis_time": genesis}})) as url, pytest.raises(BadAnswer):
+        BeaconNode(url, 0.3).blobs(1012, [HASH])
+
+
+def test_address_that_is_none_raises_and_keys_are_hidden(unused_address: str) -> None:
+    with pytest.raises(Unreachable, match="no address of a beacon node"):
+        BeaconNode("ftp://somewhere")
+    node = BeaconNode(unused_address + "/secret?key=secret", 0.2)
+    assert "secret" not in repr(node)
+    with pytest.raises(Unreachable, match="does not answer") as caught:
+        node.blobs(1012, [HASH])
+    assert "secret" not in str(caught.value)

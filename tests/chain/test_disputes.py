@@ -1,0 +1,191 @@
+"""Disputes on a chain: accusing, answering with real blobs in several transactions, and taking the vector from the chain."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+
+import pytest
+
+from omnilytics_flwr.chain.deploy import Deployment, deploy
+from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions
+from omnilytics_flwr.chain.ethereum import EthereumLedger
+from omnilytics_flwr.chain.reading import MarketReader
+from omnilytics_flwr.chain.rpc import Connection, connect
+from omnilytics_flwr.chain.wallet import dev_wallet
+from omnilytics_flwr.crypto.commitment import points_digest
+from omnilytics_flwr.errors import BlobsMissing
+from omnilytics_flwr.market import refusals
+from omnilytics_flwr.market.dispute import BLOB_BYTES, BURN_ADDRESS
+from omnilytics_flwr.market.ledger import Receipt
+from omnilytics_flwr.market.stage import Stage
+
+from .dispute_play import POLYNOMIALS, WEIGHTS, Dispute, open_dispute
+from .market_play import GROUPS, NO_TASK, REWARD_WEI, TASK, Play, create_small_market, mask_key, updates
+from .test_endpoint import answering
+
+SEAT = 4
+FEE_WEI = 10**12
+
+
+@pytest.fixture
+def dispute(connection: Connection, deployment: Deployment) -> Dispute:
+    """A round whose vectors have seven polynomials, just opened."""
+    return open_dispute(wide_market(connection, deployment), seat=SEAT)
+
+
+def wide_market(connection: Connection, deployment: Deployment) -> Play:
+    return Play.of(create_small_market(connection, deployment, weights=WEIGHTS, accuse_fee_wei=FEE_WEI))
+
+
+def test_accused_answers_by_blobs_and_the_vector_is_taken_from_the_chain(connection: Connection, dispute: Dispute) -> None:
+    owner, stranger = dispute.owner, EthereumLedger(connection, dispute.owner.address, dev_wallet(30, connection))
+    cost_wei = owner.answer_cost_wei()
+    receipt = owner.accuse(1, 1 << SEAT, dispute.digests)
+    state, accusation = owner.state(), owner.accusation(SEAT)
+    assert receipt.logs["Accused"] == {"epoch": 1, "round": 1, "seats": 1 << SEAT, "answerBy": state.answer_by}
+    assert (state.accused, state.answered) == (1 << SEAT, 0)
+    assert state.disputes_wei == FEE_WEI + accusation.deposit_wei
+    assert accusation.deposit_wei >= cost_wei
+    assert (accusation.digest, accusation.answered_polynomials) == (dispute.digests[dispute.play.seats().index(SEAT)], 0)
+
+    first = stranger.answer(1, SEAT, dispute.points, 0, dispute.blobs(0))
+    assert first.logs["Answered"] == {"epoch": 1, "round": 1, "seat": SEAT, "first": 0, "count": 6}
+    assert owner.accusation(SEAT).answered_polynomials == 6
+    with pytest.raises(BlobsMissing, match=f"{6 * BLOB_BYTES} bytes, expected {7 * BLOB_BYTES}; wait for the rest"):
+        owner.answered_vector(1, SEAT)
+    stranger.answer(1, SEAT, dispute.points, 6, dispute.blobs(6))
+    assert owner.state().answered == 1 << SEAT
+    assert MarketReader(connect(connection.endpoint.url), owner.address).answered_vector(1, SEAT) == dispute.vector
+
+    before = connection.balance_wei(stranger.account)
+    withdrawn = stranger.withdraw(stranger.account)
+    assert withdrawn.logs["Withdrawn"]["refundWei"] == accusation.deposit_wei
+    assert connection.balance_wei(stranger.account) == before - withdrawn.fee_wei + accusation.deposit_wei
+
+
+def test_answer_pays_for_its_blobs_and_the_record_says_so(connection: Connection, dispute: Dispute) -> None:
+    dispute.accuse()
+    data = dispute.play.data[0]
+    before = connection.balance_wei(data.account)
+    receipt = data.answer(1, SEAT, dispute.points, 0, dispute.blobs(0))
+    assert before - connection.balance_wei(data.account) == receipt.fee_wei
+    mined = connection.request("eth_getTransactionReceipt", receipt.transaction_hash)
+    assert int(mined["blobGasUsed"], 16) == 6 * BLOB_BYTES
+    assert receipt.fee_wei == receipt.gas_used * int(mined["effectiveGasPrice"], 16) + 6 * BLOB_BYTES * int(mined["blobGasPrice"], 16)
+    assert receipt.gas_used <= 80_000 + 12_000 * POLYNOMIALS
+    assert connection.transactions[-1].fee_wei == receipt.fee_wei
+
+
+def test_cost_of_an_answer_is_the_contracts(connection: Connection, dispute: Dispute) -> None:
+    owner = dispute.owner
+    fees = {"gasPrice": hex(10**12), "from": owner.account}
+    call = {"to": owner.address, "data": "0x" + owner._abi.call_data("answerCostWei").hex(), **fees}
+    assert owner.answer_cost_wei() == int(connection.request("eth_call", call, "latest"), 16) > 0
+
+
+@pytest.mark.parametrize(
+    ("spoil", "expected"),
+    [
+        (lambda d: d.play.data[0].answer(1, SEAT, d.points, 0, d.blobs(0)[::-1]), refusals.WrongBlob),
+        (lambda d: d.play.data[0].answer(1, SEAT, d.points, 6, d.blobs(6)), refusals.WrongStart),
+        (lambda d: d.play.data[0].answer(1, SEAT, bytes(128 * POLYNOMIALS), 0, d.blobs(0)), refusals.WrongPoints),
+        (lambda d: d.play.data[0].answer(1, SEAT + 1, d.points, 0, d.blobs(0)), refusals.NotAccused),
+        (lambda d: d.owner.accuse(1, 1 << SEAT, d.digests), refusals.AlreadyAccused),
+        (lambda d: d.owner.accuse(1, 1, d.digests[::-1]), refusals.WrongDigests),
+        (lambda d: d.owner.accuse(1, 1 << 200, d.digests), refusals.UnknownSeats),
+        (lambda d: d.owner.accuse(1, 0, d.digests), refusals.NoSeats),
+        (lambda d: d.owner.accuse(1, 1, d.digests, deposit_wei=1), refusals.Underpaid),
+    ],
+)
+def test_refused_dispute_raises_typed_and_is_not_sent(
+    dispute: Dispute, spoil: Callable[[Dispute], object], expected: type[Exception]
+) -> None:
+    dispute.accuse()
+    sent = len(dispute.owner.connection.transactions)
+    with pytest.raises(expected):
+        spoil(dispute)
+    assert len(dispute.owner.connection.transactions) == sent
+
+
+def test_answered_vector_nobody_answered_raises(dispute: Dispute) -> None:
+    dispute.accuse()
+    with pytest.raises(BlobsMissing, match="with 0 bytes"):
+        dispute.owner.answered_vector(1, SEAT)
+
+
+def test_answered_vector_chain_that_is_not_local_names_what_is_needed(connection: Connection, dispute: Dispute) -> None:
+    answer_all(dispute)
+    connection.__dict__["is_local"] = False
+    with pytest.raises(BlobsMissing, match=r"with 0 bytes.* blobs_url, .* beacon node .*supernode"):
+        dispute.owner.answered_vector(1, SEAT)
+
+
+def test_answered_vector_beacon_node_without_the_blobs_says_so(connection: Connection, dispute: Dispute) -> None:
+    answer_all(dispute)
+    genesis, nothing = json.dumps({"data": {"genesis_time": "12"}}).encode(), json.dumps({"data": []}).encode()
+    with answering(lambda n: (200, genesis) if n == 0 else (200, nothing) if n > 1 else (404, b"")) as url:
+        connection.blobs_url = url + "/secret"
+        with pytest.raises(BlobsMissing, match=r"does not serve the blobs of .*supernode.* 18 days") as caught:
+            dispute.owner.answered_vector(1, SEAT)
+    assert "secret" not in str(caught.value)
+    assert (caught.value.actual, caught.value.expected) == (0, len(dispute.vector))
+    assert pickle.loads(pickle.dumps(caught.value)).args == caught.value.args
+
+
+def test_answered_vector_from_a_beacon_node() -> None:
+    with Devnet(DevnetOptions(block_seconds=12)) as devnet:
+        connection = connect(devnet.url, blobs_url=devnet.url + "/?key=1")
+        dispute = open_dispute(wide_market(connection, deploy(connection, dev_wallet(0, connection))), seat=SEAT)
+        answer_all(dispute)
+        connection.__dict__["is_local"] = False
+        assert dispute.owner.answered_vector(1, SEAT) == dispute.vector
+
+
+def test_lapsed_member_loses_its_stake_and_pays_it_again(devnet: Devnet, drawn: Play) -> None:
+    owner, silent = drawn.owner, drawn.data[2]
+    seat = owner.owner_record(silent.account).seat
+    void, receipt = settle_with_lapsed(devnet, drawn, seat)
+    burned_wei = 2 * REWARD_WEI
+    assert receipt.logs["Voided"] == {"epoch": 1, "round": 1, "groups": 1 << void, "slashedSeats": 1 << seat, "burnedWei": burned_wei}
+    assert (owner.state().slashed, owner.state().stage) == (1 << seat, Stage.IDLE)
+
+    connection, before = owner.connection, owner.connection.balance_wei(silent.account)
+    fee_wei = silent.join(mask_key(2)).fee_wei
+    assert connection.balance_wei(silent.account) == before - fee_wei - 4 * REWARD_WEI
+    assert owner.state().slashed == 0
+    fee_wei += silent.join(mask_key(3)).fee_wei
+    assert connection.balance_wei(silent.account) == before - fee_wei - 4 * REWARD_WEI
+    withdrawn = drawn.data[0].withdraw(BURN_ADDRESS)
+    assert withdrawn.logs["Withdrawn"]["amountWei"] == burned_wei == connection.balance_wei(BURN_ADDRESS)
+
+
+def test_member_that_lost_its_stake_is_departed_by_anybody_at_once(devnet: Devnet, drawn: Play) -> None:
+    silent, other = drawn.data[2], drawn.data[3]
+    with pytest.raises(refusals.NotLeaving):
+        other.depart(silent.account)
+    settle_with_lapsed(devnet, drawn, silent.owner_record(silent.account).seat)
+    before = silent.connection.balance_wei(silent.account)
+    assert other.depart(silent.account).logs["Departed"]["owner"] == silent.account
+    assert silent.connection.balance_wei(silent.account) == before
+    assert not drawn.owner.owner_record(silent.account).registered
+
+
+def settle_with_lapsed(devnet: Devnet, drawn: Play, seat: int) -> tuple[int, Receipt]:
+    """A round whose accused on `seat` stays silent, settled; the number of its void group."""
+    owner = drawn.owner
+    owner.fund(10**18)
+    owner.anchor(TASK)
+    vectors = updates(drawn.seats(), odd_seats=0)
+    points = drawn.open(vectors)
+    owner.accuse(1, 1 << seat, tuple(points_digest(points[other]) for other in drawn.seats()))
+    devnet.increase_time(owner.state().answer_by - devnet.now() + 1)
+    void = next(group for group in range(GROUPS) if owner.group_seats(group) >> seat & 1)
+    return void, owner.settle(1, drawn.settlement(vectors, points, outside=1 << void), 0, NO_TASK)
+
+
+def answer_all(dispute: Dispute) -> None:
+    dispute.accuse()
+    for first in (0, 6):
+        dispute.play.data[0].answer(1, SEAT, dispute.points, first, dispute.blobs(first))

@@ -1,0 +1,208 @@
+"""Whatever comes from outside, right, wrong or malformed: what decodes it returns, or raises an error of our tree."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, assume, example, given, settings
+from hypothesis import strategies as st
+
+from omnilytics_flwr.chain import answers, artifacts
+from omnilytics_flwr.chain.abi import decode_values
+from omnilytics_flwr.chain.endpoint import NodeError
+from omnilytics_flwr.chain.header import header_rlp, prevrandao_of
+from omnilytics_flwr.chain.known import find
+from omnilytics_flwr.chain.outbox import Outbox, Pending
+from omnilytics_flwr.chain.reading import implementation_of, refusals
+from omnilytics_flwr.chain.refusing import revert_data
+from omnilytics_flwr.chain.rpc import Connection
+from omnilytics_flwr.chain.transaction import Payload, log_of, mined_of
+from omnilytics_flwr.chain.wallet import Secret, Wallet, dev_key
+from omnilytics_flwr.errors import OmnilyticsError
+from omnilytics_flwr.market.terms import Address
+
+from .hostile import JSON, PURE, REAL, spoiled, survives
+
+HASH = "0x" + "11" * 32
+LOG = {"address": "0x" + "22" * 20, "topics": [HASH, HASH], "data": "0x1234"}
+RECEIPT: dict[str, Any] = {
+    "transactionHash": HASH,
+    "blockNumber": "0x5",
+    "gasUsed": "0x5208",
+    "effectiveGasPrice": "0x3b9aca00",
+    "status": "0x1",
+    "blobGasUsed": "0x20000",
+    "blobGasPrice": "0x1",
+    "contractAddress": None,
+    "logs": [LOG],
+}
+
+
+@PURE
+@given(JSON)
+def test_answers_are_what_they_are_asked_to_be(value: object) -> None:
+    for parse, kind in ((answers.quantity, int), (answers.octets, bytes), (answers.record, dict), (answers.address, str)):
+        with suppress(answers.BadAnswer):
+            assert type(parse("answer", value)) is kind
+    survives(lambda: answers.records("answer", value))
+
+
+@PURE
+@given(spoiled(RECEIPT))
+def test_receipts(receipt: Any) -> None:
+    survives(lambda: mined_of(answers.record("receipt", receipt), 1.0))
+
+
+@PURE
+@given(spoiled(LOG), st.binary(max_size=200))
+def test_logs_of_a_market(log: Any, data: bytes) -> None:
+    abi = artifacts.load(artifacts.MARKET).abi
+    survives(lambda: log_of(answers.record("log", log)))
+    for topic, signature in abi.events.items():
+        topics = [topic, *(data[:32].ljust(32, b"\xff") for _ in range(sum(signature.indexed)))]
+        survives(lambda: abi.log(topics, data))  # noqa: B023 - called at once
+
+
+@PURE
+@given(st.sampled_from(sorted(artifacts.load(artifacts.MARKET).abi.functions)), st.binary(max_size=300))
+def test_results_of_a_market(function: str, data: bytes) -> None:
+    survives(lambda: artifacts.load(artifacts.MARKET).abi.results(function, data))
+
+
+@PURE
+@given(st.sampled_from(["string", "bytes", "uint256[]", "(string,uint8)[]", "address", "bool"]), st.binary(max_size=200))
+@example("string", b"\xff" * 64)
+@example("uint256[]", (32).to_bytes(32, "big") + b"\xff" * 32)
+def test_values(kind: str, data: bytes) -> None:
+    survives(lambda: decode_values([kind], data))
+
+
+@PURE
+@given(st.sampled_from(sorted(refusals()._signatures)), st.binary(max_size=150))
+@example(bytes.fromhex("08c379a0"), b"\xff" * 64)
+def test_revert_data_is_an_error_with_a_text(selector: bytes, rest: bytes) -> None:
+    for data in (selector + rest, selector[: len(rest) % 4], rest):
+        error = refusals().exception(data)
+        assert isinstance(error, OmnilyticsError)
+        assert str(error)
+
+
+@PURE
+@given(st.one_of(JSON, st.text(max_size=30).map(lambda text: "Reverted " + text)), st.text(max_size=40))
+def test_revert_data_of_nodes(data: object, message: str) -> None:
+    found = revert_data(NodeError("eth_call", 3, message, data))
+    assert found is None or isinstance(found, bytes)
+
+
+@PURE
+@given(st.binary(max_size=700))
+def test_header_bytes(header: bytes) -> None:
+    survives(lambda: prevrandao_of(header))
+
+
+@REAL
+@given(data=st.data())
+def test_header_fields(connection: Connection, data: st.DataObject) -> None:
+    block = connection.block("latest")
+    assert prevrandao_of(header_rlp(block)) == bytes.fromhex(block["mixHash"][2:])
+    fields = data.draw(spoiled(block))
+    assume(isinstance(fields, dict))
+    survives(lambda: header_rlp(fields))
+
+
+@PURE
+@given(spoiled({"1": {"verification": LOG["address"], "implementation": LOG["address"], "factory": LOG["address"], "block": 3}}))
+def test_known_deployments(deployments: Any) -> None:
+    survives(lambda: find(1, deployments))
+
+
+@PURE
+@given(st.binary(max_size=60))
+def test_code_of_a_proxy(code: bytes) -> None:
+    found = implementation_of(code)
+    assert found is None or len(found) == 42
+
+
+def keystore() -> dict[str, Any]:
+    """A keystore with a cheap key derivation."""
+    from eth_account import Account
+
+    made: dict[str, Any] = json.loads(json.dumps(Account.encrypt(dev_key(0), "word", kdf="pbkdf2", iterations=2)))
+    return made
+
+
+KEYSTORE = keystore()
+DEEP = ["[", '{"crypto":']
+
+
+@settings(PURE, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.one_of(spoiled(KEYSTORE, 4).map(json.dumps), st.text(max_size=50), st.sampled_from(DEEP).map(lambda start: start * 2000)))
+@example(json.dumps(KEYSTORE))
+def test_keystores(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "keystore.json"
+    path.write_text(text, encoding="utf-8", errors="surrogatepass")
+    survives(lambda: Wallet.from_keystore(path, Secret(b"word")))
+
+
+KDF = {
+    "scrypt": {"dklen": 32, "n": 2, "r": 8, "p": 1, "salt": "00" * 16},
+    "pbkdf2": {"dklen": 32, "c": 1, "prf": "hmac-sha256", "salt": "00" * 16},
+}
+
+
+@settings(PURE, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data(), kdf=st.sampled_from(sorted(KDF)), number=st.sampled_from([-1, 0, 1, 3, 2**31, 2**63, 2**64, 10**30, 1.5, "8", None]))
+def test_keystores_with_strange_key_derivation_end_at_once(tmp_path: Path, data: st.DataObject, kdf: str, number: object) -> None:
+    """None of them may take the machine's memory or an hour."""
+    name = data.draw(st.sampled_from(sorted(KDF[kdf])))
+    spoilt = KEYSTORE | {"crypto": KEYSTORE["crypto"] | {"kdf": kdf, "kdfparams": KDF[kdf] | {name: number}}}
+    path = tmp_path / "keystore.json"
+    path.write_text(json.dumps(spoilt))
+    survives(lambda: Wallet.from_keystore(path, Secret(b"word")))
+
+
+@REAL
+@given(st.binary(max_size=100))
+def test_keystore_bytes_and_passwords(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
+    path = tmp_path_factory.getbasetemp() / "bytes.json"
+    path.write_bytes(raw)
+    survives(lambda: Wallet.from_keystore(path, Secret(b"word")))
+    path.write_text(json.dumps(KEYSTORE))
+    survives(lambda: Wallet.from_keystore(path, Secret(raw)))
+
+
+ENTRY = {
+    "transaction": {"chainId": 1, "nonce": 2, "gas": 21000, "value": 3, "maxFeePerGas": 4, "maxPriorityFeePerGas": 5},
+    "signed": "02",
+    "hashes": [HASH],
+}
+
+
+@settings(PURE, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.one_of(
+        spoiled(ENTRY).map(lambda value: json.dumps(value).encode()), st.binary(max_size=50), st.just(b"[").map(lambda start: start * 2000)
+    )
+)
+@example(json.dumps(ENTRY).encode())
+def test_outbox_files(tmp_path: Path, text: bytes) -> None:
+    account, payload = Address("0x" + "22" * 20), Payload(None, b"\x01", 3)
+    outbox = Outbox(tmp_path, 1, account)
+    outbox.put(Pending(payload, payload.fields() | ENTRY["transaction"], b"\x02", [HASH]))
+    (path,) = tmp_path.glob("*.json")
+    path.write_bytes(text)
+
+    def read() -> None:
+        found = Outbox(tmp_path, 1, account).get(payload)
+        assert found is not None
+        assert found.transaction["data"] == b"\x01"
+        assert found.hashes
+        found.raw()
+
+    survives(read)
+    outbox.remove(payload)
+    assert not list(tmp_path.glob("*.json"))

@@ -1,0 +1,106 @@
+"""Chains that cannot hold a market are told apart before anything is paid, above all those without blobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from omnilytics_flwr.chain.deploy import Deployment, create_market, deploy
+from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions
+from omnilytics_flwr.chain.rpc import Connection, connect
+from omnilytics_flwr.chain.supported import check_blobs, check_supported
+from omnilytics_flwr.chain.wallet import dev_wallet
+from omnilytics_flwr.errors import UnsupportedChain
+
+from .faults import FaultyNode, faulty_node
+from .market_play import small_terms
+
+Falsify = Callable[[dict[str, Any]], object]
+
+
+@pytest.fixture
+def node(devnet: Devnet) -> Iterator[FaultyNode]:
+    """A node that can pretend to be of another chain."""
+    with faulty_node(devnet.url) as node:
+        yield node
+
+
+def error(code: int, message: str) -> Falsify:
+    return lambda _: {"jsonrpc": "2.0", "id": 0, "error": {"code": code, "message": message}}
+
+
+def result(value: object) -> Falsify:
+    return lambda _: {"jsonrpc": "2.0", "id": 0, "result": value}
+
+
+def without(*names: str) -> Falsify:
+    return lambda answer: answer | {"result": {name: value for name, value in answer["result"].items() if name not in names}}
+
+
+def test_chain_with_blobs_passes_and_nothing_stays_behind(devnet: Devnet, connection: Connection) -> None:
+    number = connection.block_number()
+    check_supported(connection)
+    assert connection.block_number() == number
+    assert devnet.endpoint.request("txpool_content") == {"pending": {}, "queued": {}}
+
+
+def test_blobs_on_the_fork_before_them_are_missing() -> None:
+    with Devnet(DevnetOptions(hardfork="shanghai")) as old, pytest.raises(UnsupportedChain, match=r"takes no transactions with blobs"):
+        check_blobs(connect(old.url))
+
+
+def test_blobs_on_the_fork_of_cell_proofs_are_there() -> None:
+    with Devnet(DevnetOptions(hardfork="osaka", chain_id=4242)) as new:
+        check_blobs(connect(new.url))
+
+
+LIKE: dict[str, tuple[str, Falsify, str]] = {
+    "headers without the fields (Arbitrum)": ("eth_getBlockByNumber", without("excessBlobGas", "blobGasUsed"), "no excessBlobGas and no"),
+    "one field only": ("eth_getBlockByNumber", without("excessBlobGas"), "no excessBlobGas"),
+    "no price": ("eth_blobBaseFee", error(-32601, "the method eth_blobBaseFee does not exist"), "no price of blobs"),
+    "opcode that answers zero": ("eth_call", result("0x" + "00" * 32), "does not see the blobs"),
+    "transaction type refused (OP stack)": (
+        "eth_sendRawTransaction",
+        error(-32000, "transaction type not supported"),
+        "type not supported",
+    ),
+    "transaction type refused (nitro)": ("eth_sendRawTransaction", error(-32000, "unsupported transaction type: 3"), "unsupported"),
+    "sidecars without cell proofs": ("eth_sendRawTransaction", error(-32000, "unexpected sidecar version, want: 0, got: 1"), "sidecar"),
+}
+
+
+@pytest.mark.parametrize("kind", LIKE)
+def test_chain_without_blobs_is_recognised(node: FaultyNode, kind: str) -> None:
+    method, falsify, words = LIKE[kind]
+    node.falsifying = {method: falsify}
+    with pytest.raises(UnsupportedChain, match=words):
+        check_blobs(connect(node.url))
+
+
+@pytest.mark.parametrize(
+    ("method", "falsify"),
+    [
+        ("eth_call", error(-32602, "too many arguments, want at most 2")),
+        ("eth_call", result("0x")),
+        ("eth_sendRawTransaction", error(-32000, "insufficient funds for gas * price + value + blob gas fee: balance 0")),
+        ("eth_sendRawTransaction", error(-32601, "the method is not available")),
+    ],
+    ids=["no overrides", "overrides ignored", "cannot pay", "sending not allowed"],
+)
+def test_what_a_node_does_not_offer_is_not_held_against_its_chain(node: FaultyNode, method: str, falsify: Falsify) -> None:
+    node.falsifying = {method: falsify}
+    check_blobs(connect(node.url))
+
+
+def test_market_on_a_chain_without_blobs_is_not_created_and_contracts_are_not_deployed(node: FaultyNode, deployment: Deployment) -> None:
+    connection = connect(node.url)
+    wallet = dev_wallet(0, connection)
+    node.falsifying = {"eth_sendRawTransaction": error(-32000, "transaction type not supported")}
+    number = connection.block_number()
+    with pytest.raises(UnsupportedChain, match="nobody could answer an accusation"):
+        create_market(connection, wallet, deployment, small_terms(deployment))
+    with pytest.raises(UnsupportedChain, match="nobody could answer an accusation"):
+        deploy(connection, wallet)
+    assert connection.block_number() == number
