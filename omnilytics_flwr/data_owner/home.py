@@ -8,16 +8,19 @@ an environment variable, or a well-known development account of a local chain.
 from __future__ import annotations
 
 import json
-import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
-from ..errors import Refused, TermsError
+from ..errors import Malformed, Refused, TermsError
+from ..market.address import parse_address
 from ..market.task import TaskId
 from ..market.terms import Address
 from .agent import LocalAgent
+from .config import CONFIG_NAME as CONFIG_NAME
+from .config import LOCAL, PROCESS, read_config
+from .durable import make_folder, write_file
 from .journal import Journal
 from .keys import OwnerKeys
 from .policy import Policy
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
     from ..chain.rpc import Connection
     from ..chain.wallet import Wallet
 
-CONFIG_NAME = "owner.toml"
 WORK_NAME = "work.jsonl"
 
 
@@ -47,6 +49,8 @@ class OwnerHome:
     account : mapping of str to object
         One of ``{"keystore": path, "password-file": path}``, ``{"environment": true}``, ``{"development": index}``.
     policy : Policy
+    agent_kind : str
+        ``"process"`` if a process of its own is the owner agent, ``"local"`` if every client makes its own.
     """
 
     path: Path
@@ -56,6 +60,7 @@ class OwnerHome:
     factory: Address | None
     account: Mapping[str, object]
     policy: Policy
+    agent_kind: str = LOCAL
 
     @classmethod
     def open(cls, path: Path) -> OwnerHome:
@@ -66,29 +71,18 @@ class OwnerHome:
         Refused
             There is none at the path.
         TermsError
-            ``owner.toml`` lacks an entry or has one too many.
+            ``owner.toml`` lacks an entry, has one too many, or one is not what it must be.
         """
-        config = path / CONFIG_NAME
-        if not config.is_file():
-            raise Refused(f"there is no owner home at {path} ({CONFIG_NAME} is missing); make one, or name the right folder")
+        entries: dict[str, Any] = dict(read_config(path))
         try:
-            entries = tomllib.loads(config.read_text())
-        except tomllib.TOMLDecodeError as error:
-            raise TermsError(f"{config} does not parse: {error}; write it as TOML") from error
-        wanted = {"rpc-url", "chain-id", "market", "factory", "account", "policy"}
-        if not {"rpc-url", "chain-id", "market", "account"} <= set(entries) <= wanted:
-            raise TermsError(
-                f"{config} has entries {sorted(entries)}, expected {sorted(wanted)}, of which only factory and policy may be left out"
-            )
-        return cls(
-            path,
-            entries["rpc-url"],
-            entries["chain-id"],
-            Address(entries["market"]),
-            Address(entries["factory"]) if "factory" in entries else None,
-            entries["account"],
-            Policy.from_mapping(entries.get("policy", {})),
-        )
+            market = parse_address(entries["market"])
+            factory = parse_address(entries["factory"]) if "factory" in entries else None
+        except Malformed as error:
+            raise TermsError(f"market or factory in {path / CONFIG_NAME}: {error}") from error
+        _check_account(entries["account"])
+        policy = Policy.from_mapping(entries.get("policy", {}))
+        kind = entries.get("agent", LOCAL)
+        return cls(path, entries["rpc-url"], entries["chain-id"], market, factory, entries["account"], policy, kind)
 
     @classmethod
     def create(
@@ -101,38 +95,73 @@ class OwnerHome:
         account: Mapping[str, object],
         factory: Address | None = None,
         policy: Mapping[str, object] | None = None,
+        agent: str = LOCAL,
     ) -> OwnerHome:
-        """Make a home; refuses with `Refused` to overwrite one."""
+        """Make a home; refuses with `Refused` to overwrite one, and with `TermsError` what `open` would refuse."""
         config = path / CONFIG_NAME
         if config.exists():
             raise Refused(f"there is an owner home at {path} already; it may hold a journal that is needed, choose another folder")
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        lines = [f"rpc-url = {json.dumps(rpc_url)}", f"chain-id = {chain_id}", f"market = {json.dumps(market)}"]
-        lines += [f"factory = {json.dumps(factory)}"] if factory is not None else []
-        for name, table in (("account", account), ("policy", policy or {})):
-            lines += ["", f"[{name}]", *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
-        config.write_text("\n".join(lines) + "\n")
+        _check_account(account)
+        Policy.from_mapping(policy or {})
+        if agent not in (LOCAL, PROCESS):
+            raise TermsError(f"agent is {agent!r}, expected {LOCAL!r} or {PROCESS!r}; give one of them")
+        make_folder(path)
+        entries = {"rpc-url": rpc_url, "chain-id": chain_id, "market": market, "agent": agent}
+        lines = _toml(entries | ({} if factory is None else {"factory": factory}))
+        lines += ["", "[account]", *_toml(account), "", "[policy]", *_toml(policy or {})]
+        write_file(config, ("\n".join(lines) + "\n").encode())
         return cls.open(path)
 
     def agent(self) -> LocalAgent:
-        """The owner agent of this home, connected to its chain."""
+        """The owner agent of this home in this process, connected to its chain."""
+        return self.agent_for(self.ledger())
+
+    def ledger(self, *, timeout_seconds: float = 30.0, receipt_seconds: float = 180.0) -> EthereumLedger:
+        """The market as this data owner sees it; the limits are those of a request and of a transaction.
+
+        Raises
+        ------
+        UnknownMarket
+            No trusted factory created the market.
+        Refused
+            The operator wants a known verification, and the market has another.
+        ChainError
+            As `connect` raises it.
+        """
         from ..chain.ethereum import EthereumLedger
         from ..chain.rpc import connect
 
-        connection = connect(self.rpc_url, expected_chain_id=self.chain_id)
+        connection = connect(
+            self.rpc_url,
+            expected_chain_id=self.chain_id,
+            timeout_seconds=timeout_seconds,
+            receipt_seconds=receipt_seconds,
+            outbox=self.path / "outbox",
+        )
         self._check_factory(connection)
-        return self.agent_for(EthereumLedger(connection, self.market, self.wallet(connection)))
+        ledger = EthereumLedger(connection, self.market, self.wallet(connection))
+        if self._policy_on(connection).known_verification and not ledger.has_known_verification():
+            raise Refused(f"policy refuses market {self.market}: its verification {ledger.terms().verification} is not of this version")
+        return ledger
 
-    def agent_for(self, ledger: EthereumLedger) -> LocalAgent:
-        """The owner agent of this home on a ledger that is connected already."""
+    def agent_for(self, ledger: EthereumLedger, *, check_ready: Callable[[], None] | None = None) -> LocalAgent:
+        """The owner agent of this home on a ledger that is connected already; `check_ready` as for `LocalAgent`."""
         return LocalAgent(
             ledger=ledger,
             signer=ledger.wallet,
             keys=OwnerKeys(self.path / "keys"),
-            journal=Journal(self.path / "journal"),
-            policy=self.policy,
+            journal=self.journal(),
+            policy=self._policy_on(ledger.connection),
             on_work=self._note,
+            check_ready=check_ready,
         )
+
+    def journal(self) -> Journal:
+        """The journal of this home."""
+        return Journal(self.path / "journal")
+
+    def _policy_on(self, connection: Connection) -> Policy:
+        return self.policy.for_chain(is_local=connection.is_local)
 
     def _check_factory(self, connection: Connection) -> None:
         """Refuse a market that no trusted factory created."""
@@ -149,7 +178,7 @@ class OwnerHome:
         from ..chain.wallet import Wallet, dev_wallet, read_password
 
         if "development" in self.account:
-            return dev_wallet(int(str(self.account["development"])), connection)
+            return dev_wallet(cast("int", self.account["development"]), connection)
         if "keystore" in self.account:
             file = self.account.get("password-file")
             password = read_password(file=None if file is None else self.path / str(file))
@@ -165,3 +194,22 @@ class OwnerHome:
         line = json.dumps({"epoch": task.epoch, "round": task.round, "work": kind, "seconds": round(seconds, 6)})
         with open(self.path / WORK_NAME, "a") as log:
             log.write(line + "\n")
+
+
+def _toml(entries: Mapping[str, object]) -> list[str]:
+    return [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in entries.items()]
+
+
+def _check_account(account: Mapping[str, object]) -> None:
+    keystore, file = account.get("keystore"), account.get("password-file", "")
+    index = account.get("development")
+    good = (
+        (set(account) <= {"keystore", "password-file"} and isinstance(keystore, str) and isinstance(file, str))
+        or (set(account) == {"environment"} and account["environment"] is True)
+        or (set(account) == {"development"} and type(index) is int and 0 <= index < 1 << 31)
+    )
+    if not good:
+        raise TermsError(
+            f"account has entries {sorted(account)}; expected keystore (and password-file), or environment = true, or development = N; "
+            "name one place where the key is kept"
+        )

@@ -1,7 +1,8 @@
 """The data owner's side of a round as a Flower mod; the user's own functions stay as they are.
 
 The mod fails closed: a message without our record, of another market, or of a task that is not anchored never reaches
-the user's functions, and nothing but digest, signature, masked vector and the metrics that the terms name leaves.
+the user's functions, and nothing but digest, signature, masked vector and the metrics that the terms name leaves. The metrics of
+training wait in `Context.state` until the round is open, and leave with the vector: before, nobody has to pay for them.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ from collections.abc import Callable
 from functools import lru_cache
 from logging import ERROR
 from pathlib import Path
+from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Context, Error, Message, MessageType, MetricRecord, RecordDict
 from flwr.clientapp.typing import ClientAppCallable
 
-from ..data_owner.agent import OwnerAgent
+from ..data_owner.config import has_agent_process
+from ..data_owner.port import OwnerAgent
+from ..data_owner.remote import RemoteAgent
 from ..errors import Malformed, OmnilyticsError, Refused, UpdateError
 from ..market.task import TaskId, TaskParts, arrays_hash, config_hash
-from ..market.terms import Terms
 from .compat import REFUSED_BY_MOD, log
-from .parts import flatten, same_shapes
+from .parts import difference, flatten
 from .wire import (
     RECORD,
     CommitReply,
@@ -36,6 +39,9 @@ from .wire import (
 
 PRIVATE_STATE = "omnilytics.private"
 """Key of the private part in `Context.state`."""
+
+METRICS_STATE = "omnilytics.metrics"
+"""Key in `Context.state` of the round whose metrics are kept under keys that begin with it."""
 
 HOME_KEY = "omnilytics-home"
 HOME_VARIABLE = "OMNILYTICS_OWNER_HOME"
@@ -86,9 +92,8 @@ class OmnilyticsMod:
         agent = self._agent(context)
         task, public = _read_task(msg, context, header)
         admission = agent.admit(task)
-        if admission.commitment is not None:
-            commitment, metrics = admission.commitment, RecordDict()
-        else:
+        commitment = admission.commitment
+        if commitment is None:
             reply, whole = self._run(msg, context, call_next, public)
             if reply.has_error():
                 return _silenced(msg, str(reply.error.reason))
@@ -96,23 +101,23 @@ class OmnilyticsMod:
             new_public = ArrayRecord({name: trained[name] for name in public})
             commitment = agent.commit(task, flatten(new_public) - flatten(public))
             self._keep_private(context, public, trained)
-            metrics = _allowed_metrics(reply.content, admission.terms)
+            _keep_metrics(context, task, _allowed_metrics(reply.content, admission.metrics))
         answer = CommitReply(commitment.owner, commitment.digest, commitment.signature)
-        metrics[RECORD] = answer.to_record()
-        return Message(metrics, reply_to=msg)
+        return Message(RecordDict({RECORD: answer.to_record()}), reply_to=msg)
 
     def _evaluate(self, msg: Message, context: Context, call_next: ClientAppCallable, header: TaskHeader) -> Message:
         task, public = _read_task(msg, context, header)
-        terms = self._agent(context).admit_evaluation(task)
+        allowed = self._agent(context).admit_evaluation(task)
         reply, _ = self._run(msg, context, call_next, public)
         if reply.has_error():
             return _silenced(msg, str(reply.error.reason))
-        return Message(_allowed_metrics(reply.content, terms), reply_to=msg)
+        return Message(_allowed_metrics(reply.content, allowed), reply_to=msg)
 
     def _deliver(self, msg: Message, context: Context, request: DeliverRequest) -> Message:
-        delivery = self._agent(context).deliver(request.chain_id, request.market, request.round, request.digests)
-        answer = DeliverReply(delivery.owner, delivery.vector, delivery.points)
-        return Message(RecordDict({RECORD: answer.to_record()}), reply_to=msg)
+        delivery = self._agent(context).deliver(request.chain_id, request.market, request.epoch, request.round, request.digests)
+        content = _allowed_metrics(_kept_metrics(context, request), delivery.metrics)
+        content[RECORD] = DeliverReply(delivery.owner, delivery.vector, delivery.points).to_record()
+        return Message(content, reply_to=msg)
 
     def _run(self, msg: Message, context: Context, call_next: ClientAppCallable, public: ArrayRecord) -> tuple[Message, ArrayRecord]:
         """Call the user's function with the whole model in place of the public part."""
@@ -139,10 +144,11 @@ class OmnilyticsMod:
 
     def _trained(self, reply: Message, whole: ArrayRecord) -> ArrayRecord:
         records = list(reply.content.array_records.values())
-        if len(records) != 1 or not same_shapes(records[0], whole):
+        wrong = difference(records[0], whole) if len(records) == 1 else f"there are {len(records)} records of arrays"
+        if wrong:
             raise UpdateError(
                 "the train function must reply with one ArrayRecord of the same names, shapes and dtypes as it was sent; "
-                "return the whole model's arrays"
+                f"{wrong}; return the whole model's arrays"
             )
         return records[0]
 
@@ -155,7 +161,7 @@ class OmnilyticsMod:
 def agent_of_operator(context: Context) -> OwnerAgent:
     """The agent of the owner home that the operator of this client names.
 
-    The home's path is read from ``omnilytics-home`` in the node config, or from the environment variable
+    The home's ``owner.toml`` says whether that is a process of its own (``agent = "process"``) or one in this process. Its path is read from ``omnilytics-home`` in the node config, or from the environment variable
     ``OMNILYTICS_OWNER_HOME``; ``{partition-id}`` in it is replaced from the node config, which is how the clients of a
     simulation are told apart. Never from the run config: that is the model owner's.
 
@@ -173,6 +179,8 @@ def agent_of_operator(context: Context) -> OwnerAgent:
 
 @lru_cache(maxsize=256)
 def _agent_at(path: Path) -> OwnerAgent:
+    if has_agent_process(path):
+        return RemoteAgent(path)
     from ..data_owner.home import OwnerHome  # pulls in the chain adapter, which only this way of finding an agent needs
 
     return OwnerHome.open(path).agent()
@@ -205,14 +213,36 @@ def _read_task(msg: Message, context: Context, header: TaskHeader) -> tuple[Task
     return TaskId(header.chain_id, header.market, header.epoch, header.round, parts.task_hash(header.round)), arrays[0]
 
 
-def _allowed_metrics(content: RecordDict, terms: Terms) -> RecordDict:
-    """Only the metrics that the terms name."""
-    allowed = RecordDict()
+def _allowed_metrics(content: RecordDict, allowed: tuple[str, ...]) -> RecordDict:
+    """Only the metrics that may leave."""
+    records = RecordDict()
     for key, record in content.metric_records.items():
-        kept = {name: value for name, value in record.items() if name in terms.metrics}
+        kept = {name: value for name, value in record.items() if name in allowed}
         if kept:
-            allowed[key] = MetricRecord(kept)
-    return allowed
+            records[key] = MetricRecord(kept)
+    return records
+
+
+def _keep_metrics(context: Context, task: TaskId, metrics: RecordDict) -> None:
+    """Keep a round's metrics in the client's state, in place of those of an earlier round."""
+    for key in [key for key in context.state if key.startswith(METRICS_STATE)]:
+        del context.state[key]
+    context.state[METRICS_STATE] = ConfigRecord(_round_entries(task))
+    for key, record in metrics.metric_records.items():
+        context.state[f"{METRICS_STATE}/{key}"] = record
+
+
+def _kept_metrics(context: Context, request: DeliverRequest) -> RecordDict:
+    """The metrics that were kept for the round of a request; none if the state was lost or is of another round."""
+    held = context.state.config_records.get(METRICS_STATE)
+    if held is None or dict(held.items()) != _round_entries(request):
+        return RecordDict()
+    prefix = f"{METRICS_STATE}/"
+    return RecordDict({key.removeprefix(prefix): r for key, r in context.state.metric_records.items() if key.startswith(prefix)})
+
+
+def _round_entries(of: TaskId | DeliverRequest) -> dict[str, Any]:
+    return {"chain-id": of.chain_id, "market": of.market, "epoch": of.epoch, "round": of.round}
 
 
 omnilytics_mod = OmnilyticsMod()

@@ -60,7 +60,12 @@ class Owner:
     def journal(self) -> Journal:
         return Journal(self.folder / "journal")
 
-    def agent(self, on_work: Callable[[str, TaskId, float], None] | None = None, **policy: object) -> LocalAgent:
+    def agent(
+        self,
+        on_work: Callable[[str, TaskId, float], None] | None = None,
+        check_ready: Callable[[], None] | None = None,
+        **policy: object,
+    ) -> LocalAgent:
         """A new agent, as a new process would have it; policy entries as in ``owner.toml``."""
         return LocalAgent(
             ledger=self.scene.ledger(self.number),
@@ -69,6 +74,7 @@ class Owner:
             journal=self.journal,
             policy=Policy.from_mapping(policy) if policy else self.policy,
             on_work=on_work,
+            check_ready=check_ready,
         )
 
     def commit_units(self, task: TaskId, units: NDArray[np.uint64]) -> tuple[SignedCommitment, Delivery]:

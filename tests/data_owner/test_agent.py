@@ -21,14 +21,15 @@ from omnilytics_flwr.errors import (
     Refused,
     TaskMismatch,
     UpdateError,
-    WeakMaskKey,
 )
 from omnilytics_flwr.market.commitment_message import Commitment, recover
+from omnilytics_flwr.market.stage import Stage
 from tests.builders import STRANGER, Scene, address_of
 from tests.data_owner.owners import (
     WEIGHTS,
     Owner,
     anchor,
+    live_task,
     make_owners_scene,
     market_id,
     next_epoch,
@@ -62,7 +63,7 @@ def test_group_of_deliveries_sums_to_the_group_of_updates(tmp_path: Path) -> Non
     commitments = [owner.agent().commit(task, update_of(owner.number)) for owner in owners.values()]
     digests = open_with(scene, *commitments)
     group = scene.owners_of(0b10)
-    deliveries = [owners[n].agent().deliver(task.chain_id, task.market, task.round, digests) for n in group]
+    deliveries = [owners[n].agent().deliver(task.chain_id, task.market, task.epoch, task.round, digests) for n in group]
     for delivery in deliveries:
         vector = FieldVector.from_bytes(delivery.vector, 4096)
         assert points_digest(delivery.points) in digests
@@ -167,14 +168,16 @@ def test_commit_is_written_before_it_is_told(owned: tuple[Scene, Owner], monkeyp
         owner.agent().commit(task, update_of(0))
 
 
-def test_commit_without_its_mask_key_is_a_named_error(owned: tuple[Scene, Owner]) -> None:
+def test_commit_without_its_mask_key_is_refused(owned: tuple[Scene, Owner]) -> None:
     scene, owner = owned
     task = anchor(scene)
     for path in (owner.folder / "keys").glob("mask-*"):
         path.unlink()
-    with pytest.raises(WeakMaskKey, match="the key of 0 members"):
-        owner.agent().commit(task, update_of(0))
+    for ask in (owner.agent().admit, owner.agent().admit_evaluation, lambda t: owner.agent().commit(t, update_of(0))):
+        with pytest.raises(Refused, match=r"another mask key for .* in epoch 1 than this home has"):
+            ask(task)
     assert not owner.journal.entries()
+    assert not list((owner.folder / "keys").glob("mask-*")), "a new key would be of no use"
 
 
 def test_damaged_journal_refuses_everything(owned: tuple[Scene, Owner]) -> None:
@@ -185,7 +188,7 @@ def test_damaged_journal_refuses_everything(owned: tuple[Scene, Owner]) -> None:
     path.write_bytes(path.read_bytes()[:-1])
     digests = open_with(scene, commitment)
     with pytest.raises(Malformed, match="is damaged"):
-        owner.agent().deliver(task.chain_id, task.market, task.round, digests)
+        owner.agent().deliver(task.chain_id, task.market, task.epoch, task.round, digests)
     scene.time_out()
     with pytest.raises(Malformed, match="is damaged"):
         owner.agent().commit(anchor(scene), update_of(0))
@@ -197,14 +200,14 @@ def test_vector_is_kept_while_the_round_is_live_and_emptied_after(owned: tuple[S
     commitment = owner.agent().commit(task, update_of(0))
     digests = open_with(scene, commitment)
     for _ in range(2):
-        delivery = owner.agent().deliver(task.chain_id, task.market, task.round, digests)
+        delivery = owner.agent().deliver(task.chain_id, task.market, task.epoch, task.round, digests)
         assert len(delivery.vector) == 131_072
     scene.time_out()
     with pytest.raises(OutOfTurn):
         owner.agent().admit(task)
     (entry,) = owner.journal.entries()
     assert (entry.vector, entry.points) == (b"", b"")
-    assert (entry.digest, entry.signature) == (commitment.digest, commitment.signature)
+    assert entry.digest == commitment.digest
 
 
 def test_vector_is_emptied_when_the_task_is_anchored_again(owned: tuple[Scene, Owner]) -> None:
@@ -229,6 +232,50 @@ def test_mask_key_is_forgotten_after_its_epoch(tmp_path: Path) -> None:
     owner.agent(**{"most-peer-sets": 2}).commit(anchor(scene), update_of(0))
     names = {path.name for path in (owner.folder / "keys").glob("mask-*")}
     assert names == {f"mask-{market_id(scene)}-{2:010d}.key"}
+
+
+def test_vector_is_emptied_when_its_time_is_over_though_nobody_ends_the_round(owned: tuple[Scene, Owner]) -> None:
+    scene, owner = owned
+    anchor(scene)
+    commitment = owner.agent().commit(live_task(scene), update_of(0))
+    open_with(scene, commitment)
+    scene.world.timestamp = scene.state.settle_by
+    owner.agent().tidy()
+    assert owner.journal.entries()[0].vector
+    scene.world.timestamp = scene.state.settle_by + 1
+    owner.agent().tidy()
+    assert not owner.journal.entries()[0].vector
+    assert scene.state.stage is Stage.OPEN
+
+
+def test_vector_is_emptied_when_its_round_could_never_have_been_opened(owned: tuple[Scene, Owner]) -> None:
+    scene, owner = owned
+    owner.agent().commit(anchor(scene), update_of(0))
+    last = scene.state.open_by + scene.terms.round_seconds
+    for now, kept in ((last, True), (last + 1, False)):
+        scene.world.timestamp = now
+        owner.agent().tidy()
+        assert bool(owner.journal.entries()[0].vector) == kept
+    assert scene.state.stage is Stage.ANCHORED
+
+
+def test_error_names_what_was_asked_and_what_the_stage_takes(owned: tuple[Scene, Owner]) -> None:
+    scene, owner = owned
+    task = anchor(scene)
+    wanted = "train in round 1 of epoch 1, evaluate in round 1 of epoch 1"
+    for ask, event in (
+        (lambda: owner.agent().admit(replace(task, round=2)), "train in round 2 of epoch 1"),
+        (lambda: owner.agent().admit_evaluation(replace(task, round=2)), "evaluate in round 2 of epoch 1"),
+    ):
+        with pytest.raises(OutOfTurn) as refusal:
+            ask()
+        assert str(refusal.value) == f"{event} is not allowed in stage anchored; allowed now: {wanted}"
+    digests = open_with(scene, owner_commitment := owner.agent().commit(task, update_of(0)))
+    assert owner_commitment.digest in digests
+    with pytest.raises(OutOfTurn) as refusal:
+        owner.agent().deliver(task.chain_id, task.market, 2, task.round, digests)
+    assert str(refusal.value).startswith("deliver in round 1 of epoch 2 is not allowed in stage open")
+    assert str(refusal.value).endswith("allowed now: deliver in round 1 of epoch 1")
 
 
 def test_key_on_the_market_is_the_one_on_disk(owned: tuple[Scene, Owner]) -> None:

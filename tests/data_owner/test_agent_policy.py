@@ -13,7 +13,7 @@ from omnilytics_flwr.errors import (
     Refused,
 )
 from omnilytics_flwr.market.stage import Stage
-from tests.builders import DictatedVerification, Scene, make_scene
+from tests.builders import VERIFICATION, DictatedVerification, Scene, make_scene
 from tests.data_owner.owners import (
     TASK,
     WEIGHTS,
@@ -80,7 +80,7 @@ def test_most_peer_sets_allow_the_same_group_and_refuse_another(tmp_path: Path) 
         with pytest.raises(Refused, match="these would be 2 different groups for one data set, at most 1 allowed"):
             ask()
     owner.agent(**{"most-peer-sets": 2}).commit(task, update_of(0))
-    assert len(owner.journal.peer_sets()) == 2
+    assert len({entry.peers_hash for entry in owner.journal.entries()}) == 2
 
 
 def test_most_peer_sets_not_named_refuse_a_second_group_of_three(tmp_path: Path) -> None:
@@ -98,11 +98,58 @@ def test_evaluation_is_admitted_once_after_a_settled_round(tmp_path: Path) -> No
         owner.agent().admit_evaluation(anchor(scene))
     scene.open()
     scene.settle(next_task=TASK.task_hash(2))
-    assert owner.agent().admit_evaluation(live_task(scene)) == scene.terms
+    assert owner.agent().admit_evaluation(live_task(scene)) == scene.terms.metrics
     with pytest.raises(Refused, match="round 2 is evaluated already"):
         owner.agent().admit_evaluation(live_task(scene))
     with pytest.raises(Refused, match="round 2 paid nobody"):
         owner.agent().admit_evaluation(anchor(scene))
+
+
+def test_evaluation_after_a_round_that_timed_out_is_refused_though_it_paid(tmp_path: Path) -> None:
+    scene, owners = make_owners_scene(tmp_path, real=[0], verification=DictatedVerification())
+    scene.open()
+    scene.time_out()
+    task = anchor(scene)
+    assert scene.market.paid_seats(1)
+    with pytest.raises(Refused, match="evaluations follow a settled round, and round 1 timed out"):
+        owners[0].agent().admit_evaluation(task)
+
+
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        ({"chain-ids": [1]}, "policy refuses chain 31337"),
+        ({"markets": [VERIFICATION]}, "it is not among those allowed"),
+        ({"tokens": [VERIFICATION]}, "pay in token 0x0000000000000000000000000000000000000000"),
+        ({"most-stake-wei": 4_999}, "stake 5000 wei, at most 4999 allowed"),
+        ({"app-hashes": ["ab" * 32]}, "another client app"),
+    ],
+)
+def test_policy_refuses_to_join_and_to_work(owned: tuple[Scene, Owner], policy: dict[str, object], reason: str) -> None:
+    scene, owner = owned
+    task, strict = anchor(scene), owner.agent(**policy)
+    before = scene.state
+    for ask in (strict.join, lambda: strict.admit(task), lambda: strict.admit_evaluation(task), lambda: strict.commit(task, update_of(0))):
+        with pytest.raises(Refused, match=reason):
+            ask()
+    assert scene.state == before
+    assert not owner.journal.entries()
+
+
+def test_agent_that_is_not_ready_refuses_commitments_and_delivers_all_the_same(owned: tuple[Scene, Owner]) -> None:
+    scene, owner = owned
+    task = anchor(scene)
+    agent = owner.agent(check_ready=refuse)
+    for ask in (lambda: agent.admit(task), lambda: agent.commit(task, update_of(0))):
+        with pytest.raises(Refused, match="nobody would answer"):
+            ask()
+    assert not owner.journal.entries()
+    digests = open_with(scene, owner.agent().commit(task, update_of(0)))
+    assert agent.deliver(task.chain_id, task.market, task.epoch, task.round, digests).vector
+
+
+def refuse() -> None:
+    raise Refused("nobody would answer")
 
 
 def test_bond_that_is_paid_already_is_not_asked_for_again(tmp_path: Path) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 import pytest
 from flwr.app import Context, RecordDict
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from omnilytics_flwr.chain.deploy import check_created, create_market, deploy
 from omnilytics_flwr.chain.devnet import Devnet
 from omnilytics_flwr.chain.ethereum import EthereumLedger
 from omnilytics_flwr.chain.rpc import connect
 from omnilytics_flwr.chain.wallet import Secret, dev_wallet
+from omnilytics_flwr.data_owner.config import has_agent_process
 from omnilytics_flwr.data_owner.home import CONFIG_NAME, OwnerHome
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.errors import (
@@ -31,6 +35,9 @@ from tests.data_owner.owners import (
 MARKET = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
 
 
+GOOD = f'rpc-url = "url"\nchain-id = 1\nmarket = "{MARKET}"\n[account]\ndevelopment = 1\n'
+
+
 def make_home(path: Path, **changes: object) -> OwnerHome:
     values: dict[str, object] = {
         "rpc_url": "http://127.0.0.1:1",
@@ -42,11 +49,11 @@ def make_home(path: Path, **changes: object) -> OwnerHome:
 
 
 def test_home_opens_as_it_was_made(tmp_path: Path) -> None:
-    policy = {"least-group-size": 4, "most-clip": 2.5, "metrics": ["loss", "accuracy"], "app-hash": "ab" * 32}
+    policy = {"least-group-size": 4, "most-clip": 2.5, "metrics": ["loss", "accuracy"], "app-hashes": ["ab" * 32]}
     made = make_home(tmp_path / "a", policy=policy, account={"keystore": "key.json", "password-file": "pass word.txt"})
     opened = OwnerHome.open(tmp_path / "a")
     assert opened == made
-    assert opened.policy == Policy(least_group_size=4, most_clip=2.5, metrics=("loss", "accuracy"), app_hash=b"\xab" * 32)
+    assert opened.policy == Policy(least_group_size=4, most_clip=2.5, metrics=("loss", "accuracy"), app_hashes=(b"\xab" * 32,))
     assert opened.account == {"keystore": "key.json", "password-file": "pass word.txt"}
     assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o700
 
@@ -68,10 +75,22 @@ def test_no_home_is_a_named_error(tmp_path: Path) -> None:
     ("text", "reason"),
     [
         ("rpc-url = ", "does not parse"),
+        ("x" * 70_000, "does not parse"),
+        ("a = " + "[" * 20_000, "does not parse"),
         ('rpc-url = "x"\nchain-id = 1\n[account]\n', "has entries"),
+        (GOOD.replace("1", "true"), "chain-id in .* is True, expected int"),
+        (GOOD.replace('"url"', "7"), "rpc-url in .* is 7, expected str"),
+        (GOOD.replace(MARKET, "0x12"), "market or factory in .* is not an address"),
+        ('factory = "x"\n' + GOOD, "market or factory in .* is not an address"),
+        ('agent = "thread"\n' + GOOD, "agent in .* is 'thread', expected 'local' or 'process'"),
+        ("policy = 3\n" + GOOD, "policy in .* is 3, expected dict"),
+        (GOOD.replace("development = 1", ""), "account has entries \\[\\]; expected keystore"),
+        (GOOD.replace("development = 1", "development = -1"), "account has entries"),
+        (GOOD.replace("development = 1", "keystore = 1"), "account has entries"),
+        (GOOD + "environment = true", "account has entries"),
         ('rpc-url = "x"\nchain-id = 1\nmarket = "x"\ncolour = 1\n[account]\n', "has entries"),
         (
-            'rpc-url = "x"\nchain-id = 1\nmarket = "x"\n[account]\n[policy]\nleast-grup-size = 1',
+            GOOD + "[policy]\nleast-grup-size = 1",
             "unknown policy entries",
         ),
     ],
@@ -80,6 +99,45 @@ def test_configuration_that_cannot_be_is_a_named_error(tmp_path: Path, text: str
     (tmp_path / CONFIG_NAME).write_text(text)
     with pytest.raises(TermsError, match=reason):
         OwnerHome.open(tmp_path)
+
+
+def test_configuration_that_is_not_text_is_a_named_error(tmp_path: Path) -> None:
+    (tmp_path / CONFIG_NAME).write_bytes(b"\xff\xfe")
+    with pytest.raises(TermsError, match="does not parse"):
+        OwnerHome.open(tmp_path)
+
+
+TOML_VALUES = st.sampled_from(
+    ['"x"', "1", "true", "[]", "{}", "[1, 2]", f'"{MARKET}"', "1.5", "nan", "-3", "2020-01-01", '"process"', "{a = 1}"]
+)
+TOML_NAMES = st.sampled_from(["rpc-url", "chain-id", "market", "factory", "agent", "account", "policy", "colour"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(st.text(max_size=80), st.dictionaries(TOML_NAMES, TOML_VALUES, min_size=3)))
+def test_any_configuration_is_a_home_or_a_named_error(content: str | dict[str, str]) -> None:
+    text = content if isinstance(content, str) else "\n".join(f"{name} = {value}" for name, value in content.items())
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / CONFIG_NAME).write_bytes(text.encode("utf-8", "surrogatepass"))
+        try:
+            home = OwnerHome.open(Path(folder))
+        except TermsError:
+            return
+        assert home.market == MARKET
+
+
+def test_home_that_could_not_be_opened_is_not_made(tmp_path: Path) -> None:
+    for changes in ({"agent": "thread"}, {"account": {}}, {"policy": {"most-clip": "much"}}):
+        with pytest.raises(TermsError):
+            make_home(tmp_path / "a", **changes)
+    assert not (tmp_path / "a").exists()
+
+
+def test_agent_kind_is_kept_and_local_by_default(tmp_path: Path) -> None:
+    assert make_home(tmp_path / "a").agent_kind == "local"
+    assert not has_agent_process(tmp_path / "a")
+    assert make_home(tmp_path / "b", agent="process").agent_kind == "process"
+    assert has_agent_process(tmp_path / "b")
 
 
 def test_work_of_a_new_home_is_empty(tmp_path: Path) -> None:
@@ -106,6 +164,20 @@ def test_agent_of_a_market_that_the_factory_has_not_made_is_refused(tmp_path: Pa
         check_created(connection, others.factory, market)
     with pytest.raises(UnknownMarket, match="has not created the market"):
         make_home(tmp_path / "others", rpc_url=devnet.url, market=market, factory=others.factory).agent()
+
+
+def test_market_with_another_verification_is_refused_where_the_operator_wants_the_known_one(tmp_path: Path, devnet: Devnet) -> None:
+    connection = connect(devnet.url, expected_chain_id=31337)
+    model_owner = dev_wallet(0, connection)
+    deployment = deploy(connection, model_owner)
+    market = create_market(connection, model_owner, deployment, make_terms(verification=deployment.verification))
+    strict = {"known-verification": True}
+    make_home(tmp_path / "before", rpc_url=devnet.url, market=market, policy=strict).agent()
+    code = connection.code(deployment.verification)
+    connection.request("anvil_setCode", deployment.verification, "0x" + code.hex() + "00")
+    make_home(tmp_path / "lenient", rpc_url=devnet.url, market=market).agent()
+    with pytest.raises(Refused, match=f"its verification {deployment.verification} is not of this version"):
+        make_home(tmp_path / "strict", rpc_url=devnet.url, market=market, policy=strict).agent()
 
 
 @pytest.fixture

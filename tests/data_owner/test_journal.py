@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from omnilytics_flwr.crypto.hashing import keccak256
+from omnilytics_flwr.data_owner.entry import decode_entry, encode_entry
 from omnilytics_flwr.data_owner.journal import Entry, Journal
 from omnilytics_flwr.errors import (
     Malformed,
@@ -23,14 +28,17 @@ from omnilytics_flwr.market.terms import Address
 MARKET = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
 
 
+KEYS = ("chain_id", "market", "epoch", "round", "task_hash", "peers_hash", "masks_hash", "digest", "points_bytes")
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-2, 100), st.floats(), st.text(max_size=8), st.just("ab" * 32), st.just([]))
+
+
 def make_entry(round_number: int = 1, **changes: object) -> Entry:
     task = TaskId(31337, MARKET, 1, round_number, bytes([round_number]) * 32)
     values: dict[str, object] = {
         "task": task,
         "peers_hash": b"\1" * 32,
+        "masks_hash": b"\3" * 32,
         "digest": b"\2" * 32,
-        "signature": b"\3" * 64,
-        "open_by": 1_800_000_060,
         "points": b"\n" * 128,
         "vector": bytes(range(256)) * 512,
     }
@@ -68,19 +76,14 @@ def test_entries_come_oldest_round_first(tmp_path: Path) -> None:
     assert [entry.task.round for entry in journal.entries()] == [1, 9, 10, 100]
 
 
-def test_peer_sets_are_those_of_all_entries(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
-    assert journal.peer_sets() == frozenset()
-    for number, peers in ((1, b"a"), (2, b"a"), (3, b"b")):
-        journal.write(make_entry(number, peers_hash=peers * 32))
-    assert journal.peer_sets() == {b"a" * 32, b"b" * 32}
-
-
 def test_emptied_entry_keeps_its_header_only(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.write(make_entry())
-    journal.empty(make_entry())
+    assert journal.full_rounds(31337, MARKET) == [1]
+    journal.empty(31337, MARKET, 1)
+    journal.empty(31337, MARKET, 2)
     assert journal.entries() == [make_entry(points=b"", vector=b"")]
+    assert journal.full_rounds(31337, MARKET) == []
     assert file_of(tmp_path).stat().st_size < 1000
     assert make_entry().vector[:64] not in file_of(tmp_path).read_bytes()
 
@@ -121,17 +124,74 @@ def test_damaged_entry_is_a_named_error(tmp_path: Path, damage: str) -> None:
     journal.write(make_entry())
     path = file_of(tmp_path)
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
-    for read in (lambda: journal.find(31337, MARKET, 1), journal.entries, journal.peer_sets):
+    for read in (lambda: journal.find(31337, MARKET, 1), journal.entries):
         with pytest.raises(Malformed, match="is damaged") as refusal:
             read()
         assert path.name in str(refusal.value)
 
 
-def test_temporary_file_of_a_crash_is_no_entry(tmp_path: Path) -> None:
+def test_temporary_file_of_a_crash_is_no_entry_and_goes_at_the_next_use(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     journal.write(make_entry())
-    (tmp_path / f"{file_of(tmp_path).stem}.999.tmp").write_bytes(b"half an en")
+    left = tmp_path / f"{file_of(tmp_path).name}xyz.tmp"
+    left.write_bytes(b"half an en")
     assert journal.entries() == [make_entry()]
+    with journal.locked():
+        assert not left.exists()
+
+
+def test_entry_cut_anywhere_is_a_named_error(tmp_path: Path) -> None:
+    """Every cut through hash, header and points, and every 997th through the vector."""
+    journal = Journal(tmp_path)
+    journal.write(make_entry())
+    path, content = file_of(tmp_path), file_of(tmp_path).read_bytes()
+    header = len(content) - 131_072
+    for length in (*range(header + 1), *range(header, len(content), 997), len(content) - 1):
+        path.write_bytes(content[:length])
+        with pytest.raises(Malformed, match="is damaged"):
+            journal.find(31337, MARKET, 1)
+
+
+def test_entry_under_the_name_of_another_round_or_market_is_a_named_error(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.write(make_entry())
+    path = file_of(tmp_path)
+    for name in (path.name.replace("0000000001", "0000000002"), path.name.replace("31337", "1")):
+        path.rename(tmp_path / name)
+        with pytest.raises(Malformed, match="it is the entry of round 1"):
+            journal.entries()
+        (tmp_path / name).rename(path)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(st.binary(max_size=400), st.recursive(SCALARS, lambda inner: st.dictionaries(st.sampled_from(KEYS), inner))))
+def test_any_content_is_an_entry_or_a_named_error(content: object) -> None:
+    """Bytes as they come, and headers of any shape under a hash that is right."""
+    if not isinstance(content, bytes):
+        rest = json.dumps(content).encode() + b"\n" + bytes(40)
+        content = keccak256(rest).hex().encode() + b"\n" + rest
+    try:
+        entry = decode_entry(content)
+    except Malformed:
+        return
+    assert encode_entry(entry) == content
+
+
+def test_evaluation_is_noted_once_by_whoever_comes_first(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        first = list(pool.map(lambda _: Journal(tmp_path).note_evaluation(make_entry().task), range(16)))
+    assert sorted(first) == [False] * 15 + [True]
+    assert Journal(tmp_path).note_evaluation(make_entry(2).task)
+
+
+def test_joined_epochs_are_known_by_market_and_epoch(tmp_path: Path) -> None:
+    Journal(tmp_path).note_joined(31337, MARKET, 3)
+    Journal(tmp_path).note_joined(31337, MARKET, 3)
+    journal = Journal(tmp_path)
+    assert journal.has_joined(31337, MARKET, 3)
+    assert not journal.has_joined(31337, MARKET, 2)
+    assert not journal.has_joined(1, MARKET, 3)
+    assert journal.entries() == []
 
 
 def lock_is_free(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -70,6 +71,25 @@ def test_forget_deletes_keys_of_past_epochs_of_that_market_only(tmp_path: Path) 
         forgotten = market == "m" and epoch < 3
         assert (OwnerKeys(tmp_path).mask_key(market, epoch).public != public) == forgotten
     assert keys.rounding_key(TASKS[0]) == rounding
+
+
+def test_forget_deletes_what_a_crash_left_half_written(tmp_path: Path) -> None:
+    keys = OwnerKeys(tmp_path)
+    keys.mask_key("m", 1)
+    (made,) = tmp_path.iterdir()
+    os.link(made, tmp_path / f"{made.name}abc.tmp")
+    keys.forget("m", before_epoch=2)
+    assert not list(tmp_path.iterdir())
+
+
+def test_find_mask_key_makes_none(tmp_path: Path) -> None:
+    keys = OwnerKeys(tmp_path)
+    assert keys.find_mask_key("m", 1) is None
+    assert not list(tmp_path.iterdir())
+    made = keys.mask_key("m", 1)
+    found = keys.find_mask_key("m", 1)
+    assert found is not None
+    assert found.public == made.public
 
 
 def test_forget_with_nothing_to_forget_does_nothing(tmp_path: Path) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.errors import (
     Refused,
     TermsError,
 )
-from omnilytics_flwr.market.terms import Address, Terms
+from omnilytics_flwr.market.terms import ZERO_ADDRESS, Address, Terms
 from tests.builders import make_terms
 
 MARKET = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
@@ -25,7 +29,12 @@ def test_defaults_accept_ordinary_terms() -> None:
         ({"least_group_size": 4}, {}, "groups of 3, at least 4 wanted"),
         ({"most_clip": 0.5}, {}, "clip 1.0, at most 0.5 allowed"),
         ({"least_reward_wei": 1_001}, {}, "reward 1000 wei, at least 1001 wanted"),
-        ({"app_hash": b"\1" * 32}, {}, "another client app"),
+        ({"app_hashes": (b"\1" * 32,)}, {}, "another client app"),
+        ({"app_hashes": ()}, {}, "another client app"),
+        ({"tokens": (MARKET,)}, {}, "pay in token 0x0000000000000000000000000000000000000000"),
+        ({}, {"token": MARKET}, f"pay in token {MARKET}"),
+        ({"most_stake_wei": 4_999}, {}, "stake 5000 wei, at most 4999 allowed"),
+        ({"most_stake_wei": 0}, {}, "stake 5000 wei, at most 0 allowed"),
         ({"metrics": ()}, {"metrics": ("loss",)}, "metrics that may not leave"),
         ({"metrics": ("accuracy", "loss")}, {"metrics": ("loss", "num-examples")}, "metrics that may not leave"),
     ],
@@ -44,7 +53,10 @@ def test_broken_demand_is_refused_with_its_reason(policy: dict[str, object], ter
         ({"least_group_size": 3}, {}),
         ({"most_clip": 1.0}, {}),
         ({"least_reward_wei": 1_000}, {}),
-        ({"app_hash": b"\1" * 32}, {"app_hash": b"\1" * 32}),
+        ({"app_hashes": (b"\2" * 32, b"\1" * 32)}, {"app_hash": b"\1" * 32}),
+        ({"tokens": (ZERO_ADDRESS, MARKET)}, {"token": MARKET.lower()}),
+        ({"tokens": None}, {"token": MARKET}),
+        ({"most_stake_wei": 5_000}, {}),
         ({"metrics": ()}, {}),
         ({"metrics": ("accuracy", "loss")}, {"metrics": ("loss",)}),
         ({"metrics": None}, {"metrics": ("anything",)}),
@@ -75,11 +87,107 @@ def test_peer_sets_named_are_as_named() -> None:
     assert [Policy(most_peer_sets=most).peer_sets_for(terms_of_groups(5)) for most in (1, 7)] == [1, 7]
 
 
+@pytest.mark.parametrize(
+    ("policy", "reason"),
+    [
+        ({"chain_ids": (1, 5)}, "policy refuses chain 31337; allowed are \\[1, 5\\]"),
+        ({"chain_ids": ()}, "policy refuses chain 31337"),
+        ({"markets": (ZERO_ADDRESS,)}, "policy refuses market 0x5FbDB2315678afecb367f032d93F642f64180aa3: it is not among those allowed"),
+        ({"markets": ()}, "policy refuses market"),
+    ],
+)
+def test_market_or_chain_that_is_not_allowed_is_refused(policy: dict[str, object], reason: str) -> None:
+    with pytest.raises(Refused, match=reason):
+        Policy(**policy).check_market(31337, MARKET)  # type: ignore[arg-type]
+
+
+def test_market_and_chain_that_are_allowed_are_accepted() -> None:
+    Policy().check_market(31337, MARKET)
+    Policy(chain_ids=(1, 31337), markets=(ZERO_ADDRESS, MARKET)).check_market(31337, Address(MARKET.lower()))
+
+
+def test_entries_that_depend_on_the_chain_are_strict_but_on_a_local_one() -> None:
+    strict, local = Policy().for_chain(is_local=False), Policy().for_chain(is_local=True)
+    assert (strict.known_verification, strict.confirmations, strict.keep_blocks) == (True, 1, 64)
+    assert (local.known_verification, local.confirmations, local.keep_blocks) == (False, 0, 0)
+    named = Policy(known_verification=True, confirmations=5, keep_blocks=2)
+    assert named.for_chain(is_local=True) == named.for_chain(is_local=False) == named
+
+
 def test_mapping_takes_names_as_in_the_configuration_file() -> None:
-    policy = Policy.from_mapping({"least-group-size": 5, "most-peer-sets": 1, "metrics": ["loss"], "app-hash": "0x" + "ab" * 32})
-    assert policy == Policy(least_group_size=5, most_peer_sets=1, metrics=("loss",), app_hash=b"\xab" * 32)
+    policy = Policy.from_mapping(
+        {
+            "least-group-size": 5,
+            "most-peer-sets": 1,
+            "metrics": ["loss"],
+            "app-hashes": ["0x" + "ab" * 32, "cd" * 32],
+            "markets": [MARKET.lower()],
+            "tokens": [],
+            "chain-ids": [1],
+            "most-clip": 2,
+            "known-verification": False,
+        }
+    )
+    assert policy == Policy(
+        least_group_size=5,
+        most_peer_sets=1,
+        metrics=("loss",),
+        app_hashes=(b"\xab" * 32, b"\xcd" * 32),
+        markets=(MARKET,),
+        tokens=(),
+        chain_ids=(1,),
+        most_clip=2.0,
+        known_verification=False,
+    )
 
 
 def test_mapping_with_an_unknown_entry_is_refused() -> None:
     with pytest.raises(TermsError, match="unknown policy entries \\['leastt_group_size'\\]"):
         Policy.from_mapping({"leastt-group-size": 5})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("least-group-size", "3", "a whole number from 0 up"),
+        ("least-group-size", True, "a whole number from 0 up"),
+        ("most-rounds", -1, "a whole number from 0 up"),
+        ("most-peer-sets", 1.0, "a whole number from 0 up"),
+        ("most-clip", float("nan"), "a number above 0"),
+        ("most-clip", float("inf"), "a number above 0"),
+        ("poll-seconds", 0, "a number above 0"),
+        ("fresh-seconds", True, "a number above 0"),
+        ("markets", "0x12", "a list of str"),
+        ("markets", ["0x12"], "a list of addresses"),
+        ("tokens", [1], "a list of str"),
+        ("chain-ids", [True], "a list of int"),
+        ("metrics", ["loss", 1], "a list of str"),
+        ("app-hashes", ["ab"], "a list of hashes"),
+        ("app-hashes", ["zz" * 32], "a list of hashes"),
+        ("known-verification", 1, "true or false"),
+    ],
+)
+def test_mapping_with_a_value_of_another_kind_is_refused(name: str, value: object, expected: str) -> None:
+    with pytest.raises(TermsError, match=f"policy entry {name} is .*; expected {expected}"):
+        Policy.from_mapping({name: value})
+
+
+NAMES = st.sampled_from([field.name.replace("_", "-") for field in fields(Policy)])
+VALUES = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=70), st.binary(max_size=8)),
+    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=3), inner, max_size=2)),
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.dictionaries(NAMES, VALUES, max_size=3))
+def test_any_mapping_is_a_policy_or_a_named_error(entries: dict[str, object]) -> None:
+    try:
+        policy = Policy.from_mapping(entries)
+    except TermsError:
+        return
+    try:
+        policy.check_market(31337, MARKET)
+        policy.check_terms(MARKET, make_terms())
+    except Refused:
+        pass

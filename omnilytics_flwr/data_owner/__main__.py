@@ -1,0 +1,28 @@
+"""``python -m omnilytics_flwr.data_owner HOME`` is the owner agent of a home; it says one line when clients are served."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+from ..errors import OmnilyticsError
+from .process import run_agent
+
+
+def main(arguments: list[str]) -> int:
+    """Run the agent of the home that is the only argument; 0 after a clean end, 1 for a named error, 2 for wrong arguments."""
+    if len(arguments) != 1:
+        print("usage: python -m omnilytics_flwr.data_owner HOME", file=sys.stderr)
+        return 2
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    try:
+        run_agent(Path(arguments[0]), on_ready=lambda: print("ready", flush=True))
+    except OmnilyticsError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,171 @@
+"""What must hold on chain, in the journal and by the operator's policy before an owner agent does anything."""
+
+from __future__ import annotations
+
+from ..crypto.hashing import keccak256
+from ..crypto.masks import Peer, group_hash
+from ..errors import OutOfTurn, ProtocolError, Refused, TaskMismatch
+from ..market.ledger import Ledger, MarketState, Member
+from ..market.roster import bits_of, member_place
+from ..market.stage import Stage
+from ..market.task import TaskId
+from ..market.terms import Address
+from .journal import Entry, Journal
+from .keys import OwnerKeys
+from .policy import Policy
+
+
+class Checks:
+    """One data owner's view of a market, its journal and its policy; every method raises with a reason if something does not hold.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    owner : Address
+    keys : OwnerKeys
+    journal : Journal
+    policy : Policy
+    """
+
+    def __init__(self, *, ledger: Ledger, owner: Address, keys: OwnerKeys, journal: Journal, policy: Policy) -> None:
+        self._ledger = ledger
+        self._owner = owner
+        self._keys = keys
+        self._journal = journal
+        self._policy = policy
+
+    @property
+    def market_id(self) -> str:
+        """Name under which mask keys for this market are kept."""
+        return f"{self._ledger.chain_id}-{self._ledger.address.lower()}"
+
+    def policy(self) -> None:
+        """Check that the operator allows this market and its terms."""
+        self._policy.check_market(self._ledger.chain_id, self._ledger.address)
+        self._policy.check_terms(self._ledger.address, self._ledger.terms())
+
+    def market(self, chain_id: int, market: str) -> None:
+        """Check that a request is about this agent's market."""
+        if (chain_id, market.lower()) != (self._ledger.chain_id, self._ledger.address.lower()):
+            raise Refused(
+                f"this agent works for market {self._ledger.address} on chain {self._ledger.chain_id}, "
+                f"the request names {market} on {chain_id}; set up an agent for that market if it is wanted"
+            )
+
+    def task(self, task: TaskId, event: str) -> MarketState:
+        """Check that the operator allows the market, and that the task is the one anchored; `event` is what is asked."""
+        self.market(task.chain_id, task.market)
+        self.policy()
+        state = self._ledger.state()
+        if state.stage is not Stage.ANCHORED or (state.epoch, state.round) != (task.epoch, task.round):
+            raise out_of_turn(state, f"{event} in round {task.round} of epoch {task.epoch}")
+        if state.task_hash != task.task_hash:
+            raise TaskMismatch(
+                f"round {task.round}: arrays and configuration hash to {task.task_hash.hex()}, "
+                f"the market has anchored {state.task_hash.hex()}; somebody changed them on the way, or sends this client "
+                f"something else than the others. Nothing was done to {event}"
+            )
+        return state
+
+    def means(self, state: MarketState) -> None:
+        """Check that the model owner can pay everybody, and is in time to open."""
+        terms = self._ledger.terms()
+        needed = state.members.bit_count() * terms.reward_wei + max(terms.bond_wei - state.bond_wei, 0)
+        if state.escrow_wei < needed:
+            raise Refused(f"the escrow holds {state.escrow_wei} wei, paying everybody takes {needed}; the model owner must fund it first")
+        if self._ledger.now() > state.open_by:
+            raise Refused(f"the round had to open by {state.open_by}, now is {self._ledger.now()}; the model owner must anchor it again")
+
+    def group(self, state: MarketState) -> tuple[Member, ...]:
+        """The data owner's group, by seat; each of its mask keys is one member's only, and one's own is in this home."""
+        members = self._ledger.members()
+        mine = next((member for member in members if member.owner == self._owner), None)
+        if mine is None:
+            raise Refused(f"{self._owner} is not of epoch {state.epoch}; join, and wait for the next draw")
+        group = self._drawn_group(members, mine, state)
+        keys = [member.mask_key for member in group]
+        twice = [member.owner for member in group if keys.count(member.mask_key) > 1]
+        if twice:
+            raise Refused(f"{' and '.join(twice)} have the same mask key in epoch {state.epoch}; expected one each; join the next epoch")
+        self._own_key(mine, state.epoch)
+        return group
+
+    def history(self, task: TaskId, group: tuple[Member, ...]) -> None:
+        """Check that one more commitment, in this group, is within what the operator allows."""
+        entries = self._journal.entries()
+        sets, most = {entry.peers_hash for entry in entries} | {peers_hash(group)}, self._policy.peer_sets_for(self._ledger.terms())
+        if len(sets) > most:
+            raise Refused(f"policy: these would be {len(sets)} different groups for one data set, at most {most} allowed")
+        rounds = sum(entry.task.market == task.market for entry in entries) + 1
+        if rounds > self._policy.most_rounds:
+            raise Refused(f"policy: this would be round {rounds} of this market, at most {self._policy.most_rounds} allowed")
+
+    def repeat(self, entry: Entry, task: TaskId, state: MarketState, group: tuple[Member, ...]) -> None:
+        """Check that what is in the journal for the round may be signed (again): a mask is used once, and must be able to be delivered."""
+        if entry.task != task:
+            raise Refused(
+                f"round {task.round} is already committed for another task; a mask is used once; anchor a task for the next round"
+            )
+        if not entry.vector or entry.masks_hash != masks_hash(state, group):
+            raise Refused(
+                f"round {task.round} was committed before the chain was reorganised, for masks that are no longer these; "
+                "a mask is used once; anchor a task for the next round"
+            )
+
+    def settled_before(self, task: TaskId) -> None:
+        """Check that the round before was settled, and paid somebody."""
+        before = task.round - 1
+        if not self._ledger.paid_seats(before):
+            raise Refused(f"round {task.round}: evaluations follow a settled round, and round {before} paid nobody")
+        if self._ledger.bond_share_wei(before):
+            raise Refused(f"round {task.round}: evaluations follow a settled round, and round {before} timed out")
+
+    def roster(self, state: MarketState, entry: Entry, digests: tuple[bytes, ...]) -> None:
+        """Check that the open round's roster has these digests, and this data owner's own in its place."""
+        if keccak256(b"".join(digests)) != state.roster_hash:
+            raise TaskMismatch("the digests sent do not hash to the roster on chain; nothing was delivered")
+        seat = self._ledger.owner_record(self._owner).seat
+        place = member_place([self._ledger.group_seats(number) for number in bits_of(state.groups)], seat)
+        if place is None or place >= len(digests) or digests[place] != entry.digest:
+            raise Refused(f"round {entry.task.round} was opened without this data owner's digest; nothing was delivered")
+
+    def _drawn_group(self, members: tuple[Member, ...], mine: Member, state: MarketState) -> tuple[Member, ...]:
+        for number in range(state.members.bit_count() // self._ledger.terms().group_size):
+            seats = self._ledger.group_seats(number)
+            if seats >> mine.seat & 1:
+                return tuple(member for member in members if seats >> member.seat & 1)
+        raise ProtocolError(f"seat {mine.seat} is in no group of epoch {state.epoch}; the market's draw is broken, leave it")
+
+    def _own_key(self, mine: Member, epoch: int) -> None:
+        own = self._keys.find_mask_key(self.market_id, epoch)
+        if own is None or own.public != mine.mask_key:
+            raise Refused(
+                f"the market lists another mask key for {self._owner} in epoch {epoch} than this home has; "
+                "the account has joined from another home, which alone may work in this epoch"
+            )
+        if not self._journal.has_joined(self._ledger.chain_id, self._ledger.address, epoch):
+            raise Refused(
+                f"the journal of this home knows nothing of epoch {epoch}, which was joined with this home's mask key; it was lost, and a "
+                "mask could be used twice; join the next epoch"
+            )
+
+
+def peers_hash(group: tuple[Member, ...]) -> bytes:
+    """The same for the same data owners in every epoch, whatever their keys; 32 bytes."""
+    return keccak256(b"".join(sorted(bytes.fromhex(member.owner[2:]) for member in group)))
+
+
+def masks_hash(state: MarketState, group: tuple[Member, ...]) -> bytes:
+    """What the masks of an epoch are made from: the draw's seed, and the group's members with their keys; 32 bytes."""
+    return keccak256(state.epoch_seed + group_hash(peers_of(group)))
+
+
+def peers_of(group: tuple[Member, ...]) -> list[Peer]:
+    """A group as masks are made for it."""
+    return [Peer(bytes.fromhex(member.owner[2:]), member.mask_key) for member in group]
+
+
+def out_of_turn(state: MarketState, event: str) -> OutOfTurn:
+    """What the market's stage has against an event, with what it would take instead."""
+    takes = {Stage.ANCHORED: ("train", "evaluate"), Stage.OPEN: ("deliver",)}.get(state.stage, ())
+    return OutOfTurn(state.stage.name.lower(), event, tuple(f"{name} in round {state.round} of epoch {state.epoch}" for name in takes))

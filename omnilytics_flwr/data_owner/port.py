@@ -1,0 +1,98 @@
+"""What the Flower mod asks of an owner agent, wherever the agent lives; light, for a Flower client lives for one message."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..market.task import TaskId
+
+if TYPE_CHECKING:
+    from ..market.terms import Address
+
+
+@dataclass(frozen=True, slots=True)
+class SignedCommitment:
+    """What a data owner returns from the first exchange.
+
+    Attributes
+    ----------
+    owner : Address
+    digest : bytes, length 32
+    signature : bytes, length 64
+        EIP-2098.
+    """
+
+    owner: Address
+    digest: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What a data owner hands over in the second exchange.
+
+    Attributes
+    ----------
+    owner : Address
+    vector : bytes, length 131072 B
+        Masked field elements.
+    points : bytes, length 128 B
+        Their commitments.
+    metrics : tuple of str (default: none)
+        Names of the metrics that may leave with it.
+    """
+
+    owner: Address
+    vector: bytes
+    points: bytes
+    metrics: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """Leave to work on a task.
+
+    Attributes
+    ----------
+    metrics : tuple of str
+        Names of the metrics that may leave, once the round is open.
+    commitment : SignedCommitment or None
+        The commitment, if there already is one for this round: then there is nothing to train.
+    """
+
+    metrics: tuple[str, ...]
+    commitment: SignedCommitment | None
+
+
+class Signer(Protocol):
+    """Signs commitments for one account, and nothing else."""
+
+    @property
+    def address(self) -> Address:
+        """Account whose signatures these are."""
+
+    def sign_commitment(self, task: TaskId, digest: bytes, open_by: int) -> bytes:
+        """Compact EIP-712 signature (EIP-2098), 64 bytes, low s."""
+
+
+class OwnerAgent(Protocol):
+    """What the mod asks of an agent. Every method raises an `OmnilyticsError` with the reason if the answer is no."""
+
+    def admit(self, task: TaskId) -> Admission:
+        """Check chain and policy before training."""
+
+    def admit_evaluation(self, task: TaskId) -> tuple[str, ...]:
+        """Check chain and policy before an evaluation; names of the metrics that may leave.
+
+        The answer is yes once a round, whatever becomes of the evaluation.
+        """
+
+    def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
+        """Quantise, mask, commit, journal, sign. The same round gives the same digest again."""
+
+    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
+        """Hand the vector over if the chain shows that the round is open with it."""

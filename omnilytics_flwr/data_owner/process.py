@@ -1,0 +1,113 @@
+"""The owner agent as a process of its own: the socket for Flower clients, and the watcher, on one home."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ..crypto.ceremony import lagrange_points
+from ..errors import Refused
+from ..market.ledger import MarketState
+from .home import OwnerHome
+from .service import Service
+from .watcher import Watcher
+
+LOCK_NAME = "agent.lock"
+SEEN_NAME = "agent.seen"
+"""Says when the agent last saw the chain, and what it saw; JSON."""
+REQUEST_SECONDS = 10.0
+RECEIPT_SECONDS = 60.0
+"""Shorter than elsewhere: while the watcher waits for one thing, it does not see another."""
+
+_log = logging.getLogger(__name__)
+
+
+def run_agent(path: Path, *, on_ready: Callable[[], None] | None = None, stop: threading.Event | None = None) -> None:
+    """Be the owner agent of a home until SIGTERM, SIGINT, or `stop`.
+
+    Whatever it is killed in, the next one on the same home goes on where it was.
+
+    Parameters
+    ----------
+    path : Path
+        The owner home.
+    on_ready : callable, optional
+        Called once clients are served.
+    stop : threading.Event, optional
+        Ends the agent when set; signals are heeded in the main thread only.
+
+    Raises
+    ------
+    Refused
+        There is no home at the path, or it has an agent already.
+    TermsError, ChainError
+        The home cannot be used, or its chain cannot be reached.
+    """
+    home, end = OwnerHome.open(path), stop or threading.Event()
+    with _sole_agent(path), _signals(end):
+        lagrange_points()
+        ledger = home.ledger(timeout_seconds=REQUEST_SECONDS, receipt_seconds=RECEIPT_SECONDS)
+        policy = home.policy.for_chain(is_local=ledger.connection.is_local)
+        watcher = Watcher(
+            ledger=ledger,
+            journal=home.journal(),
+            policy=policy,
+            balance_wei=lambda: ledger.connection.balance_wei(ledger.account),
+            tidy=lambda: agent.tidy(),
+            on_seen=lambda state: _note_seen(path, state),
+        )
+        agent = home.agent_for(ledger, check_ready=watcher.check_ready)
+        watcher.see()  # so that the first client finds it fresh; what there is to do may take its time
+        with Service(path, agent):
+            _log.info("owner agent of %s at work for market %s", ledger.account, ledger.address)
+            if on_ready is not None:
+                on_ready()
+            watcher.run(end)
+    _log.info("owner agent of %s at rest", ledger.account)
+
+
+@contextmanager
+def _sole_agent(path: Path) -> Iterator[None]:
+    """Hold a home against other agents; the system lets go of it when the process ends, however it does."""
+    with open(os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600), "w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Refused(f"an owner agent is at work on {path} already; a home has one; stop that one first") from None
+        yield
+
+
+@contextmanager
+def _signals(end: threading.Event) -> Iterator[None]:
+    """Set `end` on SIGTERM and SIGINT, if this is the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, lambda *_: end.set()) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _note_seen(path: Path, state: MarketState) -> None:
+    """Tell whoever looks into the home that the agent is alive; it decides nothing, so it need not survive a power cut."""
+    facts = {
+        "seen": int(time.time()),
+        "process": os.getpid(),
+        "stage": state.stage.name.lower(),
+        "epoch": state.epoch,
+        "round": state.round,
+    }
+    temporary = path / f"{SEEN_NAME}.tmp"
+    temporary.write_text(json.dumps(facts) + "\n")
+    os.replace(temporary, path / SEEN_NAME)

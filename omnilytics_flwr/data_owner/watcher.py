@@ -1,0 +1,196 @@
+"""The watcher: what a data owner must do on chain by itself, for a Flower client runs only when the server calls it.
+
+It answers accusations of its own seat with the journal's vector, calls the timeout of rounds that were not settled, claims what
+finished rounds owe, and takes back the ether that disputes freed. It asks nobody but the chain and its own journal.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from ..errors import LedgerError, OmnilyticsError, Refused
+from ..market.dispute import BLOB_BYTES, BLOBS_PER_TRANSACTION
+from ..market.ledger import Ledger, MarketState
+from ..market.refusals import NoCredit, NotAccused, WrongStart
+from ..market.roster import bits_of, member_place
+from ..market.stage import Stage
+from .journal import Entry, Journal
+from .policy import Policy
+
+ANSWERS_KEPT = 2
+"""A commitment needs the ether of so many answers in the account."""
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Watcher:
+    """Watches one market for one data owner.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    journal : Journal
+    policy : Policy
+        With a value for `confirmations`, see `Policy.for_chain`.
+    balance_wei : callable
+        Ether of the account.
+    tidy : callable, optional
+        Deletes what must not be kept; called at every look.
+    on_seen : callable, optional
+        Called with the market's state at every look that reached the chain.
+    """
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        journal: Journal,
+        policy: Policy,
+        balance_wei: Callable[[], int],
+        tidy: Callable[[], None] | None = None,
+        on_seen: Callable[[MarketState], None] | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._journal = journal
+        self._policy = policy
+        self._balance_wei = balance_wei
+        self._tidy = tidy or (lambda: None)
+        self._on_seen = on_seen or (lambda state: None)
+        self._seen_at: float | None = None
+        self._late_since: tuple[int, float] | None = None
+        self._may_have_credit = True
+
+    def run(self, stop: threading.Event) -> None:
+        """Look at the chain every `poll_seconds` until `stop` is set; whatever fails is tried again at the next look."""
+        while not stop.is_set():
+            self.look()
+            stop.wait(self._policy.poll_seconds)
+
+    def see(self) -> MarketState | None:
+        """The market's state, if the chain can be reached; failures are logged."""
+        return self._attempt("look at the chain", self._read)
+
+    def look(self) -> None:
+        """Look at the chain once and do what is to be done; failures are logged."""
+        state = self.see()
+        if state is None:
+            return
+        seat = self._attempt("read its seat", self._seat)
+        if seat is not None and state.stage is Stage.OPEN:
+            self._attempt("answer", lambda: self._answer(seat))
+            self._attempt("time a round out", lambda: self._time_out(state, seat))
+        if seat is not None:
+            self._attempt("claim", lambda: self._claim(state))
+            self._attempt("withdraw", lambda: self._withdraw(state, seat))
+        self._attempt("tidy up", self._tidy)
+
+    def check_ready(self) -> None:
+        """Raise `Refused` while an accusation could go unanswered.
+
+        Raises
+        ------
+        Refused
+            The chain was not seen for the policy's `fresh_seconds`, or the account cannot pay for two answers.
+        """
+        age = float("inf") if self._seen_at is None else time.monotonic() - self._seen_at
+        if age > self._policy.fresh_seconds:
+            raise Refused(
+                f"the owner agent has not seen the chain for {age:.0f} s, at most {self._policy.fresh_seconds:.0f} s allowed; "
+                "it could miss an accusation; its operator must look at its node"
+            )
+        held, needed = self._balance_wei(), ANSWERS_KEPT * self._ledger.answer_cost_wei()
+        if held < needed:
+            raise Refused(
+                f"{self._ledger.account} holds {held} wei, answering accusations may take {needed}; its operator must send it ether"
+            )
+
+    def _read(self) -> MarketState:
+        state = self._ledger.state()
+        self._seen_at = time.monotonic()
+        self._on_seen(state)
+        return state
+
+    def _seat(self) -> int | None:
+        record = self._ledger.owner_record(self._ledger.account)
+        return record.seat if record.registered else None
+
+    def _answer(self, seat: int) -> None:
+        """Answer an accusation that is confirmed, transaction by transaction, from where it stands."""
+        state = self._ledger.state(self._policy.confirmations or 0)
+        if state.stage is not Stage.OPEN or not (state.accused & ~state.answered) >> seat & 1:
+            return
+        self._may_have_credit = True
+        with self._journal.locked():
+            entry = self._journal.find(self._ledger.chain_id, self._ledger.address, state.round)
+        accusation = self._ledger.accusation(seat)
+        if entry is None or not entry.vector or entry.digest != accusation.digest:
+            raise Refused(
+                f"seat {seat} is accused in round {state.round} of a digest {accusation.digest.hex()} that this journal has no vector of; "
+                "the account has committed from another home, or the journal was lost"
+            )
+        while 0 <= (first := self._next_polynomial(seat, entry)) < len(entry.vector) // BLOB_BYTES:
+            _log.info("answer an accusation in round %d from polynomial %d on", state.round, first)
+            blobs = _blobs(entry, first)
+            try:
+                self._ledger.answer(state.round, seat, entry.points, first, blobs)
+            except (WrongStart, NotAccused):  # somebody else has answered with the same vector; go on where that leaves it
+                if self._next_polynomial(seat, entry) == first:
+                    raise
+
+    def _next_polynomial(self, seat: int, entry: Entry) -> int:
+        """The first polynomial that is not answered; -1 if nothing is to be answered any more."""
+        accusation = self._ledger.accusation(seat)
+        return accusation.answered_polynomials if accusation.digest == entry.digest else -1
+
+    def _time_out(self, state: MarketState, seat: int) -> None:
+        """Call the timeout of a round that is late, after those before oneself on the roster have had a look's time each."""
+        place = member_place([self._ledger.group_seats(number) for number in bits_of(state.groups)], seat)
+        if place is None or self._ledger.now() <= state.settle_by:
+            return
+        if self._late_since is None or self._late_since[0] != state.round:
+            self._late_since = (state.round, time.monotonic())
+        if time.monotonic() - self._late_since[1] >= place * self._policy.poll_seconds:
+            _log.info("time out round %d", state.round)
+            self._ledger.timeout(state.round)
+
+    def _claim(self, state: MarketState) -> None:
+        finished = state.round - 1 if state.stage in (Stage.ANCHORED, Stage.OPEN) else state.round
+        if finished > 0 and self._ledger.claimable_wei(self._ledger.account) >= max(self._policy.claim_after_wei, 1):
+            _log.info("claim through round %d", finished)
+            self._ledger.claim(self._ledger.account, finished)
+
+    def _withdraw(self, state: MarketState, seat: int) -> None:
+        """Take back what disputes freed, once the round with the accusation is over."""
+        if state.stage is Stage.OPEN:
+            self._may_have_credit |= bool(state.accused >> seat & 1)
+            return
+        if self._may_have_credit:
+            try:
+                self._ledger.withdraw(self._ledger.account)
+                _log.info("withdrew what disputes freed")
+            except NoCredit:
+                pass
+            self._may_have_credit = False
+
+    def _attempt(self, what: str, act: Callable[[], T]) -> T | None:
+        try:
+            return act()
+        except LedgerError as error:
+            _log.warning("the market refused to %s: %s", what, error)
+        except OmnilyticsError as error:
+            _log.error("failed to %s: %s: %s", what, type(error).__name__, error)
+        except Exception:
+            _log.exception("failed to %s", what)
+        return None
+
+
+def _blobs(entry: Entry, first: int) -> tuple[bytes, ...]:
+    """As many of an entry's polynomials from `first` on as one transaction takes."""
+    starts = range(BLOB_BYTES * first, min(BLOB_BYTES * (first + BLOBS_PER_TRANSACTION), len(entry.vector)), BLOB_BYTES)
+    return tuple(entry.vector[start : start + BLOB_BYTES] for start in starts)

@@ -1,0 +1,180 @@
+"""One mask, one vector: whatever the chain forgets, whoever has the account, and whatever a home has lost."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from omnilytics_flwr.errors import Refused
+from omnilytics_flwr.market.commitment_message import Commitment, recover
+from omnilytics_flwr.market.task import TaskId
+from omnilytics_flwr.market.terms import Address
+from tests.builders import Scene
+from tests.data_owner.owners import (
+    TASK,
+    WEIGHTS,
+    Owner,
+    anchor,
+    live_task,
+    make_owners_scene,
+    market_id,
+    next_epoch,
+    open_with,
+)
+
+
+def update_of(number: int) -> np.ndarray:
+    return np.random.default_rng(number).normal(0.0, 0.2, WEIGHTS)
+
+
+@pytest.fixture
+def owned(tmp_path: Path) -> tuple[Scene, Owner]:
+    """A drawn market with data owner 0 for real."""
+    scene, owners = make_owners_scene(tmp_path, real=[0])
+    return scene, owners[0]
+
+
+def signer_of(scene: Scene, task: TaskId, digest: bytes, signature: bytes) -> Address:
+    """Who signed a digest for the live round's deadline."""
+    message = Commitment(task.epoch, task.round, task.task_hash, digest, scene.state.open_by)
+    return recover(message.signing_hash(chain_id=scene.world.chain_id, market=scene.market.address), signature)
+
+
+def test_same_task_anchored_again_gets_the_same_digest_signed_for_its_new_deadline(owned: tuple[Scene, Owner]) -> None:
+    scene, owner = owned
+    before = scene.world.snapshot()
+    first = owner.agent().commit(anchor(scene), update_of(0))
+    first_deadline = scene.state.open_by
+    scene.world.restore(before)
+    scene.world.timestamp += 7
+    task = anchor(scene)
+    assert scene.state.open_by == first_deadline + 7
+    again = owner.agent().commit(task, update_of(1))
+    assert again == owner.agent().admit(task).commitment
+    assert again.digest == first.digest
+    assert again.signature != first.signature
+    assert signer_of(scene, task, again.digest, again.signature) == owner.address
+    digests = open_with(scene, again)
+    assert owner.agent().deliver(task.chain_id, task.market, task.epoch, task.round, digests).vector
+
+
+def test_round_that_opens_again_after_its_opening_was_forgotten_gets_the_same_vector(owned: tuple[Scene, Owner]) -> None:
+    scene, owner = owned
+    task = anchor(scene)
+    commitment = owner.agent().commit(task, update_of(0))
+    before = scene.world.snapshot()
+    vectors = set()
+    for _ in range(2):
+        scene.world.restore(before)
+        digests = open_with(scene, commitment)
+        vectors.add(owner.agent().deliver(task.chain_id, task.market, task.epoch, task.round, digests).vector)
+        assert owner.agent().deliver(task.chain_id, task.market, task.epoch, task.round, digests).vector in vectors
+    assert len(vectors) == 1
+
+
+def test_another_task_in_the_place_of_a_forgotten_one_is_refused(owned: tuple[Scene, Owner]) -> None:
+    scene, owner = owned
+    before = scene.world.snapshot()
+    owner.agent().commit(anchor(scene), update_of(0))
+    scene.world.restore(before)
+    other = anchor(scene, replace(TASK, arrays=b"\7" * 32))
+    for ask in (lambda: owner.agent().admit(other), lambda: owner.agent().commit(other, update_of(0))):
+        with pytest.raises(Refused, match="a mask is used once"):
+            ask()
+
+
+def test_draw_that_came_out_otherwise_the_second_time_is_refused(tmp_path: Path) -> None:
+    """The group's members may even be the same: masks made from another seed do not cancel with the old vector's."""
+    scene, owners = make_owners_scene(tmp_path, real=[0])
+    scene.market.storage.epoch_seed = b"\1" * 32
+    before = scene.world.snapshot()
+    owners[0].agent().commit(anchor(scene), update_of(0))
+    scene.world.restore(before)
+    scene.market.storage.epoch_seed = b"\2" * 32
+    task = anchor(scene)
+    for ask in (lambda: owners[0].agent().admit(task), lambda: owners[0].agent().commit(task, update_of(0))):
+        with pytest.raises(Refused, match="for masks that are no longer these"):
+            ask()
+
+
+def test_vector_that_is_deleted_is_not_signed_for_again(owned: tuple[Scene, Owner]) -> None:
+    """It could not be delivered, and its owner would lose its stake."""
+    scene, owner = owned
+    before = scene.world.snapshot()
+    owner.agent().commit(anchor(scene), update_of(0))
+    anchor(scene)
+    owner.agent().tidy()
+    scene.world.restore(before)
+    task = anchor(scene)
+    for ask in (lambda: owner.agent().admit(task), lambda: owner.agent().commit(task, update_of(0))):
+        with pytest.raises(Refused, match="committed before the chain was reorganised"):
+            ask()
+
+
+def test_vector_of_a_round_that_the_chain_forgot_is_kept(owned: tuple[Scene, Owner]) -> None:
+    scene, owner = owned
+    before = scene.world.snapshot()
+    owner.agent().commit(anchor(scene), update_of(0))
+    scene.world.restore(before)
+    assert scene.state.round == 0
+    owner.agent().tidy()
+    assert owner.journal.entries()[0].vector
+
+
+def test_second_home_of_the_same_account_is_refused(tmp_path: Path) -> None:
+    scene, owners = make_owners_scene(tmp_path, real=[0])
+    first, second = owners[0], Owner(scene, 0, tmp_path / "second", owners[0].policy)
+    task = anchor(scene)
+    second.keys.mask_key(market_id(scene), 1)
+    second.journal.note_joined(task.chain_id, task.market, 1)
+    for ask in (lambda: second.agent().admit(task), lambda: second.agent().commit(task, update_of(0))):
+        with pytest.raises(Refused, match="has joined from another home"):
+            ask()
+    assert first.agent().commit(task, update_of(0)).digest
+
+
+def test_home_that_enrolled_last_works_in_the_next_epoch_and_the_other_does_not(tmp_path: Path) -> None:
+    scene, owners = make_owners_scene(tmp_path, real=[0])
+    first, second = owners[0], Owner(scene, 0, tmp_path / "second", owners[0].policy)
+    first.agent().join()
+    next_epoch(scene, {0: second})
+    task = anchor(scene)
+    with pytest.raises(Refused, match="has joined from another home"):
+        first.agent().admit(task)
+    assert second.agent().commit(task, update_of(0)).owner == first.address
+
+
+def test_home_that_lost_its_journal_is_refused_until_the_next_epoch(tmp_path: Path) -> None:
+    scene, owners = make_owners_scene(tmp_path, real=[0])
+    owner = owners[0]
+    task = anchor(scene)
+    owner.agent().commit(task, update_of(0))
+    shutil.rmtree(owner.folder / "journal")
+    for ask in (lambda: owner.agent().admit(task), lambda: owner.agent().commit(task, update_of(1))):
+        with pytest.raises(Refused, match="the journal of this home knows nothing of epoch 1"):
+            ask()
+    next_epoch(scene, owners)
+    assert owner.agent().commit(anchor(scene), update_of(1)).digest
+
+
+def test_group_with_two_equal_mask_keys_is_refused(owned: tuple[Scene, Owner]) -> None:
+    scene, owner = owned
+    mine = owner.keys.mask_key(market_id(scene), 1).public
+    seat = scene.market.owner_record(owner.address).seat
+    seats = next(group for group in scene.market.storage.groups if group >> seat & 1)
+    others = [member for member in scene.market.members() if seats >> member.seat & 1 and member.seat != seat]
+    task = anchor(scene)
+    keys = {member.seat: member.mask_key for member in others}
+    for twin, key in ((others[0], mine), (others[1], others[0].mask_key)):
+        scene.market.storage.mask_keys[twin.seat] = key
+        for ask in (lambda: owner.agent().admit(task), lambda: owner.agent().commit(task, update_of(0))):
+            with pytest.raises(Refused, match="have the same mask key in epoch 1") as refusal:
+                ask()
+            assert twin.owner in str(refusal.value)
+        scene.market.storage.mask_keys[twin.seat] = keys[twin.seat]
+    assert owner.agent().commit(task, update_of(0)).digest
+    assert live_task(scene) == task
