@@ -116,9 +116,24 @@ class Planner:
         self._evaluate_config = ConfigRecord()
         self._ahead: Plan | None = None
 
-    def remember_evaluate_config(self, config: ConfigRecord | None) -> None:
-        """Keep the evaluate configuration of the run, which Flower passes only after the first settlement."""
-        self._evaluate_config = _copy(config)
+    def restore(
+        self, train_config: ConfigRecord, evaluate_config: ConfigRecord, asked_train: ConfigRecord, asked_evaluate: ConfigRecord
+    ) -> None:
+        """Take up the configurations of the run, as the inner strategy last left them.
+
+        Parameters
+        ----------
+        train_config, evaluate_config : ConfigRecord
+            Of the run so far; Flower passes the evaluate configuration only after the first settlement.
+        asked_train, asked_evaluate : ConfigRecord
+            What Flower will pass in; made the same.
+        """
+        self._train_config = _overwrite(asked_train, _copy(train_config))
+        self._evaluate_config = _overwrite(asked_evaluate, _copy(evaluate_config))
+
+    def configs(self) -> tuple[ConfigRecord, ConfigRecord]:
+        """Train and evaluate configuration as the inner strategy left them; copies."""
+        return _copy(self._train_config), _copy(self._evaluate_config)
 
     def train_plan(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Plan:
         """The task that Flower asks to train now: the one found ahead if it is the same.

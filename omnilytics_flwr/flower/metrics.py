@@ -39,9 +39,12 @@ def agreeing(contents: Sequence[RecordDict], weight: str) -> list[bool]:
 
 
 def _shape(content: RecordDict, weight: str) -> Shape | None:
-    """Names of a reply's metrics with the lengths of lists, -1 for single values; None if a weight is none."""
+    """Names of a reply's metrics with the lengths of lists, -1 for single values; None if a weight is none, or if two records
+    report the same metric, which an average over records would mix up or fail on.
+    """
     records = content.metric_records
-    if not all(_is_weight(record.get(weight)) for record in records.values()):
+    names = Counter(name for record in records.values() for name in record if name != weight)
+    if not all(_is_weight(record.get(weight)) for record in records.values()) or any(count > 1 for count in names.values()):
         return None
     lengths = {
         key: tuple(sorted((name, len(value) if isinstance(value, list) else -1) for name, value in record.items()))

@@ -1,17 +1,31 @@
-"""Split a model's arrays into public and private part, join them again, flatten the public part to a vector."""
+"""Split a model's arrays into public and private part, join them again, flatten the public part to a vector.
+
+Of the public part, floating point numbers of 16, 32 and 64 bits are trained: they are the weights. Whole numbers and truth values,
+such as the counters of batch normalisation, are constant: they travel and are hashed with the task, and stay as the model owner
+has them. docs/plugin.md has the table.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from flwr.app import Array, ArrayRecord
 from numpy.typing import NDArray
 
-from ..errors import UpdateError
+from ..errors import TermsError, UpdateError
 from ..market.parts import select_private
 from .wire import named_arrays
+
+TRAINED = ("float16", "float32", "float64")
+"""Names of the dtypes whose entries are weights, in either byte order."""
+
+LISTED = 8
+"""Most parameters that an error lists."""
+
+_CONSTANT_KINDS = "iub"
+_UNREADABLE_KIND = "V"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +52,7 @@ class Parts:
 
 
 def flatten(arrays: ArrayRecord) -> NDArray[np.float64]:
-    """All entries in a row.
+    """All weights in a row, exactly: constants are left out.
 
     Returns
     -------
@@ -47,35 +61,120 @@ def flatten(arrays: ArrayRecord) -> NDArray[np.float64]:
     Raises
     ------
     UpdateError
-        An array is not of floating point numbers.
+        An array can be neither trained nor constant; names it and says what to do.
     """
-    flat = []
-    for name, array in named_arrays(arrays):
-        if not np.issubdtype(array.dtype, np.floating):
-            raise UpdateError(f"parameter {name!r} is {array.dtype.name}, expected floating point; make it part of the private part")
-        flat.append(array.astype(np.float64).ravel())
+    flat = [array.astype(np.float64).ravel() for _, array, trained in _told_apart(arrays) if trained]
     return np.concatenate(flat) if flat else np.zeros(0)
 
 
 def add_flat(arrays: ArrayRecord, update: NDArray[np.float64]) -> ArrayRecord:
-    """`arrays` plus `update`, each array in its own dtype.
+    """`arrays` plus `update`, each array in its own dtype; constants stay as they are.
 
     Parameters
     ----------
     arrays : ArrayRecord
-        d entries in all.
+        d weights in all.
     update : float64 array, shape (d,)
     """
     summed: dict[str, Array] = {}
     start = 0
-    for name, array in named_arrays(arrays):
+    for name, array, trained in _told_apart(arrays):
+        if not trained:
+            summed[name] = arrays[name]
+            continue
         part = update[start : start + array.size].reshape(array.shape)
-        summed[name] = Array(np.asarray(array.astype(np.float64) + part, dtype=array.dtype))
+        summed[name] = Array(_narrowed(array.astype(np.float64) + part, array.dtype))
         start += array.size
     return ArrayRecord(summed)
 
 
+def in_form_of(arrays: ArrayRecord, task: ArrayRecord) -> ArrayRecord:
+    """`arrays` with the dtypes and the constants of `task`.
+
+    Strategies average whole numbers to fractions, and some turn float32 into float64; a client that loads them into its model
+    then replies with other dtypes than it was sent.
+    """
+    constants = {name for name, _, trained in _told_apart(task) if not trained}
+    formed: dict[str, Array] = {}
+    for name, array in named_arrays(arrays):
+        wanted = task[name].numpy().dtype if name in task else array.dtype
+        if name in constants:
+            formed[name] = task[name]
+        else:
+            formed[name] = arrays[name] if array.dtype == wanted else Array(_narrowed(array.astype(np.float64), wanted))
+    return ArrayRecord(formed)
+
+
+def check_weights(public: ArrayRecord, agreed: int) -> None:
+    """Refuse a public part that is not what the terms say, before anything is anchored.
+
+    Raises
+    ------
+    TermsError
+        Another number of weights than `agreed`, or one that is not finite.
+    UpdateError
+        An array can be neither trained nor constant.
+    """
+    told = list(_told_apart(public))
+    trained = {name: array for name, array, is_trained in told if is_trained}
+    actual = sum(array.size for array in trained.values())
+    if actual != agreed:
+        names = [f"{name} {array.size:,}" for name, array in trained.items()]
+        listed = ", ".join(names[:LISTED]) + (f" and {len(names) - LISTED} more" if len(names) > LISTED else "")
+        constants = ", ".join(name for name, _, is_trained in told if not is_trained)
+        raise TermsError(
+            f"the public part has {actual} weights, the market's terms say {agreed}; create a market for this model, with weights={actual} "
+            f"in its terms, or look at the private patterns. Weights by parameter: {listed or 'none'}. "
+            f"Constant, because they are whole numbers or truth values: {constants or 'none'}"
+        )
+    for name, array in trained.items():
+        if not np.isfinite(array).all():
+            raise TermsError(
+                f"parameter {name!r} holds numbers that are not finite; expected a model that can be trained; start from another"
+            )
+
+
 def same_shapes(one: ArrayRecord, other: ArrayRecord) -> bool:
     """Whether two records hold arrays of the same names, shapes and dtypes in the same order, whatever they say of themselves."""
-    first, second = ([(name, array.shape, array.dtype) for name, array in named_arrays(record)] for record in (one, other))
-    return first == second
+    return not difference(one, other)
+
+
+def difference(actual: ArrayRecord, expected: ArrayRecord) -> str:
+    """What two records' names, shapes or dtypes first differ in, as a clause; empty if in nothing."""
+    first, second = ([(name, array.shape, array.dtype) for name, array in named_arrays(record)] for record in (actual, expected))
+    for (name, shape, dtype), (wanted_name, wanted_shape, wanted_dtype) in zip(first, second, strict=False):
+        if name != wanted_name:
+            return f"parameter {name!r} came where {wanted_name!r} was expected"
+        if (shape, dtype) != (wanted_shape, wanted_dtype):
+            return f"parameter {name!r} is {dtype.name} of shape {shape}, expected {wanted_dtype.name} of shape {wanted_shape}"
+    return "" if len(first) == len(second) else f"{len(first)} parameters came, expected {len(second)}"
+
+
+def _told_apart(arrays: ArrayRecord) -> Iterator[tuple[str, NDArray[np.generic], bool]]:
+    """Names and arrays in order, and whether each is trained; raises `UpdateError` for what can be neither that nor constant."""
+    for name, array in named_arrays(arrays):
+        if array.dtype.name in TRAINED:
+            yield name, array, True
+        elif array.dtype.kind in _CONSTANT_KINDS:
+            yield name, array, False
+        else:
+            raise UpdateError(_neither(name, array.dtype, arrays[name].dtype))
+
+
+def _neither(name: str, dtype: np.dtype[np.generic], label: str) -> str:
+    """Why an array can be neither trained nor constant, and what to do; `label` is what the record says of its dtype."""
+    actual, remedy = dtype.name, "send it as float64, or make it part of the private part"
+    if dtype.kind == _UNREADABLE_KIND:  # numpy has no such dtype, e.g. bfloat16: only its bytes travel, and no strategy can average them
+        actual, remedy = label, "send it as float32 and turn it back where it is used, or make it part of the private part"
+    elif dtype.kind == "c":
+        remedy = "send real and imaginary part as two arrays, or make it part of the private part"
+    trained = ", ".join(TRAINED)
+    return (
+        f"parameter {name!r} is {actual}, expected {trained} to be trained, or whole numbers or truth values to stay as they are; {remedy}"
+    )
+
+
+def _narrowed(values: NDArray[np.float64], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
+    """`values` in a dtype of floating point numbers; what is too large for it becomes its largest number."""
+    most = float(np.finfo(dtype).max)  # type: ignore[type-var]
+    return np.asarray(np.clip(values, -most, most), dtype=dtype)

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from logging import ERROR, INFO, WARNING
+from dataclasses import replace
+from logging import INFO, WARNING
+from pathlib import Path
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 
-from ..errors import OmnilyticsError, ProtocolError, TermsError, TooFewGroups
+from ..errors import TooFewGroups
 from ..market.ledger import Ledger
 from ..market.refusals import TooLate
 from ..market.task import ConfigScalar
-from ..market.terms import Address
-from ..model_owner.keeper import OPEN_MARGIN_SECONDS, RoundKeeper
+from ..model_owner.keeper import OPEN_MARGIN_SECONDS, Missing, RoundKeeper
 from ..model_owner.report import RoundReport
 from .compat import Grid, Result, Strategy, log
 from .compose import check_composes
+from .exchanges import Exchanges
+from .grids import SteadyGrid
+from .learning import Learner
 from .lookahead import Planner
 from .metrics import agreeing, weighted
-from .parts import Parts, add_flat, flatten
-from .wire import RECORD, CommitReply, DeliverReply, DeliverRequest, Exchange, TaskHeader, our_record
+from .parts import Parts, check_weights
+from .progress import EVALUATE, SERVER, Progress, RunMemory
+from .wire import RECORD, Exchange, TaskHeader
 
 Refit = Callable[[int, ArrayRecord], ArrayRecord]
+EvaluateFunction = Callable[[int, ArrayRecord], MetricRecord | None]
 
 
 class Omnilytics(Strategy):
@@ -35,17 +42,31 @@ class Omnilytics(Strategy):
     ledger : Ledger
         The market as the model owner sees it.
     private : sequence of str (default: none)
-        Name patterns of the private part, e.g. ``("conv1.*",)``; it never leaves this process.
+        Name patterns of the private part, e.g. ``("conv1.*",)``; it never leaves this process, but for the run directory.
     run_config : mapping of str to scalar, optional
         ``context.run_config`` of the server app, if the client app reads settings from there: it is part of what is anchored, so
         that nobody can be given settings of its own.
     refit : callable, optional
         ``(round, whole model) -> whole model``, called after each round so that the private part can be fitted again to
         the model owner's own data. Changes to the public part are ignored.
+    missing : {"waive", "accuse"} (default: "waive")
+        What to do about members of the roster that do not deliver: pay their groups and go on without them, at once; or accuse them,
+        wait until they have answered on chain or their time is over, and go on with what they answered. The latter takes up to
+        the terms' ``answer_seconds``, and ether for fees and deposits, which those lose who should have answered. Either way their
+        groups are left out of later rounds of the epoch, and so not paid, as long as enough others are left.
+    run_dir : Path, optional
+        Folder of this run, readable by its owner only. A process that is started again with the same one, the same market and the
+        same arguments goes on where the last one ended, whenever that was: an open round is settled, a settled one is learnt from,
+        and Flower's rounds are counted on, `num_rounds` being that of all together. It holds the whole model, the private part too.
+        Give the ledger's connection ``outbox=run_dir / "outbox"``, so that transactions are not forgotten either.
     on_stage : callable, optional
         Called with round and name of each stage as it begins, for progress displays.
     on_round : callable, optional
         Called with the report of each round as it ends.
+    wait : callable, optional
+        Lets so many seconds pass, while nodes, chain or accused are waited for; by default sleeps.
+    poll_seconds : float, > 0 (default: 3)
+        Between two looks at the chain.
 
     Raises
     ------
@@ -61,24 +82,40 @@ class Omnilytics(Strategy):
         private: Sequence[str] = (),
         run_config: Mapping[str, ConfigScalar] | None = None,
         refit: Refit | None = None,
+        missing: Missing = "waive",
+        run_dir: Path | None = None,
         on_stage: Callable[[int, str], None] | None = None,
         on_round: Callable[[RoundReport], None] | None = None,
+        wait: Callable[[float], None] = time.sleep,
+        poll_seconds: float = 3.0,
     ) -> None:
         check_composes(inner)
         self._inner = inner
-        self._keeper = RoundKeeper(ledger, on_stage=on_stage, on_round=on_round)
+        self._memory = RunMemory(run_dir, inner)
+        self._keeper = RoundKeeper(
+            ledger,
+            missing=missing,
+            directory=self._memory.directory,
+            on_stage=on_stage,
+            on_round=on_round,
+            on_trouble=lambda reason: log(WARNING, "%s", reason),
+            wait=wait,
+            poll_seconds=poll_seconds,
+        )
+        self._exchanges = Exchanges(self._keeper, lambda times: wait(times * poll_seconds))
         self._planner = Planner(inner, run_config)
+        self._learner = Learner(self._keeper, self._exchanges, self._planner, self._memory)
         self._patterns = tuple(private)
         self._refit = refit
+        self._wait = wait
         self._parts: Parts | None = None
         self._private = ArrayRecord()
         self._public = ArrayRecord()
-        self._grid: Grid | None = None
-        self._timeout = 3600.0
+        self._done = 0
 
     @property
     def reports(self) -> tuple[RoundReport, ...]:
-        """What each round came to, settled or not."""
+        """What each round of this process came to, settled or not."""
         return self._keeper.reports
 
     def summary(self) -> None:
@@ -95,70 +132,74 @@ class Omnilytics(Strategy):
         timeout: float = 3600,
         train_config: ConfigRecord | None = None,
         evaluate_config: ConfigRecord | None = None,
-        evaluate_fn: Callable[[int, ArrayRecord], MetricRecord | None] | None = None,
+        evaluate_fn: EvaluateFunction | None = None,
     ) -> Result:
-        """Run the rounds; arguments and result are those of `Strategy.start`, with the *whole* model in and out."""
-        self._parts = Parts.of(initial_arrays, self._patterns)
-        public, self._private = self._parts.split(initial_arrays)
-        self._check_weights(public)
-        self._timeout = timeout
-        self._planner.remember_evaluate_config(evaluate_config)
-        joined = None if evaluate_fn is None else lambda number, arrays: evaluate_fn(number, self._whole(arrays))
+        """Run the rounds; arguments and result are those of `Strategy.start`, with the *whole* model in and out.
+
+        A run that goes on from a run directory takes the model from there, and gives the results of all its rounds. Rounds that its
+        data owners were evaluating when the last process ended stay without their evaluation.
+        """
+        train_config = ConfigRecord() if train_config is None else train_config
+        evaluate_config = ConfigRecord() if evaluate_config is None else evaluate_config
         # An exchange that outlasts the commit window would be for nothing: the round could not open any more.
-        timeout = min(timeout, self._keeper.terms.commit_seconds - OPEN_MARGIN_SECONDS)
-        result = super().start(grid, public, num_rounds, timeout, train_config, evaluate_config, joined)
-        if len(result.arrays):
-            result.arrays = self._whole(result.arrays)
+        train_timeout = min(timeout, self._keeper.terms.commit_seconds - OPEN_MARGIN_SECONDS)
+        self._exchanges.timeout, self._exchanges.train_timeout = timeout, train_timeout
+        with self._memory.held():
+            steady = SteadyGrid(grid, self._wait)
+            public = self._begin(steady, initial_arrays, train_config, evaluate_config)
+            left = max(num_rounds - self._done, int(self._keeper.is_open))
+            evaluate = None if evaluate_fn is None else self._counted_on(evaluate_fn)
+            result = super().start(steady, public, left, train_timeout, train_config, evaluate_config, evaluate)
+        self._memory.complete(result)
+        if len(result.arrays) or self._done:
+            result.arrays = self._whole(result.arrays if len(result.arrays) else public)
         return result
 
     def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
         """Anchor the task unless the last settlement did, and send it to every node."""
-        self._grid = grid
+        self._exchanges.grid = grid if isinstance(grid, SteadyGrid) else SteadyGrid(grid, self._wait)
         self._public = arrays
-        plan = self._planner.train_plan(server_round, arrays, config, grid)
-        if plan.content is None:
+        plan = self._planner.train_plan(self._done + server_round, arrays, config, grid)
+        if self._keeper.is_open or plan.content is None:  # a round that was open when this process began has its commitments
             return []
-        task = self._keeper.anchor(plan.parts())
+        state, most = self._exchanges.certainly(self._keeper.ledger.state), self._keeper.terms.rounds_per_epoch
+        if state.opened_in_epoch >= most:
+            log(WARNING, "epoch %s has had its %s rounds; nobody trains until the next one is frozen and drawn", state.epoch, most)
+            return []
+        task = self._exchanges.certainly(lambda: self._keeper.anchor(plan.parts()))
         header = self._header(Exchange.TRAIN, task.epoch, task.round, plan.evaluate_hash())
-        content = RecordDict({**dict(plan.content.items()), RECORD: header.to_record()})
-        return [Message(content, node, MessageType.TRAIN) for node in grid.get_node_ids()]
+        return self._exchanges.train_messages(task, plan.content, header.to_record())
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Open, deliver, prove, hand the mean to the inner strategy, settle."""
         if not self._keeper.is_live:  # the inner strategy trains nobody in this round
             return None, None
-        metrics, nodes = self._collect(replies)
-        try:
-            digests = self._keeper.open()
-        except (TooFewGroups, TooLate) as error:
-            log(WARNING, "round %s is not opened: %s", server_round, error)
-            return None, None
-        self._deliver(digests, nodes)
-        proven = self._keeper.prove()
-        if proven.mean is None:
-            log(WARNING, "round %s: no group is left to learn from; its members are paid all the same", server_round)
-            self._keeper.settle(proven, None)
-            return None, None
-        try:
-            mean = self._synthetic(add_flat(self._public, proven.mean))
-            arrays, aggregated = self._planner.keys.aggregate_train(server_round, mean, metrics)
-            following = None if arrays is None else self._planner.look_ahead(server_round, arrays, self._live_grid())
-        except Exception:
-            self._keeper.settle(proven, None)  # whatever the inner strategy does, what was opened is paid
-            raise
-        self._keeper.settle(proven, following.parts() if following else None)
+        number = self._done + server_round
+        if not self._keeper.is_open:
+            self._exchanges.commit(replies)
+            try:
+                self._exchanges.certainly(self._keeper.open)
+            except (TooFewGroups, TooLate) as error:
+                log(WARNING, "round %s is not opened: %s", number, error)
+                self._save(self._learner.unchanged(number, self._whole(self._public)))
+                return None, None
+        self._exchanges.deliver()
+        progress, arrays = self._learner.learn_and_settle(number, self._public, self._whole)
         if arrays is not None:
-            self._fit_private(server_round, arrays)
-        return arrays, aggregated
+            self._fit_private(number, arrays)
+            progress = replace(progress, arrays=self._whole(arrays))
+        self._save(progress)
+        return arrays, progress.metrics
 
     def configure_evaluate(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
         """Send the anchored task for evaluation, to the nodes that the inner strategy samples."""
-        plan = self._planner.evaluate_plan(server_round, arrays, config)
+        number = self._done + server_round
+        plan = self._planner.evaluate_plan(number, arrays, config)
         if plan is not None and plan.evaluate_content is None:  # the inner strategy evaluates with nobody
             return []
         task = None if plan is None else self._keeper.anchored(plan.parts())
         if plan is None or plan.evaluate_content is None or task is None:
-            log(INFO, "configure_evaluate: round %s was not settled; data owners evaluate only what is anchored", server_round)
+            log(INFO, "configure_evaluate: round %s was not settled; data owners evaluate only what is anchored", number)
             return []
         header = self._header(Exchange.EVALUATE, task.epoch, task.round, plan.train_hash())
         content = RecordDict({**dict(plan.evaluate_content.items()), RECORD: header.to_record()})
@@ -172,12 +213,47 @@ class Omnilytics(Strategy):
             reply.content = weighted(reply.content, weight)
         alike = agreeing([reply.content for reply in answers], weight)
         kept = [reply for reply, good in zip(answers, alike, strict=True) if good]
-        return self._inner.aggregate_evaluate(server_round, [*kept, *(reply for reply in replies if reply.has_error())])
+        number = self._done + server_round
+        metrics = self._inner.aggregate_evaluate(number, [*kept, *(reply for reply in replies if reply.has_error())])
+        self._memory.note(EVALUATE, number, metrics)
+        return metrics
 
-    def _check_weights(self, public: ArrayRecord) -> None:
-        actual, agreed = flatten(public).size, self._keeper.terms.weights
-        if actual != agreed:
-            raise TermsError(f"the public part has {actual} weights, the market's terms say {agreed}; create a market for this model")
+    def _begin(self, grid: Grid, initial: ArrayRecord, train_config: ConfigRecord, evaluate_config: ConfigRecord) -> ArrayRecord:
+        """Go on from the run directory, if there is anything in it; the public part to begin with."""
+        self._exchanges.grid = grid
+        self._parts = Parts.of(initial, self._patterns)
+        public, self._private = self._parts.split(initial)
+        check_weights(public, self._keeper.terms.weights)
+        outcome = None if self._memory.directory is None else self._exchanges.certainly(self._keeper.resume)
+        before = self._memory.begin(initial, train_config, evaluate_config)
+        progress = self._memory.adopt(outcome, before)
+        public, self._private = self._parts.split(progress.arrays)
+        self._done = progress.server_round
+        if progress is not before:  # settled by a process that did not live to learn from it
+            self._fit_private(self._done, public)
+            progress = replace(progress, arrays=self._whole(public))
+            self._save(progress)
+        self._keeper.booked()
+        self._planner.restore(progress.train_config, progress.evaluate_config, train_config, evaluate_config)
+        if progress.ahead:
+            self._planner.look_ahead(self._done, public, grid)
+            self._planner.evaluate_plan(self._done, public, evaluate_config)
+        return public
+
+    def _save(self, progress: Progress) -> None:
+        self._memory.save(progress)
+        self._keeper.booked()
+
+    def _counted_on(self, evaluate_fn: EvaluateFunction) -> EvaluateFunction:
+        """`evaluate_fn` on the whole model, with rounds counted on; no round is evaluated twice."""
+
+        def evaluate(server_round: int, public: ArrayRecord) -> MetricRecord | None:
+            number = self._done + server_round
+            metrics = self._memory.result(SERVER, number) or evaluate_fn(number, self._whole(public))
+            self._memory.note(SERVER, number, metrics)
+            return metrics
+
+        return evaluate
 
     def _whole(self, public: ArrayRecord) -> ArrayRecord:
         return public if self._parts is None else self._parts.join(public, self._private)
@@ -186,68 +262,6 @@ class Omnilytics(Strategy):
         if self._refit is not None and self._parts is not None:
             _, self._private = self._parts.split(self._refit(server_round, self._whole(public)))
 
-    def _live_grid(self) -> Grid:
-        if self._grid is None:
-            raise TermsError("aggregate_train came before configure_train; run the strategy through start()")
-        return self._grid
-
     def _header(self, exchange: Exchange, epoch: int, round_number: int, other_hash: bytes) -> TaskHeader:
         ledger = self._keeper.ledger
         return TaskHeader(exchange, ledger.chain_id, ledger.address, epoch, round_number, other_hash)
-
-    def _collect(self, replies: Iterable[Message]) -> tuple[list[RecordDict], dict[Address, int]]:
-        """Give every valid commitment to the keeper; metrics of the replies, and the node behind each owner."""
-        metrics: list[RecordDict] = []
-        nodes: dict[Address, int] = {}
-        for reply in replies:
-            node = reply.metadata.src_node_id
-            if reply.has_error():
-                log(WARNING, "\t> node %s does not take part: %s", node, reply.error.reason)
-                continue
-            try:
-                commit = CommitReply.from_record(our_record(reply.content))
-                if commit.owner in nodes:
-                    raise ProtocolError(f"{commit.owner} has answered already; one reply a data owner")
-                self._keeper.add_commitment(commit.owner, commit.digest, commit.signature)
-            except OmnilyticsError as error:
-                log(WARNING, "\t> node %s sent no valid commitment: %s", node, error)
-                continue
-            nodes[commit.owner] = node
-            metrics.append(reply.content)
-        log(INFO, "aggregate_train: %s data owners committed", len(nodes))
-        return metrics, nodes
-
-    def _deliver(self, digests: tuple[bytes, ...], nodes: dict[Address, int]) -> None:
-        """The second exchange: ask everybody on the roster for its vector."""
-        task = self._keeper.task
-        ledger = self._keeper.ledger
-        request = DeliverRequest(ledger.chain_id, ledger.address, task.epoch, task.round, digests)
-        content = RecordDict({RECORD: request.to_record()})
-        messages = [Message(content, nodes[owner], MessageType.TRAIN) for owner in self._keeper.roster_owners()]
-        for reply in self._exchange(messages):
-            node = reply.metadata.src_node_id
-            if reply.has_error():
-                log(WARNING, "\t> node %s did not deliver: %s", node, reply.error.reason)
-                continue
-            try:
-                answer = DeliverReply.from_record(our_record(reply.content))
-                if nodes.get(answer.owner) != node:
-                    raise ProtocolError(f"this is not the node that committed for {answer.owner}")
-                self._keeper.add_delivery(answer.owner, answer.vector, answer.points)
-            except OmnilyticsError as error:
-                log(WARNING, "\t> node %s delivered nothing valid: %s", node, error)
-
-    def _exchange(self, messages: list[Message]) -> Iterable[Message]:
-        """Send and receive, no longer than leaves time to settle; from here on the bond is at stake, so nothing may escape."""
-        seconds = min(self._timeout, self._keeper.deliver_seconds())
-        try:
-            return list(self._live_grid().send_and_receive(messages, timeout=seconds))
-        except Exception as error:
-            log(ERROR, "the deliver exchange broke off (%r); who has not delivered is waived", error)
-            return []
-
-    def _synthetic(self, arrays: ArrayRecord) -> Message:
-        """One reply that holds the mean, as the inner strategy expects replies."""
-        keys = self._planner.keys
-        content = RecordDict({keys.arrays: arrays, "metrics": MetricRecord({keys.weight: 1.0})})
-        return Message(content, reply_to=Message(RecordDict(), 0, MessageType.TRAIN))

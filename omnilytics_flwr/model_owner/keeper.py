@@ -1,4 +1,4 @@
-"""The model owner's rounds, without Flower: anchor, collect, open, receive, prove, settle.
+"""The model owner's rounds, without Flower: anchor, collect, open, receive, dispute, prove, settle.
 
 One `RoundKeeper` keeps one market. It holds at most one live round; everything that a data owner sent is checked here, with the
 contract's own rules, before it can reach a transaction.
@@ -7,72 +7,30 @@ contract's own rules, before it can reach a transaction.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from py_arkworks_bls12381 import G1Point
-
-from ..crypto.commitment import mismatched, points_digest
-from ..crypto.curve import parse_points
-from ..crypto.field import FieldVector
-from ..errors import ProtocolError, TaskMismatch, TooFewGroups
-from ..market.commitment_message import Commitment, recover
-from ..market.ledger import Ledger, MarketState, Member, Receipt
-from ..market.refusals import NotStaked, TooLate
-from ..market.roster import bitmap_of, bits_of
+from ..errors import ProtocolError, TooFewGroups
+from ..market.ledger import Ledger
+from ..market.refusals import TooLate
 from ..market.stage import Stage
-from ..market.statement import settlement_context
 from ..market.task import TaskId, TaskParts
 from ..market.terms import Address, Terms
+from .disputes import Disputes
+from .history import RoundHistory, is_over
+from .live import LiveRound, Metrics, Proven
+from .opening import OPEN_MARGIN_SECONDS as OPEN_MARGIN_SECONDS
+from .opening import Opening
+from .proving import Proving
+from .receiving import Receiving
 from .report import RoundReport
-from .verdict import GroupSum, Verdict, judge
+from .run_directory import Record, RunDirectory
+from .settling import Settling
+from .surroundings import Surroundings
 
-OPEN_MARGIN_SECONDS = 30
-"""An anchored task with less time than this left to open is anchored again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Proven:
-    """A round ready to settle.
-
-    Attributes
-    ----------
-    verdict : Verdict
-    mean : float64 array, shape (d,), or None
-        Mean update of the accepted groups; None if there are none.
-    """
-
-    verdict: Verdict
-    mean: NDArray[np.float64] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """A delivery as far as it has been checked: vector, points as they came, points decoded."""
-
-    vector: FieldVector
-    points: bytes
-    parsed: tuple[G1Point, ...]
-
-
-@dataclass(slots=True)
-class _Live:
-    """What is known of the live round."""
-
-    task: TaskId
-    open_by: int
-    groups: tuple[tuple[Member, ...], ...]
-    commitments: dict[Address, tuple[bytes, bytes]] = field(default_factory=dict)
-    roster: tuple[int, ...] = ()
-    deliveries: dict[Address, Delivered] = field(default_factory=dict)
-    receipts: list[Receipt] = field(default_factory=list)
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    def roster_members(self) -> tuple[tuple[Member, ...], ...]:
-        return tuple(self.groups[number] for number in self.roster)
+Missing = Literal["waive", "accuse"]
+"""What becomes of a group with a member that does not deliver."""
 
 
 class RoundKeeper:
@@ -82,30 +40,52 @@ class RoundKeeper:
     ----------
     ledger : Ledger
         The market as its model owner sees it.
+    missing : {"waive", "accuse"} (default: "waive")
+        What to do about members of the roster that do not deliver. ``"waive"`` pays their groups and goes on without them, at once.
+        ``"accuse"`` accuses them if there is still time, waits until they have answered on chain or their time is over, and goes on
+        with the vectors of those who answered; a group with a member that did not is void. It takes up to the terms'
+        ``answer_seconds``, and ether for fees and deposits.
+    directory : RunDirectory, optional
+        Where rounds are written down, so that another process can take them up; none if left out.
     on_stage : callable, optional
         Called with round and name of each stage as it begins.
     on_round : callable, optional
         Called with the report of each round as it ends.
+    on_trouble : callable, optional
+        Called with a sentence whenever something went wrong that the round survives.
+    wait : callable, optional
+        Lets so many seconds pass; by default sleeps.
+    poll_seconds : float, > 0 (default: 3)
+        Between two looks at the chain.
     """
 
     def __init__(
         self,
         ledger: Ledger,
         *,
+        missing: Missing = "waive",
+        directory: RunDirectory | None = None,
         on_stage: Callable[[int, str], None] | None = None,
         on_round: Callable[[RoundReport], None] | None = None,
+        on_trouble: Callable[[str], None] | None = None,
+        wait: Callable[[float], None] = time.sleep,
+        poll_seconds: float = 3.0,
     ) -> None:
         self.ledger = ledger
-        self.terms: Terms = ledger.terms()
+        self.reports: tuple[RoundReport, ...] = ()
         self._on_stage = on_stage or (lambda number, stage: None)
         self._on_round = on_round or (lambda report: None)
-        self._reports: list[RoundReport] = []
-        self._live: _Live | None = None
-
-    @property
-    def reports(self) -> tuple[RoundReport, ...]:
-        """What each round came to."""
-        return tuple(self._reports)
+        self._around = Surroundings(ledger, wait, poll_seconds, self._on_stage, on_trouble or (lambda reason: None))
+        self.terms: Terms = self._around.terms
+        self._steady = self._around.steady
+        self._history = RoundHistory(self._around, directory)
+        self._opening = Opening(self._around, self._history, directory)
+        self._receiving = Receiving(self._around, self._history)
+        self._disputes = Disputes(self._around, self._history, accuse=missing == "accuse")
+        self._proving = Proving(self._around, self._opening, self._receiving, self._disputes)
+        self._settling = Settling(self._around, self._history)
+        self._live: LiveRound | None = None
+        self._unbooked: list[LiveRound] = []
 
     @property
     def is_live(self) -> bool:
@@ -113,39 +93,76 @@ class RoundKeeper:
         return self._live is not None
 
     @property
+    def is_open(self) -> bool:
+        """Whether the live round has been opened."""
+        return self._live is not None and self._live.opened
+
+    @property
     def task(self) -> TaskId:
         """Task of the live round; raises `ProtocolError` if there is none."""
         return self._need().task
 
+    def resume(self) -> Record | None:
+        """Take up what a process before this one has left: an open round goes on, a settled one is reported.
+
+        The outcome with which the last round was settled is returned, unless it is booked.
+
+        Raises
+        ------
+        CommitmentsExpired
+            The round was anchored anew, and must be signed again before it can be opened again.
+        """
+        self._history.load()
+        self._opening.load()
+        self.catch_up()
+        live = self._history.rounds.get(max(self._history.rounds, default=0))
+        if live is None:
+            return None
+        number, state = live.task.round, self._steady.state()
+        is_open = state.stage is Stage.OPEN and (state.round, state.roster_hash) == (number, live.roster_hash())
+        if is_open and self._steady.now() <= state.settle_by:
+            self._live = live
+            return None
+        if live.done or not (is_open or (live.opened and is_over(state, number))):
+            return None
+        self._live = live
+        self._finish(self._settling.time_out(live) if is_open else self._settling.report(live))
+        return None if live.call is None else self._history.outcome(number)
+
+    def booked(self) -> None:
+        """Forget what is needed no more once what the rounds that are over taught is saved: their vectors."""
+        for live in self._unbooked:
+            self._history.clear(live.task.round)
+            live.done = True
+            self._history.save(live)
+        self._unbooked.clear()
+
+    def catch_up(self) -> None:
+        """Repeat every step that the chain has forgotten, or never got; raises `CommitmentsExpired` like `resume`."""
+        self._history.catch_up()
+
     def anchored(self, parts: TaskParts) -> TaskId | None:
         """The live task if the market has anchored just these parts, else None."""
-        state = self.ledger.state()
-        if state.stage is not Stage.ANCHORED or parts.task_hash(state.round) != state.task_hash:
-            return None
-        return self._task_id(state)
+        return self._opening.anchored(parts, self._steady.state())
 
     def anchor(self, parts: TaskParts) -> TaskId:
-        """Make sure that these parts are the anchored task, and begin its round.
+        """Make sure that these parts are the anchored task, and begin its round; the task, with the round's number."""
+        self.catch_up()
+        self._live = None
+        self._live = self._opening.anchor(parts)
+        self._on_stage(self.task.round, "train")
+        return self.task
 
-        Returns
-        -------
-        TaskId
-            With the round's number.
-        """
-        receipts = []
-        task, state = self.anchored(parts), self.ledger.state()
-        if task is None or state.open_by < self.ledger.now() + OPEN_MARGIN_SECONDS:
-            number = state.round + 1
-            self._on_stage(number, "anchor")
-            receipts.append(self.ledger.anchor(parts.task_hash(number)))
-            state = self.ledger.state()
-            task = self._task_id(state)
-        self._live = _Live(task, state.open_by, self._groups(state), receipts=receipts)
-        self._on_stage(task.round, "train")
-        return task
-
-    def add_commitment(self, owner: Address, digest: bytes, signature: bytes) -> None:
+    def add_commitment(self, owner: Address, digest: bytes, signature: bytes, round_number: int | None = None) -> None:
         """Take a data owner's commitment.
+
+        Parameters
+        ----------
+        owner : Address
+        digest : bytes, length 32
+        signature : bytes, length 64
+        round_number : int, optional
+            The round, if it is not the live one: one that must be opened again.
 
         Raises
         ------
@@ -154,20 +171,16 @@ class RoundKeeper:
         TaskMismatch
             The signature is not the owner's for this task.
         """
-        live = self._need()
-        if owner not in {member.owner for group in live.groups for member in group}:
-            raise ProtocolError(f"{owner} is not of epoch {live.task.epoch}; it can join the next one")
-        known = live.commitments.get(owner)
-        if known is not None and known[0] != digest:
-            raise ProtocolError(f"{owner} has committed to another vector in this round; the first one counts")
-        message = Commitment(live.task.epoch, live.task.round, live.task.task_hash, digest, live.open_by)
-        signer = recover(message.signing_hash(chain_id=live.task.chain_id, market=self.ledger.address), signature)
-        if signer != owner:
-            raise TaskMismatch(f"the commitment of {owner} is signed by {signer}; it must be signed for this round by its own key")
-        live.commitments[owner] = (digest, signature)
+        live = self._history.rounds.get(round_number) if round_number is not None else self._need()
+        if live is None:
+            raise ProtocolError(f"round {round_number} is not kept any more; expected one of the last; ignore the commitment")
+        live.add_commitment(owner, digest, signature)
 
     def open(self) -> tuple[bytes, ...]:
         """Open the round with every whole group that committed.
+
+        Groups with a member that did not deliver in an earlier round of this epoch are left out, and so not paid, as long as enough
+        others are left.
 
         Returns
         -------
@@ -180,39 +193,48 @@ class RoundKeeper:
             Fewer than 2f + 3 whole groups; the round is reported as not opened.
         TooLate
             The commit window is over; likewise.
+        CommitmentsExpired
+            The task was anchored anew: the data owners must sign again.
         """
         live = self._need()
         self._on_stage(live.task.round, "open")
-        whole = [number for number, group in enumerate(live.groups) if all(m.owner in live.commitments for m in group)]
-        while True:
-            if len(whole) < self.terms.least_groups:
-                self._finish(RoundReport(live.task.epoch, live.task.round, False, tuple(live.commitments)))
-                raise TooFewGroups(len(whole), self.terms.least_groups)
-            live.roster = tuple(whole)
-            chosen = [live.commitments[member.owner] for group in live.roster_members() for member in group]
-            digests = tuple(digest for digest, _ in chosen)
+        self.catch_up()
+        state = self._steady.state()
+        self._history.note_anchored(live, state)
+        self._history.check_signatures(live)
+        if not (live.opened and state.stage is Stage.OPEN):
             try:
-                with self._timed("chain"):
-                    receipt = self.ledger.open(live.task.round, bitmap_of(whole), digests, tuple(signature for _, signature in chosen))
-            except NotStaked as gone:  # somebody took its stake back since it signed: go on without its group
-                whole = [n for n in whole if not any(gone.seats >> m.seat & 1 for m in live.groups[n])]
-                continue
-            except TooLate:
-                self._finish(RoundReport(live.task.epoch, live.task.round, False, tuple(live.commitments)))
+                with live.timed("chain"):
+                    self._opening.open(live)
+            except (TooFewGroups, TooLate):
+                self._finish(self._settling.not_opened(live))
+                self._history.clear(live.task.round)
                 raise
-            live.receipts.append(receipt)
-            self._on_stage(live.task.round, "deliver")
-            return digests
+        self._on_stage(live.task.round, "deliver")
+        return live.digests()
 
     def deliver_seconds(self) -> float:
-        """How long deliveries may take so that the prove window is left for proving and settling; at least a second."""
-        return float(max(self.ledger.state().settle_by - self.ledger.now() - self.terms.prove_seconds, 1))
+        """How long deliveries may take so that enough time is left to accuse, if that is wanted, or to prove; at least a second."""
+        state = self._steady.state()
+        return float(max(self._disputes.deliver_by(state) - self._steady.now(), 1))
+
+    def digests(self) -> tuple[bytes, ...]:
+        """Digests of the roster, in order."""
+        return self._need().digests()
 
     def roster_owners(self) -> tuple[Address, ...]:
         """Data owners on the roster, in order."""
-        return tuple(member.owner for group in self._need().roster_members() for member in group)
+        return tuple(member.owner for member in self._need().roster_members())
 
-    def add_delivery(self, owner: Address, vector: bytes, points: bytes) -> None:
+    def missing_owners(self) -> tuple[Address, ...]:
+        """Data owners on the roster who have not delivered, in order."""
+        return tuple(member.owner for member in self._need().missing())
+
+    def metrics(self) -> tuple[Metrics, ...]:
+        """What came along with deliveries that are good, in the order of the roster."""
+        return tuple(self._need().deliveries[owner].metrics for owner in self.roster_owners() if owner not in self.missing_owners())
+
+    def add_delivery(self, owner: Address, vector: bytes, points: bytes, metrics: Metrics | None = None) -> None:
         """Take a delivery: canonical, its points the digest's and good by the market's own check.
 
         Whether vector and points belong together is checked for all deliveries at once by `prove`.
@@ -224,63 +246,44 @@ class RoundKeeper:
         WireError
             Malformed vector or points.
         """
-        live = self._need()
-        if owner not in self.roster_owners():
-            raise ProtocolError(f"{owner} is not on the roster of round {live.task.round}")
-        if points_digest(points) != live.commitments[owner][0]:
-            raise ProtocolError(f"the points of {owner} are not those of its digest")
-        with self._timed("server_crypto"):
-            elements = FieldVector.from_bytes(vector, 4096 * self.terms.polynomials)
-            parsed = parse_points(points, self.terms.polynomials)
-        with self._timed("chain"):
-            good = self.ledger.check_points(points)
-        if not good:
-            raise ProtocolError(f"the verification refuses the points of {owner}")
-        live.deliveries[owner] = Delivered(elements, points, parsed)
+        self._receiving.add(self._need(), owner, vector, points, metrics or {})
 
     def prove(self) -> Proven:
         """Decide the round as the contract will, prove it, and decode the mean of the accepted groups.
 
-        Groups with a delivery missing are waived: paid, and not learned from.
+        Groups with a delivery missing are waived: paid, and not learned from; or, as was asked for, their members are accused first.
+        """
+        return self._proving.prove(self._need())
+
+    def settle(self, proven: Proven, following: TaskParts | None, outcome: Record | None = None) -> RoundReport:
+        """Settle the round and anchor the next task, if there is one, in the same transaction.
+
+        A round that is found to have timed out is reported as such: all its members are paid.
+
+        Parameters
+        ----------
+        proven : Proven
+        following : TaskParts or None
+        outcome : Record, optional
+            What comes of it; a later process gets it from `resume` if this one does not live to save it.
+
+        Raises
+        ------
+        SettlementRefused
+            The market does not take it; what it fell over will be waived: prove again.
+        LedgerError
+            It does not take it even if everybody is paid.
         """
         live = self._need()
-        self._on_stage(live.task.round, "prove")
-        with self._timed("server_crypto"):
-            self._drop_mismatches(live)
-            groups = [self._group_sum(live, group) for group in live.roster_members()]
-            state = self.ledger.state()
-            verdict = judge(self.terms, self._context(live, state), state.roster_hash, groups)
-            mean = verdict.mean(self.terms)
-        return Proven(verdict, mean)
-
-    def settle(self, proven: Proven, following: TaskParts | None) -> RoundReport:
-        """Settle the round and anchor the next task, if there is one, in the same transaction."""
-        live, verdict = self._need(), proven.verdict
         self._on_stage(live.task.round, "settle")
-        next_hash = bytes(32) if following is None else following.task_hash(live.task.round + 1)
-        waived = bitmap_of(live.roster[position] for position in verdict.waived)
-        with self._timed("chain"):
-            live.receipts.append(self.ledger.settle(live.task.round, verdict.settlement, waived, next_hash))
-        paid_seats = self.ledger.paid_seats(live.task.round)
-        roster = tuple(tuple(member.owner for member in group) for group in live.roster_members())
-        report = RoundReport(
-            live.task.epoch,
-            live.task.round,
-            True,
-            tuple(live.commitments),
-            roster=roster,
-            accepted=verdict.accepted,
-            excluded=verdict.excluded,
-            ineligible=verdict.ineligible,
-            dropped=verdict.dropped,
-            waived=verdict.waived,
-            paid=tuple(m.owner for group in live.groups for m in group if paid_seats >> m.seat & 1),
-            distances=verdict.distances,
-            scale=verdict.scale,
-        )
-        return self._finish(report)
+        with live.timed("chain"):
+            report = self._settling.settle(live, proven, following, outcome)
+        done = self._finish(report)
+        if outcome is None:
+            self._history.clear(live.task.round)
+        return done
 
-    def _need(self) -> _Live:
+    def _need(self) -> LiveRound:
         if self._live is None:
             raise ProtocolError("no round is live; anchor a task first")
         return self._live
@@ -288,51 +291,10 @@ class RoundKeeper:
     def _finish(self, report: RoundReport) -> RoundReport:
         live = self._need()
         done = replace(report, receipts=tuple(live.receipts), seconds=dict(live.seconds))
-        self._reports.append(done)
+        self.reports += (done,)
         self._live = None
+        if live.opened:
+            self._unbooked.append(live)
         self._on_stage(report.round, "done")
         self._on_round(done)
         return done
-
-    def _drop_mismatches(self, live: _Live) -> None:
-        """Forget deliveries whose vector is not what their points commit to."""
-        owners = list(live.deliveries)
-        delivered = [live.deliveries[owner] for owner in owners]
-        for index in mismatched([one.vector for one in delivered], [one.parsed for one in delivered]):
-            del live.deliveries[owners[index]]
-
-    def _group_sum(self, live: _Live, group: tuple[Member, ...]) -> GroupSum:
-        digests = tuple(live.commitments[member.owner][0] for member in group)
-        delivered = [live.deliveries.get(member.owner) for member in group]
-        there = [one for one in delivered if one is not None]
-        if len(there) < len(group):
-            return GroupSum(len(group), None, digests, digests)
-        vector = FieldVector.total([one.vector for one in there])
-        return GroupSum(len(group), vector, tuple(one.points for one in there), digests)
-
-    def _context(self, live: _Live, state: MarketState) -> bytes:
-        return settlement_context(
-            chain_id=live.task.chain_id,
-            market=self.ledger.address,
-            epoch_seed=state.epoch_seed,
-            epoch=live.task.epoch,
-            round_number=live.task.round,
-            task_hash=live.task.task_hash,
-        )
-
-    @contextmanager
-    def _timed(self, what: str) -> Iterator[None]:
-        live, start = self._need(), time.perf_counter()
-        try:
-            yield
-        finally:
-            live.seconds[what] = live.seconds.get(what, 0.0) + time.perf_counter() - start
-
-    def _task_id(self, state: MarketState) -> TaskId:
-        return TaskId(self.ledger.chain_id, self.ledger.address, state.epoch, state.round, state.task_hash)
-
-    def _groups(self, state: MarketState) -> tuple[tuple[Member, ...], ...]:
-        by_seat = {member.seat: member for member in self.ledger.members()}
-        count = state.members.bit_count() // self.terms.group_size
-        seats = [self.ledger.group_seats(number) for number in range(count)]
-        return tuple(tuple(by_seat[seat] for seat in bits_of(group)) for group in seats)

@@ -16,13 +16,18 @@ class RoundReport:
     ----------
     epoch, round : int
     settled : bool
-        False if the round was never opened.
+        False if the round was never opened, or has timed out.
     committed : tuple of Address
         Data owners with a valid commitment.
     roster : tuple of tuple of Address
         Members of each group of the opened roster.
-    accepted, excluded, ineligible, dropped, waived : tuple of int
-        Roster positions, by fate; all but `excluded`, `ineligible` and `dropped` are paid.
+    accepted, excluded, ineligible, dropped, waived, void : tuple of int
+        Roster positions, by fate. The members of accepted and waived groups are paid from the escrow; those of void groups, but for
+        the ones that never delivered, from the stakes of the latter; the others are not.
+    accused, answered : tuple of Address
+        Who was accused of not delivering, and who of them answered on chain.
+    timed_out : bool
+        Whether the round was not settled in time, so that everybody on the roster was paid a share of the bond as well.
     paid : tuple of Address
     distances : tuple of int
         Squared distances T of all pairs, as settled, on the scale `scale` squared.
@@ -44,6 +49,10 @@ class RoundReport:
     ineligible: tuple[int, ...] = ()
     dropped: tuple[int, ...] = ()
     waived: tuple[int, ...] = ()
+    void: tuple[int, ...] = ()
+    accused: tuple[Address, ...] = ()
+    answered: tuple[Address, ...] = ()
+    timed_out: bool = False
     paid: tuple[Address, ...] = ()
     distances: tuple[int, ...] = ()
     scale: int = 1

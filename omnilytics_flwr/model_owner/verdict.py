@@ -1,8 +1,9 @@
-"""Deciding a round before it is settled: who is out of range, who is too far, who must be waived, and the proof of it all."""
+"""Deciding a round before it is settled: who is out of range, who is too far, who is void, who must be waived, and the proof of it all."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,7 +46,7 @@ class Verdict:
     ----------
     settlement : bytes
         For the verification.
-    accepted, excluded, ineligible, dropped, waived : tuple of int
+    accepted, excluded, ineligible, dropped, waived, void : tuple of int
     distances : tuple of int
         T of all pairs of groups taking part and the zero update.
     scale : int
@@ -58,6 +59,7 @@ class Verdict:
     ineligible: tuple[int, ...]
     dropped: tuple[int, ...]
     waived: tuple[int, ...]
+    void: tuple[int, ...]
     distances: tuple[int, ...]
     scale: int
     accepted_sums: tuple[NDArray[np.uint64], ...]
@@ -76,11 +78,66 @@ class Verdict:
         return decode_mean(total, members=self.accepted_members, weights=terms.weights, bits=terms.update_bits, clip=terms.clip)
 
 
-def judge(terms: Terms, context: bytes, roster_hash: bytes, groups: Sequence[GroupSum]) -> Verdict:
+def decide(
+    terms: Terms,
+    context: bytes,
+    roster_hash: bytes,
+    groups: Sequence[GroupSum],
+    *,
+    void: AbstractSet[int] = frozenset(),
+    spoilt: AbstractSet[int] = frozenset(),
+    on_trouble: Callable[[str], None] = lambda reason: None,
+) -> Verdict:
+    """Decide a round whatever happens: a group with which nothing can be proven is waived, and if need be every group is.
+
+    A round that was opened must settle, or everybody is paid twice over; a fault in one group's vectors, or in this code, is no reason.
+
+    Parameters
+    ----------
+    terms, context, roster_hash, groups, void
+        As for `judge`.
+    spoilt : set of int
+        Roster positions of groups to be waived, even if they are void.
+    on_trouble : callable
+        Called with a sentence for every failure.
+    """
+    waived, void = set(spoilt), void - spoilt
+    everybody = frozenset(range(len(groups)))
+    while True:
+        try:
+            return judge(terms, context, roster_hash, groups, void=void, waived=waived)
+        except Exception as error:
+            left = everybody - void - waived
+            if not left:
+                raise
+            on_trouble(f"the round cannot be proven ({error!r}); groups that it falls over are waived")
+            waived |= {position for position in left if not _stands_alone(terms, context, roster_hash, groups, void, position)} or left
+
+
+def _stands_alone(
+    terms: Terms, context: bytes, roster_hash: bytes, groups: Sequence[GroupSum], void: AbstractSet[int], position: int
+) -> bool:
+    """Whether something can be proven with this group and no other."""
+    try:
+        judge(terms, context, roster_hash, groups, void=void, waived=frozenset(range(len(groups))) - {position})
+    except Exception:
+        return False
+    return True
+
+
+def judge(
+    terms: Terms,
+    context: bytes,
+    roster_hash: bytes,
+    groups: Sequence[GroupSum],
+    *,
+    void: AbstractSet[int] = frozenset(),
+    waived: AbstractSet[int] = frozenset(),
+) -> Verdict:
     """Decide a round as the contract will, waiving no more groups than it takes.
 
-    A group with a delivery missing is waived. Beyond f, groups out of range or too far from zero are waived too, for the market
-    lets at most f groups go unpaid.
+    A group with a delivery missing is waived, unless it is void. Beyond f, groups out of range or too far from zero are waived too, for
+    the market lets at most f groups go unpaid.
 
     Parameters
     ----------
@@ -91,24 +148,25 @@ def judge(terms: Terms, context: bytes, roster_hash: bytes, groups: Sequence[Gro
         Of the opened roster.
     groups : sequence of GroupSum
         In roster order.
+    void : set of int
+        Roster positions of groups with a lapsed member.
+    waived : set of int
+        Roster positions of groups to be waived in any case, unless they are void.
     """
-    waived = {position for position, group in enumerate(groups) if group.vector is None}
-    wild = [
-        position
-        for position, group in enumerate(groups)
-        if group.vector is not None and first_out_of_range(group.vector, members=group.members, bits=terms.update_bits) is not None
-    ]
-    waived.update(wild[terms.faulty_groups :])
+    taking_part = [position for position, group in enumerate(groups) if group.vector is not None and position not in waived | void]
+    wild = [position for position in taking_part if _is_wild(groups[position], terms)]
+    excluded = wild[: terms.faulty_groups]
+    outside = set(range(len(groups))) - set(taking_part) | set(wild[terms.faulty_groups :])
     while True:
         statement = Statement(
-            context, roster_hash, tuple(group.members for group in groups), bitmap_of(waived), terms.polynomials, terms.update_bits
+            context, roster_hash, tuple(group.members for group in groups), bitmap_of(outside), terms.polynomials, terms.update_bits
         )
         proof = _prove(statement, groups)
-        scale, excluded = statement.scale(proof.verdict.excluded), wild[: terms.faulty_groups]
+        scale = statement.scale(proof.verdict.excluded)
         far = _too_far(proof, scale, terms)
         left = terms.faulty_groups - len(excluded)
         if len(far) > left:
-            waived.update(far[left:])
+            outside.update(far[left:])
             continue
         selection = select(
             proof.verdict.distances,
@@ -118,7 +176,12 @@ def judge(terms: Terms, context: bytes, roster_hash: bytes, groups: Sequence[Gro
             scale=scale,
             norm_bound=terms.norm_bound,
         )
-        return _verdict(proof, selection, groups, waived, excluded, scale)
+        return _verdict(proof, selection, groups, outside, void, excluded, scale)
+
+
+def _is_wild(group: GroupSum, terms: Terms) -> bool:
+    """Whether a group's sum is out of range."""
+    return group.vector is not None and first_out_of_range(group.vector, members=group.members, bits=terms.update_bits) is not None
 
 
 def _too_far(proof: Proof, scale: int, terms: Terms) -> list[int]:
@@ -133,7 +196,13 @@ def _prove(statement: Statement, groups: Sequence[GroupSum]) -> Proof:
 
 
 def _verdict(
-    proof: Proof, selection: Selection, groups: Sequence[GroupSum], waived: set[int], excluded: Sequence[int], scale: int
+    proof: Proof,
+    selection: Selection,
+    groups: Sequence[GroupSum],
+    outside: AbstractSet[int],
+    void: AbstractSet[int],
+    excluded: Sequence[int],
+    scale: int,
 ) -> Verdict:
     accepted = tuple(proof.taking_part[place] for place in selection.accepted)
     return Verdict(
@@ -142,7 +211,8 @@ def _verdict(
         excluded=tuple(excluded),
         ineligible=tuple(proof.taking_part[place] for place in selection.ineligible),
         dropped=tuple(proof.taking_part[place] for place in selection.dropped),
-        waived=tuple(sorted(waived)),
+        waived=tuple(sorted(outside - void)),
+        void=tuple(sorted(void)),
         distances=proof.verdict.distances,
         scale=scale,
         accepted_sums=tuple(proof.sums[place] for place in selection.accepted),

@@ -6,24 +6,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from flwr.supercore.task_identity import TaskIdentity
 
 from tests.builders import DictatedVerification
 from tests.data_owner.owners import make_owners_scene
+from tests.flower.identity import as_server
 from tests.flower.play import Client, anchor_model, make_client, make_model, settle_model
-
-SERVER_NODE = 1
 
 
 @pytest.fixture(autouse=True)
 def task_identity() -> Iterator[None]:
-    """What Flower's runtime sets before it runs an app; the only private name of Flower in these tests."""
-    names = ("_task_id", "_run_id", "_node_id")
-    before = {name: getattr(TaskIdentity, name) for name in names}
-    TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, SERVER_NODE
-    yield
-    for name, value in before.items():
-        setattr(TaskIdentity, name, value)
+    """What Flower's runtime sets before it runs an app."""
+    with as_server():
+        yield
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from omnilytics_flwr.flower.mod import OmnilyticsMod
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address, Terms
+from omnilytics_flwr.model_owner.live import Metrics
+from omnilytics_flwr.model_owner.run_directory import Record
 from tests.builders import Scene, address_of, make_scene
 from tests.data_owner.owners import WEIGHTS
 from tests.flower.fake_grid import FakeGrid
@@ -36,17 +38,17 @@ class ExactAgent:
     update: bytes = b""
 
     def admit(self, task: TaskId) -> Admission:
-        return Admission(self.terms, None)
+        return Admission(self.terms.metrics, None)
 
-    def admit_evaluation(self, task: TaskId) -> Terms:
-        return self.terms
+    def admit_evaluation(self, task: TaskId) -> tuple[str, ...]:
+        return self.terms.metrics
 
     def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
         self.update = update.tobytes()
         return SignedCommitment(self.owner, keccak256(self.update), bytes(64))
 
-    def deliver(self, chain_id: int, market: Address, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
-        return Delivery(self.owner, self.update, b"")
+    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
+        return Delivery(self.owner, self.update, b"", self.terms.metrics)
 
 
 @dataclass
@@ -60,8 +62,10 @@ class ExactKeeper:
 
     scene: Scene
     live: TaskId | None = None
+    is_open: bool = False
     committed: list[Address] = field(default_factory=list)
-    updates: list[NDArray[np.float64]] = field(default_factory=list)
+    updates: dict[Address, NDArray[np.float64]] = field(default_factory=dict)
+    held: dict[Address, Metrics] = field(default_factory=dict)
 
     @property
     def ledger(self) -> object:
@@ -90,26 +94,40 @@ class ExactKeeper:
             self._anchor(parts)
         return self.task
 
-    def add_commitment(self, owner: Address, digest: bytes, signature: bytes) -> None:
+    def add_commitment(self, owner: Address, digest: bytes, signature: bytes, round_number: int | None = None) -> None:
         self.committed.append(owner)
 
     def open(self) -> tuple[bytes, ...]:
+        self.is_open = True
         return ()
+
+    def catch_up(self) -> None:
+        return
+
+    def booked(self) -> None:
+        return
 
     def deliver_seconds(self) -> float:
         return 3600.0
 
-    def roster_owners(self) -> tuple[Address, ...]:
-        return tuple(self.committed)
+    def digests(self) -> tuple[bytes, ...]:
+        return ()
 
-    def add_delivery(self, owner: Address, vector: bytes, points: bytes) -> None:
-        self.updates.append(np.frombuffer(vector))
+    def missing_owners(self) -> tuple[Address, ...]:
+        return tuple(owner for owner in self.committed if owner not in self.updates)
+
+    def metrics(self) -> tuple[Metrics, ...]:
+        return tuple(self.held[owner] for owner in self.committed)
+
+    def add_delivery(self, owner: Address, vector: bytes, points: bytes, metrics: Metrics) -> None:
+        self.updates[owner] = np.frombuffer(vector)
+        self.held[owner] = metrics
 
     def prove(self) -> ExactProven:
-        return ExactProven(np.mean(self.updates, axis=0))
+        return ExactProven(np.mean([self.updates[owner] for owner in self.committed], axis=0))
 
-    def settle(self, proven: ExactProven, following: TaskParts | None) -> None:
-        self.committed, self.updates = [], []
+    def settle(self, proven: ExactProven, following: TaskParts | None, outcome: Record | None = None) -> None:
+        self.committed, self.updates, self.held, self.is_open = [], {}, {}, False
         assert following is not None
         self._anchor(following)
 
@@ -151,7 +169,8 @@ def exact_grid(inner: Strategy, *, num_owners: int = 3, dtype: str = "float32") 
     mod = OmnilyticsMod(agent=agent)
     apps = {10 + place: trainer.app(mod) for place, trainer in enumerate(make_trainers(num_owners, dtype))}
     strategy = Omnilytics(inner, ledger=scene.ledger())
-    strategy._keeper = ExactKeeper(scene)  # type: ignore[assignment]
+    keeper = ExactKeeper(scene)
+    strategy._keeper = strategy._exchanges._keeper = strategy._learner._keeper = keeper  # type: ignore[assignment]
     return FakeGrid(apps), strategy
 
 

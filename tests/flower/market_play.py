@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -74,8 +75,13 @@ def make_play(
     }
     apps = {FIRST_NODE + number: trainer.app(mod) for number, trainer in trainers.items()}
     grid = FakeGrid(apps, on_request=on_request, on_reply=on_reply)
-    strategy = Omnilytics(inner or FedAvg(), ledger=scene.ledger(), **(options or {}))  # type: ignore[arg-type]
+    strategy = Omnilytics(inner or FedAvg(), ledger=scene.ledger(), **({"wait": waiter(scene)} | (options or {})))  # type: ignore[arg-type]
     return MarketPlay(scene, owners, trainers, grid, strategy)
+
+
+def waiter(scene: Scene) -> Callable[[float], None]:
+    """Lets time pass on the chain in memory instead of sleeping."""
+    return lambda seconds: scene.world.wait(math.ceil(seconds))
 
 
 def number_of(context: Context) -> int:
@@ -94,6 +100,3 @@ def assert_close(actual: ArrayRecord, expected: dict[str, np.ndarray], steps: fl
 def shifted(arrays: ArrayRecord, by: float) -> ArrayRecord:
     """`arrays` with `by` added to every weight."""
     return ArrayRecord({name: Array(np.asarray(a + by, dtype=a.dtype)) for name, a in arrays_of(arrays).items()})
-
-
-Hook = Callable[[int, ArrayRecord], None]

@@ -10,12 +10,15 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
 
 from omnilytics_flwr.errors import Refused
+from omnilytics_flwr.flower.mod import METRICS_STATE
 from omnilytics_flwr.flower.wire import (
     RECORD,
+    CommitReply,
 )
 from tests.builders import DictatedVerification
 from tests.data_owner.owners import (
     make_owners_scene,
+    open_with,
 )
 from tests.flower.play import (
     Client,
@@ -57,7 +60,7 @@ def test_only_metrics_of_the_terms_leave(tmp_path: Path, allowed: tuple[str, ...
     scene, owners = make_owners_scene(tmp_path, real=[0], metrics=allowed, verification=DictatedVerification())
     settle_model(scene, make_model())
     client = make_client(owners[0])
-    for reply in (client.train(make_model()), client.evaluate(make_model())):
+    for reply in (client.evaluate(make_model()), client.deliver(open_with(scene, committed(client)))):  # type: ignore[arg-type]
         assert {name for record in reply.content.metric_records.values() for name in record} == kept
 
 
@@ -73,9 +76,50 @@ def test_train_every_other_record_of_the_users_reply_stays(client: Client) -> No
 
     client.trainer.reply = talkative
     reply = client.train(make_model())
+    assert set(reply.content) == {RECORD}
+    assert set(reply.content.config_records[RECORD]) == {"version", "owner", "digest", "signature"}
+    reply = client.deliver(open_with(client.scene, CommitReply.from_record(reply.content.config_records[RECORD])))  # type: ignore[arg-type]
     assert set(reply.content) == {"metrics", RECORD}
     assert set(reply.content.metric_records["metrics"]) == {"loss"}
-    assert set(reply.content.config_records[RECORD]) == {"version", "owner", "digest", "signature"}
+    assert set(reply.content.config_records[RECORD]) == {"version", "owner", "vector", "points"}
+
+
+def test_train_metrics_leave_with_the_vector_and_not_before(client: Client) -> None:
+    """Before the opening nobody has to pay for them."""
+    client.trainer.metrics = {"loss": 0.125}
+    reply = client.train(make_model())
+    assert not reply.content.metric_records
+    digests = open_with(client.scene, CommitReply.from_record(reply.content.config_records[RECORD]))  # type: ignore[arg-type]
+    assert reason_of(client.deliver((*digests, bytes(32))))
+    for _ in range(2):
+        delivered = client.deliver(digests)
+        assert dict(delivered.content.metric_records["metrics"].items()) == {"loss": 0.125}
+
+
+def test_metrics_of_another_round_or_a_lost_state_do_not_leave(client: Client) -> None:
+    """A client that was killed after its commitment is started again with the state of the round before."""
+    committed(client)
+    before = client.context.state
+    client.context.state = RecordDict(dict(before.items()))
+    anchor_model(client.scene, make_model())
+    digests = open_with(client.scene, committed(client))  # type: ignore[arg-type]
+    assert set(client.deliver(digests).content) == {"metrics", RECORD}
+    for state in (before, RecordDict()):
+        client.context.state = state
+        assert set(client.deliver(digests).content) == {RECORD}
+
+
+def test_metrics_that_the_app_puts_into_the_state_leave_only_if_the_terms_name_them(client: Client) -> None:
+    digests = open_with(client.scene, committed(client))
+    client.context.state[f"{METRICS_STATE}/metrics"] = MetricRecord({"secret": 7.5})
+    client.context.state[f"{METRICS_STATE}/more"] = MetricRecord({"secret": 7.5, "loss": 1.0})
+    content = client.deliver(digests).content
+    assert {key: dict(record.items()) for key, record in content.metric_records.items()} == {"more": {"loss": 1.0}}
+
+
+def committed(client: Client) -> CommitReply:
+    """A data owner's commitment to the live task, as `open_with` takes it."""
+    return CommitReply.from_record(client.train(make_model()).content.config_records[RECORD])
 
 
 def test_train_reply_has_no_array_of_the_update(client: Client) -> None:
@@ -138,14 +182,14 @@ def test_train_after_an_unusable_update_commits_the_next_try(client: Client, cas
     assert not client.train(make_model()).has_error()
 
 
-def test_train_integer_public_part_is_told_to_the_log_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_train_public_part_of_constants_alone_is_told_to_the_log_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     scene, owners = make_owners_scene(tmp_path, real=[0])
     counts = ArrayRecord({"steps": Array(np.arange(42))})
     anchor_model(scene, counts)
     client = make_client(owners[0], reply=lambda message, new: Message(RecordDict({"arrays": counts}), reply_to=message))
     client.trainer.target = counts
-    assert_tells_nothing(client.train(counts), "int64, expected")
-    assert "int64, expected floating point" in caplog.text
+    assert_tells_nothing(client.train(counts), "(0,)")
+    assert "shape (0,), expected (42,)" in caplog.text
 
 
 def test_train_wrong_number_of_weights_is_told_to_the_log_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -74,7 +74,7 @@ def committed(client: Client) -> CommitReply:
 def test_deliver_open_round_gives_vector_and_points_twice_the_same(client: Client) -> None:
     digests = open_with(client.scene, committed(client))  # type: ignore[arg-type]
     first, second = client.deliver(digests), client.deliver(digests)
-    assert set(first.content) == {RECORD}
+    assert set(first.content) == {"metrics", RECORD}
     record = first.content.config_records[RECORD]
     assert set(record) == {"version", "owner", "vector", "points"}
     assert (len(record["vector"]), len(record["points"])) == (131_072, 128)  # type: ignore[arg-type]
@@ -137,6 +137,7 @@ def test_deliver_opened_without_the_group_is_refused(tmp_path: Path) -> None:
     ("changes", "reason"),
     [
         ({"round": 2}, "nothing is committed here"),
+        ({"epoch": 2}, "deliver in round 1 of epoch 2 is not allowed in stage open"),
         ({"chain_id": 1}, "works for market"),
         ({"market": address_of(STRANGER)}, "works for market"),
     ],

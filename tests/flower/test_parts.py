@@ -6,9 +6,6 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord
 
-from omnilytics_flwr.errors import (
-    UpdateError,
-)
 from omnilytics_flwr.flower.parts import Parts, add_flat, flatten, same_shapes
 from tests.flower.play import (
     SHAPES,
@@ -53,12 +50,6 @@ def test_flatten_is_every_entry_in_order_as_float64() -> None:
 def test_flatten_reads_fortran_order_as_the_array_has_it() -> None:
     array = np.asfortranarray(np.arange(6, dtype="float32").reshape(2, 3))
     assert np.array_equal(flatten(ArrayRecord({"a": Array(array)})), np.arange(6))
-
-
-@pytest.mark.parametrize("dtype", ["int64", "bool", "uint8", "complex64"])
-def test_flatten_other_numbers_is_a_named_error(dtype: str) -> None:
-    with pytest.raises(UpdateError, match=f"'n' is {dtype}, expected floating point"):
-        flatten(ArrayRecord({"n": Array(np.zeros(2, dtype=dtype))}))
 
 
 def test_flatten_nothing_is_empty() -> None:

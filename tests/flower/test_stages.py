@@ -182,7 +182,7 @@ def test_keeper_without_a_round_refuses(tmp_path: Path, call: str) -> None:
         calls[call]()
 
 
-def test_keeper_settle_of_a_round_that_is_not_open_is_refused(tmp_path: Path) -> None:
+def test_keeper_settle_of_a_round_that_has_timed_out_reports_just_that(tmp_path: Path) -> None:
     scene, owners = make_owners_scene(tmp_path, real=range(15))  # type: ignore[arg-type]
     keeper = RoundKeeper(scene.ledger())
     task = keeper.anchor(TASK)
@@ -192,6 +192,9 @@ def test_keeper_settle_of_a_round_that_is_not_open_is_refused(tmp_path: Path) ->
     keeper.open()
     proven = keeper.prove()
     scene.time_out()
-    with pytest.raises(WrongStage):
-        keeper.settle(proven, None)
+    before = scene.state
+    report = keeper.settle(proven, None)
+    assert scene.state == before
+    assert (report.settled, report.timed_out, len(report.paid)) == (False, True, 15)
+    assert report.accepted == ()
     assert [scene.market.claimable_wei(owner.address) for owner in owners.values()] == [1_000 + 10_007 // 15] * 15

@@ -11,7 +11,6 @@ from flwr.serverapp.strategy import FedAvg
 
 from omnilytics_flwr.errors import (
     TermsError,
-    UpdateError,
 )
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.stage import Stage
@@ -171,9 +170,9 @@ def test_model_of_another_size_than_the_terms_is_refused_before_anything_is_anch
     assert play.scene.state.round == 0
 
 
-def test_integer_public_part_is_refused_before_anything_is_anchored(play: MarketPlay) -> None:
+def test_public_part_of_constants_alone_is_refused_before_anything_is_anchored(play: MarketPlay) -> None:
     counts = ArrayRecord({"steps": Array(np.arange(42))})
-    with pytest.raises(UpdateError, match="make it part of the private part"):
+    with pytest.raises(TermsError, match=r"0 weights, .* say 42; .*Constant, because .*: steps"):
         play.strategy.start(play.grid, counts, 1)
     assert play.scene.state.round == 0
 

@@ -160,6 +160,9 @@ STRANGE_METRICS: dict[str, RecordDict] = {
     "none": RecordDict(),
     "other name": RecordDict({"metrics": MetricRecord({"lose": 1.0, "num-examples": 10})}),
     "other record": RecordDict({"numbers": MetricRecord({"loss": 1.0, "num-examples": 10})}),
+    "one name in two records": RecordDict(
+        {"metrics": MetricRecord({"loss": 1.0, "num-examples": 10}), "x": MetricRecord({"loss": [1.0, 2.0], "num-examples": 10})}
+    ),
     "one more record": RecordDict({"metrics": MetricRecord({"loss": 1.0, "num-examples": 10}), "x": MetricRecord({"y": 1})}),
     "list": RecordDict({"metrics": MetricRecord({"loss": [1.0, 2.0], "num-examples": 10})}),
     "list as weight": RecordDict({"metrics": MetricRecord({"loss": 1.0, "num-examples": [10]})}),
@@ -173,7 +176,7 @@ STRANGE_METRICS: dict[str, RecordDict] = {
 @pytest.mark.parametrize("case", STRANGE_METRICS)
 def test_strange_metrics_of_one_data_owner_spoil_nothing(case: str) -> None:
     def strange(content: RecordDict) -> RecordDict:
-        if RECORD in content and "vector" in content.config_records[RECORD]:
+        if RECORD in content and "vector" not in content.config_records[RECORD]:
             return content
         ours = {RECORD: content[RECORD]} if RECORD in content else {}
         return RecordDict({**dict(STRANGE_METRICS[case].items()), **ours})

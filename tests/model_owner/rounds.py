@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 
 from omnilytics_flwr.crypto.fixedpoint import quantise, zero_unit
 from omnilytics_flwr.data_owner.agent import Delivery, SignedCommitment
+from omnilytics_flwr.market.dispute import BLOB_BYTES
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address
-from omnilytics_flwr.model_owner.keeper import Proven, RoundKeeper
+from omnilytics_flwr.model_owner.keeper import RoundKeeper
+from omnilytics_flwr.model_owner.live import Proven
 from omnilytics_flwr.model_owner.report import RoundReport
 from tests.builders import Scene, address_of
 from tests.data_owner.owners import TASK, WEIGHTS, Owner, make_owners_scene
@@ -82,7 +85,9 @@ class Play:
                 continue
             honest = number not in self._cheats
             delivery = (
-                self.owners[number].agent().deliver(task.chain_id, task.market, task.round, digests) if honest else self._cheats[number]
+                self.owners[number].agent().deliver(task.chain_id, task.market, task.epoch, task.round, digests)
+                if honest
+                else self._cheats[number]
             )
             made[number] = self.tampered(number, delivery)
         return made
@@ -98,6 +103,30 @@ class Play:
         self.open_and_deliver(task)
         proven = self.keeper.prove()
         return self.keeper.settle(proven, following), proven, task
+
+    def answer(self, number: int) -> None:
+        """A data owner answers the accusation of the live round with the vector in its journal, all polynomials in one transaction."""
+        state = self.scene.state
+        entry = self.owners[number].journal.find(self.scene.world.chain_id, self.scene.market.address, state.round)
+        assert entry is not None
+        blobs = tuple(entry.vector[start : start + BLOB_BYTES] for start in range(0, len(entry.vector), BLOB_BYTES))
+        seat = self.scene.market.owner_record(address_of(number)).seat
+        self.scene.ledger(number).answer(state.round, seat, entry.points, 0, blobs)
+
+    def pass_time(self, *answering: int) -> Callable[[float], None]:
+        """Lets time pass on the chain; these data owners answer as soon as they are accused."""
+
+        def wait(seconds: float) -> None:
+            self.scene.world.wait(math.ceil(seconds))
+            for number in answering:
+                if self.scene.state.accused & ~self.scene.state.answered & self.seat_bit(number):
+                    self.answer(number)
+
+        return wait
+
+    def seat_bit(self, number: int) -> int:
+        """Bitmap of a data owner's seat."""
+        return 1 << self.scene.market.owner_record(address_of(number)).seat
 
     def groups(self) -> list[tuple[int, ...]]:
         """Numbers of the members of each group of the epoch; positions, too, if every group is on the roster."""
@@ -123,7 +152,9 @@ class Play:
 def make_play(folder: Path, *, num_owners: int = 15, **changes: object) -> Play:
     """A drawn market whose data owners are all real; nobody can be too far from zero unless the terms say so."""
     scene, owners = make_owners_scene(folder, num_owners=num_owners, **changes)  # type: ignore[arg-type]
-    return Play(scene, owners, RoundKeeper(scene.ledger()))
+    play = Play(scene, owners, RoundKeeper(scene.ledger()))
+    play.keeper = RoundKeeper(scene.ledger(), wait=play.pass_time())
+    return play
 
 
 def addresses(numbers: Iterable[int]) -> set[Address]:

@@ -1,0 +1,110 @@
+"""A grid on which nobody's reply depends on anybody else's, and no failure ends a run."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from logging import ERROR, WARNING
+from typing import Any
+
+from flwr.app import Message, RecordDict
+
+from .compat import Grid, log
+
+PULL_SECONDS = 3.0
+"""Between two looks for replies, unless the grid has an interval of its own."""
+
+MOST_FAILURES = 3
+"""How often fetching one reply may fail before it is given up."""
+
+
+class SteadyGrid(Grid):
+    """Wraps a grid: replies are fetched one by one and handed on as they come, and what fails is left out.
+
+    Flower's own `send_and_receive` fetches all replies that are there in one call, which one that does not decode makes fail
+    for all. Everything that is asked for can be asked again, so a reply that is lost costs no more than its sender's part in the round.
+
+    Parameters
+    ----------
+    grid : Grid
+    wait : callable
+        Lets so many seconds pass.
+    """
+
+    def __init__(self, grid: Grid, wait: Callable[[float], None] = time.sleep) -> None:
+        self._grid = grid
+        self._wait = wait
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._grid, name)
+
+    def set_run(self, run: Any) -> None:
+        """Set the run."""
+        self._grid.set_run(run)
+
+    @property
+    def run(self) -> Any:
+        """The run."""
+        return self._grid.run
+
+    def create_message(self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None) -> Message:
+        """Make a message; deprecated by Flower."""
+        return self._grid.create_message(content, message_type, dst_node_id, group_id, ttl)
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Nodes that are there; none if the grid does not say."""
+        try:
+            return list(self._grid.get_node_ids())
+        except Exception as error:
+            log(ERROR, "the grid does not name its nodes (%r); nobody is asked", error)
+            return []
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        """Send messages; ids of those that were sent."""
+        messages = list(messages)
+        try:
+            return [name for name in self._grid.push_messages(messages) if name]
+        except Exception as error:
+            log(WARNING, "\t> the messages could not be sent together (%r); they are sent one by one", error)
+        return [name for message in messages for name in self._push(message)]
+
+    def _push(self, message: Message) -> list[str]:
+        try:
+            return [name for name in self._grid.push_messages([message]) if name]
+        except Exception as error:
+            log(WARNING, "\t> node %s could not be sent to: %r", message.metadata.dst_node_id, error)
+            return []
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        """Replies that are there."""
+        return self._grid.pull_messages(message_ids)
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterator[Message]:
+        """Send messages at once; the replies come while they are iterated over, until all are there or the time is over."""
+        return self._replies(list(self.push_messages(messages)), timeout)
+
+    def _replies(self, waiting: list[str], timeout: float | None) -> Iterator[Message]:
+        pull_seconds = float(getattr(self._grid, "pull_interval", PULL_SECONDS))
+        failures = dict.fromkeys(waiting, 0)
+        start, waited = time.monotonic(), 0.0
+        while True:
+            for name in list(failures):
+                yield from self._fetch(name, failures)
+            if not failures or (timeout is not None and max(time.monotonic() - start, waited) >= timeout):
+                return
+            self._wait(pull_seconds)
+            waited += pull_seconds
+
+    def _fetch(self, name: str, failures: dict[str, int]) -> Iterator[Message]:
+        """The reply to one message, if it is there; forgets messages that are answered or given up."""
+        try:
+            replies = list(self._grid.pull_messages([name]))
+        except Exception as error:
+            failures[name] += 1
+            if failures[name] == MOST_FAILURES:
+                log(WARNING, "\t> a reply cannot be fetched and is given up: %r", error)
+                del failures[name]
+            return
+        if replies:
+            del failures[name]
+        yield from replies

@@ -1,0 +1,63 @@
+"""A ledger that does not give up at once: while a round is open, the bond depends on the chain being reached again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, cast
+
+from ..errors import BlobsMissing, ChainError, NotFunded, ToolMissing, UnknownMarket, UnsupportedChain, WrongChain
+from ..market.ledger import Ledger
+
+PATIENCE_SECONDS = 900.0
+"""How long a chain that cannot be reached is asked again."""
+
+LASTING = (BlobsMissing, NotFunded, ToolMissing, UnknownMarket, UnsupportedChain, WrongChain)
+"""Trouble with a chain that asking again does not cure."""
+
+
+class _Patient:
+    """Calls every method of a ledger again while the chain fails."""
+
+    def __init__(self, ledger: Ledger, wait: Callable[[float], None], poll_seconds: float) -> None:
+        self._ledger = ledger
+        self._wait = wait
+        self._poll_seconds = poll_seconds
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._ledger, name)
+        return self._again(value) if callable(value) else value
+
+    def _again(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(call)
+        def patient(*arguments: object, **options: object) -> Any:
+            start, waited = time.monotonic(), 0.0
+            while True:
+                try:
+                    return call(*arguments, **options)
+                except LASTING:
+                    raise
+                except ChainError:
+                    if max(time.monotonic() - start, waited) >= PATIENCE_SECONDS:
+                        raise
+                self._wait(self._poll_seconds)
+                waited += self._poll_seconds
+
+        return patient
+
+
+def patient(ledger: Ledger, *, wait: Callable[[float], None], poll_seconds: float) -> Ledger:
+    """`ledger`, whose methods ask again for `PATIENCE_SECONDS` if the chain cannot be reached.
+
+    A transaction without a receipt is asked for again under the same nonce, so that nothing is sent twice.
+
+    Parameters
+    ----------
+    ledger : Ledger
+    wait : callable
+        Lets so many seconds pass.
+    poll_seconds : float, > 0
+        Between two tries.
+    """
+    return cast("Ledger", _Patient(ledger, wait, poll_seconds))

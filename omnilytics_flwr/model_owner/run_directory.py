@@ -1,0 +1,153 @@
+"""The run directory: what a model owner must not lose when it is killed, on disk before it matters.
+
+One file a record, ``NAME.npz``: arrays in numpy's own format, without pickle, and all other facts as JSON. A record is written to a
+temporary file, synced, renamed, and the folder synced, so that there is either the old one or the new one, whole.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import Malformed, Refused, TermsError
+
+SUFFIX = ".npz"
+_FACTS = "facts"
+_MARKET = "market"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What one file holds.
+
+    Attributes
+    ----------
+    facts : mapping of str to JSON value
+    arrays : mapping of str to array
+        Of any dtype but objects.
+    """
+
+    facts: Mapping[str, Any]
+    arrays: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+
+
+class RunDirectory:
+    """The folder of one run in one market; it holds the private part of the model, so nobody else may read it.
+
+    Parameters
+    ----------
+    path : Path
+        Made if missing, readable by its owner only.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    @property
+    def path(self) -> Path:
+        """Where it is."""
+        return self._path
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the directory against other processes.
+
+        Raises
+        ------
+        Refused
+            Another run holds it.
+        """
+        descriptor = os.open(self._path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        with open(descriptor, "w") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise Refused(
+                    f"another process runs from {self._path}; expected a run directory of one's own; wait for it or end it"
+                ) from error
+            for leftover in self._path.glob("*.tmp"):
+                leftover.unlink()
+            yield
+
+    def claim(self, *, chain_id: int, market: str) -> None:
+        """Bind the directory to a market, once and for all.
+
+        Raises
+        ------
+        TermsError
+            It belongs to another one.
+        """
+        wanted = {"chain_id": chain_id, "market": market}
+        found = self.read(_MARKET)
+        if found is None:
+            self.write(_MARKET, Record(wanted))
+        elif found.facts != wanted:
+            raise TermsError(
+                f"{self._path} is the run directory of market {found.facts.get('market')} on chain {found.facts.get('chain_id')}, "
+                f"this is {market} on chain {chain_id}; name another directory for it"
+            )
+
+    def write(self, name: str, record: Record) -> None:
+        """Write and sync; returns only when the record would survive a power cut."""
+        temporary = self._path / f"{name}.tmp"
+        facts = np.frombuffer(json.dumps(record.facts).encode(), dtype=np.uint8)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with open(descriptor, "wb") as file:
+            np.savez(file, allow_pickle=False, **{_FACTS: facts, **record.arrays})
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, self._file(name))
+        self._sync()
+
+    def read(self, name: str) -> Record | None:
+        """The record of this name, or None.
+
+        Raises
+        ------
+        Malformed
+            It is damaged.
+        """
+        path = self._file(name)
+        if not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as loaded:
+                arrays = {key: loaded[key] for key in loaded.files}
+            facts = dict(json.loads(arrays.pop(_FACTS).tobytes()))
+        except Exception as error:  # whatever numpy and zipfile raise for bytes that are no archive
+            raise Malformed(
+                f"{path} is damaged ({error}); expected it as it was written; put it back from a copy, or wait until the market's round "
+                "has timed out and start from an empty run directory"
+            ) from error
+        return Record(facts, arrays)
+
+    def names(self, prefix: str) -> list[str]:
+        """Names of records that begin so, sorted."""
+        return sorted(path.stem for path in self._path.glob(f"{prefix}*{SUFFIX}"))
+
+    def delete(self, *names: str) -> None:
+        """Delete records; those that are not there are passed over."""
+        for name in names:
+            self._file(name).unlink(missing_ok=True)
+        if names:
+            self._sync()
+
+    def _file(self, name: str) -> Path:
+        return self._path / (name + SUFFIX)
+
+    def _sync(self) -> None:
+        folder = os.open(self._path, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

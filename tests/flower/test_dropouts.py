@@ -1,0 +1,225 @@
+"""A data owner that drops out, at whatever stage and however: the round is settled for the others, and the books balance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flwr.app import ConfigRecord, Context, Error, Message, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.serverapp.strategy import FedAvg
+
+from omnilytics_flwr.crypto.field import R
+from omnilytics_flwr.errors import OutOfTurn
+from omnilytics_flwr.flower.compat import REFUSED_BY_MOD
+from omnilytics_flwr.flower.strategy import Omnilytics
+from omnilytics_flwr.flower.wire import RECORD
+from omnilytics_flwr.market.dispute import BLOB_BYTES
+from omnilytics_flwr.market.refusals import TooLate
+from omnilytics_flwr.market.stage import Stage
+from omnilytics_flwr.model_owner.keeper import Missing
+from omnilytics_flwr.model_owner.report import RoundReport
+from tests.builders import address_of
+from tests.flower.market_play import FIRST_NODE, MarketPlay, make_play
+from tests.flower.play import make_model
+
+CULPRIT = 6
+NODE = FIRST_NODE + CULPRIT
+MODES: tuple[Missing, ...] = ("waive", "accuse")
+
+
+def answer(play: MarketPlay, number: int) -> None:
+    """A data owner answers the accusation of the open round from its journal."""
+    state, market = play.scene.state, play.scene.market
+    entry = play.owners[number].journal.find(play.scene.world.chain_id, market.address, state.round)
+    assert entry is not None
+    blobs = tuple(entry.vector[start : start + BLOB_BYTES] for start in range(0, len(entry.vector), BLOB_BYTES))
+    play.scene.ledger(number).answer(state.round, market.owner_record(address_of(number)).seat, entry.points, 0, blobs)
+
+
+def dropout_play(
+    folder: Path, missing: Missing, answers: Callable[[MarketPlay], bool] = lambda play: False, **options: object
+) -> MarketPlay:
+    """A market whose model owner waives or accuses; the culprit answers an accusation when it likes."""
+    play = make_play(folder, num_owners=18, accuse_fee_wei=77)
+
+    def wait(seconds: float) -> None:
+        play.scene.world.wait(math.ceil(seconds))
+        state = play.scene.state
+        seat = play.scene.market.owner_record(address_of(CULPRIT)).seat
+        if state.accused & ~state.answered & 1 << seat and answers(play):
+            answer(play, CULPRIT)
+
+    play.strategy = Omnilytics(FedAvg(), ledger=play.scene.ledger(), missing=missing, wait=wait, **options)  # type: ignore[arg-type]
+    return play
+
+
+def settled(play: MarketPlay) -> RoundReport:
+    """Run a round, which must settle with all books balanced."""
+    play.strategy.start(play.grid, make_model(), 1)
+    (report,) = play.reports
+    assert report.settled
+    assert len(report.accepted) >= 4
+    state = play.scene.state
+    assert state.stage is Stage.ANCHORED
+    assert play.scene.surplus_wei() == 0
+    assert state.owed_wei == sum(play.scene.market.claimable_wei(address_of(number)) for number in play.owners)
+    return report
+
+
+def position(report: RoundReport) -> int:
+    return next(place for place, group in enumerate(report.roster) if address_of(CULPRIT) in group)
+
+
+def check_fate(report: RoundReport, missing: Missing) -> None:
+    """The culprit's group is waived, or void if it was accused in vain; others of a void group are paid."""
+    place = position(report)
+    mates = set(report.roster[place]) - {address_of(CULPRIT)}
+    assert mates <= set(report.paid)
+    if missing == "waive":
+        assert (report.waived, report.void, report.accused) == ((place,), (), ())
+        assert address_of(CULPRIT) in report.paid
+    else:
+        assert (report.waived, report.void, report.accused) == ((), (place,), (address_of(CULPRIT),))
+        assert address_of(CULPRIT) not in report.paid
+
+
+def is_deliver(message: Message) -> bool:
+    return message.content.config_records[RECORD]["exchange"] == "deliver"
+
+
+@pytest.mark.parametrize("missing", MODES)
+def test_never_commits(tmp_path: Path, missing: Missing) -> None:
+    play = dropout_play(tmp_path, missing)
+    play.grid.on_request = lambda node, message: None if node == NODE else message
+    report = settled(play)
+    assert len(report.roster) == 5
+    assert address_of(CULPRIT) not in {owner for group in report.roster for owner in group}
+    assert report.accused == report.waived == report.void == ()
+
+
+@pytest.mark.parametrize("missing", MODES)
+def test_commits_and_never_delivers(tmp_path: Path, missing: Missing) -> None:
+    play = dropout_play(tmp_path, missing)
+    play.grid.on_request = lambda node, message: None if node == NODE and is_deliver(message) else message
+    check_fate(settled(play), missing)
+    asked = [message for node, message in play.grid.requests if node != NODE and is_deliver(message)]
+    assert len(asked) == 17, "who has delivered is not asked again"
+
+
+def changed(**fields: object) -> Callable[[Message], Message]:
+    def change(message: Message) -> Message:
+        record = message.content.config_records[RECORD]
+        message.content[RECORD] = ConfigRecord({**dict(record.items()), **fields})  # type: ignore[arg-type]
+        return message
+
+    return change
+
+
+def emptied(message: Message) -> Message:
+    message.content = RecordDict()
+    return message
+
+
+GARBAGE: dict[str, Callable[[Message], Message]] = {
+    "nothing": emptied,
+    "zeros": changed(vector=bytes(131_072)),
+    "not canonical": changed(vector=R.to_bytes(32, "big") + bytes(131_040)),
+    "too short": changed(vector=bytes(131_040)),
+    "text": changed(vector="vector"),
+    "other points": changed(points=bytes(128)),
+    "no points": changed(points=b""),
+    "another's name": changed(owner=address_of(0)),
+}
+
+
+@pytest.mark.parametrize("case", GARBAGE)
+@pytest.mark.parametrize("missing", MODES)
+def test_delivers_garbage(tmp_path: Path, case: str, missing: Missing) -> None:
+    play = dropout_play(tmp_path, missing)
+
+    play.grid.on_reply = lambda node, message: GARBAGE[case](message) if node == NODE and delivers(message) else message
+    check_fate(settled(play), missing)
+
+
+def delivers(message: Message) -> bool:
+    return not message.has_error() and "vector" in message.content.config_records[RECORD]
+
+
+@pytest.mark.parametrize("missing", MODES)
+def test_refuses_to_deliver(tmp_path: Path, missing: Missing) -> None:
+    play = dropout_play(tmp_path, missing)
+    play.grid.on_request = lambda node, message: changed(digests=b"")(message) if node == NODE and is_deliver(message) else message
+    check_fate(settled(play), missing)
+
+
+@pytest.mark.parametrize("missing", MODES)
+def test_delivers_too_late_and_answers_too_late(tmp_path: Path, missing: Missing) -> None:
+    stages: list[str] = []
+    refusals: list[TooLate] = []
+    play = dropout_play(tmp_path, missing, on_stage=lambda number, name: late(name))
+
+    def late(name: str) -> None:
+        stages.append(name)
+        if name == "prove" and missing == "accuse":
+            with pytest.raises(TooLate) as refusal:
+                answer(play, CULPRIT)
+            refusals.append(refusal.value)
+
+    def hold(node: int, message: Message) -> Message | None:
+        return None if node == NODE and "deliver" in stages and "prove" not in stages else message
+
+    play.grid.on_reply = hold
+    check_fate(settled(play), missing)
+    assert len(refusals) == (missing == "accuse")
+
+
+def test_delivers_nothing_but_answers_on_chain(tmp_path: Path) -> None:
+    play = dropout_play(tmp_path, "accuse", answers=lambda play: True)
+    play.grid.on_request = lambda node, message: None if node == NODE and is_deliver(message) else message
+    report = settled(play)
+    assert report.accused == report.answered == (address_of(CULPRIT),)
+    assert report.waived == report.void == ()
+    assert position(report) in (*report.accepted, *report.dropped)
+
+
+def test_delivers_when_asked_again(tmp_path: Path) -> None:
+    """The first request for the vector is lost; the second is not."""
+    lost: list[int] = []
+
+    def lose_once(node: int, message: Message) -> Message | None:
+        if node == NODE and is_deliver(message) and not lost:
+            lost.append(node)
+            return None
+        return message
+
+    play = dropout_play(tmp_path, "accuse")
+    play.grid.on_request = lose_once
+    report = settled(play)
+    assert lost
+    assert report.accused == report.waived == ()
+
+
+def test_data_owners_that_wait_for_confirmations_are_asked_until_they_have_them(tmp_path: Path) -> None:
+    play = dropout_play(tmp_path, "accuse")
+    asked = dict.fromkeys(play.grid.apps, 0)
+
+    def slow(app: ClientApp) -> ClientApp:
+        """The node's chain does not show the opening yet when it is asked for the first four times."""
+
+        def answer(message: Message, context: Context) -> Message:
+            if is_deliver(message):
+                asked[message.metadata.dst_node_id] += 1
+                if asked[message.metadata.dst_node_id] <= 4:
+                    refusal = OutOfTurn("anchored", "deliver in round 1 of epoch 1", ("train in round 1 of epoch 1",))
+                    return Message(Error(REFUSED_BY_MOD, f"OutOfTurn: {refusal}"), reply_to=message)
+            return app(message, context)
+
+        return answer  # type: ignore[return-value]
+
+    play.grid.apps = {node: slow(app) for node, app in play.grid.apps.items()}
+    report = settled(play)
+    assert set(asked.values()) == {5}
+    assert report.accused == report.waived == ()

@@ -1,0 +1,155 @@
+"""A model owner's process killed by SIGKILL on a real chain, and a node that restarts, in the middle of rounds."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions
+from omnilytics_flwr.chain.ethereum import EthereumLedger
+from omnilytics_flwr.chain.rpc import connect
+from omnilytics_flwr.chain.wallet import dev_wallet
+from omnilytics_flwr.market.stage import Stage
+from tests.chain.faults import FaultyNode, faulty_node
+from tests.flower.chain_play import NUM_OWNERS, REWARD_WEI, ChainPlay, chain_play
+from tests.flower.model_owner_child import Orders
+
+ROUNDS = 2
+CHILD_SECONDS = 200
+
+
+@pytest.fixture(scope="module")
+def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChainPlay]:
+    with chain_play(tmp_path_factory.mktemp("chain")) as made:
+        yield made
+
+
+def start(play: ChainPlay, run_dir: Path, kind: str = "", times: int = -1) -> subprocess.CompletedProcess[str]:
+    """A process of the model owner, until it ends or is killed."""
+    orders = Orders(play.market.devnet.url, play.market.ledger.address, str(play.folder), str(run_dir), NUM_OWNERS, ROUNDS, kind, times)
+    return subprocess.run(
+        [sys.executable, "-m", "tests.flower.model_owner_child", orders.argument()],
+        capture_output=True,
+        text=True,
+        timeout=CHILD_SECONDS,
+        cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        check=False,
+    )
+
+
+def live(play: ChainPlay, run_dir: Path) -> dict[str, Any]:
+    """Let a process live to its end; what it ended with."""
+    done = start(play, run_dir)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def kill(play: ChainPlay, run_dir: Path, kind: str, times: int = 0) -> None:
+    done = start(play, run_dir, kind, times)
+    assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(play: ChainPlay, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    play.rewind()
+    return live(play, tmp_path_factory.mktemp("undisturbed"))
+
+
+def sent_of_model_owner(play: ChainPlay, since_block: int) -> int:
+    """Transactions that the model owner has on the chain since a block."""
+    connection = play.market.ledger.connection
+    owner = play.market.ledger.account.lower()
+    found = 0
+    for number in range(since_block + 1, connection.block_number() + 1):
+        block = connection.request("eth_getBlockByNumber", hex(number), True)
+        found += sum(transaction["from"].lower() == owner for transaction in block["transactions"])
+    return found
+
+
+def check_end(play: ChainPlay, since_block: int) -> None:
+    """Two rounds are settled and paid, by five transactions and no more."""
+    state = play.state
+    assert (state.stage, state.round) == (Stage.ANCHORED, ROUNDS + 1)
+    assert state.owed_wei == ROUNDS * 12 * REWARD_WEI == play.claimable_wei()
+    assert play.surplus_wei() == 0
+    assert sent_of_model_owner(play, since_block) == 5, "anchor, then open and settle twice"
+
+
+def test_killed_whenever_a_transaction_has_left_ends_as_undisturbed(play: ChainPlay, undisturbed: dict[str, Any], tmp_path: Path) -> None:
+    play.rewind()
+    since = play.market.ledger.connection.block_number()
+    for _ in range(5):
+        kill(play, tmp_path / "run", "broadcast")
+    end = live(play, tmp_path / "run")
+    assert end["model"] == undisturbed["model"]
+    assert "broadcast" not in end["steps"]
+    check_end(play, since)
+
+
+def test_killed_at_stages_in_between_ends_as_undisturbed(play: ChainPlay, undisturbed: dict[str, Any], tmp_path: Path) -> None:
+    play.rewind()
+    since = play.market.ledger.connection.block_number()
+    for kind, times in (("write round", 0), ("write round", 1), ("write delivery", 7), ("write outcome", 0), ("write progress", 0)):
+        kill(play, tmp_path / "run", kind, times)
+    end = live(play, tmp_path / "run")
+    assert end["model"] == undisturbed["model"]
+    check_end(play, since)
+
+
+# A node that restarts
+
+
+def restart_when_missed(node: FaultyNode, devnet: Devnet, options: DevnetOptions, started: list[Devnet]) -> None:
+    """End the chain's process; start it again, from its saved state, once three requests have failed."""
+    devnet.close()
+    passed = len(node.passed)
+
+    def restart() -> None:
+        deadline = time.monotonic() + 60
+        while len(node.passed) < passed + 3 and time.monotonic() < deadline:
+            threading.Event().wait(0.01)
+        started.append(Devnet(options))
+        node.upstream = started[-1].url
+
+    threading.Thread(target=restart).start()
+
+
+@pytest.mark.parametrize("stage", [(1, "deliver"), (1, "settle")])
+def test_node_that_restarts_in_mid_round_costs_nothing(tmp_path: Path, stage: tuple[int, str]) -> None:
+    options = DevnetOptions(accounts=NUM_OWNERS + 10, state=tmp_path / "state.json")
+    started: list[Devnet] = []
+    with chain_play(tmp_path, chain=options) as play, faulty_node(play.market.devnet.url) as node:
+        connection = connect(node.url)
+        ledger = EthereumLedger(connection, play.market.ledger.address, dev_wallet(0, connection))
+        for number, home in enumerate(play.market.homes):
+            play.market._owner_ledgers[number] = EthereumLedger(connection, ledger.address, home.wallet(connection))
+
+        def strike(number: int, name: str) -> None:
+            if (number, name) == stage and not struck:
+                struck.append(name)
+                restart_when_missed(node, play.market.devnet, options, started)
+
+        struck: list[str] = []
+        try:
+            _, strategy = play.run(play.grid(), ledger=ledger, rounds=1, on_stage=strike)
+            assert struck
+            assert len(started) == 1
+            (report,) = strategy.reports
+            assert (report.settled, len(report.paid), report.waived) == (True, 12, ())
+            assert [record.event for record in connection.transactions] == ["anchor", "open", "settle"]
+            assert ledger.state().owed_wei == 12 * REWARD_WEI
+        finally:
+            for devnet in started:
+                devnet.close()

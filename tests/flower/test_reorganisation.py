@@ -1,0 +1,59 @@
+"""Reorganisations of a real chain: three blocks are gone, right after the opening or right after the settlement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from omnilytics_flwr.market.stage import Stage
+from tests.flower.chain_play import NUM_OWNERS, REWARD_WEI, ChainPlay, chain_play
+from tests.flower.play import arrays_of
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Iterator[ChainPlay]:
+    """A chain for each test: anvil loses its snapshots in a reorganisation."""
+    with chain_play(tmp_path) as made:
+        yield made
+
+
+def run(play: ChainPlay, stage: tuple[int, str] | None, blocks: int) -> tuple[dict[str, bytes], list[str]]:
+    """Two rounds, with a reorganisation when a stage begins: the model at the end, and the transactions that were sent."""
+    grid, struck = play.grid(), []
+
+    def strike(number: int, name: str) -> None:
+        if (number, name) == stage and not struck:
+            struck.append(name)
+            play.market.devnet.endpoint.request("anvil_reorg", blocks, [])
+
+    before = len(play.market.transactions)
+    result, strategy = play.run(grid, on_stage=strike)
+    assert bool(struck) == (stage is not None)
+    assert [(report.round, report.settled) for report in strategy.reports] == [(1, True), (2, True)]
+    model = {name: array.tobytes() for name, array in arrays_of(result.arrays).items()}
+    return model, [record.event for record in play.market.transactions[before:]]
+
+
+@pytest.mark.parametrize(
+    ("stage", "again"),
+    [
+        ((1, "deliver"), ["anchor", "open"]),
+        ((1, "done"), ["anchor", "open", "settle"]),
+        ((2, "deliver"), ["open", "settle", "open"]),
+    ],
+)
+def test_three_blocks_gone_are_made_up_for(play: ChainPlay, stage: tuple[int, str], again: list[str]) -> None:
+    undisturbed, steps = run(play, None, 0)
+    assert steps == ["anchor", "open", "settle", "open", "settle"]
+    play.rewind()
+    model, sent = run(play, stage, 3)
+    done = steps[: 2 * stage[0] + (stage[1] == "done")]
+    assert sent == [*done, *again, *steps[len(done) :]]
+    assert model == undisturbed
+    state = play.state
+    assert (state.stage, state.round) == (Stage.ANCHORED, 3)
+    assert state.owed_wei == 2 * 12 * REWARD_WEI == play.claimable_wei(), "both rounds are paid, once"
+    assert play.surplus_wei() == 0
+    assert [len(trainer.trained) for trainer in play.trainers] == [2] * NUM_OWNERS, "who has trained does not train again"

@@ -1,0 +1,178 @@
+"""A model owner killed after any of its steps, and started again, ends where it would have ended undisturbed, to the last bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from flwr.app import ConfigRecord, MetricRecord
+from flwr.serverapp.strategy import FedAdam, Result
+
+from omnilytics_flwr.flower.strategy import Omnilytics
+from omnilytics_flwr.market.task import TaskId
+from tests.flower.identity import as_server
+from tests.flower.killing import Killed, Killer, boundaries, copy_folder, kind_of
+from tests.flower.market_play import MarketPlay, make_play, shifted, waiter
+from tests.flower.play import make_model
+
+ROUNDS = 2
+
+
+class Decaying(FedAdam):
+    """Halves the clients' learning rate from round to round, in the configuration of the run."""
+
+    def configure_train(self, server_round, arrays, config, grid):  # type: ignore[no-untyped-def]
+        config["lr"] = float(config["lr"]) / 2
+        return super().configure_train(server_round, arrays, config, grid)
+
+
+@dataclass
+class World:
+    """A market that can be set back to its beginning, with the data owners' folders."""
+
+    play: MarketPlay
+    folder: Path
+    kept: Path
+    beginning: object
+
+    def rewind(self) -> None:
+        self.play.scene.world.restore(self.beginning)  # type: ignore[arg-type]
+        copy_folder(self.kept, self.folder)
+        for context in self.play.grid.contexts.values():
+            context.state.clear()
+        for trainer in self.play.trainers.values():
+            trainer.trained.clear()
+
+    def start(self, run_dir: Path, killer: Killer) -> tuple[Result, Omnilytics]:
+        """A new process of the model owner."""
+        scene = self.play.scene
+        strategy = Omnilytics(
+            Decaying(eta=0.1, tau=0.1),
+            ledger=killer.ledger(scene.ledger()),
+            run_dir=run_dir,
+            private=("head.*",),
+            refit=lambda number, whole: shifted(whole, number),
+            wait=waiter(scene),
+        )
+        with killer.watching_files():
+            result = strategy.start(
+                self.play.grid,
+                make_model(),
+                ROUNDS,
+                train_config=ConfigRecord({"lr": 1.0}),
+                evaluate_fn=lambda number, arrays: MetricRecord({"first": float(arrays["body.bias"].numpy()[0])}),
+            )
+        return result, strategy
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    folder = tmp_path_factory.mktemp("owners")
+    play = make_play(folder, initial_model=lambda context: make_model(50), weights=24, commit_seconds=3600)
+    for owner in play.owners.values():  # makes the secret that updates are rounded by, which must be the same in every run
+        owner.keys.rounding_key(TaskId(1, owner.address, 1, 1, bytes(32)))
+    kept = tmp_path_factory.mktemp("kept") / "owners"
+    copy_folder(folder, kept)
+    return World(play, folder, kept, play.scene.world.snapshot())
+
+
+def outcome(world: World, result: Result) -> tuple[object, ...]:
+    """All that must be the same: the model, the results, the books."""
+    state = world.play.scene.state
+    return (
+        {name: array.data for name, array in result.arrays.items()},
+        {number: dict(metrics) for number, metrics in result.train_metrics_clientapp.items()},
+        {number: dict(metrics) for number, metrics in result.evaluate_metrics_serverapp.items()},
+        (state.stage, state.round, state.task_hash, state.escrow_wei, state.bond_wei, state.owed_wei, state.stakes_wei),
+        tuple(world.play.scene.market.paid_seats(number) for number in (1, 2)),
+        world.play.scene.surplus_wei(),
+    )
+
+
+@pytest.fixture(scope="module")
+def undisturbed(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], tuple[object, ...]]:
+    """Steps and outcome of a run that nothing disturbs."""
+    world.rewind()
+    killer = Killer()
+    with as_server():
+        result, _ = world.start(tmp_path_factory.mktemp("undisturbed"), killer)
+    return killer.steps, outcome(world, result)
+
+
+def place_of(steps: list[str], step: str, times: int) -> int:
+    """Number of a step that was done so many times before."""
+    return [place for place, done in enumerate(steps) if done == step][times]
+
+
+def check_killed_at(world: World, run_dir: Path, undisturbed: tuple[list[str], tuple[object, ...]], *strikes: int) -> None:
+    """Kill one process after another, and let the last one end."""
+    steps, expected = undisturbed
+    world.rewind()
+    sent: list[str] = []
+    for strike in strikes:
+        killer = Killer(strike)
+        with pytest.raises(Killed):
+            world.start(run_dir, killer)
+        sent += [step for step in killer.steps if step.startswith("send")]
+    killer = Killer()
+    result, strategy = world.start(run_dir, killer)
+    assert outcome(world, result) == expected
+    sent += [step for step in killer.steps if step.startswith("send")]
+    assert sent == [step for step in steps if step.startswith("send")], "no step is taken twice, none is forgotten"
+    assert all(report.settled for report in strategy.reports)
+    assert all(len(trainer.trained) == ROUNDS for trainer in world.play.trainers.values()), "nobody trains twice for one round"
+    kept = {kind_of(path.stem) for path in run_dir.glob("*.npz")}
+    assert kept == {"market", "progress", "results", "round"}, "vectors and outcomes go when their round is booked"
+
+
+STRIKES = [
+    ("write progress", 0),
+    ("write round", 0),
+    ("send anchor", 0),
+    ("write round", 2),
+    ("send open", 0),
+    ("write delivery", 7),
+    ("write outcome", 0),
+    ("write round", 3),
+    ("send settle", 0),
+    ("write progress", 1),
+    ("delete delivery", 7),
+    ("send open", 1),
+    ("send settle", 1),
+    ("write progress", 2),
+]
+"""Steps after which to strike, and how often they were done before."""
+
+
+@pytest.mark.parametrize(("step", "times"), STRIKES)
+def test_killed_after_a_step_ends_as_undisturbed(
+    world: World, tmp_path: Path, undisturbed: tuple[list[str], tuple[object, ...]], step: str, times: int
+) -> None:
+    check_killed_at(world, tmp_path / "run", undisturbed, place_of(undisturbed[0], step, times))
+
+
+def test_killed_again_and_again_ends_as_undisturbed(
+    world: World, tmp_path: Path, undisturbed: tuple[list[str], tuple[object, ...]]
+) -> None:
+    check_killed_at(world, tmp_path / "run", undisturbed, 5, 2, 9, 6, 4, 3, 2)
+
+
+@pytest.mark.slow
+def test_killed_after_each_step_ends_as_undisturbed(
+    world: World, tmp_path: Path, undisturbed: tuple[list[str], tuple[object, ...]]
+) -> None:
+    for strike in boundaries(undisturbed[0]):
+        check_killed_at(world, tmp_path / f"run-{strike}", undisturbed, strike)
+
+
+def test_run_that_is_over_gives_its_result_again_and_does_nothing(
+    world: World, tmp_path: Path, undisturbed: tuple[list[str], tuple[object, ...]]
+) -> None:
+    world.rewind()
+    world.start(tmp_path, Killer())
+    killer = Killer()
+    result, strategy = world.start(tmp_path, killer)
+    assert outcome(world, result) == undisturbed[1]
+    assert not strategy.reports
+    assert not [step for step in killer.steps if step.startswith("send")]

@@ -1,0 +1,232 @@
+"""The run directory: whole records or none, for one market, one process and one pair of eyes."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from omnilytics_flwr.errors import Malformed, OmnilyticsError, Refused, TermsError
+from omnilytics_flwr.market.task import TaskParts
+from omnilytics_flwr.model_owner.keeper import RoundKeeper
+from omnilytics_flwr.model_owner.round_record import decode_delivery, decode_round, encode_delivery, encode_round
+from omnilytics_flwr.model_owner.run_directory import Record, RunDirectory
+from tests.model_owner.rounds import Play, make_play
+
+NEXT = TaskParts(b"\4" * 32, b"\5" * 32, b"\6" * 32)
+ARRAYS = {
+    "a": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "b": np.asarray(2.5),
+    "c": np.zeros((0, 4), dtype=np.int16),
+    "d": np.asarray([1, 2], dtype=">f8"),
+    "e": np.asarray([True, False]),
+    "f": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+}
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> RunDirectory:
+    return RunDirectory(tmp_path / "run")
+
+
+def test_record_comes_back_to_the_last_bit(directory: RunDirectory) -> None:
+    facts = {"name": "é", "number": 2**300, "list": [1, 2.5, None, True], "nan": [float("inf")]}
+    directory.write("round-1", Record(facts, ARRAYS))
+    found = directory.read("round-1")
+    assert found is not None
+    assert found.facts == facts
+    assert list(found.arrays) == list(ARRAYS)
+    for name, array in ARRAYS.items():
+        assert (found.arrays[name].dtype, found.arrays[name].shape) == (array.dtype, array.shape)
+        assert found.arrays[name].tobytes() == array.tobytes()
+
+
+def test_nobody_else_may_read_it(directory: RunDirectory) -> None:
+    with directory.locked():
+        directory.write("progress", Record({}))
+    assert stat.S_IMODE(directory.path.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(path.stat().st_mode) for path in directory.path.iterdir()} == {0o600}
+
+
+def test_what_is_not_there_is_none_and_may_be_deleted(directory: RunDirectory) -> None:
+    assert directory.read("progress") is None
+    directory.delete("progress")
+    directory.write("round-2", Record({}))
+    directory.write("round-1", Record({}))
+    assert directory.names("round-") == ["round-1", "round-2"]
+    directory.delete("round-1")
+    assert directory.names("") == ["round-2"]
+
+
+def test_objects_are_never_pickled(directory: RunDirectory) -> None:
+    with pytest.raises(ValueError, match="allow_pickle"):
+        directory.write("progress", Record({}, {"a": np.asarray([object()])}))
+    assert directory.read("progress") is None
+
+
+def test_write_that_fails_leaves_the_old_record(directory: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory.write("progress", Record({"number": 1}))
+
+    def fail(*_: object) -> None:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(OSError, match="no space"):
+            directory.write("progress", Record({"number": 2}))
+    found = directory.read("progress")
+    assert found is not None
+    assert found.facts == {"number": 1}
+    with directory.locked():
+        assert not list(directory.path.glob("*.tmp")), "what a killed process left is cleared away"
+
+
+def test_every_write_is_synced_before_it_takes_its_name(directory: RunDirectory, monkeypatch: pytest.MonkeyPatch) -> None:
+    order: list[str] = []
+    fsync, rename = os.fsync, os.replace
+
+    def noted_sync(descriptor: int) -> None:
+        order.append("folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file")
+        fsync(descriptor)
+
+    def noted_rename(source: str, to: str) -> None:
+        order.append("rename")
+        rename(source, to)
+
+    monkeypatch.setattr(os, "fsync", noted_sync)
+    monkeypatch.setattr(os, "replace", noted_rename)
+    directory.write("progress", Record({}))
+    assert order == ["file", "rename", "folder"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_damaged_record_is_malformed_or_what_it_was(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    directory = RunDirectory(tmp_path_factory.mktemp("run"))
+    directory.write("progress", Record({"number": 1}, ARRAYS))
+    path = directory.path / "progress.npz"
+    raw = bytearray(path.read_bytes())
+    place = data.draw(st.integers(0, len(raw) - 1))
+    if data.draw(st.booleans()):
+        del raw[place:]
+    else:
+        raw[place] ^= data.draw(st.integers(1, 255))
+    path.write_bytes(bytes(raw))
+    try:
+        found = directory.read("progress")
+    except Malformed:
+        return
+    assert found is not None
+    assert all(found.arrays[name].tobytes() == array.tobytes() for name, array in ARRAYS.items() if name in found.arrays)
+
+
+def test_directory_of_another_market_is_refused(directory: RunDirectory) -> None:
+    directory.claim(chain_id=1, market="0x" + 40 * "1")
+    directory.claim(chain_id=1, market="0x" + 40 * "1")
+    for chain_id, market in ((2, "0x" + 40 * "1"), (1, "0x" + 40 * "2")):
+        with pytest.raises(TermsError, match="is the run directory of market 0x1111"):
+            directory.claim(chain_id=chain_id, market=market)
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from omnilytics_flwr.model_owner.run_directory import RunDirectory
+with RunDirectory(Path(sys.argv[1])).locked():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def test_directory_that_another_process_holds_is_refused_until_that_ends(directory: RunDirectory) -> None:
+    command = [sys.executable, "-c", HOLD, str(directory.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        with pytest.raises(Refused, match="another process runs from"), directory.locked():
+            raise AssertionError("held by two")
+        other.kill()
+    with directory.locked():
+        pass
+
+
+# Rounds and deliveries
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Play:
+    return make_play(tmp_path)
+
+
+def test_round_comes_back_at_every_stage(play: Play) -> None:
+    task = play.anchor_and_commit()
+    live = play.keeper._live
+    assert live is not None
+
+    def check() -> None:
+        found = decode_round(encode_round(live))
+        assert found == replace(live, deliveries={}, receipts=[replace(receipt, logs={}) for receipt in live.receipts])
+
+    check()
+    digests = play.keeper.open()
+    check()
+    for delivery in play.deliveries(task, digests).values():
+        play.keeper.add_delivery(delivery.owner, delivery.vector, delivery.points, {"metrics": {"loss": 0.5, "steps": [1, 2]}})
+    for owner, delivered in live.deliveries.items():
+        assert decode_delivery(encode_delivery(owner, delivered), 1) == (owner, delivered)
+    play.keeper.settle(play.keeper.prove(), NEXT)
+    check()
+
+
+def without(key: str) -> Callable[[Record], Record]:
+    return lambda record: Record({name: fact for name, fact in record.facts.items() if name != key}, record.arrays)
+
+
+def test_record_that_is_no_round_is_malformed(play: Play) -> None:
+    play.anchor_and_commit()
+    live = play.keeper._live
+    assert live is not None
+    record = encode_round(live)
+    for key in record.facts:
+        with pytest.raises(Malformed):
+            decode_round(without(key)(record))
+    for bad in (Record({}), Record({**record.facts, "task": 1}), Record({**record.facts, "commitments": {"a": ["zz", ""]}})):
+        with pytest.raises(OmnilyticsError):
+            decode_round(bad)
+    with pytest.raises(OmnilyticsError):
+        decode_delivery(Record({}), 1)
+
+
+def test_keeper_of_a_new_process_goes_on_with_deliveries_that_were_made(play: Play, tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    play.keeper = RoundKeeper(play.scene.ledger(), directory=directory)
+    play.open_and_deliver(play.anchor_and_commit())
+    later = RoundKeeper(play.scene.ledger(), directory=directory)
+    assert later.resume() is None
+    assert later.is_open
+    assert later.missing_owners() == ()
+    report = later.settle(later.prove(), NEXT)
+    assert len(report.accepted) == 4
+    assert [receipt.event for receipt in report.receipts] == ["anchor", "open", "settle"]
+
+
+def test_keeper_of_a_new_process_times_out_what_it_cannot_settle_any_more(play: Play, tmp_path: Path) -> None:
+    directory = RunDirectory(tmp_path / "run")
+    play.keeper = RoundKeeper(play.scene.ledger(), directory=directory)
+    play.open_and_deliver(play.anchor_and_commit())
+    play.scene.world.timestamp = play.scene.state.settle_by + 1
+    later = RoundKeeper(play.scene.ledger(), directory=directory)
+    assert later.resume() is None
+    (report,) = later.reports
+    assert (report.settled, report.timed_out, len(report.paid)) == (False, True, 15)
+    assert later.anchor(NEXT).round == 2
+    assert play.scene.surplus_wei() == 0
