@@ -1,0 +1,250 @@
+"""Owner agents that break the protocol with an update that may be honest: silent, late, double-tongued, gone.
+
+Each is an honest agent that is misused: whatever a class does not override is done as the protocol has it. What an attacker remembers, it
+remembers in memory, so that one object must see all messages of a data owner.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..crypto.commitment import commit, points_digest
+from ..crypto.field import FieldVector
+from ..data_owner.agent import LocalAgent
+from ..data_owner.journal import Journal
+from ..data_owner.port import Admission, Delivery, SignedCommitment, Signer
+from ..errors import Refused
+from ..market.ledger import Ledger
+from ..market.task import TaskId
+from ..market.terms import Address
+from .vectors import add_at
+
+
+class Rogue:
+    """An owner agent that does what an honest one does; base of those that do not.
+
+    Parameters
+    ----------
+    honest : LocalAgent
+        The agent that is misused.
+    signer : Signer
+        Its account, which here signs anything.
+    journal : Journal
+        Its journal, from which masked vectors are taken.
+    """
+
+    def __init__(self, honest: LocalAgent, *, signer: Signer, journal: Journal) -> None:
+        self.honest = honest
+        self.signer = signer
+        self.journal = journal
+
+    @property
+    def ledger(self) -> Ledger:
+        """The market as this data owner sees it."""
+        return self.honest.ledger
+
+    def join(self, admission_data: bytes = b"") -> None:
+        """Enrol for the next epoch; see `LocalAgent.join`."""
+        self.honest.join(admission_data)
+
+    def admit(self, task: TaskId) -> Admission:
+        """See `OwnerAgent.admit`."""
+        return self.honest.admit(task)
+
+    def admit_evaluation(self, task: TaskId) -> tuple[str, ...]:
+        """See `OwnerAgent.admit_evaluation`."""
+        return self.honest.admit_evaluation(task)
+
+    def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
+        """See `OwnerAgent.commit`."""
+        return self.honest.commit(task, update)
+
+    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
+        """See `OwnerAgent.deliver`."""
+        return self.honest.deliver(chain_id, market, epoch, round_number, digests)
+
+    def masked(self, chain_id: int, market: str, round_number: int) -> FieldVector:
+        """The masked vector that the honest agent made for a round."""
+        entry = self.journal.find(chain_id, market, round_number)
+        if entry is None or not entry.vector:
+            raise Refused(f"round {round_number}: the misused agent has no vector; let it commit first")
+        return FieldVector.from_bytes(entry.vector, len(entry.vector) // 32)
+
+    def signed(self, task: TaskId, digest: bytes) -> SignedCommitment:
+        """Any digest, signed well."""
+        return SignedCommitment(self.signer.address, digest, self.signer.sign_commitment(task, digest, self.ledger.state().open_by))
+
+
+class CommitsAnew(Rogue):
+    """A rogue that makes its commitment anew whenever it is asked; base of those whose commitment is not the honest one."""
+
+    def admit(self, task: TaskId) -> Admission:
+        """As if it had not committed yet."""
+        return replace(self.honest.admit(task), commitment=None)
+
+
+class NeverCommits(Rogue):
+    """Trains, and never answers. Its group can't be whole, and sits the round out."""
+
+    def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
+        """Refuse."""
+        raise Refused(f"round {task.round}: this data owner does not answer")
+
+
+class NeverDelivers(Rogue):
+    """Commits, and never delivers: the masks of its group do not cancel without it (a dropout, if it is not on purpose).
+
+    Bonawitz et al., "Practical Secure Aggregation for Privacy-Preserving Machine Learning", CCS 2017, recover from it; here it is accused.
+    """
+
+    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
+        """Refuse."""
+        raise Refused(f"round {round_number}: this data owner does not answer")
+
+
+class Late(Rogue):
+    """Does what is honest, but only after `wait`, so that it may come after a window has closed.
+
+    Parameters
+    ----------
+    wait : callable, or float
+        Called before it answers; a number is a sleep of so many seconds.
+    exchange : ``"commit"`` or ``"deliver"`` (default: ``"deliver"``)
+        Where it is late.
+    """
+
+    def __init__(
+        self,
+        honest: LocalAgent,
+        *,
+        signer: Signer,
+        journal: Journal,
+        wait: Callable[[], None] | float,
+        exchange: str = "deliver",
+    ) -> None:
+        super().__init__(honest, signer=signer, journal=journal)
+        self._wait = wait if callable(wait) else lambda: time.sleep(wait)
+        self._exchange = exchange
+
+    def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
+        """Commit honestly, and answer later if that is where it is late."""
+        commitment = super().commit(task, update)
+        if self._exchange == "commit":
+            self._wait()
+        return commitment
+
+    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
+        """Deliver honestly, and answer later if that is where it is late."""
+        delivery = super().deliver(chain_id, market, epoch, round_number, digests)
+        if self._exchange == "deliver":
+            self._wait()
+        return delivery
+
+
+class Leaves(Rogue):
+    """Commits, gives notice once the round is open, and is gone: hopes to have its stake back before anybody minds."""
+
+    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
+        """Leave the market and refuse."""
+        if not self.ledger.owner_record(self.signer.address).leave_at:
+            self.ledger.leave()
+        raise Refused(f"round {round_number}: this data owner has left")
+
+
+class SignsTwo(CommitsAnew):
+    """Signs a second vector under the same masks whenever it is asked again, and delivers that one.
+
+    Their difference would tell whoever sees both what changed; the market opens with one digest only.
+    """
+
+    def __init__(self, honest: LocalAgent, *, signer: Signer, journal: Journal) -> None:
+        super().__init__(honest, signer=signer, journal=journal)
+        self._asked: dict[TaskId, int] = {}
+
+    def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
+        """The honest commitment first, another one every time after that."""
+        honest = self.honest.commit(task, update)
+        times = self._asked[task] = self._asked.get(task, 0) + 1
+        return honest if times == 1 else self.signed(task, points_digest(commit(self._second(task.chain_id, task.market, task.round))))
+
+    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
+        """The second vector, whichever the round was opened with."""
+        vector = self._second(chain_id, market, round_number)
+        return Delivery(self.signer.address, vector.to_bytes(), commit(vector))
+
+    def _second(self, chain_id: int, market: str, round_number: int) -> FieldVector:
+        return add_at(self.masked(chain_id, market, round_number), {0: 1})
+
+
+class ReplaysCommitment(CommitsAnew):
+    """Answers every round with the commitment of the first."""
+
+    def __init__(self, honest: LocalAgent, *, signer: Signer, journal: Journal) -> None:
+        super().__init__(honest, signer=signer, journal=journal)
+        self._first: SignedCommitment | None = None
+
+    def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
+        """The first commitment ever made."""
+        commitment = self.honest.commit(task, update)
+        self._first = self._first or commitment
+        return self._first
+
+
+class ReplaysDelivery(Rogue):
+    """Commits honestly, and delivers in every round what it delivered in the first."""
+
+    def __init__(self, honest: LocalAgent, *, signer: Signer, journal: Journal) -> None:
+        super().__init__(honest, signer=signer, journal=journal)
+        self._first: Delivery | None = None
+
+    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
+        """The first delivery ever made."""
+        delivery = self.honest.deliver(chain_id, market, epoch, round_number, digests)
+        self._first = self._first or delivery
+        return self._first
+
+
+class Impersonates(CommitsAnew):
+    """Signs with its own key, and says that it is somebody else.
+
+    Parameters
+    ----------
+    victim : Address
+        Whose name it uses.
+    """
+
+    def __init__(self, honest: LocalAgent, *, signer: Signer, journal: Journal, victim: Address) -> None:
+        super().__init__(honest, signer=signer, journal=journal)
+        self._victim = victim
+
+    def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
+        """The honest commitment under another's name."""
+        return replace(self.honest.commit(task, update), owner=self._victim)
+
+    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
+        """Its own vector under another's name."""
+        vector = self.masked(chain_id, market, round_number)
+        return Delivery(self._victim, vector.to_bytes(), commit(vector))
+
+
+class JoinsWithKey(Rogue):
+    """Enrols with a mask key of its choice: of low order, so that every secret shared with it is known, or another data owner's.
+
+    Parameters
+    ----------
+    mask_key : bytes, length 32 (default: zeros, a key of low order)
+        What it enrols with.
+    """
+
+    def __init__(self, honest: LocalAgent, *, signer: Signer, journal: Journal, mask_key: bytes = bytes(32)) -> None:
+        super().__init__(honest, signer=signer, journal=journal)
+        self._mask_key = mask_key
+
+    def join(self, admission_data: bytes = b"") -> None:
+        """Enrol with that key."""
+        self.ledger.join(self._mask_key, admission_data)

@@ -1,0 +1,90 @@
+"""Attacks on a vector of field elements: what no honest agent would ever commit to.
+
+Each is an immutable value, called with a vector that is masked already: masks cancel, so what is added to one member's vector is added to
+its group's sum.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from ..crypto.field import ELEMENT_BYTES, FieldVector, R
+from ..crypto.masks import expand
+from ..errors import TermsError
+
+IMAGINARY = pow(7, (R - 1) // 4, R)
+"""A square root of -1, which the field has because r = 1 modulo 4."""
+
+
+class VectorAttack(Protocol):
+    """An attack on a masked vector: an immutable value, and the same vector gives the same attack."""
+
+    def __call__(self, vector: FieldVector) -> FieldVector:
+        """What the attacker commits to in place of `vector`."""
+
+
+@dataclass(frozen=True, slots=True)
+class OutOfRange:
+    """One element too large: the group's sum leaves [h, h (2^b - 1)] there, and the mean would be ruined.
+
+    `bits` is how much is added, as a power of two. It is stopped by an opening at that one element, which excludes the group.
+    """
+
+    element: int = 0
+    bits: int = 200
+
+    def __post_init__(self) -> None:
+        _check_bits(self.bits)
+
+    def __call__(self, vector: FieldVector) -> FieldVector:
+        """See `VectorAttack`."""
+        return add_at(vector, {self.element: 1 << self.bits})
+
+
+@dataclass(frozen=True, slots=True)
+class Isotropic:
+    """Two elements out of range whose squares add up to nothing: the group is as near to everybody as if it were honest.
+
+    Adds t and t times a root of -1: t^2 (1 + (-1)) = 0 modulo r. What is linear in t vanishes where all groups' sums agree, as in the
+    padding, so the proven distances notice nothing. The exclusion by index does.
+    """
+
+    first: int = -2
+    second: int = -1
+    bits: int = 200
+
+    def __post_init__(self) -> None:
+        _check_bits(self.bits)
+
+    def __call__(self, vector: FieldVector) -> FieldVector:
+        """See `VectorAttack`."""
+        return add_at(vector, {self.first: 1 << self.bits, self.second: IMAGINARY * (1 << self.bits)})
+
+
+@dataclass(frozen=True, slots=True)
+class Unmasked:
+    """Random elements in place of the vector: the masks of the others no longer cancel, and the group's sum is noise."""
+
+    seed: int = 0
+
+    def __call__(self, vector: FieldVector) -> FieldVector:
+        """See `VectorAttack`."""
+        return expand(self.seed.to_bytes(ELEMENT_BYTES, "big"), len(vector))
+
+
+def add_at(vector: FieldVector, changes: dict[int, int]) -> FieldVector:
+    """The vector with something added, modulo r, at some elements; a negative index counts from the end."""
+    limbs = np.zeros((len(vector), 4), dtype=np.uint64)
+    for index, value in changes.items():
+        if not -len(vector) <= index < len(vector):
+            raise TermsError(f"element {index} is none of a vector of {len(vector)}; choose another element to attack")
+        limbs[index] = FieldVector.from_ints([value % R]).limbs[0]
+    return vector + FieldVector(limbs)
+
+
+def _check_bits(bits: int) -> None:
+    if not 0 <= bits < R.bit_length() - 1:
+        raise TermsError(f"bits is {bits}, expected 0 to {R.bit_length() - 2}; more does not fit the field")

@@ -1,0 +1,123 @@
+"""One cell: a training under one attack by one crowd, in the market or by plain FedAvg."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnilytics_flwr.adversary.knowledge import Knowledge
+from omnilytics_flwr.adversary.registry import Family
+from omnilytics_flwr.crypto.hashing import keccak256, word
+
+from .recipe import Recipe, family_of
+from .shortcut import Decision, Offer, decide
+from .terms import ANY_VERIFICATION, terms_of
+from .trainer import Trainer, Weights
+
+__all__ = ["Cell", "Crowd", "fedavg_cell", "market_cell"]
+
+MARKET_ONLY = (Family.VECTOR,)
+"""Plain FedAvg has no vectors of field elements."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crowd:
+    """Who attacks how: name of the attack (empty if nobody does), the attack, places of the attackers."""
+
+    name: str = ""
+    attack: Any = None
+    attackers: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class Cell:
+    """What a training came to.
+
+    Attributes
+    ----------
+    accuracies : list of float
+        On the test digits, before the first round and after each.
+    decisions : list of Decision
+        In the market: of each round.
+    last_offers : list of Offer
+        In the market: what was brought to the last round.
+    """
+
+    accuracies: list[float] = field(default_factory=list)
+    decisions: list[Decision] = field(default_factory=list)
+    last_offers: list[Offer] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _History:
+    """What attackers remember from round to round."""
+
+    honest: dict[int, NDArray[np.float64]] = field(default_factory=dict)
+    before: Weights | None = None
+
+
+def market_cell(recipe: Recipe, trainer: Trainer, crowd: Crowd, start: Weights) -> Cell:
+    """Train in the market."""
+    terms = terms_of(recipe, rounds=recipe.training.rounds)(ANY_VERIFICATION)
+    weights, cell, history = start, Cell([trainer.accuracy(start)]), _History()
+    for number in range(1, recipe.training.rounds + 1):
+        offers = _offers(recipe, trainer, crowd, weights, number, history)
+        keys = [keccak256(word(recipe.seed) + word(number) + word(place)) for place in range(recipe.data.owners)]
+        decision = decide(terms, offers, keys)
+        if decision.mean is not None:
+            weights = (weights.astype(np.float64) + decision.mean).astype(np.float32)
+        cell.accuracies.append(trainer.accuracy(weights))
+        cell.decisions.append(decision)
+        cell.last_offers = offers
+    return cell
+
+
+def fedavg_cell(recipe: Recipe, trainer: Trainer, crowd: Crowd, start: Weights) -> Cell | None:
+    """Train by FedAvg, every update weighted by its owner's digits; None if the attack needs a market."""
+    if crowd.name and family_of(crowd.name) in MARKET_ONLY:
+        return None
+    weights, cell, history, examples = start, Cell([trainer.accuracy(start)]), _History(), trainer.examples
+    for number in range(1, recipe.training.rounds + 1):
+        if np.isfinite(weights).all():
+            offers = _offers(recipe, trainer, crowd, weights, number, history)
+            mean = np.average([offer.update for offer in offers], axis=0, weights=examples)
+            with np.errstate(over="ignore"):
+                weights = (weights.astype(np.float64) + mean).astype(np.float32)
+        cell.accuracies.append(trainer.accuracy(weights))
+    return cell
+
+
+def _offers(recipe: Recipe, trainer: Trainer, crowd: Crowd, weights: Weights, number: int, history: _History) -> list[Offer]:
+    """What everybody brings to a round."""
+    honest = [trainer.update(weights, number, owner) for owner in range(recipe.data.owners)]
+    move = None if history.before is None else weights.astype(np.float64) - history.before.astype(np.float64)
+    offers = [Offer(update) for update in honest]
+    for place in crowd.attackers:
+        family = family_of(crowd.name)
+        if family is Family.LABELS:
+            offers[place] = Offer(trainer.update(weights, number, place, flipped=True))
+        elif family is Family.VECTOR:
+            offers[place] = Offer(honest[place], crowd.attack)
+        else:
+            known = Knowledge(
+                honest[place],
+                rng=np.random.default_rng([recipe.seed, place, number]),
+                seen=_seen(family, honest, place),
+                earlier=history.honest.get(place),
+                last_move=move,
+                owners=recipe.data.owners,
+                attackers=len(crowd.attackers),
+            )
+            offers[place] = Offer(crowd.attack(known))
+        history.honest[place] = honest[place]
+    history.before = weights
+    return offers
+
+
+def _seen(family: Family, honest: Sequence[NDArray[np.float64]], place: int) -> tuple[NDArray[np.float64], ...]:
+    """For attacks that collude, the worst case: everybody's honest update, which masks keep from any real attacker."""
+    return tuple(update for owner, update in enumerate(honest) if owner != place) if family is Family.COLLUSION else ()

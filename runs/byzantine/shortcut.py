@@ -1,0 +1,160 @@
+"""What a market decides, without its chain, masks and proofs.
+
+The very functions that quantise, look for sums out of range and select are called on the very integers; what is left out (masks that
+cancel, commitments, signatures, the proof) decides nothing. `runs.byzantine.confirm` shows for every attack that agents, keeper
+and contract come to the same distances, groups and payments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import lcm
+
+import numpy as np
+from numpy.typing import NDArray
+
+from omnilytics_flwr.adversary.vectors import VectorAttack
+from omnilytics_flwr.crypto.exact import gram
+from omnilytics_flwr.crypto.field import FieldVector
+from omnilytics_flwr.crypto.fixedpoint import decode_mean, first_out_of_range, pack, quantise, unpack, zero_unit
+from omnilytics_flwr.crypto.statement import pairs
+from omnilytics_flwr.errors import UpdateError
+from omnilytics_flwr.market.draw import group_sizes
+from omnilytics_flwr.market.krum import select
+from omnilytics_flwr.market.terms import Terms
+
+__all__ = ["Decision", "Offer", "decide", "groups_of"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Offer:
+    """What a data owner brings to a round.
+
+    Attributes
+    ----------
+    update : float64 array
+        What its training, or its attack, gave.
+    forge : VectorAttack or None
+        What it does to its vector besides.
+    """
+
+    update: NDArray[np.float64]
+    forge: VectorAttack | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Decision:
+    """What a round came to; groups by their number, data owners by their place.
+
+    Attributes
+    ----------
+    opened : bool
+        False if too few whole groups committed: then nobody is paid, and nothing is learned.
+    absent, accepted, excluded, ineligible, dropped, waived : tuple of int
+        Groups by fate; of the opened ones all but `excluded`, `ineligible` and `dropped` are paid.
+    paid : frozenset of int
+    distances : tuple of int
+        As the contract has them.
+    mean : float64 array, shape (d,), or None
+        Mean update of the accepted groups.
+    """
+
+    opened: bool
+    absent: tuple[int, ...]
+    accepted: tuple[int, ...] = ()
+    excluded: tuple[int, ...] = ()
+    ineligible: tuple[int, ...] = ()
+    dropped: tuple[int, ...] = ()
+    waived: tuple[int, ...] = ()
+    paid: frozenset[int] = frozenset()
+    distances: tuple[int, ...] = ()
+    mean: NDArray[np.float64] | None = None
+
+    def fates(self) -> tuple[object, ...]:
+        """All but the figures, to compare."""
+        groups = (self.absent, self.accepted, self.excluded, self.ineligible, self.dropped, self.waived)
+        return (self.opened, *groups, self.paid)
+
+
+def groups_of(owners: int, group_size: int) -> tuple[tuple[int, ...], ...]:
+    """Places of the members of each group, in drawn order."""
+    starts = np.cumsum([0, *group_sizes(owners, group_size)])
+    return tuple(tuple(range(start, end)) for start, end in zip(starts[:-1].tolist(), starts[1:].tolist(), strict=True))
+
+
+def decide(terms: Terms, offers: Sequence[Offer], rounding_keys: Sequence[bytes]) -> Decision:
+    """Decide a round as keeper and contract do.
+
+    Parameters
+    ----------
+    terms : Terms
+    offers : sequence of Offer
+        By place.
+    rounding_keys : sequence of bytes, length 32 each
+        Of the stochastic rounding, by place.
+    """
+    groups = groups_of(len(offers), terms.group_size)
+    vectors = [_vector(terms, offer, key) for offer, key in zip(offers, rounding_keys, strict=True)]
+    sums = {number: _sum([vectors[place] for place in group]) for number, group in enumerate(groups)}
+    whole = {number: total for number, total in sums.items() if total is not None}
+    absent = tuple(number for number in sums if number not in whole)
+    if len(whole) < terms.least_groups:
+        return Decision(False, absent)
+    return _selected(terms, groups, whole, absent)
+
+
+def _vector(terms: Terms, offer: Offer, key: bytes) -> FieldVector | None:
+    """The vector less its mask, or None if the owner's agent refuses the update."""
+    try:
+        units = quantise(offer.update, weights=terms.weights, bits=terms.update_bits, clip=terms.clip, key=key)
+    except UpdateError:
+        return None
+    return pack(units) if offer.forge is None else offer.forge(pack(units))
+
+
+def _sum(vectors: Sequence[FieldVector | None]) -> FieldVector | None:
+    there = [vector for vector in vectors if vector is not None]
+    return FieldVector.total(there) if len(there) == len(vectors) else None
+
+
+def _selected(terms: Terms, groups: tuple[tuple[int, ...], ...], sums: dict[int, FieldVector], absent: tuple[int, ...]) -> Decision:
+    most = terms.faulty_groups
+    wild = [g for g, total in sums.items() if first_out_of_range(total, members=len(groups[g]), bits=terms.update_bits)]
+    excluded, waived = wild[:most], set(wild[most:])
+    while True:
+        taking = [number for number in sums if number not in excluded and number not in waived]
+        sizes = [len(groups[number]) for number in taking]
+        distances, scale = _distances(terms, [unpack(sums[number]) for number in taking], sizes), lcm(*sizes)
+        far = [number for number, distance in zip(taking, distances, strict=False) if distance > scale**2 * terms.norm_bound]
+        if len(far) <= most - len(excluded):
+            break
+        waived.update(far[most - len(excluded) :])
+    selection = select(distances, groups=len(taking), excluded=len(excluded), faulty_groups=most, scale=scale, norm_bound=terms.norm_bound)
+    accepted = tuple(taking[place] for place in selection.accepted)
+    members = [place for number in accepted for place in groups[number]]
+    total = np.asarray(np.sum([unpack(sums[number]) for number in accepted], axis=0, dtype=np.uint64)) if accepted else None
+    return Decision(
+        opened=True,
+        absent=absent,
+        accepted=accepted,
+        excluded=tuple(excluded),
+        ineligible=tuple(taking[place] for place in selection.ineligible),
+        dropped=tuple(taking[place] for place in selection.dropped),
+        waived=tuple(sorted(waived)),
+        paid=frozenset(members) | {place for number in waived for place in groups[number]},
+        distances=distances,
+        mean=None
+        if total is None
+        else decode_mean(total, members=len(members), weights=terms.weights, bits=terms.update_bits, clip=terms.clip),
+    )
+
+
+def _distances(terms: Terms, sums: Sequence[NDArray[np.uint64]], sizes: Sequence[int]) -> tuple[int, ...]:
+    """T of all pairs of groups and the zero update, in squared steps times the squared scale."""
+    if not sums:
+        return ()
+    zero, scale = zero_unit(terms.update_bits), lcm(*sizes)
+    rows = [scale // size * (total.astype(np.int64) - size * zero) for total, size in zip(sums, sizes, strict=True)]
+    products = gram(np.stack([np.zeros_like(rows[0]), *rows]))
+    return tuple(products[i][i] + products[k][k] - 2 * products[i][k] for i, k in pairs(len(rows)))

@@ -1,0 +1,98 @@
+"""What a person sees: progress while it runs, tables at the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["crowd_label", "show_result"]
+
+ETHER = 10**18
+
+
+def crowd_label(result: dict[str, Any], crowd: str) -> str:
+    """How many attackers a crowd has, and in how many groups."""
+    places = result["crowds"][crowd]
+    groups = len({place // result["group_size"] for place in places})
+    many = f"{len(places)} attacker{'s' if len(places) > 1 else ''}"
+    return f"{many},\n{groups} group{'s' if groups > 1 else ''}"
+
+
+def show_result(console: Console, result: dict[str, Any], broken: Sequence[str], *, folder: Path, latest: Path) -> None:
+    """Print the tables of a run, and where its record is."""
+    calm = result["no_attacker"]
+    console.print()
+    console.print(
+        f"{result['owners']} data owners in {result['groups']} groups of {result['group_size']}, f = {result['faulty_groups']}, "
+        f"{result['rounds']} rounds. Nobody attacks: market {_percent(calm['market'])}, plain FedAvg {_percent(calm['fedavg'])}, "
+        f"{_percent(calm['honest_paid'])} of all updates paid."
+    )
+    console.print(_accuracy_table(result))
+    console.print(_pay_table(result))
+    console.print(_misdeed_table(result))
+    same = sum(all(value for key, value in one.items() if key.startswith("same")) for one in result["confirmed_on_chain"].values())
+    console.print(f"{same} of {len(result['confirmed_on_chain'])} attacks repeated on a chain: same distances, groups and payments.")
+    if broken:
+        console.print("[bold red]This run did not show:[/bold red]")
+        for claim in broken:
+            console.print(f"  - {claim}")
+    console.print(f"record   {os.path.relpath(folder)}  (also {os.path.relpath(latest)})")
+    console.print(f"picture  {os.path.relpath(folder / 'figure.png')}")
+
+
+def _accuracy_table(result: dict[str, Any]) -> Table:
+    table = _table("Accuracy in %: market / plain FedAvg", result)
+    for attack, crowds in result["attacks"].items():
+        cells = [f"{_bare(cell['market'])} / {_bare(cell['fedavg'])}" for cell in crowds.values()]
+        table.add_row(attack, *(f"[bold]{text}[/bold]" if _lost(cell) else text for text, cell in zip(cells, crowds.values(), strict=True)))
+    return table
+
+
+def _pay_table(result: dict[str, Any]) -> Table:
+    table = _table("Paid in % of rounds: groups with an attacker / honest data owners", result)
+    for attack, crowds in result["attacks"].items():
+        cells = []
+        for cell in crowds.values():
+            unopened = cell["rounds"] - cell["rounds_opened"]
+            note = f"{unopened} not opened, " if unopened else ""
+            cells.append(f"{note}{_bare(cell['attackers_groups_paid'])} / {_bare(cell['honest_paid'])}")
+        table.add_row(attack, *cells)
+    return table
+
+
+def _misdeed_table(result: dict[str, Any]) -> Table:
+    table = Table(title="One owner breaks the protocol, on a chain", title_justify="left", title_style="bold")
+    table.add_column("")
+    for column in ("its group", "paid,\nether", "stake lost,\nether", "comrades\npaid, %", "others\npaid, %"):
+        table.add_column(column, justify="right")
+    for one in result["misdeeds"]:
+        fate = f"{one['fate']} ({one['refused']})" if one["refused"] else one["fate"]
+        paid, lost = (f"{one[key] / ETHER:g}" for key in ("attacker_paid_wei", "stake_lost_wei"))
+        table.add_row(one["name"], fate, paid, lost, _bare(one["comrades_paid"]), _bare(one["others_paid"]))
+    return table
+
+
+def _table(title: str, result: dict[str, Any]) -> Table:
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("")
+    for crowd in result["crowds"]:
+        table.add_column(crowd_label(result, crowd), justify="right")
+    return table
+
+
+def _lost(cell: dict[str, Any]) -> bool:
+    """Whether the market did clearly worse than plain FedAvg."""
+    return cell["fedavg"] is not None and cell["market"] < cell["fedavg"] - 0.02
+
+
+def _bare(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f}"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.1f} %"

@@ -1,0 +1,5 @@
+"""Flower without its servers: the identity that messages need."""
+
+from __future__ import annotations
+
+from tests.flower.conftest import task_identity as task_identity

@@ -1,0 +1,191 @@
+"""The attackers' run: its recipe, its trainings, its figures, its promises."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from omnilytics_flwr.adversary.registry import ATTACKS, Family
+from omnilytics_flwr.adversary.updates import SignFlip
+from omnilytics_flwr.adversary.vectors import Isotropic
+from omnilytics_flwr.errors import TermsError
+from runs.byzantine.cells import Cell, Crowd, fedavg_cell, market_cell
+from runs.byzantine.figure import draw
+from runs.byzantine.protocol import MISDEEDS
+from runs.byzantine.recipe import DEFAULT_PATH, Recipe, RecipeError, load_recipe
+from runs.byzantine.result import broken_promises, cell_figures
+from runs.byzantine.shortcut import Decision
+from runs.byzantine.terms import ANY_VERIFICATION, terms_of
+from runs.byzantine.trainer import Trainer
+
+TEXT = DEFAULT_PATH.read_text(encoding="utf-8")
+REFERENCE = DEFAULT_PATH.parent / "reference" / "result.json"
+
+
+@pytest.fixture(scope="module")
+def recipe() -> Recipe:
+    """The recipe with less of everything."""
+    recipe = load_recipe()
+    data = replace(recipe.data, train_samples=1500, test_samples=300, smallest_share=20)
+    return replace(recipe, data=data, training=replace(recipe.training, rounds=2, pretrain_epochs=5))
+
+
+@pytest.fixture(scope="module")
+def trainer(recipe: Recipe) -> Trainer:
+    return Trainer(recipe)
+
+
+# Recipe
+
+
+def test_recipe_runs_every_attack_of_the_kit_that_a_training_can_show() -> None:
+    """But for `copied`, which behind masks has nothing to copy, and `wrong-length`, which no average takes."""
+    shown = {name for name, attack in ATTACKS.items() if attack.family is not Family.AGENT}
+    assert set(load_recipe().attacks.by_name()) == shown - {"copied", "wrong-length"}
+
+
+def test_misdeeds_are_every_rogue_but_those_that_others_stand_for() -> None:
+    rogues = {name for name, attack in ATTACKS.items() if attack.family is Family.AGENT}
+    assert {misdeed.name for misdeed in MISDEEDS} == rogues - {"forges", "late"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "message"),
+    [
+        ("workers = 2", "workers = 0", RecipeError, r"workers is 0; expected at least 1"),
+        ("two = [0, 3]", "two = [0, 24]", RecipeError, r"crowds\.two is \(0, 24\); expected different places from 0 to 23"),
+        ("two = [0, 3]", "two = []", RecipeError, r"crowds\.two is \(\); expected different places"),
+        ('crowd = "two"', 'crowd = "ten"', RecipeError, r"confirm\.crowd is 'ten'; expected one of one, two, three, six"),
+        ("owners = 18 ", "owners = 17 ", RecipeError, r"misdeeds\.owners is 17; expected 18 to 24"),
+        ("[attacks.zero]", "[attacks.nil]", RecipeError, r"attacks\.nil is no key of the recipe"),
+        ("[attacks.zero]", "", RecipeError, r"attacks\.zero is missing"),
+        ("factor = 10.0", "factor = 0.0", TermsError, r"factor is 0\.0, expected a number above 0"),
+    ],
+)
+def test_recipe_with_a_fault_is_refused_by_name(tmp_path: Path, old: str, new: str, error: type[Exception], message: str) -> None:
+    assert TEXT.count(old) == 1
+    path = tmp_path / "recipe.toml"
+    path.write_text(TEXT.replace(old, new), encoding="utf-8")
+    with pytest.raises(error, match=message):
+        load_recipe(path)
+
+
+def test_groups_are_one_more_than_a_round_needs(recipe: Recipe) -> None:
+    terms = terms_of(recipe, rounds=2)(ANY_VERIFICATION)
+    assert recipe.data.owners // terms.group_size == terms.least_groups + 1
+    assert terms.weights == 20_522
+
+
+# Trainings
+
+
+def test_update_is_the_same_however_often_it_is_asked_for(recipe: Recipe, trainer: Trainer) -> None:
+    start = trainer.start()
+    first, again, other = trainer.update(start, 1, 3), Trainer(recipe).update(start, 1, 3), trainer.update(start, 1, 4)
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert not np.array_equal(first, trainer.update(start, 2, 3))
+    assert not np.array_equal(first, trainer.update(start, 1, 3, flipped=True))
+
+
+def test_accuracy_of_a_ruined_model_is_a_guess(trainer: Trainer) -> None:
+    start = trainer.start()
+    assert trainer.accuracy(start) != 0.1
+    assert trainer.accuracy(np.full_like(start, np.nan)) == 0.1
+
+
+def test_plain_fedavg_is_the_mean_weighted_by_digits(recipe: Recipe, trainer: Trainer) -> None:
+    start, once = trainer.start(), replace(recipe, training=replace(recipe.training, rounds=1))
+    updates = [trainer.update(start, 1, owner) for owner in range(24)]
+    mean = sum(count * update for count, update in zip(trainer.examples, updates, strict=True)) / trainer.examples.sum()
+    cell = fedavg_cell(once, trainer, Crowd(), start)
+    assert cell is not None
+    assert cell.accuracies == [trainer.accuracy(start), trainer.accuracy((start + mean).astype(np.float32))]
+
+
+def test_attack_hurts_plain_fedavg_and_not_the_market(recipe: Recipe, trainer: Trainer) -> None:
+    start, crowd = trainer.start(), Crowd("sign-flip", SignFlip(8.0), (0, 3))
+    market, fedavg = market_cell(recipe, trainer, crowd, start), fedavg_cell(recipe, trainer, crowd, start)
+    assert fedavg is not None
+    assert market.accuracies[-1] > fedavg.accuracies[-1] + 0.2
+    assert [decision.dropped for decision in market.decisions] == [(0, 1), (0, 1)]
+
+
+def test_attack_on_vectors_needs_a_market(recipe: Recipe, trainer: Trainer) -> None:
+    start, crowd = trainer.start(), Crowd("isotropic", Isotropic(), (4,))
+    assert fedavg_cell(recipe, trainer, crowd, start) is None
+    once = replace(recipe, training=replace(recipe.training, rounds=1))
+    assert market_cell(once, trainer, crowd, start).decisions[0].excluded == (1,)
+
+
+def test_attacks_that_remember_are_told_of_the_round_before(recipe: Recipe, trainer: Trainer) -> None:
+    known: list[Any] = []
+
+    def spy(knowledge: Any) -> Any:
+        known.append(knowledge)
+        return knowledge.honest
+
+    start = trainer.start()
+    cell = market_cell(recipe, trainer, Crowd("stale", spy, (2,)), start)
+    first, second = known
+    assert first.earlier is None
+    assert first.last_move is None
+    assert np.array_equal(second.earlier, first.honest)
+    assert np.allclose(second.last_move, cell.decisions[0].mean, atol=1e-6)
+    assert second.seen == (), "masks hide everybody else's update"
+
+
+# Figures and promises
+
+
+def decision(**changes: Any) -> Decision:
+    paid = frozenset(range(6, 24))
+    return replace(Decision(True, (), accepted=(2, 3, 4, 5, 6, 7), dropped=(0, 1), paid=paid), **changes)
+
+
+def test_figures_count_groups_and_owners_apart(recipe: Recipe) -> None:
+    """One attacker in group 0, one in group 2: of four group rounds one is paid, of the honest owners those of groups 2 to 7."""
+    rounds = [decision(), decision(opened=False, accepted=(), dropped=(), paid=frozenset())]
+    figures = cell_figures(recipe, Cell([0.1, 0.5, 0.6], rounds), Cell([0.1, 0.2, 0.3]), (0, 6))
+    assert (figures["market"], figures["fedavg"]) == (0.6, 0.3)
+    assert figures["attackers_groups_paid"] == figures["attackers_groups_accepted"] == 1 / 4
+    assert figures["honest_groups_paid"] == 5 / 12
+    assert figures["honest_paid"] == pytest.approx(17 / 44)
+    assert (figures["rounds_opened"], figures["rounds"]) == (1, 2)
+    assert figures["fates"][0]["accepted"] == "2 3 4 5 6 7"
+
+
+def test_reference_run_held_every_promise() -> None:
+    result = json.loads(REFERENCE.read_text(encoding="utf-8"))
+    assert broken_promises(result) == []
+    assert list(result["attacks"]) == list(load_recipe().attacks.by_name())
+    assert [one["name"] for one in result["misdeeds"]] == [misdeed.name for misdeed in MISDEEDS]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "claim"),
+    [
+        (lambda r: r["confirmed_on_chain"]["zero"].update(same_pay=False), "every attack comes to the same on a chain"),
+        (lambda r: r["confirmed_on_chain"].pop("zero"), "as many attacks are confirmed as there are"),
+        (lambda r: r["attacks"]["zero"]["one"]["fates"][0].update(dropped="0 1 2"), "never more than f groups of a round go unpaid"),
+        (lambda r: r["attacks"]["isotropic"]["one"].update(attackers_groups_accepted=0.1), "no sum out of range is ever learned from"),
+        (lambda r: r["misdeeds"][0].update(settled=False), "every misdeed's round is settled"),
+        (lambda r: r["misdeeds"][0].update(others_paid=0.7), "no misdeed costs owners of other groups more"),
+        (lambda r: next(m for m in r["misdeeds"] if m["fate"] == "void").update(stake_lost_wei=0), "who never delivers loses its stake"),
+    ],
+)
+def test_broken_promise_is_named(spoil: Any, claim: str) -> None:
+    result = json.loads(REFERENCE.read_text(encoding="utf-8"))
+    spoil(result)
+    assert len(broken := broken_promises(result)) == 1
+    assert broken[0].startswith(claim)
+
+
+def test_picture_is_drawn_from_the_record_alone(tmp_path: Path) -> None:
+    draw(REFERENCE, tmp_path / "figure.png")
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
