@@ -1,0 +1,221 @@
+"""What a data owner does: a home for its keys, joining, leaving, taking its money, and the process that works for it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import TermsError
+from .accounts import ask_password
+from .facts import account_facts
+from .options import (
+    ACCOUNT,
+    CHAIN,
+    DEPLOYMENTS,
+    FOLDER,
+    HOME,
+    MARKET,
+    PASSWORD,
+    SENDING,
+    Settings,
+    example,
+    options,
+    to_address,
+    to_bytes,
+)
+from .output import Printer
+from .session import Session
+
+if TYPE_CHECKING:
+    from ..data_owner.home import OwnerHome
+    from ..market.terms import Address
+
+_PARTY = (*HOME, *CHAIN, *MARKET, *ACCOUNT)
+
+
+@click.group(epilog=example("omnilytics owner init alice --market 0x... --keystore alice.json"))
+def owner() -> None:
+    """Owner homes: the folder of one data owner in one market."""
+
+
+@owner.command(
+    "init",
+    epilog=example(
+        "omnilytics owner init alice --market 0x... --keystore alice.json --password-file alice.password",
+        "omnilytics owner init alice --market 0x... --keystore alice.json --policy confirmations=3 --policy most-clip=0.5",
+    ),
+)
+@click.argument("folder", metavar="HOME", type=FOLDER)
+@click.option("--policy", "policies", metavar="NAME=VALUE", multiple=True, help="Entry of the policy, its value as in TOML; repeatable.")
+@click.option(
+    "--agent",
+    "agent_kind",
+    type=click.Choice(["process", "local"]),
+    default="process",
+    show_default=True,
+    help="Who holds keys and journal: `omnilytics agent`, a process of its own that also answers accusations, or the Flower client.",
+)
+@options(CHAIN, DEPLOYMENTS, MARKET, ACCOUNT)
+def init(settings: Settings, folder: Path, policies: tuple[str, ...], agent_kind: str) -> None:
+    """Make an owner home, for one data owner in one market.
+
+    It names chain, market, account and policy, and will hold mask keys and journal. Chain, market and account are checked first. The
+    account's key stays where it is.
+    """
+    from ..data_owner.home import OwnerHome
+    from ..data_owner.policy import Policy
+
+    session = Session(settings)
+    entries = _policy(policies)
+    policy = Policy.from_mapping(entries)
+    policy.check_market(session.connection.chain_id, session.market)
+    policy.check_terms(session.market, session.reader.terms())
+    session.check_trusted(policy)
+    address = session.source.address(session.connection)
+    home = OwnerHome.create(
+        folder,
+        rpc_url=str(settings.rpc_url),
+        chain_id=session.connection.chain_id,
+        market=session.market,
+        factory=session.trusted_factory(),
+        account=_account_entry(session),
+        policy=entries,
+        agent=agent_kind,
+    )
+    printer = Printer(settings.as_json)
+    printer.facts({"home": str(home.path), "account": address, "market": home.market, "chain_id": home.chain_id}, "made an owner home")
+    printer.note(f"Next: omnilytics join --home {home.path}")
+
+
+@click.command("agent", epilog=example("omnilytics agent alice"))
+@click.argument("folder", metavar="HOME", type=FOLDER)
+@options()
+def agent(settings: Settings, folder: Path) -> None:
+    """Run the owner agent of an owner home.
+
+    It holds keys and journal, serves the Flower client, and answers accusations, until it is interrupted or terminated. A keystore's
+    password that neither the home nor the environment has is asked for at the start.
+    """
+    from ..data_owner.home import OwnerHome
+    from ..data_owner.process import run_agent
+
+    home = OwnerHome.open(folder)
+    _unlock(home)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    ready = {"home": str(folder), "market": home.market, "ready": True}
+    run_agent(folder, on_ready=lambda: Printer(settings.as_json).facts(ready, "owner agent"))
+
+
+@click.command("join", epilog=example("omnilytics join --home alice --dry-run", "omnilytics join --home alice"))
+@click.option("--admission-data", metavar="HEX", default="", callback=to_bytes, help="Credential for the market's admission gate.")
+@options(HOME, PASSWORD, SENDING)
+def join(settings: Settings, admission_data: bytes) -> None:
+    """Enrol for the next epoch; pays the stake if new.
+
+    The mask key of that epoch is made in the owner home.
+    """
+    session = Session(settings)
+    home = session.home
+    if home is None:
+        raise click.UsageError("no owner home is given; name it by --home or OMNILYTICS_OWNER_HOME; make it with `omnilytics owner init`")
+    session.check_trusted(home.policy)
+    with TemporaryDirectory() as elsewhere:
+        # A plan leaves no mask key and no note of joining in the home.
+        used = replace(home, path=Path(elsewhere)) if settings.dry_run else home
+        session.send(lambda: used.agent_for(session.ledger).join(admission_data), lambda: _account(session))
+
+
+@click.command("leave", epilog=example("omnilytics leave --home alice"))
+@options(_PARTY, SENDING)
+def leave(settings: Settings) -> None:
+    """Give notice, to depart after a delay.
+
+    The account is out of the next epoch at once, and free to depart after the delay that the terms fix.
+    """
+    session = Session(settings)
+    session.send(lambda: session.ledger.leave(), lambda: _account(session))
+
+
+@click.command("depart", epilog=example("omnilytics depart --home alice"))
+@click.option("--owner", "who", metavar="ADDRESS", callback=to_address, help="Data owner that departs; by default the account.")
+@options(_PARTY, SENDING)
+def depart(settings: Settings, who: Address | None) -> None:
+    """Give up the seat and take the stake back.
+
+    Some time after `leave`, or at once if the stake was lost. Stake and unclaimed rewards go to the data owner, whoever calls.
+    """
+    session = Session(settings)
+    session.send(lambda: session.ledger.depart(who or session.account), lambda: _account(session, who))
+
+
+@click.command("claim", epilog=example("omnilytics claim --home alice", "omnilytics claim --owner 0x... --through 12"))
+@click.option("--owner", "who", metavar="ADDRESS", callback=to_address, help="Data owner that is paid; by default the account.")
+@click.option("--through", type=click.IntRange(1), help="Last round to claim; by default the last finished one.")
+@options(_PARTY, SENDING)
+def claim(settings: Settings, who: Address | None, through: int | None) -> None:
+    """Pay a data owner the rewards of its finished rounds.
+
+    Anybody may; the money goes to the data owner.
+    """
+    session = Session(settings)
+    last = session.reader.state().round if through is None else through
+    session.send(lambda: session.ledger.claim(who or session.account, last), lambda: _account(session, who))
+
+
+@click.command("withdraw", epilog=example("omnilytics withdraw --market 0x..."))
+@click.option("--account", "who", metavar="ADDRESS", callback=to_address, help="Account that is paid; by default the sender.")
+@options(_PARTY, SENDING)
+def withdraw(settings: Settings, who: Address | None) -> None:
+    """Pay out a credit.
+
+    That is what a closed market returns to its model owner, and ether that disputes have freed. Anybody may; the money goes to the
+    account.
+    """
+    session = Session(settings)
+    session.send(lambda: session.ledger.withdraw(who or session.account), lambda: _account(session, who))
+
+
+def _account(session: Session, who: Address | None = None) -> dict[str, Any]:
+    account = who or session.account
+    facts = account_facts(session.reader, account)
+    return {"account": account, **facts, "balance_wei": session.connection.balance_wei(account)}
+
+
+def _account_entry(session: Session) -> dict[str, object]:
+    """How the home names the account; paths in full, for the home may be opened from anywhere."""
+    source = session.source
+    if source.dev_account is not None:
+        return {"development": source.dev_account}
+    if source.keystore is None:
+        return {"environment": True}
+    entry: dict[str, object] = {"keystore": str(source.keystore.resolve())}
+    return entry | ({"password-file": str(source.password_file.resolve())} if source.password_file is not None else {})
+
+
+def _unlock(home: OwnerHome) -> None:
+    """Put a keystore's password where the agent of this process looks for it, if it is nowhere yet."""
+    from ..chain.wallet import PASSWORD_VARIABLE
+
+    if "keystore" in home.account and "password-file" not in home.account and PASSWORD_VARIABLE not in os.environ:
+        password = ask_password(None, f"Password of {home.account['keystore']}")
+        os.environ[PASSWORD_VARIABLE] = password.reveal().decode()
+
+
+def _policy(entries: tuple[str, ...]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for entry in entries:
+        name, separator, value = entry.partition("=")
+        if not separator:
+            raise click.UsageError(f"--policy {entry!r} has no value; expected NAME=VALUE, such as confirmations=3")
+        try:
+            found[name.strip()] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError as error:
+            raise TermsError(f"--policy {entry!r}: the value does not parse ({error}); write it as in TOML, text in quotes") from error
+    return found

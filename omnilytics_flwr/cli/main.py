@@ -1,0 +1,30 @@
+"""The command ``omnilytics``."""
+
+from __future__ import annotations
+
+import click
+
+from .. import __version__
+from .data_owner import agent, claim, depart, join, leave, owner, withdraw
+from .doctor import doctor
+from .markets import market
+from .options import example
+from .rounds import epoch, round_group
+from .wallets import wallet
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
+    epilog=example("omnilytics wallet new", "omnilytics market list --rpc-url http://127.0.0.1:8545", "omnilytics doctor"),
+)
+@click.version_option(__version__, prog_name="omnilytics")
+def main() -> None:
+    """A market in which data owners train a model owner's model and a contract pays them.
+
+    Every command has --json, and says by its exit code whether it did what was asked: 0 done, 1 refused by market, chain or machine
+    (with a sentence that says what to do), 2 a wrong command line.
+    """
+
+
+for command in (wallet, market, epoch, round_group, owner, agent, join, leave, depart, claim, withdraw, doctor):
+    main.add_command(command)

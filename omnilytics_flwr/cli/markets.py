@@ -1,0 +1,226 @@
+"""``omnilytics market``: creating, finding, reading and paying for markets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import ChainError, TermsError
+from .accounts import is_interactive
+from .amounts import Amount, amount_for
+from .config import default_deployments
+from .facts import state_facts, terms_facts
+from .options import (
+    ACCOUNT,
+    CHAIN,
+    DEPLOYMENTS,
+    FILE,
+    MARKET,
+    SENDING,
+    Settings,
+    example,
+    options,
+    to_address,
+    to_amount,
+)
+from .output import Printer
+from .session import Session, read_deployments, show_plan
+
+if TYPE_CHECKING:
+    from ..market.terms import Address
+
+
+@click.group(epilog=example("omnilytics market list", "omnilytics market show --market 0x..."))
+def market() -> None:
+    """Create, find, read, fund and close markets."""
+
+
+@market.command("terms-template", epilog=example("omnilytics market terms-template --owners 20 --weights 20314 > terms.toml"))
+@click.option("--owners", type=int, default=20, show_default=True, help="Most data owners.")
+@click.option("--weights", type=int, default=20_000, show_default=True, help="Weights of the model's public part.")
+@click.option("--group-size", type=int, default=4, show_default=True, help="Members of a group.")
+@options()
+def terms_template(settings: Settings, owners: int, weights: int, group_size: int) -> None:
+    """Print commented terms that fit, with the bounds of each."""
+    from .terms_file import template
+
+    text = template(owners=owners, weights=weights, group_size=group_size)
+    click.echo(json.dumps({"toml": text}, indent=2) if settings.as_json else text, nl=settings.as_json)
+
+
+@market.command("deploy", epilog=example("omnilytics market deploy --dry-run", "omnilytics market deploy"))
+@options(CHAIN, DEPLOYMENTS, ACCOUNT, SENDING)
+def deploy(settings: Settings) -> None:
+    """Deploy the contracts on a chain that has none.
+
+    Once for a chain: everybody's markets share factory and verification, and nobody owns them. They are noted in the deployments file.
+    """
+    from ..chain.deploy import deploy as deploy_contracts
+
+    session = Session(settings)
+    path = settings.deployments or default_deployments()
+    known = read_deployments(settings) if path.exists() else {}
+    if settings.dry_run:
+        _plan_deployment(session)
+        return
+    made = deploy_contracts(session.connection, session.wallet)
+    entry = {"verification": made.verification, "implementation": made.implementation, "factory": made.factory, "block": made.block}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(known | {str(made.chain_id): entry}, indent=2) + "\n")
+    fees = sum(record.fee_wei for record in session.connection.transactions)
+    gas = sum(record.gas_used for record in session.connection.transactions)
+    Printer(settings.as_json).facts({"chain_id": made.chain_id, **entry, "gas": gas, "fee_wei": fees, "noted_in": str(path)}, "deployed")
+
+
+@market.command(
+    "create", epilog=example("omnilytics market create --terms terms.toml --dry-run", "omnilytics market create --terms terms.toml")
+)
+@click.option("--terms", "terms_path", type=FILE, required=True, help="Terms; see `omnilytics market terms-template`.")
+@options(CHAIN, DEPLOYMENTS, ACCOUNT, SENDING)
+def create(settings: Settings, terms_path: Path) -> None:
+    """Create a market whose model owner is the account."""
+    from ..chain.deploy import create_market
+    from ..chain.planning import Planned
+    from .terms_file import read_terms
+
+    session = Session(settings)
+    deployment = session.deployment
+    terms = read_terms(terms_path, deployment.verification)
+    try:
+        address = create_market(session.connection, session.wallet, deployment, terms)
+    except Planned as planned:
+        show_plan(planned.transactions, Printer(settings.as_json))
+        return
+    record = session.connection.transactions[-1]
+    made = {"market": address, "model_owner": session.account, "terms_hash": terms.digest()}
+    sent = {"transaction": record.transaction_hash, "block": record.block, "gas": record.gas_used, "fee_wei": record.fee_wei}
+    printer = Printer(settings.as_json)
+    printer.facts(made | sent, "created")
+    printer.note(f"Next: omnilytics market fund AMOUNT --market {address}")
+
+
+@market.command("list", epilog=example("omnilytics market list --newest 5"))
+@click.option("--newest", type=click.IntRange(1), default=20, show_default=True, help="How many.")
+@click.option("--model-owner", metavar="ADDRESS", callback=to_address, help="Only markets of this model owner.")
+@options(CHAIN, DEPLOYMENTS)
+def list_(settings: Settings, newest: int, model_owner: Address | None) -> None:
+    """Markets of the chain's known factory, newest first."""
+    from ..chain.deploy import markets
+    from ..chain.reading import MarketReader
+
+    session = Session(settings)
+    rows: list[dict[str, Any]] = []
+    for address in reversed(markets(session.connection, session.deployment)):
+        if len(rows) == newest:
+            break
+        reader = MarketReader(session.connection, address)
+        if model_owner in (None, reader.model_owner):
+            rows.append(_row(reader))
+    Printer(settings.as_json).rows(rows, "There are no such markets yet; make one with `omnilytics market create`.")
+
+
+@market.command("show", epilog=example("omnilytics market show --market 0x..."))
+@options(CHAIN, DEPLOYMENTS, MARKET)
+def show(settings: Settings) -> None:
+    """State, money and terms of a market.
+
+    And whether the known factory created it, and its verification is of this version: any other may be a forgery.
+    """
+    session = Session(settings)
+    reader = session.reader
+    facts = {
+        "market": reader.address,
+        "chain_id": reader.chain_id,
+        "model_owner": reader.model_owner,
+        "of_known_factory": _is_of_known_factory(session),
+        "known_verification": reader.has_known_verification(),
+        "state": state_facts(reader.state()),
+        "terms": terms_facts(reader.terms()),
+    }
+    session.printer(market=reader).facts(facts)
+
+
+@market.command("fund", epilog=example('omnilytics market fund "1.5 ether" --market 0x... --dry-run'))
+@click.argument("amount", callback=to_amount)
+@options(CHAIN, MARKET, ACCOUNT, SENDING)
+def fund(settings: Settings, amount: Amount) -> None:
+    """Pay AMOUNT into the escrow.
+
+    Rewards and the bond come from it.
+
+    AMOUNT has a unit: wei, gwei or ether; "units" (the smallest) of the token in a market that pays in one, whose allowance is then
+    raised first if it must be.
+    """
+    from ..market.terms import ZERO_ADDRESS
+
+    session = Session(settings)
+    try:
+        number = amount_for(amount, in_ether=session.reader.terms().token == ZERO_ADDRESS)
+    except ValueError as error:
+        raise TermsError(str(error)) from None
+    session.send(lambda: session.ledger.fund(number), lambda: {"escrow_wei": session.reader.state().escrow_wei})
+
+
+@market.command("close", epilog=example("omnilytics market close --market 0x... --yes"))
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@options(CHAIN, MARKET, ACCOUNT, SENDING)
+def close(settings: Settings, yes: bool) -> None:
+    """End a market for ever.
+
+    Escrow and bond are credited to its model owner; `withdraw` pays them out.
+    """
+    session = Session(settings)
+    if not (yes or settings.dry_run):
+        if not is_interactive():
+            raise ChainError("closing ends the market for ever; expected somebody to confirm it; add --yes")
+        click.confirm(f"End the market {session.market} for ever?", abort=True, err=True)
+    if session.send(lambda: session.ledger.close()):
+        session.printer().note(f"Next: omnilytics withdraw --market {session.market}")
+
+
+def _row(reader: Any) -> dict[str, Any]:
+    state, terms = reader.state(), reader.terms()
+    return {
+        "market": reader.address,
+        "stage": state.stage.name.lower(),
+        "epoch": state.epoch,
+        "round": state.round,
+        "owners": f"{state.staked.bit_count()}/{terms.most_owners}",
+        "weights": terms.weights,
+        "token": terms.token,
+        "reward_wei": terms.reward_wei,
+        "stake_wei": terms.stake_wei,
+        "escrow_wei": state.escrow_wei,
+        "model_owner": reader.model_owner,
+    }
+
+
+def _is_of_known_factory(session: Session) -> bool | None:
+    """Whether the known factory created the market; None if none is known on this chain."""
+    from ..chain.deploy import check_created
+    from ..errors import UnknownMarket, UnsupportedChain
+
+    try:
+        check_created(session.connection, session.known_deployment().factory, session.market)
+    except UnknownMarket:
+        return False
+    except UnsupportedChain:
+        return None
+    return True
+
+
+def _plan_deployment(session: Session) -> None:
+    from ..chain import artifacts
+    from ..chain.planning import plan_for
+    from ..chain.reading import refusals
+    from ..chain.supported import check_supported
+    from ..chain.transaction import Payload
+
+    check_supported(session.connection)
+    sender = plan_for(session.connection, session.account)
+    for name in (artifacts.VERIFICATION, artifacts.FACTORY):
+        sender.plan(f"deploy {name}", Payload(None, artifacts.load(name).creation_code), refusals())
+    show_plan(tuple(sender.transactions), Printer(session.settings.as_json))

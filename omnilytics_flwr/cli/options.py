@@ -1,0 +1,147 @@
+"""Options that many commands share, and what a command receives of them."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from click.core import ParameterSource
+
+from ..errors import OmnilyticsError
+from .amounts import Amount, parse_amount
+from .config import CONFIG_VARIABLE, load_into
+from .output import refusals_as_sentences
+
+F = TypeVar("F", bound=Callable[..., Any])
+Decorator = Callable[[F], F]
+
+FILE = click.Path(dir_okay=False, path_type=Path)
+FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+def to_address(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    """Callback: checksummed address, or several; a checksum that is given must be right."""
+    if value is None:
+        return None
+    from ..market.address import parse_address
+
+    try:
+        return tuple(map(parse_address, value)) if isinstance(value, tuple) else parse_address(value)
+    except OmnilyticsError as error:
+        raise click.BadParameter(f"{error}.") from error
+
+
+def to_amount(context: click.Context, parameter: click.Parameter, value: str) -> Amount:
+    """Callback: amount with its unit."""
+    try:
+        return parse_amount(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.") from error
+
+
+def to_bytes(context: click.Context, parameter: click.Parameter, value: str) -> bytes:
+    """Callback: bytes of hexadecimal digits."""
+    try:
+        return bytes.fromhex(value.removeprefix("0x"))
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} is not hexadecimal; expected 0x and an even number of digits.") from error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Values of the shared options; those that a command does not offer are left at their defaults.
+
+    Attributes
+    ----------
+    explicit : frozenset of str
+        Names of the options that stand on the command line, which come before an owner home.
+    """
+
+    as_json: bool = False
+    dry_run: bool = False
+    rpc_url: str | None = None
+    chain_id: int | None = None
+    deployments: Path | None = None
+    market: str | None = None
+    home: Path | None = None
+    keystore: Path | None = None
+    password_file: Path | None = None
+    dev_account: int | None = None
+    confirmations: int = 0
+    explicit: frozenset[str] = frozenset()
+
+
+_NAMES = frozenset(field.name for field in fields(Settings)) - {"explicit"}
+
+_ALWAYS = (
+    click.option("--json", "as_json", is_flag=True, help="Show JSON; amounts in wei, as strings."),
+    click.option(
+        "--config",
+        type=FILE,
+        envvar=CONFIG_VARIABLE,
+        is_eager=True,
+        expose_value=False,
+        callback=load_into,
+        help="Configuration file instead of the usual one; see docs/cli.md.",
+    ),
+)
+CHAIN = (
+    click.option("--rpc-url", envvar="OMNILYTICS_RPC_URL", metavar="URL", help="JSON-RPC endpoint: http(s)://, or the path of a socket."),
+    click.option("--chain-id", envvar="OMNILYTICS_CHAIN_ID", type=int, help="Refuse any other chain than this."),
+)
+DEPLOYMENTS = (
+    click.option(
+        "--deployments", envvar="OMNILYTICS_DEPLOYMENTS", type=FILE, help="File of deployments besides those that this version knows."
+    ),
+)
+MARKET = (click.option("--market", envvar="OMNILYTICS_MARKET", metavar="ADDRESS", callback=to_address, help="Address of the market."),)
+PASSWORD = (
+    click.option(
+        "--password-file",
+        envvar="OMNILYTICS_PASSWORD_FILE",
+        type=FILE,
+        help="File whose first line is the keystore's password; else OMNILYTICS_PASSWORD, else it is asked for.",
+    ),
+)
+KEYSTORE = (click.option("--keystore", envvar="OMNILYTICS_KEYSTORE", type=FILE, help="Encrypted wallet, keystore version 3."),)
+ACCOUNT = (
+    *KEYSTORE,
+    *PASSWORD,
+    click.option("--dev-account", type=click.IntRange(0), help="Account of that number on a local chain, whose keys everybody knows."),
+)
+HOME = (click.option("--home", envvar="OMNILYTICS_OWNER_HOME", type=FOLDER, help="Owner home: names chain, market and account."),)
+SENDING = (
+    click.option("--dry-run", is_flag=True, help="Show what would be sent and what it costs; sign and send nothing."),
+    click.option("--confirmations", type=click.IntRange(0), default=0, help="Blocks to wait for on top of the transaction's."),
+)
+
+
+def options(*groups: tuple[Decorator[Any], ...]) -> Decorator[Any]:
+    """Give a command ``--json``, ``--config`` and these groups of options, collected in its first argument, a `Settings`.
+
+    What market, chain or machine refuse becomes a sentence and exit code 1.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def run(**values: Any) -> None:
+            source = click.get_current_context().get_parameter_source
+            shared = {name: values.pop(name) for name in _NAMES & set(values)}
+            explicit = frozenset(name for name in shared if source(name) is ParameterSource.COMMANDLINE)
+            with refusals_as_sentences(as_json=shared["as_json"]):
+                function(Settings(**shared, explicit=explicit), **values)
+
+        for option in reversed([option for group in (*groups, _ALWAYS) for option in group]):
+            run = option(run)
+        return run
+
+    return decorate
+
+
+def example(*lines: str) -> str:
+    """Epilog with examples, one a line."""
+    return "\b\n" + "\n".join(["Example:" if len(lines) == 1 else "Examples:", *(f"  {line}" for line in lines)])

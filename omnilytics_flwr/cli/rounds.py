@@ -1,0 +1,128 @@
+"""``omnilytics epoch`` and ``omnilytics round``: what is drawn, what is on its way, and what a model owner or anybody does about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from .facts import group_facts, is_live, state_facts
+from .options import ACCOUNT, CHAIN, MARKET, SENDING, Settings, example, options
+from .session import Session
+
+_ROUND_STATE = (
+    "stage epoch round opened_in_epoch open_by settle_by answer_by task_hash roster_hash groups accused answered slashed "
+    "escrow_wei bond_wei disputes_wei"
+).split()
+_SECONDS_A_BLOCK = 12
+
+
+@click.group(epilog=example("omnilytics epoch freeze --market 0x...", "omnilytics epoch draw --market 0x..."))
+def epoch() -> None:
+    """Epochs: the time between two draws."""
+
+
+@epoch.command("freeze", epilog=example("omnilytics epoch freeze --market 0x... --dry-run"))
+@options(CHAIN, MARKET, ACCOUNT, SENDING)
+def freeze(settings: Settings) -> None:
+    """Fix the enrolled data owners as the next epoch.
+
+    And the block that will draw its groups. Model owner only.
+    """
+    session = Session(settings)
+    if session.send(lambda: session.ledger.freeze()):
+        session.printer().note(f"Next: omnilytics epoch draw --market {session.market} --wait")
+
+
+@epoch.command("draw", epilog=example("omnilytics epoch draw --market 0x... --wait"))
+@click.option("--wait", is_flag=True, help="Wait until the chain has come to the block of the draw.")
+@options(CHAIN, MARKET, ACCOUNT, SENDING)
+def draw(settings: Settings, wait: bool) -> None:
+    """Draw the groups of the frozen epoch.
+
+    By the randomness of the block that the freeze has fixed. Anybody may.
+    """
+    session = Session(settings)
+    _come_to_draw_block(session, wait=wait and not settings.dry_run)
+    session.send(lambda: session.ledger.draw(), lambda: {"groups": group_facts(session.reader)})
+
+
+@epoch.command("show", epilog=example("omnilytics epoch show --market 0x..."))
+@options(CHAIN, MARKET)
+def show_epoch(settings: Settings) -> None:
+    """Groups of the present epoch and their members."""
+    session = Session(settings)
+    state, now = session.reader.state(), session.connection.block_number()
+    facts: dict[str, Any] = {
+        "stage": state.stage.name.lower(),
+        "epoch": state.epoch,
+        "rounds_opened": state.opened_in_epoch,
+        "most_rounds": session.reader.terms().rounds_per_epoch,
+        "enrolled_for_next": state.enrolled.bit_count(),
+        "block": now,
+        "draw_block": state.draw_block or None,
+    }
+    session.printer(market=session.reader).facts(facts | {"groups": group_facts(session.reader)})
+
+
+@click.group("round", epilog=example("omnilytics round show --market 0x..."))
+def round_group() -> None:
+    """Rounds: one task each, from anchor to settlement or timeout."""
+
+
+@round_group.command("show", epilog=example("omnilytics round show --market 0x...", "omnilytics round show --round 3 --market 0x..."))
+@click.option("--round", "number", type=click.IntRange(1), help="A finished round; by default the live one, or the last.")
+@options(CHAIN, MARKET)
+def show_round(settings: Settings, number: int | None) -> None:
+    """Deadlines, roster and accusations of a round.
+
+    Of a finished one, who is paid.
+    """
+    session = Session(settings)
+    reader, state = session.reader, session.reader.state()
+    printer = session.printer(market=reader)
+    if is_live(state) and number in (None, state.round):
+        facts = state_facts(state)
+        printer.facts({name: facts[name] for name in _ROUND_STATE if name in facts} | {"members": group_facts(reader)})
+    else:
+        printer.facts(_finished(session, state.round if number is None else number))
+
+
+@round_group.command("timeout", epilog=example("omnilytics round timeout --market 0x..."))
+@options(CHAIN, MARKET, ACCOUNT, SENDING)
+def timeout(settings: Settings) -> None:
+    """Pay everybody on the roster of an overdue round.
+
+    One that was not settled in time; its bond is shared. Anybody may.
+    """
+    session = Session(settings)
+    number = session.reader.state().round
+    session.send(lambda: session.ledger.timeout(number), lambda: _finished(session, number))
+
+
+def _finished(session: Session, number: int) -> dict[str, Any]:
+    """What a round that is over pays; nothing if it never opened or pays nobody."""
+    from ..market.roster import bits_of
+
+    reader = session.reader
+    seats, share_wei = reader.paid_seats(number), reader.bond_share_wei(number)
+    return {
+        "round": number,
+        "paid_seats": list(bits_of(seats)),
+        "paid_each_wei": reader.terms().reward_wei + share_wei if seats else 0,
+        "of_it_bond_share_wei": share_wei,
+    }
+
+
+def _come_to_draw_block(session: Session, *, wait: bool) -> None:
+    """Refuse a draw that cannot be made yet; a real chain is waited for only if that was asked for."""
+    from ..chain.rpc import poll
+    from ..market.refusals import DrawTooEarly
+
+    state, connection = session.reader.state(), session.connection
+    block, first = connection.block_number(), state.draw_block + 1
+    if block >= first or not state.draw_block or (connection.is_local and not session.settings.dry_run):
+        return
+    if not wait:
+        raise DrawTooEarly(block, state.draw_block)
+    poll(lambda: connection.block_number() >= first or None, 10.0 * _SECONDS_A_BLOCK * (first - block), f"block {first}")

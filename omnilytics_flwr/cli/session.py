@@ -1,0 +1,277 @@
+"""What a command works with: the chain, the market and the account that its settings lead to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import Refused, UnsupportedChain
+from .accounts import Source, source_of
+from .config import default_deployments
+from .facts import Facts, log_facts
+from .options import Settings
+from .output import Printer
+
+if TYPE_CHECKING:
+    from ..chain.deploy import Deployment
+    from ..chain.ethereum import EthereumLedger
+    from ..chain.planning import PlannedTransaction
+    from ..chain.reading import MarketReader
+    from ..chain.rpc import Connection
+    from ..chain.wallet import Wallet
+    from ..data_owner.home import OwnerHome
+    from ..data_owner.policy import Policy
+    from ..market.ledger import Receipt
+    from ..market.terms import Address
+
+
+class Session:
+    """Connects, opens wallets and reads markets when they are first needed.
+
+    Parameters
+    ----------
+    settings : Settings
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+
+    @cached_property
+    def home(self) -> OwnerHome | None:
+        """The owner home, if one is named."""
+        from ..data_owner.home import OwnerHome
+
+        return OwnerHome.open(self.settings.home) if self.settings.home is not None else None
+
+    @cached_property
+    def connection(self) -> Connection:
+        """The chain; a node that is down is told at once."""
+        from ..chain.endpoint import Endpoint
+        from ..chain.rpc import connect
+
+        url = self._preferred("rpc_url", "name the endpoint by --rpc-url, OMNILYTICS_RPC_URL or rpc-url in the configuration")
+        Endpoint(url).request_once("eth_chainId")
+        chain_id = self.home.chain_id if self.home is not None and "chain_id" not in self.settings.explicit else self.settings.chain_id
+        return connect(url, expected_chain_id=chain_id, confirmations=self.settings.confirmations)
+
+    @cached_property
+    def market(self) -> Address:
+        """Address of the market."""
+        from ..market.address import parse_address
+
+        return parse_address(self._preferred("market", "name it by --market, OMNILYTICS_MARKET or market in the configuration"))
+
+    @cached_property
+    def source(self) -> Source:
+        """Where the account's key is."""
+        return source_of(self.settings, self.home)
+
+    @cached_property
+    def account(self) -> Address:
+        """The account that acts."""
+        return self.wallet.address
+
+    @cached_property
+    def wallet(self) -> Wallet:
+        """What signs; in a dry run only its address is known, and whatever would be sent on the connection is planned."""
+        from ..chain.planning import AddressOnly, plan_for
+
+        if not self.settings.dry_run:
+            return self.source.wallet(self.connection)
+        address = self.source.address(self.connection)
+        plan_for(self.connection, address)
+        return AddressOnly(address)
+
+    @cached_property
+    def reader(self) -> MarketReader:
+        """The market as anybody reads it."""
+        from ..chain.reading import MarketReader
+
+        return MarketReader(self.connection, self.market)
+
+    @cached_property
+    def ledger(self) -> EthereumLedger:
+        """The market as the account sees it."""
+        from ..chain.ethereum import EthereumLedger
+
+        return EthereumLedger(self.connection, self.market, self.wallet)
+
+    @cached_property
+    def deployment(self) -> Deployment:
+        """The contracts of this chain, their code compared.
+
+        Raises
+        ------
+        UnsupportedChain
+            None are known, or they are others than this version's.
+        """
+        from ..chain.deploy import check_deployment
+
+        found = self.known_deployment()
+        check_deployment(self.connection, found)
+        return found
+
+    def known_deployment(self) -> Deployment:
+        """The deployment of this chain in the user's file, else that which this version knows; raises `UnsupportedChain` without one."""
+        from ..chain.known import find, known_deployment
+
+        own = read_deployments(self.settings)
+        if str(self.connection.chain_id) in own:
+            return find(self.connection.chain_id, own)
+        try:
+            return known_deployment(self.connection.chain_id)
+        except UnsupportedChain as error:
+            raise UnsupportedChain(
+                f"no deployment is known on chain {self.connection.chain_id}; expected one in this version or in "
+                f"{self.settings.deployments or default_deployments()}; deploy by `omnilytics market deploy`, or name a file by --deployments"
+            ) from error
+
+    def trusted_factory(self) -> Address | None:
+        """The factory that the market must be of: the home's, else the known one; None on a local chain without either."""
+        if self.home is not None and self.home.factory is not None:
+            return self.home.factory
+        try:
+            return self.known_deployment().factory
+        except UnsupportedChain:
+            if not self.connection.is_local:
+                raise
+            return None
+
+    def check_trusted(self, policy: Policy) -> None:
+        """Check that the market is one that a data owner with this policy may pay a stake into.
+
+        Raises
+        ------
+        UnknownMarket
+            The trusted factory has not created it: its books may be forged.
+        Refused
+            Its verification is not of this version, and the policy wants that.
+        """
+        from ..chain.deploy import check_created
+
+        factory = self.trusted_factory()
+        if factory is not None:
+            check_created(self.connection, factory, self.market)
+        if policy.for_chain(is_local=self.connection.is_local).known_verification and not self.reader.has_known_verification():
+            verification = self.reader.terms().verification
+            raise Refused(
+                f"the verification {verification} of market {self.market} is not of this version; expected one that is, for any other may "
+                "accept what it likes; choose another market, or set known-verification = false in the policy"
+            )
+
+    def printer(self, *, market: MarketReader | None = None) -> Printer:
+        """What shows facts; amounts are those of the market, if one is given."""
+        from ..market.terms import ZERO_ADDRESS
+
+        if market is None:
+            return Printer(self.settings.as_json)
+        return Printer(self.settings.as_json, market.terms().token == ZERO_ADDRESS, market.now())
+
+    def send(self, action: Callable[[], Receipt | None], facts: Callable[[], Facts] = dict, *, market: bool = True) -> bool:
+        """Do what sends transactions, and show them with `facts` about what then is; in a dry run show the plan instead.
+
+        Returns
+        -------
+        bool
+            Whether something was sent.
+        """
+        from ..chain.planning import Planned
+
+        printer = self.printer(market=self.reader if market else None)
+        sent = len(self.connection.transactions)
+        try:
+            receipt = action()
+        except Planned as planned:
+            show_plan(planned.transactions, printer)
+            return False
+        transactions = [_sent_facts(record) for record in self.connection.transactions[sent:]]
+        title = f"done, from {self.account}" if transactions else "done already: nothing had to be sent"
+        logs = {"events": {name: log_facts(log) for name, log in receipt.logs.items()}} if receipt is not None and receipt.logs else {}
+        printer.facts({**facts(), **logs, "transactions": transactions}, title)
+        return bool(transactions)
+
+    def _preferred(self, name: str, remedy: str) -> str:
+        value = getattr(self.settings, name)
+        if self.home is not None and name not in self.settings.explicit:
+            value = getattr(self.home, name)
+        if not value:
+            raise click.UsageError(f"no {name.replace('_', '-')} is given; {remedy}")
+        return str(value)
+
+
+def read_deployments(settings: Settings) -> dict[str, Any]:
+    """The user's own deployments, by chain id in decimal.
+
+    Raises
+    ------
+    click.UsageError
+        The file is not what it should be, or was named and is not there.
+    """
+    path = settings.deployments or default_deployments()
+    if not path.exists() and settings.deployments is None:
+        return {}
+    try:
+        found = json.loads(path.read_text())
+        keys = {"verification", "implementation", "factory", "block"}
+        if not all(set(entry) == keys for entry in found.values()):
+            raise ValueError(f"every chain needs {', '.join(sorted(keys))}")
+    except (OSError, ValueError, AttributeError, TypeError) as error:
+        raise click.UsageError(
+            f"{path} holds no deployments ({error}); write it with `omnilytics market deploy`, or name another"
+        ) from error
+    return dict(found)
+
+
+def show_plan(transactions: tuple[PlannedTransaction, ...], printer: Printer) -> None:
+    """Show what would have been sent."""
+    plan = [_plan_facts(transaction) for transaction in transactions]
+    total = sum(transaction.fee_wei for transaction in transactions)
+    printer.facts({"dry_run": True, "transactions": plan, "total_fee_wei": total}, "dry run: nothing was signed, nothing was sent")
+
+
+def _plan_facts(planned: PlannedTransaction) -> Facts:
+    return {
+        "event": planned.event,
+        "from": planned.sender,
+        "to": planned.to or "a new contract",
+        "call": _call_text(planned.data),
+        "value_wei": planned.value_wei,
+        "gas": planned.gas,
+        "gas_limit": planned.gas_limit,
+        "fee_wei": planned.fee_wei,
+        "most_fee_wei": planned.most_fee_wei,
+    }
+
+
+def _call_text(data: bytes) -> str:
+    """A call of our contracts in words; digits of any other, and the length of code."""
+    from ..chain import artifacts
+    from ..chain.abi import decode_values
+
+    for name in (artifacts.MARKET, artifacts.FACTORY):
+        for signature in artifacts.load(name).abi.functions.values():
+            if signature.selector == data[:4]:
+                values = decode_values(signature.types, data[4:])
+                named = (f"{key}={_short(value)}" for key, value in zip(signature.names, values, strict=True))
+                return f"{signature.name}({', '.join(named)})"
+    return "0x" + data.hex() if len(data) <= 100 else f"{len(data):,} bytes"
+
+
+def _short(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"({', '.join(map(_short, value))})"
+    return "0x" + value.hex() if isinstance(value, bytes) else str(value)
+
+
+def _sent_facts(record: Any) -> Facts:
+    return {
+        "event": record.event,
+        "transaction": record.transaction_hash,
+        "block": record.block,
+        "gas": record.gas_used,
+        "fee_wei": record.fee_wei,
+    }

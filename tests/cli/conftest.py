@@ -1,0 +1,93 @@
+"""Fixtures: the command line on a local chain, with a configuration folder of its own in every test."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from omnilytics_flwr.chain.deploy import Deployment, deploy
+from omnilytics_flwr.chain.devnet import Devnet
+from omnilytics_flwr.chain.ethereum import EthereumLedger
+from omnilytics_flwr.chain.rpc import Connection, connect
+from omnilytics_flwr.chain.wallet import dev_wallet
+from omnilytics_flwr.market.terms import Address
+from tests.chain.market_play import Play, create_small_market
+
+from .command_line import CommandLine
+
+
+@pytest.fixture(scope="session")
+def deployment(shared_devnet: Devnet) -> Deployment:
+    """The contracts, deployed once for all tests of this process."""
+    connection = connect(shared_devnet.url)
+    return deploy(connection, dev_wallet(0, connection))
+
+
+@pytest.fixture(scope="session")
+def drawn_address(shared_devnet: Devnet, deployment: Deployment) -> Address:
+    """A market with fifteen data owners in five drawn groups, made once for all tests of this process."""
+    play = Play.of(create_small_market(connect(shared_devnet.url), deployment))
+    play.join_all()
+    play.draw()
+    return play.owner.address
+
+
+@pytest.fixture
+def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """The command line without a chain: nothing in the environment, nothing configured."""
+    for name in [name for name in os.environ if name.startswith("OMNILYTICS_") and name != "OMNILYTICS_ANVIL"]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.chdir(tmp_path)
+    return CommandLine(tmp_path)
+
+
+@pytest.fixture
+def connection(devnet: Devnet) -> Connection:
+    """A connection to the local chain."""
+    return connect(devnet.url)
+
+
+@pytest.fixture
+def line(bare: CommandLine, deployment: Deployment, connection: Connection, devnet: Devnet, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+    """The command line with endpoint and deployment in the environment."""
+    entry = {
+        "verification": deployment.verification,
+        "implementation": deployment.implementation,
+        "factory": deployment.factory,
+        "block": 1,
+    }
+    path = bare.folder / "known.json"
+    path.write_text(json.dumps({str(deployment.chain_id): entry}))
+    monkeypatch.setenv("OMNILYTICS_RPC_URL", devnet.url)
+    monkeypatch.setenv("OMNILYTICS_DEPLOYMENTS", str(path))
+    return bare
+
+
+@pytest.fixture
+def market(line: CommandLine, connection: Connection, deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> EthereumLedger:
+    """A new market of account 0 that nobody has joined, named in the environment."""
+    ledger = create_small_market(connection, deployment)
+    monkeypatch.setenv("OMNILYTICS_MARKET", ledger.address)
+    return ledger
+
+
+@pytest.fixture
+def drawn(line: CommandLine, connection: Connection, drawn_address: Address, monkeypatch: pytest.MonkeyPatch) -> Play:
+    """The market with drawn groups, named in the environment."""
+    monkeypatch.setenv("OMNILYTICS_MARKET", drawn_address)
+    return Play.of(EthereumLedger(connection, drawn_address, dev_wallet(0, connection)))
+
+
+@pytest.fixture
+def unused_address() -> Iterator[str]:
+    """Address of a port that is taken, but where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"

@@ -1,0 +1,114 @@
+"""Where settings come from: flags before environment, environment before the file, the owner home before both but not before flags."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from omnilytics_flwr.chain.devnet import Devnet
+from omnilytics_flwr.chain.ethereum import EthereumLedger
+from omnilytics_flwr.chain.wallet import Secret, Wallet, dev_key
+
+from .command_line import DATA_OWNER, CommandLine
+
+KEYS = "rpc-url chain-id market keystore password-file deployments dev-account confirmations".split()
+
+
+@pytest.fixture
+def usual(bare: CommandLine) -> Path:
+    """Place of the usual configuration file."""
+    path = bare.folder / "config" / "omnilytics" / "config.toml"
+    path.parent.mkdir(parents=True)
+    return path
+
+
+def address_of(number: int) -> str:
+    return Wallet(Secret(dev_key(number))).address
+
+
+def test_file_speaks_where_flags_and_environment_are_silent(
+    line: CommandLine, usual: Path, market: EthereumLedger, devnet: Devnet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OMNILYTICS_RPC_URL", "OMNILYTICS_MARKET"):
+        monkeypatch.delenv(name)
+    assert "--rpc-url, OMNILYTICS_RPC_URL or rpc-url in the configuration" in line.misused("market", "show")
+    usual.write_text(f'rpc-url = "{devnet.url}"\nmarket = "{market.address}"\ndev-account = 3\n')
+    assert line.json("market", "show")["market"] == market.address
+    assert line.json("wallet", "show")["address"] == address_of(3)
+    assert line.json("wallet", "show")["markets"][0]["market"] == market.address
+    assert line.json("wallet", "show", "--dev-account", "4")["address"] == address_of(4)
+
+
+def test_environment_goes_before_the_file_and_flags_before_both(
+    line: CommandLine, usual: Path, market: EthereumLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual.write_text(f'market = "{address_of(1)}"\n')
+    assert line.json("market", "show")["market"] == market.address
+    assert address_of(2) in line.refused("market", "show", "--market", address_of(2))
+    monkeypatch.delenv("OMNILYTICS_MARKET")
+    assert address_of(1) in line.refused("market", "show")
+
+
+def test_named_file_is_read_instead_and_its_paths_are_relative_to_it(
+    bare: CommandLine, usual: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual.write_text('keystore = "nowhere.json"\n')
+    monkeypatch.setenv("OMNILYTICS_PASSWORD", "x")
+    (bare.folder / "here").mkdir()
+    made = bare.json("wallet", "new", "--keystore", "here/a.json")
+    (bare.folder / "here" / "c.toml").write_text('keystore = "a.json"\n')
+    assert bare.json("wallet", "show", "--config", "here/c.toml")["address"] == made["address"]
+    monkeypatch.setenv("OMNILYTICS_CONFIG", "here/c.toml")
+    assert bare.json("wallet", "show")["address"] == made["address"]
+    monkeypatch.delenv("OMNILYTICS_CONFIG")
+    assert str(usual.parent / "nowhere.json") in bare.refused("wallet", "show")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("colour = 1", "unknown entries colour"),
+        ("chain-id = 'one'", "chain-id is 'one'; expected a number"),
+        ("chain-id = true", "expected a number"),
+        ("market = 1", "expected text"),
+        ("market", "does not parse"),
+        ("market = 'x'", "is not an address"),
+    ],
+)
+def test_file_that_is_wrong_is_told(bare: CommandLine, usual: Path, text: str, said: str) -> None:
+    usual.write_text(text)
+    assert said in bare.misused("market", "show")
+
+
+def test_file_that_is_not_there_is_told(bare: CommandLine) -> None:
+    assert "cannot be read" in bare.misused("market", "show", "--config", "none.toml")
+
+
+def test_entries_are_those_that_the_documentation_lists() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
+    assert all(f"`{key}`" in text for key in KEYS)
+    assert all(name in text for name in ("OMNILYTICS_RPC_URL", "OMNILYTICS_MARKET", "OMNILYTICS_PASSWORD", "OMNILYTICS_OWNER_HOME"))
+
+
+def test_home_names_chain_market_and_account_but_flags_go_first(
+    line: CommandLine, market: EthereumLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    line("owner", "init", "home", *DATA_OWNER)
+    for name in ("OMNILYTICS_RPC_URL", "OMNILYTICS_MARKET"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1" if "URL" in name else address_of(9))
+    monkeypatch.setenv("OMNILYTICS_OWNER_HOME", "home")
+    shown = line.json("wallet", "show")
+    assert (shown["address"], shown["markets"][0]["market"]) == (address_of(1), market.address)
+    assert line.json("wallet", "show", "--dev-account", "2")["address"] == address_of(2)
+    assert "does not answer" in line.refused("wallet", "show", "--rpc-url", "http://127.0.0.1:1")
+
+
+def test_two_accounts_on_one_command_line_are_refused(line: CommandLine, market: EthereumLedger) -> None:
+    assert "give one" in line.misused("market", "fund", "1 wei", "--keystore", "a.json", "--dev-account", "1")
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"31337": {}}', '{"31337": 1}'])
+def test_deployments_that_are_none_are_told(line: CommandLine, text: str) -> None:
+    (line.folder / "bad.json").write_text(text)
+    assert "holds no deployments" in line.misused("market", "list", "--deployments", "bad.json")

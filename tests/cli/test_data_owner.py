@@ -1,0 +1,150 @@
+"""A data owner's way from its home to its departure, and the process that works for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import select
+import signal
+import stat
+import subprocess
+import sys
+from pathlib import Path
+from typing import IO, cast
+
+import pytest
+
+from omnilytics_flwr.chain.devnet import Devnet
+from omnilytics_flwr.chain.ethereum import EthereumLedger
+from omnilytics_flwr.data_owner.home import OwnerHome
+from tests.chain.market_play import REWARD_WEI, Play
+
+from .command_line import DATA_OWNER, MODEL_OWNER, CommandLine
+
+PASSWORD = "correct horse"
+START_SECONDS = 60
+
+
+@pytest.fixture
+def account(line: CommandLine, market: EthereumLedger, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Address of a funded wallet, a.json; its password is in the file `password`."""
+    (line.folder / "password").write_text(PASSWORD)
+    made: str = line.json("wallet", "new", "--keystore", "a.json", "--password-file", "password")["address"]
+    market.connection.request("anvil_setBalance", made, hex(10**18))
+    return made
+
+
+def init(line: CommandLine, *more: str) -> dict[str, str]:
+    made: dict[str, str] = line.json("owner", "init", "home", "--keystore", "a.json", "--password-file", "password", *more)
+    return made
+
+
+def test_init_makes_a_private_home_with_no_secret_in_it(line: CommandLine, market: EthereumLedger, account: str) -> None:
+    made = init(line, "--policy", "confirmations=3", "--policy", "most-clip = 1.5", "--policy", 'metrics=["accuracy", "loss"]')
+    assert made == {"home": "home", "account": account, "market": market.address, "chain_id": market.chain_id}
+    home = OwnerHome.open(line.folder / "home")
+    assert (home.market, home.chain_id, home.agent_kind) == (market.address, market.chain_id, "process")
+    assert home.factory is not None
+    assert (home.policy.confirmations, home.policy.most_clip, home.policy.metrics) == (3, 1.5, ("accuracy", "loss"))
+    assert stat.S_IMODE((line.folder / "home").stat().st_mode) == 0o700
+    assert PASSWORD not in (line.folder / "home" / "owner.toml").read_text()
+    assert home.wallet(market.connection).address == account
+    assert "already" in line.refused("owner", "init", "home", "--keystore", "a.json")
+
+
+@pytest.mark.parametrize(
+    ("policy", "said"),
+    [
+        ("confirmations=-1", "expected a whole number"),
+        ("colour=1", "unknown policy entries"),
+        ("least-reward-wei=1000000000000000000", "at least 1000000000000000000 wanted"),
+        ("metrics=[accuracy]", "does not parse"),
+    ],
+)
+def test_init_with_a_policy_that_does_not_do_makes_no_home(
+    line: CommandLine, market: EthereumLedger, account: str, policy: str, said: str
+) -> None:
+    assert said in line.refused("owner", "init", "home", "--keystore", "a.json", "--policy", policy)
+    assert not (line.folder / "home").exists()
+
+
+def test_init_in_a_place_that_is_no_folder_is_told(line: CommandLine, market: EthereumLedger, account: str) -> None:
+    (line.folder / "file").write_text("")
+    assert "file" in line.refused("owner", "init", "file/home", "--keystore", "a.json")
+    assert "NAME=VALUE" in line.misused("owner", "init", "home", "--keystore", "a.json", "--policy", "confirmations")
+
+
+def test_join_enrols_with_a_mask_key_of_the_home_and_a_plan_leaves_no_trace(
+    line: CommandLine, market: EthereumLedger, account: str
+) -> None:
+    init(line)
+    plan = line.json("join", "--home", "home", "--dry-run")["transactions"]
+    assert [(one["event"], one["from"], one["value_wei"]) for one in plan] == [("join", account, str(4 * REWARD_WEI))]
+    assert sorted(path.name for path in (line.folder / "home").iterdir()) == ["owner.toml"]
+    assert not market.owner_record(account).registered
+    joined = line.json("join", "--home", "home")
+    assert (joined["account"], joined["seat"], joined["enrolled"], joined["stake_wei"]) == (account, 0, True, str(4 * REWARD_WEI))
+    assert plan[0]["gas"] == pytest.approx(joined["transactions"][0]["gas"], rel=0.05)
+    assert list((line.folder / "home" / "keys").glob("mask-*-0000000001.key"))
+    assert line.json("join", "--home", "home", "--dry-run")["transactions"][0]["value_wei"] == "0"
+
+
+def test_join_with_the_wrong_password_is_refused(line: CommandLine, market: EthereumLedger, account: str) -> None:
+    init(line)
+    (line.folder / "wrong").write_text("wrong")
+    assert "password is wrong" in line.refused("join", "--home", "home", "--password-file", "wrong")
+    assert not market.owner_record(account).registered
+
+
+def test_join_without_a_home_is_a_wrong_command_line(line: CommandLine, market: EthereumLedger) -> None:
+    assert "omnilytics owner init" in line.misused("join")
+    assert "there is no owner home at none" in line.refused("join", "--home", "none")
+
+
+def test_leave_and_depart_return_the_stake_after_the_delay(line: CommandLine, market: EthereumLedger, account: str, devnet: Devnet) -> None:
+    init(line)
+    line("join", "--home", "home")
+    assert "has not given notice" in line.refused("depart", "--home", "home")
+    assert line.json("leave", "--home", "home", "--dry-run")["transactions"][0]["event"] == "leave"
+    assert market.owner_record(account).leave_at == 0
+    left = line.json("leave", "--home", "home")
+    assert left["leave_at"] == left["events"]["Left"]["leave_at"] == market.owner_record(account).leave_at
+    assert "(in " in line("wallet", "show", "--home", "home")
+    assert re.search(r"allowed from 20\d\d-.* UTC on; wait", line.refused("depart", "--home", "home"))
+    devnet.increase_time(market.terms().leave_seconds)
+    before = market.connection.balance_wei(account)
+    assert line.json("depart", "--home", "home", "--dry-run")["transactions"][0]["call"] == f"depart(owner={account})"
+    departed = line.json("depart", "--owner", account, *MODEL_OWNER)
+    assert (departed["role"], departed["account"]) == ("none", account)
+    assert market.connection.balance_wei(account) == before + 4 * REWARD_WEI
+    assert "has no seat" in line.refused("leave", "--home", "home")
+
+
+def test_flags_without_a_home_do_for_what_needs_no_mask_key(line: CommandLine, market: EthereumLedger) -> None:
+    Play.of(market).join_all()
+    assert line.json("leave", *DATA_OWNER)["account"] == Play.of(market).data[0].account
+
+
+def test_agent_serves_until_it_is_terminated(line: CommandLine, market: EthereumLedger, account: str, devnet: Devnet) -> None:
+    init(line)
+    line("join", "--home", "home")
+    command = [sys.executable, "-m", "omnilytics_flwr", "agent", "home", "--json"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ, text=True) as process:
+        try:
+            output = cast("IO[str]", process.stdout)
+            assert select.select([output], [], [], START_SECONDS)[0], "the agent said nothing"
+            said = ""
+            while not said.rstrip().endswith("}"):
+                more = output.readline()
+                assert more, cast("IO[str]", process.stderr).read()
+                said += more
+            assert json.loads(said) == {"home": "home", "market": market.address, "ready": True}
+            assert "already" in line.refused("agent", "home")
+        finally:
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(START_SECONDS) == 0
+
+
+def test_agent_of_no_home_is_refused(bare: CommandLine) -> None:
+    assert "there is no owner home" in bare.refused("agent", str(Path("none")))

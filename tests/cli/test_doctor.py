@@ -1,0 +1,151 @@
+"""The doctor: healthy where everything is there, and a remedy for each thing that is not."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions
+from omnilytics_flwr.chain.ethereum import EthereumLedger
+from omnilytics_flwr.cli import checks
+
+from .command_line import DATA_OWNER, CommandLine
+
+
+def findings(said: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
+    return {check["what"]: (check["status"], check["remedy"]) for check in said}
+
+
+def test_machine_that_runs_these_tests_is_healthy(bare: CommandLine) -> None:
+    found = findings(bare.json("doctor"))
+    assert {status for status, _ in found.values()} <= {"ok", "optional"}
+    assert {"Python", "flwr", "web3", "click", "contract Market", "KZG ceremony", "anvil"} <= set(found)
+    assert "nothing is missing" in bare("doctor")
+
+
+def test_every_dependency_is_looked_at() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    found = {check.what.replace("_", "-") for check in checks.check_packages()}
+    assert {re.split("[<>=]", entry)[0].replace("_", "-") for entry in project["dependencies"]} <= found
+
+
+def test_package_that_is_missing_or_old_is_told_with_the_command_that_gets_it(bare: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    version = importlib.metadata.version
+
+    def other(name: str) -> str:
+        if name == "rlp":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "1.0" if name == "web3" else version(name)
+
+    monkeypatch.setattr(checks.importlib.metadata, "version", other)
+    code, said, _ = bare.run(("doctor",))
+    assert code == 1
+    assert "missing: rlp, web3" in said
+    assert "-> pip install 'rlp>=4'" in said
+    assert "1.0, expected web3>=8" in said
+
+
+def test_optional_frameworks_are_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    version = importlib.metadata.version
+
+    def without(name: str) -> str:
+        if name in ("torch", "ray"):
+            raise importlib.metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(checks.importlib.metadata, "version", without)
+    found = {check.what: check for check in checks.check_packages()}
+    assert {found[name].status for name in ("torch", "ray")} == {"optional"}
+    assert found["ray"].remedy == "pip install 'omnilytics_flwr[simulation]'"
+
+
+def test_old_python_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checks.sys, "version_info", (3, 9, 1))
+    (found,) = checks.check_python()
+    assert (found.status, found.found) == ("missing", "3.9.1")
+    assert "3.11" in found.remedy
+
+
+def test_local_chain_that_is_missing_is_optional(bare: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMNILYTICS_ANVIL", "/nowhere/anvil")
+    status, remedy = findings(bare.json("doctor"))["anvil"]
+    assert status == "optional"
+    assert "/nowhere/anvil" in remedy
+
+
+def test_doctor_runs_where_almost_nothing_is_installed(bare: CommandLine) -> None:
+    hook = (
+        "import sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name.split('.')[0] in {'web3', 'eth_abi', 'eth_utils', 'py_arkworks_bls12381', 'rich', 'packaging', 'numpy', 'flwr'}:\n"
+        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+        "from omnilytics_flwr.cli.main import main\n"
+        "main(sys.argv[1:])\n"
+    )
+    command = [sys.executable, "-c", hook, "doctor", "--rpc-url", "http://127.0.0.1:1", "--home", str(bare.folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert not done.stderr
+    for what in ("KZG ceremony", "owner home", "chain"):
+        assert re.search(rf"missing +{what} .*\n +-> install ", done.stdout), done.stdout
+
+
+def test_chain_that_can_hold_markets_is_healthy(line: CommandLine) -> None:
+    found = findings(line.json("doctor"))
+    assert {found[what][0] for what in ("chain", "fit for markets", "blobs", "known deployment")} == {"ok"}
+
+
+def test_chain_of_an_old_fork_is_told(bare: CommandLine) -> None:
+    with Devnet(DevnetOptions(hardfork="shanghai")) as old:
+        code, said, _ = bare.run(("doctor", "--rpc-url", old.url))
+    assert code == 1
+    assert "missing: fit for markets, blobs" in said
+    assert "-> run `omnilytics market deploy`" in said
+
+
+def test_node_that_is_down_is_told(bare: CommandLine, unused_address: str) -> None:
+    code, said, _ = bare.run(("doctor", "--rpc-url", unused_address))
+    assert code == 1
+    assert "does not answer" in said
+
+
+def test_home_in_order_is_healthy_and_one_that_others_can_read_is_not(line: CommandLine, market: EthereumLedger) -> None:
+    line("owner", "init", "home", *DATA_OWNER)
+    found = findings(line.json("doctor", "--home", "home"))
+    assert {found[what][0] for what in ("owner home", "home writable", "private home", "market", "account")} == {"ok"}
+    (line.folder / "home").chmod(0o755)
+    code, said, _ = line.run(("doctor", "--home", "home"))
+    assert code == 1
+    assert "missing: private home" in said
+    assert "-> chmod 700 home" in said
+
+
+def test_keystore_that_others_can_read_and_an_account_without_ether_are_told(
+    line: CommandLine, market: EthereumLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMNILYTICS_PASSWORD", "x")
+    made = line.json("wallet", "new", "--keystore", "a.json")["address"]
+    line("owner", "init", "home", "--keystore", "a.json")
+    (line.folder / "a.json").chmod(0o644)
+    code, said, _ = line.run(("doctor", "--home", "home"))
+    assert code == 1
+    assert "missing: private a.json" in said
+    assert f"-> send ether to {made}" in said
+    (line.folder / "a.json").unlink()
+    code, said, _ = line.run(("doctor", "--home", "home"))
+    assert "is not there" in said
+
+
+def test_home_that_is_none_is_told(bare: CommandLine) -> None:
+    code, said, _ = bare.run(("doctor", "--home", "none"))
+    assert code == 1
+    assert "there is no owner home at none" in said
