@@ -7,7 +7,7 @@ FORGE = $(firstword $(wildcard contracts/node_modules/@foundry-rs/forge-*/bin/fo
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow fuzz-long lint pytest forge gas artifacts clean
+.PHONY: help setup demo deploy-demo byzantine test test-slow fuzz-long defences slither lint pytest forge gas artifacts clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -17,6 +17,15 @@ setup:  ## Install what is missing (done by every other target)
 
 demo: setup  ## Run one market: 20 data owners, MNIST, a local chain
 	@$(RUN) -m runs.mnist
+
+deploy-demo: setup  ## Run one market in real processes: SuperLink, SuperNodes, owner agents
+	@$(RUN) -m runs.deployment
+
+byzantine: setup  ## Measure accuracy and pay against kind and number of attackers
+	@$(RUN) -m runs.byzantine
+
+defences: setup  ## Remove one defence at a time and see its test fail
+	@$(RUN) .ci/defences.py
 
 test: lint forge pytest  ## Check everything that ends within minutes
 
@@ -38,6 +47,9 @@ fuzz-long: setup  ## Fuzz contracts and decoders for long
 	@cd contracts && FOUNDRY_PROFILE=long $(CURDIR)/$(FORGE) test
 	@HYPOTHESIS_PROFILE=long $(RUN) -m pytest -n $(JOBS) -m "slow or not slow"
 
+slither: setup  ## Analyse the contracts statically, in an environment of its own
+	@$(RUN) contracts/analyse.py
+
 gas: setup  ## Measure gas and rewrite contracts/gas.json
 	@$(RUN) contracts/gas.py
 
@@ -45,6 +57,6 @@ artifacts: setup  ## Compile the contracts into the package
 	@$(RUN) contracts/compile.py
 
 clean:  ## Remove what was installed and built; records of runs stay
-	@rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache contracts/cache contracts/out
+	@rm -rf .venv build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache contracts/cache contracts/out contracts/.venv
 	@rm -rf contracts/node_modules runs/node_modules
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from .data_owner.home import OwnerHome as OwnerHome
     from .data_owner.policy import Policy as Policy
+    from .environment import open_market as open_market
     from .errors import OmnilyticsError as OmnilyticsError
     from .flower.mod import OmnilyticsMod as OmnilyticsMod
     from .flower.mod import omnilytics_mod as omnilytics_mod
@@ -29,6 +30,7 @@ _HOMES = {
     "Policy": ".data_owner.policy",
     "Terms": ".market.terms",
     "omnilytics_mod": ".flower.mod",
+    "open_market": ".environment",
 }
 
 __all__ = [
@@ -40,6 +42,7 @@ __all__ = [
     "Policy",
     "Terms",
     "omnilytics_mod",
+    "open_market",
 ]
 
 

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ from .chain.ethereum import EthereumLedger
 from .chain.rpc import TransactionRecord, connect
 from .chain.wallet import dev_wallet
 from .data_owner.home import OwnerHome
+from .environment import ACCOUNT_VARIABLES, DEV_ACCOUNT_VARIABLE, MARKET_VARIABLE, RPC_VARIABLE
+from .errors import ProtocolError
 from .flower.mod import HOME_VARIABLE
 from .market.terms import Address, Terms
 
@@ -103,6 +106,18 @@ class LocalMarket:
         """Accounts of the data owners, in the order of their homes."""
         return tuple(ledger.account for ledger in self.owner_ledgers())
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Variables by which the apps find this market, each with its account: for ``flwr run`` in processes of their own."""
+        if not self.homes:
+            raise ProtocolError("the market is not set up; expected it to be inside its with block; use it there")
+        return dict.fromkeys(ACCOUNT_VARIABLES, "") | {
+            RPC_VARIABLE: self.devnet.url,
+            MARKET_VARIABLE: self.ledger.address,
+            DEV_ACCOUNT_VARIABLE: "0",
+            HOME_VARIABLE: str(self.homes[0].path.parent / "owner-{partition-id}"),
+        }
+
     def owner_ledgers(self) -> tuple[EthereumLedger, ...]:
         """The market as each data owner sees it, in the order of their homes."""
         return tuple(self._owner_ledgers)
@@ -113,7 +128,7 @@ class LocalMarket:
         Parameters
         ----------
         server_app : ServerApp
-            Its strategy is an `Omnilytics` with this market's `ledger`.
+            Its strategy is an `Omnilytics` with this market's `ledger`, or with `open_market()`.
         client_app : ClientApp
             With `omnilytics_mod` or an `OmnilyticsMod`.
         workers : int (default: 2)
@@ -121,9 +136,7 @@ class LocalMarket:
         """
         from flwr.simulation import run_simulation
 
-        before = os.environ.get(HOME_VARIABLE)
-        os.environ[HOME_VARIABLE] = str(self._folder / "owner-{partition-id}") if self._folder else ""
-        try:
+        with _variables(self.environment):
             run_simulation(
                 server_app,
                 client_app,
@@ -133,10 +146,6 @@ class LocalMarket:
                     "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
                 },
             )
-        finally:
-            os.environ.pop(HOME_VARIABLE)
-            if before is not None:
-                os.environ[HOME_VARIABLE] = before
 
     def _set_up(self, folder: Path) -> None:
         connection = connect(self.devnet.url, expected_chain_id=self._options.chain_id)
@@ -167,3 +176,17 @@ class LocalMarket:
         self._on_stage("draw groups")
         self.ledger.freeze()
         self.ledger.draw()
+
+
+@contextmanager
+def _variables(values: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables set for a while."""
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value

@@ -14,7 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-RUNS = ("mnist", "gas")
+RUNS = ("mnist", "gas", "plugin")
 KEPT = ("result.json", "figure.png")
 
 
@@ -39,7 +39,7 @@ def main(arguments: list[str]) -> int:
 
 def rendered(text: str) -> str:
     """The README with the reference's figures between its markers."""
-    for run, table in (("mnist", mnist_table), ("gas", gas_table)):
+    for run, table in (("mnist", mnist_table), ("gas", gas_table), ("plugin", plugin_table)):
         result = json.loads((ROOT / "runs" / run / "reference" / "result.json").read_text(encoding="utf-8"))
         block = f"<!-- {run} -->\n{table(result)}\n<!-- /{run} -->"
         text = re.sub(f"<!-- {run} -->.*<!-- /{run} -->", lambda match, block=block: block, text, flags=re.DOTALL)
@@ -74,6 +74,17 @@ def gas_table(result: dict[str, Any]) -> str:
         for r in result["sizes"]
     ]
     return "\n".join([head, "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |", *rows])
+
+
+def plugin_table(result: dict[str, Any]) -> str:
+    """Lines that were touched in each plugged-in app, by side, and what it learnt without and with a market."""
+    head = "| app | lines touched: server | client | pyproject | weights | accuracy without / in a market |"
+    rows = [
+        f"| {r['example']} | {r['touched_lines']['server']} | {r['touched_lines']['client']} | {r['touched_lines']['project']} "
+        f"| {r['weights']:,} | {r['accuracy']['plain']:.1%} / {r['accuracy']['market']:.1%} |"
+        for r in result["examples"]
+    ]
+    return "\n".join([head, "| --- | ---: | ---: | ---: | ---: | ---: |", *rows])
 
 
 def _adopt(run: Path) -> None:

@@ -21,6 +21,7 @@ PUBLIC = [
     "Policy",
     "Terms",
     "omnilytics_mod",
+    "open_market",
 ]
 
 

@@ -84,8 +84,7 @@ class Exchanges:
             node = reply.metadata.src_node_id
             if reply.has_error():
                 log(WARNING, "\t> node %s does not take part: %s", node, reply.error.reason)
-                if reply.error.reason.startswith(TOO_EARLY):
-                    early.append(node)
+                early += [node] * _is_early(reply)
                 continue
             try:
                 commit = CommitReply.from_record(our_record(reply.content))
@@ -111,7 +110,7 @@ class Exchanges:
                 seconds = self._keeper.deliver_seconds()
                 if asked > 1 and seconds <= 1:
                     return
-                early = self._ask_missing(min(self.timeout, seconds if asked > 1 else seconds / 2))
+                early = self._ask_missing(min(self.timeout, seconds) / 2)
                 if not self._keeper.missing_owners() or (asked > 1 and not early):
                     return
                 self._pause(min(asked, MOST_PAUSES))
@@ -159,7 +158,7 @@ class Exchanges:
         node = reply.metadata.src_node_id
         if reply.has_error():
             log(WARNING, "\t> node %s did not deliver: %s", node, reply.error.reason)
-            return reply.error.reason.startswith(TOO_EARLY)
+            return _is_early(reply)
         try:
             answer = DeliverReply.from_record(our_record(reply.content))
             if self._nodes.get(answer.owner, node) != node:
@@ -184,6 +183,11 @@ class Exchanges:
 def replies_of(metrics: Iterable[Metrics]) -> list[RecordDict]:
     """Metric records as they came in replies."""
     return [RecordDict({name: MetricRecord(dict(record)) for name, record in records.items()}) for records in metrics]
+
+
+def _is_early(reply: Message) -> bool:
+    """Whether a refusal says that the data owner's chain does not show the round like that."""
+    return (reply.error.reason or "").startswith(TOO_EARLY)
 
 
 def _metrics_of(content: RecordDict) -> Metrics:

@@ -96,7 +96,7 @@ def measure(size: Size, *, seed: int, bits: int) -> dict[str, Any]:
         client_seconds = (time.perf_counter() - begun) / size.owners
         digests = keeper.open()
         for agent in agents:
-            delivery = agent.deliver(task.chain_id, market.ledger.address, task.round, digests)
+            delivery = agent.deliver(task.chain_id, market.ledger.address, task.epoch, task.round, digests)
             keeper.add_delivery(delivery.owner, delivery.vector, delivery.points)
         begun = time.perf_counter()
         proven = keeper.prove()

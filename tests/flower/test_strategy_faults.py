@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
@@ -121,11 +121,69 @@ def swap_vectors(node: int, message: Message) -> Message:
 
 def test_wrong_vector_waives_the_group_and_settles_the_others(tmp_path: Path) -> None:
     play = make_play(tmp_path, on_reply=swap_vectors)
-    play.strategy.start(play.grid, make_model(), 1)
+    result = play.strategy.start(play.grid, make_model(), 1)
     (report,) = play.reports
     assert report.settled
     assert report.waived == (position_of(play, 6),)
     assert len(report.accepted) == 3
+    losses = [number for number in play.owners if number != 6]
+    assert dict(result.train_metrics_clientapp[1]) == {"loss": pytest.approx(sum(losses) / 14)}, "only who delivered is heard"
+
+
+def test_commit_replies_carry_no_metrics_and_what_they_carry_is_ignored(tmp_path: Path) -> None:
+    def gossip(node: int, message: Message) -> Message:
+        if not message.has_error() and "signature" in message.content.config_records.get(RECORD, ConfigRecord()):
+            assert not message.content.metric_records
+            message.content["metrics"] = MetricRecord({"loss": 1e9, "num-examples": 10})
+        return message
+
+    play = make_play(tmp_path, on_reply=gossip)
+    result = play.strategy.start(play.grid, make_model(), 1)
+    assert dict(result.train_metrics_clientapp[1]) == {"loss": pytest.approx(7.0)}
+
+
+def test_reply_that_the_grid_cannot_fetch_costs_only_its_sender(tmp_path: Path) -> None:
+    """In both exchanges one node's reply makes every call that fetches it fail."""
+    play = make_play(tmp_path, num_owners=18)
+    grid, pull, push = play.grid, play.grid.pull_messages, play.grid.push_messages
+    bad: set[str] = set()
+
+    def push_messages(messages: Iterable[Message]) -> Iterable[str]:
+        messages = list(messages)
+        names = list(push(messages))
+        bad.update(name for name, message in zip(names, messages, strict=True) if message.metadata.dst_node_id in spoilt[0])
+        return names
+
+    def pull_messages(names: Iterable[str]) -> Iterable[Message]:
+        names = list(names)
+        if bad & set(names):
+            raise ValueError("cannot decode")
+        return pull(names)
+
+    spoilt = [{FIRST_NODE + 4}]
+    grid.push_messages, grid.pull_messages = push_messages, pull_messages  # type: ignore[method-assign]
+    play.strategy.start(grid, make_model(), 1)
+    (report,) = play.reports
+    assert report.settled
+    assert len(report.committed) == 17
+    assert len(report.roster) == 5
+    assert report.waived == ()
+
+
+def test_grid_that_fails_altogether_opens_nothing_and_ends_nothing(tmp_path: Path) -> None:
+    def fail(messages: Iterable[Message]) -> Iterable[str]:
+        raise ConnectionError("no grid")
+
+    play = make_play(tmp_path)
+    push = play.grid.push_messages
+    play.grid.push_messages = fail  # type: ignore[method-assign]
+
+    def mend(number: int, arrays: ArrayRecord) -> None:
+        if number == 1:
+            play.grid.push_messages = push  # type: ignore[method-assign]
+
+    play.strategy.start(play.grid, make_model(), 2, evaluate_fn=mend)
+    assert [report.settled for report in play.reports] == [False, True]
 
 
 SPOILT: dict[str, Callable[[RecordDict], RecordDict]] = {

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
-from flwr.serverapp.strategy import FedAvg
+from flwr.serverapp.strategy import FedAdam, FedAvg
 
+from omnilytics_flwr.crypto.refusals import VerificationWrongExclusion
+from omnilytics_flwr.crypto.statement import Statement, Verdict
 from omnilytics_flwr.errors import (
     CannotCompose,
 )
+from omnilytics_flwr.market.memory.verification import SumcheckVerification
 from omnilytics_flwr.market.stage import Stage
 from tests.flower.market_play import make_play
 from tests.flower.play import (
@@ -30,6 +34,32 @@ def test_inner_strategy_that_fails_settles_first(tmp_path: Path) -> None:
     assert play.reports[0].settled
     assert len(play.reports[0].paid) == 12
     assert play.scene.state.stage is Stage.IDLE
+
+
+class Grudging(SumcheckVerification):
+    """A verification with a fault: it refuses every settlement in which the group at roster position 1 takes part."""
+
+    def verify(self, statement: Statement, settlement: bytes) -> Verdict:
+        if not statement.is_outside(1):
+            raise VerificationWrongExclusion(1)
+        return super().verify(statement, settlement)
+
+
+def test_settlement_that_is_refused_teaches_only_what_is_settled_at_last(tmp_path: Path) -> None:
+    """The inner strategy learns from a mean that the market then refuses; its moments must not remember it."""
+    inner = FedAdam()
+    play = make_play(tmp_path, inner=inner, verification=Grudging())
+    before = make_model()
+    play.strategy.start(play.grid, before, 1)
+    (report,) = play.reports
+    assert report.settled
+    assert report.waived == (1,)
+    accepted = tuple(owner for position in report.accepted for owner in report.roster[position])
+    assert len(accepted) == 9
+    mean = play.expected(before, accepted)
+    assert inner.m_t is not None
+    for name, moment in inner.m_t.items():
+        np.testing.assert_allclose(moment, 0.1 * (mean[name] - before[name].numpy()), rtol=0, atol=1e-5)
 
 
 class Picky(FedAvg):

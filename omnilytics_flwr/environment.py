@@ -1,0 +1,114 @@
+"""What the operator of a server says by environment variables: which market, and where the account's key is kept.
+
+Never by Flower's run config, which every data owner's client sees.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from .chain.ethereum import EthereumLedger
+from .chain.rpc import Connection, connect
+from .chain.wallet import KEY_VARIABLE, Wallet, dev_wallet, read_password
+from .errors import ChainError, Malformed, TermsError
+from .market.address import parse_address
+
+RPC_VARIABLE = "OMNILYTICS_RPC_URL"
+CHAIN_VARIABLE = "OMNILYTICS_CHAIN_ID"
+CONFIRMATIONS_VARIABLE = "OMNILYTICS_CONFIRMATIONS"
+BLOBS_VARIABLE = "OMNILYTICS_BLOBS_URL"
+MARKET_VARIABLE = "OMNILYTICS_MARKET"
+KEYSTORE_VARIABLE = "OMNILYTICS_KEYSTORE"
+PASSWORD_FILE_VARIABLE = "OMNILYTICS_PASSWORD_FILE"  # noqa: S105 - a name, not a password
+DEV_ACCOUNT_VARIABLE = "OMNILYTICS_DEV_ACCOUNT"
+
+ACCOUNT_VARIABLES = (KEYSTORE_VARIABLE, KEY_VARIABLE, DEV_ACCOUNT_VARIABLE)
+"""Where an account may be kept; one of them is set."""
+
+
+def open_market(*, run_dir: Path | None = None, environment: Mapping[str, str] = os.environ) -> EthereumLedger:
+    """The market that the operator of this server names, as its model owner sees it.
+
+    Read are ``OMNILYTICS_RPC_URL``, ``OMNILYTICS_MARKET``, if set ``OMNILYTICS_CHAIN_ID``, and the account: ``OMNILYTICS_KEYSTORE``
+    with ``OMNILYTICS_PASSWORD_FILE`` or ``OMNILYTICS_PASSWORD``, or ``OMNILYTICS_PRIVATE_KEY``, or on a local chain
+    ``OMNILYTICS_DEV_ACCOUNT``. ``OMNILYTICS_CONFIRMATIONS`` (default 0) is how many blocks a transaction must have on top of it,
+    ``OMNILYTICS_BLOBS_URL`` the beacon node that answers of accused data owners are read from; a local chain serves them itself.
+
+    Parameters
+    ----------
+    run_dir : Path, optional
+        The strategy's run directory: with it, a transaction under way when this process is killed is found again by the next.
+    environment : mapping of str to str (default: that of this process)
+
+    Returns
+    -------
+    EthereumLedger
+        For ``Omnilytics(..., ledger=open_market())``.
+
+    Raises
+    ------
+    ChainError
+        A variable is missing or is not what it must be, the key is not where it should be, or the chain does not answer.
+    UnknownMarket
+        The address holds no market of this version.
+    TermsError
+        The account is not the market's model owner.
+    """
+    url = _needed(environment, RPC_VARIABLE, "the JSON-RPC address of a node, e.g. http://127.0.0.1:8545")
+    named = _needed(environment, MARKET_VARIABLE, "the address of a market, 0x and 40 digits")
+    try:
+        market = parse_address(named)
+    except Malformed as error:
+        raise ChainError(f"{MARKET_VARIABLE}: {error}; set it to the address of a market") from error
+    chain_id = _number(environment, CHAIN_VARIABLE) if environment.get(CHAIN_VARIABLE) else None
+    _check_one_account(environment)
+    connection = connect(
+        url,
+        expected_chain_id=chain_id,
+        confirmations=_number(environment, CONFIRMATIONS_VARIABLE) if environment.get(CONFIRMATIONS_VARIABLE) else 0,
+        blobs_url=environment.get(BLOBS_VARIABLE) or None,
+        outbox=None if run_dir is None else run_dir / "outbox",
+    )
+    ledger = EthereumLedger(connection, market, _wallet(environment, connection))
+    owner = ledger.model_owner
+    if owner != ledger.account:
+        raise TermsError(
+            f"account {ledger.account} is not the model owner of market {market}, expected {owner}; "
+            f"set one of {', '.join(ACCOUNT_VARIABLES)} to that account, or {MARKET_VARIABLE} to a market of this one"
+        )
+    return ledger
+
+
+def _needed(environment: Mapping[str, str], name: str, expected: str) -> str:
+    value = environment.get(name, "").strip()
+    if not value:
+        raise ChainError(
+            f"{name} is not set; expected {expected}; set it in the environment of the server (with flwr run, of the SuperLink)"
+        )
+    return value
+
+
+def _number(environment: Mapping[str, str], name: str) -> int:
+    text = environment[name].strip()
+    if not (text.isascii() and text.isdigit()):
+        raise ChainError(f"{name} is {text!r}, expected a number; correct or unset it")
+    return int(text)
+
+
+def _check_one_account(environment: Mapping[str, str]) -> None:
+    named = [name for name in ACCOUNT_VARIABLES if environment.get(name)]
+    if len(named) != 1:
+        said = f"{' and '.join(named)} name {len(named)} accounts" if named else "no account is named"
+        raise ChainError(f"{said}; expected exactly one of {', '.join(ACCOUNT_VARIABLES)}; set that one in the environment of the server")
+
+
+def _wallet(environment: Mapping[str, str], connection: Connection) -> Wallet:
+    if environment.get(DEV_ACCOUNT_VARIABLE):
+        return dev_wallet(_number(environment, DEV_ACCOUNT_VARIABLE), connection)
+    if environment.get(KEY_VARIABLE):
+        return Wallet.from_environment(environment)
+    file = environment.get(PASSWORD_FILE_VARIABLE)
+    password = read_password(file=Path(file).expanduser() if file else None, environment=environment)
+    return Wallet.from_keystore(Path(environment[KEYSTORE_VARIABLE]).expanduser(), password)

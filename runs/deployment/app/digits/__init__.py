@@ -1,0 +1,1 @@
+"""A Flower app: a small digit classifier, in a market or not."""

@@ -1,0 +1,171 @@
+"""The chain, the market and its parties, before Flower comes in."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from omnilytics_flwr import OwnerHome, Terms
+from omnilytics_flwr.chain.deploy import Deployment, create_market, deploy
+from omnilytics_flwr.chain.ethereum import EthereumLedger
+from omnilytics_flwr.chain.reading import refusals
+from omnilytics_flwr.chain.rpc import Connection
+from omnilytics_flwr.chain.sending import sender_for
+from omnilytics_flwr.chain.transaction import Payload
+from omnilytics_flwr.chain.wallet import Secret, Wallet, dev_wallet
+from omnilytics_flwr.data_owner.keys import OwnerKeys
+from omnilytics_flwr.market.task import TaskId
+from omnilytics_flwr.market.terms import Address, norm_bound_steps
+
+from ..digits import read_npm_digits
+from .app.digits.task import initial_model
+from .recipe import Recipe
+
+OWNER_WEI = 10**18
+METRICS = ("num-examples", "train-loss", "train-seconds")
+
+
+@dataclass(frozen=True, slots=True)
+class DataOwner:
+    """A data owner: its folder, home, digits and ledger."""
+
+    index: int
+    folder: Path
+    home: OwnerHome
+    digits: Path
+    ledger: EthereumLedger
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOwner:
+    """The model owner: keystore, password file, digits to measure with, and ledger."""
+
+    keystore: Path
+    password_file: Path
+    digits: Path
+    ledger: EthereumLedger
+
+
+@dataclass(frozen=True, slots=True)
+class Parties:
+    """Everybody, in a market whose groups are drawn."""
+
+    deployment: Deployment
+    model_owner: ModelOwner
+    owners: tuple[DataOwner, ...]
+
+    @property
+    def market(self) -> Address:
+        """The market's address."""
+        return self.model_owner.ledger.address
+
+
+def set_up(recipe: Recipe, connection: Connection, url: str, folder: Path, *, on_step: Callable[[str], None]) -> Parties:
+    """Deploy, create the market, let everybody join, draw the groups."""
+    rich = dev_wallet(0, connection)
+    shares, test = _split(recipe)
+    on_step("deploy contracts")
+    deployment = deploy(connection, rich)
+    wallet = _new_wallet(folder / "model-owner")
+    _give(connection, rich, wallet.address, 100 * OWNER_WEI)
+    on_step("create market")
+    market = create_market(connection, wallet, deployment, terms_of(recipe, deployment.verification))
+    ledger = EthereumLedger(connection, market, wallet)
+    ledger.fund(2 * recipe.rounds * recipe.owners * recipe.market.reward_wei + recipe.market.bond_wei)
+    model_owner = ModelOwner(*_keystore_paths(folder / "model-owner"), _write_digits(folder / "model-owner", test), ledger)
+    owners = []
+    for index, share in enumerate(shares):
+        on_step(f"data owner {index + 1} of {recipe.owners} makes a wallet and joins")
+        place = folder / f"owner-{index}"
+        wallet = _new_wallet(place)
+        _give(connection, rich, wallet.address, OWNER_WEI)
+        home = _make_home(place / "home", url, connection, market, deployment)
+        owner_ledger = EthereumLedger(connection, market, wallet)
+        home.agent_for(owner_ledger).join()
+        owners.append(DataOwner(index, place, home, _write_digits(place, share), owner_ledger))
+    on_step("draw groups")
+    ledger.freeze()
+    ledger.draw()
+    return Parties(deployment, model_owner, tuple(owners))
+
+
+def terms_of(recipe: Recipe, verification: Address) -> Terms:
+    """Terms of the recipe's market."""
+    market = recipe.market
+    return Terms(
+        verification=verification,
+        reward_wei=market.reward_wei,
+        stake_wei=(market.group_size + 1) * market.reward_wei,
+        bond_wei=market.bond_wei,
+        accuse_fee_wei=market.accuse_fee_wei,
+        most_owners=recipe.owners,
+        group_size=market.group_size,
+        faulty_groups=market.faulty_groups,
+        weights=sum(part.size for part in initial_model(recipe.seed).values()),
+        update_bits=market.update_bits,
+        clip_nano=round(market.clip * 1e9),
+        norm_bound=norm_bound_steps(market.longest_mean, clip=market.clip, update_bits=market.update_bits),
+        rounds_per_epoch=2 * recipe.rounds,
+        accuse_seconds=market.accuse_seconds,
+        draw_delay_blocks=2,
+        metrics=METRICS,
+    )
+
+
+def _make_home(path: Path, url: str, connection: Connection, market: Address, deployment: Deployment) -> OwnerHome:
+    home = OwnerHome.create(
+        path,
+        rpc_url=url,
+        chain_id=connection.chain_id,
+        market=market,
+        factory=deployment.factory,
+        account={"keystore": "../wallet.json", "password-file": "../password"},
+        agent="process",
+    )
+    # What weights are rounded by is otherwise made when first needed; the twin market needs the same.
+    OwnerKeys(path / "keys").rounding_key(TaskId(connection.chain_id, market, 0, 0, bytes(32)))
+    return home
+
+
+def _new_wallet(folder: Path) -> Wallet:
+    """A new key in an encrypted keystore, whose password is in a file beside it that only its owner may read."""
+    folder.mkdir(mode=0o700, parents=True)
+    keystore, password_file = _keystore_paths(folder)
+    password = secrets.token_urlsafe(18).encode()
+    _write_secret(password_file, password + b"\n")
+    wallet = Wallet.create()
+    wallet.save_keystore(keystore, Secret(password))
+    return wallet
+
+
+def _write_secret(path: Path, content: bytes) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+
+
+def _keystore_paths(folder: Path) -> tuple[Path, Path]:
+    return folder / "wallet.json", folder / "password"
+
+
+def _give(connection: Connection, rich: Wallet, account: Address, amount_wei: int) -> None:
+    sender_for(connection, rich).send("give", Payload(account, b"", amount_wei), refusals())
+
+
+def _split(recipe: Recipe) -> tuple[list[dict[str, np.ndarray]], dict[str, np.ndarray]]:
+    """Digits of each data owner, and those that the model owner measures with."""
+    pixels, labels = read_npm_digits()
+    order = np.random.default_rng(recipe.seed).permutation(len(labels))
+    cuts = np.cumsum([recipe.digits] * recipe.owners + [recipe.test_digits])
+    pieces = [{"images": pixels[part].reshape(len(part), -1), "labels": labels[part]} for part in np.split(order, cuts)[:-1]]
+    return pieces[:-1], pieces[-1]
+
+
+def _write_digits(folder: Path, share: dict[str, np.ndarray]) -> Path:
+    path = folder / "digits.npz"
+    np.savez_compressed(path, **share)
+    return path

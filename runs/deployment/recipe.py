@@ -1,0 +1,54 @@
+"""The recipe of the run: every knob, read from ``config.toml``, unknown and missing keys refused."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..recipes import read_recipe
+
+DEFAULT_PATH = Path(__file__).with_name("config.toml")
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How data owners train; units are in ``config.toml``."""
+
+    local_epochs: int
+    learning_rate: float
+    batch_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Market:
+    """Terms of the market; their bounds are checked when they are made."""
+
+    group_size: int
+    faulty_groups: int
+    update_bits: int
+    clip: float
+    longest_mean: float
+    reward_wei: int
+    bond_wei: int
+    accuse_fee_wei: int
+    accuse_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """All knobs."""
+
+    seed: int
+    owners: int
+    rounds: int
+    digits: int
+    test_digits: int
+    victim: int
+    victim_round: int
+    training: Training
+    market: Market
+
+
+def load_recipe(path: Path = DEFAULT_PATH) -> Recipe:
+    """Read and check a recipe; raises `RecipeError`."""
+    return read_recipe(Recipe, path)

@@ -1,0 +1,1 @@
+"""Which iris is it: an app of the tests, in the form of such apps."""

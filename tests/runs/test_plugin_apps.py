@@ -1,0 +1,130 @@
+"""Apps that know nothing of a market join one by the patches, and learn what they learn without."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flwr.supercore.task_identity import TaskIdentity
+
+from omnilytics_flwr import LocalMarket, Terms
+from omnilytics_flwr.errors import ProtocolError
+from omnilytics_flwr.market.terms import Address, norm_bound_steps
+from runs.plugin.model import initial_arrays, table
+from tests.flower.fake_grid import FakeGrid
+from tests.runs.plugin_app import config_of, copy_app, loaded, run_in_process
+
+OWNERS = 15
+ROUNDS = 2
+POINT = 0.01
+
+WEIGHTS = {"pytorch": 146, "sklearn": 15}
+METRICS = {"pytorch": ("eval_acc", "num-examples", "train_loss"), "sklearn": ("accuracy", "num-examples", "train_logloss")}
+
+
+def accuracy_of_pytorch(app: Path) -> float:
+    import torch
+
+    with loaded(app):
+        task = sys.modules["pytorchexample.task"]
+        model = task.Net()
+        model.load_state_dict(torch.load("final_model.pt"))
+        return float(task.test(model, task.load_central_data())[1])
+
+
+def accuracy_of_sklearn(app: Path) -> float:
+    import joblib
+    from sklearn.datasets import load_iris
+
+    return float(joblib.load("logreg_model.pkl").score(*load_iris(return_X_y=True)))
+
+
+ACCURACY: dict[str, Callable[[Path], float]] = {"pytorch": accuracy_of_pytorch, "sklearn": accuracy_of_sklearn}
+
+
+@pytest.fixture(autouse=True)
+def task_identity() -> Iterator[None]:
+    """What Flower's runtime sets before it runs an app."""
+    names = ("_task_id", "_run_id", "_node_id")
+    before = {name: getattr(TaskIdentity, name) for name in names}
+    TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, 1
+    yield
+    for name, value in before.items():
+        setattr(TaskIdentity, name, value)
+
+
+def terms_for(name: str) -> Callable[[Address], Terms]:
+    def terms(verification: Address) -> Terms:
+        return Terms(
+            verification=verification,
+            reward_wei=1_000,
+            stake_wei=4_000,
+            bond_wei=10_000,
+            most_owners=OWNERS,
+            group_size=3,
+            weights=WEIGHTS[name],
+            clip_nano=4 * 10**9,
+            norm_bound=norm_bound_steps(50.0, clip=4.0, update_bits=16),
+            rounds_per_epoch=ROUNDS,
+            draw_delay_blocks=2,
+            metrics=METRICS[name],
+        )
+
+    return terms
+
+
+@pytest.fixture(params=["pytorch", "sklearn"])
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def market(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalMarket]:
+    with LocalMarket(terms_for(name), num_owners=OWNERS, escrow_wei=ROUNDS * OWNERS * 1_000 + 10_000) as opened:
+        for variable, value in opened.environment.items():
+            monkeypatch.setenv(variable, value)
+        yield opened
+
+
+def run(app: Path, **overrides: float) -> FakeGrid:
+    config = config_of(app, {"num-server-rounds": ROUNDS, **overrides})
+    return run_in_process(app, OWNERS, server_config=config, client_config=config)
+
+
+def test_patched_app_learns_what_it_learns_without(name: str, market: LocalMarket, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    plain = copy_app(name, tmp_path / "plain", patched=False)
+    run(plain)
+    expected = ACCURACY[name](plain)
+
+    patched = copy_app(name, tmp_path / "patched")
+    grid = run(patched)
+    assert ACCURACY[name](patched) == pytest.approx(expected, abs=POINT)
+    assert expected > 0.9, "a model that has learnt nothing would prove nothing"
+    assert [market.ledger.paid_seats(number).bit_count() for number in range(1, ROUNDS + 1)] == [12] * ROUNDS
+    told = {metric for _, reply in grid.replies for record in reply.content.metric_records.values() for metric in record}
+    assert told == set(METRICS[name])
+
+
+def test_environment_of_a_market_that_is_not_set_up_is_refused() -> None:
+    with pytest.raises(ProtocolError, match="the market is not set up"):
+        LocalMarket(terms_for("sklearn"), num_owners=OWNERS, escrow_wei=1).environment  # noqa: B018
+
+
+@pytest.mark.parametrize("patched", [False, True])
+def test_terms_of_an_app_are_found_from_its_own_server(name: str, patched: bool, tmp_path: Path) -> None:
+    app = copy_app(name, tmp_path / "app", patched=patched)
+    before = set(sys.modules)
+    try:
+        arrays = initial_arrays(app)
+    finally:
+        for module in set(sys.modules) - before:
+            if module.startswith(f"{name}example"):
+                del sys.modules[module]
+    shown = table(arrays)
+    assert shown.endswith(f"Terms(weights={WEIGHTS[name]})")
+    assert ("norm.num_batches_tracked  int64" in shown) == (name == "pytorch")
+    assert all(np.isfinite(array.numpy()).all() for array in arrays.values())

@@ -1,0 +1,93 @@
+"""The market that a server's operator names by environment variables, and every way to name it wrongly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from omnilytics_flwr import open_market
+from omnilytics_flwr.chain.deploy import deploy
+from omnilytics_flwr.chain.devnet import Devnet
+from omnilytics_flwr.chain.ethereum import EthereumLedger
+from omnilytics_flwr.chain.rpc import connect
+from omnilytics_flwr.chain.wallet import Secret, Wallet, dev_key, dev_wallet
+from omnilytics_flwr.errors import ChainError, OmnilyticsError, TermsError, UnknownMarket, WrongChain
+from tests.chain.market_play import create_small_market
+
+PASSWORD = "correct horse"
+
+
+@pytest.fixture
+def ledger(devnet: Devnet) -> EthereumLedger:
+    """A market of development account 0."""
+    connection = connect(devnet.url)
+    return create_small_market(connection, deploy(connection, dev_wallet(0, connection)))
+
+
+@pytest.fixture
+def environment(devnet: Devnet, ledger: EthereumLedger) -> dict[str, str]:
+    return {"OMNILYTICS_RPC_URL": devnet.url, "OMNILYTICS_MARKET": ledger.address, "OMNILYTICS_DEV_ACCOUNT": "0"}
+
+
+@pytest.fixture
+def keystore(tmp_path: Path) -> Path:
+    path = tmp_path / "wallet.json"
+    Wallet(Secret(dev_key(0))).save_keystore(path, Secret(PASSWORD.encode()))
+    return path
+
+
+def without(environment: dict[str, str], name: str) -> dict[str, str]:
+    return {key: value for key, value in environment.items() if key != name}
+
+
+def test_account_is_found_wherever_it_is_kept(environment: dict[str, str], ledger: EthereumLedger, keystore: Path, tmp_path: Path) -> None:
+    (tmp_path / "password").write_text(f"{PASSWORD}\n")
+    bare = without(environment, "OMNILYTICS_DEV_ACCOUNT")
+    places = [
+        {"OMNILYTICS_DEV_ACCOUNT": "0"},
+        {"OMNILYTICS_PRIVATE_KEY": dev_key(0).hex()},
+        {"OMNILYTICS_KEYSTORE": str(keystore), "OMNILYTICS_PASSWORD_FILE": str(tmp_path / "password")},
+        {"OMNILYTICS_KEYSTORE": str(keystore), "OMNILYTICS_PASSWORD": PASSWORD},
+    ]
+    for place in places:
+        opened = open_market(environment=bare | place | {"OMNILYTICS_CHAIN_ID": str(ledger.chain_id)})
+        assert (opened.address, opened.account, opened.terms()) == (ledger.address, ledger.account, ledger.terms())
+
+
+def test_environment_of_the_process_is_read_when_called(
+    environment: dict[str, str], ledger: EthereumLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("OMNILYTICS_KEYSTORE", raising=False)
+    monkeypatch.delenv("OMNILYTICS_PRIVATE_KEY", raising=False)
+    assert open_market().address == ledger.address
+
+
+WRONG: dict[str, tuple[dict[str, str], type[OmnilyticsError], str]] = {
+    "no endpoint": ({"OMNILYTICS_RPC_URL": " "}, ChainError, "OMNILYTICS_RPC_URL is not set; expected the JSON-RPC address"),
+    "no market": ({"OMNILYTICS_MARKET": ""}, ChainError, "OMNILYTICS_MARKET is not set; expected the address of a market"),
+    "no address": ({"OMNILYTICS_MARKET": "0x12"}, ChainError, "OMNILYTICS_MARKET: '0x12' is not an address"),
+    "no number": ({"OMNILYTICS_CHAIN_ID": "mainnet"}, ChainError, "OMNILYTICS_CHAIN_ID is 'mainnet', expected a number"),
+    "another chain": ({"OMNILYTICS_CHAIN_ID": "1"}, WrongChain, "serves chain 31337, expected 1"),
+    "no account": ({"OMNILYTICS_DEV_ACCOUNT": ""}, ChainError, "no account is named; expected exactly one of OMNILYTICS_KEYSTORE"),
+    "two accounts": ({"OMNILYTICS_PRIVATE_KEY": "12"}, ChainError, "OMNILYTICS_PRIVATE_KEY and OMNILYTICS_DEV_ACCOUNT name 2 accounts"),
+    "another account": ({"OMNILYTICS_DEV_ACCOUNT": "1"}, TermsError, "is not the model owner of market"),
+    "account no number": ({"OMNILYTICS_DEV_ACCOUNT": "first"}, ChainError, "OMNILYTICS_DEV_ACCOUNT is 'first', expected a number"),
+    "market elsewhere": ({"OMNILYTICS_MARKET": "0x" + "11" * 20}, UnknownMarket, "0x1111"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_is_named_wrongly_is_refused_with_a_remedy(environment: dict[str, str], case: str) -> None:
+    changes, kind, reason = WRONG[case]
+    with pytest.raises(kind, match=reason):
+        open_market(environment=environment | changes)
+
+
+def test_wrong_password_is_told_and_not_shown(environment: dict[str, str], keystore: Path) -> None:
+    bare = without(environment, "OMNILYTICS_DEV_ACCOUNT")
+    with pytest.raises(ChainError, match="the password is wrong") as caught:
+        open_market(environment=bare | {"OMNILYTICS_KEYSTORE": str(keystore), "OMNILYTICS_PASSWORD": "battery staple"})
+    assert "battery" not in str(caught.value)
