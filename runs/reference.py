@@ -14,7 +14,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 README = ROOT / "README.md"
-RUNS = ("mnist", "gas", "plugin")
+RUNS = ("mnist", "gas", "plugin", "byzantine", "deployment")
 KEPT = ("result.json", "figure.png")
 
 
@@ -39,7 +39,8 @@ def main(arguments: list[str]) -> int:
 
 def rendered(text: str) -> str:
     """The README with the reference's figures between its markers."""
-    for run, table in (("mnist", mnist_table), ("gas", gas_table), ("plugin", plugin_table)):
+    tables = (mnist_table, gas_table, plugin_table, byzantine_table, deployment_table)
+    for run, table in zip(RUNS, tables, strict=True):
         result = json.loads((ROOT / "runs" / run / "reference" / "result.json").read_text(encoding="utf-8"))
         block = f"<!-- {run} -->\n{table(result)}\n<!-- /{run} -->"
         text = re.sub(f"<!-- {run} -->.*<!-- /{run} -->", lambda match, block=block: block, text, flags=re.DOTALL)
@@ -85,6 +86,48 @@ def plugin_table(result: dict[str, Any]) -> str:
         for r in result["examples"]
     ]
     return "\n".join([head, "| --- | ---: | ---: | ---: | ---: | ---: |", *rows])
+
+
+def byzantine_table(result: dict[str, Any]) -> str:
+    """Accuracy in the market and of FedAvg, and who is paid, for each attack and crowd."""
+    crowds = ("two", "three", "six")
+    head = "| attack | " + " | ".join(f"{len(result['crowds'][crowd])} attackers" for crowd in crowds) + " |"
+    rows = [f"| nobody | {_cell(result['no_attacker'])} |  |  |"]
+    for attack, cells in result["attacks"].items():
+        rows.append(f"| {attack} | " + " | ".join(_cell(cells[crowd]) for crowd in crowds) + " |")
+    return "\n".join([head, "| --- | ---: | ---: | ---: |", *rows])
+
+
+def _cell(cell: dict[str, Any]) -> str:
+    paid = f", {cell['attackers_groups_paid']:.0%}" if cell["attackers"] else ""
+    fedavg = "-" if cell["fedavg"] is None else f"{100 * cell['fedavg']:.1f}"  # what never reaches a server has no FedAvg
+    return f"{100 * cell['market']:.1f} / {fedavg}{paid}"
+
+
+def deployment_table(result: dict[str, Any]) -> str:
+    """What a round takes in real processes."""
+    seconds, clients = result["seconds"], result["clients"]
+    stages = seconds["by_stage_median"]
+    ours = sum(stages[name] for name in ("anchor", "open", "prove", "settle") if name in stages)
+    rows = [
+        ("data owners, processes", f"{result['owners']}, {result['processes']}"),
+        (
+            "accuracy in the market / plain FedAvg on the same SuperNodes",
+            f"{_last(result, 'per_round')} / {_last(result, 'plain_fedavg_per_round')}",
+        ),
+        ("plain FedAvg's round: Flower's one exchange, training in it", f"{seconds['plain_round_median']:.1f} s"),
+        ("market's round: Flower's two exchanges (train, deliver)", f"{stages['train']:.1f} s + {stages['deliver']:.1f} s"),
+        ("market's round: transactions and proof", f"{ours:.1f} s"),
+        *(
+            (f"a client process, {kind}: CPU, peak memory", f"{used['cpu_seconds']:.2f} s, {used['peak_memory_mib']:.0f} MiB")
+            for kind, used in clients.items()
+        ),
+    ]
+    return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)])
+
+
+def _last(result: dict[str, Any], which: str) -> str:
+    return f"{result['accuracy'][which][-1]:.1%}"
 
 
 def _adopt(run: Path) -> None:

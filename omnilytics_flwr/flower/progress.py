@@ -102,6 +102,7 @@ class RunMemory:
         self.inner = InnerState(inner)
         self._strategy = type(inner).__name__
         self._given: tuple[str, str] = ("", "")
+        self._settings: dict[str, Any] = {}
         self._results: dict[str, dict[str, Any]] = _no_results()
 
     @contextmanager
@@ -123,7 +124,7 @@ class RunMemory:
         CannotCompose
             Something of the strategy cannot be saved.
         """
-        self._results = _no_results()
+        self._results, self._settings = _no_results(), {}
         first = Progress(0, arrays, train_config=train_config, evaluate_config=evaluate_config)
         if self.directory is None:
             return first
@@ -137,7 +138,8 @@ class RunMemory:
             self._results = {kind: dict(results.facts[kind]) for kind in self._results}
         progress, given = self._checked(Progress.from_record(record), arrays, record), tuple(record.facts.get("given", ()))
         if given != self._given:  # other settings than the run began with: they count
-            progress = replace(progress, train_config=train_config, evaluate_config=evaluate_config, ahead=False)
+            self._settings = {"train_config": train_config, "evaluate_config": evaluate_config, "ahead": False}
+            progress = replace(progress, **self._settings)
         self.inner.decode(progress.state, progress.state_arrays)
         return progress
 
@@ -147,7 +149,7 @@ class RunMemory:
             return progress
         found = Progress.from_record(outcome)
         self.inner.decode(found.state, found.state_arrays)
-        return found
+        return replace(found, **self._settings)
 
     def capture(self, progress: Progress) -> Progress:
         """`progress` with the inner strategy's state as it is now."""

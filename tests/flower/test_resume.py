@@ -6,14 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from flwr.app import ConfigRecord, MetricRecord
+from flwr.app import ConfigRecord, Message, MetricRecord
 from flwr.serverapp.strategy import FedAdam, Result
 
 from omnilytics_flwr.flower.strategy import Omnilytics
+from omnilytics_flwr.flower.wire import RECORD
 from omnilytics_flwr.market.task import TaskId
+from omnilytics_flwr.model_owner.keeper import Missing
+from tests.builders import address_of
 from tests.flower.identity import as_server
 from tests.flower.killing import Killed, Killer, boundaries, copy_folder, kind_of
-from tests.flower.market_play import MarketPlay, make_play, shifted, waiter
+from tests.flower.market_play import FIRST_NODE, MarketPlay, make_play, shifted, waiter
 from tests.flower.play import make_model
 
 ROUNDS = 2
@@ -44,13 +47,14 @@ class World:
         for trainer in self.play.trainers.values():
             trainer.trained.clear()
 
-    def start(self, run_dir: Path, killer: Killer) -> tuple[Result, Omnilytics]:
+    def start(self, run_dir: Path, killer: Killer, missing: Missing = "waive") -> tuple[Result, Omnilytics]:
         """A new process of the model owner."""
         scene = self.play.scene
         strategy = Omnilytics(
             Decaying(eta=0.1, tau=0.1),
             ledger=killer.ledger(scene.ledger()),
             run_dir=run_dir,
+            missing=missing,
             private=("head.*",),
             refit=lambda number, whole: shifted(whole, number),
             wait=waiter(scene),
@@ -176,3 +180,38 @@ def test_run_that_is_over_gives_its_result_again_and_does_nothing(
     assert outcome(world, result) == undisturbed[1]
     assert not strategy.reports
     assert not [step for step in killer.steps if step.startswith("send")]
+
+
+@pytest.mark.parametrize("strike", ["send accuse", "write round"])
+def test_killed_while_accused_are_waited_for_ends_as_undisturbed(world: World, tmp_path: Path, strike: str) -> None:
+    """A data owner never delivers: it is accused, once, and its group is void, whoever waits for it."""
+
+    def lose(node: int, message: Message) -> Message | None:
+        delivers = message.content.config_records[RECORD]["exchange"] == "deliver"
+        return None if node == FIRST_NODE + 6 and delivers else message
+
+    def end(run_dir: Path, killer: Killer) -> tuple[object, ...]:
+        result, strategy = world.start(run_dir, killer, "accuse")
+        report = strategy.reports[0]
+        return (*outcome(world, result), report.void, report.accused, report.waived)
+
+    before, world.play.grid.on_request = world.play.grid.on_request, lose
+    try:
+        world.rewind()
+        undisturbed = Killer()
+        expected = end(tmp_path / "undisturbed", undisturbed)
+        world.rewind()
+        accused = undisturbed.steps.index("send accuse")
+        place = accused if strike == "send accuse" else undisturbed.steps.index(strike, accused)
+        with pytest.raises(Killed):
+            world.start(tmp_path / "run", Killer(place), "accuse")
+        later = Killer()
+        assert end(tmp_path / "run", later) == expected
+        assert "send accuse" not in later.steps
+    finally:
+        world.play.grid.on_request = before
+    assert expected[-3:-1] == ((position_of(world),), (address_of(6),))
+
+
+def position_of(world: World) -> int:
+    return next(position for position, group in enumerate(world.play.groups()) if 6 in group)

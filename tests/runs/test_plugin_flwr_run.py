@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import joblib
 import pytest
 
 from omnilytics_flwr import LocalMarket, Terms
@@ -33,8 +34,6 @@ def terms(verification: Address) -> Terms:
 
 @pytest.mark.timeout(600)
 def test_overrides_reach_both_sides_and_the_round_is_paid(tmp_path: Path) -> None:
-    pytest.importorskip("sklearn")
-    joblib = pytest.importorskip("joblib")
     app, work = copy_app("sklearn", tmp_path / "app"), tmp_path / "work"
     work.mkdir()
     overrides = {"num-server-rounds": 1, "strength": 4.0}

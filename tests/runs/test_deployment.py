@@ -1,0 +1,17 @@
+"""One round in real processes: SuperLink, SuperNodes, agents, a chain; one SuperNode is killed after the opening."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from runs.deployment import run as module
+from runs.deployment.recipe import load_recipe
+
+
+@pytest.mark.timeout(900)
+def test_round_in_real_processes_settles_though_a_supernode_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "HERE", tmp_path)
+    recipe = replace(load_recipe(), rounds=1, victim_round=1)
+
+    assert module.run(recipe, plain=False, simulation=False) == 0
