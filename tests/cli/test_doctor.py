@@ -49,7 +49,8 @@ def test_package_that_is_missing_or_old_is_told_with_the_command_that_gets_it(ba
     assert code == 1
     assert "missing: rlp, web3" in said
     assert "-> pip install 'rlp>=4'" in said
-    assert "1.0, expected web3>=8" in said
+    # As the package's metadata has it: built from the sources or from a wheel, the bounds come in another order.
+    assert re.search(r"1\.0, expected web3(<9,)?>=8", said)
 
 
 def test_optional_frameworks_are_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,7 +116,7 @@ def test_error_has_the_facts_of_its_refusal(name: str) -> None:
 
 
 def test_stages_of_the_interface_are_those_of_python() -> None:
-    source = (CONTRACTS / "src" / "interfaces" / "IMarket.sol").read_text(encoding="utf-8")
+    source = (CONTRACTS / "src" / "interfaces" / "MarketTypes.sol").read_text(encoding="utf-8")
     (body,) = re.findall(r"enum Stage \{([^}]*)\}", source)
     names = [name.strip() for name in body.split(",")]
 

@@ -90,7 +90,7 @@ CASES: dict[str, tuple[tuple[int, str], tuple[str, int], int, list[str]]] = {
 }
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [pytest.param(case, marks=pytest.mark.slow if place % 3 else ()) for place, case in enumerate(CASES)])
 def test_forgotten_steps_are_taken_again(tmp_path: Path, case: str) -> None:
     stage, forgotten, later, expected = CASES[case]
     result, play, sent = run(tmp_path, stage, forgotten, later)

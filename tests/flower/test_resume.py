@@ -147,9 +147,13 @@ STRIKES = [
     ("write progress", 2),
 ]
 """Steps after which to strike, and how often they were done before."""
+QUICK = STRIKES[2:9:2]
+"""Those that every run of the tests strikes after."""
 
 
-@pytest.mark.parametrize(("step", "times"), STRIKES)
+@pytest.mark.parametrize(
+    ("step", "times"), [pytest.param(*strike, marks=() if strike in QUICK else pytest.mark.slow) for strike in STRIKES]
+)
 def test_killed_after_a_step_ends_as_undisturbed(
     world: World, tmp_path: Path, undisturbed: tuple[list[str], tuple[object, ...]], step: str, times: int
 ) -> None:
