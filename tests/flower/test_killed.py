@@ -98,6 +98,7 @@ def test_killed_whenever_a_transaction_has_left_ends_as_undisturbed(play: ChainP
     check_end(play, since)
 
 
+@pytest.mark.slow
 def test_killed_at_stages_in_between_ends_as_undisturbed(play: ChainPlay, undisturbed: dict[str, Any], tmp_path: Path) -> None:
     play.rewind()
     since = play.market.ledger.connection.block_number()
