@@ -9,6 +9,7 @@ from runs.deployment import run as module
 from runs.deployment.recipe import load_recipe
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_round_in_real_processes_settles_though_a_supernode_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HERE", tmp_path)
