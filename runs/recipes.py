@@ -10,7 +10,7 @@ import tomllib
 import typing
 from pathlib import Path
 
-__all__ = ["RecipeError", "read_recipe"]
+__all__ = ["RecipeError", "read_recipe", "require"]
 
 _Section = typing.TypeVar("_Section")
 
@@ -38,6 +38,12 @@ def read_recipe(kind: type[_Section], path: Path) -> _Section:
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{path} is not TOML: {error}") from error
     return _build(kind, values, "")
+
+
+def require(holds: bool, name: str, value: object, expected: str) -> None:
+    """Raise `RecipeError` about the key `name` unless `holds`."""
+    if not holds:
+        raise RecipeError(f"{name} is {value!r}; expected {expected}")
 
 
 def _build(kind: type[_Section], values: dict[str, object], prefix: str) -> _Section:

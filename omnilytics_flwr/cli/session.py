@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import Refused, UnsupportedChain
+from ..errors import UnsupportedChain
 from .accounts import Source, source_of
 from .config import default_deployments
 from .facts import Facts, log_facts
@@ -151,17 +151,9 @@ class Session:
         Refused
             Its verification is not of this version, and the policy wants that.
         """
-        from ..chain.deploy import check_created
+        from ..data_owner.trust import check_trusted
 
-        factory = self.trusted_factory()
-        if factory is not None:
-            check_created(self.connection, factory, self.market)
-        if policy.for_chain(is_local=self.connection.is_local).known_verification and not self.reader.has_known_verification():
-            verification = self.reader.terms().verification
-            raise Refused(
-                f"the verification {verification} of market {self.market} is not of this version; expected one that is, for any other may "
-                "accept what it likes; choose another market, or set known-verification = false in the policy"
-            )
+        check_trusted(self.reader, self.trusted_factory(), policy)
 
     def printer(self, *, market: MarketReader | None = None) -> Printer:
         """What shows facts; amounts are those of the market, if one is given."""

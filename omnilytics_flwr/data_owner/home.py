@@ -24,6 +24,7 @@ from .durable import make_folder, write_file
 from .journal import Journal
 from .keys import OwnerKeys
 from .policy import Policy
+from .trust import check_trusted
 
 if TYPE_CHECKING:
     from ..chain.ethereum import EthereumLedger
@@ -138,10 +139,8 @@ class OwnerHome:
             receipt_seconds=receipt_seconds,
             outbox=self.path / "outbox",
         )
-        self._check_factory(connection)
         ledger = EthereumLedger(connection, self.market, self.wallet(connection))
-        if self._policy_on(connection).known_verification and not ledger.has_known_verification():
-            raise Refused(f"policy refuses market {self.market}: its verification {ledger.terms().verification} is not of this version")
+        check_trusted(ledger, self._trusted_factory(connection), self.policy)
         return ledger
 
     def agent_for(self, ledger: EthereumLedger, *, check_ready: Callable[[], None] | None = None) -> LocalAgent:
@@ -163,15 +162,12 @@ class OwnerHome:
     def _policy_on(self, connection: Connection) -> Policy:
         return self.policy.for_chain(is_local=connection.is_local)
 
-    def _check_factory(self, connection: Connection) -> None:
-        """Refuse a market that no trusted factory created."""
-        from ..chain.deploy import check_created
+    def _trusted_factory(self, connection: Connection) -> Address | None:
         from ..chain.known import known_deployment
 
-        if self.factory is not None:
-            check_created(connection, self.factory, self.market)
-        elif not connection.is_local:
-            check_created(connection, known_deployment(self.chain_id).factory, self.market)
+        if self.factory is not None or connection.is_local:
+            return self.factory
+        return known_deployment(self.chain_id).factory
 
     def wallet(self, connection: Connection) -> Wallet:
         """The account's wallet; the password of a keystore comes from its password file or the environment."""

@@ -6,12 +6,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+from ..pictures import GRID, INK, MARKET, WARNING, painting, plain_frame
 from .show import crowd_label
 
 __all__ = ["draw"]
 
-MARKET, FEDAVG, PAID = "#1b6ca8", "#c2410c", "#15803d"
-SURFACE, INK, MUTED, GRID = "#ffffff", "#1f2937", "#6b7280", "#e5e7eb"
+PAID = "#15803d"
 
 
 def draw(result_path: Path, figure_path: Path) -> None:
@@ -24,24 +24,12 @@ def draw(result_path: Path, figure_path: Path) -> None:
     figure_path : Path
         PNG to write.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
     result = json.loads(result_path.read_text(encoding="utf-8"))
     crowds, attacks = list(result["crowds"]), list(result["attacks"])
     height = 1.7 + 0.27 * len(attacks)
-    with plt.rc_context({"font.size": 9, "text.color": INK, "axes.labelcolor": INK, "xtick.color": MUTED, "ytick.color": INK}):
-        figure, rows = plt.subplots(
-            2,
-            len(crowds),
-            figsize=(3.2 * len(crowds) + 1.6, 2 * height),
-            sharey=True,
-            squeeze=False,
-            facecolor=SURFACE,
-            layout="constrained",
-        )
+    size = (3.2 * len(crowds) + 1.6, 2 * height)
+    shape = {"nrows": 2, "ncols": len(crowds), "figsize": size, "sharey": True, "squeeze": False}
+    with painting(figure_path, font_size=9, **shape) as (figure, rows):
         for place, crowd in enumerate(crowds):
             _accuracy(rows[0][place], result, crowd)
             _pay(rows[1][place], result, crowd)
@@ -50,24 +38,22 @@ def draw(result_path: Path, figure_path: Path) -> None:
         rows[0][0].invert_yaxis()  # and all others, which share it
         handles, labels = _legend(rows[0][0], rows[1][0])
         figure.legend(handles, labels, loc="outside lower center", ncols=6, frameon=False)
-        figure.savefig(figure_path, dpi=130)
-        plt.close(figure)
 
 
 def _accuracy(axes: Any, result: dict[str, Any], crowd: str) -> None:
     calm = result["no_attacker"]
     axes.axvline(100 * calm["market"], color=MARKET, linewidth=1, linestyle="--", alpha=0.6, label="market, nobody attacks")
-    axes.axvline(100 * calm["fedavg"], color=FEDAVG, linewidth=1, linestyle=":", alpha=0.8, label="plain FedAvg, nobody attacks")
+    axes.axvline(100 * calm["fedavg"], color=WARNING, linewidth=1, linestyle=":", alpha=0.8, label="plain FedAvg, nobody attacks")
     for place, crowds in enumerate(result["attacks"].values()):
         cell = crowds[crowd]
         market, fedavg = 100 * cell["market"], cell["fedavg"]
         if fedavg is not None:
             axes.plot([market, 100 * fedavg], [place, place], color=GRID, linewidth=3, zorder=1)
-            axes.plot(100 * fedavg, place, "s", color=FEDAVG, markersize=5, label=None if place else "plain FedAvg", zorder=2)
+            axes.plot(100 * fedavg, place, "s", color=WARNING, markersize=5, label=None if place else "plain FedAvg", zorder=2)
         axes.plot(market, place, "o", color=MARKET, markersize=6, label=None if place else "market", zorder=3)
     axes.set_xlim(0, 100)
     axes.set_xlabel("accuracy, %")
-    _plain_frame(axes)
+    plain_frame(axes, grid="x")
 
 
 def _pay(axes: Any, result: dict[str, Any], crowd: str) -> None:
@@ -83,19 +69,9 @@ def _pay(axes: Any, result: dict[str, Any], crowd: str) -> None:
         )
     axes.set_xlim(0, 100)
     axes.set_xlabel("paid, % of rounds")
-    _plain_frame(axes)
+    plain_frame(axes, grid="x")
 
 
 def _legend(*axes: Any) -> tuple[list[Any], list[str]]:
     found = [one.get_legend_handles_labels() for one in axes]
     return [handle for handles, _ in found for handle in handles], [label for _, labels in found for label in labels]
-
-
-def _plain_frame(axes: Any) -> None:
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(GRID)
-    axes.set_axisbelow(True)
-    axes.grid(axis="x", color=GRID)
-    axes.tick_params(length=0)

@@ -100,7 +100,7 @@ def play(recipe: Recipe, misdeed: Misdeed) -> Outcome:
     few = replace(recipe.market, faulty_groups=recipe.misdeeds.faulty_groups)
     recipe = replace(recipe, market=few, data=replace(recipe.data, owners=recipe.misdeeds.owners))
     terms = terms_of(recipe, rounds=misdeed.rounds, weights=WEIGHTS)
-    escrow_wei = misdeed.rounds * recipe.data.owners * recipe.market.reward_wei + recipe.market.bond_wei
+    escrow_wei = recipe.market.escrow_wei(owners=recipe.data.owners, rounds=misdeed.rounds)
     with LocalMarket(terms, num_owners=recipe.data.owners, escrow_wei=escrow_wei) as market:
         return _Game(recipe, market, misdeed).play()
 

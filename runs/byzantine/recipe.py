@@ -12,10 +12,11 @@ from omnilytics_flwr.adversary.registry import Family, attack_named
 from omnilytics_flwr.adversary.updates import BeyondClip, Constant, Echo, Noise, NotANumber, Scaled, SignFlip, Stale, Zero
 from omnilytics_flwr.adversary.vectors import Isotropic, OutOfRange, Unmasked
 
-from ..mnist.recipe import Data, Market
+from ..market import Market
+from ..mnist.recipe import Data
 from ..mnist.recipe import Recipe as Digits
 from ..mnist.recipe import load_recipe as load_mnist_recipe
-from ..recipes import RecipeError, read_recipe
+from ..recipes import RecipeError, read_recipe, require
 
 __all__ = ["DEFAULT_PATH", "Recipe", "RecipeError", "load_recipe"]
 
@@ -36,7 +37,7 @@ class Training:
     def __post_init__(self) -> None:
         """Refuse counts and rates without meaning."""
         for field in dataclasses.fields(self):
-            _require(getattr(self, field.name) > 0, f"training.{field.name}", getattr(self, field.name), "above 0")
+            require(getattr(self, field.name) > 0, f"training.{field.name}", getattr(self, field.name), "above 0")
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,16 +116,16 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse sections that do not fit each other."""
-        _require(self.seed >= 0, "seed", self.seed, "at least 0")
-        _require(self.workers >= 1, "workers", self.workers, "at least 1")
+        require(self.seed >= 0, "seed", self.seed, "at least 0")
+        require(self.workers >= 1, "workers", self.workers, "at least 1")
         crowds, few = self.crowds.by_name(), self.misdeeds
         # All the groups that a round needs, and one that may stay away.
         least = self.market.group_size * (2 * few.faulty_groups + 4)
-        _require(least <= few.owners <= self.data.owners, "misdeeds.owners", few.owners, f"{least} to {self.data.owners}")
-        _require(self.confirm.crowd in crowds, "confirm.crowd", self.confirm.crowd, f"one of {', '.join(crowds)}")
+        require(least <= few.owners <= self.data.owners, "misdeeds.owners", few.owners, f"{least} to {self.data.owners}")
+        require(self.confirm.crowd in crowds, "confirm.crowd", self.confirm.crowd, f"one of {', '.join(crowds)}")
         for name, places in crowds.items():
             fits = bool(places) and len(set(places)) == len(places) and all(0 <= place < self.data.owners for place in places)
-            _require(fits, f"crowds.{name}", places, f"different places from 0 to {self.data.owners - 1}, at least one")
+            require(fits, f"crowds.{name}", places, f"different places from 0 to {self.data.owners - 1}, at least one")
 
     def digits(self) -> Digits:
         """The recipe of the MNIST run with this split, for `runs.mnist.data.load`."""
@@ -147,8 +148,3 @@ def load_recipe(path: Path = DEFAULT_PATH) -> Recipe:
         A strength is one that an attack can't have.
     """
     return read_recipe(Recipe, path)
-
-
-def _require(holds: bool, name: str, value: object, expected: str) -> None:
-    if not holds:
-        raise RecipeError(f"{name} is {value!r}; expected {expected}")

@@ -76,7 +76,7 @@ def _confirm(
 ) -> dict[str, Confirmation]:
     begun = time.perf_counter()
     bar = progress.add_task("repeat each attack on a chain", total=len(attacks))
-    escrow_wei = len(attacks) * recipe.data.owners * recipe.market.reward_wei + recipe.market.bond_wei
+    escrow_wei = recipe.market.escrow_wei(owners=recipe.data.owners, rounds=len(attacks))
     confirmed = {}
     with LocalMarket(terms_of(recipe, rounds=len(attacks)), num_owners=recipe.data.owners, escrow_wei=escrow_wei) as market:
         keeper = RoundKeeper(market.ledger)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["crowd_label", "show_result"]
+from ..screen import ETHER, new_table, percent, show_end
 
-ETHER = 10**18
+__all__ = ["crowd_label", "show_result"]
 
 
 def crowd_label(result: dict[str, Any], crowd: str) -> str:
@@ -29,20 +28,15 @@ def show_result(console: Console, result: dict[str, Any], broken: Sequence[str],
     console.print()
     console.print(
         f"{result['owners']} data owners in {result['groups']} groups of {result['group_size']}, f = {result['faulty_groups']}, "
-        f"{result['rounds']} rounds. Nobody attacks: market {_percent(calm['market'])}, plain FedAvg {_percent(calm['fedavg'])}, "
-        f"{_percent(calm['honest_paid'])} of all updates paid."
+        f"{result['rounds']} rounds. Nobody attacks: market {percent(calm['market'])}, plain FedAvg {percent(calm['fedavg'])}, "
+        f"{percent(calm['honest_paid'])} of all updates paid."
     )
     console.print(_accuracy_table(result))
     console.print(_pay_table(result))
     console.print(_misdeed_table(result))
     same = sum(all(value for key, value in one.items() if key.startswith("same")) for one in result["confirmed_on_chain"].values())
     console.print(f"{same} of {len(result['confirmed_on_chain'])} attacks repeated on a chain: same distances, groups and payments.")
-    if broken:
-        console.print("[bold red]This run did not show:[/bold red]")
-        for claim in broken:
-            console.print(f"  - {claim}")
-    console.print(f"record   {os.path.relpath(folder)}  (also {os.path.relpath(latest)})")
-    console.print(f"picture  {os.path.relpath(folder / 'figure.png')}")
+    show_end(console, broken, folder=folder, latest=latest, picture=folder / "figure.png")
 
 
 def _accuracy_table(result: dict[str, Any]) -> Table:
@@ -66,10 +60,8 @@ def _pay_table(result: dict[str, Any]) -> Table:
 
 
 def _misdeed_table(result: dict[str, Any]) -> Table:
-    table = Table(title="One owner breaks the protocol, on a chain", title_justify="left", title_style="bold")
-    table.add_column("")
-    for column in ("its group", "paid,\nether", "stake lost,\nether", "comrades\npaid, %", "others\npaid, %"):
-        table.add_column(column, justify="right")
+    columns = ("its group", "paid,\nether", "stake lost,\nether", "comrades\npaid, %", "others\npaid, %")
+    table = new_table("One owner breaks the protocol, on a chain", "", *columns)
     for one in result["misdeeds"]:
         fate = f"{one['fate']} ({one['refused']})" if one["refused"] else one["fate"]
         paid, lost = (f"{one[key] / ETHER:g}" for key in ("attacker_paid_wei", "stake_lost_wei"))
@@ -78,11 +70,7 @@ def _misdeed_table(result: dict[str, Any]) -> Table:
 
 
 def _table(title: str, result: dict[str, Any]) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("")
-    for crowd in result["crowds"]:
-        table.add_column(crowd_label(result, crowd), justify="right")
-    return table
+    return new_table(title, "", *(crowd_label(result, crowd) for crowd in result["crowds"]))
 
 
 def _lost(cell: dict[str, Any]) -> bool:
@@ -92,7 +80,3 @@ def _lost(cell: dict[str, Any]) -> bool:
 
 def _bare(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f}"
-
-
-def _percent(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f} %"

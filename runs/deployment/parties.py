@@ -20,7 +20,7 @@ from omnilytics_flwr.chain.transaction import Payload
 from omnilytics_flwr.chain.wallet import Secret, Wallet, dev_wallet
 from omnilytics_flwr.data_owner.keys import OwnerKeys
 from omnilytics_flwr.market.task import TaskId
-from omnilytics_flwr.market.terms import Address, norm_bound_steps
+from omnilytics_flwr.market.terms import Address
 
 from ..digits import read_npm_digits
 from .app.digits.task import initial_model
@@ -76,7 +76,7 @@ def set_up(recipe: Recipe, connection: Connection, url: str, folder: Path, *, on
     on_step("create market")
     market = create_market(connection, wallet, deployment, terms_of(recipe, deployment.verification))
     ledger = EthereumLedger(connection, market, wallet)
-    ledger.fund(2 * recipe.rounds * recipe.owners * recipe.market.reward_wei + recipe.market.bond_wei)
+    ledger.fund(recipe.market.escrow_wei(owners=recipe.owners, rounds=2 * recipe.rounds))
     model_owner = ModelOwner(*_keystore_paths(folder / "model-owner"), _write_digits(folder / "model-owner", test), ledger)
     owners = []
     for index, share in enumerate(shares):
@@ -95,26 +95,16 @@ def set_up(recipe: Recipe, connection: Connection, url: str, folder: Path, *, on
 
 
 def terms_of(recipe: Recipe, verification: Address) -> Terms:
-    """Terms of the recipe's market."""
-    market = recipe.market
-    return Terms(
-        verification=verification,
-        reward_wei=market.reward_wei,
-        stake_wei=(market.group_size + 1) * market.reward_wei,
-        bond_wei=market.bond_wei,
-        accuse_fee_wei=market.accuse_fee_wei,
-        most_owners=recipe.owners,
-        group_size=market.group_size,
-        faulty_groups=market.faulty_groups,
+    """Terms of the recipe's market, of twice as many rounds as one run has."""
+    terms = recipe.market.terms(
+        owners=recipe.owners,
+        rounds=2 * recipe.rounds,
         weights=sum(part.size for part in initial_model(recipe.seed).values()),
-        update_bits=market.update_bits,
-        clip_nano=round(market.clip * 1e9),
-        norm_bound=norm_bound_steps(market.longest_mean, clip=market.clip, update_bits=market.update_bits),
-        rounds_per_epoch=2 * recipe.rounds,
-        accuse_seconds=market.accuse_seconds,
-        draw_delay_blocks=2,
+        accuse_fee_wei=recipe.market.accuse_fee_wei,
+        accuse_seconds=recipe.market.accuse_seconds,
         metrics=METRICS,
     )
+    return terms(verification)
 
 
 def _make_home(path: Path, url: str, connection: Connection, market: Address, deployment: Deployment) -> OwnerHome:

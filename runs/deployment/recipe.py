@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..market import Market as CommonMarket
 from ..recipes import read_recipe
 
 DEFAULT_PATH = Path(__file__).with_name("config.toml")
@@ -20,16 +21,9 @@ class Training:
 
 
 @dataclass(frozen=True, slots=True)
-class Market:
-    """Terms of the market; their bounds are checked when they are made."""
+class Market(CommonMarket):
+    """Terms of the market, with what a dispute costs and how long there is for one."""
 
-    group_size: int
-    faulty_groups: int
-    update_bits: int
-    clip: float
-    longest_mean: float
-    reward_wei: int
-    bond_wei: int
     accuse_fee_wei: int
     accuse_seconds: int
 

@@ -15,6 +15,8 @@ from rich.table import Table
 
 from omnilytics_flwr.market.ledger import MarketState
 
+from ..screen import new_table, percent, show_end
+
 
 class Progress:
     """A line for what is being done, and one for everything worth remembering."""
@@ -57,36 +59,20 @@ def show_result(console: Console, result: dict[str, Any], broken: Sequence[str],
     console.print()
     console.print(_round_table(result))
     console.print(_cost_table(result))
-    if broken:
-        console.print("[bold red]This run did not show:[/bold red]")
-        for claim in broken:
-            console.print(f"  - {claim}")
-    else:
-        console.print("[bold green]Every promise of this run held.[/bold green]")
-    console.print(f"record  {folder}  (also {latest})")
-    console.print(f"logs    {folder / 'logs'}")
+    show_end(console, broken, folder=folder, latest=latest, logs=folder / "logs")
 
 
 def _round_table(result: dict[str, Any]) -> Table:
-    table = Table(
-        "round",
-        "market",
-        "plain",
-        "groups",
-        "unpaid",
-        "accused",
-        "answered",
-        "gas",
-        title="Rounds: accuracy in the market and of plain FedAvg",
-    )
+    columns = ("market", "plain", "groups", "unpaid", "accused", "answered", "gas")
+    table = new_table("Rounds: accuracy in the market and of plain FedAvg", "round", *columns)
     accuracy, plain = result["accuracy"]["per_round"], result["accuracy"]["plain_fedavg_per_round"]
-    plain = [f"{100 * value:.1f} %" for value in plain] if plain else ["-"] * len(accuracy)
-    table.add_row("before", f"{100 * accuracy[0]:.1f} %", plain[0], "", "", "", "", "")
+    plain = [percent(value) for value in plain or [None] * len(accuracy)]
+    table.add_row("before", percent(accuracy[0]), plain[0], "", "", "", "", "")
     for one, after, other in zip(result["rounds"], accuracy[1:], plain[1:], strict=False):
         unpaid = sorted([*one["excluded"], *one["ineligible"], *one["dropped"], *one["void"]])
         table.add_row(
             str(one["round"]),
-            f"{100 * after:.1f} %",
+            percent(after),
             other,
             str(len(one["roster"])),
             " ".join(map(str, unpaid)) or "-",
@@ -99,7 +85,7 @@ def _round_table(result: dict[str, Any]) -> Table:
 
 def _cost_table(result: dict[str, Any]) -> Table:
     seconds, clients = result["seconds"], result["clients"]
-    table = Table("what", "seconds", title="A round, wall time of the server (medians)")
+    table = new_table("A round, wall time of the server (medians)", "what", "seconds")
     if seconds["plain_round_median"] is not None:
         table.add_row("plain FedAvg: Flower's one exchange, training in it", f"{seconds['plain_round_median']:.1f}")
     for stage, value in seconds["by_stage_median"].items():

@@ -6,10 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["draw"]
+from ..pictures import INK, MARKET, MUTED, WARNING, painting, plain_frame
 
-MARKET, PLAIN, ATTACKED = "#1b6ca8", "#6b7280", "#c2410c"
-SURFACE, INK, MUTED, GRID = "#ffffff", "#1f2937", "#6b7280", "#e5e7eb"
+__all__ = ["draw"]
 
 
 def draw(result_path: Path, figure_path: Path) -> None:
@@ -22,26 +21,18 @@ def draw(result_path: Path, figure_path: Path) -> None:
     figure_path : Path
         PNG to write.
     """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot as plt
-
     result = json.loads(result_path.read_text(encoding="utf-8"))
-    with plt.rc_context({"font.size": 10, "text.color": INK, "axes.labelcolor": INK, "xtick.color": MUTED, "ytick.color": MUTED}):
-        figure, (left, right) = plt.subplots(1, 2, figsize=(12, 4.8), width_ratios=(3, 2), facecolor=SURFACE, layout="constrained")
+    with painting(figure_path, font_size=10, ncols=2, figsize=(12, 4.8), width_ratios=(3, 2)) as (_, (left, right)):
         _accuracy(left, result)
         _gas(right, result)
-        figure.savefig(figure_path, dpi=130)
-        plt.close(figure)
 
 
 def _accuracy(axes: Any, result: dict[str, Any]) -> None:
     accuracy = result["accuracy"]
     lines = (
         ("market, one data owner poisons", accuracy["per_round"], MARKET, "-"),
-        ("plain FedAvg, nobody poisons", accuracy["plain_fedavg_per_round"], PLAIN, "--"),
-        ("plain FedAvg, one poisons", accuracy["plain_fedavg_attacked_per_round"], ATTACKED, ":"),
+        ("plain FedAvg, nobody poisons", accuracy["plain_fedavg_per_round"], MUTED, "--"),
+        ("plain FedAvg, one poisons", accuracy["plain_fedavg_attacked_per_round"], WARNING, ":"),
     )
     for label, values, colour, style in lines:
         percent = [100 * value for value in values]
@@ -61,8 +52,7 @@ def _accuracy(axes: Any, result: dict[str, Any]) -> None:
     axes.set_xticks(range(len(accuracy["per_round"])))
     axes.set_ylim(top=100)
     axes.legend(frameon=False, loc="lower right")
-    _plain_frame(axes)
-    axes.grid(axis="y", color=GRID)
+    plain_frame(axes, grid="y")
 
 
 def _gas(axes: Any, result: dict[str, Any]) -> None:
@@ -84,14 +74,5 @@ def _gas(axes: Any, result: dict[str, Any]) -> None:
     axes.set_xlim(right=1.25 * max(named.values()))
     axes.set_xticks([])
     axes.set_title("Gas by operation (mean)", loc="left", fontweight="bold")
-    _plain_frame(axes)
+    plain_frame(axes)
     axes.spines["bottom"].set_visible(False)
-
-
-def _plain_frame(axes: Any) -> None:
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    for side in ("left", "bottom"):
-        axes.spines[side].set_color(GRID)
-    axes.set_axisbelow(True)
-    axes.tick_params(length=0)

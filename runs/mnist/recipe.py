@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from ..recipes import RecipeError, read_recipe
+from ..market import Market
+from ..recipes import RecipeError, read_recipe, require
 
 __all__ = ["DEFAULT_PATH", "Attack", "Data", "Market", "Recipe", "RecipeError", "Training", "load_recipe"]
 
@@ -32,18 +33,18 @@ class Data:
 
     def __post_init__(self) -> None:
         """Refuse what no split can satisfy."""
-        _require(self.source in ("auto", "torchvision", "npm"), "data.source", self.source, "auto, torchvision or npm")
-        _require(self.download_timeout_seconds > 0, "data.download_timeout_seconds", self.download_timeout_seconds, "above 0")
-        _require(self.train_samples >= 1, "data.train_samples", self.train_samples, "at least 1")
-        _require(self.test_samples >= 1, "data.test_samples", self.test_samples, "at least 1")
-        _require(self.owners >= 1, "data.owners", self.owners, "at least 1")
-        _require(self.dirichlet_alpha > 0, "data.dirichlet_alpha", self.dirichlet_alpha, "above 0")
-        _require(self.smallest_share >= 1, "data.smallest_share", self.smallest_share, "at least 1")
-        _require(self.model_owner_samples >= 10, "data.model_owner_samples", self.model_owner_samples, "at least 10")
+        require(self.source in ("auto", "torchvision", "npm"), "data.source", self.source, "auto, torchvision or npm")
+        require(self.download_timeout_seconds > 0, "data.download_timeout_seconds", self.download_timeout_seconds, "above 0")
+        require(self.train_samples >= 1, "data.train_samples", self.train_samples, "at least 1")
+        require(self.test_samples >= 1, "data.test_samples", self.test_samples, "at least 1")
+        require(self.owners >= 1, "data.owners", self.owners, "at least 1")
+        require(self.dirichlet_alpha > 0, "data.dirichlet_alpha", self.dirichlet_alpha, "above 0")
+        require(self.smallest_share >= 1, "data.smallest_share", self.smallest_share, "at least 1")
+        require(self.model_owner_samples >= 10, "data.model_owner_samples", self.model_owner_samples, "at least 10")
         left = self.train_samples - self.model_owner_samples
         needed = self.owners * self.smallest_share
         # Shares are drawn until none is too small; near the bound that would take forever.
-        _require(2 * needed <= left, "data.smallest_share", self.smallest_share, f"at most {left // (2 * self.owners)}")
+        require(2 * needed <= left, "data.smallest_share", self.smallest_share, f"at most {left // (2 * self.owners)}")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -63,7 +64,7 @@ class Training:
         """Refuse counts and rates without meaning."""
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            _require(value > 0, f"training.{field.name}", value, "above 0")
+            require(value > 0, f"training.{field.name}", value, "above 0")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -76,27 +77,9 @@ class Attack:
 
     def __post_init__(self) -> None:
         """Refuse unknown kinds."""
-        _require(self.kind in ("sign-flip", "noise", "label-flip"), "attack.kind", self.kind, "sign-flip, noise or label-flip")
-        _require(self.scale > 0, "attack.scale", self.scale, "above 0")
-        _require(len(set(self.attackers)) == len(self.attackers), "attack.attackers", self.attackers, "each owner once")
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Market:
-    """Terms of the market; their own bounds are checked when they are made."""
-
-    group_size: int
-    faulty_groups: int
-    update_bits: int
-    clip: float
-    longest_mean: float
-    reward_wei: int
-    bond_wei: int
-
-    def __post_init__(self) -> None:
-        """Refuse what has no meaning; the rest is the terms' own business."""
-        for name in ("clip", "longest_mean", "reward_wei", "bond_wei"):
-            _require(getattr(self, name) > 0, f"market.{name}", getattr(self, name), "above 0")
+        require(self.kind in ("sign-flip", "noise", "label-flip"), "attack.kind", self.kind, "sign-flip, noise or label-flip")
+        require(self.scale > 0, "attack.scale", self.scale, "above 0")
+        require(len(set(self.attackers)) == len(self.attackers), "attack.attackers", self.attackers, "each owner once")
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -111,9 +94,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse sections that do not fit each other."""
-        _require(self.seed >= 0, "seed", self.seed, "at least 0")
+        require(self.seed >= 0, "seed", self.seed, "at least 0")
         for attacker in self.attack.attackers:
-            _require(0 <= attacker < self.data.owners, "attack.attackers", attacker, f"0 to {self.data.owners - 1}")
+            require(0 <= attacker < self.data.owners, "attack.attackers", attacker, f"0 to {self.data.owners - 1}")
 
 
 def load_recipe(path: Path = DEFAULT_PATH) -> Recipe:
@@ -133,9 +116,3 @@ def load_recipe(path: Path = DEFAULT_PATH) -> Recipe:
         A key is unknown, missing, of another type, or out of its bounds.
     """
     return read_recipe(Recipe, path)
-
-
-def _require(holds: bool, name: str, value: object, expected: str) -> None:
-    """Raise RecipeError unless `holds`."""
-    if not holds:
-        raise RecipeError(f"{name} is {value!r}; expected {expected}")

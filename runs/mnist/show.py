@@ -18,11 +18,10 @@ from rich.table import Table
 
 from omnilytics_flwr.model_owner.report import RoundReport
 
+from ..screen import ETHER, new_table, percent, show_end
 from .recipe import Recipe
 
 __all__ = ["Progress", "quiet_flower", "show_result"]
-
-ETHER = 10**18
 
 
 def quiet_flower(log: Path) -> Path:
@@ -109,54 +108,30 @@ def show_result(console: Console, result: dict[str, Any], broken: Sequence[str],
     console.print(_round_table(result))
     console.print(_owner_table(result))
     console.print(_cost_table(result))
-    if broken:
-        console.print("[bold red]This run did not show:[/bold red]")
-        for claim in broken:
-            console.print(f"  - {claim}")
-    else:
-        console.print("[bold green]Every promise of this run held.[/bold green]")
-    console.print(f"record   {_short(folder)}  (also {_short(latest)})")
-    console.print(f"picture  {_short(folder / 'figure.png')}")
-    console.print(f"log      {_short(log)}")
-
-
-def _short(path: Path) -> str:
-    return os.path.relpath(path)
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f} %"
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column(columns[0])
-    for column in columns[1:]:
-        table.add_column(column, justify="right")
-    return table
+    show_end(console, broken, folder=folder, latest=latest, picture=folder / "figure.png", log=log)
 
 
 def _accuracy_table(result: dict[str, Any]) -> Table:
     accuracy = result["accuracy"]
-    table = _table("Accuracy on digits that nobody trained on", "", "before", "after")
-    table.add_row("model owner, in the market", _percent(accuracy["before"]), _percent(accuracy["after"]))
-    table.add_row("public part with an untrained private part", "", _percent(accuracy["public_part_alone"]))
-    table.add_row("plain FedAvg, nobody poisons", _percent(accuracy["before"]), _percent(accuracy["plain_fedavg"]))
-    table.add_row("plain FedAvg, one poisons", _percent(accuracy["before"]), _percent(accuracy["plain_fedavg_attacked"]))
+    table = new_table("Accuracy on digits that nobody trained on", "", "before", "after")
+    table.add_row("model owner, in the market", percent(accuracy["before"]), percent(accuracy["after"]))
+    table.add_row("public part with an untrained private part", "", percent(accuracy["public_part_alone"]))
+    table.add_row("plain FedAvg, nobody poisons", percent(accuracy["before"]), percent(accuracy["plain_fedavg"]))
+    table.add_row("plain FedAvg, one poisons", percent(accuracy["before"]), percent(accuracy["plain_fedavg_attacked"]))
     return table
 
 
 def _round_table(result: dict[str, Any]) -> Table:
-    table = _table("Rounds", "round", "accuracy", "accepted groups", "unpaid groups", "waived", "open gas", "settle gas")
+    table = new_table("Rounds", "round", "accuracy", "accepted groups", "unpaid groups", "waived", "open gas", "settle gas")
     for i, accepted in enumerate(result["accepted_groups"]):
         groups = [", ".join(map(str, some)) or "-" for some in (accepted, result["unpaid_groups"][i], result["waived_groups"][i])]
         gas = [f"{result['gas_per_round'][i].get(event, 0):,}" for event in ("open", "settle")]
-        table.add_row(str(i + 1), _percent(result["accuracy"]["per_round"][i + 1]), *groups, *gas)
+        table.add_row(str(i + 1), percent(result["accuracy"]["per_round"][i + 1]), *groups, *gas)
     return table
 
 
 def _owner_table(result: dict[str, Any]) -> Table:
-    table = _table("Data owners", "group", "members", "rounds accepted", "paid each, ether")
+    table = new_table("Data owners", "group", "members", "rounds accepted", "paid each, ether")
     for position, members in enumerate(result["roster"]):
         names = ", ".join(f"{m}{' (attacker)' if m in result['attackers'] else ''}" for m in members)
         accepted = sum(position in groups for groups in result["accepted_groups"])
@@ -167,7 +142,7 @@ def _owner_table(result: dict[str, Any]) -> Table:
 
 def _cost_table(result: dict[str, Any]) -> Table:
     gas, seconds = result["gas"], result["seconds"]
-    table = _table("What it costs", "gas", "", "time", "")
+    table = new_table("What it costs", "gas", "", "time", "")
     left = [(name.replace("_", " "), f"{value:,.0f}") for name, value in gas.items()]
     right = [("market, total", f"{seconds['total']:.1f} s"), ("plain FedAvg, total", f"{seconds['plain_fedavg_total']:.1f} s")]
     right += [("ratio", f"{seconds['ratio']:.2f}")]

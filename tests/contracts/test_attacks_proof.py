@@ -10,7 +10,6 @@ from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.chain.reading import refusals
 from omnilytics_flwr.chain.rpc import Connection
-from omnilytics_flwr.crypto.curve import decode_on_curve, encode_point
 from omnilytics_flwr.crypto.domain import roots
 from omnilytics_flwr.crypto.field import N, R
 from omnilytics_flwr.crypto.hashing import keccak256
@@ -28,6 +27,7 @@ from omnilytics_flwr.crypto.settlement import Exclusion, Settlement
 from tests import bad_inputs
 from tests.crypto.plain import Lies
 from tests.crypto.rounds import Round, make_round
+from tests.crypto.spoiled_points import at_infinity, off_the_curve, outside_the_subgroup, padded, x_not_reduced
 
 from .deliveries import BITS, Part, isotropic, masked, near, total
 from .lying import Liar
@@ -68,30 +68,6 @@ def refusal_of(ask: Ask, statement: Statement, settlement: bytes) -> tuple[type[
     with pytest.raises(Refusal) as refusal:
         ask(statement, settlement)
     return type(refusal.value), refusal.value.args
-
-
-def outside_the_subgroup(raw: bytes) -> bytes:
-    """The point plus one of order 3."""
-    point, small = decode_on_curve(raw), decode_on_curve(bad_inputs.WRONG_SUBGROUP)
-    assert point is not None
-    assert small is not None
-    return encode_point(point + small)
-
-
-def off_the_curve(raw: bytes) -> bytes:
-    return raw[:-1] + bytes([raw[-1] ^ 1])
-
-
-def padded(raw: bytes) -> bytes:
-    return b"\1" + raw[1:]
-
-
-def x_not_reduced(raw: bytes) -> bytes:
-    return (int.from_bytes(raw[:64], "big") + bad_inputs.BASE_MODULUS).to_bytes(64, "big") + raw[64:]
-
-
-def at_infinity(raw: bytes) -> bytes:
-    return bad_inputs.INFINITY
 
 
 def test_verify_plainly_argued_agrees_with_the_prover(ask: Ask, small_round: Round, liar: Liar) -> None:

@@ -29,6 +29,11 @@ WEIGHTS = 42
 TASK = TaskParts(b"\1" * 32, b"\2" * 32, b"\3" * 32)
 
 
+def update_of(number: int) -> NDArray[np.float64]:
+    """An update like that of honest training, another for each number."""
+    return np.random.default_rng(number).normal(0.0, 0.2, WEIGHTS)
+
+
 def make_wallet(number: int) -> Wallet:
     """Wallet of `tests.builders.make_account`."""
     return Wallet(Secret(bytes(make_account(number).key)))

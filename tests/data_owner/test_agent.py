@@ -34,18 +34,8 @@ from tests.data_owner.owners import (
     market_id,
     next_epoch,
     open_with,
+    update_of,
 )
-
-
-def update_of(number: int) -> np.ndarray:
-    return np.random.default_rng(number).normal(0.0, 0.2, WEIGHTS)
-
-
-@pytest.fixture
-def owned(tmp_path: Path) -> tuple[Scene, Owner]:
-    """A drawn market with data owner 0 for real."""
-    scene, owners = make_owners_scene(tmp_path, real=[0])
-    return scene, owners[0]
 
 
 def test_commitment_is_signed_for_the_task_and_its_deadline(owned: tuple[Scene, Owner]) -> None:

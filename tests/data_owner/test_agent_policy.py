@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from omnilytics_flwr.data_owner.policy import Policy
@@ -16,25 +15,14 @@ from omnilytics_flwr.market.stage import Stage
 from tests.builders import VERIFICATION, DictatedVerification, Scene, make_scene
 from tests.data_owner.owners import (
     TASK,
-    WEIGHTS,
     Owner,
     anchor,
     live_task,
     make_owners_scene,
     next_epoch,
     open_with,
+    update_of,
 )
-
-
-def update_of(number: int) -> np.ndarray:
-    return np.random.default_rng(number).normal(0.0, 0.2, WEIGHTS)
-
-
-@pytest.fixture
-def owned(tmp_path: Path) -> tuple[Scene, Owner]:
-    """A drawn market with data owner 0 for real."""
-    scene, owners = make_owners_scene(tmp_path, real=[0])
-    return scene, owners[0]
 
 
 def test_join_unacceptable_market_is_refused_before_the_stake_is_paid(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from omnilytics_flwr.errors import Refused
@@ -16,7 +15,6 @@ from omnilytics_flwr.market.terms import Address
 from tests.builders import Scene
 from tests.data_owner.owners import (
     TASK,
-    WEIGHTS,
     Owner,
     anchor,
     live_task,
@@ -24,18 +22,8 @@ from tests.data_owner.owners import (
     market_id,
     next_epoch,
     open_with,
+    update_of,
 )
-
-
-def update_of(number: int) -> np.ndarray:
-    return np.random.default_rng(number).normal(0.0, 0.2, WEIGHTS)
-
-
-@pytest.fixture
-def owned(tmp_path: Path) -> tuple[Scene, Owner]:
-    """A drawn market with data owner 0 for real."""
-    scene, owners = make_owners_scene(tmp_path, real=[0])
-    return scene, owners[0]
 
 
 def signer_of(scene: Scene, task: TaskId, digest: bytes, signature: bytes) -> Address:

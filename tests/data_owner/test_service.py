@@ -26,7 +26,7 @@ from omnilytics_flwr.data_owner.service import MOST_CLIENTS, Service
 from omnilytics_flwr.errors import Malformed, OutOfTurn, ProtocolError, Refused, TaskMismatch, UpdateError
 from omnilytics_flwr.market.task import TaskId
 from tests.builders import DictatedVerification, Scene
-from tests.data_owner.owners import WEIGHTS, Owner, anchor, live_task, make_owners_scene, open_with
+from tests.data_owner.owners import WEIGHTS, Owner, anchor, live_task, make_owners_scene, open_with, update_of
 
 
 @pytest.fixture
@@ -35,10 +35,6 @@ def served(tmp_path: Path) -> Iterator[tuple[Scene, Owner, Service]]:
     scene, owners = make_owners_scene(tmp_path, real=[0], metrics=("loss",), verification=DictatedVerification())
     with Service(owners[0].folder, owners[0].agent(), token_seconds=3.0, request_seconds=6.0) as service:
         yield scene, owners[0], service
-
-
-def update_of(number: int) -> np.ndarray:
-    return np.random.default_rng(number).normal(0.0, 0.2, WEIGHTS)
 
 
 def connect(home: Path) -> socket.socket:

@@ -1,0 +1,41 @@
+"""What the screens of all runs share: tables, how a run ended, where its files are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["ETHER", "new_table", "percent", "show_end"]
+
+ETHER = 10**18
+
+
+def percent(share: float | None) -> str:
+    """A share in percent."""
+    return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def new_table(title: str, *columns: str) -> Table:
+    """An empty table: words in its first column, numbers in the others."""
+    made = Table(title=title, title_justify="left", title_style="bold")
+    made.add_column(columns[0])
+    for column in columns[1:]:
+        made.add_column(column, justify="right")
+    return made
+
+
+def show_end(console: Console, broken: Sequence[str], *, folder: Path, latest: Path, **files: Path) -> None:
+    """Say whether every promise held, and where the record and its `files` are."""
+    if broken:
+        console.print("[bold red]This run did not show:[/bold red]")
+        for claim in broken:
+            console.print(f"  - {claim}")
+    else:
+        console.print("[bold green]Every promise of this run held.[/bold green]")
+    console.print(f"record   {os.path.relpath(folder)}  (also {os.path.relpath(latest)})")
+    for name, file in files.items():
+        console.print(f"{name:<8} {os.path.relpath(file)}")
