@@ -9,6 +9,12 @@ import pytest
 from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let files marked ``first`` begin before the others."""
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
+
+
 @pytest.fixture(scope="session")
 def shared_devnet() -> Iterator[Devnet]:
     """A local chain that all tests of this process share; use `devnet`."""

@@ -54,6 +54,7 @@ def test_draw_somebody_else_was_first_gives_a_receipt_without_transaction(market
 
 def test_snapshot_reads_one_block_whatever_happens_meanwhile(devnet: Devnet, market: Play) -> None:
     owner = market.owner
+    start = owner.connection.block_number()
     market.data[0].join(mask_key(0))
     before = owner.snapshot()
     record = owner.owner_record(market.data[0].account)
@@ -65,7 +66,7 @@ def test_snapshot_reads_one_block_whatever_happens_meanwhile(devnet: Devnet, mar
     assert owner.snapshot(confirmations=1).state() == owner.state(confirmations=1)
     assert owner.snapshot().state() == owner.state() != before.state()
     assert before.terms() == owner.terms()
-    devnet.endpoint.request("anvil_reorg", 3, [])
+    devnet.endpoint.request("anvil_reorg", owner.connection.block_number() - start, [])
     with pytest.raises(ChainError):
         before.state()
     assert owner.state().staked == 0

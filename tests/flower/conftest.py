@@ -11,6 +11,7 @@ from tests.builders import DictatedVerification
 from tests.data_owner.owners import make_owners_scene
 from tests.flower.identity import as_server
 from tests.flower.play import Client, anchor_model, make_client, make_model, settle_model
+from tests.repeatable import repeatable_owners as repeatable_owners
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,8 @@ from tests.runs.plugin_app import copy_app
 
 OWNERS = 15
 
+pytestmark = pytest.mark.first
+
 
 def terms(verification: Address) -> Terms:
     return Terms(

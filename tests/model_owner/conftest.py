@@ -1,0 +1,5 @@
+"""Fixtures: data owners whose commitments are computed once."""
+
+from __future__ import annotations
+
+from tests.repeatable import repeatable_owners as repeatable_owners
