@@ -1,6 +1,6 @@
 """The launcher for Flower's simulation: a market on a local chain of its own, with data owners that have joined.
 
-    with LocalMarket(terms, num_owners=20) as market:
+    with LocalMarket(terms, num_owners=20, escrow_wei=10**18) as market:
         strategy = Omnilytics(FedAvg(), ledger=market.ledger)
         market.run(server_app, client_app)
 
@@ -50,6 +50,20 @@ class LocalMarket:
     on_stage : callable, optional
         Called with a word for each step of the set-up.
     chain : DevnetOptions, optional
+        By default with ten accounts more than data owners; the model owner and every data owner need one each.
+
+    Raises
+    ------
+    ToolMissing
+        On entering the ``with`` block, as all that follow: there is no anvil on this machine.
+    ChainError
+        The local chain does not start, or an account lacks ether: `chain` has too few accounts, or `escrow_wei` is too much.
+    TermsError
+        `terms` makes terms that are out of their bounds.
+    Refused
+        A data owner's usual `Policy` refuses the terms, or `folder` holds owner homes already.
+    LedgerError
+        The market refuses so many data owners: more than its terms allow, or too few or too many for whole groups.
     """
 
     def __init__(

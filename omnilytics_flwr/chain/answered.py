@@ -126,8 +126,8 @@ def _advice(connection: Connection, part: Part) -> str:
     """What to do if the blobs of a part are not served."""
     if connection.blobs_url is None:
         return (
-            f"execution nodes do not keep the blobs of transaction {part.transaction_hash}: give the connection a blobs_url, the address "
-            "of a beacon node that keeps all blobs (a supernode or semi-supernode)"
+            f"execution nodes do not keep the blobs of transaction {part.transaction_hash}: set OMNILYTICS_BLOBS_URL, or in Python the "
+            "connection's blobs_url, to the address of a beacon node that keeps all blobs (a supernode or semi-supernode)"
         )
     return (
         f"{redacted(connection.blobs_url)} does not serve the blobs of transaction {part.transaction_hash}: name a beacon node that keeps "

@@ -7,12 +7,15 @@ import random
 import time
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from ..errors import ChainError, Unreachable
 from . import answers
 from .endpoint import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, TRANSIENT_STATUS, redacted
+
+if TYPE_CHECKING:
+    from requests import Response
 
 SLOT_SECONDS = 12
 """Ethereum's, for nodes that do not tell."""
@@ -114,7 +117,7 @@ class BeaconNode:
         url = urlunsplit((self._url.scheme, self._url.netloc, self._url.path.rstrip("/") + path, own, ""))
         try:
             with requests.get(url, timeout=self._timeout_seconds, stream=True, headers={"Accept": "application/json"}) as response:
-                status, body = response.status_code, response.raw.read(MOST_BYTES, decode_content=True)
+                status, body = response.status_code, _body(response)
         except (requests.RequestException, OSError, ValueError) as error:
             raise self._unreachable(type(error).__name__) from error
         if status in TRANSIENT_STATUS:
@@ -140,6 +143,16 @@ class BeaconNode:
 
     def _unreachable(self, reason: str) -> Unreachable:
         return Unreachable(f"{self._shown} does not answer ({reason}); expected a beacon node; check the blobs' address and the network")
+
+
+def _body(response: Response) -> bytes:
+    """Body of an answer, of so many bytes at most; raises `requests.RequestException` if it breaks off."""
+    body = bytearray()
+    for piece in response.iter_content(2**20):
+        body += piece
+        if len(body) >= MOST_BYTES:
+            break
+    return bytes(body[:MOST_BYTES])
 
 
 def _decimal(what: str, value: object) -> int:

@@ -91,7 +91,7 @@ class Endpoint:
             if status in TRANSIENT_STATUS:
                 raise self._unreachable(f"HTTP status {status}") from error
             raise NodeError(method, status, f"HTTP status {status}", None) from error
-        except (requests.RequestException, OSError, ValueError, RecursionError) as error:
+        except Exception as error:  # each transport fails in its own ways, IPC by an error that is private to web3
             raise self._unreachable(type(error).__name__) from error
         if not isinstance(response, dict) or ("result" not in response and "error" not in response):
             raise self._unreachable("an answer that is not JSON-RPC")
@@ -121,7 +121,7 @@ def _provider(url: str, timeout_seconds: float) -> JSONBaseProvider:
         return HTTPProvider(url, request_kwargs={"timeout": timeout_seconds}, exception_retry_configuration=None)
     if "://" in url:
         raise Unreachable(f"{redacted(url)} is no address of an endpoint; expected http://, https:// or the path of an IPC socket")
-    return IPCProvider(url, timeout=int(timeout_seconds))
+    return IPCProvider(url, timeout=max(1, round(timeout_seconds)))
 
 
 def _node_error(method: str, error: object) -> NodeError:

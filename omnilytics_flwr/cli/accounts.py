@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from ..market.terms import Address
 
 
+_ACCOUNTS = frozenset({"keystore", "dev_account"})
+"""Names of the options that name an account."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """Where an account's key is: a keystore, a development account of a local chain, or else the environment."""
@@ -65,7 +69,9 @@ class Source:
 
 
 def source_of(settings: Settings, home: OwnerHome | None) -> Source:
-    """The account that the flags name, else that of the owner home, else that of environment or configuration, else the default wallet.
+    """The account that the flags name, else that of the owner home, else that of the environment, else that of the configuration.
+
+    In the environment a keystore or development account goes before a bare key. If nothing names an account it is the default wallet.
 
     Raises
     ------
@@ -74,15 +80,19 @@ def source_of(settings: Settings, home: OwnerHome | None) -> Source:
     """
     from ..chain.wallet import KEY_VARIABLE
 
-    if settings.keystore is not None and settings.dev_account is not None and {"keystore", "dev_account"} <= settings.explicit:
-        raise click.UsageError("--keystore and --dev-account name two accounts; give one")
-    if home is not None and not settings.explicit & {"keystore", "dev_account"}:
+    if home is not None and not settings.explicit & _ACCOUNTS:
         return _source_of_home(home, settings)
-    if settings.dev_account is not None and "keystore" not in settings.explicit:
+    has_key = bool(os.environ.get(KEY_VARIABLE))
+    named = {name for name in _ACCOUNTS if getattr(settings, name) is not None}
+    places = (named & settings.explicit, named & settings.from_environment, set() if has_key else named)
+    counting = next((place for place in places if place), set())
+    if counting == _ACCOUNTS:
+        raise click.UsageError("--keystore and --dev-account, or their variables or entries, name two accounts; give one")
+    if "dev_account" in counting:
         return Source(dev_account=settings.dev_account)
-    if settings.keystore is not None:
+    if "keystore" in counting:
         return Source(settings.keystore, settings.password_file)
-    if os.environ.get(KEY_VARIABLE):
+    if has_key:
         return Source()
     if default_keystore().is_file():
         return Source(default_keystore(), settings.password_file)

@@ -29,7 +29,7 @@ def state_facts(state: MarketState) -> Facts:
 def terms_facts(terms: Terms) -> Facts:
     """A market's terms, with what follows from them."""
     named = {field.name: getattr(terms, field.name) for field in fields(terms)}
-    return named | {"polynomials": terms.polynomials, "least_groups": terms.least_groups, "leave_after_seconds": terms.leave_seconds}
+    return named | {"polynomials": terms.polynomials, "least_groups": terms.least_groups, "leave_seconds": terms.leave_seconds}
 
 
 def log_facts(log: dict[str, object]) -> Facts:

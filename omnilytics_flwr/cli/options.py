@@ -59,6 +59,8 @@ class Settings:
     ----------
     explicit : frozenset of str
         Names of the options that stand on the command line, which come before an owner home.
+    from_environment : frozenset of str
+        Names of those that the environment gives, which come before the configuration file.
     """
 
     as_json: bool = False
@@ -73,9 +75,10 @@ class Settings:
     dev_account: int | None = None
     confirmations: int = 0
     explicit: frozenset[str] = frozenset()
+    from_environment: frozenset[str] = frozenset()
 
 
-_NAMES = frozenset(field.name for field in fields(Settings)) - {"explicit"}
+_NAMES = frozenset(field.name for field in fields(Settings)) - {"explicit", "from_environment"}
 
 _ALWAYS = (
     click.option("--json", "as_json", is_flag=True, help="Show JSON; amounts in wei, as strings."),
@@ -111,12 +114,23 @@ KEYSTORE = (click.option("--keystore", envvar="OMNILYTICS_KEYSTORE", type=FILE, 
 ACCOUNT = (
     *KEYSTORE,
     *PASSWORD,
-    click.option("--dev-account", type=click.IntRange(0), help="Account of that number on a local chain, whose keys everybody knows."),
+    click.option(
+        "--dev-account",
+        envvar="OMNILYTICS_DEV_ACCOUNT",
+        type=click.IntRange(0),
+        help="Account of that number on a local chain, whose keys everybody knows.",
+    ),
 )
 HOME = (click.option("--home", envvar="OMNILYTICS_OWNER_HOME", type=FOLDER, help="Owner home: names chain, market and account."),)
 SENDING = (
     click.option("--dry-run", is_flag=True, help="Show what would be sent and what it costs; sign and send nothing."),
-    click.option("--confirmations", type=click.IntRange(0), default=0, help="Blocks to wait for on top of the transaction's."),
+    click.option(
+        "--confirmations",
+        envvar="OMNILYTICS_CONFIRMATIONS",
+        type=click.IntRange(0),
+        default=0,
+        help="Blocks to wait for on top of the transaction's.",
+    ),
 )
 
 
@@ -132,8 +146,9 @@ def options(*groups: tuple[Decorator[Any], ...]) -> Decorator[Any]:
             source = click.get_current_context().get_parameter_source
             shared = {name: values.pop(name) for name in _NAMES & set(values)}
             explicit = frozenset(name for name in shared if source(name) is ParameterSource.COMMANDLINE)
+            from_environment = frozenset(name for name in shared if source(name) is ParameterSource.ENVIRONMENT)
             with refusals_as_sentences(as_json=shared["as_json"]):
-                function(Settings(**shared, explicit=explicit), **values)
+                function(Settings(**shared, explicit=explicit, from_environment=from_environment), **values)
 
         for option in reversed([option for group in (*groups, _ALWAYS) for option in group]):
             run = option(run)

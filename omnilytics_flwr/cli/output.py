@@ -22,7 +22,7 @@ _WIDEST = 10_000
 _ZERO_ADDRESS_MEANS = {"token": "ether", "admission": "open to all"}
 
 _MANY_WEI, _MOMENT = re.compile(r"\b([0-9]{13,}) wei\b"), re.compile(r"\b[0-9]{10}\b")
-_UNIX_SECONDS = " (Unix seconds)"
+_UNIX_SECONDS = re.compile(r" \(Unix seconds\b[^)]*\)")
 
 REFUSED = 1
 """Exit code when market, chain or machine said no; 2 is click's, for a wrong command line."""
@@ -174,8 +174,9 @@ def _for_people(kind: str, sentence: str) -> str:
     """A sentence with its moments as dates and, where they are surely ether, its large amounts in ether."""
     if kind == "NotFunded":
         sentence = _MANY_WEI.sub(lambda found: format_amount(int(found[1])), sentence)
-    if _UNIX_SECONDS in sentence:
-        sentence = _MOMENT.sub(lambda found: format_time(int(found[0])), sentence).replace(_UNIX_SECONDS, "")
+    if _UNIX_SECONDS.search(sentence):
+        dated, moments = _MOMENT.subn(lambda found: format_time(int(found[0])), sentence)
+        return _UNIX_SECONDS.sub("", dated) if moments else sentence
     return sentence
 
 

@@ -57,7 +57,7 @@ def show_epoch(settings: Settings) -> None:
         "stage": state.stage.name.lower(),
         "epoch": state.epoch,
         "rounds_opened": state.opened_in_epoch,
-        "most_rounds": session.reader.terms().rounds_per_epoch,
+        "rounds_per_epoch": session.reader.terms().rounds_per_epoch,
         "enrolled_for_next": state.enrolled.bit_count(),
         "block": now,
         "draw_block": state.draw_block or None,

@@ -77,11 +77,16 @@ class LocalAgent:
     def join(self, admission_data: bytes = b"") -> None:
         """Enrol for the next epoch with a mask key of its own; pays the stake if new."""
         self._checks.policy()
-        with self._journal.locked():
-            epoch = self._ledger.state().epoch + 1
-            key = self._keys.mask_key(self._checks.market_id, epoch)
-            self._journal.note_joined(self._ledger.chain_id, self._ledger.address, epoch)
-        self._ledger.join(key.public, admission_data)
+        enrolled = 0
+        while True:
+            with self._journal.locked():
+                epoch = max(self._ledger.state().epoch + 1, enrolled)
+                key = self._keys.mask_key(self._checks.market_id, epoch)
+                self._journal.note_joined(self._ledger.chain_id, self._ledger.address, epoch)
+            enrolled = int(str(self._ledger.join(key.public, admission_data).logs["Joined"]["epoch"]))
+            if enrolled == epoch:
+                return
+            # Members were frozen meanwhile, so that this key stands for the epoch after: enrol with that epoch's own, which is free.
 
     def admit(self, task: TaskId) -> Admission:
         """See `OwnerAgent.admit`."""

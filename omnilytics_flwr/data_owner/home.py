@@ -98,7 +98,36 @@ class OwnerHome:
         policy: Mapping[str, object] | None = None,
         agent: str = LOCAL,
     ) -> OwnerHome:
-        """Make a home; refuses with `Refused` to overwrite one, and with `TermsError` what `open` would refuse."""
+        """Make a home, which is never written over an old one.
+
+        Parameters
+        ----------
+        path : Path
+            Folder of the home; made if missing, readable by its owner only.
+        rpc_url : str
+            ``http://``, ``https://``, or the path of an IPC socket.
+        chain_id : int
+            The chain that the endpoint must serve.
+        market : Address
+        account : mapping of str to object
+            Where the account's key is: ``{"keystore": path}``, with ``"password-file": path`` or with the password in
+            ``OMNILYTICS_PASSWORD``; ``{"environment": True}``, the key being in ``OMNILYTICS_PRIVATE_KEY``; or ``{"development": index}``
+            on a local chain. Relative paths are relative to the home.
+        factory : Address, optional
+            The factory that must have created the market; see the attribute.
+        policy : mapping of str to object, optional
+            Entries of the `Policy` by their names in ``owner.toml`` (docs/policy.md), e.g. ``{"most-clip": 0.5}``; values as TOML has
+            them, hashes in hexadecimal.
+        agent : {"local", "process"} (default: "local")
+            Where the owner agent is; see `agent_kind`.
+
+        Raises
+        ------
+        Refused
+            There is a home at the path already.
+        TermsError
+            Account, policy or agent are not what they must be.
+        """
         config = path / CONFIG_NAME
         if config.exists():
             raise Refused(f"there is an owner home at {path} already; it may hold a journal that is needed, choose another folder")

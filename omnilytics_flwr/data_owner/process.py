@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import logging
@@ -109,5 +110,6 @@ def _note_seen(path: Path, state: MarketState) -> None:
         "round": state.round,
     }
     temporary = path / f"{SEEN_NAME}.tmp"
-    temporary.write_text(json.dumps(facts) + "\n")
-    os.replace(temporary, path / SEEN_NAME)
+    with contextlib.suppress(OSError):  # an agent that answers is worth more than one that tells
+        temporary.write_text(json.dumps(facts) + "\n")
+        os.replace(temporary, path / SEEN_NAME)

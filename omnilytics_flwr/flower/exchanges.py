@@ -14,7 +14,8 @@ from ..market.task import TaskId
 from ..market.terms import Address
 from ..model_owner.keeper import RoundKeeper
 from ..model_owner.live import Metrics
-from .compat import Grid, log
+from .compat import log
+from .grids import SteadyGrid
 from .wire import RECORD, CommitReply, DeliverReply, DeliverRequest, our_record
 
 KEPT_REQUESTS = 4
@@ -25,6 +26,9 @@ TOO_EARLY = OutOfTurn.__name__
 
 MOST_PAUSES = 4
 """How many pauses long the longest one is, while nodes are too early."""
+
+MOST_EARLY_SECONDS = 2 * 64 * 12
+"""How long after the opening a node may say that it is too early: what two epochs of Ethereum take, after which a block is final."""
 
 MOST_SIGNINGS = 2 * KEPT_REQUESTS
 """How often data owners are asked to sign again before one step; a keeper asks once for each round and deadline."""
@@ -43,7 +47,7 @@ class Exchanges:
 
     Attributes
     ----------
-    grid : Grid or None
+    grid : SteadyGrid or None
         Where the nodes are; none before the first round.
     timeout, train_timeout : float, > 0
         Seconds that deliveries and commitments are waited for at most.
@@ -54,7 +58,7 @@ class Exchanges:
         self._pause = pause
         self._requests: dict[int, RecordDict] = {}
         self._nodes: dict[Address, int] = {}
-        self.grid: Grid | None = None
+        self.grid: SteadyGrid | None = None
         self.timeout = self.train_timeout = 3600.0
 
     def train_messages(self, task: TaskId, content: RecordDict, header: ConfigRecord) -> list[Message]:
@@ -74,7 +78,8 @@ class Exchanges:
             self._pause(times)
             self.certainly(self._keeper.catch_up)
             request = self._requests[self._keeper.task.round]
-            early = self._collect(self._ask([Message(request, node, MessageType.TRAIN) for node in early]))
+            messages = [Message(request, node, MessageType.TRAIN) for node in early]
+            early = self._collect(self._ask(messages, min(self.train_timeout, self._keeper.commit_seconds())))
 
     def _collect(self, replies: Iterable[Message], round_number: int | None = None) -> list[int]:
         """Give every valid commitment to the keeper; nodes for which it is too early."""
@@ -105,10 +110,12 @@ class Exchanges:
         Nodes whose chain does not show the opening yet are asked for as long as there is time: data owners wait until it is confirmed.
         """
         try:
+            most = None
             for asked in count(1):
                 self.certainly(self._keeper.catch_up)
                 seconds = self._keeper.deliver_seconds()
-                if asked > 1 and seconds <= 1:
+                most = seconds if most is None else most
+                if asked > 1 and (seconds <= 1 or most - seconds > MOST_EARLY_SECONDS):
                     return
                 early = self._ask_missing(min(self.timeout, seconds) / 2)
                 if not self._keeper.missing_owners() or (asked > 1 and not early):
@@ -135,7 +142,7 @@ class Exchanges:
         if request is None:
             log(WARNING, "the request of round %s is not kept any more, so nobody can be asked", round_number)
             return
-        self._collect(self._ask(self._to_all(request)), round_number)
+        self._collect(self._ask(self._to_all(request), self.train_timeout), round_number)
 
     def _ask_missing(self, seconds: float) -> int:
         """Ask those who have not delivered; all nodes while it is not known who is where, as after a restart.
@@ -173,8 +180,8 @@ class Exchanges:
         missing = self._keeper.missing_owners()
         return {node for owner, node in self._nodes.items() if owner not in missing}
 
-    def _ask(self, messages: list[Message]) -> Iterable[Message]:
-        return [] if self.grid is None else self.grid.send_and_receive(messages, timeout=self.train_timeout)
+    def _ask(self, messages: list[Message], seconds: float) -> Iterable[Message]:
+        return [] if self.grid is None else self.grid.send_and_receive(messages, timeout=seconds)
 
     def _to_all(self, content: RecordDict) -> list[Message]:
         return [] if self.grid is None else [Message(content, node, MessageType.TRAIN) for node in self.grid.get_node_ids()]

@@ -34,9 +34,14 @@ class SteadyGrid(Grid):
     def __init__(self, grid: Grid, wait: Callable[[float], None] = time.sleep) -> None:
         self._grid = grid
         self._wait = wait
+        self._most_seconds: float | None = None
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._grid, name)
+
+    def limit(self, seconds: float | None) -> None:
+        """Let no exchange from now on take longer than this, whatever timeout it is given; None for no limit."""
+        self._most_seconds = seconds
 
     def set_run(self, run: Any) -> None:
         """Set the run."""
@@ -81,6 +86,8 @@ class SteadyGrid(Grid):
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterator[Message]:
         """Send messages at once; the replies come while they are iterated over, until all are there or the time is over."""
+        if self._most_seconds is not None:
+            timeout = self._most_seconds if timeout is None else min(timeout, self._most_seconds)
         return self._replies(list(self.push_messages(messages)), timeout)
 
     def _replies(self, waiting: list[str], timeout: float | None) -> Iterator[Message]:

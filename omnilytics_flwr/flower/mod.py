@@ -20,7 +20,7 @@ from flwr.clientapp.typing import ClientAppCallable
 from ..data_owner.config import has_agent_process
 from ..data_owner.port import OwnerAgent
 from ..data_owner.remote import RemoteAgent
-from ..errors import Malformed, OmnilyticsError, Refused, UpdateError
+from ..errors import ChainError, Malformed, OmnilyticsError, Refused, UpdateError
 from ..market.task import TaskId, TaskParts, arrays_hash, config_hash
 from .compat import REFUSED_BY_MOD, log
 from .parts import difference, flatten
@@ -83,6 +83,9 @@ class OmnilyticsMod:
             return answer(msg, context, call_next, header)
         except UpdateError as error:  # its text tells of the update
             return _silenced(msg, str(error))
+        except ChainError as error:  # its text tells where this data owner's node and wallet are
+            log(ERROR, "the chain fails this data owner: %s: %s", type(error).__name__, error)
+            return _refusal(msg, f"{type(error).__name__}: the data owner's node or wallet fails it; its log says how")
         except OmnilyticsError as error:
             return _refusal(msg, f"{type(error).__name__}: {error}")
         except Exception as error:  # Flower would send its text, which may come from the app's model or from what it replied

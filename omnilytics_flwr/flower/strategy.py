@@ -52,8 +52,9 @@ class Omnilytics(Strategy):
     missing : {"waive", "accuse"} (default: "waive")
         What to do about members of the roster that do not deliver: pay their groups and go on without them, at once; or accuse them,
         wait until they have answered on chain or their time is over, and go on with what they answered. The latter takes up to
-        the terms' ``answer_seconds``, and ether for fees and deposits, which those lose who should have answered. Either way their
-        groups are left out of later rounds of the epoch, and so not paid, as long as enough others are left.
+        the terms' ``answer_seconds``, and ether for fees and deposits, which go to those who answer; who does not loses its stake, and
+        fee and deposit come back. Either way their groups are left out of later rounds of the epoch, and so not paid, as long as enough
+        others are left.
     run_dir : Path, optional
         Folder of this run, readable by its owner only. A process that is started again with the same one, the same market and the
         same arguments goes on where the last one ended, whenever that was: an open round is settled, a settled one is learnt from,
@@ -138,10 +139,29 @@ class Omnilytics(Strategy):
 
         A run that goes on from a run directory takes the model from there, and gives the results of all its rounds. Rounds that its
         data owners were evaluating when the last process ended stay without their evaluation.
+
+        Raises
+        ------
+        TermsError
+            The public part is not what the terms say, a private pattern matches nothing or everything, or the run directory is of another
+            market, model or strategy.
+        UpdateError
+            A parameter of the public part can be neither trained nor constant.
+        CannotCompose
+            The inner strategy sends different tasks to different nodes, or has state that a run directory cannot hold.
+        Refused
+            Another process runs from the run directory.
+        Malformed
+            A file of the run directory is damaged.
+        ChainError
+            The chain was not reached again in time, or the account lacks ether.
+        LedgerError
+            The market says no: no epoch is drawn, the escrow is too small, or it takes no settlement although everybody is waived.
+
+        What the inner strategy raises is raised here too, once an open round has been settled.
         """
         train_config = ConfigRecord() if train_config is None else train_config
         evaluate_config = ConfigRecord() if evaluate_config is None else evaluate_config
-        # An exchange that outlasts the commit window would be for nothing: the round could not open any more.
         train_timeout = min(timeout, self._keeper.terms.commit_seconds - OPEN_MARGIN_SECONDS)
         self._exchanges.timeout, self._exchanges.train_timeout = timeout, train_timeout
         with self._memory.held():
@@ -157,21 +177,25 @@ class Omnilytics(Strategy):
 
     def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
         """Anchor the task unless the last settlement did, and send it to every node."""
-        self._exchanges.grid = grid if isinstance(grid, SteadyGrid) else SteadyGrid(grid, self._wait)
+        steady = grid if isinstance(grid, SteadyGrid) else SteadyGrid(grid, self._wait)
+        self._exchanges.grid = steady
         self._public = arrays
         plan = self._planner.train_plan(self._done + server_round, arrays, config, grid)
         if self._keeper.is_open or plan.content is None:  # a round that was open when this process began has its commitments
             return []
-        state, most = self._exchanges.certainly(self._keeper.ledger.state), self._keeper.terms.rounds_per_epoch
+        state, most = self._exchanges.certainly(self._keeper.state), self._keeper.terms.rounds_per_epoch
         if state.opened_in_epoch >= most:
             log(WARNING, "epoch %s has had its %s rounds; nobody trains until the next one is frozen and drawn", state.epoch, most)
             return []
         task = self._exchanges.certainly(lambda: self._keeper.anchor(plan.parts()))
+        steady.limit(self._keeper.commit_seconds())  # one that outlasts the commit window would be for nothing
         header = self._header(Exchange.TRAIN, task.epoch, task.round, plan.evaluate_hash())
         return self._exchanges.train_messages(task, plan.content, header.to_record())
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Open, deliver, prove, hand the mean to the inner strategy, settle."""
+        if self._exchanges.grid is not None:
+            self._exchanges.grid.limit(None)
         if not self._keeper.is_live:  # the inner strategy trains nobody in this round
             return None, None
         number = self._done + server_round
@@ -218,7 +242,7 @@ class Omnilytics(Strategy):
         self._memory.note(EVALUATE, number, metrics)
         return metrics
 
-    def _begin(self, grid: Grid, initial: ArrayRecord, train_config: ConfigRecord, evaluate_config: ConfigRecord) -> ArrayRecord:
+    def _begin(self, grid: SteadyGrid, initial: ArrayRecord, train_config: ConfigRecord, evaluate_config: ConfigRecord) -> ArrayRecord:
         """Go on from the run directory, if there is anything in it; the public part to begin with."""
         self._exchanges.grid = grid
         self._parts = Parts.of(initial, self._patterns)

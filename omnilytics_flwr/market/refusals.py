@@ -231,11 +231,11 @@ class TooLate(Refusal, solidity="MarketTooLate"):
 
 
 class TooEarly(Refusal, solidity="MarketTooEarly"):
-    """Too early."""
+    """Too early; `timestamp` and `from_` are Unix seconds or, where a frozen market is to be closed, block numbers."""
 
     timestamp: int
     from_: int
-    TEXT = "it is {timestamp}; this is allowed from {from_} (Unix seconds) on; wait"
+    TEXT = "it is {timestamp}; this is allowed from {from_} on (Unix seconds, or blocks if a frozen market is to be closed); wait"
 
 
 class TooManyUnpaid(Refusal, solidity="MarketTooManyUnpaid"):

@@ -44,9 +44,9 @@ class Terms:
     reward_wei : int, 1 .. 2^96
         Paid for each accepted update.
     stake_wei : int, at least (h + 1) rewards, at most 2^104
-        Deposit of a data owner.
+        What a data owner pays in and gets back.
     bond_wei : int, 1 .. 2^104
-        Deposit of the model owner, shared out if a round times out.
+        What the model owner locks in a round, shared out if a round times out.
     accuse_fee_wei : int, 0 .. 2^96 (default: 0)
         What an accusation pays to the accused.
     most_owners : int, h (2f + 3) .. 254

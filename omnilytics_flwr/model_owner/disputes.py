@@ -5,13 +5,14 @@ from __future__ import annotations
 from ..crypto.commitment import commit, points_digest
 from ..crypto.curve import parse_points
 from ..crypto.field import FieldVector, N
-from ..errors import ChainError, LedgerError, OmnilyticsError, ProtocolError
+from ..errors import ChainError, LedgerError, ProtocolError
 from ..market.dispute import accuse_by, lapsed, void_groups
 from ..market.ledger import MarketState, Member
 from ..market.roster import bitmap_of, bits_of
 from ..market.stage import Stage
 from .history import RoundHistory
 from .live import Delivered, LiveRound
+from .patience import LASTING
 from .surroundings import Surroundings
 
 ACCUSE_MARGIN_SECONDS = 24
@@ -22,6 +23,13 @@ RESERVE_SECONDS = 16
 
 LAPSE_MARGIN_SECONDS = 24
 """How long after the deadline of an accusation it is taken as lapsed: two blocks, so that the last one is certainly past it."""
+
+
+ACCUSATIONS = 3
+"""How often an accusation is tried."""
+
+FETCH_SECONDS = 900.0
+"""How long the chain's blobs are asked for again, as far as the time to prove allows it."""
 
 
 class Disputes:
@@ -51,10 +59,7 @@ class Disputes:
         Whatever prevents an accusation, its group is waived instead.
         """
         if self._accuse:
-            try:
-                self._accuse_missing(live)
-            except (ChainError, LedgerError) as error:
-                self._around.on_trouble(f"nobody could be accused, so the groups of those missing are waived: {error}")
+            self._accuse_certainly(live)
         state = self._around.steady.state()
         if state.accused & ~state.answered:
             self._around.on_stage(live.task.round, "answer")
@@ -68,6 +73,19 @@ class Disputes:
         now = self._around.steady.now()
         seats = lapsed(accused=state.accused, answered=state.answered, answer_by=state.answer_by, now=now)
         return frozenset(bits_of(void_groups(roster, seats)))
+
+    def _accuse_certainly(self, live: LiveRound) -> None:
+        """Accuse who is missing; prices that have risen since, or a transaction that is slow, are a reason to try again."""
+        for left in reversed(range(ACCUSATIONS)):
+            try:
+                self._accuse_missing(live)
+                return
+            except (ChainError, LedgerError) as error:
+                if left:
+                    self._around.on_trouble(f"accusing failed and is tried again: {error}")
+                    self._around.pause()
+                else:
+                    self._around.on_trouble(f"nobody could be accused, so the groups of those missing are waived: {error}")
 
     def _accuse_missing(self, live: LiveRound) -> None:
         state = self._around.steady.state()
@@ -103,14 +121,29 @@ class Disputes:
             if member.owner in live.deliveries:
                 continue
             try:
-                live.deliveries[member.owner] = self._answer_of(live, member)
-            except OmnilyticsError as error:
+                live.deliveries[member.owner] = self._answer_of(live, member, state)
+            except Exception as error:  # the bond is at stake: without this vector the round goes on, late it does not
                 self._around.on_trouble(f"the answer of {member.owner} cannot be used, so its group is waived: {error}")
 
-    def _answer_of(self, live: LiveRound, member: Member) -> Delivered:
+    def _answer_of(self, live: LiveRound, member: Member, state: MarketState) -> Delivered:
         polynomials = self._around.terms.polynomials
-        vector = FieldVector.from_bytes(self._around.steady.answered_vector(live.task.round, member.seat), N * polynomials)
+        vector = FieldVector.from_bytes(self._fetch(live.task.round, member.seat, state), N * polynomials)
         points = commit(vector)
         if points_digest(points) != live.commitments[member.owner].digest:
             raise ProtocolError(f"the blobs are not what seat {member.seat} committed to; expected the chain's own; ask another endpoint")
         return Delivered(vector, points, parse_points(points, polynomials))
+
+    def _fetch(self, round_number: int, seat: int, state: MarketState) -> bytes:
+        """An answered vector; asked for again until half of the time to prove is over."""
+        around = self._around
+        begun = around.steady.now()
+        last = min(begun + FETCH_SECONDS, state.settle_by - around.terms.prove_seconds / 2)
+        while True:
+            try:
+                return around.ledger.answered_vector(round_number, seat)
+            except LASTING:
+                raise
+            except ChainError:
+                if around.steady.now() + around.poll_seconds > last:
+                    raise
+            around.pause()

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Literal
 
 from ..errors import ProtocolError, TooFewGroups
-from ..market.ledger import Ledger
+from ..market.ledger import Ledger, MarketState
 from ..market.refusals import TooLate
 from ..market.stage import Stage
 from ..market.task import TaskId, TaskParts
@@ -86,6 +86,7 @@ class RoundKeeper:
         self._settling = Settling(self._around, self._history)
         self._live: LiveRound | None = None
         self._unbooked: list[LiveRound] = []
+        self._loaded = False
 
     @property
     def is_live(self) -> bool:
@@ -112,8 +113,10 @@ class RoundKeeper:
         CommitmentsExpired
             The round was anchored anew, and must be signed again before it can be opened again.
         """
-        self._history.load()
-        self._opening.load()
+        if not self._loaded:  # once: what is in memory since then knows for which rounds signatures have been asked for
+            self._history.load()
+            self._opening.load()
+            self._loaded = True
         self.catch_up()
         live = self._history.rounds.get(max(self._history.rounds, default=0))
         if live is None:
@@ -212,6 +215,14 @@ class RoundKeeper:
                 raise
         self._on_stage(live.task.round, "deliver")
         return live.digests()
+
+    def state(self) -> MarketState:
+        """Where the market stands; asked for again for a while if the chain fails."""
+        return self._steady.state()
+
+    def commit_seconds(self) -> float:
+        """How long commitments to the live task may take so that its round can still be opened; at least a second."""
+        return float(max(self._need().open_by - self._steady.now() - OPEN_MARGIN_SECONDS, 1))
 
     def deliver_seconds(self) -> float:
         """How long deliveries may take so that enough time is left to accuse, if that is wanted, or to prove; at least a second."""

@@ -15,7 +15,10 @@ from .run_directory import Record, RunDirectory
 from .surroundings import Surroundings
 
 OPEN_MARGIN_SECONDS = 30
-"""An anchored task with less time than this left to open is anchored again."""
+"""How long before it is too late to open the commitments are waited for."""
+
+LEAST_COMMIT_SHARE = 2
+"""An anchored task is anchored again if less than one part in so many of its commit window is left."""
 
 UNRELIABLE = "unreliable"
 
@@ -53,7 +56,7 @@ class Opening:
         """The round of the anchored task, if it is of these parts and there is time to open it; otherwise a new one, anchored now."""
         state = self._around.steady.state()
         task = self.anchored(parts, state)
-        if task is None or state.open_by < self._around.steady.now() + OPEN_MARGIN_SECONDS:
+        if task is None or state.open_by < self._around.steady.now() + self._around.terms.commit_seconds // LEAST_COMMIT_SHARE:
             number = state.round + 1
             self._around.on_stage(number, "anchor")
             live = LiveRound(self._task_id(state, number, parts.task_hash(number)), 0, self._groups(state))

@@ -36,7 +36,8 @@ class RoundReport:
     receipts : tuple of Receipt
         Transactions of the round.
     seconds : dict of str to float
-        By stage.
+        Time of the model owner's own work: ``"server_crypto"``, checking deliveries, deciding and proving; ``"chain"``, opening, settling
+        and asking the chain about deliveries. Work that was not done has no entry.
     """
 
     epoch: int

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from ..crypto.refusals import VerificationBadPoint, VerificationWrongExclusion, VerificationWrongOpening
-from ..errors import LedgerError, SettlementRefused
+from ..errors import ChainError, LedgerError, SettlementRefused, ToolMissing, UnknownMarket, UnsupportedChain, WrongChain
+from ..market.ledger import Receipt
 from ..market.refusals import TooLate, WrongRound, WrongStage
 from ..market.roster import bitmap_of
 from ..market.stage import Stage
@@ -28,6 +30,10 @@ BLOCK_SECONDS = 12
 
 _FIRST_EXCLUSION = 2
 """Number of the opening proof of the first exclusion; before it come the fold and the constant term."""
+
+
+HOPELESS = (ToolMissing, UnknownMarket, UnsupportedChain, WrongChain)
+"""Trouble with a chain that nobody's help cures while a round is open."""
 
 
 class Settling:
@@ -56,7 +62,7 @@ class Settling:
         self._history.save_outcome(number, outcome)
         self._history.save(live)
         try:
-            live.receipts.append(self._around.steady.settle(number, live.call.settlement, waived, live.call.following))
+            live.receipts.append(self._send(number, live.call, state.settle_by))
         except TooLate:
             self._time_out(live)
         except (WrongStage, WrongRound):
@@ -69,6 +75,22 @@ class Settling:
             self._blame(live, verdict, refusal)
             raise SettlementRefused(number, str(refusal)) from refusal
         return self.report(live)
+
+    def _send(self, number: int, call: SettleCall, settle_by: int) -> Receipt:
+        """Settle, however often it takes while there is time: an account can be topped up, a chain comes back, and the bond is at stake."""
+        around, reason = self._around, ""
+        begun, waited, seconds = time.monotonic(), 0.0, settle_by - self._around.steady.now()
+        while True:
+            try:
+                return around.steady.settle(number, call.settlement, call.waived, call.following)
+            except ChainError as error:
+                if isinstance(error, HOPELESS) or max(time.monotonic() - begun, waited) >= seconds:
+                    raise
+                if str(error) != reason:
+                    reason = str(error)
+                    around.on_trouble(f"round {number} cannot be settled yet, which is tried for {seconds - waited:.0f} s more: {error}")
+            around.pause()
+            waited += around.poll_seconds
 
     def time_out(self, live: LiveRound) -> RoundReport:
         """End an open round that was not settled in time, as anybody may."""

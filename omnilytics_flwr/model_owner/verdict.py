@@ -154,9 +154,9 @@ def judge(
         Roster positions of groups to be waived in any case, unless they are void.
     """
     taking_part = [position for position, group in enumerate(groups) if group.vector is not None and position not in waived | void]
-    wild = [position for position in taking_part if _is_wild(groups[position], terms)]
-    excluded = wild[: terms.faulty_groups]
-    outside = set(range(len(groups))) - set(taking_part) | set(wild[terms.faulty_groups :])
+    out_of_range = [position for position in taking_part if _is_out_of_range(groups[position], terms)]
+    excluded = out_of_range[: terms.faulty_groups]
+    outside = set(range(len(groups))) - set(taking_part) | set(out_of_range[terms.faulty_groups :])
     while True:
         statement = Statement(
             context, roster_hash, tuple(group.members for group in groups), bitmap_of(outside), terms.polynomials, terms.update_bits
@@ -179,7 +179,7 @@ def judge(
         return _verdict(proof, selection, groups, outside, void, excluded, scale)
 
 
-def _is_wild(group: GroupSum, terms: Terms) -> bool:
+def _is_out_of_range(group: GroupSum, terms: Terms) -> bool:
     """Whether a group's sum is out of range."""
     return group.vector is not None and first_out_of_range(group.vector, members=group.members, bits=terms.update_bits) is not None
 

@@ -112,6 +112,14 @@ def run_command(settings: dict[str, object], *options: str) -> list[str]:
     return [program("flwr"), "run", str(APP), CONNECTION, "--stream", "--run-config", overrides, *options]
 
 
+def write_connection(home: Path, name: str, port: int, certificates: Certificates | None) -> None:
+    """Make Flower's folder, whose one connection leads to a SuperLink on the loopback interface; without certificates, unencrypted."""
+    home.mkdir()
+    trust = "insecure = true" if certificates is None else f'root-certificates = "{certificates.authority.resolve()}"'
+    connection = f'[superlink.{name}]\naddress = "127.0.0.1:{port}"\n{trust}\n'
+    (home / "config.toml").write_text(f'[superlink]\ndefault = "{name}"\n\n{connection}')
+
+
 def program(name: str) -> str:
     """Path of a program of this environment."""
     return str(BIN / name)
@@ -123,9 +131,6 @@ def _environment(folder: Path, port: int, certificates: Certificates | None) -> 
     There are many processes, and sums come out the same whatever else the machine does.
     """
     home = folder / "flwr"
-    home.mkdir()
-    trust = "insecure = true" if certificates is None else f'root-certificates = "{certificates.authority}"'
-    connection = f'[superlink.{CONNECTION}]\naddress = "127.0.0.1:{port}"\n{trust}\n'
-    (home / "config.toml").write_text(f'[superlink]\ndefault = "{CONNECTION}"\n\n{connection}')
+    write_connection(home, CONNECTION, port, certificates)
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return {"FLWR_HOME": str(home), "FLWR_TELEMETRY_ENABLED": "0", "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}", **threads}

@@ -68,7 +68,7 @@ class Parties:
 def set_up(recipe: Recipe, connection: Connection, url: str, folder: Path, *, on_step: Callable[[str], None]) -> Parties:
     """Deploy, create the market, let everybody join, draw the groups."""
     rich = dev_wallet(0, connection)
-    shares, test = _split(recipe)
+    shares, test = split(recipe)
     on_step("deploy contracts")
     deployment = deploy(connection, rich)
     wallet = _new_wallet(folder / "model-owner")
@@ -77,7 +77,7 @@ def set_up(recipe: Recipe, connection: Connection, url: str, folder: Path, *, on
     market = create_market(connection, wallet, deployment, terms_of(recipe, deployment.verification))
     ledger = EthereumLedger(connection, market, wallet)
     ledger.fund(recipe.market.escrow_wei(owners=recipe.owners, rounds=2 * recipe.rounds))
-    model_owner = ModelOwner(*_keystore_paths(folder / "model-owner"), _write_digits(folder / "model-owner", test), ledger)
+    model_owner = ModelOwner(*_keystore_paths(folder / "model-owner"), write_digits(folder / "model-owner", test), ledger)
     owners = []
     for index, share in enumerate(shares):
         on_step(f"data owner {index + 1} of {recipe.owners} makes a wallet and joins")
@@ -87,7 +87,7 @@ def set_up(recipe: Recipe, connection: Connection, url: str, folder: Path, *, on
         home = _make_home(place / "home", url, connection, market, deployment)
         owner_ledger = EthereumLedger(connection, market, wallet)
         home.agent_for(owner_ledger).join()
-        owners.append(DataOwner(index, place, home, _write_digits(place, share), owner_ledger))
+        owners.append(DataOwner(index, place, home, write_digits(place, share), owner_ledger))
     on_step("draw groups")
     ledger.freeze()
     ledger.draw()
@@ -127,13 +127,14 @@ def _new_wallet(folder: Path) -> Wallet:
     folder.mkdir(mode=0o700, parents=True)
     keystore, password_file = _keystore_paths(folder)
     password = secrets.token_urlsafe(18).encode()
-    _write_secret(password_file, password + b"\n")
+    write_secret(password_file, password + b"\n")
     wallet = Wallet.create()
     wallet.save_keystore(keystore, Secret(password))
     return wallet
 
 
-def _write_secret(path: Path, content: bytes) -> None:
+def write_secret(path: Path, content: bytes) -> None:
+    """Write a file that only its owner may read; there must be none."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         file.write(content)
 
@@ -146,7 +147,7 @@ def _give(connection: Connection, rich: Wallet, account: Address, amount_wei: in
     sender_for(connection, rich).send("give", Payload(account, b"", amount_wei), refusals())
 
 
-def _split(recipe: Recipe) -> tuple[list[dict[str, np.ndarray]], dict[str, np.ndarray]]:
+def split(recipe: Recipe) -> tuple[list[dict[str, np.ndarray]], dict[str, np.ndarray]]:
     """Digits of each data owner, and those that the model owner measures with."""
     pixels, labels = read_npm_digits()
     order = np.random.default_rng(recipe.seed).permutation(len(labels))
@@ -155,7 +156,8 @@ def _split(recipe: Recipe) -> tuple[list[dict[str, np.ndarray]], dict[str, np.nd
     return pieces[:-1], pieces[-1]
 
 
-def _write_digits(folder: Path, share: dict[str, np.ndarray]) -> Path:
+def write_digits(folder: Path, share: dict[str, np.ndarray]) -> Path:
+    """Write a party's digits as ``digits.npz`` into its folder; return the path."""
     path = folder / "digits.npz"
     np.savez_compressed(path, **share)
     return path

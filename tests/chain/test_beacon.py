@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 
 import pytest
 
@@ -94,3 +96,19 @@ def test_address_that_is_none_raises_and_keys_are_hidden(unused_address: str) ->
     with pytest.raises(Unreachable, match="does not answer") as caught:
         node.blobs(1012, [HASH])
     assert "secret" not in str(caught.value)
+
+
+def test_node_that_breaks_off_is_one_that_does_not_answer() -> None:
+    def break_off() -> None:
+        for _ in range(2):
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65_536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n{")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=break_off, daemon=True)
+        thread.start()
+        node = BeaconNode(f"http://127.0.0.1:{server.getsockname()[1]}", timeout_seconds=0.2)
+        with pytest.raises(Unreachable):
+            node.blobs(1012, [HASH])

@@ -118,7 +118,7 @@ def test_answered_vector_nobody_answered_raises(dispute: Dispute) -> None:
 def test_answered_vector_chain_that_is_not_local_names_what_is_needed(connection: Connection, dispute: Dispute) -> None:
     answer_all(dispute)
     connection.__dict__["is_local"] = False
-    with pytest.raises(BlobsMissing, match=r"with 0 bytes.* blobs_url, .* beacon node .*supernode"):
+    with pytest.raises(BlobsMissing, match=r"with 0 bytes.* OMNILYTICS_BLOBS_URL, .* blobs_url, .* beacon node .*supernode"):
         dispute.owner.answered_vector(1, SEAT)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -109,6 +110,15 @@ def test_redacted_address_with_keys_hides_them(url: str, shown: str) -> None:
 def test_endpoint_socket_path_nobody_listens_raises_unreachable(tmp_path: Path) -> None:
     with pytest.raises(Unreachable):
         Endpoint(str(tmp_path / "node.ipc"), timeout_seconds=0.5).request("eth_chainId")
+
+
+def test_endpoint_socket_path_of_a_node_that_says_nothing_raises_unreachable(tmp_path: Path) -> None:
+    path = tmp_path / "node.ipc"
+    with socket.socket(socket.AF_UNIX) as node:
+        node.bind(str(path))
+        node.listen()
+        with pytest.raises(Unreachable, match="does not answer"):
+            Endpoint(str(path), timeout_seconds=0.5).request_once("eth_chainId")
 
 
 def test_endpoint_socket_path_of_a_node_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import click
 import pytest
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
 from omnilytics_flwr.cli.amounts import Amount, amount_for, format_amount, format_span, format_time, parse_amount
+from omnilytics_flwr.cli.output import refusals_as_sentences
+from omnilytics_flwr.market.refusals import TooEarly, TooLate
 
 
 @pytest.mark.parametrize(
@@ -57,3 +61,20 @@ def test_format_time_tells_how_far_it_is() -> None:
     assert format_time(0) == "1970-01-01 00:00:00 UTC"
     assert format_time(3600, 0) == "1970-01-01 01:00:00 UTC (in 1 h)"
     assert format_time(0, 90) == "1970-01-01 00:00:00 UTC (1 min 30 s ago)"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [
+        (TooLate(1_700_000_001, 1_700_000_000), "it is 2023-11-14 22:13:21 UTC; the deadline was 2023-11-14 22:13:20 UTC; too late"),
+        (TooEarly(1_700_000_000, 1_700_000_001), "it is 2023-11-14 22:13:20 UTC; this is allowed from 2023-11-14 22:13:21 UTC on; wait"),
+        (TooEarly(8, 8200), "it is 8; this is allowed from 8200 on (Unix seconds, or blocks if a frozen market is to be closed); wait"),
+    ],
+)
+def test_refusal_shows_moments_as_dates_and_blocks_as_they_are(refusal: TooEarly | TooLate, said: str) -> None:
+    @click.command()
+    def command() -> None:
+        with refusals_as_sentences(as_json=False):
+            raise refusal
+
+    assert said in CliRunner().invoke(command).stderr

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from omnilytics_flwr.chain.devnet import Devnet
 from omnilytics_flwr.chain.ethereum import EthereumLedger
 from omnilytics_flwr.chain.wallet import Secret, Wallet, dev_key
+from omnilytics_flwr.cli.main import main
 
 from .command_line import DATA_OWNER, CommandLine
 
-KEYS = "rpc-url chain-id market keystore password-file deployments dev-account confirmations".split()
+ROW = re.compile(r"^\| `--([\w-]+)` \| (?:`(\w+)`)? ?\| (?:`([\w-]+)`)? ?\|", re.MULTILINE)
+"""Flag, variable and entry in the documentation's table."""
 
 
 @pytest.fixture
@@ -85,10 +91,64 @@ def test_file_that_is_not_there_is_told(bare: CommandLine) -> None:
     assert "cannot be read" in bare.misused("market", "show", "--config", "none.toml")
 
 
-def test_entries_are_those_that_the_documentation_lists() -> None:
-    text = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
-    assert all(f"`{key}`" in text for key in KEYS)
-    assert all(name in text for name in ("OMNILYTICS_RPC_URL", "OMNILYTICS_MARKET", "OMNILYTICS_PASSWORD", "OMNILYTICS_OWNER_HOME"))
+def options_of(command: click.Command) -> Iterator[click.Option]:
+    yield from (parameter for parameter in command.params if isinstance(parameter, click.Option))
+    for part in command.commands.values() if isinstance(command, click.Group) else ():
+        yield from options_of(part)
+
+
+def test_flags_variables_and_entries_are_those_that_the_documentation_lists(bare: CommandLine, usual: Path) -> None:
+    rows = ROW.findall((Path(__file__).parents[2] / "docs" / "cli.md").read_text())
+    usual.write_text("colour = 1")
+    known = bare.misused("market", "show").partition("known are ")[2]
+    assert {entry for *_, entry in rows} - {""} == set(re.findall(r"[\w-]+", known))
+    assert {flag: variable for flag, variable, _ in rows} == {
+        option.opts[0].removeprefix("--"): option.envvar for option in options_of(main) if option.envvar
+    }
+
+
+@pytest.fixture
+def keystore(usual: Path) -> str:
+    """Address of a wallet beside the usual configuration file, which states it and is never opened."""
+    (usual.parent / "a.json").write_text(json.dumps({"address": address_of(4)}))
+    return address_of(4)
+
+
+def test_account_of_the_environment_goes_before_that_of_the_file(
+    bare: CommandLine, usual: Path, keystore: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual.write_text("dev-account = 3\n")
+    assert "a development account needs its chain" in bare.refused("wallet", "show")
+    monkeypatch.setenv("OMNILYTICS_DEV_ACCOUNT", "")
+    monkeypatch.setenv("OMNILYTICS_KEYSTORE", str(usual.parent / "a.json"))
+    assert bare.json("wallet", "show")["address"] == keystore
+    monkeypatch.delenv("OMNILYTICS_KEYSTORE")
+    usual.write_text('keystore = "a.json"\n')
+    assert bare.json("wallet", "show")["address"] == keystore
+    monkeypatch.setenv("OMNILYTICS_DEV_ACCOUNT", "3")
+    assert "a development account needs its chain" in bare.refused("wallet", "show")
+    assert bare.json("wallet", "show", "--keystore", str(usual.parent / "a.json"))["address"] == keystore
+
+
+def test_key_in_the_environment_goes_before_the_file_and_after_a_keystore(
+    bare: CommandLine, usual: Path, keystore: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual.write_text('keystore = "a.json"\n')
+    monkeypatch.setenv("OMNILYTICS_PRIVATE_KEY", dev_key(5).hex())
+    assert bare.json("wallet", "show")["address"] == address_of(5)
+    monkeypatch.setenv("OMNILYTICS_KEYSTORE", str(usual.parent / "a.json"))
+    assert bare.json("wallet", "show")["address"] == keystore
+
+
+def test_two_accounts_in_one_place_are_refused(bare: CommandLine, usual: Path, keystore: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    usual.write_text('keystore = "a.json"\ndev-account = 3\n')
+    assert "name two accounts" in bare.misused("wallet", "show")
+    usual.write_text("")
+    monkeypatch.setenv("OMNILYTICS_KEYSTORE", str(usual.parent / "a.json"))
+    monkeypatch.setenv("OMNILYTICS_DEV_ACCOUNT", "3")
+    assert "name two accounts" in bare.misused("wallet", "show")
+    assert "name two accounts" in bare.misused("wallet", "show", "--keystore", "a.json", "--dev-account", "1")
+    assert bare.json("wallet", "show", "--keystore", str(usual.parent / "a.json"))["address"] == keystore
 
 
 def test_home_names_chain_market_and_account_but_flags_go_first(
@@ -102,10 +162,6 @@ def test_home_names_chain_market_and_account_but_flags_go_first(
     assert (shown["address"], shown["markets"][0]["market"]) == (address_of(1), market.address)
     assert line.json("wallet", "show", "--dev-account", "2")["address"] == address_of(2)
     assert "does not answer" in line.refused("wallet", "show", "--rpc-url", "http://127.0.0.1:1")
-
-
-def test_two_accounts_on_one_command_line_are_refused(line: CommandLine, market: EthereumLedger) -> None:
-    assert "give one" in line.misused("market", "fund", "1 wei", "--keystore", "a.json", "--dev-account", "1")
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '{"31337": {}}', '{"31337": 1}'])

@@ -131,6 +131,7 @@ def test_show_has_state_terms_and_trust(line: CommandLine, market: EthereumLedge
     state, terms = shown["state"], shown["terms"]
     assert (state["stage"], state["escrow_wei"], state["enrolled"], state["disputes_wei"]) == ("enrolling", str(10**18), [], "0")
     assert (terms["stake_wei"], terms["weights"], terms["metrics"]) == (str(4 * 10**15), 100, ["accuracy", "loss"])
+    assert terms["leave_seconds"] == market.terms().leave_seconds
     said = line("market", "show")
     assert "1 ether" in said
     assert "open to all" in said

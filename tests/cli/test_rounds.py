@@ -42,6 +42,7 @@ def test_draw_before_its_block_is_refused_with_the_block_and_planned_after_it(li
 
 def test_show_epoch_names_members_and_groups(line: CommandLine, drawn: Play) -> None:
     shown = line.json("epoch", "show")
+    assert (shown["rounds_opened"], shown["rounds_per_epoch"]) == (0, drawn.owner.terms().rounds_per_epoch)
     owners = {member.seat: member.owner for member in drawn.owner.members()}
     assert [group["seats"] for group in shown["groups"]] == [
         [seat for seat in range(OWNERS) if drawn.owner.group_seats(number) >> seat & 1] for number in range(5)

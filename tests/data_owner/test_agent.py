@@ -6,6 +6,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -14,7 +15,8 @@ from omnilytics_flwr.crypto.commitment import mismatched, points_digest
 from omnilytics_flwr.crypto.curve import parse_points
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.crypto.fixedpoint import decode_mean, first_out_of_range, unpack
-from omnilytics_flwr.data_owner.agent import SignedCommitment
+from omnilytics_flwr.data_owner.agent import LocalAgent, SignedCommitment
+from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.errors import (
     Malformed,
     OutOfTurn,
@@ -23,14 +25,16 @@ from omnilytics_flwr.errors import (
     UpdateError,
 )
 from omnilytics_flwr.market.commitment_message import Commitment, recover
+from omnilytics_flwr.market.ledger import Ledger
 from omnilytics_flwr.market.stage import Stage
-from tests.builders import STRANGER, Scene, address_of
+from tests.builders import STRANGER, Scene, address_of, make_scene
 from tests.data_owner.owners import (
     WEIGHTS,
     Owner,
     anchor,
     live_task,
     make_owners_scene,
+    make_wallet,
     market_id,
     next_epoch,
     open_with,
@@ -283,3 +287,41 @@ def test_owner_outside_the_epoch_is_refused(tmp_path: Path) -> None:
     for ask in (owners[0].agent().admit, owners[0].agent().admit_evaluation):
         with pytest.raises(Refused, match="is not of epoch 2; join"):
             ask(task)
+
+
+class Freezing:
+    """A ledger on which the members are frozen while a data owner's enrolment is under way."""
+
+    def __init__(self, scene: Scene, ledger: Ledger) -> None:
+        self._scene, self._ledger, self.joins = scene, ledger, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+    def join(self, *arguments: Any) -> Any:
+        self.joins += 1
+        if self.joins == 1:
+            self._scene.ledger().freeze()
+        return self._ledger.join(*arguments)
+
+
+def test_join_while_members_are_frozen_enrols_with_the_key_of_the_epoch_that_it_is_for(tmp_path: Path) -> None:
+    scene = make_scene(16)
+    scene.join(*range(1, 16))
+    owner = Owner(scene, 0, tmp_path, Policy())
+    ledger = Freezing(scene, scene.ledger(0))
+    agent = LocalAgent(
+        ledger=cast("Ledger", ledger),
+        signer=make_wallet(0),
+        keys=owner.keys,
+        journal=owner.journal,
+        policy=Policy(known_verification=False),
+    )
+    agent.join()
+    assert ledger.joins == 2
+    epoch = scene.state.epoch + 1
+    assert epoch == 2
+    assert (
+        scene.market.storage.next_mask_keys[scene.market.owner_record(owner.address).seat]
+        == owner.keys.mask_key(market_id(scene), epoch).public
+    )

@@ -150,3 +150,17 @@ def test_everything_else_is_the_grids_own(call: Callable[[FakeGrid], object]) ->
     with pytest.raises(NotImplementedError):
         call(SteadyGrid(Troubled()))  # type: ignore[arg-type]
     assert SteadyGrid(Troubled()).contexts.keys() == set(NODES)
+
+
+def test_limit_ends_an_exchange_before_its_timeout() -> None:
+    grid = Troubled()
+    grid.late[NODES[0]] = 10**6
+    waits: list[float] = []
+    steady = SteadyGrid(grid, waits.append)
+    steady.limit(4 * PULL_SECONDS)
+    replies = list(steady.send_and_receive([Message(RecordDict(), node, MessageType.TRAIN) for node in NODES], timeout=3600.0))
+    assert len(replies) == len(NODES) - 1
+    assert sum(waits) == 4 * PULL_SECONDS
+    steady.limit(None)
+    grid.late[NODES[0]] = 0
+    assert len(list(steady.send_and_receive([Message(RecordDict(), node, MessageType.TRAIN) for node in NODES], timeout=3.0))) == len(NODES)

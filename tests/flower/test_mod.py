@@ -8,8 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.app import Array, ArrayRecord, ConfigRecord, MessageType, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 
+from omnilytics_flwr.data_owner.port import OwnerAgent
+from omnilytics_flwr.errors import Unreachable
+from omnilytics_flwr.flower.mod import OmnilyticsMod
 from omnilytics_flwr.flower.wire import (
     RECORD,
     CommitReply,
@@ -21,6 +24,7 @@ from tests.data_owner.owners import (
     anchor,
     make_owners_scene,
 )
+from tests.flower.fake_grid import wire
 from tests.flower.play import (
     EVALUATE_CONFIG,
     TRAIN_CONFIG,
@@ -255,3 +259,14 @@ def test_train_after_the_deadline_is_refused(settled_client: Client) -> None:
     client.trainer.evaluated.clear()
     client.scene.world.wait(1)
     assert_refused(client, client.train(make_model()), "the round had to open by")
+
+
+def test_trouble_with_the_chain_is_told_to_the_log_only(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    def fail(context: object) -> OwnerAgent:
+        raise Unreachable("http://10.0.0.5:8545 does not answer; expected a JSON-RPC endpoint; check its address")
+
+    app = client.trainer.app(OmnilyticsMod(agent=fail))
+    reply = app(wire(Message(train_content(client.scene, make_model()), 11, MessageType.TRAIN)), client.context)
+    assert reply.has_error()
+    assert reply.error.reason == "Unreachable: the data owner's node or wallet fails it; its log says how"
+    assert "10.0.0.5" in caplog.text

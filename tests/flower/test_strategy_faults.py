@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
+from flwr.common.constant import ErrorCode
 from flwr.serverapp.strategy import FedAvg
 
 from omnilytics_flwr.flower.wire import (
@@ -278,3 +279,42 @@ def test_reply_of_a_restarted_client_is_the_same_commitment(tmp_path: Path) -> N
     assert arrays is not None
     assert all(len(trainer.trained) == 1 for trainer in play.trainers.values())
     assert len(play.reports[0].committed) == 15
+
+
+def test_task_that_has_waited_too_long_is_anchored_again(tmp_path: Path) -> None:
+    """What comes between a settlement and the next round takes most of the commit window, and a member is silent in the rest."""
+    play = make_play(tmp_path, num_owners=18)
+
+    def dawdle(number: int, arrays: ArrayRecord) -> None:
+        if number == 1:
+            play.scene.world.wait(play.scene.terms.commit_seconds * 6 // 10)
+            play.grid.on_request = lose("train", 4)
+
+    play.strategy.start(play.grid, make_model(), 2, evaluate_fn=dawdle)
+    assert [report.settled for report in play.reports] == [True, True]
+    assert play.events(1) == ["anchor", "open", "settle"]
+
+
+def test_node_that_is_early_for_ever_holds_no_round_up(tmp_path: Path) -> None:
+    """It answers the train request that its chain does not show the task yet, and is silent when asked again."""
+    play = make_play(tmp_path, num_owners=18)
+    asked = 0
+
+    def stall(node: int, message: Message) -> Message | None:
+        nonlocal asked
+        if node != FIRST_NODE + 4 or exchange_in(message) != "train":
+            return message
+        asked += 1
+        return message if asked == 1 else None
+
+    def early(node: int, message: Message) -> Message:
+        if node == FIRST_NODE + 4 and asked == 1:
+            return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, "OutOfTurn: not yet"), reply_to=play.grid.requests[-1][1])
+        return message
+
+    play.grid.on_request, play.grid.on_reply = stall, early
+    play.strategy.start(play.grid, make_model(), 1)
+    (report,) = play.reports
+    assert asked > 1
+    assert report.settled
+    assert not any(address_of(4) in group for group in report.roster)

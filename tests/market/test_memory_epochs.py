@@ -247,6 +247,7 @@ def test_close_frozen_market_waits_until_the_draw_has_lapsed(number: int) -> Non
     with pytest.raises(TooEarly) as caught:
         scene.ledger(number).close()
     assert caught.value.args == (lapsed - 1, lapsed)
+    assert "blocks if a frozen market is to be closed" in str(caught.value)
 
     scene.world.number = lapsed
     scene.ledger(number).close()

@@ -14,6 +14,7 @@ from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.errors import BlobsMissing, Unreachable
 from omnilytics_flwr.market.dispute import accuse_by
 from omnilytics_flwr.market.ledger import Ledger
+from omnilytics_flwr.market.refusals import Underpaid
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.task import TaskParts
 from omnilytics_flwr.model_owner.disputes import ACCUSE_MARGIN_SECONDS
@@ -178,6 +179,53 @@ def test_chain_that_takes_no_accusation_waives(play: Play) -> None:
     report, _, _ = play.run()
     assert report.waived == (play.position_of(6),)
     assert events(report) == ["anchor", "open", "settle"]
+
+
+class Rising:
+    """A ledger that takes an accusation at the second try only, as when prices rise in between."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger, self.tries = ledger, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+    def accuse(self, *arguments: Any) -> Any:
+        self.tries += 1
+        if self.tries == 1:
+            raise Underpaid(2, 1)
+        return self._ledger.accuse(*arguments)
+
+
+def test_accusation_that_prices_have_outrun_is_tried_again(play: Play) -> None:
+    ledger = Rising(play.scene.ledger())
+    trouble = accusing(play, 6, ledger=cast("Ledger", ledger))
+    play.lost = {6}
+    report, _, _ = play.run()
+    assert ledger.tries == 2
+    assert report.answered == (address_of(6),)
+    assert report.waived == ()
+    assert any("tried again" in sentence for sentence in trouble)
+
+
+def test_blobs_that_nobody_serves_are_given_up_while_there_is_time_to_prove(play: Play) -> None:
+    failure = Unreachable("the beacon node is gone; expected an answer; check it")
+    ledger = Troubled(play.scene.ledger(), "answered_vector", lambda: failure)
+    accusing(play, 6, 0, ledger=cast("Ledger", ledger))
+    play.lost = {6, 0}
+    report, _, _ = play.run()
+    assert report.settled
+    assert set(report.waived) == {play.position_of(6), play.position_of(0)}
+    check_books(play)
+
+
+def test_failure_of_any_kind_while_blobs_are_fetched_waives(play: Play) -> None:
+    ledger = Troubled(play.scene.ledger(), "answered_vector", lambda: RuntimeError("a library's own"))
+    accusing(play, 6, ledger=cast("Ledger", ledger))
+    play.lost = {6}
+    report, _, _ = play.run()
+    assert report.settled
+    assert report.waived == (play.position_of(6),)
 
 
 def test_waiving_keeper_accuses_nobody(play: Play) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from omnilytics_flwr.errors import CommitmentsExpired
 from omnilytics_flwr.market.ledger import MarketState
 from omnilytics_flwr.market.stage import Event, Stage
 from omnilytics_flwr.market.task import TaskParts
@@ -114,3 +115,24 @@ def test_step_that_the_market_refuses_to_repeat_is_given_up(tmp_path: Path) -> N
     assert play.scene.state.stage is Stage.OPEN
     play.keeper.catch_up()
     assert len(trouble) == 1, "it is not tried for ever"
+
+
+def test_opening_that_was_forgotten_while_nobody_lived_is_given_up_by_the_next_process(tmp_path: Path) -> None:
+    """A new process has no requests that data owners could be asked with to sign again, and must not ask for ever."""
+    play, directory, trouble = make_play(tmp_path), RunDirectory(tmp_path / "run"), list[str]()
+    play.keeper = RoundKeeper(play.scene.ledger(), directory=directory)
+    drawn = play.scene.world.snapshot()
+    task = play.anchor_and_commit()
+    play.open_and_deliver(task)
+    play.scene.world.restore(drawn)
+    play.scene.world.timestamp += 7
+    play.scene.ledger().anchor(task.task_hash)
+    play.keeper = RoundKeeper(play.scene.ledger(), directory=directory, on_trouble=trouble.append, wait=play.pass_time())
+    with pytest.raises(CommitmentsExpired):
+        play.keeper.resume()
+    assert play.keeper.resume() is None
+    assert len(trouble) == 1
+    assert "open cannot be repeated" in trouble[0]
+    report, _, again = play.run()
+    assert report.settled
+    assert again == task, "the round is begun once more, with what its data owners have committed to"

@@ -250,6 +250,39 @@ def test_chain_that_stays_away_is_given_up_after_a_while(tmp_path: Path) -> None
     assert sum(waits) == PATIENCE_SECONDS
 
 
+class Poor:
+    """A ledger whose account cannot pay for settling the first times it is asked to."""
+
+    def __init__(self, ledger: Ledger, times: int) -> None:
+        self._ledger, self._times = ledger, times
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ledger, name)
+
+    def settle(self, *arguments: Any) -> Any:
+        if self._times:
+            self._times -= 1
+            raise NotFunded("no ether; expected some; send it")
+        return self._ledger.settle(*arguments)
+
+
+def test_open_round_waits_for_its_account_to_be_topped_up(tmp_path: Path) -> None:
+    play, trouble = make_play(tmp_path), list[str]()
+    play.keeper = RoundKeeper(cast("Ledger", Poor(play.scene.ledger(), 5)), wait=play.pass_time(), on_trouble=trouble.append)
+    report, _, _ = play.run()
+    assert report.settled
+    assert [sentence for sentence in trouble if "cannot be settled yet" in sentence] == trouble
+    assert len(trouble) == 1, "each reason is told once"
+
+
+def test_account_that_is_never_topped_up_is_waited_for_as_long_as_there_is_time(tmp_path: Path) -> None:
+    play = make_play(tmp_path)
+    play.keeper = RoundKeeper(cast("Ledger", Poor(play.scene.ledger(), 10**9)), wait=play.pass_time())
+    with pytest.raises(NotFunded):
+        play.run()
+    assert play.scene.world.timestamp >= play.scene.state.settle_by
+
+
 def test_trouble_that_lasts_is_not_asked_about_again(tmp_path: Path) -> None:
     play = make_play(tmp_path)
     failing = Failing(play.scene.ledger(), NotFunded("no ether; expected some; send it"), 10**9)

@@ -34,11 +34,3 @@ def test_broken_promises_names_a_paid_attacker_and_a_lost_round() -> None:
     result["settled"][0] = False
 
     assert len(broken_promises(result)) == 2
-
-
-def test_documents_link_to_files_that_are_there() -> None:
-    import re
-
-    for document in (README, *sorted((ROOT / "docs").glob("*.md"))):
-        for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", document.read_text(encoding="utf-8")):
-            assert (document.parent / target).exists(), f"{document.name} links to {target}"
