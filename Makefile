@@ -7,7 +7,7 @@ FORGE = $(firstword $(wildcard contracts/node_modules/@foundry-rs/forge-*/bin/fo
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo deploy-demo byzantine test test-slow fuzz-long defences slither lint pytest forge gas artifacts clean
+.PHONY: help setup demo deploy-demo byzantine test test-slow fuzz-long defences slither wheel lint pytest forge gas artifacts clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,9 @@ fuzz-long: setup  ## Fuzz contracts and decoders for long
 
 slither: setup  ## Analyse the contracts statically, in an environment of its own
 	@$(RUN) contracts/analyse.py
+
+wheel: setup  ## Install the wheel with each extra into an environment of its own
+	@$(RUN) .ci/wheel.py
 
 gas: setup  ## Measure gas and rewrite contracts/gas.json
 	@$(RUN) contracts/gas.py

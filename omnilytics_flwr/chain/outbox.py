@@ -81,6 +81,10 @@ class Outbox:
             raise ChainError(f"{path} cannot be read ({error.strerror}); expected a sent transaction; check the folder") from error
         return _decoded(path, payload, text)
 
+    def held(self) -> tuple[Pending, ...]:
+        """What this process has put and not removed, oldest nonce first."""
+        return tuple(sorted(self._held.values(), key=lambda pending: pending.transaction["nonce"]))
+
     def put(self, pending: Pending) -> None:
         """Keep a transaction; when this returns, it is on the disk.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from typing import Any
@@ -40,8 +41,9 @@ class Sender:
 
     A transaction is estimated first: if the contract refuses, that raises the contract's error, and nothing is sent or paid.
     If a sent transaction got no receipt in time, the next `send` of the same payload goes on with the same nonce; if the connection has
-    an outbox, so does that of another process. While it is waited for, a transaction that the node has forgotten, by a restart or a
-    reorganisation, is handed over again; one whose nonce another transaction has taken is sent anew.
+    an outbox, so does that of another process. Before a later one is sent, others that are still on their way are offered more. While
+    it is waited for, a transaction that the node has forgotten, by a restart or a reorganisation, is handed over again; one whose nonce
+    another transaction has taken is sent anew.
     """
 
     def __init__(self, connection: Connection, wallet: Wallet) -> None:
@@ -84,6 +86,7 @@ class Sender:
 
     def _carry(self, payload: Payload, refusals: Refusals) -> tuple[Pending, dict[str, Any]]:
         """Bring a payload onto the chain, under another nonce whenever its own was taken; the transaction and its receipt."""
+        self._push_on(payload)
         for _ in range(TRIES):
             pending = self._resume(payload) or self._submit(payload, refusals)
             receipt = self._await_receipt(pending)
@@ -112,8 +115,21 @@ class Sender:
     def _resume(self, payload: Payload) -> Pending | None:
         """The transaction that is on its way with this payload, if there is one, offered again with higher fees if it may need them."""
         pending = self._outbox.get(payload)
-        if pending is None or self._included(pending) is not None or self._is_void(pending):
+        return None if pending is None else self._offer_more(pending)
+
+    def _push_on(self, payload: Payload) -> None:
+        """Offer whatever else is on its way again with higher fees: nothing with a later nonce is mined before it."""
+        for other in self._outbox.held():
+            if other.payload.key == payload.key:
+                continue
+            with contextlib.suppress(ChainError):  # it is not what is being sent
+                self._offer_more(other)
+
+    def _offer_more(self, pending: Pending) -> Pending:
+        """A transaction that is on its way, offered again with higher fees if it may need them."""
+        if self._included(pending) is not None or self._is_void(pending):
             return pending
+        payload = pending.payload
         fees = raised(pending.transaction, suggested(self._connection, blobs=bool(payload.blobs)))
         if fees is None:
             return pending

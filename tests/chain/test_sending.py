@@ -175,6 +175,24 @@ def test_send_no_receipt_in_time_raises_lost_and_goes_on_with_same_nonce(devnet:
     assert counted(connection, contract) == 1
 
 
+def test_send_behind_one_that_offers_too_little_raises_that_too() -> None:
+    with Devnet() as devnet:  # its own, for a base fee that was set outlives a revert
+        connection = connect(devnet.url, receipt_seconds=0.2)
+        wallet = dev_wallet(0, connection)
+        contract = send(connection, wallet, Payload(None, creation_code(COUNTING))).contract
+        assert contract is not None
+        devnet.endpoint.request("evm_setAutomine", False)
+        with pytest.raises(TransactionLost):
+            send(connection, wallet, Payload(contract, b"1"))
+        devnet.endpoint.request("anvil_setNextBlockBaseFeePerGas", hex(50 * 10**9))
+        devnet.mine()
+        assert counted(connection, contract) == 0, "it offers less than the base fee"
+        with pytest.raises(TransactionLost):
+            send(connection, wallet, Payload(contract, b"2"))
+        devnet.mine()
+        assert counted(connection, contract) == 2
+
+
 def test_send_lost_while_mined_is_found(devnet: Devnet, wallet: Wallet, deployed: Deployer) -> None:
     contract = deployed(COUNTING)
     connection = connect(devnet.url, receipt_seconds=0.2)

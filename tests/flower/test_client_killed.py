@@ -1,0 +1,110 @@
+"""A Flower client is killed at each step of its work: it keeps nothing, so the round ends as if its message had been lost."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from flwr.app import Message
+
+from omnilytics_flwr.data_owner.port import OwnerAgent
+from omnilytics_flwr.flower.mod import OmnilyticsMod
+from tests.builders import address_of
+from tests.flower.fake_grid import FakeGrid
+from tests.flower.market_play import FIRST_NODE, MarketPlay, make_play
+from tests.flower.play import make_model
+
+VICTIM = 6
+NODE = FIRST_NODE + VICTIM
+IN_TRAIN = ("before admit", "after admit", "before commit", "after commit")
+IN_DELIVER = ("before deliver", "after deliver")
+IN_EVALUATE = ("before admit_evaluation", "after admit_evaluation")
+
+
+class Killed(BaseException):
+    """The process is gone: nothing catches it, and nothing that it had in memory is left."""
+
+
+class Deadly:
+    """An owner agent whose client is killed once, before or after one of its calls."""
+
+    def __init__(self, agent: OwnerAgent, steps: list[str]) -> None:
+        self._agent, self._steps = agent, steps
+
+    def __getattr__(self, name: str) -> Any:
+        def call(*arguments: Any) -> Any:
+            self._die(f"before {name}")
+            answer = getattr(self._agent, name)(*arguments)
+            self._die(f"after {name}")
+            return answer
+
+        return call
+
+    def _die(self, step: str) -> None:
+        if step in self._steps:
+            self._steps.remove(step)
+            raise Killed
+
+
+class MortalGrid(FakeGrid):
+    """Nodes whose clients may be killed: no reply comes, and the state of the client's context is that from before."""
+
+    def _answer(self, message: Message) -> Message | None:
+        node = message.metadata.dst_node_id
+        before = copy.deepcopy(self.contexts[node])
+        try:
+            return super()._answer(message)
+        except Killed:
+            self.contexts[node] = before
+            return None
+
+
+def killed_play(folder: Path, step: str) -> MarketPlay:
+    """Two rounds of 18 data owners; the victim's client is killed at this step of the first."""
+    play, steps = make_play(folder, num_owners=18), [step]
+    mod = OmnilyticsMod(agent=lambda context: cast("OwnerAgent", Deadly(play.owners[VICTIM].agent(), steps)))
+    play.grid.apps[NODE] = play.trainers[VICTIM].app(mod)
+    play.strategy.start(MortalGrid(play.grid.apps), make_model(), 2)
+    assert not steps, "it was killed"
+    assert [report.settled for report in play.reports] == [True, True]
+    assert play.scene.surplus_wei() == 0
+    return play
+
+
+def took_part(play: MarketPlay, report: int) -> bool:
+    return any(address_of(VICTIM) in group for group in play.reports[report].roster)
+
+
+@pytest.mark.parametrize("step", IN_TRAIN)
+def test_client_killed_in_training_sits_out_one_round(tmp_path: Path, step: str) -> None:
+    play = killed_play(tmp_path, step)
+    assert not took_part(play, 0)
+    assert took_part(play, 1)
+    assert all(len(group) == 3 for group in play.reports[0].roster)
+
+
+def test_client_killed_after_committing_has_used_the_mask_of_that_round_once(tmp_path: Path) -> None:
+    play = killed_play(tmp_path, "after commit")
+    owner, market = play.owners[VICTIM], play.scene.market
+    entries = [owner.journal.find(play.scene.world.chain_id, market.address, report.round) for report in play.reports]
+    assert entries[0] is not None
+    assert not took_part(play, 0), "what it committed to never left"
+    assert len(play.trainers[VICTIM].trained) == 2
+
+
+@pytest.mark.parametrize("step", IN_DELIVER)
+def test_client_killed_in_delivering_delivers_when_asked_again(tmp_path: Path, step: str) -> None:
+    play = killed_play(tmp_path, step)
+    for report in play.reports:
+        assert len(report.roster) == 6
+        assert report.waived == report.accused == ()
+    assert took_part(play, 0)
+
+
+@pytest.mark.parametrize("step", IN_EVALUATE)
+def test_client_killed_in_evaluating_takes_part_in_the_next_round(tmp_path: Path, step: str) -> None:
+    play = killed_play(tmp_path, step)
+    assert took_part(play, 0)
+    assert took_part(play, 1)
