@@ -142,15 +142,7 @@ class Session:
             return None
 
     def check_trusted(self, policy: Policy) -> None:
-        """Check that the market is one that a data owner with this policy may pay a stake into.
-
-        Raises
-        ------
-        UnknownMarket
-            The trusted factory has not created it: its books may be forged.
-        Refused
-            Its verification is not of this version, and the policy wants that.
-        """
+        """Check that a data owner with this policy may pay a stake into the market; raises as `data_owner.trust.check_trusted` does."""
         from ..data_owner.trust import check_trusted
 
         check_trusted(self.reader, self.trusted_factory(), policy)

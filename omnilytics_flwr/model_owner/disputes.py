@@ -12,7 +12,7 @@ from ..market.roster import bitmap_of, bits_of
 from ..market.stage import Stage
 from .history import RoundHistory
 from .live import Delivered, LiveRound
-from .patience import LASTING
+from .patience import PATIENCE_SECONDS, insist
 from .surroundings import Surroundings
 
 ACCUSE_MARGIN_SECONDS = 24
@@ -24,12 +24,8 @@ RESERVE_SECONDS = 16
 LAPSE_MARGIN_SECONDS = 24
 """How long after the deadline of an accusation it is taken as lapsed: two blocks, so that the last one is certainly past it."""
 
-
 ACCUSATIONS = 3
 """How often an accusation is tried."""
-
-FETCH_SECONDS = 900.0
-"""How long the chain's blobs are asked for again, as far as the time to prove allows it."""
 
 
 class Disputes:
@@ -134,16 +130,12 @@ class Disputes:
         return Delivered(vector, points, parse_points(points, polynomials))
 
     def _fetch(self, round_number: int, seat: int, state: MarketState) -> bytes:
-        """An answered vector; asked for again until half of the time to prove is over."""
+        """An answered vector; asked for again for a while, but not beyond half of the time to prove."""
         around = self._around
-        begun = around.steady.now()
-        last = min(begun + FETCH_SECONDS, state.settle_by - around.terms.prove_seconds / 2)
-        while True:
-            try:
-                return around.ledger.answered_vector(round_number, seat)
-            except LASTING:
-                raise
-            except ChainError:
-                if around.steady.now() + around.poll_seconds > last:
-                    raise
-            around.pause()
+        left = state.settle_by - around.terms.prove_seconds / 2 - around.steady.now()
+        return insist(
+            lambda: around.ledger.answered_vector(round_number, seat),
+            seconds=min(PATIENCE_SECONDS, left),
+            wait=around.wait,
+            poll_seconds=around.poll_seconds,
+        )

@@ -59,8 +59,8 @@ class RoundHistory:
         self.rounds: dict[int, LiveRound] = {}
 
     def load(self) -> None:
-        """Take up what the run directory holds."""
-        if self._directory is None:
+        """Take up what the run directory holds, unless rounds are in memory, which know for which of them signatures were asked."""
+        if self._directory is None or self.rounds:
             return
         self._directory.claim(chain_id=self._ledger.chain_id, market=self._ledger.address)
         for name in self._directory.names("round-"):

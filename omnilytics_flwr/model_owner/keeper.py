@@ -41,10 +41,8 @@ class RoundKeeper:
     ledger : Ledger
         The market as its model owner sees it.
     missing : {"waive", "accuse"} (default: "waive")
-        What to do about members of the roster that do not deliver. ``"waive"`` pays their groups and goes on without them, at once.
-        ``"accuse"`` accuses them if there is still time, waits until they have answered on chain or their time is over, and goes on
-        with the vectors of those who answered; a group with a member that did not is void. It takes up to the terms'
-        ``answer_seconds``, and ether for fees and deposits.
+        What to do about members of the roster that do not deliver: pay their groups and go on without them, at once; or accuse them
+        if there is still time, and go on with what they answer on chain; a group with a member that does not is void.
     directory : RunDirectory, optional
         Where rounds are written down, so that another process can take them up; none if left out.
     on_stage : callable, optional
@@ -86,7 +84,6 @@ class RoundKeeper:
         self._settling = Settling(self._around, self._history)
         self._live: LiveRound | None = None
         self._unbooked: list[LiveRound] = []
-        self._loaded = False
 
     @property
     def is_live(self) -> bool:
@@ -113,16 +110,14 @@ class RoundKeeper:
         CommitmentsExpired
             The round was anchored anew, and must be signed again before it can be opened again.
         """
-        if not self._loaded:  # once: what is in memory since then knows for which rounds signatures have been asked for
-            self._history.load()
-            self._opening.load()
-            self._loaded = True
+        self._history.load()
+        self._opening.load()
         self.catch_up()
         live = self._history.rounds.get(max(self._history.rounds, default=0))
         if live is None:
             return None
         number, state = live.task.round, self._steady.state()
-        is_open = state.stage is Stage.OPEN and (state.round, state.roster_hash) == (number, live.roster_hash())
+        is_open = live.is_open_in(state)
         if is_open and self._steady.now() <= state.settle_by:
             self._live = live
             return None

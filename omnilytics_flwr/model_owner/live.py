@@ -151,6 +151,10 @@ class LiveRound:
         """Keccak-256 of the roster's digests, 32 bytes: what the market keeps of them."""
         return keccak256(b"".join(self.digests()))
 
+    def is_open_in(self, state: MarketState) -> bool:
+        """Whether the market stands where this round is open, with this roster."""
+        return state.stage is Stage.OPEN and (state.round, state.roster_hash) == (self.task.round, self.roster_hash())
+
     def missing(self) -> tuple[Member, ...]:
         """Who is on the roster and has not delivered."""
         return tuple(member for member in self.roster_members() if member.owner not in self.deliveries)

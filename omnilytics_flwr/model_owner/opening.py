@@ -117,11 +117,11 @@ class Opening:
     def _look_again(self, live: LiveRound) -> None:
         """The market is not where it was: the round may be open by now, or anchored anew, or never have been anchored."""
         state = self._around.steady.state()
-        if state.stage is Stage.OPEN and (state.round, state.roster_hash) == (live.task.round, live.roster_hash()):
+        if live.is_open_in(state):
             return
         self._history.catch_up()
         state = self._around.steady.state()
-        live.opened = state.stage is Stage.OPEN and (state.round, state.roster_hash) == (live.task.round, live.roster_hash())
+        live.opened = live.is_open_in(state)
         self._history.save(live)
         if not live.opened:
             self._history.note_anchored(live, state)

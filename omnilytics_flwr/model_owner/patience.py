@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import wraps
-from typing import Any, cast
+from functools import partial, wraps
+from typing import Any, TypeVar, cast
 
 from ..errors import BlobsMissing, ChainError, NotFunded, ToolMissing, UnknownMarket, UnsupportedChain, WrongChain
 from ..market.ledger import Ledger
@@ -13,8 +13,54 @@ from ..market.ledger import Ledger
 PATIENCE_SECONDS = 900.0
 """How long a chain that cannot be reached is asked again."""
 
-LASTING = (BlobsMissing, NotFunded, ToolMissing, UnknownMarket, UnsupportedChain, WrongChain)
-"""Trouble with a chain that asking again does not cure."""
+HOPELESS = (ToolMissing, UnknownMarket, UnsupportedChain, WrongChain)
+"""Trouble with a chain that neither time nor help cures while a round is open."""
+
+LASTING = (*HOPELESS, BlobsMissing, NotFunded)
+"""Trouble with a chain that asking again does not cure by itself."""
+
+T = TypeVar("T")
+
+
+def insist(
+    call: Callable[[], T],
+    *,
+    seconds: float,
+    wait: Callable[[float], None],
+    poll_seconds: float,
+    lasting: tuple[type[ChainError], ...] = LASTING,
+    on_trouble: Callable[[ChainError], None] = lambda error: None,
+) -> T:
+    """What a call gives, which is made again while the chain fails.
+
+    Parameters
+    ----------
+    call : callable
+    seconds : float
+        How long it is made again.
+    wait : callable
+        Lets so many seconds pass.
+    poll_seconds : float, > 0
+        Between two tries.
+    lasting : tuple of types (default: `LASTING`)
+        Errors that are raised at once.
+    on_trouble : callable, optional
+        Called with each error that is not the same as the last.
+    """
+    begun, waited, told = time.monotonic(), 0.0, ""
+    while True:
+        try:
+            return call()
+        except lasting:
+            raise
+        except ChainError as error:
+            if max(time.monotonic() - begun, waited) >= seconds:
+                raise
+            if str(error) != told:
+                told = str(error)
+                on_trouble(error)
+        wait(poll_seconds)
+        waited += poll_seconds
 
 
 class _Patient:
@@ -32,17 +78,8 @@ class _Patient:
     def _again(self, call: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(call)
         def patient(*arguments: object, **options: object) -> Any:
-            start, waited = time.monotonic(), 0.0
-            while True:
-                try:
-                    return call(*arguments, **options)
-                except LASTING:
-                    raise
-                except ChainError:
-                    if max(time.monotonic() - start, waited) >= PATIENCE_SECONDS:
-                        raise
-                self._wait(self._poll_seconds)
-                waited += self._poll_seconds
+            again = partial(call, *arguments, **options)
+            return insist(again, seconds=PATIENCE_SECONDS, wait=self._wait, poll_seconds=self._poll_seconds)
 
         return patient
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 from ..crypto.refusals import VerificationBadPoint, VerificationWrongExclusion, VerificationWrongOpening
-from ..errors import ChainError, LedgerError, SettlementRefused, ToolMissing, UnknownMarket, UnsupportedChain, WrongChain
+from ..errors import LedgerError, SettlementRefused
 from ..market.ledger import Receipt
 from ..market.refusals import TooLate, WrongRound, WrongStage
 from ..market.roster import bitmap_of
@@ -14,6 +13,7 @@ from ..market.stage import Stage
 from ..market.task import TaskParts
 from .history import RoundHistory, is_over
 from .live import LiveRound, Proven, SettleCall
+from .patience import HOPELESS, insist
 from .report import RoundReport
 from .run_directory import Record
 from .surroundings import Surroundings
@@ -30,10 +30,6 @@ BLOCK_SECONDS = 12
 
 _FIRST_EXCLUSION = 2
 """Number of the opening proof of the first exclusion; before it come the fold and the constant term."""
-
-
-HOPELESS = (ToolMissing, UnknownMarket, UnsupportedChain, WrongChain)
-"""Trouble with a chain that nobody's help cures while a round is open."""
 
 
 class Settling:
@@ -78,19 +74,15 @@ class Settling:
 
     def _send(self, number: int, call: SettleCall, settle_by: int) -> Receipt:
         """Settle, however often it takes while there is time: an account can be topped up, a chain comes back, and the bond is at stake."""
-        around, reason = self._around, ""
-        begun, waited, seconds = time.monotonic(), 0.0, settle_by - self._around.steady.now()
-        while True:
-            try:
-                return around.steady.settle(number, call.settlement, call.waived, call.following)
-            except ChainError as error:
-                if isinstance(error, HOPELESS) or max(time.monotonic() - begun, waited) >= seconds:
-                    raise
-                if str(error) != reason:
-                    reason = str(error)
-                    around.on_trouble(f"round {number} cannot be settled yet, which is tried for {seconds - waited:.0f} s more: {error}")
-            around.pause()
-            waited += around.poll_seconds
+        around = self._around
+        return insist(
+            lambda: around.ledger.settle(number, call.settlement, call.waived, call.following),
+            seconds=settle_by - around.steady.now(),
+            wait=around.wait,
+            poll_seconds=around.poll_seconds,
+            lasting=HOPELESS,
+            on_trouble=lambda error: around.on_trouble(f"round {number} cannot be settled yet, which is tried again until it is too late: {error}"),
+        )
 
     def time_out(self, live: LiveRound) -> RoundReport:
         """End an open round that was not settled in time, as anybody may."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import secrets
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 from ..digits import DataMissingError
@@ -19,17 +18,15 @@ PORT = 8000
 CONNECTION = "walk"
 
 
-def prepare(folder: Path, owners: int) -> None:
+def prepare(folder: Path) -> None:
     """Write certificates, Flower's connection, and each party's password and digits; a data owner has a SuperNode's key too.
 
     Parameters
     ----------
     folder : Path
         Made; refused with `FileExistsError` if it is there.
-    owners : int
-        Data owners.
     """
-    shares, test = split(replace(load_recipe(), owners=owners))
+    shares, test = split(load_recipe())
     folder.mkdir(parents=True)
     certificates = make_certificates(folder / "certificates")
     write_connection(folder / "flwr", CONNECTION, PORT, certificates)
@@ -46,17 +43,16 @@ def main() -> int:
     """Parse, prepare, and say what to do next."""
     parser = argparse.ArgumentParser(prog="python -m runs.deployment.prepare", description=__doc__)
     parser.add_argument("folder", type=Path, help="folder to make")
-    parser.add_argument("--owners", type=int, default=15, help="data owners (default: 15)")
-    arguments = parser.parse_args()
+    folder: Path = parser.parse_args().folder
     try:
-        prepare(arguments.folder, arguments.owners)
+        prepare(folder)
     except FileExistsError:
-        print(f"{arguments.folder} is there already; remove it or name another folder", file=sys.stderr)
+        print(f"{folder} is there already; remove it or name another folder", file=sys.stderr)
         return 1
     except (DataMissingError, RecipeError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    print(f"{arguments.folder} has everything for {arguments.owners} data owners; next: cd {arguments.folder}, then docs/deployment.md")
+    print(f"{folder} has what every party brings along; next: cd {folder}, then docs/deployment.md")
     return 0
 
 
