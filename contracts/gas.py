@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from omnilytics_flwr.chain import artifacts
-from omnilytics_flwr.chain.devnet import HARDFORK, Devnet, DevnetOptions
+from omnilytics_flwr.evm.anvil import HARDFORK, Devnet, DevnetOptions
 
 HERE = Path(__file__).resolve().parent
 # Neither the tests nor what lies here are part of the installed package.

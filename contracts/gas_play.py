@@ -7,10 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from omnilytics_flwr.chain.deploy import create_market, deploy
-from omnilytics_flwr.chain.devnet import Devnet
-from omnilytics_flwr.chain.ethereum import EthereumLedger
-from omnilytics_flwr.chain.rpc import Connection, connect
-from omnilytics_flwr.chain.wallet import dev_wallet
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
+from omnilytics_flwr.crypto.address import address_bytes
 from omnilytics_flwr.crypto.commitment import commit, points_digest
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.crypto.fixedpoint import pack, quantise
@@ -18,7 +16,9 @@ from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.masks import MaskKey, Peer, group_mask
 from omnilytics_flwr.crypto.proof import Statement, prove
 from omnilytics_flwr.crypto.stream import Keystream
-from omnilytics_flwr.market.address import address_bytes
+from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.connection import Connection, connect
+from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import Address, Terms

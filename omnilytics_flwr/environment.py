@@ -9,11 +9,11 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from .chain.ethereum import EthereumLedger
-from .chain.rpc import Connection, connect
-from .chain.wallet import KEY_VARIABLE, Wallet, dev_wallet, read_password
+from .chain.ethereum_ledger import EthereumLedger
+from .crypto.address import parse_address
 from .errors import ChainError, Malformed, TermsError
-from .market.address import parse_address
+from .evm.connection import Connection, connect
+from .evm.wallet import KEY_VARIABLE, Wallet, dev_wallet, read_password
 
 RPC_VARIABLE = "OMNILYTICS_RPC_URL"
 CHAIN_VARIABLE = "OMNILYTICS_CHAIN_ID"

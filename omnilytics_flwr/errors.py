@@ -20,8 +20,8 @@ OmnilyticsError
 │   └── SettlementRefused the market did not take a settlement
 ├── ChainError            the chain or the way to it
 │   ├── Unreachable       no answer from the endpoint
-│   ├── NodeError         the node refused a request (in `omnilytics_flwr.chain.endpoint`)
-│   ├── BadAnswer         the node's answer is not what it must be (in `omnilytics_flwr.chain.answers`)
+│   ├── NodeError         the node refused a request (in `omnilytics_flwr.evm.endpoint`)
+│   ├── BadAnswer         the node's answer is not what it must be (in `omnilytics_flwr.evm.rpc_values`)
 │   ├── WrongChain        another chain id than asked for
 │   ├── UnsupportedChain  a precompile, a fork, or blobs are missing
 │   ├── NotFunded         not enough ether for the transaction

@@ -19,13 +19,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from .chain.deploy import create_market, deploy
-from .chain.devnet import Devnet, DevnetOptions
-from .chain.ethereum import EthereumLedger
-from .chain.rpc import TransactionRecord, connect
-from .chain.wallet import dev_wallet
+from .chain.ethereum_ledger import EthereumLedger
 from .data_owner.home import OwnerHome
 from .environment import ACCOUNT_VARIABLES, DEV_ACCOUNT_VARIABLE, MARKET_VARIABLE, RPC_VARIABLE
 from .errors import ProtocolError
+from .evm.anvil import Devnet, DevnetOptions
+from .evm.connection import TransactionRecord, connect
+from .evm.wallet import dev_wallet
 from .flower.mod import HOME_VARIABLE
 from .market.terms import Address, Terms
 

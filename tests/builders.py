@@ -20,10 +20,10 @@ from omnilytics_flwr.crypto.statement import Statement, Verdict
 from omnilytics_flwr.market.commitment_message import Commitment, compact
 from omnilytics_flwr.market.dispute import lapsed, void_groups
 from omnilytics_flwr.market.ledger import MarketState
-from omnilytics_flwr.market.memory import MemoryLedger, MemoryMarket, Verification, World, surplus_wei
-from omnilytics_flwr.market.memory.market import Gate
 from omnilytics_flwr.market.roster import bitmap_of, bits_of, groups_at, roster_seats
 from omnilytics_flwr.market.terms import Address, Terms
+from tests.oracle import MemoryLedger, MemoryMarket, Verification, World, surplus_wei
+from tests.oracle.market import Gate
 from tests.vectors import make_blobs, make_points
 from tests.vectors import make_digest as make_digest
 

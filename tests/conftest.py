@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions
+from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,4 +1,4 @@
-"""Who may import whom, read from the source: crypto below market, both below data owner and model owner, Flower and chain on top, apart."""
+"""Who may import whom, read from the source: crypto below market, both below data owner and model owner; evm below chain; Flower apart."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ BELOW: dict[str, frozenset[str]] = {
     "market": frozenset({"errors", "crypto"}),
     "data_owner": frozenset({"errors", "crypto", "market"}),
     "model_owner": frozenset({"errors", "crypto", "market"}),
-    "chain": frozenset({"errors", "crypto", "market"}),
+    "evm": frozenset({"errors", "crypto", "market", "chain"}),
+    "chain": frozenset({"errors", "crypto", "market", "evm"}),
     "flower": frozenset({"errors", "crypto", "market", "data_owner", "model_owner"}),
 }
 """Parts of the package, and what each may import of the others."""
@@ -32,6 +33,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "market": frozenset({"numpy", "eth_abi", "eth_keys", "eth_utils", "rlp"}),
     "data_owner": frozenset({"numpy"}),
     "model_owner": frozenset({"numpy", "py_arkworks_bls12381"}),
+    "evm": frozenset({"ckzg", "web3", "eth_abi", "eth_account", "eth_typing", "eth_utils", "requests", "rlp", "rich"}),
     "chain": frozenset({"ckzg", "web3", "eth_abi", "eth_account", "eth_typing", "eth_utils", "requests", "rlp", "rich"}),
     "flower": frozenset({"numpy", "flwr"}),
 }
@@ -45,7 +47,7 @@ IMPURE = frozenset(
 MAY_READ = {"crypto/ceremony.py": frozenset({"pathlib"})}
 """The one file of the pure parts that reads: the ceremony's points, which come in a package."""
 
-LAZILY = {"data_owner/home.py": frozenset({"chain"}), "data_owner/trust.py": frozenset({"chain"})}
+LAZILY = {"data_owner/home.py": frozenset({"chain", "evm"}), "data_owner/trust.py": frozenset({"chain", "evm"})}
 """Imports of a layer above, allowed inside a function and for types only."""
 
 
@@ -142,7 +144,7 @@ def test_pure_part_sees_nothing_of_the_world(part: str) -> None:
 def test_flower_sees_the_ledger_and_never_a_chain() -> None:
     found = of_part("flower")
     assert any(one.module.endswith("market.ledger") for one in found)
-    assert not [one for one in found if one.part == "chain" and one.top == NAME]
+    assert not [one for one in found if one.part in {"chain", "evm"} and one.top == NAME]
     assert not [one for one in found if one.module.endswith("data_owner.home") and one.at_import]
 
 

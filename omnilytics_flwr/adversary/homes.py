@@ -10,7 +10,7 @@ from .registry import rogue_named
 from .rogues import Rogue
 
 if TYPE_CHECKING:
-    from ..chain.ethereum import EthereumLedger
+    from ..chain.ethereum_ledger import EthereumLedger
 
 
 def rogue_of_home(home: OwnerHome, ledger: EthereumLedger, name: str, **options: Any) -> Rogue:

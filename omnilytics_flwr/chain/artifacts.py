@@ -9,7 +9,7 @@ from importlib import resources
 from typing import Any
 
 from ..errors import ToolMissing
-from .abi import Abi
+from ..evm.abi import Abi
 
 MARKET = "Market"
 FACTORY = "MarketFactory"

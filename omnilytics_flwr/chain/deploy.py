@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..errors import ChainError, UnknownMarket, UnsupportedChain
+from ..evm.connection import Connection
+from ..evm.sender import sender_for
+from ..evm.transaction import Mined, Payload
+from ..evm.wallet import Wallet
 from ..market.terms import Address, Terms
 from . import artifacts
-from .reading import refusals
-from .rpc import Connection
-from .sending import sender_for
-from .supported import check_blobs, check_supported
-from .transaction import Mined, Payload
-from .wallet import Wallet
+from .chain_support import check_blobs, check_supported
+from .market_reader import refusals
 
 CREATED = "MarketCreated"
 

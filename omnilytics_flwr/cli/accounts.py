@@ -18,9 +18,9 @@ from .config import default_keystore
 from .options import Settings
 
 if TYPE_CHECKING:
-    from ..chain.rpc import Connection
-    from ..chain.wallet import Secret, Wallet
     from ..data_owner.home import OwnerHome
+    from ..evm.connection import Connection
+    from ..evm.wallet import Secret, Wallet
     from ..market.terms import Address
 
 
@@ -38,8 +38,8 @@ class Source:
 
     def address(self, connection: Connection | None) -> Address:
         """Address of the account, without its password if the keystore tells it; raises as `wallet` does."""
-        from ..chain.wallet import Wallet
-        from ..market.address import parse_address
+        from ..crypto.address import parse_address
+        from ..evm.wallet import Wallet
 
         stated = keystore_address(self.keystore) if self.keystore is not None else None
         if stated is not None:
@@ -56,7 +56,7 @@ class Source:
         ChainError
             The keystore does not open, a development account is asked for on a chain that is not local, or there is no key at all.
         """
-        from ..chain.wallet import Wallet, dev_wallet
+        from ..evm.wallet import Wallet, dev_wallet
 
         if self.dev_account is not None:
             if connection is None:
@@ -78,7 +78,7 @@ def source_of(settings: Settings, home: OwnerHome | None) -> Source:
     ChainError
         There is none.
     """
-    from ..chain.wallet import KEY_VARIABLE
+    from ..evm.wallet import KEY_VARIABLE
 
     if home is not None and not settings.explicit & _ACCOUNTS:
         return _source_of_home(home, settings)
@@ -110,7 +110,7 @@ def ask_password(file: Path | None, question: str, *, confirm: bool = False) -> 
     ChainError
         There is none and nobody to ask, or it is empty.
     """
-    from ..chain.wallet import PASSWORD_VARIABLE, Secret, read_password
+    from ..evm.wallet import PASSWORD_VARIABLE, Secret, read_password
 
     if file is not None or PASSWORD_VARIABLE in os.environ:
         secret = read_password(file=file)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from ..errors import OmnilyticsError
 
 if TYPE_CHECKING:
-    from ..chain.rpc import Connection
+    from ..evm.connection import Connection
 
 OK, OPTIONAL, MISSING = "ok", "optional", "missing"
 PACKAGE = "omnilytics_flwr"
@@ -131,7 +131,7 @@ def _ceremony() -> str:
 
 
 def _anvil() -> str:
-    from ..chain.devnet import find_anvil
+    from ..evm.anvil import find_anvil
 
     anvil = str(find_anvil())
     said = subprocess.run([anvil, "--version"], capture_output=True, text=True, timeout=TOOL_SECONDS, check=True)
@@ -139,15 +139,15 @@ def _anvil() -> str:
 
 
 def _supported(connection: Connection) -> str:
-    from ..chain.supported import check_supported
+    from ..chain.chain_support import check_supported
 
     check_supported(connection)
     return "point evaluation, BLS12-381, history of block hashes, base fee, blobs"
 
 
 def _blobs(connection: Connection) -> str:
-    from ..chain.fees import blob_base_fee_wei
-    from ..chain.supported import check_blobs
+    from ..chain.chain_support import check_blobs
+    from ..evm.fees import blob_base_fee_wei
 
     check_blobs(connection)
     return f"taken, {blob_base_fee_wei(connection):,} wei for a unit of blob gas"

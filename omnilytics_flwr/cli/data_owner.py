@@ -201,7 +201,7 @@ def _account_entry(session: Session) -> dict[str, object]:
 
 def _unlock(home: OwnerHome) -> None:
     """Put a keystore's password where the agent of this process looks for it, if it is nowhere yet."""
-    from ..chain.wallet import PASSWORD_VARIABLE
+    from ..evm.wallet import PASSWORD_VARIABLE
 
     if "keystore" in home.account and "password-file" not in home.account and PASSWORD_VARIABLE not in os.environ:
         password = ask_password(None, f"Password of {home.account['keystore']}")

@@ -10,7 +10,7 @@ from ..market.roster import bits_of
 from ..market.stage import Stage
 
 if TYPE_CHECKING:
-    from ..chain.reading import MarketReader
+    from ..chain.market_reader import MarketReader
     from ..market.ledger import MarketState
     from ..market.terms import Address, Terms
 
@@ -39,7 +39,7 @@ def log_facts(log: dict[str, object]) -> Facts:
 
 def account_facts(market: MarketReader, account: Address) -> Facts:
     """What a market holds for an account; amounts that the node cannot tell are None."""
-    from ..chain.planning import withdrawable_wei
+    from ..evm.dry_run import withdrawable_wei
 
     record, state = market.owner_record(account), market.state()
     mine = [name for name in ("enrolled", "members", "staked") if record.registered and getattr(state, name) >> record.seat & 1]

@@ -83,7 +83,7 @@ def deploy(settings: Settings) -> None:
 def create(settings: Settings, terms_path: Path) -> None:
     """Create a market whose model owner is the account."""
     from ..chain.deploy import create_market
-    from ..chain.planning import Planned
+    from ..evm.dry_run import Planned
     from .terms_file import read_terms
 
     session = Session(settings)
@@ -109,7 +109,7 @@ def create(settings: Settings, terms_path: Path) -> None:
 def list_(settings: Settings, newest: int, model_owner: Address | None) -> None:
     """Markets of the chain's known factory, newest first."""
     from ..chain.deploy import markets
-    from ..chain.reading import MarketReader
+    from ..chain.market_reader import MarketReader
 
     session = Session(settings)
     rows: list[dict[str, Any]] = []
@@ -214,10 +214,10 @@ def _is_of_known_factory(session: Session) -> bool | None:
 
 def _plan_deployment(session: Session) -> None:
     from ..chain import artifacts
-    from ..chain.planning import plan_for
-    from ..chain.reading import refusals
-    from ..chain.supported import check_supported
-    from ..chain.transaction import Payload
+    from ..chain.chain_support import check_supported
+    from ..chain.market_reader import refusals
+    from ..evm.dry_run import plan_for
+    from ..evm.transaction import Payload
 
     check_supported(session.connection)
     sender = plan_for(session.connection, session.account)

@@ -27,7 +27,7 @@ def to_address(context: click.Context, parameter: click.Parameter, value: Any) -
     """Callback: checksummed address, or several; a checksum that is given must be right."""
     if value is None:
         return None
-    from ..market.address import parse_address
+    from ..crypto.address import parse_address
 
     try:
         return tuple(map(parse_address, value)) if isinstance(value, tuple) else parse_address(value)

@@ -116,7 +116,7 @@ def _finished(session: Session, number: int) -> dict[str, Any]:
 
 def _come_to_draw_block(session: Session, *, wait: bool) -> None:
     """Refuse a draw that cannot be made yet; a real chain is waited for only if that was asked for."""
-    from ..chain.rpc import poll
+    from ..evm.connection import poll
     from ..market.refusals import DrawTooEarly
 
     state, connection = session.reader.state(), session.connection

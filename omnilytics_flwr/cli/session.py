@@ -18,13 +18,13 @@ from .output import Printer
 
 if TYPE_CHECKING:
     from ..chain.deploy import Deployment
-    from ..chain.ethereum import EthereumLedger
-    from ..chain.planning import PlannedTransaction
-    from ..chain.reading import MarketReader
-    from ..chain.rpc import Connection
-    from ..chain.wallet import Wallet
+    from ..chain.ethereum_ledger import EthereumLedger
+    from ..chain.market_reader import MarketReader
     from ..data_owner.home import OwnerHome
     from ..data_owner.policy import Policy
+    from ..evm.connection import Connection
+    from ..evm.dry_run import PlannedTransaction
+    from ..evm.wallet import Wallet
     from ..market.ledger import Receipt
     from ..market.terms import Address
 
@@ -50,8 +50,8 @@ class Session:
     @cached_property
     def connection(self) -> Connection:
         """The chain; a node that is down is told at once."""
-        from ..chain.endpoint import Endpoint
-        from ..chain.rpc import connect
+        from ..evm.connection import connect
+        from ..evm.endpoint import Endpoint
 
         url = self._preferred("rpc_url", "name the endpoint by --rpc-url, OMNILYTICS_RPC_URL or rpc-url in the configuration")
         Endpoint(url).request_once("eth_chainId")
@@ -61,7 +61,7 @@ class Session:
     @cached_property
     def market(self) -> Address:
         """Address of the market."""
-        from ..market.address import parse_address
+        from ..crypto.address import parse_address
 
         return parse_address(self._preferred("market", "name it by --market, OMNILYTICS_MARKET or market in the configuration"))
 
@@ -78,7 +78,7 @@ class Session:
     @cached_property
     def wallet(self) -> Wallet:
         """What signs; in a dry run only its address is known, and whatever would be sent on the connection is planned."""
-        from ..chain.planning import AddressOnly, plan_for
+        from ..evm.dry_run import AddressOnly, plan_for
 
         if not self.settings.dry_run:
             return self.source.wallet(self.connection)
@@ -89,14 +89,14 @@ class Session:
     @cached_property
     def reader(self) -> MarketReader:
         """The market as anybody reads it."""
-        from ..chain.reading import MarketReader
+        from ..chain.market_reader import MarketReader
 
         return MarketReader(self.connection, self.market)
 
     @cached_property
     def ledger(self) -> EthereumLedger:
         """The market as the account sees it."""
-        from ..chain.ethereum import EthereumLedger
+        from ..chain.ethereum_ledger import EthereumLedger
 
         return EthereumLedger(self.connection, self.market, self.wallet)
 
@@ -117,7 +117,7 @@ class Session:
 
     def known_deployment(self) -> Deployment:
         """The deployment of this chain in the user's file, else that which this version knows; raises `UnsupportedChain` without one."""
-        from ..chain.known import find, known_deployment
+        from ..chain.known_deployments import find, known_deployment
 
         own = read_deployments(self.settings)
         if str(self.connection.chain_id) in own:
@@ -163,7 +163,7 @@ class Session:
         bool
             Whether something was sent.
         """
-        from ..chain.planning import Planned
+        from ..evm.dry_run import Planned
 
         printer = self.printer(market=self.reader if market else None)
         sent = len(self.connection.transactions)
@@ -234,7 +234,7 @@ def _plan_facts(planned: PlannedTransaction) -> Facts:
 def _call_text(data: bytes) -> str:
     """A call of our contracts in words; digits of any other, and the length of code."""
     from ..chain import artifacts
-    from ..chain.abi import decode_values
+    from ..evm.abi import decode_values
 
     for name in (artifacts.MARKET, artifacts.FACTORY):
         for signature in artifacts.load(name).abi.functions.values():

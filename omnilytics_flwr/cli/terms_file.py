@@ -8,8 +8,8 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
+from ..crypto.address import parse_address
 from ..errors import BadTerms, Malformed, TermsError
-from ..market.address import parse_address
 from ..market.terms import ZERO_ADDRESS, Address, Terms, bounds, headroom_bits, norm_bound_steps, polynomials_for
 from .amounts import amount_for, format_amount, parse_amount
 

@@ -18,7 +18,7 @@ from .output import Printer
 from .session import Session
 
 if TYPE_CHECKING:
-    from ..chain.wallet import Wallet
+    from ..evm.wallet import Wallet
     from ..market.terms import Address
 
 
@@ -37,7 +37,7 @@ def new(settings: Settings) -> None:
 
     Where --keystore says, else where every command looks for it.
     """
-    from ..chain.wallet import Wallet
+    from ..evm.wallet import Wallet
 
     _save(settings, Wallet.create)
 
@@ -47,7 +47,7 @@ def new(settings: Settings) -> None:
 @options(KEYSTORE, PASSWORD)
 def import_(settings: Settings, private_key_file: Path | None) -> None:
     """Encrypt a private key that you have."""
-    from ..chain.wallet import KEY_VARIABLE, Secret, Wallet
+    from ..evm.wallet import KEY_VARIABLE, Secret, Wallet
 
     def read() -> Wallet:
         if private_key_file is None and os.environ.get(KEY_VARIABLE):
@@ -107,7 +107,7 @@ def show(settings: Settings, address: Address | None, markets: tuple[Address, ..
 def _in_markets(session: Session, account: Address, wanted: tuple[Address, ...], *, all_markets: bool) -> list[dict[str, Any]]:
     """What each market holds for the account; of all markets those that hold something."""
     from ..chain.deploy import markets
-    from ..chain.reading import MarketReader
+    from ..chain.market_reader import MarketReader
 
     if all_markets:
         wanted = markets(session.connection, session.deployment)

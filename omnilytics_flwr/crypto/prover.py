@@ -25,7 +25,7 @@ from .domain import INVERSE_N, evaluation_weights, roots, theta
 from .exact import Signed, combine, gram, inner_products
 from .field import FieldVector, Integers, N, R
 from .fixedpoint import HALF_BITS, Units, first_out_of_range, unpack, zero_unit
-from .opening import prove_opening
+from .kzg_opening import prove_opening
 from .refusals import VerificationWrongRoster
 from .settlement import Argument, Exclusion, Settlement, roster_hash_of
 from .statement import Statement, Verdict, distance_of, pairs

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from ..crypto.address import parse_address
 from ..errors import Malformed, Refused, TermsError
-from ..market.address import parse_address
 from ..market.task import TaskId
 from ..market.terms import Address
 from .agent import LocalAgent
@@ -27,9 +27,9 @@ from .policy import Policy
 from .trust import check_trusted
 
 if TYPE_CHECKING:
-    from ..chain.ethereum import EthereumLedger
-    from ..chain.rpc import Connection
-    from ..chain.wallet import Wallet
+    from ..chain.ethereum_ledger import EthereumLedger
+    from ..evm.connection import Connection
+    from ..evm.wallet import Wallet
 
 WORK_NAME = "work.jsonl"
 
@@ -158,8 +158,8 @@ class OwnerHome:
         ChainError
             As `connect` raises it.
         """
-        from ..chain.ethereum import EthereumLedger
-        from ..chain.rpc import connect
+        from ..chain.ethereum_ledger import EthereumLedger
+        from ..evm.connection import connect
 
         connection = connect(
             self.rpc_url,
@@ -192,7 +192,7 @@ class OwnerHome:
         return self.policy.for_chain(is_local=connection.is_local)
 
     def _trusted_factory(self, connection: Connection) -> Address | None:
-        from ..chain.known import known_deployment
+        from ..chain.known_deployments import known_deployment
 
         if self.factory is not None or connection.is_local:
             return self.factory
@@ -200,7 +200,7 @@ class OwnerHome:
 
     def wallet(self, connection: Connection) -> Wallet:
         """The account's wallet; the password of a keystore comes from its password file or the environment."""
-        from ..chain.wallet import Wallet, dev_wallet, read_password
+        from ..evm.wallet import Wallet, dev_wallet, read_password
 
         if "development" in self.account:
             return dev_wallet(cast("int", self.account["development"]), connection)

@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from ..crypto.address import checksummed
 from ..errors import Malformed, OmnilyticsError, WrongLength
-from ..market.address import checksummed
 from ..market.task import TaskId
 from .failures import error_fields, error_of
 from .port import Admission, Delivery, SignedCommitment

@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields, replace
 
+from ..crypto.address import parse_address
 from ..errors import Malformed, Refused, TermsError
-from ..market.address import parse_address
 from ..market.terms import ZERO_ADDRESS, Address, Terms
 
 FINAL_BLOCKS = 64

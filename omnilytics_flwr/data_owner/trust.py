@@ -9,7 +9,7 @@ from ..market.terms import Address
 from .policy import Policy
 
 if TYPE_CHECKING:
-    from ..chain.reading import MarketReader
+    from ..chain.market_reader import MarketReader
 
 
 def check_trusted(market: MarketReader, factory: Address | None, policy: Policy) -> None:

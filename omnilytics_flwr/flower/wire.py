@@ -15,8 +15,8 @@ import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 from numpy.typing import NDArray
 
+from ..crypto.address import parse_address
 from ..errors import Malformed, WrongLength
-from ..market.address import parse_address
 from ..market.terms import Address
 
 RECORD = "omnilytics"

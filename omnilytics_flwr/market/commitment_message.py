@@ -8,9 +8,9 @@ from eth_keys.datatypes import Signature
 from eth_keys.exceptions import BadSignature as UnusableSignature
 from eth_utils.exceptions import ValidationError as OutOfRange
 
+from ..crypto.address import address_bytes
 from ..crypto.hashing import keccak256, word
 from ..errors import Malformed, WrongLength
-from .address import address_bytes
 from .terms import Address
 
 SIGNATURE_BYTES = 64

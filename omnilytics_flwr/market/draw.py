@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from ..crypto.address import address_bytes
 from ..crypto.hashing import keccak256, word
-from .address import address_bytes
 from .refusals import TooFewOwners, UnevenGroups
 from .roster import bitmap_of, bits_of
 from .terms import Address

@@ -1,7 +1,7 @@
 """The port: what the market needs from a ledger, whoever keeps it.
 
-`omnilytics_flwr.market.memory` keeps it in memory and is the executable specification of the contract;
-`omnilytics_flwr.chain.ethereum` keeps it on a chain. Amounts are wei (or a token's smallest unit), times are Unix seconds.
+`tests.oracle` keeps it in memory and is the executable specification of the contract;
+`omnilytics_flwr.chain.ethereum_ledger` keeps it on a chain. Amounts are wei (or a token's smallest unit), times are Unix seconds.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from ..crypto.address import address_bytes
 from ..crypto.hashing import keccak256, tag, word
-from .address import address_bytes
 from .terms import Address
 
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from ..crypto.address import Address as Address
+from ..crypto.address import is_address
 from ..crypto.hashing import keccak256
 from ..errors import BadTerms, Malformed
-from .address import Address as Address
-from .address import is_address
 
 ZERO_ADDRESS = Address("0x" + "00" * 20)
 WEIGHTS_PER_POLYNOMIAL = 8192

@@ -81,7 +81,9 @@ class Settling:
             wait=around.wait,
             poll_seconds=around.poll_seconds,
             lasting=HOPELESS,
-            on_trouble=lambda error: around.on_trouble(f"round {number} cannot be settled yet, which is tried again until it is too late: {error}"),
+            on_trouble=lambda error: around.on_trouble(
+                f"round {number} cannot be settled yet, which is tried again until it is too late: {error}"
+            ),
         )
 
     def time_out(self, live: LiveRound) -> RoundReport:

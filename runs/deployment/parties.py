@@ -12,13 +12,13 @@ import numpy as np
 
 from omnilytics_flwr import OwnerHome, Terms
 from omnilytics_flwr.chain.deploy import Deployment, create_market, deploy
-from omnilytics_flwr.chain.ethereum import EthereumLedger
-from omnilytics_flwr.chain.reading import refusals
-from omnilytics_flwr.chain.rpc import Connection
-from omnilytics_flwr.chain.sending import sender_for
-from omnilytics_flwr.chain.transaction import Payload
-from omnilytics_flwr.chain.wallet import Secret, Wallet, dev_wallet
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
+from omnilytics_flwr.chain.market_reader import refusals
 from omnilytics_flwr.data_owner.keys import OwnerKeys
+from omnilytics_flwr.evm.connection import Connection
+from omnilytics_flwr.evm.sender import sender_for
+from omnilytics_flwr.evm.transaction import Payload
+from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_wallet
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import Address
 

@@ -92,7 +92,7 @@ class Processes:
     def start(self, name: str, command: list[str], environment: Mapping[str, str] | None = None, layer: int = 1) -> Guarded:
         """Start a program."""
         log = self.logs / f"{name}.log"
-        guard = resources.files("omnilytics_flwr.chain") / "guard.py"
+        guard = resources.files("omnilytics_flwr.evm") / "child_guard.py"
         process = subprocess.Popen(
             [sys.executable, "-I", "-S", str(guard), str(log), NO_MARK, *command],
             stdin=subprocess.PIPE,

@@ -10,8 +10,8 @@ from statistics import fmean, median
 from typing import Any
 
 from omnilytics_flwr.chain import artifacts
-from omnilytics_flwr.chain.ethereum import EthereumLedger
-from omnilytics_flwr.market.address import parse_address
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
+from omnilytics_flwr.crypto.address import parse_address
 from omnilytics_flwr.market.terms import Address
 
 from .parties import DataOwner, Parties

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions
-from omnilytics_flwr.chain.rpc import connect
 from omnilytics_flwr.data_owner.channel import socket_path
+from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
+from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.market.stage import Stage
 
 from ..record import circumstances, new_folder, point_latest, write_json, write_recipe

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from omnilytics_flwr import LocalMarket, OmnilyticsError, Terms
-from omnilytics_flwr.chain.measure import chain_processing
+from omnilytics_flwr.evm.processing_time import chain_processing
 from omnilytics_flwr.market.task import TaskParts
 from omnilytics_flwr.market.terms import Address, norm_bound_steps
 from omnilytics_flwr.model_owner.keeper import RoundKeeper

@@ -9,8 +9,8 @@ from statistics import fmean
 from typing import Any
 
 from omnilytics_flwr import LocalMarket
-from omnilytics_flwr.chain.measure import Processing
-from omnilytics_flwr.chain.rpc import TransactionRecord
+from omnilytics_flwr.evm.connection import TransactionRecord
+from omnilytics_flwr.evm.processing_time import Processing
 from omnilytics_flwr.market.terms import Address, Terms
 
 from .recipe import Recipe

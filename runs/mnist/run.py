@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from omnilytics_flwr import LocalMarket
-from omnilytics_flwr.chain.measure import chain_processing
+from omnilytics_flwr.evm.processing_time import chain_processing
 
 from ..record import circumstances, new_folder, point_latest, write_json, write_recipe
 from .data import resolve_source

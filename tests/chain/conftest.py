@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from omnilytics_flwr.chain.deploy import Deployment, deploy
-from omnilytics_flwr.chain.devnet import Devnet
-from omnilytics_flwr.chain.ethereum import EthereumLedger
-from omnilytics_flwr.chain.rpc import Connection, connect
-from omnilytics_flwr.chain.wallet import Wallet, dev_wallet
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
+from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.connection import Connection, connect
+from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 from omnilytics_flwr.market.terms import Address
 
 from .market_play import Play, create_small_market

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from omnilytics_flwr.chain.ethereum import EthereumLedger
-from omnilytics_flwr.chain.wallet import Wallet
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.crypto.commitment import commit, points_digest
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.crypto.fixedpoint import pack
+from omnilytics_flwr.evm.wallet import Wallet
 from omnilytics_flwr.market.dispute import BLOB_BYTES, BLOBS_PER_TRANSACTION
 from omnilytics_flwr.market.task import TaskId
 

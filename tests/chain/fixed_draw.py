@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import rlp
 
-from omnilytics_flwr.chain.devnet import Devnet
-from omnilytics_flwr.chain.header import PREVRANDAO_FIELD
-from omnilytics_flwr.chain.rpc import HISTORY_CONTRACT
 from omnilytics_flwr.crypto.hashing import keccak256, word
+from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.connection import HISTORY_CONTRACT
+from omnilytics_flwr.evm.header import PREVRANDAO_FIELD
 
 HISTORY_SLOTS = 8191
 OPCODE_BLOCKS = 256

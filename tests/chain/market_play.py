@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from omnilytics_flwr.chain.deploy import Deployment, create_market
-from omnilytics_flwr.chain.ethereum import EthereumLedger
-from omnilytics_flwr.chain.rpc import Connection
-from omnilytics_flwr.chain.wallet import Wallet, dev_wallet
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.crypto.commitment import commit, points_digest
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.crypto.fixedpoint import pack
 from omnilytics_flwr.crypto.masks import MaskKey
 from omnilytics_flwr.crypto.proof import Statement, prove
+from omnilytics_flwr.evm.connection import Connection
+from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 from omnilytics_flwr.market.roster import bitmap_of, bits_of
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import Terms

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from omnilytics_flwr.chain.refusing import Refusals
-from omnilytics_flwr.chain.rpc import connect
-from omnilytics_flwr.chain.sending import sender_for
-from omnilytics_flwr.chain.transaction import Payload
-from omnilytics_flwr.chain.wallet import dev_wallet
+from omnilytics_flwr.evm.connection import connect
+from omnilytics_flwr.evm.reverts import Refusals
+from omnilytics_flwr.evm.sender import sender_for
+from omnilytics_flwr.evm.transaction import Payload
+from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.market.terms import Address
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from omnilytics_flwr.chain.abi import Abi, decode_values
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.errors import Malformed
+from omnilytics_flwr.evm.abi import Abi, decode_values
 
 OWNER = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
 OWNER_WORD = bytes(12) + bytes.fromhex(OWNER[2:])

@@ -8,16 +8,16 @@ import threading
 
 import pytest
 
-from omnilytics_flwr.chain.answers import BadAnswer
-from omnilytics_flwr.chain.beacon import BeaconNode
-from omnilytics_flwr.chain.blobs import versioned_hashes
-from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions
-from omnilytics_flwr.chain.refusing import Refusals
-from omnilytics_flwr.chain.rpc import connect
-from omnilytics_flwr.chain.sending import sender_for
-from omnilytics_flwr.chain.transaction import Payload
-from omnilytics_flwr.chain.wallet import dev_wallet
 from omnilytics_flwr.errors import ChainError, Unreachable
+from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
+from omnilytics_flwr.evm.beacon import BeaconNode
+from omnilytics_flwr.evm.blobs import versioned_hashes
+from omnilytics_flwr.evm.connection import connect
+from omnilytics_flwr.evm.reverts import Refusals
+from omnilytics_flwr.evm.rpc_values import BadAnswer
+from omnilytics_flwr.evm.sender import sender_for
+from omnilytics_flwr.evm.transaction import Payload
+from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.market.dispute import BLOB_BYTES
 
 from .test_endpoint import Answer, answering

@@ -11,19 +11,19 @@ import rlp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnilytics_flwr.chain import blobs
-from omnilytics_flwr.chain.blobs import ZERO_SIDECAR, Sidecar, blobs_by_hash, commitments_of, sidecar_of, versioned_hash, versioned_hashes
-from omnilytics_flwr.chain.devnet import Devnet
-from omnilytics_flwr.chain.refusing import Refusals
-from omnilytics_flwr.chain.rpc import Connection, connect
-from omnilytics_flwr.chain.sending import sender_for
-from omnilytics_flwr.chain.transaction import Mined, Payload
-from omnilytics_flwr.chain.wallet import Wallet
 from omnilytics_flwr.crypto.ceremony import setup_path
 from omnilytics_flwr.crypto.commitment import commit
 from omnilytics_flwr.crypto.curve import compress, split_points
 from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.errors import Malformed, NotFunded, TransactionLost, UnsupportedChain, WrongLength
+from omnilytics_flwr.evm import blobs
+from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.blobs import ZERO_SIDECAR, Sidecar, blobs_by_hash, commitments_of, sidecar_of, versioned_hash, versioned_hashes
+from omnilytics_flwr.evm.connection import Connection, connect
+from omnilytics_flwr.evm.reverts import Refusals
+from omnilytics_flwr.evm.sender import sender_for
+from omnilytics_flwr.evm.transaction import Mined, Payload
+from omnilytics_flwr.evm.wallet import Wallet
 from omnilytics_flwr.market.dispute import BLOB_BYTES
 from omnilytics_flwr.market.dispute import versioned_hash as hash_of_point
 

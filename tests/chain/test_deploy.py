@@ -6,11 +6,11 @@ import pytest
 
 from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment, check_deployment, create_market, deploy, markets
-from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions
-from omnilytics_flwr.chain.reading import MarketReader
-from omnilytics_flwr.chain.rpc import Connection, connect
-from omnilytics_flwr.chain.wallet import Wallet, dev_wallet
+from omnilytics_flwr.chain.market_reader import MarketReader
 from omnilytics_flwr.errors import NotFunded, ToolMissing, UnsupportedChain
+from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
+from omnilytics_flwr.evm.connection import Connection, connect
+from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 from omnilytics_flwr.market.refusals import MarketBadTerms
 
 from .market_play import small_terms

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions, find_anvil
-from omnilytics_flwr.chain.wallet import Secret, Wallet, dev_key
 from omnilytics_flwr.errors import ToolMissing, Unreachable
+from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions, find_anvil
+from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key
 
 PATIENCE_SECONDS = 30.0
 
 PARENT = """
 import os, signal
-from omnilytics_flwr.chain.devnet import Devnet
+from omnilytics_flwr.evm.anvil import Devnet
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a script is started with it ignored
 devnet = Devnet()
 {before}

@@ -9,13 +9,13 @@ from collections.abc import Callable
 import pytest
 
 from omnilytics_flwr.chain.deploy import Deployment, deploy
-from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions
-from omnilytics_flwr.chain.ethereum import EthereumLedger
-from omnilytics_flwr.chain.reading import MarketReader
-from omnilytics_flwr.chain.rpc import Connection, connect
-from omnilytics_flwr.chain.wallet import dev_wallet
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
+from omnilytics_flwr.chain.market_reader import MarketReader
 from omnilytics_flwr.crypto.commitment import points_digest
 from omnilytics_flwr.errors import BlobsMissing
+from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
+from omnilytics_flwr.evm.connection import Connection, connect
+from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.market import refusals
 from omnilytics_flwr.market.dispute import BLOB_BYTES, BURN_ADDRESS
 from omnilytics_flwr.market.ledger import Receipt

@@ -12,9 +12,9 @@ from typing import ClassVar
 
 import pytest
 
-from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions
-from omnilytics_flwr.chain.endpoint import Endpoint, NodeError, redacted
 from omnilytics_flwr.errors import Unreachable
+from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
+from omnilytics_flwr.evm.endpoint import Endpoint, NodeError, redacted
 
 Answer = tuple[int, bytes]
 

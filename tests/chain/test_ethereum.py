@@ -9,14 +9,14 @@ import pytest
 
 from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment
-from omnilytics_flwr.chain.devnet import Devnet
-from omnilytics_flwr.chain.ethereum import EthereumLedger
-from omnilytics_flwr.chain.measure import chain_processing
-from omnilytics_flwr.chain.reading import MarketReader
-from omnilytics_flwr.chain.rpc import Connection
-from omnilytics_flwr.chain.wallet import Wallet, dev_wallet
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
+from omnilytics_flwr.chain.market_reader import MarketReader
 from omnilytics_flwr.crypto.commitment import commit
 from omnilytics_flwr.errors import UnknownMarket
+from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.connection import Connection
+from omnilytics_flwr.evm.processing_time import chain_processing
+from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 from omnilytics_flwr.market import refusals
 from omnilytics_flwr.market.commitment_message import Commitment
 from omnilytics_flwr.market.draw import epoch_seed

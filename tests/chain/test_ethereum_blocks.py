@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from omnilytics_flwr.chain.devnet import Devnet
 from omnilytics_flwr.errors import ChainError
+from omnilytics_flwr.evm.anvil import Devnet
 from omnilytics_flwr.market import refusals
 from omnilytics_flwr.market.draw import epoch_seed
 from omnilytics_flwr.market.ledger import Receipt

@@ -11,18 +11,19 @@ import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
-from omnilytics_flwr.chain import answers, artifacts
-from omnilytics_flwr.chain.abi import decode_values
-from omnilytics_flwr.chain.endpoint import NodeError
-from omnilytics_flwr.chain.header import header_rlp, prevrandao_of
-from omnilytics_flwr.chain.known import find
-from omnilytics_flwr.chain.outbox import Outbox, Pending
-from omnilytics_flwr.chain.reading import implementation_of, refusals
-from omnilytics_flwr.chain.refusing import revert_data
-from omnilytics_flwr.chain.rpc import Connection
-from omnilytics_flwr.chain.transaction import Payload, log_of, mined_of
-from omnilytics_flwr.chain.wallet import Secret, Wallet, dev_key
+from omnilytics_flwr.chain import artifacts
+from omnilytics_flwr.chain.known_deployments import find
+from omnilytics_flwr.chain.market_reader import implementation_of, refusals
 from omnilytics_flwr.errors import OmnilyticsError
+from omnilytics_flwr.evm import rpc_values
+from omnilytics_flwr.evm.abi import decode_values
+from omnilytics_flwr.evm.connection import Connection
+from omnilytics_flwr.evm.endpoint import NodeError
+from omnilytics_flwr.evm.header import header_rlp, prevrandao_of
+from omnilytics_flwr.evm.outbox import Outbox, Pending
+from omnilytics_flwr.evm.reverts import revert_data
+from omnilytics_flwr.evm.transaction import Payload, log_of, mined_of
+from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key
 from omnilytics_flwr.market.terms import Address
 
 from .hostile import JSON, PURE, REAL, spoiled, survives
@@ -45,23 +46,23 @@ RECEIPT: dict[str, Any] = {
 @PURE
 @given(JSON)
 def test_answers_are_what_they_are_asked_to_be(value: object) -> None:
-    for parse, kind in ((answers.quantity, int), (answers.octets, bytes), (answers.record, dict), (answers.address, str)):
-        with suppress(answers.BadAnswer):
+    for parse, kind in ((rpc_values.quantity, int), (rpc_values.octets, bytes), (rpc_values.record, dict), (rpc_values.address, str)):
+        with suppress(rpc_values.BadAnswer):
             assert type(parse("answer", value)) is kind
-    survives(lambda: answers.records("answer", value))
+    survives(lambda: rpc_values.records("answer", value))
 
 
 @PURE
 @given(spoiled(RECEIPT))
 def test_receipts(receipt: Any) -> None:
-    survives(lambda: mined_of(answers.record("receipt", receipt), 1.0))
+    survives(lambda: mined_of(rpc_values.record("receipt", receipt), 1.0))
 
 
 @PURE
 @given(spoiled(LOG), st.binary(max_size=200))
 def test_logs_of_a_market(log: Any, data: bytes) -> None:
     abi = artifacts.load(artifacts.MARKET).abi
-    survives(lambda: log_of(answers.record("log", log)))
+    survives(lambda: log_of(rpc_values.record("log", log)))
     for topic, signature in abi.events.items():
         topics = [topic, *(data[:32].ljust(32, b"\xff") for _ in range(sum(signature.indexed)))]
         survives(lambda: abi.log(topics, data))  # noqa: B023 - called at once

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from omnilytics_flwr.chain.answered import Part, fetch_blobs
-from omnilytics_flwr.chain.beacon import BeaconNode
-from omnilytics_flwr.chain.devnet import Devnet
-from omnilytics_flwr.chain.ethereum import EthereumLedger
-from omnilytics_flwr.chain.measure import chain_processing
-from omnilytics_flwr.chain.rpc import Connection, connect
-from omnilytics_flwr.chain.supported import check_supported
-from omnilytics_flwr.chain.wallet import Secret, Wallet, dev_key, dev_wallet
+from omnilytics_flwr.chain.answer_blobs import Part, fetch_blobs
+from omnilytics_flwr.chain.chain_support import check_supported
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
+from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.beacon import BeaconNode
+from omnilytics_flwr.evm.connection import Connection, connect
+from omnilytics_flwr.evm.processing_time import chain_processing
+from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key, dev_wallet
 from omnilytics_flwr.market.terms import Address
 
 from .faults import FaultyNode, faulty_node

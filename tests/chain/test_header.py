@@ -5,15 +5,15 @@ from __future__ import annotations
 import pytest
 import rlp
 
-from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions
-from omnilytics_flwr.chain.header import header_rlp, prevrandao_of
-from omnilytics_flwr.chain.refusing import Refusals
-from omnilytics_flwr.chain.rpc import Connection, connect
-from omnilytics_flwr.chain.sending import sender_for
-from omnilytics_flwr.chain.transaction import Payload
-from omnilytics_flwr.chain.wallet import Wallet
 from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.errors import UnsupportedChain
+from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
+from omnilytics_flwr.evm.connection import Connection, connect
+from omnilytics_flwr.evm.header import header_rlp, prevrandao_of
+from omnilytics_flwr.evm.reverts import Refusals
+from omnilytics_flwr.evm.sender import sender_for
+from omnilytics_flwr.evm.transaction import Payload
+from omnilytics_flwr.evm.wallet import Wallet
 
 
 @pytest.mark.parametrize("hardfork", ["london", "paris", "shanghai", "cancun", "prague", "osaka"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from omnilytics_flwr.chain.known import find, known_deployment
+from omnilytics_flwr.chain.known_deployments import find, known_deployment
 from omnilytics_flwr.errors import Malformed, UnsupportedChain
 
 ADDRESSES = {

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from omnilytics_flwr.chain.devnet import Devnet
-from omnilytics_flwr.chain.measure import chain_processing, sealing_ms
-from omnilytics_flwr.chain.refusing import Refusals
-from omnilytics_flwr.chain.rpc import Connection
-from omnilytics_flwr.chain.sending import sender_for
-from omnilytics_flwr.chain.transaction import Payload
-from omnilytics_flwr.chain.wallet import Wallet
 from omnilytics_flwr.errors import ChainError
+from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.connection import Connection
+from omnilytics_flwr.evm.processing_time import chain_processing, sealing_ms
+from omnilytics_flwr.evm.reverts import Refusals
+from omnilytics_flwr.evm.sender import sender_for
+from omnilytics_flwr.evm.transaction import Payload
+from omnilytics_flwr.evm.wallet import Wallet
 
 from .assembly import WORKING, creation_code
 

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions
-from omnilytics_flwr.chain.refusing import Refusals
-from omnilytics_flwr.chain.rpc import Connection, connect
-from omnilytics_flwr.chain.sending import sender_for
-from omnilytics_flwr.chain.transaction import Mined, Payload
-from omnilytics_flwr.chain.wallet import Wallet, dev_wallet
 from omnilytics_flwr.errors import ChainError, TransactionLost, Unreachable
+from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
+from omnilytics_flwr.evm.connection import Connection, connect
+from omnilytics_flwr.evm.reverts import Refusals
+from omnilytics_flwr.evm.sender import sender_for
+from omnilytics_flwr.evm.transaction import Mined, Payload
+from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 from omnilytics_flwr.market.terms import Address
 
 from .assembly import COUNTING, creation_code

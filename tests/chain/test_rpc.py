@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions
-from omnilytics_flwr.chain.rpc import Connection, connect
-from omnilytics_flwr.chain.supported import check_supported
+from omnilytics_flwr.chain.chain_support import check_supported
 from omnilytics_flwr.errors import Unreachable, UnsupportedChain, WrongChain
+from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
+from omnilytics_flwr.evm.connection import Connection, connect
 
 
 def test_connect_other_chain_id_raises_wrong_chain(devnet: Devnet) -> None:

@@ -7,15 +7,15 @@ from collections.abc import Callable
 import pytest
 from eth_abi.abi import encode
 
-from omnilytics_flwr.chain.abi import Abi
-from omnilytics_flwr.chain.devnet import Devnet
-from omnilytics_flwr.chain.endpoint import NodeError
-from omnilytics_flwr.chain.refusing import Refusals
-from omnilytics_flwr.chain.rpc import Connection, connect
-from omnilytics_flwr.chain.sending import MOST_GAS, sender_for
-from omnilytics_flwr.chain.transaction import Mined, Payload
-from omnilytics_flwr.chain.wallet import Wallet, dev_wallet
 from omnilytics_flwr.errors import ChainError, LedgerError, NotFunded, TransactionLost
+from omnilytics_flwr.evm.abi import Abi
+from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.connection import Connection, connect
+from omnilytics_flwr.evm.endpoint import NodeError
+from omnilytics_flwr.evm.reverts import Refusals
+from omnilytics_flwr.evm.sender import MOST_GAS, sender_for
+from omnilytics_flwr.evm.transaction import Mined, Payload
+from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 from omnilytics_flwr.market.refusals import Underfunded, VerificationBadPoint
 from omnilytics_flwr.market.terms import Address
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
+from omnilytics_flwr.chain.chain_support import check_blobs, check_supported
 from omnilytics_flwr.chain.deploy import Deployment, create_market, deploy
-from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions
-from omnilytics_flwr.chain.rpc import Connection, connect
-from omnilytics_flwr.chain.supported import check_blobs, check_supported
-from omnilytics_flwr.chain.wallet import dev_wallet
 from omnilytics_flwr.errors import UnsupportedChain
+from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
+from omnilytics_flwr.evm.connection import Connection, connect
+from omnilytics_flwr.evm.wallet import dev_wallet
 
 from .faults import FaultyNode, faulty_node
 from .market_play import small_terms

@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 
-from omnilytics_flwr.chain.abi import Abi
-from omnilytics_flwr.chain.answers import BadAnswer
 from omnilytics_flwr.chain.deploy import Deployment
-from omnilytics_flwr.chain.ethereum import EthereumLedger
-from omnilytics_flwr.chain.refusing import Refusals
-from omnilytics_flwr.chain.rpc import Connection
-from omnilytics_flwr.chain.sending import sender_for
-from omnilytics_flwr.chain.tokens import allow, allowance_wei, balance_wei
-from omnilytics_flwr.chain.transaction import Payload
-from omnilytics_flwr.chain.wallet import Wallet, dev_wallet
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.errors import ChainError, Malformed, NotFunded, OmnilyticsError
+from omnilytics_flwr.evm.abi import Abi
+from omnilytics_flwr.evm.connection import Connection
+from omnilytics_flwr.evm.erc20 import allow, allowance_wei, balance_wei
+from omnilytics_flwr.evm.reverts import Refusals
+from omnilytics_flwr.evm.rpc_values import BadAnswer
+from omnilytics_flwr.evm.sender import sender_for
+from omnilytics_flwr.evm.transaction import Payload
+from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 from omnilytics_flwr.market import refusals
 from omnilytics_flwr.market.terms import Address
 from tests.contracts.scripts import CONTRACTS, script

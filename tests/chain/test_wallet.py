@@ -12,9 +12,9 @@ from eth_account import Account
 from eth_account.messages import encode_typed_data
 from eth_keys.datatypes import PrivateKey
 
-from omnilytics_flwr.chain.rpc import Connection
-from omnilytics_flwr.chain.wallet import Secret, Wallet, dev_key, dev_wallet, read_password
 from omnilytics_flwr.errors import ChainError
+from omnilytics_flwr.evm.connection import Connection
+from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key, dev_wallet, read_password
 from omnilytics_flwr.market.commitment_message import HALF_ORDER
 from omnilytics_flwr.market.task import TaskId
 

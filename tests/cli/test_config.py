@@ -10,10 +10,10 @@ from pathlib import Path
 import click
 import pytest
 
-from omnilytics_flwr.chain.devnet import Devnet
-from omnilytics_flwr.chain.ethereum import EthereumLedger
-from omnilytics_flwr.chain.wallet import Secret, Wallet, dev_key
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.cli.main import main
+from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key
 
 from .command_line import DATA_OWNER, CommandLine
 

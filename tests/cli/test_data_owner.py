@@ -15,9 +15,9 @@ from typing import IO, cast
 
 import pytest
 
-from omnilytics_flwr.chain.devnet import Devnet
-from omnilytics_flwr.chain.ethereum import EthereumLedger
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.data_owner.home import OwnerHome
+from omnilytics_flwr.evm.anvil import Devnet
 from tests.chain.market_play import REWARD_WEI, Play
 
 from .command_line import DATA_OWNER, MODEL_OWNER, CommandLine

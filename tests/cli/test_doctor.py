@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions
-from omnilytics_flwr.chain.ethereum import EthereumLedger
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.cli import checks
+from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
 
 from .command_line import DATA_OWNER, CommandLine
 

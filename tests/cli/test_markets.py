@@ -7,9 +7,9 @@ import json
 import pytest
 
 from omnilytics_flwr.chain.deploy import Deployment, create_market
-from omnilytics_flwr.chain.ethereum import EthereumLedger
-from omnilytics_flwr.chain.rpc import Connection
-from omnilytics_flwr.chain.wallet import dev_wallet
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
+from omnilytics_flwr.evm.connection import Connection
+from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.market.terms import norm_bound_steps
 from tests.chain.market_play import small_terms
 
@@ -242,5 +242,5 @@ def test_stranger_and_wrong_stage_are_refused_by_the_market(line: CommandLine, m
 def test_development_account_is_refused_where_keys_must_be_ones_own(
     line: CommandLine, market: EthereumLedger, connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("omnilytics_flwr.chain.rpc.Connection.is_local", False)
+    monkeypatch.setattr("omnilytics_flwr.evm.connection.Connection.is_local", False)
     assert "not local" in line.refused("market", "fund", "1 wei", *MODEL_OWNER)

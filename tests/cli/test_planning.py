@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from omnilytics_flwr.chain.ethereum import EthereumLedger
-from omnilytics_flwr.chain.planning import AddressOnly, Planned, plan_for, withdrawable_wei
-from omnilytics_flwr.chain.rpc import connect
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.errors import ChainError, LedgerError
+from omnilytics_flwr.evm.connection import connect
+from omnilytics_flwr.evm.dry_run import AddressOnly, Planned, plan_for, withdrawable_wei
 from omnilytics_flwr.market.task import TaskId
 
 from .command_line import DATA_OWNER, CommandLine
@@ -40,7 +40,7 @@ def test_plan_of_what_the_market_refuses_is_refused(market: EthereumLedger) -> N
 
 def test_node_that_cannot_simulate_tells_no_credit(line: CommandLine, market: EthereumLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     assert withdrawable_wei(market.connection, market.address, market.account) == (0, 0)
-    monkeypatch.setattr("omnilytics_flwr.chain.planning._SIMULATE", "eth_simulateNothing")
+    monkeypatch.setattr("omnilytics_flwr.evm.dry_run._SIMULATE", "eth_simulateNothing")
     with pytest.raises(ChainError, match="cannot simulate"):
         withdrawable_wei(market.connection, market.address, market.account)
     (held,) = line.json("wallet", "show", *DATA_OWNER)["markets"]

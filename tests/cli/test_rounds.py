@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from omnilytics_flwr.chain.devnet import Devnet
-from omnilytics_flwr.chain.ethereum import EthereumLedger
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
+from omnilytics_flwr.evm.anvil import Devnet
 from tests.chain.market_play import OWNERS, REWARD_WEI, TASK, Play
 
 from .command_line import DATA_OWNER, MODEL_OWNER, CommandLine

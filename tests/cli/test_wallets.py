@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from omnilytics_flwr.chain.devnet import Devnet
-from omnilytics_flwr.chain.ethereum import EthereumLedger
-from omnilytics_flwr.chain.wallet import Secret, Wallet, dev_key
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
+from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key
 from tests.chain.market_play import REWARD_WEI, Play, mask_key
 
 from .command_line import DATA_OWNER, MODEL_OWNER, CommandLine

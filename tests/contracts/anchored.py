@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from omnilytics_flwr.chain.deploy import Deployment
-from omnilytics_flwr.chain.rpc import Connection
-from omnilytics_flwr.chain.wallet import Wallet
 from omnilytics_flwr.crypto.hashing import keccak256, word
+from omnilytics_flwr.evm.connection import Connection
+from omnilytics_flwr.evm.wallet import Wallet
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import Address
 from tests.builders import make_task

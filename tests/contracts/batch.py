@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from omnilytics_flwr.chain.endpoint import Endpoint
+from omnilytics_flwr.evm.endpoint import Endpoint
 
 Request = tuple[str, list[object]]
 

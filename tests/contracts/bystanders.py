@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from omnilytics_flwr.chain.ethereum import EthereumLedger
-from omnilytics_flwr.chain.wallet import dev_wallet
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
+from omnilytics_flwr.evm.wallet import dev_wallet
 
 from .real import Opened, RealMarket
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from omnilytics_flwr.chain.deploy import Deployment, deploy
-from omnilytics_flwr.chain.devnet import Devnet
-from omnilytics_flwr.chain.rpc import Connection, connect
-from omnilytics_flwr.chain.wallet import dev_wallet
+from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.connection import Connection, connect
+from omnilytics_flwr.evm.wallet import dev_wallet
 
 from .anchored import Anchored, anchor
 from .deliveries import wild

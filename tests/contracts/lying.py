@@ -9,7 +9,7 @@ from omnilytics_flwr.crypto.commitment import commit
 from omnilytics_flwr.crypto.domain import INVERSE_N, evaluation_weights
 from omnilytics_flwr.crypto.exact import combine, inner_products
 from omnilytics_flwr.crypto.field import FieldVector, N, R
-from omnilytics_flwr.crypto.opening import prove_opening
+from omnilytics_flwr.crypto.kzg_opening import prove_opening
 from omnilytics_flwr.crypto.settlement import Argument, Settlement
 from omnilytics_flwr.crypto.transcript import Challenge, challenge_gamma, challenge_rho, challenge_z
 from tests.crypto.plain import Lies, squares_of, values_of

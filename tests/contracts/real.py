@@ -9,17 +9,17 @@ from eth_keys.datatypes import PrivateKey
 
 from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment, create_market
-from omnilytics_flwr.chain.ethereum import EthereumLedger
-from omnilytics_flwr.chain.reading import refusals
-from omnilytics_flwr.chain.rpc import Connection
-from omnilytics_flwr.chain.sending import sender_for
-from omnilytics_flwr.chain.transaction import Mined, Payload
-from omnilytics_flwr.chain.wallet import GROUP_ORDER, Wallet, dev_wallet
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
+from omnilytics_flwr.chain.market_reader import refusals
 from omnilytics_flwr.crypto.commitment import points_digest
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.masks import MaskKey
 from omnilytics_flwr.crypto.proof import Statement, prove
 from omnilytics_flwr.crypto.settlement import Settlement
+from omnilytics_flwr.evm.connection import Connection
+from omnilytics_flwr.evm.sender import sender_for
+from omnilytics_flwr.evm.transaction import Mined, Payload
+from omnilytics_flwr.evm.wallet import GROUP_ORDER, Wallet, dev_wallet
 from omnilytics_flwr.market.commitment_message import HALF_ORDER
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.roster import bitmap_of, bits_of, positions_of

@@ -11,9 +11,9 @@ from dataclasses import replace
 import pytest
 
 from omnilytics_flwr.chain.deploy import Deployment
-from omnilytics_flwr.chain.devnet import Devnet
-from omnilytics_flwr.chain.rpc import connect
 from omnilytics_flwr.crypto.proof import Statement
+from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.market.refusals import BadSignature, VerificationWrongSumcheck
 from omnilytics_flwr.market.stage import Stage
 from tests.builders import make_task

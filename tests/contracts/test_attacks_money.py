@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from omnilytics_flwr.chain.devnet import Devnet
-from omnilytics_flwr.chain.endpoint import NodeError
-from omnilytics_flwr.chain.ethereum import EthereumLedger
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
+from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.endpoint import NodeError
 from omnilytics_flwr.market.refusals import (
     NoCredit,
     NothingToClaim,

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import pytest
 
 from omnilytics_flwr.chain.deploy import Deployment
-from omnilytics_flwr.chain.devnet import Devnet
-from omnilytics_flwr.chain.rpc import connect
 from omnilytics_flwr.crypto.hashing import keccak256
+from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.market.refusals import (
     BadSignature,
     EpochOver,

@@ -8,11 +8,11 @@ import pytest
 
 from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment
-from omnilytics_flwr.chain.devnet import Devnet
-from omnilytics_flwr.chain.endpoint import NodeError
-from omnilytics_flwr.chain.ethereum import EthereumLedger
-from omnilytics_flwr.chain.reading import refusals
-from omnilytics_flwr.chain.rpc import Connection, connect
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
+from omnilytics_flwr.chain.market_reader import refusals
+from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.connection import Connection, connect
+from omnilytics_flwr.evm.endpoint import NodeError
 from omnilytics_flwr.market.refusals import (
     BadMaskKey,
     Leaving,

@@ -8,12 +8,11 @@ import pytest
 
 from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment
-from omnilytics_flwr.chain.reading import refusals
-from omnilytics_flwr.chain.rpc import Connection
+from omnilytics_flwr.chain.market_reader import refusals
 from omnilytics_flwr.crypto.domain import roots
 from omnilytics_flwr.crypto.field import N, R
 from omnilytics_flwr.crypto.hashing import keccak256
-from omnilytics_flwr.crypto.opening import prove_opening
+from omnilytics_flwr.crypto.kzg_opening import prove_opening
 from omnilytics_flwr.crypto.proof import Statement, Verdict, prove, roster_hash_of
 from omnilytics_flwr.crypto.refusals import (
     Refusal,
@@ -24,6 +23,7 @@ from omnilytics_flwr.crypto.refusals import (
     VerificationWrongSumcheck,
 )
 from omnilytics_flwr.crypto.settlement import Exclusion, Settlement
+from omnilytics_flwr.evm.connection import Connection
 from tests import bad_inputs
 from tests.crypto.plain import Lies
 from tests.crypto.rounds import Round, make_round

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from omnilytics_flwr.chain import artifacts
-from omnilytics_flwr.chain.devnet import Devnet
-from omnilytics_flwr.chain.reading import refusals
+from omnilytics_flwr.chain.market_reader import refusals
 from omnilytics_flwr.crypto.proof import verify
 from omnilytics_flwr.errors import LedgerError
+from omnilytics_flwr.evm.anvil import Devnet
 from omnilytics_flwr.market.refusals import NotModelOwner, Refusal, TooLate, UnknownGroup, WrongRound, WrongStage
 from omnilytics_flwr.market.stage import Stage
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 
 from omnilytics_flwr.chain.deploy import Deployment
-from omnilytics_flwr.chain.devnet import Devnet
-from omnilytics_flwr.chain.ethereum import EthereumLedger
-from omnilytics_flwr.chain.rpc import connect
-from omnilytics_flwr.chain.wallet import GROUP_ORDER, Secret, Wallet, dev_wallet
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.crypto.hashing import keccak256, word
+from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.connection import connect
+from omnilytics_flwr.evm.wallet import GROUP_ORDER, Secret, Wallet, dev_wallet
 from omnilytics_flwr.market.commitment_message import HALF_ORDER, Commitment
 from omnilytics_flwr.market.refusals import (
     BadSignature,

@@ -8,7 +8,7 @@ from random import Random
 import pytest
 
 from omnilytics_flwr.chain.deploy import Deployment
-from omnilytics_flwr.chain.devnet import Devnet
+from omnilytics_flwr.evm.anvil import Devnet
 from omnilytics_flwr.market.dispute import BURN_ADDRESS
 from omnilytics_flwr.market.stage import Stage
 from tests.builders import MODEL_OWNER, STRANGER, address_of, make_mask_key, make_task

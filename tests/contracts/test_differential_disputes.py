@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from omnilytics_flwr.chain.deploy import Deployment
-from omnilytics_flwr.chain.devnet import Devnet
+from omnilytics_flwr.evm.anvil import Devnet
 from omnilytics_flwr.market.dispute import BURN_ADDRESS, accuse_by, versioned_hash
 from omnilytics_flwr.market.ledger import MarketState
 from omnilytics_flwr.market.roster import bitmap_of

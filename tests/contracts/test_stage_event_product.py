@@ -12,12 +12,12 @@ from random import Random
 import pytest
 
 from omnilytics_flwr.chain.deploy import Deployment
-from omnilytics_flwr.chain.devnet import Devnet
 from omnilytics_flwr.errors import OutOfTurn
-from omnilytics_flwr.market.round import Round, Step, advance
+from omnilytics_flwr.evm.anvil import Devnet
 from omnilytics_flwr.market.stage import ALLOWED, Event, Stage, stages_for
 from tests.builders import MODEL_OWNER, STRANGER, address_of, make_mask_key, make_task
 from tests.moves import Move, Mover
+from tests.oracle.round import Round, Step, advance
 
 from .twin import Twin
 

@@ -11,8 +11,8 @@ import pytest
 
 from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment
-from omnilytics_flwr.chain.reading import refusals
-from omnilytics_flwr.chain.rpc import Connection
+from omnilytics_flwr.chain.market_reader import refusals
+from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.market.refusals import MarketBadTerms
 from omnilytics_flwr.market.terms import ABI_TYPE, Terms, bounds, settlement_bytes
 from tests.builders import STRANGER, address_of, make_terms

@@ -6,25 +6,25 @@ from typing import Any
 
 from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment, create_market
-from omnilytics_flwr.chain.devnet import Devnet
-from omnilytics_flwr.chain.endpoint import NodeError
-from omnilytics_flwr.chain.header import header_rlp
-from omnilytics_flwr.chain.reading import refusals
-from omnilytics_flwr.chain.refusing import revert_data
-from omnilytics_flwr.chain.rpc import Connection, connect
-from omnilytics_flwr.chain.sending import MOST_GAS, sender_for
-from omnilytics_flwr.chain.transaction import Mined, Payload, mined_of
-from omnilytics_flwr.chain.wallet import Secret, Wallet, dev_wallet
+from omnilytics_flwr.chain.market_reader import refusals
 from omnilytics_flwr.errors import OmnilyticsError
+from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.connection import Connection, connect
+from omnilytics_flwr.evm.endpoint import NodeError
+from omnilytics_flwr.evm.header import header_rlp
+from omnilytics_flwr.evm.reverts import revert_data
+from omnilytics_flwr.evm.sender import MOST_GAS, sender_for
+from omnilytics_flwr.evm.transaction import Mined, Payload, mined_of
+from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_wallet
 from omnilytics_flwr.market.dispute import BLOB_BYTES, BURN_ADDRESS
 from omnilytics_flwr.market.ledger import Accusation, MarketState, Member, OwnerRecord
-from omnilytics_flwr.market.memory import MemoryMarket, Verification, World
-from omnilytics_flwr.market.memory.verification import SumcheckVerification
 from omnilytics_flwr.market.roster import roster_seats
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.terms import Address, Terms
 from tests.builders import MODEL_OWNER, STRANGER, WEALTH_WEI, DictatedVerification, Scene, address_of, make_account, make_terms
 from tests.moves import Move, View
+from tests.oracle import MemoryMarket, Verification, World
+from tests.oracle.verification import SumcheckVerification
 
 from .batch import Request, ask_all
 from .dictating import DICTATING

@@ -9,7 +9,7 @@ import pytest
 
 from omnilytics_flwr.crypto.domain import roots
 from omnilytics_flwr.crypto.field import N, R
-from omnilytics_flwr.crypto.opening import prove_opening
+from omnilytics_flwr.crypto.kzg_opening import prove_opening
 from omnilytics_flwr.crypto.proof import prove, verify
 from omnilytics_flwr.crypto.refusals import (
     Refusal,

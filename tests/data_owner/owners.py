@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from omnilytics_flwr.chain.wallet import Secret, Wallet
 from omnilytics_flwr.crypto.commitment import commit, points_digest
 from omnilytics_flwr.crypto.fixedpoint import pack
 from omnilytics_flwr.crypto.masks import Peer, group_mask
@@ -17,13 +16,14 @@ from omnilytics_flwr.data_owner.agent import Delivery, LocalAgent, SignedCommitm
 from omnilytics_flwr.data_owner.journal import Journal
 from omnilytics_flwr.data_owner.keys import OwnerKeys
 from omnilytics_flwr.data_owner.policy import Policy
+from omnilytics_flwr.evm.wallet import Secret, Wallet
 from omnilytics_flwr.market.commitment_message import Commitment
-from omnilytics_flwr.market.memory import Verification
-from omnilytics_flwr.market.memory.verification import SumcheckVerification
 from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address
 from tests.builders import Scene, address_of, make_account, make_digest, make_mask_key, make_scene, sign_hash
+from tests.oracle import Verification
+from tests.oracle.verification import SumcheckVerification
 
 WEIGHTS = 42
 TASK = TaskParts(b"\1" * 32, b"\2" * 32, b"\3" * 32)

@@ -13,10 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnilytics_flwr.chain.deploy import check_created, create_market, deploy
-from omnilytics_flwr.chain.devnet import Devnet
-from omnilytics_flwr.chain.ethereum import EthereumLedger
-from omnilytics_flwr.chain.rpc import connect
-from omnilytics_flwr.chain.wallet import Secret, dev_wallet
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.data_owner.config import has_agent_process
 from omnilytics_flwr.data_owner.home import CONFIG_NAME, OwnerHome
 from omnilytics_flwr.data_owner.policy import Policy
@@ -25,6 +22,9 @@ from omnilytics_flwr.errors import (
     TermsError,
     UnknownMarket,
 )
+from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.connection import connect
+from omnilytics_flwr.evm.wallet import Secret, dev_wallet
 from omnilytics_flwr.flower.mod import HOME_KEY, HOME_VARIABLE, agent_of_operator
 from omnilytics_flwr.market.terms import Address
 from tests.builders import address_of, make_terms

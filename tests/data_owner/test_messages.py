@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import omnilytics_flwr.chain.endpoint
+import omnilytics_flwr.evm.endpoint
 from omnilytics_flwr import errors
 from omnilytics_flwr.data_owner.failures import error_fields, error_of
 from omnilytics_flwr.data_owner.messages import (
@@ -103,7 +103,7 @@ def test_error_comes_back_as_the_same_class_with_its_facts(error: OmnilyticsErro
 
 
 def test_error_that_is_not_known_here_comes_back_as_its_nearest_kin() -> None:
-    error = omnilytics_flwr.chain.endpoint.NodeError("eth_call", 3, "reverted", None)
+    error = omnilytics_flwr.evm.endpoint.NodeError("eth_call", 3, "reverted", None)
     code = (
         "import sys, json; from omnilytics_flwr.data_owner.messages import decode_reply\n"
         "error = decode_reply(sys.stdin.buffer.read(), b'')\n"

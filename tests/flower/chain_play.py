@@ -12,7 +12,7 @@ from typing import Any
 from flwr.app import Context
 from flwr.serverapp.strategy import FedAvg, Result
 
-from omnilytics_flwr.chain.devnet import DevnetOptions
+from omnilytics_flwr.evm.anvil import DevnetOptions
 from omnilytics_flwr.flower.mod import OmnilyticsMod
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.ledger import Ledger, MarketState

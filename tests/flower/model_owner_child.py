@@ -16,10 +16,10 @@ from typing import Any
 
 from flwr.serverapp.strategy import FedAvg
 
-from omnilytics_flwr.chain.ethereum import EthereumLedger
-from omnilytics_flwr.chain.rpc import Connection, connect
-from omnilytics_flwr.chain.wallet import dev_wallet
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.data_owner.home import OwnerHome
+from omnilytics_flwr.evm.connection import Connection, connect
+from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.flower.mod import OmnilyticsMod
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.terms import Address

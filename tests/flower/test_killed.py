@@ -15,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from omnilytics_flwr.chain.devnet import Devnet, DevnetOptions
-from omnilytics_flwr.chain.ethereum import EthereumLedger
-from omnilytics_flwr.chain.rpc import connect
-from omnilytics_flwr.chain.wallet import dev_wallet
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
+from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
+from omnilytics_flwr.evm.connection import connect
+from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.market.stage import Stage
 from tests.chain.faults import FaultyNode, faulty_node
 from tests.flower.chain_play import NUM_OWNERS, REWARD_WEI, ChainPlay, chain_play

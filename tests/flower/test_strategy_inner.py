@@ -16,12 +16,12 @@ from omnilytics_flwr.crypto.statement import Statement, Verdict
 from omnilytics_flwr.errors import (
     CannotCompose,
 )
-from omnilytics_flwr.market.memory.verification import SumcheckVerification
 from omnilytics_flwr.market.stage import Stage
 from tests.flower.market_play import make_play
 from tests.flower.play import (
     make_model,
 )
+from tests.oracle.verification import SumcheckVerification
 
 
 def test_inner_strategy_that_fails_settles_first(tmp_path: Path) -> None:

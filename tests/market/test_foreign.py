@@ -14,16 +14,16 @@ from eth_abi.abi import encode as abi_encode
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from omnilytics_flwr.crypto.address import address_bytes, parse_address
 from omnilytics_flwr.crypto.field import N, R
 from omnilytics_flwr.errors import BadTerms, Malformed, OmnilyticsError
-from omnilytics_flwr.market.address import address_bytes, parse_address
 from omnilytics_flwr.market.commitment_message import HALF_ORDER, Commitment, compact, recover
-from omnilytics_flwr.market.memory.header import PREVRANDAO_FIELD, plain_header, prevrandao_of
-from omnilytics_flwr.market.memory.world import blob_hashes
 from omnilytics_flwr.market.parts import select_private
 from omnilytics_flwr.market.task import arrays_hash, config_hash
 from omnilytics_flwr.market.terms import ABI_TYPE, Terms
 from tests.builders import address_of, make_terms, sign_hash
+from tests.oracle.header import PREVRANDAO_FIELD, plain_header, prevrandao_of
+from tests.oracle.world import blob_hashes
 
 MANY = settings(max_examples=300, deadline=None)
 SECP256K1_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141

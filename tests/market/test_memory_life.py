@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
+from omnilytics_flwr.crypto.address import address_bytes
 from omnilytics_flwr.crypto.commitment import commit, points_digest
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.crypto.fixedpoint import pack
@@ -19,13 +20,12 @@ from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.masks import MaskKey, Peer, group_mask
 from omnilytics_flwr.crypto.prover import prove
 from omnilytics_flwr.errors import OmnilyticsError
-from omnilytics_flwr.market.address import address_bytes
-from omnilytics_flwr.market.memory.verification import SumcheckVerification
 from omnilytics_flwr.market.refusals import VerificationWrongRoster, VerificationWrongSumcheck
 from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.stage import Stage
 from tests.builders import MARKET, WEALTH_WEI, Scene, address_of, make_scene, sign_hash
 from tests.moves import Move
+from tests.oracle.verification import SumcheckVerification
 from tests.walk import FUNCTIONS, DisputeWalk, Walk, play, view_of
 
 # ------------------------------------------------------------------------------------------------------- one life, real proofs

@@ -19,7 +19,6 @@ from omnilytics_flwr.crypto.refusals import (
 from omnilytics_flwr.crypto.statement import Statement, Verdict
 from omnilytics_flwr.errors import LedgerError, NotFunded, SettlementRefused, TransactionLost, Unreachable
 from omnilytics_flwr.market.ledger import Ledger
-from omnilytics_flwr.market.memory.verification import SumcheckVerification
 from omnilytics_flwr.market.refusals import TooLate
 from omnilytics_flwr.model_owner.keeper import RoundKeeper
 from omnilytics_flwr.model_owner.live import Proven
@@ -28,6 +27,7 @@ from omnilytics_flwr.model_owner.report import RoundReport
 from omnilytics_flwr.model_owner.verdict import GroupSum, decide
 from tests.builders import STRANGER
 from tests.model_owner.rounds import Play, addresses, make_play, wild_units
+from tests.oracle.verification import SumcheckVerification
 
 
 class Grudging(SumcheckVerification):

@@ -8,11 +8,11 @@ import pytest
 
 from omnilytics_flwr import open_market
 from omnilytics_flwr.chain.deploy import deploy
-from omnilytics_flwr.chain.devnet import Devnet
-from omnilytics_flwr.chain.ethereum import EthereumLedger
-from omnilytics_flwr.chain.rpc import connect
-from omnilytics_flwr.chain.wallet import Secret, Wallet, dev_key, dev_wallet
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.errors import ChainError, OmnilyticsError, TermsError, UnknownMarket, WrongChain
+from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.connection import connect
+from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key, dev_wallet
 from tests.chain.market_play import create_small_market
 
 PASSWORD = "correct horse"

@@ -1,0 +1,152 @@
+"""Vectors with which accused data owners answered, from the logs of a market and the blobs of the transactions that they name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..crypto.hashing import word
+from ..errors import BlobsMissing
+from ..evm import rpc_values
+from ..evm.abi import Abi
+from ..evm.beacon import BeaconNode
+from ..evm.blobs import blobs_by_hash
+from ..evm.endpoint import redacted
+from ..evm.transaction import log_of
+from ..market.dispute import BLOB_BYTES
+from ..market.terms import Address
+
+if TYPE_CHECKING:
+    from ..evm.connection import Connection
+
+ANSWERED = "Answered"
+WINDOW_BLOCKS = 2000
+"""So many blocks are asked for at once; public nodes refuse much more."""
+BLOB_DAYS = 18
+"""Nobody is bound to keep blobs for longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One answer: `count` polynomials from `first` on are the first blobs of a transaction."""
+
+    first: int
+    count: int
+    transaction_hash: str
+    block: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Whose answer is looked for.
+
+    Attributes
+    ----------
+    market : Address
+    round_number, seat : int
+    polynomials : int
+        B.
+    since : int
+        Unix seconds: it is not older than that.
+    """
+
+    market: Address
+    round_number: int
+    seat: int
+    polynomials: int
+    since: int
+
+    def missing(self, found: int, advice: str) -> BlobsMissing:
+        """The error for an answer of which there are only so many polynomials."""
+        return BlobsMissing(self.round_number, self.seat, found * BLOB_BYTES, self.polynomials * BLOB_BYTES, advice)
+
+
+def fetch_vector(connection: Connection, abi: Abi, answer: Answer) -> bytes:
+    """The vector of an answer as it travels, 131,072 bytes for each polynomial; its blobs are checked against their hashes.
+
+    Raises
+    ------
+    BlobsMissing
+        The answer is not complete, or nobody that this connection knows keeps its blobs.
+    """
+    parts = find_parts(connection, abi, answer)
+    if sum(part.count for part in parts) != answer.polynomials:
+        raise answer.missing(sum(part.count for part in parts), "wait for the rest of it until the accusation lapses")
+    blobs: list[bytes] = []
+    for part in parts:
+        found = fetch_blobs(connection, part)
+        if len(found) != part.count:
+            raise answer.missing(len(blobs) + len(found), _advice(connection, part))
+        blobs += found
+    return b"".join(blobs)
+
+
+def find_parts(connection: Connection, abi: Abi, answer: Answer) -> list[Part]:
+    """The parts of an answer that belong together from the first polynomial on, latest blocks searched first."""
+    topic = next(topic for topic, signature in abi.events.items() if signature.name == ANSWERED)
+    topics = ["0x" + topic.hex(), None, "0x" + word(answer.round_number).hex(), "0x" + word(answer.seat).hex()]
+    found: dict[int, Part] = {}
+    last = connection.block_number()
+    while last >= 0:
+        first = max(0, last - WINDOW_BLOCKS + 1)
+        window = {"address": answer.market, "topics": topics, "fromBlock": hex(first), "toBlock": hex(last)}
+        for log in rpc_values.records("logs", connection.request("eth_getLogs", window)):
+            part = _part(abi, log)
+            found.setdefault(part.first, part)
+        if sum(part.count for part in _in_order(found)) >= answer.polynomials or connection.timestamp(first) < answer.since:
+            break
+        last = first - 1
+    return _in_order(found)
+
+
+def fetch_blobs(connection: Connection, part: Part) -> list[bytes]:
+    """The blobs of one part that are to be had, each the one that the transaction names."""
+    transaction = rpc_values.record("transaction", connection.request("eth_getTransactionByHash", part.transaction_hash))
+    named = transaction.get("blobVersionedHashes")
+    if not isinstance(named, list) or len(named) < part.count:
+        raise rpc_values.bad("list of blobs", named)
+    hashes = [rpc_values.octets("hash of a blob", blob_hash, 32) for blob_hash in named[: part.count]]
+    blobs = blobs_by_hash(_served(connection, part, hashes))
+    return [blobs[blob_hash] for blob_hash in hashes if blob_hash in blobs]
+
+
+def _served(connection: Connection, part: Part, hashes: Sequence[bytes]) -> list[bytes]:
+    """What somebody serves as the blobs of a part."""
+    if connection.blobs_url is not None:
+        node = BeaconNode(connection.blobs_url, connection.endpoint.timeout_seconds)
+        return node.blobs(connection.timestamp(part.block), hashes)
+    served = connection.request("anvil_getBlobsByTransactionHash", part.transaction_hash) if connection.is_local else None
+    if not isinstance(served, list):
+        return []
+    return [rpc_values.octets("blob", blob) for blob in served]
+
+
+def _advice(connection: Connection, part: Part) -> str:
+    """What to do if the blobs of a part are not served."""
+    if connection.blobs_url is None:
+        return (
+            f"execution nodes do not keep the blobs of transaction {part.transaction_hash}: set OMNILYTICS_BLOBS_URL, or in Python the "
+            "connection's blobs_url, to the address of a beacon node that keeps all blobs (a supernode or semi-supernode)"
+        )
+    return (
+        f"{redacted(connection.blobs_url)} does not serve the blobs of transaction {part.transaction_hash}: name a beacon node that keeps "
+        f"all blobs (a supernode or semi-supernode), which it does for {BLOB_DAYS} days"
+    )
+
+
+def _part(abi: Abi, log: dict[str, object]) -> Part:
+    decoded = abi.log(*log_of(log)[1:])
+    if decoded is None or decoded[0] != ANSWERED:
+        raise rpc_values.bad("log", log)
+    fields = decoded[1]
+    transaction_hash = "0x" + rpc_values.octets("transactionHash", log.get("transactionHash"), 32).hex()
+    return Part(int(str(fields["first"])), int(str(fields["count"])), transaction_hash, rpc_values.field(log, "blockNumber"))
+
+
+def _in_order(found: dict[int, Part]) -> list[Part]:
+    """Parts from polynomial 0 on, each beginning where the one before ends."""
+    parts: list[Part] = []
+    while (part := found.get(parts[-1].first + parts[-1].count if parts else 0)) is not None and part.count > 0:
+        parts.append(part)
+    return parts

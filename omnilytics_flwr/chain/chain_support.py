@@ -1,0 +1,132 @@
+"""Whether a chain has everything that a market needs."""
+
+from __future__ import annotations
+
+import re
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from ..crypto.hashing import keccak256
+from ..errors import UnsupportedChain
+from ..evm.blobs import BLOB_TYPE, ZERO_SIDECAR, versioned_hash
+from ..evm.connection import HISTORY_CONTRACT
+from ..evm.endpoint import NodeError
+from ..evm.fees import base_fee_wei, blob_base_fee_wei
+from ..evm.rpc_values import octets
+from ..evm.wallet import Wallet
+from ..market.terms import Address
+
+if TYPE_CHECKING:
+    from ..evm.connection import Connection
+
+_INFINITY = b"\xc0" + bytes(47)
+_ZERO_OPENING = b"\x01" + sha256(_INFINITY).digest()[1:] + bytes(64) + _INFINITY + _INFINITY
+PRECOMPILES: dict[str, tuple[int, bytes, int]] = {
+    "point evaluation (EIP-4844)": (0x0A, _ZERO_OPENING, 64),
+    "BLS12-381 addition (EIP-2537)": (0x0B, bytes(256), 128),
+    "BLS12-381 multi-exponentiation (EIP-2537)": (0x0C, bytes(160), 128),
+}
+"""Address, an input that must pass, and the length of the answer, of each precompile that a verification calls."""
+
+BLOB_FIELDS = ("excessBlobGas", "blobGasUsed")
+RETURN_BLOB_HASH = bytes.fromhex("5f 49 5f 52 60 20 5f f3")
+"""Code that returns the hash of the first blob."""
+_NO_BLOBS = re.compile(r"not supported|unsupported|not enabled|disabled|unknown .*type|invalid .*type|sidecar", re.IGNORECASE)
+_PROBE_FEE_WEI = 10**12
+_PROBE_GAS = 21_000
+
+
+def check_supported(connection: Connection) -> None:
+    """Check that the chain has everything that a market needs; eight requests, and nothing that could be mined is sent.
+
+    Raises
+    ------
+    UnsupportedChain
+        A precompile, the history of block hashes, a base fee, or blobs are missing.
+    """
+    for name, (number, data, length) in PRECOMPILES.items():
+        if len(_precompile(connection, number, data)) != length:
+            raise UnsupportedChain(
+                f"chain {connection.chain_id} lacks the precompile {number:#04x}, {name}; "
+                "expected a chain with Ethereum's Prague fork; use another"
+            )
+    if not connection.code(HISTORY_CONTRACT):
+        raise UnsupportedChain(
+            f"chain {connection.chain_id} keeps no history of block hashes (EIP-2935); "
+            "expected a chain with Ethereum's Prague fork; use another"
+        )
+    base_fee_wei(connection)
+    check_blobs(connection)
+
+
+def check_blobs(connection: Connection) -> None:
+    """Check that accused data owners can answer: that the chain takes transactions with blobs.
+
+    Layers on top of Ethereum have the opcode and the precompile, some even the header fields and a price, but take no blobs. What tells
+    is what a node says to a blob transaction: one of an account without ether, which nobody could ever mine, is offered to it.
+
+    Raises
+    ------
+    UnsupportedChain
+        It does not, or the node does not know.
+    """
+    latest = connection.block("latest")
+    missing = [name for name in BLOB_FIELDS if latest.get(name) is None]
+    if missing:
+        raise _without_blobs(connection, f"its headers have no {' and no '.join(missing)}")
+    blob_base_fee_wei(connection)
+    if _sees_no_blobs(connection):
+        raise _without_blobs(connection, "a contract does not see the blobs of a transaction")
+    refusal = _refusal_of_blobs(connection)
+    if refusal is not None:
+        raise _without_blobs(connection, f"its node says: {refusal}")
+
+
+def _without_blobs(connection: Connection, reason: str) -> UnsupportedChain:
+    return UnsupportedChain(
+        f"chain {connection.chain_id} takes no transactions with blobs: {reason}; expected Ethereum's Osaka fork (EIP-4844 and "
+        "EIP-7594), for without blobs nobody could answer an accusation; use another chain"
+    )
+
+
+def _precompile(connection: Connection, number: int, data: bytes) -> bytes:
+    try:
+        return connection.octets("eth_call", {"to": f"0x{number:040x}", "data": "0x" + data.hex()}, "latest")
+    except NodeError:
+        return b""
+
+
+def _sees_no_blobs(connection: Connection) -> bool:
+    """Whether a contract sees no blob hash in a call that has one; False if the node cannot pretend that there is such a contract."""
+    contract, caller = (Address("0x" + keccak256(name)[12:].hex()) for name in (b"probe", b"caller"))
+    blob_hash = versioned_hash(ZERO_SIDECAR.commitments[0])
+    call: dict[str, Any] = {"from": caller, "to": contract, "blobVersionedHashes": ["0x" + blob_hash.hex()], "maxFeePerBlobGas": "0x2"}
+    overrides = {contract: {"code": "0x" + RETURN_BLOB_HASH.hex()}, caller: {"balance": hex(10**24)}}
+    try:
+        answer = octets("eth_call", connection.request("eth_call", call, "latest", overrides))
+    except NodeError:
+        return False
+    return answer not in (b"", blob_hash)
+
+
+def _refusal_of_blobs(connection: Connection) -> str | None:
+    """Why the node takes no blob transactions; None if it says something else of one that nobody could pay for."""
+    transaction = {
+        "type": BLOB_TYPE,
+        "chainId": connection.chain_id,
+        "nonce": 0,
+        "to": bytes(20),
+        "value": 0,
+        "data": b"",
+        "gas": _PROBE_GAS,
+        "maxFeePerGas": _PROBE_FEE_WEI,
+        "maxPriorityFeePerGas": _PROBE_FEE_WEI,
+        "maxFeePerBlobGas": _PROBE_FEE_WEI,
+        "blobVersionedHashes": [versioned_hash(ZERO_SIDECAR.commitments[0])],
+    }
+    signed, _ = Wallet.create().sign_transaction(transaction)
+    try:
+        connection.request("eth_sendRawTransaction", "0x" + ZERO_SIDECAR.wrapped(signed).hex())
+    except NodeError as error:
+        return error.message if _NO_BLOBS.search(error.message) else None
+    return None

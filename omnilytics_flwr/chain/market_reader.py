@@ -1,0 +1,228 @@
+"""Reading a market on a chain."""
+
+from __future__ import annotations
+
+import copy
+from functools import cached_property
+from typing import Any, Self
+
+from ..errors import Malformed, UnknownMarket
+from ..evm import rpc_values
+from ..evm.abi import Abi
+from ..evm.connection import BlockName, Connection
+from ..evm.fees import base_fee_wei, blob_base_fee_wei
+from ..evm.reverts import Refusals
+from ..market.dispute import answer_cost_wei
+from ..market.ledger import Accusation, MarketState, Member, OwnerRecord
+from ..market.refusals import UnknownGroup, WrongStage
+from ..market.stage import Stage
+from ..market.terms import Address, Terms
+from . import artifacts
+from .answer_blobs import BLOB_DAYS, Answer, fetch_vector
+
+PROXY_BEFORE = bytes.fromhex("363d3d373d3d3d363d73")
+PROXY_AFTER = bytes.fromhex("5af43d82803e903d91602b57fd5bf3")
+PROXY_BYTES = len(PROXY_BEFORE) + 20 + len(PROXY_AFTER)
+
+_DAY_SECONDS = 24 * 60 * 60
+
+
+def refusals() -> Refusals:
+    """Errors of all contracts of this version."""
+    return Refusals(artifacts.load(name).abi for name in (artifacts.MARKET, artifacts.FACTORY, artifacts.VERIFICATION))
+
+
+class MarketReader:
+    """A market on a chain, as anybody can read it.
+
+    Parameters
+    ----------
+    connection : Connection
+    address : Address
+        The market's.
+
+    Raises
+    ------
+    UnknownMarket
+        The address holds no market of this version; its code, and that of its implementation, were compared.
+    """
+
+    def __init__(self, connection: Connection, address: Address) -> None:
+        self._connection = connection
+        self._address = address
+        self._abi = artifacts.load(artifacts.MARKET).abi
+        self._refusals = refusals()
+        self._block: BlockName = "latest"
+        check_market(connection, address)
+
+    def snapshot(self, confirmations: int = 0) -> Self:
+        """The market as it is in one block, the latest or that on which so many have been mined: all that is read agrees.
+
+        What is read raises `NodeError` once a reorganisation has removed that block, or a node has forgotten its state; take another
+        snapshot then.
+        """
+        block = self._connection.block(max(self._connection.block_number() - confirmations, 0))
+        taken = copy.copy(self)
+        block_hash = rpc_values.octets("hash of a block", block.get("hash"), 32)
+        taken._block = {"blockHash": "0x" + block_hash.hex(), "requireCanonical": True}
+        return taken
+
+    @property
+    def connection(self) -> Connection:
+        """The chain that the market is on."""
+        return self._connection
+
+    @property
+    def address(self) -> Address:
+        """The market's address."""
+        return self._address
+
+    @property
+    def chain_id(self) -> int:
+        """EIP-155 chain id."""
+        return self._connection.chain_id
+
+    @cached_property
+    def model_owner(self) -> Address:
+        """Who pays."""
+        return Address(self._read("modelOwner"))
+
+    @cached_property
+    def _terms(self) -> Terms:
+        return Terms.from_abi(self._read("terms"))
+
+    def now(self) -> int:
+        """Timestamp that the next transaction may expect: the later of clock and last block."""
+        return self._connection.now()
+
+    def terms(self) -> Terms:
+        """The market's terms, read once."""
+        return self._terms
+
+    def terms_hash(self) -> bytes:
+        """Keccak-256 of the ABI-encoded terms as the market computes it, 32 bytes."""
+        return bytes(self._read("termsHash"))
+
+    def state(self, confirmations: int = 0) -> MarketState:
+        """Present state, or that on which so many blocks have been mined; a snapshot's own without `confirmations`."""
+        block = hex(max(self._connection.block_number() - confirmations, 0)) if confirmations else self._block
+        stage, *rest = self._call(self.address, self._abi, "state", block=block)[0]
+        try:
+            return MarketState(Stage(stage), *rest)
+        except ValueError as error:
+            raise rpc_values.bad("stage of the market", stage) from error
+
+    def owner_record(self, account: Address) -> OwnerRecord:
+        """What the market knows of `account`."""
+        return OwnerRecord(*self._read("ownerRecord", account))
+
+    def members(self) -> tuple[Member, ...]:
+        """Members of the present epoch, by seat."""
+        owners, seats, mask_keys = self._read_all("members")
+        return tuple(Member(Address(o), s, k) for o, s, k in zip(owners, seats, mask_keys, strict=True))
+
+    def group_seats(self, group: int) -> int:
+        """Bitmap of the seats of a group of the present epoch; 0 if there is none."""
+        try:
+            return int(self._read("groupSeats", group))
+        except (UnknownGroup, WrongStage):
+            return 0
+
+    def paid_seats(self, round_number: int) -> int:
+        """Bitmap of the seats that a finished round pays."""
+        return int(self._read("paidSeats", round_number))
+
+    def bond_share_wei(self, round_number: int) -> int:
+        """What a timed-out round pays on top of the reward."""
+        return int(self._read("bondShareWei", round_number))
+
+    def claimable_wei(self, account: Address) -> int:
+        """What `account` would get by claiming now."""
+        return int(self._read("claimableWei", account))
+
+    def answer_cost_wei(self) -> int:
+        """Least deposit for one accused at the present fees.
+
+        Computed here, as the contract does it: nodes pretend that there are no fees when they are asked what a contract answers.
+        """
+        return answer_cost_wei(
+            self.terms().polynomials,
+            base_fee_wei=base_fee_wei(self._connection),
+            blob_base_fee_wei=blob_base_fee_wei(self._connection),
+        )
+
+    def accusation(self, seat: int) -> Accusation:
+        """The accusation of a seat in the open round; all zeros if there is none."""
+        return Accusation(*self._read_all("accusation", seat))
+
+    def answered_vector(self, round_number: int, seat: int) -> bytes:
+        """The vector with which the accused of `seat` answered in the round, from the chain's blobs: 131,072 bytes for each polynomial.
+
+        Raises
+        ------
+        BlobsMissing
+            It did not answer in full, or the blobs are not to be had; on any but a local chain the connection needs a `blobs_url`.
+        """
+        state, terms = self.state(), self.terms()
+        live = state.stage is Stage.OPEN and state.round == round_number
+        since = state.settle_by - terms.round_seconds if live else self.now() - BLOB_DAYS * _DAY_SECONDS
+        answer = Answer(self._address, round_number, seat, terms.polynomials, since)
+        return fetch_vector(self._connection, self._abi, answer)
+
+    def commitment_hash(self, digest: bytes) -> bytes:
+        """EIP-712 hash that a data owner signs to commit `digest` in the live round, 32 bytes."""
+        return bytes(self._read("commitmentHash", digest))
+
+    def settlement_context(self) -> bytes:
+        """Context that a settlement of the live round is bound to, 32 bytes."""
+        return bytes(self._read("settlementContext"))
+
+    def check_points(self, points: bytes) -> bool:
+        """The check that the verification applies to a delivery's points.
+
+        Raises
+        ------
+        VerificationWrongLength
+            They are not 128 bytes for each polynomial.
+        """
+        terms = self.terms()
+        return bool(self._call(terms.verification, artifacts.load(artifacts.VERIFICATION).abi, "checkPoints", points, terms.polynomials)[0])
+
+    def has_known_verification(self) -> bool:
+        """Whether the terms' verification runs the code of this version; any other may accept what it likes."""
+        return artifacts.load(artifacts.VERIFICATION).is_code(self._connection.code(self.terms().verification))
+
+    def _read(self, function: str, *arguments: object) -> Any:
+        return self._read_all(function, *arguments)[0]
+
+    def _read_all(self, function: str, *arguments: object) -> tuple[Any, ...]:
+        return self._call(self._address, self._abi, function, *arguments)
+
+    def _call(self, to: Address, abi: Abi, function: str, *arguments: object, block: BlockName | None = None) -> tuple[Any, ...]:
+        data = self._connection.call(to, abi.call_data(function, *arguments), self._refusals, block=block or self._block)
+        try:
+            return abi.results(function, data)
+        except Malformed as error:
+            raise rpc_values.bad(f"result of {function}", "0x" + data.hex()) from error
+
+
+def implementation_of(code: bytes) -> Address | None:
+    """Address that a minimal proxy (ERC-1167) runs the code of; None if `code` is none."""
+    end = len(PROXY_BEFORE) + 20
+    if not code.startswith(PROXY_BEFORE) or code[end:PROXY_BYTES] != PROXY_AFTER:
+        return None
+    return Address("0x" + code[len(PROXY_BEFORE) : end].hex())
+
+
+def check_market(connection: Connection, address: Address) -> None:
+    """Raise `UnknownMarket` unless the address holds a market that runs the code of this version."""
+    code = connection.code(address)
+    implementation = implementation_of(code)
+    if implementation is None:
+        what = "a contract that is no market" if code else "no contract"
+        raise UnknownMarket(f"at {address} on chain {connection.chain_id} there is {what}; expected a market; check address and chain")
+    if not artifacts.load(artifacts.MARKET).is_code(connection.code(implementation)):
+        raise UnknownMarket(
+            f"the market at {address} runs other code than this version knows; expected that of {artifacts.MARKET}; "
+            "use the version of this package that created it"
+        )

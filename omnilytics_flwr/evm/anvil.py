@@ -1,0 +1,243 @@
+"""A managed local chain: an anvil that ends with its parent, whatever happens."""
+
+from __future__ import annotations
+
+import os
+import platform
+import select
+import shutil
+import subprocess
+import sys
+import time
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from types import TracebackType
+from typing import IO, cast
+
+from ..errors import ToolMissing, Unreachable
+from .endpoint import Endpoint
+
+BINARY_VARIABLE = "OMNILYTICS_ANVIL"
+MNEMONIC = "test test test test test test test test test test test junk"
+HARDFORK = "osaka"
+LOCAL_CHAIN_ID = 31337
+ANNOUNCEMENT = "Listening on "
+START_SECONDS = 60.0
+STOP_SECONDS = 45.0
+
+_PLATFORMS = {"linux": "linux", "darwin": "darwin", "win32": "win32"}
+_MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
+
+
+def find_anvil(environment: Mapping[str, str] = os.environ, checkout: Path | None = None) -> Path:
+    """Path of the anvil program.
+
+    Looked for in the environment variable ``OMNILYTICS_ANVIL``, on the ``PATH``, then among the Node packages of a checkout.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+    checkout : Path, optional
+        Root of a checkout of this project; by default the one that this package lies in.
+
+    Raises
+    ------
+    ToolMissing
+        Nowhere, or the environment variable names no file.
+    """
+    named = environment.get(BINARY_VARIABLE)
+    if named:
+        if not Path(named).is_file():
+            raise ToolMissing(f"{BINARY_VARIABLE} names {named}, which is no file; set it to the path of the anvil program")
+        return Path(named)
+    on_path = shutil.which("anvil", path=environment.get("PATH", ""))
+    if on_path:
+        return Path(on_path)
+    root = Path(__file__).resolve().parents[2] if checkout is None else checkout
+    system = f"{_PLATFORMS.get(sys.platform, sys.platform)}-{_MACHINES.get(platform.machine().lower(), platform.machine())}"
+    program = root / "contracts" / "node_modules" / "@foundry-rs" / f"anvil-{system}" / "bin" / "anvil"
+    if program.is_file():
+        return program
+    raise ToolMissing(
+        f"anvil, the local chain, was found neither in {BINARY_VARIABLE} nor on the PATH nor at {program}; "
+        "run `make setup` in a checkout, or install foundry"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DevnetOptions:
+    """How a local chain is set up.
+
+    Parameters
+    ----------
+    chain_id : int (default: 31337)
+    accounts : int (default: 60)
+        Accounts with ether, of the well-known mnemonic.
+    balance_ether : int (default: 10,000)
+        Of each account.
+    state : Path, optional
+        File that the chain is loaded from if it exists, and saved to when it ends.
+    timestamp : int, optional
+        Unix seconds of the first block; by default the present time.
+    block_seconds : int, optional
+        Every block is that much later than the one before; by default blocks bear the time at which they are mined.
+    log : Path, optional
+        File that the chain's output is appended to.
+    hardfork : str (default: "osaka")
+        Rules of the chain, by their name in anvil.
+    """
+
+    chain_id: int = LOCAL_CHAIN_ID
+    accounts: int = 60
+    balance_ether: int = 10_000
+    state: Path | None = None
+    timestamp: int | None = None
+    block_seconds: int | None = None
+    log: Path | None = None
+    hardfork: str = HARDFORK
+
+    def arguments(self) -> list[str]:
+        """Arguments of the anvil program."""
+        given = [
+            "--port",
+            "0",
+            "--hardfork",
+            self.hardfork,
+            "--enable-tx-gas-limit",
+            "--mnemonic",
+            MNEMONIC,
+            "--color",
+            "never",
+        ]
+        given += ["--chain-id", str(self.chain_id), "--accounts", str(self.accounts), "--balance", str(self.balance_ether)]
+        if self.state is not None:
+            given += ["--state", str(self.state)]
+        if self.timestamp is not None:
+            given += ["--timestamp", str(self.timestamp)]
+        return given
+
+
+class Devnet:
+    """A running local chain; use it as a context manager, or call `close`.
+
+    It mines each transaction at once, and ends with this process even if that is killed.
+
+    Parameters
+    ----------
+    options : DevnetOptions, optional
+    binary : Path, optional
+        The anvil program; by default what `find_anvil` finds.
+
+    Attributes
+    ----------
+    url : str
+        JSON-RPC endpoint on the loopback interface; the port is free and chosen by the system.
+
+    Raises
+    ------
+    ToolMissing
+        There is no anvil.
+    Unreachable
+        It did not start; the message has its output.
+    """
+
+    def __init__(self, options: DevnetOptions | None = None, *, binary: Path | None = None) -> None:
+        self.options = options or DevnetOptions()
+        command = [str(binary or find_anvil()), *self.options.arguments()]
+        self._process = _start_guarded(command, self.options.log)
+        self._finalizer = weakref.finalize(self, _stop, self._process)
+        try:
+            self.url = "http://" + _announced_address(self._process)
+            self.endpoint = Endpoint(self.url)
+            self._configure()
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Devnet:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"Devnet({self.url!r}, chain_id={self.options.chain_id})"
+
+    @property
+    def guard_id(self) -> int:
+        """Process id of the guard, the chain's parent."""
+        return self._process.pid
+
+    def close(self) -> None:
+        """End the chain, saving its state if that was asked for; idempotent."""
+        self._finalizer()
+
+    def mine(self, blocks: int = 1) -> None:
+        """Mine blocks without transactions."""
+        self.endpoint.request("anvil_mine", hex(blocks))
+
+    def now(self) -> int:
+        """Timestamp that the next block would bear."""
+        return int(self.endpoint.request("eth_getBlockByNumber", "pending", False)["timestamp"], 16)
+
+    def increase_time(self, seconds: int) -> None:
+        """Move the chain's clock forward and mine a block that shows it."""
+        self.set_next_timestamp(self.now() + seconds)
+        self.mine()
+
+    def set_next_timestamp(self, timestamp: int) -> None:
+        """Fix the timestamp of the next block; later blocks go on from there."""
+        self.endpoint.request("evm_setNextBlockTimestamp", timestamp)
+
+    def snapshot(self) -> str:
+        """Name of the present state, for `revert`."""
+        name: str = self.endpoint.request("evm_snapshot")
+        return name
+
+    def revert(self, name: str) -> None:
+        """Go back to a state; its name and all later ones can then not be used again."""
+        if not self.endpoint.request("evm_revert", name):
+            raise Unreachable(f"the local chain has no snapshot {name}; take a new one after each revert")
+
+    def _configure(self) -> None:
+        if self.options.block_seconds is not None:
+            self.endpoint.request("anvil_setBlockTimestampInterval", self.options.block_seconds)
+        if self.options.log is None:
+            self.endpoint.request("anvil_setLoggingEnabled", False)
+
+
+def _start_guarded(command: list[str], log: Path | None) -> subprocess.Popen[bytes]:
+    guard = resources.files(__package__) / "child_guard.py"
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", str(guard), str(log or ""), ANNOUNCEMENT, *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+def _announced_address(process: subprocess.Popen[bytes]) -> str:
+    output = cast("IO[bytes]", process.stdout)
+    said, deadline = b"", time.monotonic() + START_SECONDS
+    while not said.endswith(b"\n") or said.startswith(b"failed"):
+        ready, _, _ = select.select([output], [], [], max(0.0, deadline - time.monotonic()))
+        data = os.read(output.fileno(), 65536) if ready else b""
+        if not data:
+            reason = said.removeprefix(b"failed\n").decode(errors="replace").strip()
+            raise Unreachable(f"the local chain did not start; it said: {reason or 'nothing'}; check its arguments and its state file")
+        said += data
+    return said.decode().strip()
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    """End the guard, and with it the chain, by closing the pipe that it watches."""
+    cast("IO[bytes]", process.stdin).close()
+    try:
+        process.wait(STOP_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    cast("IO[bytes]", process.stdout).close()

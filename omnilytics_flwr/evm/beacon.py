@@ -1,0 +1,162 @@
+"""Blobs from a beacon node: the chain's contracts and execution nodes know their hashes only."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode, urlsplit, urlunsplit
+
+from ..errors import ChainError, Unreachable
+from . import rpc_values
+from .endpoint import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, TRANSIENT_STATUS, redacted
+
+if TYPE_CHECKING:
+    from requests import Response
+
+SLOT_SECONDS = 12
+"""Ethereum's, for nodes that do not tell."""
+MOST_BYTES = 64 * 2**20
+"""Largest answer that is read; 128 blobs in hexadecimal form take 34 MB."""
+
+_NOT_FOUND = 404
+_DECIMAL = "0123456789"
+
+
+class BeaconNode:
+    """The HTTP API of a beacon node.
+
+    Parameters
+    ----------
+    url : str
+        ``http://`` or ``https://``.
+    timeout_seconds : float, > 0 (default: 30)
+        Time limit of one request, and for how long a failed one is repeated.
+
+    Raises
+    ------
+    Unreachable
+        `url` is no such address.
+    """
+
+    def __init__(self, url: str, timeout_seconds: float = 30.0) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise Unreachable(f"{redacted(url)} is no address of a beacon node; expected http:// or https://; check the blobs' address")
+        self._url = urlsplit(url)
+        self._timeout_seconds = timeout_seconds
+
+    def __repr__(self) -> str:
+        return f"BeaconNode({self._shown!r})"
+
+    def blobs(self, timestamp: int, hashes: Sequence[bytes]) -> list[bytes]:
+        """Blobs of the block with this timestamp: those with the hashes if the node keeps them, unchecked and in any order.
+
+        Parameters
+        ----------
+        timestamp : int
+            Unix seconds that the block bears.
+        hashes : sequence of bytes, length 32
+            Versioned hashes.
+
+        Raises
+        ------
+        Unreachable
+            No answer within the time limit.
+        ChainError
+            The node refuses, or answers what is no list of blobs.
+        """
+        slot = (timestamp - self._genesis_seconds) // self._slot_seconds
+        query = [("versioned_hashes", "0x" + blob_hash.hex()) for blob_hash in hashes]
+        found = self._blobs_of(slot, query)
+        # Nodes differ in how they read several hashes; without any, they send all blobs of the block.
+        return found if len(found) >= len(hashes) else self._blobs_of(slot, ())
+
+    def _blobs_of(self, slot: int, query: Sequence[tuple[str, str]]) -> list[bytes]:
+        found = self._get(f"/eth/v1/beacon/blobs/{slot}", query)
+        if found is None:
+            return []
+        blobs = rpc_values.record("answer", found).get("data")
+        if not isinstance(blobs, list):
+            raise rpc_values.bad("list of blobs", blobs)
+        return [rpc_values.octets("blob", blob) for blob in blobs]
+
+    @cached_property
+    def _genesis_seconds(self) -> int:
+        """Unix seconds of the first slot."""
+        found = rpc_values.record("genesis", self._get("/eth/v1/beacon/genesis"))
+        return _decimal("genesis_time", rpc_values.record("genesis", found.get("data")).get("genesis_time"))
+
+    @cached_property
+    def _slot_seconds(self) -> int:
+        found = self._get("/eth/v1/config/spec")
+        if found is None:
+            return SLOT_SECONDS
+        spec = rpc_values.record("specification", rpc_values.record("specification", found).get("data"))
+        return max(1, _decimal("SECONDS_PER_SLOT", spec.get("SECONDS_PER_SLOT", str(SLOT_SECONDS))))
+
+    def _get(self, path: str, query: Sequence[tuple[str, str]] = ()) -> object:
+        """A JSON document; None if the node does not have it."""
+        deadline = time.monotonic() + self._timeout_seconds
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                return self._get_once(path, query)
+            except Unreachable:
+                if time.monotonic() + pause > deadline:
+                    raise
+            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads clients, hides nothing
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+
+    def _get_once(self, path: str, query: Sequence[tuple[str, str]]) -> object:
+        import requests
+
+        own = "&".join(part for part in (self._url.query, urlencode(query)) if part)
+        url = urlunsplit((self._url.scheme, self._url.netloc, self._url.path.rstrip("/") + path, own, ""))
+        try:
+            with requests.get(url, timeout=self._timeout_seconds, stream=True, headers={"Accept": "application/json"}) as response:
+                status, body = response.status_code, _body(response)
+        except (requests.RequestException, OSError, ValueError) as error:
+            raise self._unreachable(type(error).__name__) from error
+        if status in TRANSIENT_STATUS:
+            raise self._unreachable(f"HTTP status {status}")
+        if status == _NOT_FOUND:
+            return None
+        if not 200 <= status < 300:
+            raise ChainError(
+                f"{self._shown} refuses {path} (HTTP status {status}); expected the API of a beacon node that keeps all blobs "
+                "(a supernode or semi-supernode); check the blobs' address"
+            )
+        return self._parsed(body)
+
+    def _parsed(self, body: bytes) -> Any:
+        try:
+            return json.loads(body)
+        except (ValueError, RecursionError) as error:
+            raise self._unreachable("an answer that is not JSON") from error
+
+    @property
+    def _shown(self) -> str:
+        return redacted(urlunsplit(self._url))
+
+    def _unreachable(self, reason: str) -> Unreachable:
+        return Unreachable(f"{self._shown} does not answer ({reason}); expected a beacon node; check the blobs' address and the network")
+
+
+def _body(response: Response) -> bytes:
+    """Body of an answer, of so many bytes at most; raises `requests.RequestException` if it breaks off."""
+    body = bytearray()
+    for piece in response.iter_content(2**20):
+        body += piece
+        if len(body) >= MOST_BYTES:
+            break
+    return bytes(body[:MOST_BYTES])
+
+
+def _decimal(what: str, value: object) -> int:
+    """A number of at most 18 digits from its decimal form, as beacon nodes write them."""
+    if not isinstance(value, str) or not 0 < len(value) <= 18 or value.strip(_DECIMAL):
+        raise rpc_values.bad(what, value)
+    return int(value)

@@ -1,0 +1,253 @@
+"""A connection to a chain: what it is, what it can do, what it holds."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from ..errors import Unreachable, UnsupportedChain, WrongChain
+from ..market.terms import Address
+from . import rpc_values
+from .endpoint import Endpoint, NodeError, redacted
+from .reverts import Refusals, revert_data
+
+T = TypeVar("T")
+
+HISTORY_CONTRACT = Address("0x0000F90827F1C53a10cb7A02335B175320002935")
+"""Where EIP-2935 keeps the hashes of the last 8191 blocks."""
+FIRST_POLL_SECONDS = 0.005
+LONGEST_POLL_SECONDS = 1.0
+
+BlockName = str | dict[str, object]
+"""How a request names the block whose state it asks for: a number, a tag, or a hash (EIP-1898)."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionRecord:
+    """A transaction that was sent and mined, for a run's record.
+
+    A refused one is not among them, for it was never sent, unless something overtook it on its way.
+
+    Attributes
+    ----------
+    event : str
+        What it did, e.g. ``"open"``.
+    account : Address
+        Who sent it.
+    transaction_hash : str
+        ``0x`` and 64 digits.
+    block, gas_used, fee_wei : int
+    seconds : float
+        From the estimate to the receipt, waiting included.
+    succeeded : bool
+    """
+
+    event: str
+    account: Address
+    transaction_hash: str
+    block: int
+    gas_used: int
+    fee_wei: int
+    seconds: float
+    succeeded: bool
+
+
+class Connection:
+    """A chain behind an endpoint; make one with `connect`. Threads may share it.
+
+    Attributes
+    ----------
+    endpoint : Endpoint
+    chain_id : int
+        EIP-155 chain id.
+    receipt_seconds : float
+        How long a receipt, or a block, is waited for.
+    confirmations : int
+        Blocks on top of a transaction's before it counts.
+    blobs_url : str or None
+        Beacon node that serves blobs.
+    outbox : Path or None
+        Folder for transactions on their way.
+    transactions : list of TransactionRecord
+        All transactions mined through this connection, in order.
+    """
+
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        chain_id: int,
+        *,
+        receipt_seconds: float,
+        confirmations: int,
+        blobs_url: str | None = None,
+        outbox: Path | None = None,
+    ) -> None:
+        self.endpoint = endpoint
+        self.chain_id = chain_id
+        self.receipt_seconds = receipt_seconds
+        self.confirmations = confirmations
+        self.blobs_url = blobs_url
+        self.outbox = outbox
+        self.transactions: list[TransactionRecord] = []
+        self.senders: dict[Address, Any] = {}
+        self.lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"Connection({redacted(self.endpoint.url)!r}, chain_id={self.chain_id})"
+
+    def request(self, method: str, *params: object) -> Any:
+        """Result of any JSON-RPC request; raises as `Endpoint.request` does."""
+        return self.endpoint.request(method, *params)
+
+    def quantity(self, method: str, *params: object) -> int:
+        """Number that a request answers with; raises `BadAnswer` if it is none, and as `request` does."""
+        return rpc_values.quantity(method, self.request(method, *params))
+
+    def octets(self, method: str, *params: object) -> bytes:
+        """Bytes that a request answers with; raises `BadAnswer` if they are none, and as `request` does."""
+        return rpc_values.octets(method, self.request(method, *params))
+
+    @cached_property
+    def is_local(self) -> bool:
+        """Whether this is a development chain, which mines when it is told to."""
+        try:
+            return str(self.request("web3_clientVersion")).lower().startswith("anvil")
+        except NodeError:
+            return False
+
+    def block_number(self) -> int:
+        """Number of the latest block."""
+        return self.quantity("eth_blockNumber")
+
+    def block(self, number: int | str) -> dict[str, Any]:
+        """A block's header fields as the node gives them.
+
+        Raises
+        ------
+        UnsupportedChain
+            The node has no such block.
+        """
+        found = self.request("eth_getBlockByNumber", number if isinstance(number, str) else hex(number), False)
+        if not isinstance(found, dict):
+            raise UnsupportedChain(f"the node does not have block {number}; expected its header; ask a node with more history")
+        return found
+
+    def timestamp(self, number: int | str) -> int:
+        """Unix seconds of a block; raises as `block` does."""
+        return rpc_values.field(self.block(number), "timestamp")
+
+    def now(self) -> int:
+        """Unix seconds that the next block may bear: the later of clock and last block, or what a local chain says."""
+        if self.is_local:
+            return self.timestamp("pending")
+        return max(int(time.time()), self.timestamp("latest"))
+
+    def balance_wei(self, account: Address) -> int:
+        """Ether of an account."""
+        return self.quantity("eth_getBalance", account, "latest")
+
+    def code(self, address: Address) -> bytes:
+        """Runtime code of a contract; empty if there is none."""
+        return self.octets("eth_getCode", address, "latest")
+
+    def call(self, to: Address, data: bytes, refusals: Refusals, *, sender: Address | None = None, block: BlockName = "latest") -> bytes:
+        """What a contract answers, without a transaction, on the state of a block.
+
+        Raises
+        ------
+        LedgerError
+            It refuses.
+        """
+        call = {"to": to, "data": "0x" + data.hex()} | ({"from": sender} if sender else {})
+        try:
+            return self.octets("eth_call", call, block)
+        except NodeError as error:
+            reason = revert_data(error)
+            if reason is None:
+                raise
+            raise refusals.exception(reason) from None
+
+    def await_block(self, number: int) -> None:
+        """Wait until a block is there; a local chain is told to mine what is missing.
+
+        Raises
+        ------
+        Unreachable
+            It did not come within `receipt_seconds`.
+        """
+        if self.is_local:
+            missing = number - self.block_number()
+            if missing > 0:
+                self.request("anvil_mine", hex(missing))
+        poll(lambda: self.block_number() >= number or None, self.receipt_seconds, f"block {number}")
+
+
+def connect(
+    url: str,
+    *,
+    expected_chain_id: int | None = None,
+    timeout_seconds: float = 30.0,
+    receipt_seconds: float = 180.0,
+    confirmations: int = 0,
+    blobs_url: str | None = None,
+    outbox: Path | None = None,
+) -> Connection:
+    """Connect to a chain.
+
+    Parameters
+    ----------
+    url : str
+        ``http://``, ``https://``, or the path of an IPC socket.
+    expected_chain_id : int, optional
+        EIP-155 chain id that it must be.
+    timeout_seconds : float, > 0 (default: 30)
+        Time limit of a request.
+    receipt_seconds : float, > 0 (default: 180)
+        Time limit for a transaction to be mined and confirmed.
+    confirmations : int, >= 0 (default: 0)
+        Blocks on top of a transaction's block before it counts. One or two also help where several nodes answer under one address and
+        do not all know the latest block.
+    blobs_url : str, optional
+        ``http://`` or ``https://`` address of a beacon node's API, for fetching blobs; it must keep all of them (a supernode or
+        semi-supernode), which it does for 18 days. A local chain serves them by itself.
+    outbox : Path, optional
+        Folder that keeps each signed transaction from before it is sent until it is mined, so that a process that is killed in between
+        finds it again; of one account at least, shared by nobody else.
+
+    Raises
+    ------
+    Unreachable
+        No answer within the time limit.
+    WrongChain
+        It serves another chain.
+    """
+    endpoint = Endpoint(url, timeout_seconds)
+    try:
+        chain_id = rpc_values.quantity("eth_chainId", endpoint.request("eth_chainId"))
+    except (NodeError, rpc_values.BadAnswer) as error:
+        raise Unreachable(f"{redacted(url)} does not tell its chain id ({error}); expected an Ethereum node; check the address") from error
+    if expected_chain_id is not None and chain_id != expected_chain_id:
+        raise WrongChain(chain_id, expected_chain_id)
+    return Connection(endpoint, chain_id, receipt_seconds=receipt_seconds, confirmations=confirmations, blobs_url=blobs_url, outbox=outbox)
+
+
+def poll(find: Callable[[], T | None], seconds: float, what: str) -> T:
+    """First result of `find` that is not None.
+
+    Raises
+    ------
+    Unreachable
+        None within `seconds`; the message names `what`.
+    """
+    deadline, pause = time.monotonic() + seconds, FIRST_POLL_SECONDS
+    while (found := find()) is None:
+        if time.monotonic() > deadline:
+            raise Unreachable(f"{what} did not come within {seconds:g} s; expected the chain to go on; check the node, then try again")
+        time.sleep(pause)
+        pause = min(1.5 * pause, LONGEST_POLL_SECONDS)
+    return found

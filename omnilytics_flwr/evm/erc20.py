@@ -1,0 +1,70 @@
+"""Paying with an ERC-20 token: what an account holds, and what it lets a market take."""
+
+from __future__ import annotations
+
+from ..errors import NotFunded
+from ..market.terms import Address
+from .abi import Abi
+from .connection import Connection
+from .reverts import Refusals
+from .sender import sender_for
+from .transaction import Payload
+from .wallet import Wallet
+
+APPROVE = "approve"
+
+
+def _function(name: str, inputs: tuple[str, ...], output: str) -> dict[str, object]:
+    return {"type": "function", "name": name, "inputs": [{"type": kind} for kind in inputs], "outputs": [{"type": output}]}
+
+
+_ABI = Abi(
+    [
+        _function("balanceOf", ("address",), "uint256"),
+        _function("allowance", ("address", "address"), "uint256"),
+        _function(APPROVE, ("address", "uint256"), "bool"),
+    ]
+)
+_REFUSALS = Refusals([])
+
+
+def balance_wei(connection: Connection, token: Address, account: Address) -> int:
+    """Units of a token that an account holds; raises `Malformed` if the contract is no token."""
+    return _read(connection, token, "balanceOf", account)
+
+
+def allowance_wei(connection: Connection, token: Address, owner: Address, spender: Address) -> int:
+    """Units of a token that `spender` may take from `owner`."""
+    return _read(connection, token, "allowance", owner, spender)
+
+
+def allow(connection: Connection, wallet: Wallet, token: Address, *, spender: Address, amount_wei: int) -> None:
+    """Let `spender` take an amount, and no more; sends nothing if it already may.
+
+    Raises
+    ------
+    NotFunded
+        The account does not hold the amount; nothing was sent.
+    ChainError
+        As `Sender.send` raises it.
+    """
+    held = balance_wei(connection, token, wallet.address)
+    if held < amount_wei:
+        raise NotFunded(
+            f"{wallet.address} holds {held} units of the token {token}; expected {amount_wei}; send it the other {amount_wei - held}"
+        )
+    allowed = allowance_wei(connection, token, wallet.address, spender)
+    if allowed >= amount_wei:
+        return
+    if allowed:
+        # Some tokens let an allowance be changed only from or to zero.
+        _approve(connection, wallet, token, spender, 0)
+    _approve(connection, wallet, token, spender, amount_wei)
+
+
+def _approve(connection: Connection, wallet: Wallet, token: Address, spender: Address, amount_wei: int) -> None:
+    sender_for(connection, wallet).send(APPROVE, Payload(token, _ABI.call_data(APPROVE, spender, amount_wei)), _REFUSALS)
+
+
+def _read(connection: Connection, token: Address, function: str, *arguments: object) -> int:
+    return int(_ABI.results(function, connection.call(token, _ABI.call_data(function, *arguments), _REFUSALS))[0])

@@ -1,0 +1,89 @@
+"""What a transaction offers for its gas and its blobs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from ..errors import UnsupportedChain
+from ..market.dispute import BLOB_BYTES
+from . import rpc_values
+from .endpoint import NodeError
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+DEFAULT_TIP_WEI = 10**9
+MOST_RAISE = 16
+"""A transaction that is not mined offers more each time it is resumed, but never more than this times what the node suggests now."""
+LEAST_CEILING_WEI = 10**9
+"""Nor does it stop below this times `MOST_RAISE`, for a unit of gas or blob gas."""
+
+GAS_FEE, TIP, BLOB_FEE = "maxFeePerGas", "maxPriorityFeePerGas", "maxFeePerBlobGas"
+
+
+def base_fee_wei(connection: Connection) -> int:
+    """Base fee of the latest block for a unit of gas.
+
+    Raises
+    ------
+    UnsupportedChain
+        The chain has none.
+    """
+    fee = connection.block("latest").get("baseFeePerGas")
+    if fee is None:
+        raise UnsupportedChain(
+            f"chain {connection.chain_id} has no base fee (EIP-1559); expected Ethereum's London fork or later; use another"
+        )
+    return rpc_values.quantity("baseFeePerGas", fee)
+
+
+def blob_base_fee_wei(connection: Connection) -> int:
+    """Base fee of the next block for a unit of blob gas.
+
+    Raises
+    ------
+    UnsupportedChain
+        The node has none.
+    """
+    try:
+        return connection.quantity("eth_blobBaseFee")
+    except NodeError as error:
+        raise UnsupportedChain(
+            f"chain {connection.chain_id} tells no price of blobs ({error.message}); expected one with blobs (EIP-4844); use another"
+        ) from error
+
+
+def suggested(connection: Connection, *, blobs: bool) -> dict[str, int]:
+    """Fields of a transaction that offers twice the present base fees and the tip that the node suggests."""
+    try:
+        tip = connection.quantity("eth_maxPriorityFeePerGas")
+    except NodeError:
+        tip = DEFAULT_TIP_WEI
+    fields = {GAS_FEE: 2 * base_fee_wei(connection) + tip, TIP: tip}
+    return fields | ({BLOB_FEE: 2 * max(1, blob_base_fee_wei(connection))} if blobs else {})
+
+
+def raised(old: Mapping[str, Any], wanted: Mapping[str, int]) -> dict[str, int] | None:
+    """Fields of a transaction that replaces `old`.
+
+    Nodes take a replacement that offers a tenth more, in all its fees; of a blob transaction, twice as much.
+
+    Returns
+    -------
+    dict of str to int or None
+        None if that is more than `MOST_RAISE` allows.
+    """
+    fields = {}
+    for name, fee_wei in wanted.items():
+        least = 2 * old[name] if BLOB_FEE in wanted else old[name] * 5 // 4 + 1
+        if least > MOST_RAISE * max(fee_wei, LEAST_CEILING_WEI):
+            return None
+        fields[name] = max(fee_wei, least)
+    return fields
+
+
+def highest_cost_wei(transaction: Mapping[str, Any]) -> int:
+    """What an account must hold for a transaction: its value and its fees at their highest."""
+    blob_gas = BLOB_BYTES * len(transaction.get("blobVersionedHashes", ()))
+    return int(transaction["value"] + transaction["gas"] * transaction[GAS_FEE] + blob_gas * transaction.get(BLOB_FEE, 0))

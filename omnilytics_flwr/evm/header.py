@@ -1,0 +1,104 @@
+"""RLP headers of blocks, from what nodes tell about them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import rlp
+
+from ..crypto.hashing import keccak256
+from ..errors import Malformed, UnsupportedChain
+from .rpc_values import octets
+
+PREVRANDAO_FIELD = 13
+"""Place of prevrandao, which nodes still call ``mixHash``, in a header."""
+PREVRANDAO_BYTES = 32
+
+_BYTES, _NUMBER = "bytes", "number"
+_FIELDS = (
+    ("parentHash", _BYTES),
+    ("sha3Uncles", _BYTES),
+    ("miner", _BYTES),
+    ("stateRoot", _BYTES),
+    ("transactionsRoot", _BYTES),
+    ("receiptsRoot", _BYTES),
+    ("logsBloom", _BYTES),
+    ("difficulty", _NUMBER),
+    ("number", _NUMBER),
+    ("gasLimit", _NUMBER),
+    ("gasUsed", _NUMBER),
+    ("timestamp", _NUMBER),
+    ("extraData", _BYTES),
+    ("mixHash", _BYTES),
+    ("nonce", _BYTES),
+)
+_FORK_FIELDS = (
+    ("baseFeePerGas", _NUMBER),  # London
+    ("withdrawalsRoot", _BYTES),  # Shanghai
+    ("blobGasUsed", _NUMBER),  # Cancun
+    ("excessBlobGas", _NUMBER),
+    ("parentBeaconBlockRoot", _BYTES),
+    ("requestsHash", _BYTES),  # Prague
+)
+
+
+def header_rlp(block: Mapping[str, Any]) -> bytes:
+    """RLP of a block's header.
+
+    Parameters
+    ----------
+    block : mapping
+        What ``eth_getBlockByNumber`` answers.
+
+    Returns
+    -------
+    bytes
+        Hashes to the block's hash.
+
+    Raises
+    ------
+    UnsupportedChain
+        It does not: the chain's headers have fields that this version does not know, or the node tells them wrong.
+    """
+    present = [field for field in _FORK_FIELDS if block.get(field[0]) is not None]
+    try:
+        encoded = bytes(rlp.encode([_encoded(block[name], kind) for name, kind in (*_FIELDS, *present)]))
+    except (KeyError, ValueError, TypeError, AttributeError, OverflowError) as error:
+        raise UnsupportedChain(f"the node's header lacks or garbles {error}; expected an Ethereum header; ask another node") from error
+    if keccak256(encoded) != octets("hash of a block", block.get("hash"), 32):
+        raise UnsupportedChain(
+            f"the header of block {int(block['number'], 16)} does not hash to {block['hash']}; "
+            "expected the fields up to Ethereum's Osaka fork; use a newer version of this package, or another node"
+        )
+    return encoded
+
+
+def prevrandao_of(header: bytes) -> bytes:
+    """Prevrandao in an RLP header, 32 bytes.
+
+    Raises
+    ------
+    Malformed
+        It is no header of a block.
+    """
+    try:
+        fields = rlp.decode(header)
+        prevrandao = fields[PREVRANDAO_FIELD] if isinstance(fields, (list, tuple)) else b""
+    except (rlp.exceptions.RLPException, IndexError, TypeError, ValueError, RecursionError) as error:
+        raise _no_header(header) from error
+    if not isinstance(prevrandao, bytes) or len(prevrandao) != PREVRANDAO_BYTES:
+        raise _no_header(header)
+    return prevrandao
+
+
+def _no_header(header: bytes) -> Malformed:
+    return Malformed(f"{len(header)} bytes are no header of a block; expected its RLP; fetch it from the chain")
+
+
+def _encoded(value: str, kind: str) -> bytes:
+    digits = value.removeprefix("0x")
+    if kind == _BYTES:
+        return bytes.fromhex(digits)
+    number = int(digits, 16)
+    return number.to_bytes((number.bit_length() + 7) // 8, "big")
