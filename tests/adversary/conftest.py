@@ -3,4 +3,4 @@
 from __future__ import annotations
 
 from tests.flower.conftest import task_identity as task_identity
-from tests.repeatable import repeatable_owners as repeatable_owners
+from tests.support.repeatable import repeatable_owners as repeatable_owners

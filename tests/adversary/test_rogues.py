@@ -20,8 +20,8 @@ from omnilytics_flwr.errors import (
     WrongLength,
 )
 from omnilytics_flwr.market.refusals import BadMaskKey, OnRoster, TooEarly, TooLate
-from tests.builders import address_of, make_mask_key
 from tests.data_owner.owners import make_wallet
+from tests.support.builders import address_of, make_mask_key
 
 from .game import REWARD_WEI, STAKE_WEI, Game, make_game
 

@@ -11,7 +11,7 @@ import pytest
 from omnilytics_flwr.cli.terms_file import bounds_of, read_terms, template
 from omnilytics_flwr.errors import BadTerms, TermsError
 from omnilytics_flwr.market.terms import Address, Terms, bounds, norm_bound_steps
-from tests.builders import VERIFICATION
+from tests.support.builders import VERIFICATION
 
 from .command_line import CommandLine
 

@@ -10,7 +10,7 @@ from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.wallet import Wallet
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import Address
-from tests.builders import make_task
+from tests.support.builders import make_task
 
 from .real import RealMarket
 

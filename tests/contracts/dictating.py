@@ -1,4 +1,4 @@
-"""The twin on a chain of `tests.builders.DictatedVerification`, written in the machine's own words."""
+"""The twin on a chain of `tests.support.builders.DictatedVerification`, written in the machine's own words."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ from omnilytics_flwr.crypto.refusals import (
     VerificationWrongSumcheck,
 )
 from omnilytics_flwr.crypto.settlement import Argument, Exclusion, Settlement
-from tests import bad_inputs
+from tests.support import bad_inputs
 
 Change = Callable[[Settlement], bytes]
 Numbers = tuple[int, ...]

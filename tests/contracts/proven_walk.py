@@ -11,10 +11,10 @@ from omnilytics_flwr.crypto.settlement import Settlement
 from omnilytics_flwr.market.ledger import MarketState
 from omnilytics_flwr.market.roster import bitmap_of, bits_of, positions_of
 from omnilytics_flwr.market.stage import Stage
-from tests.builders import MODEL_OWNER, Scene, make_task
-from tests.moves import Move, Mover, View
-from tests.spoilers import Spoiler, Spoilers
-from tests.walk import Walk
+from tests.support.builders import MODEL_OWNER, Scene, make_task
+from tests.support.moves import Move, Mover, View
+from tests.support.spoilers import Spoiler, Spoilers
+from tests.support.walk import Walk
 
 from .deliveries import Part, far, isotropic, masked, near, total, wild
 from .forging import COMMON_FORGERIES

@@ -25,7 +25,7 @@ from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.roster import bitmap_of, bits_of, positions_of
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import Address
-from tests.builders import make_task, make_terms
+from tests.support.builders import make_task, make_terms
 
 from .deliveries import Part, masked, near, total
 

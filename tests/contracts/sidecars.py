@@ -8,8 +8,8 @@ from py_arkworks_bls12381 import G1Point, Scalar
 
 from omnilytics_flwr.evm.blobs import BLOB_TYPE, Sidecar, sidecar_of, versioned_hash
 from omnilytics_flwr.evm.wallet import Secret, Wallet
-from tests.builders import make_account
-from tests.vectors import blob_of, value_of
+from tests.support.builders import make_account
+from tests.support.sparse import blob_of, value_of
 
 
 @cache

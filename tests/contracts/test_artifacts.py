@@ -20,7 +20,7 @@ from omnilytics_flwr.market.refusals import REFUSALS
 from omnilytics_flwr.market.stage import Event, Stage
 from omnilytics_flwr.market.statement import settlement_context
 from omnilytics_flwr.market.terms import ABI_TYPE, Terms
-from tests.builders import make_task, make_terms
+from tests.support.builders import make_task, make_terms
 
 from .real import RealMarket
 from .scripts import CONTRACTS, script

@@ -16,7 +16,7 @@ from omnilytics_flwr.evm.anvil import Devnet
 from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.market.refusals import BadSignature, VerificationWrongSumcheck
 from omnilytics_flwr.market.stage import Stage
-from tests.builders import make_task
+from tests.support.builders import make_task
 
 from .deliveries import near
 from .real import OpenRound, RealMarket

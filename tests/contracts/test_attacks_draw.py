@@ -17,8 +17,8 @@ from omnilytics_flwr.market.draw import draw_order, epoch_seed, rank
 from omnilytics_flwr.market.refusals import DrawTooEarly, MarketWrongLength, Refusal, WrongHeader, WrongOrder, WrongStage
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.terms import Address
-from tests.builders import STRANGER, address_of
 from tests.chain.fixed_draw import OPCODE_BLOCKS
+from tests.support.builders import STRANGER, address_of
 
 from .real import RealMarket, send
 

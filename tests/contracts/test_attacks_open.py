@@ -25,7 +25,7 @@ from omnilytics_flwr.market.refusals import (
     WrongStage,
 )
 from omnilytics_flwr.market.stage import Stage
-from tests.builders import make_task
+from tests.support.builders import make_task
 
 from .anchored import ALL, OWNERS, Anchored, put
 from .real import RealMarket

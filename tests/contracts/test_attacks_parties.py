@@ -28,8 +28,8 @@ from omnilytics_flwr.market.refusals import (
 )
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.terms import Address
-from tests import bad_inputs
-from tests.builders import make_task
+from tests.support import bad_inputs
+from tests.support.builders import make_task
 
 from .bystanders import stranger
 from .real import NO_TASK, Opened, RealMarket, mask_key, send

@@ -24,10 +24,10 @@ from omnilytics_flwr.crypto.refusals import (
 )
 from omnilytics_flwr.crypto.settlement import Exclusion, Settlement
 from omnilytics_flwr.evm.connection import Connection
-from tests import bad_inputs
 from tests.crypto.plain import Lies
 from tests.crypto.rounds import Round, make_round
 from tests.crypto.spoiled_points import at_infinity, off_the_curve, outside_the_subgroup, padded, x_not_reduced
+from tests.support import bad_inputs
 
 from .deliveries import BITS, Part, isotropic, masked, near, total
 from .lying import Liar

@@ -18,7 +18,7 @@ from omnilytics_flwr.market.refusals import (
     VerificationWrongRoster,
 )
 from omnilytics_flwr.market.stage import Stage
-from tests import bad_inputs
+from tests.support import bad_inputs
 
 from .deliveries import MOST_UNIT, ZERO_UNIT, Part, far, isotropic, level, near, step, total, wild
 from .real import OpenRound, RealMarket, first_members, honest, whole_groups

@@ -17,7 +17,7 @@ from omnilytics_flwr.market.refusals import (
     BadSignature,
 )
 from omnilytics_flwr.market.stage import Stage
-from tests.builders import STRANGER, address_of, make_task
+from tests.support.builders import STRANGER, address_of, make_task
 
 from .anchored import ALL, PLACE, Anchored, put
 from .real import DAY, RealMarket, high_s_signature

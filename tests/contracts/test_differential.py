@@ -11,9 +11,9 @@ from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.evm.anvil import Devnet
 from omnilytics_flwr.market.dispute import BURN_ADDRESS
 from omnilytics_flwr.market.stage import Stage
-from tests.builders import MODEL_OWNER, STRANGER, address_of, make_mask_key, make_task
-from tests.moves import Move, Mover
-from tests.walk import DisputeWalk, Walk
+from tests.support.builders import MODEL_OWNER, STRANGER, address_of, make_mask_key, make_task
+from tests.support.moves import Move, Mover
+from tests.support.walk import DisputeWalk, Walk
 
 from .proven_walk import ProvenMover, ProvenWalk
 from .twin import Twin

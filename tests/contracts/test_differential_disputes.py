@@ -13,10 +13,10 @@ from omnilytics_flwr.market.dispute import BURN_ADDRESS, accuse_by, versioned_ha
 from omnilytics_flwr.market.ledger import MarketState
 from omnilytics_flwr.market.roster import bitmap_of
 from omnilytics_flwr.market.stage import Stage
-from tests.bad_inputs import INFINITY, NOT_ON_CURVE, WRONG_SUBGROUP
-from tests.builders import MODEL_OWNER, STRANGER, address_of, dictate, equal_distances, make_mask_key, make_task
-from tests.moves import Move, Mover
-from tests.vectors import blob_of, make_blob, make_points
+from tests.support.bad_inputs import INFINITY, NOT_ON_CURVE, WRONG_SUBGROUP
+from tests.support.builders import MODEL_OWNER, STRANGER, address_of, dictate, equal_distances, make_mask_key, make_task
+from tests.support.moves import Move, Mover
+from tests.support.sparse import blob_of, make_blob, make_points
 
 from .twin import Twin
 

@@ -21,8 +21,8 @@ from omnilytics_flwr.evm.anvil import Devnet
 from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.roster import bits_of, positions_of
-from tests.builders import make_task
 from tests.crypto.rounds import sparse_vector
+from tests.support.builders import make_task
 
 from . import recompute
 from .real import NO_TASK, RealMarket, mask_secret

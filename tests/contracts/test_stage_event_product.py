@@ -15,9 +15,9 @@ from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.errors import OutOfTurn
 from omnilytics_flwr.evm.anvil import Devnet
 from omnilytics_flwr.market.stage import ALLOWED, Event, Stage, stages_for
-from tests.builders import MODEL_OWNER, STRANGER, address_of, make_mask_key, make_task
-from tests.moves import Move, Mover
 from tests.oracle.round import Round, Step, advance
+from tests.support.builders import MODEL_OWNER, STRANGER, address_of, make_mask_key, make_task
+from tests.support.moves import Move, Mover
 
 from .twin import Twin
 

@@ -15,7 +15,7 @@ from omnilytics_flwr.chain.market_reader import refusals
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.market.refusals import MarketBadTerms
 from omnilytics_flwr.market.terms import ABI_TYPE, Terms, bounds, settlement_bytes
-from tests.builders import STRANGER, address_of, make_terms
+from tests.support.builders import STRANGER, address_of, make_terms
 
 from .batch import ask_all
 

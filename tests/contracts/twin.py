@@ -21,10 +21,10 @@ from omnilytics_flwr.market.ledger import Accusation, MarketState, Member, Owner
 from omnilytics_flwr.market.roster import roster_seats
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.terms import Address, Terms
-from tests.builders import MODEL_OWNER, STRANGER, WEALTH_WEI, DictatedVerification, Scene, address_of, make_account, make_terms
-from tests.moves import Move, View
 from tests.oracle import MemoryMarket, Verification, World
 from tests.oracle.verification import SumcheckVerification
+from tests.support.builders import MODEL_OWNER, STRANGER, WEALTH_WEI, DictatedVerification, Scene, address_of, make_account, make_terms
+from tests.support.moves import Move, View
 
 from .batch import Request, ask_all
 from .dictating import DICTATING
@@ -47,9 +47,9 @@ class Twin:
     num_owners : int
         Accounts that may become data owners.
     proven : bool
-        Whether settlements are proven, or dictated as `tests.builders.DictatedVerification` has it.
+        Whether settlements are proven, or dictated as `tests.support.builders.DictatedVerification` has it.
     term_changes
-        For `tests.builders.make_terms`.
+        For `tests.support.builders.make_terms`.
     """
 
     def __init__(self, devnet: Devnet, deployment: Deployment, num_owners: int, *, proven: bool = False, **term_changes: object) -> None:

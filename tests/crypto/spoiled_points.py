@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from omnilytics_flwr.crypto.curve import decode_on_curve, encode_point
-from tests import bad_inputs
+from tests.support import bad_inputs
 
 
 def outside_the_subgroup(raw: bytes) -> bytes:

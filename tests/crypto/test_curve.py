@@ -16,7 +16,7 @@ from omnilytics_flwr.crypto.curve import (
 from omnilytics_flwr.crypto.field import FieldVector, R
 from omnilytics_flwr.errors import BadPoint, WrongLength
 
-from .. import bad_inputs
+from ..support import bad_inputs
 from .plain import uncompress
 
 GENERATOR = G1Point()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from omnilytics_flwr.crypto.field import FieldVector, N, R
 from omnilytics_flwr.errors import NotCanonical, WrongLength
 
-from .. import bad_inputs
+from ..support import bad_inputs
 
 EDGES = [
     0,

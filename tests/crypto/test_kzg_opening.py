@@ -9,7 +9,7 @@ from omnilytics_flwr.crypto.domain import roots
 from omnilytics_flwr.crypto.field import FieldVector, N, R
 from omnilytics_flwr.crypto.kzg_opening import opens, prove_opening
 
-from .. import bad_inputs
+from ..support import bad_inputs
 from . import plain
 from .rounds import random_vector
 

@@ -11,7 +11,7 @@ from omnilytics_flwr.crypto.fixedpoint import pack, unpack
 from omnilytics_flwr.crypto.masks import MaskKey, Peer, check_mask_key, expand, group_hash, group_mask, uniform_elements
 from omnilytics_flwr.errors import WeakMaskKey
 
-from .. import bad_inputs
+from ..support import bad_inputs
 from . import plain
 
 KEYS = [MaskKey.from_private(bytes([i]) * 32) for i in range(1, 6)]

@@ -12,7 +12,7 @@ from omnilytics_flwr.crypto.refusals import VerificationWrongRoster
 from omnilytics_flwr.crypto.statement import distance_of
 from omnilytics_flwr.errors import BadPoint, WrongLength
 
-from .. import bad_inputs
+from ..support import bad_inputs
 from . import plain
 from .rounds import Round, random_vector, sparse_vector
 

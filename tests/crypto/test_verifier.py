@@ -22,7 +22,7 @@ from omnilytics_flwr.crypto.refusals import (
 )
 from omnilytics_flwr.crypto.settlement import Argument, Settlement
 
-from .. import bad_inputs
+from ..support import bad_inputs
 from .plain import Lies
 from .rounds import Round
 from .spoiled_points import off_the_curve, outside_the_subgroup, padded, x_not_reduced

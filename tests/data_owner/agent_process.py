@@ -29,7 +29,7 @@ from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address, Terms
 from omnilytics_flwr.model_owner.keeper import Missing, RoundKeeper
 from omnilytics_flwr.simulation import LocalMarket
-from tests.builders import make_terms
+from tests.support.builders import make_terms
 
 NUM_OWNERS = 15
 WIDE = 60_000

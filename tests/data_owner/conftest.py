@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import Scene
+from tests.support.builders import Scene
 
 from .owners import Owner, make_owners_scene
 

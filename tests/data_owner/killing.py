@@ -21,8 +21,8 @@ import numpy as np
 from omnilytics_flwr.crypto.ceremony import lagrange_points
 from omnilytics_flwr.errors import Refused
 from omnilytics_flwr.market.roster import bits_of
-from tests.builders import DictatedVerification
 from tests.data_owner.owners import TASK, WEIGHTS, live_task, make_owners_scene, open_with
+from tests.support.builders import DictatedVerification
 
 DURABLE = ("fsync", "replace", "link", "unlink")
 """Functions of `os` between any two of which a home may be left."""

@@ -21,9 +21,9 @@ from omnilytics_flwr.market.commitment_message import Commitment
 from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address
-from tests.builders import Scene, address_of, make_account, make_digest, make_mask_key, make_scene, sign_hash
 from tests.oracle import Verification
 from tests.oracle.verification import SumcheckVerification
+from tests.support.builders import Scene, address_of, make_account, make_digest, make_mask_key, make_scene, sign_hash
 
 WEIGHTS = 42
 TASK = TaskParts(b"\1" * 32, b"\2" * 32, b"\3" * 32)
@@ -35,7 +35,7 @@ def update_of(number: int) -> NDArray[np.float64]:
 
 
 def make_wallet(number: int) -> Wallet:
-    """Wallet of `tests.builders.make_account`."""
+    """Wallet of `tests.support.builders.make_account`."""
     return Wallet(Secret(bytes(make_account(number).key)))
 
 

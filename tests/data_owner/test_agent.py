@@ -27,7 +27,6 @@ from omnilytics_flwr.errors import (
 from omnilytics_flwr.market.commitment_message import Commitment, recover
 from omnilytics_flwr.market.ledger import Ledger
 from omnilytics_flwr.market.stage import Stage
-from tests.builders import STRANGER, Scene, address_of, make_scene
 from tests.data_owner.owners import (
     WEIGHTS,
     Owner,
@@ -40,6 +39,7 @@ from tests.data_owner.owners import (
     open_with,
     update_of,
 )
+from tests.support.builders import STRANGER, Scene, address_of, make_scene
 
 
 def test_commitment_is_signed_for_the_task_and_its_deadline(owned: tuple[Scene, Owner]) -> None:

@@ -12,7 +12,6 @@ from omnilytics_flwr.errors import (
     Refused,
 )
 from omnilytics_flwr.market.stage import Stage
-from tests.builders import VERIFICATION, DictatedVerification, Scene, make_scene
 from tests.data_owner.owners import (
     TASK,
     Owner,
@@ -23,6 +22,7 @@ from tests.data_owner.owners import (
     open_with,
     update_of,
 )
+from tests.support.builders import VERIFICATION, DictatedVerification, Scene, make_scene
 
 
 def test_join_unacceptable_market_is_refused_before_the_stake_is_paid(tmp_path: Path) -> None:

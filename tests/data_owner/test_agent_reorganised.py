@@ -12,7 +12,6 @@ from omnilytics_flwr.errors import Refused
 from omnilytics_flwr.market.commitment_message import Commitment, recover
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import Address
-from tests.builders import Scene
 from tests.data_owner.owners import (
     TASK,
     Owner,
@@ -24,6 +23,7 @@ from tests.data_owner.owners import (
     open_with,
     update_of,
 )
+from tests.support.builders import Scene
 
 
 def signer_of(scene: Scene, task: TaskId, digest: bytes, signature: bytes) -> Address:

@@ -27,10 +27,10 @@ from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.evm.wallet import Secret, dev_wallet
 from omnilytics_flwr.flower.mod import HOME_KEY, HOME_VARIABLE, agent_of_operator
 from omnilytics_flwr.market.terms import Address
-from tests.builders import address_of, make_terms
 from tests.data_owner.owners import (
     make_wallet,
 )
+from tests.support.builders import address_of, make_terms
 
 MARKET = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
 

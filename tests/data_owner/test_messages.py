@@ -34,7 +34,7 @@ from omnilytics_flwr.data_owner.port import Admission, Delivery, SignedCommitmen
 from omnilytics_flwr.errors import LedgerError, Malformed, OmnilyticsError, OutOfTurn, ProtocolError, Refused, UpdateError, WireError
 from omnilytics_flwr.market.refusals import NotAccused, WrongBlob
 from omnilytics_flwr.market.task import TaskId
-from tests.builders import MARKET, address_of
+from tests.support.builders import MARKET, address_of
 
 TASK = TaskId(31337, MARKET, 1, 2, b"\5" * 32)
 COMMITMENT = SignedCommitment(address_of(0), b"\1" * 32, b"\2" * 64)

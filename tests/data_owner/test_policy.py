@@ -14,7 +14,7 @@ from omnilytics_flwr.errors import (
     TermsError,
 )
 from omnilytics_flwr.market.terms import ZERO_ADDRESS, Address, Terms
-from tests.builders import make_terms
+from tests.support.builders import make_terms
 
 MARKET = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
 

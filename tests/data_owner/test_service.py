@@ -25,8 +25,8 @@ from omnilytics_flwr.data_owner.remote import RemoteAgent
 from omnilytics_flwr.data_owner.service import MOST_CLIENTS, Service
 from omnilytics_flwr.errors import Malformed, OutOfTurn, ProtocolError, Refused, TaskMismatch, UpdateError
 from omnilytics_flwr.market.task import TaskId
-from tests.builders import DictatedVerification, Scene
 from tests.data_owner.owners import WEIGHTS, Owner, anchor, live_task, make_owners_scene, open_with, update_of
+from tests.support.builders import DictatedVerification, Scene
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pytest
 from omnilytics_flwr.errors import NotFunded, Refused, Unreachable
 from omnilytics_flwr.market.ledger import MarketState, Receipt
 from omnilytics_flwr.market.stage import Stage
-from tests.builders import STRANGER, WEALTH_WEI, address_of
 from tests.oracle import MemoryLedger
+from tests.support.builders import STRANGER, WEALTH_WEI, address_of
 
 from .watched import FEE_WEI, Watched, make_watched
 

@@ -10,9 +10,9 @@ import numpy as np
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.data_owner.watcher import Watcher
 from omnilytics_flwr.market.roster import bitmap_of
-from tests.builders import DictatedVerification, Scene
 from tests.data_owner.owners import Owner, anchor, make_owners_scene, open_with
 from tests.oracle import MemoryLedger
+from tests.support.builders import DictatedVerification, Scene
 
 WEIGHTS = 60_000
 """Eight polynomials: an answer takes two transactions."""

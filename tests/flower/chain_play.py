@@ -19,10 +19,10 @@ from omnilytics_flwr.market.ledger import Ledger, MarketState
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import Address, Terms
 from omnilytics_flwr.simulation import LocalMarket
-from tests.builders import make_terms
 from tests.flower.fake_grid import FakeGrid
 from tests.flower.killing import copy_folder
 from tests.flower.play import Trainer, make_model
+from tests.support.builders import make_terms
 
 NUM_OWNERS = 15
 REWARD_WEI = 1_000

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.builders import DictatedVerification
 from tests.data_owner.owners import make_owners_scene
 from tests.flower.identity import as_server
 from tests.flower.play import Client, anchor_model, make_client, make_model, settle_model
-from tests.repeatable import repeatable_owners as repeatable_owners
+from tests.support.builders import DictatedVerification
+from tests.support.repeatable import repeatable_owners as repeatable_owners
 
 
 @pytest.fixture(autouse=True)

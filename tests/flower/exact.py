@@ -22,10 +22,10 @@ from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address, Terms
 from omnilytics_flwr.model_owner.live import Metrics
 from omnilytics_flwr.model_owner.run_directory import Record
-from tests.builders import Scene, address_of, make_scene
 from tests.data_owner.owners import WEIGHTS
 from tests.flower.fake_grid import FakeGrid
 from tests.flower.play import Trainer, make_model
+from tests.support.builders import Scene, address_of, make_scene
 
 METRICS = ("loss", "num-examples")
 

@@ -15,10 +15,10 @@ from omnilytics_flwr.flower.mod import OmnilyticsMod
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.terms import Address
 from omnilytics_flwr.model_owner.report import RoundReport
-from tests.builders import Scene, address_of
 from tests.data_owner.owners import Owner, make_owners_scene
 from tests.flower.fake_grid import FakeGrid, Tamper
 from tests.flower.play import ModelMaker, Trainer, arrays_of, make_model, step_towards
+from tests.support.builders import Scene, address_of
 
 FIRST_NODE = 100
 """Node of data owner 0; the others follow."""

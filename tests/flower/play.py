@@ -13,9 +13,9 @@ from omnilytics_flwr.flower.compat import REFUSED_BY_MOD
 from omnilytics_flwr.flower.mod import OmnilyticsMod
 from omnilytics_flwr.flower.wire import RECORD, DeliverRequest, Exchange, TaskHeader, config_entries, named_arrays
 from omnilytics_flwr.market.task import TaskId, TaskParts, arrays_hash, config_hash
-from tests.builders import Scene
 from tests.data_owner.owners import Owner, anchor, live_task
 from tests.flower.fake_grid import make_context, raw, wire
+from tests.support.builders import Scene
 
 SHAPES = {"body.weight": (4, 5), "body.bias": (4,), "head.weight": (3, 6)}
 """42 weights."""

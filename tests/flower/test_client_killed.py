@@ -11,10 +11,10 @@ from flwr.app import Message
 
 from omnilytics_flwr.data_owner.port import OwnerAgent
 from omnilytics_flwr.flower.mod import OmnilyticsMod
-from tests.builders import address_of
 from tests.flower.fake_grid import FakeGrid
 from tests.flower.market_play import FIRST_NODE, MarketPlay, make_play
 from tests.flower.play import make_model
+from tests.support.builders import address_of
 
 VICTIM = 6
 NODE = FIRST_NODE + VICTIM

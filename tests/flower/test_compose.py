@@ -29,8 +29,8 @@ from omnilytics_flwr.errors import (
 )
 from omnilytics_flwr.flower.compose import COMPOSES, NOT_STRATEGIES, REFUSED, check_composes
 from omnilytics_flwr.flower.strategy import Omnilytics
-from tests.builders import make_scene
 from tests.flower.exact import exact_history, plain_history
+from tests.support.builders import make_scene
 
 MAKERS: dict[str, Callable[[], Strategy]] = {
     "FedAvg": FedAvg,

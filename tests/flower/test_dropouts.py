@@ -21,9 +21,9 @@ from omnilytics_flwr.market.refusals import TooLate
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.model_owner.keeper import Missing
 from omnilytics_flwr.model_owner.report import RoundReport
-from tests.builders import address_of
 from tests.flower.market_play import FIRST_NODE, MarketPlay, make_play
 from tests.flower.play import make_model
+from tests.support.builders import address_of
 
 CULPRIT = 6
 NODE = FIRST_NODE + CULPRIT

@@ -15,7 +15,6 @@ from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.terms import Address, Terms
 from omnilytics_flwr.simulation import LocalMarket
-from tests.builders import make_terms
 from tests.flower.fake_grid import FakeGrid
 from tests.flower.market_play import assert_close
 from tests.flower.play import (
@@ -24,6 +23,7 @@ from tests.flower.play import (
     make_model,
     step_towards,
 )
+from tests.support.builders import make_terms
 
 NUM_OWNERS = 15
 

@@ -19,7 +19,6 @@ from omnilytics_flwr.flower.wire import (
     Exchange,
 )
 from omnilytics_flwr.market.task import ConfigScalar, config_hash
-from tests.builders import STRANGER, address_of
 from tests.data_owner.owners import (
     anchor,
     make_owners_scene,
@@ -40,6 +39,7 @@ from tests.flower.play import (
     train_content,
     with_record,
 )
+from tests.support.builders import STRANGER, address_of
 
 Content = Callable[[Client], RecordDict]
 

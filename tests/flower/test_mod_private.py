@@ -10,7 +10,6 @@ from flwr.app import Array, ArrayRecord, Message, RecordDict
 from omnilytics_flwr.flower.mod import (
     PRIVATE_STATE,
 )
-from tests.builders import DictatedVerification
 from tests.data_owner.owners import (
     make_owners_scene,
 )
@@ -29,6 +28,7 @@ from tests.flower.play import (
     settle_model,
     step_towards,
 )
+from tests.support.builders import DictatedVerification
 
 PUBLIC = ("body.weight", "body.bias")
 

@@ -15,7 +15,6 @@ from omnilytics_flwr.flower.wire import (
     RECORD,
     CommitReply,
 )
-from tests.builders import DictatedVerification
 from tests.data_owner.owners import (
     make_owners_scene,
     open_with,
@@ -34,6 +33,7 @@ from tests.flower.play import (
     settle_model,
     step_towards,
 )
+from tests.support.builders import DictatedVerification
 
 
 def test_evaluate_anchored_task_gives_allowed_metrics_only(settled_client: Client) -> None:

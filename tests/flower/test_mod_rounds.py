@@ -12,7 +12,6 @@ from omnilytics_flwr.flower.wire import (
     RECORD,
     CommitReply,
 )
-from tests.builders import STRANGER, address_of
 from tests.data_owner.owners import (
     live_task,
     make_owners_scene,
@@ -28,6 +27,7 @@ from tests.flower.play import (
     parts_of,
     reason_of,
 )
+from tests.support.builders import STRANGER, address_of
 
 
 def test_evaluate_in_every_later_stage_is_refused(client: Client) -> None:

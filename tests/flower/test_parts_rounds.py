@@ -12,9 +12,9 @@ from flwr.serverapp.strategy import FedAdam, FedAvg, FedAvgM, Strategy
 
 from omnilytics_flwr.errors import TermsError
 from omnilytics_flwr.flower.mod import OmnilyticsMod
-from tests.builders import address_of
 from tests.flower.market_play import FIRST_NODE, MarketPlay, make_play, number_of
 from tests.flower.play import arrays_of
+from tests.support.builders import address_of
 
 MODEL: dict[str, np.ndarray] = {
     "half": np.linspace(-1, 1, 6).astype("float16").reshape(2, 3),

@@ -11,9 +11,9 @@ from flwr.serverapp.strategy import FedAdam, FedAvg, Result, Strategy
 from omnilytics_flwr.errors import CannotCompose, Malformed, Refused, TermsError
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.stage import Stage
-from tests.builders import address_of
 from tests.flower.market_play import FIRST_NODE, MarketPlay, make_play, waiter
 from tests.flower.play import SHAPES, make_model
+from tests.support.builders import address_of
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.stage import ALLOWED, Event, Stage
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.model_owner.keeper import RoundKeeper
-from tests.builders import DictatedVerification, Scene, make_scene, make_task
 from tests.data_owner.owners import WEIGHTS, Owner, make_owners_scene, open_with
 from tests.flower.fake_grid import FakeGrid
 from tests.flower.market_play import waiter
@@ -37,6 +36,7 @@ from tests.flower.play import (
     train_content,
 )
 from tests.model_owner.rounds import Play
+from tests.support.builders import DictatedVerification, Scene, make_scene, make_task
 
 OWNERS = 15
 

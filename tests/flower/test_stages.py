@@ -22,7 +22,6 @@ from omnilytics_flwr.flower.wire import (
 from omnilytics_flwr.market.refusals import WrongStage
 from omnilytics_flwr.market.stage import ALLOWED, Event, Stage
 from omnilytics_flwr.model_owner.keeper import RoundKeeper
-from tests.builders import DictatedVerification, address_of, make_scene
 from tests.data_owner.owners import (
     TASK,
     Owner,
@@ -37,6 +36,7 @@ from tests.flower.play import (
     make_model,
     reason_of,
 )
+from tests.support.builders import DictatedVerification, address_of, make_scene
 
 TAKES: dict[str, Stage] = {"train": Stage.ANCHORED, "evaluate": Stage.ANCHORED, "deliver": Stage.OPEN}
 """The one stage in which a data owner answers each exchange: where its commitment can still be opened, and where its vector is due."""

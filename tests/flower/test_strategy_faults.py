@@ -14,13 +14,13 @@ from omnilytics_flwr.flower.wire import (
     RECORD,
 )
 from omnilytics_flwr.market.stage import Stage
-from tests.builders import STRANGER, address_of
 from tests.flower.exact import exact_grid
 from tests.flower.fake_grid import raw
 from tests.flower.market_play import FIRST_NODE, MarketPlay, make_play
 from tests.flower.play import (
     make_model,
 )
+from tests.support.builders import STRANGER, address_of
 
 
 def exchange_in(message: Message) -> str:

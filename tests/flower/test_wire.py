@@ -24,12 +24,12 @@ from omnilytics_flwr.flower.wire import (
     named_arrays,
     our_record,
 )
-from tests.builders import address_of
 from tests.flower.fake_grid import wire
 from tests.flower.play import (
     SHAPES,
     make_model,
 )
+from tests.support.builders import address_of
 
 MARKET = address_of(0)
 MESSAGES = {

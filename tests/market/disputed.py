@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from omnilytics_flwr.market.refusals import NoCredit
-from tests.builders import WEALTH_WEI, Scene, address_of, make_drawn_scene
+from tests.support.builders import WEALTH_WEI, Scene, address_of, make_drawn_scene
 
 FEE_WEI = 77
 COST_WEI = 2 * (131_072 * 8 + (80_000 * 2 + 12_000 * 8) * 7)

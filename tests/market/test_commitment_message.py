@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from omnilytics_flwr.errors import Malformed, WrongLength
 from omnilytics_flwr.market.commitment_message import HALF_ORDER, Commitment, compact, domain_separator, recover
-from tests.builders import MARKET, address_of, make_account, make_digest, make_task, sign_hash
+from tests.support.builders import MARKET, address_of, make_account, make_digest, make_task, sign_hash
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 COMMITMENT = Commitment(epoch=2, round=7, task_hash=make_task(7), digest=make_digest(3, 7), open_by=1_800_000_000)

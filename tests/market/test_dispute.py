@@ -21,8 +21,8 @@ from omnilytics_flwr.market.dispute import (
     void_groups,
 )
 from omnilytics_flwr.market.roster import bits_of
-from tests.bad_inputs import GENERATOR, INFINITY
-from tests.builders import make_terms
+from tests.support.bad_inputs import GENERATOR, INFINITY
+from tests.support.builders import make_terms
 
 ROSTER = (0b000_000_111, 0b001_110_000, 0b110_000_000)
 

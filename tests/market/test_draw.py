@@ -23,7 +23,7 @@ from omnilytics_flwr.market.draw import (
 )
 from omnilytics_flwr.market.refusals import TooFewOwners, UnevenGroups
 from omnilytics_flwr.market.roster import bits_of
-from tests.builders import MARKET, address_of
+from tests.support.builders import MARKET, address_of
 
 SEED = bytes(range(32))
 OWNERS = {seat: address_of(seat) for seat in range(17)}

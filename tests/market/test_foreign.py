@@ -21,9 +21,9 @@ from omnilytics_flwr.market.commitment_message import HALF_ORDER, Commitment, co
 from omnilytics_flwr.market.parts import select_private
 from omnilytics_flwr.market.task import arrays_hash, config_hash
 from omnilytics_flwr.market.terms import ABI_TYPE, Terms
-from tests.builders import address_of, make_terms, sign_hash
 from tests.oracle.header import PREVRANDAO_FIELD, plain_header, prevrandao_of
 from tests.oracle.world import blob_hashes
+from tests.support.builders import address_of, make_terms, sign_hash
 
 MANY = settings(max_examples=300, deadline=None)
 SECP256K1_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from omnilytics_flwr.crypto.address import parse_address
 from omnilytics_flwr.errors import LedgerError
 from omnilytics_flwr.market.stage import Event, Stage
-from tests.builders import MODEL_OWNER, Scene, address_of, make_drawn_scene, make_scene
 from tests.oracle.functions import FUNCTIONS
 from tests.oracle.verification import SumcheckVerification
-from tests.vectors import make_points
+from tests.support.builders import MODEL_OWNER, Scene, address_of, make_drawn_scene, make_scene
+from tests.support.sparse import make_points
 
 WORDS = st.binary(min_size=32, max_size=32)
 NUMBERS32 = st.one_of(st.integers(0, 3), st.integers(0, 2**32 - 1))

@@ -18,8 +18,8 @@ from omnilytics_flwr.market.refusals import (
     WrongRound,
 )
 from omnilytics_flwr.market.roster import bitmap_of
-from tests.builders import MARKET, MODEL_OWNER, STRANGER, WEALTH_WEI, Scene, address_of
-from tests.vectors import make_digest
+from tests.support.builders import MARKET, MODEL_OWNER, STRANGER, WEALTH_WEI, Scene, address_of
+from tests.support.sparse import make_digest
 
 from .disputed import COST_WEI, FEE_WEI, make_open_scene, seat_on
 

@@ -19,9 +19,9 @@ from omnilytics_flwr.market.refusals import (
     WrongRound,
     WrongStart,
 )
-from tests.bad_inputs import NOT_ON_CURVE, WORD_MAX, WRONG_SUBGROUP
-from tests.builders import MARKET, STRANGER, WEALTH_WEI, Scene, address_of, make_drawn_scene, sign_hash
-from tests.vectors import blob_of, make_blob, make_blobs, make_digest, make_points
+from tests.support.bad_inputs import NOT_ON_CURVE, WORD_MAX, WRONG_SUBGROUP
+from tests.support.builders import MARKET, STRANGER, WEALTH_WEI, Scene, address_of, make_drawn_scene, sign_hash
+from tests.support.sparse import blob_of, make_blob, make_blobs, make_digest, make_points
 
 from .disputed import COST_WEI, FEE_WEI, make_open_scene, seat_on
 

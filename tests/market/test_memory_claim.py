@@ -9,7 +9,7 @@ from omnilytics_flwr.market.refusals import (
     NotRegistered,
     PaymentFailed,
 )
-from tests.builders import STRANGER, Scene, address_of, make_drawn_scene
+from tests.support.builders import STRANGER, Scene, address_of, make_drawn_scene
 
 
 def leave_and_wait(scene: Scene, number: int) -> None:

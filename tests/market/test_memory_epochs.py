@@ -18,7 +18,7 @@ from omnilytics_flwr.market.refusals import (
     WrongOrder,
 )
 from omnilytics_flwr.market.stage import Stage
-from tests.builders import MODEL_OWNER, STRANGER, Scene, address_of, make_drawn_scene, make_mask_key, make_scene
+from tests.support.builders import MODEL_OWNER, STRANGER, Scene, address_of, make_drawn_scene, make_mask_key, make_scene
 
 
 def frozen_scene(num_owners: int = 15) -> Scene:

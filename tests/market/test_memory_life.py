@@ -23,10 +23,10 @@ from omnilytics_flwr.errors import OmnilyticsError
 from omnilytics_flwr.market.refusals import VerificationWrongRoster, VerificationWrongSumcheck
 from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.stage import Stage
-from tests.builders import MARKET, WEALTH_WEI, Scene, address_of, make_scene, sign_hash
-from tests.moves import Move
 from tests.oracle.verification import SumcheckVerification
-from tests.walk import FUNCTIONS, DisputeWalk, Walk, play, view_of
+from tests.support.builders import MARKET, WEALTH_WEI, Scene, address_of, make_scene, sign_hash
+from tests.support.moves import Move
+from tests.support.walk import FUNCTIONS, DisputeWalk, Walk, play, view_of
 
 # ------------------------------------------------------------------------------------------------------- one life, real proofs
 

@@ -9,8 +9,8 @@ import pytest
 from omnilytics_flwr.errors import NotFunded, TermsError, UnknownMarket
 from omnilytics_flwr.market.ledger import Ledger
 from omnilytics_flwr.market.refusals import NoCredit, PaymentFailed, VerificationWrongLength, WrongPayment
-from tests.builders import MARKET, MODEL_OWNER, STRANGER, WEALTH_WEI, Scene, address_of, make_drawn_scene, make_scene
 from tests.oracle import MemoryLedger, World
+from tests.support.builders import MARKET, MODEL_OWNER, STRANGER, WEALTH_WEI, Scene, address_of, make_drawn_scene, make_scene
 
 
 def send_fund(scene: Scene, amount_wei: int, value_wei: int) -> None:

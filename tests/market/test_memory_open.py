@@ -22,16 +22,7 @@ from omnilytics_flwr.market.refusals import (
     WrongRound,
 )
 from omnilytics_flwr.market.stage import Stage
-from tests.builders import (
-    MARKET,
-    STRANGER,
-    Scene,
-    address_of,
-    make_digest,
-    make_drawn_scene,
-    make_task,
-    sign_hash,
-)
+from tests.support.builders import MARKET, STRANGER, Scene, address_of, make_digest, make_drawn_scene, make_task, sign_hash
 
 ALL_15 = 15 * 1_000 + 10_007
 SECP256K1_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141

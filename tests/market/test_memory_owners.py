@@ -18,7 +18,7 @@ from omnilytics_flwr.market.refusals import (
     TooEarly,
     WrongPayment,
 )
-from tests.builders import STRANGER, WEALTH_WEI, Scene, address_of, make_drawn_scene, make_mask_key, make_scene
+from tests.support.builders import STRANGER, WEALTH_WEI, Scene, address_of, make_drawn_scene, make_mask_key, make_scene
 
 ENOUGH: dict[str, Any] = {"most_owners": 15}
 

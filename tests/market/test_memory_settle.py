@@ -16,15 +16,7 @@ from omnilytics_flwr.market.refusals import (
     WrongStage,
 )
 from omnilytics_flwr.market.stage import Stage
-from tests.builders import (
-    STRANGER,
-    Scene,
-    address_of,
-    dictate,
-    equal_distances,
-    make_drawn_scene,
-    make_task,
-)
+from tests.support.builders import STRANGER, Scene, address_of, dictate, equal_distances, make_drawn_scene, make_task
 
 
 def anchored_scene(num_owners: int = 15, *, escrow_wei: int = 100_000, **terms: int) -> Scene:

@@ -6,7 +6,7 @@ import pytest
 
 from omnilytics_flwr.market.refusals import Full, Leaving, NotLeaving, NotStaked, OnRoster, TooEarly, WrongPayment
 from omnilytics_flwr.market.stage import Stage
-from tests.builders import MARKET, STRANGER, WEALTH_WEI, Scene, address_of, make_mask_key
+from tests.support.builders import MARKET, STRANGER, WEALTH_WEI, Scene, address_of, make_mask_key
 
 from .disputed import ACCUSATION_WEI, DEPOSIT_WEI, gain_wei, make_small_scene, number_on, seat_on
 

@@ -11,7 +11,7 @@ from omnilytics_flwr.market.refusals import (
 )
 from omnilytics_flwr.market.roster import bitmap_of
 from omnilytics_flwr.market.stage import Stage
-from tests.builders import MODEL_OWNER, STRANGER, dictate, equal_distances
+from tests.support.builders import MODEL_OWNER, STRANGER, dictate, equal_distances
 
 from .disputed import ACCUSATION_WEI, DEPOSIT_WEI, FEE_WEI, gain_wei, group_of, make_open_scene, make_small_scene, number_on, seat_on
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.builders import make_terms
 from tests.oracle.payout import Payout, settlement_payout, timeout_payout
+from tests.support.builders import make_terms
 
 TERMS = make_terms(reward_wei=10, stake_wei=41)
 ROSTER = (0b000_000_111, 0b001_110_000, 0b110_000_000)

@@ -10,8 +10,8 @@ import pytest
 from omnilytics_flwr.errors import OmnilyticsError, OutOfTurn
 from omnilytics_flwr.market.refusals import WrongStage
 from omnilytics_flwr.market.stage import ALLOWED, Event, Stage, check_allowed, stages_for
-from tests.builders import MODEL_OWNER, Scene, address_of, make_drawn_scene, make_mask_key, make_scene, make_task
 from tests.oracle.round import Round, Step, advance
+from tests.support.builders import MODEL_OWNER, Scene, address_of, make_drawn_scene, make_mask_key, make_scene, make_task
 
 FORBIDDEN = [(stage, event) for stage, event in product(Stage, Event) if event not in ALLOWED[stage]]
 PERMITTED = [(stage, event) for stage, event in product(Stage, Event) if event in ALLOWED[stage]]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from omnilytics_flwr.errors import BadTerms
 from omnilytics_flwr.market.terms import ABI_TYPE, ZERO_ADDRESS, Terms, bounds, norm_bound_steps
-from tests.builders import make_terms
+from tests.support.builders import make_terms
 
 MONTH = 30 * 24 * 3600
 # Of the terms that `make_terms` gives: h = 3, f = 1, B = 1, 20 data owners at most, reward 1000.

@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-from tests.repeatable import repeatable_owners as repeatable_owners
+from tests.support.repeatable import repeatable_owners as repeatable_owners

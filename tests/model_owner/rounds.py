@@ -18,8 +18,8 @@ from omnilytics_flwr.market.terms import Address
 from omnilytics_flwr.model_owner.keeper import RoundKeeper
 from omnilytics_flwr.model_owner.live import Proven
 from omnilytics_flwr.model_owner.report import RoundReport
-from tests.builders import Scene, address_of
 from tests.data_owner.owners import TASK, WEIGHTS, Owner, make_owners_scene
+from tests.support.builders import Scene, address_of
 
 Units = NDArray[np.uint64]
 UNITS = 8192

@@ -21,8 +21,8 @@ from omnilytics_flwr.model_owner.disputes import ACCUSE_MARGIN_SECONDS
 from omnilytics_flwr.model_owner.keeper import Missing, RoundKeeper
 from omnilytics_flwr.model_owner.report import RoundReport
 from omnilytics_flwr.model_owner.run_directory import RunDirectory
-from tests.builders import MODEL_OWNER, WEALTH_WEI, address_of
 from tests.model_owner.rounds import Play, addresses, claimable, make_play
+from tests.support.builders import MODEL_OWNER, WEALTH_WEI, address_of
 
 FEE_WEI = 77
 NEXT = TaskParts(b"\4" * 32, b"\5" * 32, b"\6" * 32)

@@ -24,12 +24,12 @@ from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.model_owner.keeper import OPEN_MARGIN_SECONDS, RoundKeeper
 from omnilytics_flwr.model_owner.report import RoundReport
-from tests.builders import STRANGER, address_of
 from tests.data_owner.owners import (
     TASK,
     make_wallet,
 )
 from tests.model_owner.rounds import Play, addresses, make_play
+from tests.support.builders import STRANGER, address_of
 
 NEXT = TaskParts(b"\4" * 32, b"\5" * 32, b"\6" * 32)
 

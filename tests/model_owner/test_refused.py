@@ -25,9 +25,9 @@ from omnilytics_flwr.model_owner.live import Proven
 from omnilytics_flwr.model_owner.patience import PATIENCE_SECONDS, patient
 from omnilytics_flwr.model_owner.report import RoundReport
 from omnilytics_flwr.model_owner.verdict import GroupSum, decide
-from tests.builders import STRANGER
 from tests.model_owner.rounds import Play, addresses, make_play, wild_units
 from tests.oracle.verification import SumcheckVerification
+from tests.support.builders import STRANGER
 
 
 class Grudging(SumcheckVerification):

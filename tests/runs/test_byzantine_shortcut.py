@@ -16,9 +16,9 @@ from omnilytics_flwr.market.terms import Terms
 from omnilytics_flwr.model_owner.report import RoundReport
 from runs.byzantine.shortcut import Decision, Offer, decide, groups_of
 from tests.adversary.game import Game, attack_update, make_game
-from tests.builders import address_of, make_terms
 from tests.data_owner.owners import live_task
 from tests.model_owner.rounds import honest_update
+from tests.support.builders import address_of, make_terms
 
 
 def terms_with(**changes: object) -> Terms:

@@ -8,9 +8,9 @@ from dataclasses import replace
 from omnilytics_flwr.market.commitment_message import HALF_ORDER
 from omnilytics_flwr.market.dispute import accuse_by
 from omnilytics_flwr.market.ledger import MarketState
-from tests.builders import MODEL_OWNER, STRANGER, address_of, dictate
-from tests.moves import Arguments, Move, Mover
-from tests.vectors import blob_of
+from tests.support.builders import MODEL_OWNER, STRANGER, address_of, dictate
+from tests.support.moves import Arguments, Move, Mover
+from tests.support.sparse import blob_of
 
 Spoilers = list[Callable[[Move], Move]]
 LOW_ORDER_KEY, UNREDUCED_KEY = bytes(32), b"\xee" + b"\xff" * 30 + b"\x7f"

@@ -12,9 +12,9 @@ from omnilytics_flwr.errors import OmnilyticsError
 from omnilytics_flwr.market.dispute import accuse_by
 from omnilytics_flwr.market.ledger import MarketState
 from omnilytics_flwr.market.stage import Stage
-from tests.builders import Scene, address_of
-from tests.moves import Move, Mover, View
-from tests.spoilers import Spoiler
+from tests.support.builders import Scene, address_of
+from tests.support.moves import Move, Mover, View
+from tests.support.spoilers import Spoiler
 
 FUNCTIONS = (
     *("join", "leave", "depart", "claim", "freeze", "draw", "close"),

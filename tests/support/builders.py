@@ -24,8 +24,8 @@ from omnilytics_flwr.market.roster import bitmap_of, bits_of, groups_at, roster_
 from omnilytics_flwr.market.terms import Address, Terms
 from tests.oracle import MemoryLedger, MemoryMarket, Verification, World, surplus_wei
 from tests.oracle.market import Gate
-from tests.vectors import make_blobs, make_points
-from tests.vectors import make_digest as make_digest
+from tests.support.sparse import make_blobs, make_points
+from tests.support.sparse import make_digest as make_digest
 
 MARKET = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
 VERIFICATION = Address("0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512")

@@ -14,9 +14,9 @@ from omnilytics_flwr.market.ledger import Ledger, MarketState
 from omnilytics_flwr.market.roster import bitmap_of, bits_of, roster_seats
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.terms import Address
-from tests.builders import MODEL_OWNER, STRANGER, address_of, dictate, make_mask_key, make_task, sign_hash
 from tests.oracle.header import prevrandao_of
-from tests.vectors import make_blobs, make_points
+from tests.support.builders import MODEL_OWNER, STRANGER, address_of, dictate, make_mask_key, make_task, sign_hash
+from tests.support.sparse import make_blobs, make_points
 
 Arguments = tuple[object, ...]
 
@@ -28,7 +28,7 @@ class Move:
     Attributes
     ----------
     account : int
-        Number of the account that sends (`tests.builders.make_account`).
+        Number of the account that sends (`tests.support.builders.make_account`).
     function : str
         Name of the contract's function.
     arguments : tuple
