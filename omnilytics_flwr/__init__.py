@@ -1,6 +1,7 @@
 """OmniLytics for Flower: a market in which data owners train a model owner's model and a contract pays them.
 
-The names below are the public surface; each is loaded when it is first used, so that importing the package stays light.
+The names below are the public surface, and so are the errors of `omnilytics_flwr.errors`. Each name is loaded on first use, so that
+importing the package stays light.
 """
 
 from __future__ import annotations
@@ -9,49 +10,63 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .chain.deploy import Deployment as Deployment
+    from .chain.deploy import create_market as create_market
+    from .chain.deploy import deploy as deploy
+    from .chain.ethereum_ledger import EthereumLedger as EthereumLedger
     from .data_owner.home import OwnerHome as OwnerHome
     from .data_owner.policy import Policy as Policy
     from .environment import open_market as open_market
     from .errors import OmnilyticsError as OmnilyticsError
+    from .evm.anvil import Devnet as Devnet
+    from .evm.anvil import DevnetOptions as DevnetOptions
+    from .evm.connection import Connection as Connection
+    from .evm.connection import TransactionRecord as TransactionRecord
+    from .evm.connection import connect as connect
+    from .evm.wallet import Secret as Secret
+    from .evm.wallet import Wallet as Wallet
+    from .evm.wallet import dev_wallet as dev_wallet
     from .flower.mod import OmnilyticsMod as OmnilyticsMod
     from .flower.mod import omnilytics_mod as omnilytics_mod
     from .flower.strategy import Omnilytics as Omnilytics
+    from .market.ledger import MarketState as MarketState
+    from .market.stage import Stage as Stage
+    from .market.terms import Address as Address
     from .market.terms import Terms as Terms
+    from .model_owner.report import RoundReport as RoundReport
     from .simulation import LocalMarket as LocalMarket
 
 __version__ = "0.1.0"
 
-_HOMES = {
-    "LocalMarket": ".simulation",
-    "Omnilytics": ".flower.strategy",
-    "OmnilyticsError": ".errors",
-    "OmnilyticsMod": ".flower.mod",
-    "OwnerHome": ".data_owner.home",
-    "Policy": ".data_owner.policy",
-    "Terms": ".market.terms",
-    "omnilytics_mod": ".flower.mod",
-    "open_market": ".environment",
+_NAMES_OF = {
+    "chain.deploy": ("Deployment", "create_market", "deploy"),
+    "chain.ethereum_ledger": ("EthereumLedger",),
+    "data_owner.home": ("OwnerHome",),
+    "data_owner.policy": ("Policy",),
+    "environment": ("open_market",),
+    "errors": ("OmnilyticsError",),
+    "evm.anvil": ("Devnet", "DevnetOptions"),
+    "evm.connection": ("Connection", "TransactionRecord", "connect"),
+    "evm.wallet": ("Secret", "Wallet", "dev_wallet"),
+    "flower.mod": ("OmnilyticsMod", "omnilytics_mod"),
+    "flower.strategy": ("Omnilytics",),
+    "market.ledger": ("MarketState",),
+    "market.stage": ("Stage",),
+    "market.terms": ("Address", "Terms"),
+    "model_owner.report": ("RoundReport",),
+    "simulation": ("LocalMarket",),
 }
+_MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}
 
-__all__ = [
-    "LocalMarket",
-    "Omnilytics",
-    "OmnilyticsError",
-    "OmnilyticsMod",
-    "OwnerHome",
-    "Policy",
-    "Terms",
-    "omnilytics_mod",
-    "open_market",
-]
+__all__ = sorted(_MODULE_OF)
 
 
 def __getattr__(name: str) -> object:
-    """Load a public name from its home (PEP 562)."""
-    if name not in _HOMES:
+    """Load a public name from its module (PEP 562)."""
+    if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOMES[name], __name__), name)
+    return getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
 
 
 def __dir__() -> list[str]:
-    return sorted([*globals(), *_HOMES])
+    return sorted([*globals(), *_MODULE_OF])
