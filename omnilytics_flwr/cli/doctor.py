@@ -1,22 +1,66 @@
-"""``omnilytics doctor``: what is missing on this machine, and how to get it."""
+"""``omnilytics doctor``: what is missing on this machine, and how to get it.
+
+Everything heavy is imported inside a check, so that the command runs where almost nothing is installed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict
+import importlib.metadata
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from ..errors import OmnilyticsError
-from .accounts import source_of
 from .amounts import format_amount
-from .options import CHAIN, DEPLOYMENTS, HOME, Settings, example, options
-from .output import REFUSED, Printer
+from .printer import REFUSED, Printer
+from .settings import CHAIN, DEPLOYMENTS, HOME, Settings, example, options
 
 if TYPE_CHECKING:
-    from .checks import Check
+    from ..evm.connection import Connection
     from .session import Session
+
+OK, OPTIONAL, MISSING = "ok", "optional", "missing"
+_COLOURS = {OK: "green", OPTIONAL: "yellow", MISSING: "red"}
+
+PACKAGE = "omnilytics_flwr"
+OLDEST_PYTHON = (3, 11)
+LEAST_FREE_BYTES = 1 << 30
+MOST_LAG_SECONDS = 120
+TOOL_SECONDS = 20
+
+_NAME = re.compile(r"^[A-Za-z0-9._-]+")
+_EXTRA = re.compile(r"extra == ['\"]([^'\"]+)['\"]")
+_FRAMEWORKS = {"torch": ("models in PyTorch", "torch"), "ray": ("simulations", "simulation")}
+"""Optional packages: what each is for, and the extra that brings it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One finding.
+
+    Attributes
+    ----------
+    status : {"ok", "optional", "missing"}
+        ``optional`` is missing too, but needed only for what `found` says.
+    remedy : str
+        Empty if there is nothing to do.
+    """
+
+    what: str
+    status: str
+    found: str
+    remedy: str = ""
 
 
 @click.command("doctor", epilog=example("omnilytics doctor", "omnilytics doctor --rpc-url http://127.0.0.1:8545 --home alice"))
@@ -24,10 +68,8 @@ if TYPE_CHECKING:
 def doctor(settings: Settings) -> None:
     """Say what is missing on this machine, and how to get it.
 
-    A chain and an owner home are looked at too if they are named. Exit code 1 if anything is missing that is not optional.
+    Checks a chain and an owner home too if they are named. Exit code 1 if anything is missing that is not optional.
     """
-    from .checks import MISSING
-
     checks = list(_checks(settings))
     missing = [check.what for check in checks if check.status == MISSING]
     if settings.as_json:
@@ -41,63 +83,194 @@ def doctor(settings: Settings) -> None:
 
 def _show(checks: list[Check]) -> None:
     width = max(len(check.what) for check in checks)
-    colours = {"ok": "green", "optional": "yellow", "missing": "red"}
     for check in checks:
-        click.echo(f"{click.style(f'{check.status:<8}', fg=colours[check.status])}  {check.what:<{width}}  {check.found}")
+        click.echo(f"{click.style(f'{check.status:<8}', fg=_COLOURS[check.status])}  {check.what:<{width}}  {check.found}")
         if check.remedy:
             click.echo(f"{'':<{width + 12}}-> {check.remedy}")
 
 
 def _checks(settings: Settings) -> Iterator[Check]:
-    from .checks import check_home, check_packages, check_python, check_tools
-    from .session import Session
-
-    yield from check_python()
+    yield check_python()
     yield from check_packages()
-    yield from check_tools()
+    yield from _check_tools()
     if settings.home is not None:
-        yield from _guarded("owner home", check_home(settings.home))
+        yield from _until_refused("owner home", _check_home(settings.home))
     if settings.rpc_url is not None or settings.home is not None:
-        yield from _guarded("chain", _check_chain(Session(settings)))
+        yield from _until_refused("chain", _check_chain(settings))
 
 
-def _guarded(what: str, checks: Iterator[Check]) -> Iterator[Check]:
-    """Checks up to one that cannot be made, and then why."""
-    from .checks import MISSING, Check
-
+def _until_refused(what: str, checks: Iterator[Check]) -> Iterator[Check]:
+    """Checks up to the first that cannot be made, and then why."""
     try:
         yield from checks
     except OmnilyticsError as error:
         yield Check(what, MISSING, "does not answer as it should", str(error))
     except ModuleNotFoundError as error:
-        yield Check(what, MISSING, "cannot be looked at", f"install {error.name}, see above")
+        yield Check(what, MISSING, "cannot be checked", f"install {error.name}, see above")
 
 
-def _check_chain(session: Session) -> Iterator[Check]:
-    from .checks import check_chain
+def _probe(what: str, find: Callable[[], str], status: str = MISSING, absent: str = "no") -> Check:
+    """What `find` says, or else, with this status, why it cannot."""
+    try:
+        return Check(what, OK, find())
+    except ModuleNotFoundError as error:
+        return Check(what, status, absent, f"install {error.name}, see above")
+    except (OmnilyticsError, OSError, subprocess.SubprocessError) as error:
+        return Check(what, status, absent, str(error))
 
-    yield from check_chain(session.connection)
-    yield from _check_market(session)
+
+def check_python() -> Check:
+    """The interpreter's version."""
+    version = ".".join(map(str, sys.version_info[:3]))
+    if sys.version_info[:2] >= OLDEST_PYTHON:
+        return Check("Python", OK, version)
+    return Check("Python", MISSING, version, "install Python 3.11 or newer and make a new environment with it")
 
 
-def _check_market(session: Session) -> Iterator[Check]:
-    """The chain's deployment; whether the home's market is one of a trusted factory, and whether the account can pay a transaction."""
-    from .checks import OK, OPTIONAL, Check
+def check_packages() -> Iterator[Check]:
+    """Every package that this one depends on, with its version, and the frameworks that are optional."""
+    for requirement in _requirements():
+        yield _package(requirement)
+    for name, (purpose, extra) in _FRAMEWORKS.items():
+        yield _package(name, f"not here, needed for {purpose} only", f"pip install '{PACKAGE}[{extra}]'")
 
+
+def _requirements() -> list[str]:
+    """Requirements of the installed package, or of the checkout that this file lies in."""
+    try:
+        return [entry for entry in importlib.metadata.requires(PACKAGE) or [] if not _EXTRA.search(entry)]
+    except importlib.metadata.PackageNotFoundError:
+        project = Path(__file__).resolve().parents[2] / "pyproject.toml"
+        return list(tomllib.loads(project.read_text())["project"]["dependencies"]) if project.is_file() else []
+
+
+def _package(requirement: str, absent: str = "not here", remedy: str = "") -> Check:
+    found = _NAME.match(requirement)
+    name = found[0] if found else requirement
+    remedy = remedy or f"pip install '{requirement}'"
+    try:
+        version = importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return Check(name, OPTIONAL if name in _FRAMEWORKS else MISSING, absent, remedy)
+    return Check(name, OK, version) if _fits(requirement, version) else Check(name, MISSING, f"{version}, expected {requirement}", remedy)
+
+
+def _fits(requirement: str, version: str) -> bool:
+    """Whether a version is in a requirement's range; yes if nothing here can tell."""
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:
+        return True
+    return Requirement(requirement).specifier.contains(version, prereleases=True)
+
+
+def _check_tools() -> Iterator[Check]:
+    """What ships with the package or beside it: compiled contracts, the ceremony's points, the local chain."""
+    for name in ("Market", "MarketFactory", "SumcheckVerification"):
+        yield _probe(f"contract {name}", lambda: _contract(name))  # noqa: B023 - called at once
+    yield _probe("KZG ceremony", _ceremony)
+    yield _probe("anvil", _anvil, OPTIONAL, "no, needed for local chains and simulations only")
+
+
+def _contract(name: str) -> str:
+    from ..chain import artifacts
+
+    return f"{len(artifacts.load(name).runtime_code):,} bytes of code"
+
+
+def _ceremony() -> str:
+    from ..crypto.ceremony import tau_g2
+
+    tau_g2()
+    return "the points of Ethereum's"
+
+
+def _anvil() -> str:
+    from ..evm.anvil import find_anvil
+
+    anvil = str(find_anvil())
+    said = subprocess.run([anvil, "--version"], capture_output=True, text=True, timeout=TOOL_SECONDS, check=True)
+    return f"{said.stdout.partition(chr(10))[0]}, {anvil}"
+
+
+def _check_home(path: Path) -> Iterator[Check]:
+    """An owner home: only its owner reads and writes it, and there is room for vectors."""
+    from ..data_owner.home import OwnerHome
+
+    try:
+        home = OwnerHome.open(path)
+    except OmnilyticsError as error:
+        yield Check("owner home", MISSING, "does not open", str(error))
+        return
+    yield Check("owner home", OK, f"market {home.market} on chain {home.chain_id}")
+    writable = os.access(path, os.W_OK | os.X_OK)
+    yield Check("home writable", OK if writable else MISSING, str(path), "" if writable else f"chown or chmod u+rwx {path}")
+    free = shutil.disk_usage(path).free
+    remedy = "" if free >= LEAST_FREE_BYTES else "free some: the journal keeps a vector of each open round"
+    yield Check("free disk", MISSING if remedy else OK, f"{free / 1e9:.1f} GB", remedy)
+    yield _private(path, 0o700)
+    for key in ("keystore", "password-file"):
+        if key in home.account:
+            yield _private(path / str(home.account[key]), 0o600)
+
+
+def _private(path: Path, most: int) -> Check:
+    what = f"private {path.name}"
+    if not path.exists():
+        return Check(what, MISSING, f"{path} is not there", "put it there, or correct owner.toml")
+    mode = stat.S_IMODE(path.stat().st_mode)
+    open_to_others = mode & 0o077
+    return Check(what, MISSING if open_to_others else OK, f"mode {mode:o}", f"chmod {most:o} {path}" if open_to_others else "")
+
+
+def _check_chain(settings: Settings) -> Iterator[Check]:
+    """What a chain must have for a market, and its deployment; of an owner home, its market and its account."""
+    from .session import Session
+
+    session = Session(settings)
+    connection = session.connection
+    yield Check("chain", OK, f"chain {connection.chain_id}, block {connection.block_number():,}")
+    yield _probe("fit for markets", lambda: _supported(connection))
+    yield _probe("blobs", lambda: _blobs(connection))
+    if not connection.is_local:
+        yield _lag(connection)
     try:
         yield Check("known deployment", OK, f"factory {session.known_deployment().factory}")
     except OmnilyticsError:
         remedy = "run `omnilytics market deploy` once for this chain, or name a file by --deployments"
-        yield Check("known deployment", OPTIONAL, f"none on chain {session.connection.chain_id}", remedy)
-    if session.home is None:
-        return
-    reader = session.reader
-    session.check_trusted(session.home.policy)
-    yield Check("market", OK, f"{reader.address}, {reader.state().stage.name.lower()}")
-    source = source_of(session.settings, session.home)
-    if source.keystore is not None and not source.keystore.is_file():
-        return
-    account = source.address(session.connection)
+        yield Check("known deployment", OPTIONAL, f"none on chain {connection.chain_id}", remedy)
+    if session.home is not None:
+        session.check_trusted(session.home.policy)
+        yield Check("market", OK, f"{session.market}, {session.reader.state().stage.name.lower()}")
+        yield from _check_account(session)
+
+
+def _supported(connection: Connection) -> str:
+    from ..chain.chain_support import check_supported
+
+    check_supported(connection)
+    return "point evaluation, BLS12-381, history of block hashes, base fee, blobs"
+
+
+def _blobs(connection: Connection) -> str:
+    from ..chain.chain_support import check_blobs
+    from ..evm.fees import blob_base_fee_wei
+
+    check_blobs(connection)
+    return f"taken, {blob_base_fee_wei(connection):,} wei for a unit of blob gas"
+
+
+def _lag(connection: Connection) -> Check:
+    lag = int(time.time()) - connection.timestamp("latest")
+    remedy = "" if abs(lag) <= MOST_LAG_SECONDS else "set the clock by NTP, and see whether the node is in step"
+    return Check("clock and node", MISSING if remedy else OK, f"last block {lag} s ago by this clock", remedy)
+
+
+def _check_account(session: Session) -> Iterator[Check]:
+    """Whether the account can pay for a transaction."""
+    if session.source.keystore is not None and not session.source.keystore.is_file():
+        return  # told already, as a file that is not private
+    account = session.source.address(session.connection)
     balance_wei = session.connection.balance_wei(account)
     remedy = "" if balance_wei else f"send ether to {account}: it pays for joining, leaving and answers; rounds cost it nothing"
     yield Check("account", OK if balance_wei else OPTIONAL, f"{account}, {format_amount(balance_wei)}", remedy)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 
 from .. import __version__
-from .data_owner import agent, claim, depart, join, leave, owner, withdraw
 from .doctor import doctor
-from .markets import market
-from .options import example
-from .rounds import epoch, round_group
-from .wallets import wallet
+from .market_commands import market
+from .owner_commands import agent, claim, depart, join, leave, owner, withdraw
+from .round_commands import epoch, round_group
+from .settings import example
+from .wallet_commands import wallet
 
 
 @click.group(

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UnsupportedChain
-from .accounts import Source, source_of
-from .config import default_deployments
-from .facts import Facts, log_facts
-from .options import Settings
-from .output import Printer
+from .account import Source, source_of
+from .market_facts import Facts, log_facts
+from .printer import Printer
+from .settings import Settings, default_deployments
 
 if TYPE_CHECKING:
     from ..chain.deploy import Deployment

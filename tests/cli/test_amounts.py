@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnilytics_flwr.cli.amounts import Amount, amount_for, format_amount, format_span, format_time, parse_amount
-from omnilytics_flwr.cli.output import refusals_as_sentences
+from omnilytics_flwr.cli.printer import refusals_as_sentences
 from omnilytics_flwr.market.refusals import TooEarly, TooLate
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
-from omnilytics_flwr.cli import checks
+from omnilytics_flwr.cli import doctor
 from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
 
 from .command_line import DATA_OWNER, CommandLine
@@ -32,7 +32,7 @@ def test_machine_that_runs_these_tests_is_healthy(bare: CommandLine) -> None:
 
 def test_every_dependency_is_looked_at() -> None:
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
-    found = {check.what.replace("_", "-") for check in checks.check_packages()}
+    found = {check.what.replace("_", "-") for check in doctor.check_packages()}
     assert {re.split("[<>=]", entry)[0].replace("_", "-") for entry in project["dependencies"]} <= found
 
 
@@ -44,7 +44,7 @@ def test_package_that_is_missing_or_old_is_told_with_the_command_that_gets_it(ba
             raise importlib.metadata.PackageNotFoundError(name)
         return "1.0" if name == "web3" else version(name)
 
-    monkeypatch.setattr(checks.importlib.metadata, "version", other)
+    monkeypatch.setattr(doctor.importlib.metadata, "version", other)
     code, said, _ = bare.run(("doctor",))
     assert code == 1
     assert "missing: rlp, web3" in said
@@ -61,15 +61,15 @@ def test_optional_frameworks_are_no_reason_to_fail(monkeypatch: pytest.MonkeyPat
             raise importlib.metadata.PackageNotFoundError(name)
         return version(name)
 
-    monkeypatch.setattr(checks.importlib.metadata, "version", without)
-    found = {check.what: check for check in checks.check_packages()}
+    monkeypatch.setattr(doctor.importlib.metadata, "version", without)
+    found = {check.what: check for check in doctor.check_packages()}
     assert {found[name].status for name in ("torch", "ray")} == {"optional"}
     assert found["ray"].remedy == "pip install 'omnilytics_flwr[simulation]'"
 
 
 def test_old_python_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checks.sys, "version_info", (3, 9, 1))
-    (found,) = checks.check_python()
+    monkeypatch.setattr(doctor.sys, "version_info", (3, 9, 1))
+    found = doctor.check_python()
     assert (found.status, found.found) == ("missing", "3.9.1")
     assert "3.11" in found.remedy
 

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import ChainError, TermsError
-from .accounts import is_interactive
+from .account import is_interactive
 from .amounts import Amount, amount_for
-from .config import default_deployments
-from .facts import state_facts, terms_facts
-from .options import (
+from .market_facts import state_facts, terms_facts
+from .printer import Printer
+from .session import Session, read_deployments, show_plan
+from .settings import (
     ACCOUNT,
     CHAIN,
     DEPLOYMENTS,
@@ -21,13 +22,12 @@ from .options import (
     MARKET,
     SENDING,
     Settings,
+    default_deployments,
     example,
     options,
     to_address,
     to_amount,
 )
-from .output import Printer
-from .session import Session, read_deployments, show_plan
 
 if TYPE_CHECKING:
     from ..market.terms import Address

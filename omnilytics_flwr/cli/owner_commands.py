@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import TermsError
-from .accounts import ask_password
-from .facts import account_facts
-from .options import (
+from .account import ask_password
+from .market_facts import account_facts
+from .printer import Printer
+from .session import Session
+from .settings import (
     ACCOUNT,
     CHAIN,
     DEPLOYMENTS,
@@ -30,8 +32,6 @@ from .options import (
     to_address,
     to_bytes,
 )
-from .output import Printer
-from .session import Session
 
 if TYPE_CHECKING:
     from ..data_owner.home import OwnerHome

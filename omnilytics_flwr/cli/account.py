@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import ChainError
-from .config import default_keystore
-from .options import Settings
+from .settings import Settings, default_keystore
 
 if TYPE_CHECKING:
     from ..data_owner.home import OwnerHome

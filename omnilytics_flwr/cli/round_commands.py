@@ -6,9 +6,9 @@ from typing import Any
 
 import click
 
-from .facts import group_facts, is_live, state_facts
-from .options import ACCOUNT, CHAIN, MARKET, SENDING, Settings, example, options
+from .market_facts import group_facts, is_live, state_facts
 from .session import Session
+from .settings import ACCOUNT, CHAIN, MARKET, SENDING, Settings, example, options
 
 _ROUND_STATE = (
     "stage epoch round opened_in_epoch open_by settle_by answer_by task_hash roster_hash groups accused answered slashed "

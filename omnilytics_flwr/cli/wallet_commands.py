@@ -10,12 +10,11 @@ import click
 from click.core import ParameterSource
 
 from ..errors import ChainError
-from .accounts import ask_password, ask_secret
-from .config import default_keystore
-from .facts import account_facts
-from .options import ACCOUNT, CHAIN, DEPLOYMENTS, FILE, HOME, KEYSTORE, PASSWORD, Settings, example, options, to_address
-from .output import Printer
+from .account import ask_password, ask_secret
+from .market_facts import account_facts
+from .printer import Printer
 from .session import Session
+from .settings import ACCOUNT, CHAIN, DEPLOYMENTS, FILE, HOME, KEYSTORE, PASSWORD, Settings, default_keystore, example, options, to_address
 
 if TYPE_CHECKING:
     from ..evm.wallet import Wallet
