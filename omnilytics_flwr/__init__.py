@@ -29,32 +29,32 @@ if TYPE_CHECKING:
     from .flower.mod import OmnilyticsMod as OmnilyticsMod
     from .flower.mod import omnilytics_mod as omnilytics_mod
     from .flower.strategy import Omnilytics as Omnilytics
+    from .local_market import LocalMarket as LocalMarket
     from .market.ledger import MarketState as MarketState
     from .market.stage import Stage as Stage
     from .market.terms import Address as Address
     from .market.terms import Terms as Terms
     from .model_owner.report import RoundReport as RoundReport
-    from .simulation import LocalMarket as LocalMarket
 
 __version__ = "0.1.0"
 
 _NAMES_OF = {
-    "chain.deploy": ("Deployment", "create_market", "deploy"),
-    "chain.ethereum_ledger": ("EthereumLedger",),
-    "data_owner.home": ("OwnerHome",),
-    "data_owner.policy": ("Policy",),
-    "environment": ("open_market",),
-    "errors": ("OmnilyticsError",),
-    "evm.anvil": ("Devnet", "DevnetOptions"),
-    "evm.connection": ("Connection", "TransactionRecord", "connect"),
-    "evm.wallet": ("Secret", "Wallet", "dev_wallet"),
-    "flower.mod": ("OmnilyticsMod", "omnilytics_mod"),
-    "flower.strategy": ("Omnilytics",),
-    "market.ledger": ("MarketState",),
-    "market.stage": ("Stage",),
-    "market.terms": ("Address", "Terms"),
-    "model_owner.report": ("RoundReport",),
-    "simulation": ("LocalMarket",),
+    "omnilytics_flwr.chain.deploy": ("Deployment", "create_market", "deploy"),
+    "omnilytics_flwr.chain.ethereum_ledger": ("EthereumLedger",),
+    "omnilytics_flwr.data_owner.home": ("OwnerHome",),
+    "omnilytics_flwr.data_owner.policy": ("Policy",),
+    "omnilytics_flwr.environment": ("open_market",),
+    "omnilytics_flwr.errors": ("OmnilyticsError",),
+    "omnilytics_flwr.evm.anvil": ("Devnet", "DevnetOptions"),
+    "omnilytics_flwr.evm.connection": ("Connection", "TransactionRecord", "connect"),
+    "omnilytics_flwr.evm.wallet": ("Secret", "Wallet", "dev_wallet"),
+    "omnilytics_flwr.flower.mod": ("OmnilyticsMod", "omnilytics_mod"),
+    "omnilytics_flwr.flower.strategy": ("Omnilytics",),
+    "omnilytics_flwr.market.ledger": ("MarketState",),
+    "omnilytics_flwr.market.stage": ("Stage",),
+    "omnilytics_flwr.market.terms": ("Address", "Terms"),
+    "omnilytics_flwr.model_owner.report": ("RoundReport",),
+    "omnilytics_flwr.local_market": ("LocalMarket",),
 }
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}
 
@@ -65,7 +65,7 @@ def __getattr__(name: str) -> object:
     """Load a public name from its module (PEP 562)."""
     if name not in _MODULE_OF:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+    return getattr(import_module(_MODULE_OF[name]), name)
 
 
 def __dir__() -> list[str]:

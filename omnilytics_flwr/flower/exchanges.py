@@ -15,7 +15,7 @@ from ..market.terms import Address
 from ..model_owner.keeper import RoundKeeper
 from ..model_owner.live import Metrics
 from .compat import log
-from .grids import SteadyGrid
+from .steady_grid import SteadyGrid
 from .wire import RECORD, CommitReply, DeliverReply, DeliverRequest, our_record
 
 KEPT_REQUESTS = 4

@@ -23,7 +23,7 @@ from ..data_owner.remote import RemoteAgent
 from ..errors import ChainError, Malformed, OmnilyticsError, Refused, UpdateError
 from ..market.task import TaskId, TaskParts, arrays_hash, config_hash
 from .compat import REFUSED_BY_MOD, log
-from .parts import difference, flatten
+from .weights import difference, flatten
 from .wire import (
     RECORD,
     CommitReply,

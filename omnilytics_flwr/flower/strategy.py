@@ -19,12 +19,12 @@ from ..model_owner.report import RoundReport
 from .compat import Grid, Result, Strategy, log
 from .compose import check_composes
 from .exchanges import Exchanges
-from .grids import SteadyGrid
-from .learning import Learner
-from .lookahead import Planner
+from .learner import Learner
 from .metrics import agreeing, weighted
-from .parts import Parts, check_weights
-from .progress import EVALUATE, SERVER, Progress, RunMemory
+from .planner import Planner
+from .run_memory import EVALUATE, SERVER, Progress, RunMemory
+from .steady_grid import SteadyGrid
+from .weights import Parts, check_weights
 from .wire import RECORD, Exchange, TaskHeader
 
 Refit = Callable[[int, ArrayRecord], ArrayRecord]

@@ -17,7 +17,7 @@ from flwr.serverapp.strategy import Strategy
 from omnilytics_flwr import environment
 from omnilytics_flwr.errors import TermsError, UpdateError
 from omnilytics_flwr.flower import strategy as market_strategy
-from omnilytics_flwr.flower.parts import flatten
+from omnilytics_flwr.flower.weights import flatten
 
 _OVERRIDE = re.compile(r"""([^\s=]+)\s*=\s*("[^"]*"|'[^']*'|[^\s"']+)""")
 

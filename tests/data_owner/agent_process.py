@@ -24,11 +24,11 @@ from omnilytics_flwr.data_owner.home import OwnerHome
 from omnilytics_flwr.data_owner.journal import Entry, Journal
 from omnilytics_flwr.data_owner.port import Delivery
 from omnilytics_flwr.data_owner.remote import RemoteAgent
+from omnilytics_flwr.local_market import LocalMarket
 from omnilytics_flwr.market.roster import bits_of, roster_seats
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address, Terms
 from omnilytics_flwr.model_owner.keeper import Missing, RoundKeeper
-from omnilytics_flwr.simulation import LocalMarket
 from tests.support.builders import make_terms
 
 NUM_OWNERS = 15

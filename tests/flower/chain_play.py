@@ -15,10 +15,10 @@ from flwr.serverapp.strategy import FedAvg, Result
 from omnilytics_flwr.evm.anvil import DevnetOptions
 from omnilytics_flwr.flower.mod import OmnilyticsMod
 from omnilytics_flwr.flower.strategy import Omnilytics
+from omnilytics_flwr.local_market import LocalMarket
 from omnilytics_flwr.market.ledger import Ledger, MarketState
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import Address, Terms
-from omnilytics_flwr.simulation import LocalMarket
 from tests.flower.fake_grid import FakeGrid
 from tests.flower.killing import copy_folder
 from tests.flower.play import Trainer, make_model

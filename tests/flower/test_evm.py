@@ -12,9 +12,9 @@ from omnilytics_flwr.flower.mod import (
     omnilytics_mod,
 )
 from omnilytics_flwr.flower.strategy import Omnilytics
+from omnilytics_flwr.local_market import LocalMarket
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.terms import Address, Terms
-from omnilytics_flwr.simulation import LocalMarket
 from tests.flower.fake_grid import FakeGrid
 from tests.flower.market_play import assert_close
 from tests.flower.play import (

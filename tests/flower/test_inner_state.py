@@ -14,7 +14,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord
 from flwr.serverapp.strategy import FedAdagrad, FedAdam, FedAvg, FedAvgM, FedProx, FedYogi, Strategy
 
 from omnilytics_flwr.errors import CannotCompose, Malformed
-from omnilytics_flwr.flower.inner_state import Arrays, InnerState, decode_arrays, encode_arrays
+from omnilytics_flwr.flower.inner_strategy import Arrays, InnerState, decode_arrays, encode_arrays
 from omnilytics_flwr.model_owner.run_directory import Record, RunDirectory
 from tests.flower.exact import exact_history, plain_history
 from tests.flower.play import make_model

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord
 
-from omnilytics_flwr.flower.parts import Parts, add_flat, flatten, same_shapes
+from omnilytics_flwr.flower.weights import Parts, add_flat, flatten, same_shapes
 from tests.flower.play import (
     SHAPES,
     arrays_of,

@@ -9,7 +9,7 @@ import flwr.simulation
 import pytest
 
 from omnilytics_flwr import LocalMarket, open_market
-from omnilytics_flwr.simulation import HOME_VARIABLE
+from omnilytics_flwr.local_market import HOME_VARIABLE
 from tests.flower.test_evm import NUM_OWNERS, small_terms
 
 

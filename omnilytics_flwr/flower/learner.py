@@ -13,9 +13,9 @@ from ..model_owner.keeper import RoundKeeper
 from ..model_owner.live import Proven
 from .compat import log
 from .exchanges import Exchanges, replies_of
-from .lookahead import Plan, Planner
-from .parts import add_flat, in_form_of
-from .progress import Progress, RunMemory
+from .planner import Plan, Planner
+from .run_memory import Progress, RunMemory
+from .weights import add_flat, in_form_of
 
 
 class Learner:

@@ -11,9 +11,7 @@ from flwr.serverapp.strategy import FedAvg
 
 from tests.flower.exact import exact_grid, plain_grid
 from tests.flower.fake_grid import FakeGrid
-from tests.flower.play import (
-    make_model,
-)
+from tests.flower.play import make_model
 
 
 class Decaying(FedAvg):

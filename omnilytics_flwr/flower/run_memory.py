@@ -14,8 +14,8 @@ from ..errors import Malformed, TermsError
 from ..market.task import config_hash
 from ..model_owner.run_directory import Record, RunDirectory
 from .compat import Result, Strategy
-from .inner_state import Arrays, InnerState, decode_arrays, decode_plain, encode_arrays, encode_plain
-from .parts import difference
+from .inner_strategy import Arrays, InnerState, decode_arrays, decode_plain, encode_arrays, encode_plain
+from .weights import difference
 from .wire import config_entries
 
 PROGRESS, RESULTS = "progress", "results"

@@ -8,7 +8,7 @@ import pytest
 from flwr.app import Context, Message, MessageType, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from omnilytics_flwr.flower.grids import MOST_FAILURES, PULL_SECONDS, SteadyGrid
+from omnilytics_flwr.flower.steady_grid import MOST_FAILURES, PULL_SECONDS, SteadyGrid
 from tests.flower.fake_grid import FakeGrid
 
 NODES = (10, 11, 12, 13)
