@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from .market.stage import Stage as Stage
     from .market.terms import Address as Address
     from .market.terms import Terms as Terms
-    from .model_owner.report import RoundReport as RoundReport
+    from .model_owner.round_report import RoundReport as RoundReport
 
 __version__ = "0.1.0"
 
@@ -53,7 +53,7 @@ _NAMES_OF = {
     "omnilytics_flwr.market.ledger": ("MarketState",),
     "omnilytics_flwr.market.stage": ("Stage",),
     "omnilytics_flwr.market.terms": ("Address", "Terms"),
-    "omnilytics_flwr.model_owner.report": ("RoundReport",),
+    "omnilytics_flwr.model_owner.round_report": ("RoundReport",),
     "omnilytics_flwr.local_market": ("LocalMarket",),
 }
 _MODULE_OF = {name: module for module, names in _NAMES_OF.items() for name in names}

@@ -17,18 +17,20 @@ NAME = "omnilytics_flwr"
 
 BELOW: dict[str, frozenset[str]] = {
     "errors": frozenset(),
+    "clock": frozenset(),
     "crypto": frozenset({"errors"}),
     "market": frozenset({"errors", "crypto"}),
-    "data_owner": frozenset({"errors", "crypto", "market"}),
-    "model_owner": frozenset({"errors", "crypto", "market"}),
-    "evm": frozenset({"errors", "crypto", "market", "chain"}),
-    "chain": frozenset({"errors", "crypto", "market", "evm"}),
-    "flower": frozenset({"errors", "crypto", "market", "data_owner", "model_owner"}),
+    "data_owner": frozenset({"errors", "clock", "crypto", "market"}),
+    "model_owner": frozenset({"errors", "clock", "crypto", "market"}),
+    "evm": frozenset({"errors", "clock", "crypto", "market", "chain"}),
+    "chain": frozenset({"errors", "clock", "crypto", "market", "evm"}),
+    "flower": frozenset({"errors", "clock", "crypto", "market", "data_owner", "model_owner"}),
 }
 """Parts of the package, and what each may import of the others."""
 
 LIBRARIES: dict[str, frozenset[str]] = {
     "errors": frozenset(),
+    "clock": frozenset(),
     "crypto": frozenset({"numpy", "cryptography", "Crypto", "py_arkworks_bls12381"}),
     "market": frozenset({"numpy", "eth_abi", "eth_keys", "eth_utils", "rlp"}),
     "data_owner": frozenset({"numpy"}),
@@ -104,7 +106,7 @@ def of_part(part: str) -> list[Import]:
 
 
 def test_every_part_of_the_package_has_its_layer() -> None:
-    parts = {path.name for path in PACKAGE.iterdir() if path.is_dir() and (path / "__init__.py").exists()} | {"errors"}
+    parts = {path.name for path in PACKAGE.iterdir() if path.is_dir() and (path / "__init__.py").exists()} | {"errors", "clock"}
     upper = parts - set(BELOW)
     assert set(BELOW) <= parts
     for part in upper:

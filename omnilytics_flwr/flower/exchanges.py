@@ -12,8 +12,8 @@ from flwr.app import ConfigRecord, Message, MessageType, MetricRecord, RecordDic
 from ..errors import CommitmentsExpired, OutOfTurn, ProtocolError
 from ..market.task import TaskId
 from ..market.terms import Address
-from ..model_owner.keeper import RoundKeeper
-from ..model_owner.live import Metrics
+from ..model_owner.live_round import Metrics
+from ..model_owner.round_keeper import RoundKeeper
 from .compat import log
 from .steady_grid import SteadyGrid
 from .wire import RECORD, CommitReply, DeliverReply, DeliverRequest, our_record

@@ -9,8 +9,8 @@ from logging import WARNING
 from flwr.app import ArrayRecord, Message, MessageType, MetricRecord, RecordDict
 
 from ..errors import SettlementRefused, TermsError
-from ..model_owner.keeper import RoundKeeper
-from ..model_owner.live import Proven
+from ..model_owner.live_round import Proven
+from ..model_owner.round_keeper import RoundKeeper
 from .compat import log
 from .exchanges import Exchanges, replies_of
 from .planner import Plan, Planner

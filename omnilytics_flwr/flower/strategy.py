@@ -14,8 +14,8 @@ from ..errors import TooFewGroups
 from ..market.ledger import Ledger
 from ..market.refusals import TooLate
 from ..market.task import ConfigScalar
-from ..model_owner.keeper import OPEN_MARGIN_SECONDS, Missing, RoundKeeper
-from ..model_owner.report import RoundReport
+from ..model_owner.round_keeper import OPEN_MARGIN_SECONDS, Missing, RoundKeeper
+from ..model_owner.round_report import RoundReport
 from .compat import Grid, Result, Strategy, log
 from .compose import check_composes
 from .exchanges import Exchanges

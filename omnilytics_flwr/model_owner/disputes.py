@@ -10,9 +10,9 @@ from ..market.dispute import accuse_by, lapsed, void_groups
 from ..market.ledger import MarketState, Member
 from ..market.roster import bitmap_of, bits_of
 from ..market.stage import Stage
-from .history import RoundHistory
-from .live import Delivered, LiveRound
-from .patience import PATIENCE_SECONDS, insist
+from .live_round import Delivered, LiveRound
+from .patient_ledger import PATIENCE_SECONDS, insist
+from .round_journal import RoundHistory
 from .surroundings import Surroundings
 
 ACCUSE_MARGIN_SECONDS = 24

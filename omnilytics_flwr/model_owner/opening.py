@@ -9,8 +9,8 @@ from ..market.roster import bitmap_of, bits_of
 from ..market.stage import Stage
 from ..market.task import TaskId, TaskParts
 from ..market.terms import Address
-from .history import RoundHistory
-from .live import LiveRound
+from .live_round import LiveRound
+from .round_journal import RoundHistory
 from .run_directory import Record, RunDirectory
 from .surroundings import Surroundings
 

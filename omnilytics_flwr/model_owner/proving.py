@@ -5,12 +5,12 @@ from __future__ import annotations
 from ..market.ledger import MarketState
 from ..market.statement import settlement_context
 from ..market.terms import Address
+from .decision import decide
 from .disputes import Disputes
-from .live import LiveRound, Proven
+from .live_round import LiveRound, Proven
 from .opening import Opening
 from .receiving import Receiving
 from .surroundings import Surroundings
-from .verdict import decide
 
 
 class Proving:

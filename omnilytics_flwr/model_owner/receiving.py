@@ -7,8 +7,8 @@ from ..crypto.curve import parse_points
 from ..crypto.field import FieldVector, N
 from ..errors import ChainError, ProtocolError
 from ..market.terms import Address
-from .history import RoundHistory
-from .live import Delivered, LiveRound, Metrics
+from .live_round import Delivered, LiveRound, Metrics
+from .round_journal import RoundHistory
 from .surroundings import Surroundings
 
 CHECK_TRIES = 3

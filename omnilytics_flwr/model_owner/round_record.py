@@ -12,7 +12,7 @@ from ..errors import Malformed
 from ..market.ledger import Member, Receipt
 from ..market.task import TaskId
 from ..market.terms import Address
-from .live import Delivered, LiveRound, SettleCall, Signed
+from .live_round import Delivered, LiveRound, SettleCall, Signed
 from .run_directory import Record
 
 

@@ -11,13 +11,13 @@ from ..market.refusals import TooLate, WrongRound, WrongStage
 from ..market.roster import bitmap_of
 from ..market.stage import Stage
 from ..market.task import TaskParts
-from .history import RoundHistory, is_over
-from .live import LiveRound, Proven, SettleCall
-from .patience import HOPELESS, insist
-from .report import RoundReport
+from .decision import Verdict
+from .live_round import LiveRound, Proven, SettleCall
+from .patient_ledger import HOPELESS, insist
+from .round_journal import RoundHistory, is_over
+from .round_report import RoundReport
 from .run_directory import Record
 from .surroundings import Surroundings
-from .verdict import Verdict
 
 FATES = ("accepted", "excluded", "ineligible", "dropped", "waived", "void", "distances")
 """What a report takes from a verdict."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from ..market.ledger import Ledger
 from ..market.terms import Terms
-from .patience import patient
+from .patient_ledger import patient
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from omnilytics_flwr.errors import OmnilyticsError, TooFewGroups
 from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address, Terms
-from omnilytics_flwr.model_owner.keeper import RoundKeeper
-from omnilytics_flwr.model_owner.report import RoundReport
+from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
+from omnilytics_flwr.model_owner.round_report import RoundReport
 
 from .shortcut import Decision, Offer, decide, groups_of
 

@@ -14,8 +14,8 @@ from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.errors import OmnilyticsError
 from omnilytics_flwr.market.task import TaskParts
 from omnilytics_flwr.market.terms import Terms
-from omnilytics_flwr.model_owner.keeper import RoundKeeper
-from omnilytics_flwr.model_owner.report import RoundReport
+from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
+from omnilytics_flwr.model_owner.round_report import RoundReport
 
 from .confirm import Seat, play_round, seats_of
 from .recipe import Recipe

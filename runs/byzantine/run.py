@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from omnilytics_flwr import LocalMarket
-from omnilytics_flwr.model_owner.keeper import RoundKeeper
+from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 
 from ..mnist.data import resolve_source
 from ..record import circumstances, new_folder, point_latest, write_json, write_recipe

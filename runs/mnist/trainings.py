@@ -14,7 +14,7 @@ from flwr.serverapp.strategy import FedAvg, Strategy
 from flwr.simulation import run_simulation
 
 from omnilytics_flwr import LocalMarket, Omnilytics
-from omnilytics_flwr.model_owner.report import RoundReport
+from omnilytics_flwr.model_owner.round_report import RoundReport
 
 from .app import client_app, load_model, model_arrays
 from .data import Digits, load

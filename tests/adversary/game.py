@@ -18,8 +18,8 @@ from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.data_owner.port import OwnerAgent
 from omnilytics_flwr.errors import OmnilyticsError
 from omnilytics_flwr.market.task import TaskId, TaskParts
-from omnilytics_flwr.model_owner.keeper import RoundKeeper
-from omnilytics_flwr.model_owner.report import RoundReport
+from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
+from omnilytics_flwr.model_owner.round_report import RoundReport
 from tests.data_owner.owners import Owner, make_owners_scene, make_wallet
 from tests.model_owner.rounds import honest_update
 from tests.support.builders import Scene, address_of

@@ -28,7 +28,7 @@ from omnilytics_flwr.local_market import LocalMarket
 from omnilytics_flwr.market.roster import bits_of, roster_seats
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address, Terms
-from omnilytics_flwr.model_owner.keeper import Missing, RoundKeeper
+from omnilytics_flwr.model_owner.round_keeper import Missing, RoundKeeper
 from tests.support.builders import make_terms
 
 NUM_OWNERS = 15

@@ -20,7 +20,7 @@ from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.ledger import MarketState
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address, Terms
-from omnilytics_flwr.model_owner.live import Metrics
+from omnilytics_flwr.model_owner.live_round import Metrics
 from omnilytics_flwr.model_owner.run_directory import Record
 from tests.data_owner.owners import WEIGHTS
 from tests.flower.fake_grid import FakeGrid

@@ -14,7 +14,7 @@ from flwr.serverapp.strategy import FedAvg, Strategy
 from omnilytics_flwr.flower.mod import OmnilyticsMod
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.terms import Address
-from omnilytics_flwr.model_owner.report import RoundReport
+from omnilytics_flwr.model_owner.round_report import RoundReport
 from tests.data_owner.owners import Owner, make_owners_scene
 from tests.flower.fake_grid import FakeGrid, Tamper
 from tests.flower.play import ModelMaker, Trainer, arrays_of, make_model, step_towards

@@ -12,7 +12,7 @@ from flwr.serverapp.strategy import FedAvg
 from omnilytics_flwr.data_owner.watcher import Watcher
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.flower.wire import RECORD
-from omnilytics_flwr.model_owner.report import RoundReport
+from omnilytics_flwr.model_owner.round_report import RoundReport
 from tests.flower.chain_play import ChainPlay, chain_play
 from tests.flower.play import make_model
 

@@ -19,8 +19,8 @@ from omnilytics_flwr.flower.wire import RECORD
 from omnilytics_flwr.market.dispute import BLOB_BYTES
 from omnilytics_flwr.market.refusals import TooLate
 from omnilytics_flwr.market.stage import Stage
-from omnilytics_flwr.model_owner.keeper import Missing
-from omnilytics_flwr.model_owner.report import RoundReport
+from omnilytics_flwr.model_owner.round_keeper import Missing
+from omnilytics_flwr.model_owner.round_report import RoundReport
 from tests.flower.market_play import FIRST_NODE, MarketPlay, make_play
 from tests.flower.play import make_model
 from tests.support.builders import address_of

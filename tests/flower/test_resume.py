@@ -12,7 +12,7 @@ from flwr.serverapp.strategy import FedAdam, Result
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.flower.wire import RECORD
 from omnilytics_flwr.market.task import TaskId
-from omnilytics_flwr.model_owner.keeper import Missing
+from omnilytics_flwr.model_owner.round_keeper import Missing
 from tests.flower.identity import as_server
 from tests.flower.killing import Killed, Killer, boundaries, copy_folder, kind_of
 from tests.flower.market_play import FIRST_NODE, MarketPlay, make_play, shifted, waiter

@@ -20,7 +20,7 @@ from omnilytics_flwr.errors import OmnilyticsError
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.stage import ALLOWED, Event, Stage
 from omnilytics_flwr.market.task import TaskId
-from omnilytics_flwr.model_owner.keeper import RoundKeeper
+from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 from tests.data_owner.owners import WEIGHTS, Owner, make_owners_scene, open_with
 from tests.flower.fake_grid import FakeGrid
 from tests.flower.market_play import waiter

@@ -21,7 +21,7 @@ from omnilytics_flwr.flower.wire import (
 )
 from omnilytics_flwr.market.refusals import WrongStage
 from omnilytics_flwr.market.stage import ALLOWED, Event, Stage
-from omnilytics_flwr.model_owner.keeper import RoundKeeper
+from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 from tests.data_owner.owners import (
     TASK,
     Owner,

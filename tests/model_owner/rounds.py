@@ -15,9 +15,9 @@ from omnilytics_flwr.data_owner.agent import Delivery, SignedCommitment
 from omnilytics_flwr.market.dispute import BLOB_BYTES
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address
-from omnilytics_flwr.model_owner.keeper import RoundKeeper
-from omnilytics_flwr.model_owner.live import Proven
-from omnilytics_flwr.model_owner.report import RoundReport
+from omnilytics_flwr.model_owner.live_round import Proven
+from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
+from omnilytics_flwr.model_owner.round_report import RoundReport
 from tests.data_owner.owners import TASK, WEIGHTS, Owner, make_owners_scene
 from tests.support.builders import Scene, address_of
 

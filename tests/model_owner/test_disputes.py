@@ -18,8 +18,8 @@ from omnilytics_flwr.market.refusals import Underpaid
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.task import TaskParts
 from omnilytics_flwr.model_owner.disputes import ACCUSE_MARGIN_SECONDS
-from omnilytics_flwr.model_owner.keeper import Missing, RoundKeeper
-from omnilytics_flwr.model_owner.report import RoundReport
+from omnilytics_flwr.model_owner.round_keeper import Missing, RoundKeeper
+from omnilytics_flwr.model_owner.round_report import RoundReport
 from omnilytics_flwr.model_owner.run_directory import RunDirectory
 from tests.model_owner.rounds import Play, addresses, claimable, make_play
 from tests.support.builders import MODEL_OWNER, WEALTH_WEI, address_of

@@ -10,7 +10,7 @@ import pytest
 
 from omnilytics_flwr import LocalMarket
 from omnilytics_flwr.adversary.vectors import Isotropic
-from omnilytics_flwr.model_owner.keeper import RoundKeeper
+from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 from runs.byzantine.confirm import confirm, seats_of
 from runs.byzantine.recipe import Recipe, load_recipe
 from runs.byzantine.shortcut import Offer, decide

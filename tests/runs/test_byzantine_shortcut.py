@@ -13,7 +13,7 @@ from omnilytics_flwr.adversary.updates import NotANumber, SignFlip
 from omnilytics_flwr.adversary.vectors import Isotropic, OutOfRange, VectorAttack
 from omnilytics_flwr.crypto.fixedpoint import quantise
 from omnilytics_flwr.market.terms import Terms
-from omnilytics_flwr.model_owner.report import RoundReport
+from omnilytics_flwr.model_owner.round_report import RoundReport
 from runs.byzantine.shortcut import Decision, Offer, decide, groups_of
 from tests.adversary.game import Game, attack_update, make_game
 from tests.data_owner.owners import live_task

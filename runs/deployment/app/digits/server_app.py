@@ -14,7 +14,7 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg, Strategy
 
 from omnilytics_flwr import Omnilytics, open_market
-from omnilytics_flwr.model_owner.report import RoundReport
+from omnilytics_flwr.model_owner.round_report import RoundReport
 
 from .arrays import arrays_of, model_of
 from .task import accuracy, initial_model, read_digits

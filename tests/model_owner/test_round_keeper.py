@@ -22,12 +22,9 @@ from omnilytics_flwr.errors import (
 from omnilytics_flwr.market.refusals import TooLate, Underfunded
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.task import TaskId, TaskParts
-from omnilytics_flwr.model_owner.keeper import OPEN_MARGIN_SECONDS, RoundKeeper
-from omnilytics_flwr.model_owner.report import RoundReport
-from tests.data_owner.owners import (
-    TASK,
-    make_wallet,
-)
+from omnilytics_flwr.model_owner.round_keeper import OPEN_MARGIN_SECONDS, RoundKeeper
+from omnilytics_flwr.model_owner.round_report import RoundReport
+from tests.data_owner.owners import TASK, make_wallet
 from tests.model_owner.rounds import Play, addresses, make_play
 from tests.support.builders import STRANGER, address_of
 

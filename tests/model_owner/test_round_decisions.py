@@ -11,11 +11,7 @@ import pytest
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.task import TaskParts
-from tests.data_owner.owners import (
-    TASK,
-    WEIGHTS,
-    live_task,
-)
+from tests.data_owner.owners import TASK, WEIGHTS, live_task
 from tests.model_owner.rounds import Play, addresses, claimable, honest_update, make_play, wild_units
 
 NEXT = TaskParts(b"\4" * 32, b"\5" * 32, b"\6" * 32)

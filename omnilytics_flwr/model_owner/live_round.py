@@ -19,7 +19,7 @@ from ..market.ledger import MarketState, Member, Receipt
 from ..market.stage import Stage
 from ..market.task import TaskId
 from ..market.terms import Address
-from .verdict import GroupSum, Verdict
+from .decision import GroupSum, Verdict
 
 Metrics = Mapping[str, Mapping[str, int | float | list[int] | list[float]]]
 """Metric records of a data owner, by name."""

@@ -20,11 +20,11 @@ from omnilytics_flwr.crypto.statement import Statement, Verdict
 from omnilytics_flwr.errors import LedgerError, NotFunded, SettlementRefused, TransactionLost, Unreachable
 from omnilytics_flwr.market.ledger import Ledger
 from omnilytics_flwr.market.refusals import TooLate
-from omnilytics_flwr.model_owner.keeper import RoundKeeper
-from omnilytics_flwr.model_owner.live import Proven
-from omnilytics_flwr.model_owner.patience import PATIENCE_SECONDS, patient
-from omnilytics_flwr.model_owner.report import RoundReport
-from omnilytics_flwr.model_owner.verdict import GroupSum, decide
+from omnilytics_flwr.model_owner.decision import GroupSum, decide
+from omnilytics_flwr.model_owner.live_round import Proven
+from omnilytics_flwr.model_owner.patient_ledger import PATIENCE_SECONDS, patient
+from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
+from omnilytics_flwr.model_owner.round_report import RoundReport
 from tests.model_owner.rounds import Play, addresses, make_play, wild_units
 from tests.oracle.verification import SumcheckVerification
 from tests.support.builders import STRANGER

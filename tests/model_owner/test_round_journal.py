@@ -12,9 +12,9 @@ from omnilytics_flwr.errors import CommitmentsExpired
 from omnilytics_flwr.market.ledger import MarketState
 from omnilytics_flwr.market.stage import Event, Stage
 from omnilytics_flwr.market.task import TaskParts
-from omnilytics_flwr.model_owner.history import KEPT_ROUNDS, due
-from omnilytics_flwr.model_owner.keeper import RoundKeeper
-from omnilytics_flwr.model_owner.live import LiveRound
+from omnilytics_flwr.model_owner.live_round import LiveRound
+from omnilytics_flwr.model_owner.round_journal import KEPT_ROUNDS, due
+from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 from omnilytics_flwr.model_owner.run_directory import RunDirectory
 from tests.data_owner.owners import TASK
 from tests.model_owner.rounds import Play, make_play

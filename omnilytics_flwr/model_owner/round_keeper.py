@@ -18,13 +18,13 @@ from ..market.stage import Stage
 from ..market.task import TaskId, TaskParts
 from ..market.terms import Address, Terms
 from .disputes import Disputes
-from .history import RoundHistory, is_over
-from .live import LiveRound, Metrics, Proven
+from .live_round import LiveRound, Metrics, Proven
 from .opening import OPEN_MARGIN_SECONDS as OPEN_MARGIN_SECONDS
 from .opening import Opening
 from .proving import Proving
 from .receiving import Receiving
-from .report import RoundReport
+from .round_journal import RoundHistory, is_over
+from .round_report import RoundReport
 from .run_directory import Record, RunDirectory
 from .settling import Settling
 from .surroundings import Surroundings

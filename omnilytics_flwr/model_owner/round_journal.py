@@ -14,7 +14,7 @@ from ..market.refusals import WrongRound, WrongStage
 from ..market.roster import bitmap_of
 from ..market.stage import Event, Stage
 from ..market.terms import Address
-from .live import LiveRound
+from .live_round import LiveRound
 from .round_record import decode_delivery, decode_round, encode_delivery, encode_round
 from .run_directory import Record, RunDirectory
 from .surroundings import Surroundings
