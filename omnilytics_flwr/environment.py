@@ -12,8 +12,9 @@ from pathlib import Path
 from .chain.ethereum_ledger import EthereumLedger
 from .crypto.address import parse_address
 from .errors import ChainError, Malformed, TermsError
-from .evm.connection import Connection, connect
-from .evm.wallet import KEY_VARIABLE, Wallet, dev_wallet, read_password
+from .evm.connection import connect
+from .evm.key_source import KeySource
+from .evm.wallet import KEY_VARIABLE
 
 RPC_VARIABLE = "OMNILYTICS_RPC_URL"
 CHAIN_VARIABLE = "OMNILYTICS_CHAIN_ID"
@@ -71,7 +72,7 @@ def open_market(*, run_dir: Path | None = None, environment: Mapping[str, str] =
         blobs_url=environment.get(BLOBS_VARIABLE) or None,
         outbox=None if run_dir is None else run_dir / "outbox",
     )
-    ledger = EthereumLedger(connection, market, _wallet(environment, connection))
+    ledger = EthereumLedger(connection, market, _key_source(environment).wallet(connection, environment=environment))
     owner = ledger.model_owner
     if owner != ledger.account:
         raise TermsError(
@@ -104,11 +105,10 @@ def _check_one_account(environment: Mapping[str, str]) -> None:
         raise ChainError(f"{said}; expected exactly one of {', '.join(ACCOUNT_VARIABLES)}; set that one in the environment of the server")
 
 
-def _wallet(environment: Mapping[str, str], connection: Connection) -> Wallet:
+def _key_source(environment: Mapping[str, str]) -> KeySource:
     if environment.get(DEV_ACCOUNT_VARIABLE):
-        return dev_wallet(_number(environment, DEV_ACCOUNT_VARIABLE), connection)
-    if environment.get(KEY_VARIABLE):
-        return Wallet.from_environment(environment)
-    file = environment.get(PASSWORD_FILE_VARIABLE)
-    password = read_password(file=Path(file).expanduser() if file else None, environment=environment)
-    return Wallet.from_keystore(Path(environment[KEYSTORE_VARIABLE]).expanduser(), password)
+        return KeySource(dev_account=_number(environment, DEV_ACCOUNT_VARIABLE))
+    keystore, password = (
+        Path(environment[name]).expanduser() if environment.get(name) else None for name in (KEYSTORE_VARIABLE, PASSWORD_FILE_VARIABLE)
+    )
+    return KeySource(keystore, password)

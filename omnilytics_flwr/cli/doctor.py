@@ -270,7 +270,7 @@ def _check_account(session: Session) -> Iterator[Check]:
     """Whether the account can pay for a transaction."""
     if session.source.keystore is not None and not session.source.keystore.is_file():
         return  # told already, as a file that is not private
-    account = session.source.address(session.connection)
+    account = session.address()
     balance_wei = session.connection.balance_wei(account)
     remedy = "" if balance_wei else f"send ether to {account}: it pays for joining, leaving and answers; rounds cost it nothing"
     yield Check("account", OK if balance_wei else OPTIONAL, f"{account}, {format_amount(balance_wei)}", remedy)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ..errors import ChainError, TermsError
-from .account import is_interactive
 from .amounts import Amount, amount_for
 from .market_facts import state_facts, terms_facts
 from .printer import Printer
@@ -174,11 +174,16 @@ def close(settings: Settings, yes: bool) -> None:
     """
     session = Session(settings)
     if not (yes or settings.dry_run):
-        if not is_interactive():
+        if not _is_interactive():
             raise ChainError("closing ends the market for ever; expected somebody to confirm it; add --yes")
         click.confirm(f"End the market {session.market} for ever?", abort=True, err=True)
     if session.send(lambda: session.ledger.close()):
         session.printer().note(f"Next: omnilytics withdraw --market {session.market}")
+
+
+def _is_interactive() -> bool:
+    """Whether a person can be asked."""
+    return sys.stdin.isatty()
 
 
 def _row(reader: Any) -> dict[str, Any]:

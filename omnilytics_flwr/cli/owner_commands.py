@@ -78,7 +78,7 @@ def init(settings: Settings, folder: Path, policies: tuple[str, ...], agent_kind
     policy.check_market(session.connection.chain_id, session.market)
     policy.check_terms(session.market, session.reader.terms())
     session.check_trusted(policy)
-    address = session.source.address(session.connection)
+    address = session.address()
     home = OwnerHome.create(
         folder,
         rpc_url=str(settings.rpc_url),
@@ -204,7 +204,7 @@ def _unlock(home: OwnerHome) -> None:
     from ..evm.wallet import PASSWORD_VARIABLE
 
     if "keystore" in home.account and "password-file" not in home.account and PASSWORD_VARIABLE not in os.environ:
-        password = ask_password(None, f"Password of {home.account['keystore']}")
+        password = ask_password(f"Password of {home.account['keystore']}")
         os.environ[PASSWORD_VARIABLE] = password.reveal().decode()
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import UnsupportedChain
-from .account import Source, source_of
+from .account import ask_password, key_source
 from .market_facts import Facts, log_facts
 from .printer import Printer
 from .settings import Settings, default_deployments
@@ -23,7 +23,8 @@ if TYPE_CHECKING:
     from ..data_owner.policy import Policy
     from ..evm.connection import Connection
     from ..evm.dry_run import PlannedTransaction
-    from ..evm.wallet import Wallet
+    from ..evm.key_source import KeySource
+    from ..evm.wallet import Secret, Wallet
     from ..market.ledger import Receipt
     from ..market.terms import Address
 
@@ -65,9 +66,14 @@ class Session:
         return parse_address(self._preferred("market", "name it by --market, OMNILYTICS_MARKET or market in the configuration"))
 
     @cached_property
-    def source(self) -> Source:
+    def source(self) -> KeySource:
         """Where the account's key is."""
-        return source_of(self.settings, self.home)
+        return key_source(self.settings, self.home)
+
+    def address(self) -> Address:
+        """The account's address; the wallet is opened only if nothing else tells it."""
+        connection = self.connection if self.settings.rpc_url is not None or self.home is not None else None
+        return self.source.address(connection, ask=self._ask_password)
 
     @cached_property
     def account(self) -> Address:
@@ -80,8 +86,8 @@ class Session:
         from ..evm.dry_run import AddressOnly, plan_for
 
         if not self.settings.dry_run:
-            return self.source.wallet(self.connection)
-        address = self.source.address(self.connection)
+            return self.source.wallet(self.connection, ask=self._ask_password)
+        address = self.address()
         plan_for(self.connection, address)
         return AddressOnly(address)
 
@@ -176,6 +182,9 @@ class Session:
         logs = {"events": {name: log_facts(log) for name, log in receipt.logs.items()}} if receipt is not None and receipt.logs else {}
         printer.facts({**facts(), **logs, "transactions": transactions}, title)
         return bool(transactions)
+
+    def _ask_password(self) -> Secret:
+        return ask_password(f"Password of {self.source.keystore}")
 
     def _preferred(self, name: str, remedy: str) -> str:
         value = getattr(self.settings, name)

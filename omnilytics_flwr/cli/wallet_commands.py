@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -84,11 +85,10 @@ def show(settings: Settings, address: Address | None, markets: tuple[Address, ..
     Without an endpoint the address alone. A password is asked for only if the keystore does not state its address.
     """
     session = Session(settings)
+    found = address or session.address()
     if settings.rpc_url is None and settings.home is None:
-        found = address or session.source.address(None)
         Printer(settings.as_json).facts({"address": found})
         return
-    found = address or session.source.address(session.connection)
     facts: dict[str, Any] = {
         "address": found,
         "chain_id": session.connection.chain_id,
@@ -114,12 +114,16 @@ def _in_markets(session: Session, account: Address, wanted: tuple[Address, ...],
     return [row for row in rows if not all_markets or row["role"] != "none" or row["credit_wei"] or row["refund_wei"]]
 
 
-def _save(settings: Settings, make: Any) -> None:
+def _save(settings: Settings, make: Callable[[], Wallet]) -> None:
+    from ..evm.wallet import read_password
+
     path = settings.keystore or default_keystore()
     if path.exists():
         raise ChainError(f"there is a file at {path} already; expected a new one, for it may be a wallet; choose another by --keystore")
-    made: Wallet = make()
-    password = ask_password(settings.password_file, f"Password for {path}", confirm=True)
+    made = make()
+    password = read_password(file=settings.password_file, ask=lambda: ask_password(f"Password for {path}", confirm=True))
+    if not password.reveal():
+        raise ChainError("the password is empty; expected at least one character; choose another")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     made.save_keystore(path, password)
     printer = Printer(settings.as_json)

@@ -29,6 +29,7 @@ from .trust import check_trusted
 if TYPE_CHECKING:
     from ..chain.ethereum_ledger import EthereumLedger
     from ..evm.connection import Connection
+    from ..evm.key_source import KeySource
     from ..evm.wallet import Wallet
 
 WORK_NAME = "work.jsonl"
@@ -198,17 +199,18 @@ class OwnerHome:
             return self.factory
         return known_deployment(self.chain_id).factory
 
+    def key_source(self) -> KeySource:
+        """Where the account's key is."""
+        from ..evm.key_source import KeySource
+
+        keystore, password = (
+            self.path / str(self.account[name]) if name in self.account else None for name in ("keystore", "password-file")
+        )
+        return KeySource(keystore, password, cast("int | None", self.account.get("development")))
+
     def wallet(self, connection: Connection) -> Wallet:
         """The account's wallet; the password of a keystore comes from its password file or the environment."""
-        from ..evm.wallet import Wallet, dev_wallet, read_password
-
-        if "development" in self.account:
-            return dev_wallet(cast("int", self.account["development"]), connection)
-        if "keystore" in self.account:
-            file = self.account.get("password-file")
-            password = read_password(file=None if file is None else self.path / str(file))
-            return Wallet.from_keystore(self.path / str(self.account["keystore"]), password)
-        return Wallet.from_environment()
+        return self.key_source().wallet(connection)
 
     def work(self) -> list[dict[str, object]]:
         """What the agent did: task, kind of work, seconds; oldest first."""

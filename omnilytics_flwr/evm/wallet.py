@@ -5,11 +5,10 @@ A key or password never comes from the command line, where every user of the mac
 
 from __future__ import annotations
 
-import getpass
 import json
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -162,7 +161,9 @@ class Wallet:
         return compact(bytes(self._account.unsafe_sign_hash(cast("Hash32", signing_hash)).signature))
 
 
-def read_password(*, file: Path | None = None, environment: Mapping[str, str] = os.environ, prompt: str | None = None) -> Secret:
+def read_password(
+    *, file: Path | None = None, environment: Mapping[str, str] = os.environ, ask: Callable[[], Secret] | None = None
+) -> Secret:
     """A password from a file, else from ``OMNILYTICS_PASSWORD``, else asked for.
 
     Parameters
@@ -170,8 +171,8 @@ def read_password(*, file: Path | None = None, environment: Mapping[str, str] = 
     file : Path, optional
         Its first line is the password.
     environment : mapping of str to str
-    prompt : str, optional
-        Shown to a person at a terminal; without it nobody is asked.
+    ask : callable, optional
+        Asks a person.
 
     Raises
     ------
@@ -185,9 +186,9 @@ def read_password(*, file: Path | None = None, environment: Mapping[str, str] = 
             raise ChainError(f"the password file {file} cannot be read ({error.strerror}); expected a file; check its path") from error
     if PASSWORD_VARIABLE in environment:
         return Secret(environment[PASSWORD_VARIABLE].encode())
-    if prompt is None:
+    if ask is None:
         raise ChainError(f"no password; expected a password file or {PASSWORD_VARIABLE}; give one of them")
-    return Secret(getpass.getpass(prompt).encode())
+    return ask()
 
 
 def dev_wallet(index: int, connection: Connection) -> Wallet:

@@ -163,9 +163,8 @@ def test_read_password_nowhere_raises(tmp_path: Path) -> None:
         read_password(file=tmp_path / "none")
 
 
-def test_read_password_prompt_given_asks(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("getpass.getpass", lambda prompt: f"typed at {prompt}")
-    assert read_password(environment={}, prompt="Password: ").reveal() == b"typed at Password: "
+def test_read_password_somebody_to_ask_asks() -> None:
+    assert read_password(environment={}, ask=lambda: Secret(b"typed")).reveal() == b"typed"
 
 
 def test_dev_wallet_public_chain_raises(connection: Connection) -> None:

@@ -201,7 +201,7 @@ def test_close_credits_what_withdraw_then_pays(line: CommandLine, market: Ethere
 def test_close_asks_at_a_terminal(
     line: CommandLine, market: EthereumLedger, monkeypatch: pytest.MonkeyPatch, answer: str, closed: bool
 ) -> None:
-    monkeypatch.setattr("omnilytics_flwr.cli.market_commands.is_interactive", lambda: True)
+    monkeypatch.setattr("omnilytics_flwr.cli.market_commands._is_interactive", lambda: True)
     if closed:
         line("market", "close", *MODEL_OWNER, typed=answer)
     else:

@@ -1,0 +1,86 @@
+"""Where an account's key is kept, for every party: a keystore file, a development account of a local chain, or the environment."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..crypto.address import Address, parse_address
+from ..errors import ChainError
+from .wallet import Secret, Wallet, dev_wallet, read_password
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class KeySource:
+    """One place where a key is kept; with neither a keystore nor a development account it is ``OMNILYTICS_PRIVATE_KEY``.
+
+    Attributes
+    ----------
+    keystore : Path or None
+        File of keystore version 3.
+    password_file : Path or None
+        Its first line opens the keystore; None stands for ``OMNILYTICS_PASSWORD``.
+    dev_account : int or None
+        Index of a well-known account of a local chain.
+    """
+
+    keystore: Path | None = None
+    password_file: Path | None = None
+    dev_account: int | None = None
+
+    def wallet(
+        self,
+        connection: Connection | None,
+        *,
+        environment: Mapping[str, str] = os.environ,
+        ask: Callable[[], Secret] | None = None,
+    ) -> Wallet:
+        """What signs for the account.
+
+        Parameters
+        ----------
+        connection : Connection or None
+            Needed for a development account only.
+        environment : mapping of str to str (default: that of this process)
+        ask : callable, optional
+            Asks a person for the keystore's password, if neither file nor environment has it.
+
+        Raises
+        ------
+        ChainError
+            The keystore does not open, a development account is asked for on a chain that is not local, or there is no key at all.
+        """
+        if self.dev_account is not None:
+            if connection is None:
+                raise ChainError("a development account needs its chain; expected an endpoint; name it by --rpc-url")
+            return dev_wallet(self.dev_account, connection)
+        if self.keystore is None:
+            return Wallet.from_environment(environment)
+        self._check_there(self.keystore)
+        return Wallet.from_keystore(self.keystore, read_password(file=self.password_file, environment=environment, ask=ask))
+
+    def address(self, connection: Connection | None, *, ask: Callable[[], Secret] | None = None) -> Address:
+        """Address of the account, without its password if the keystore states it; raises as `wallet` does."""
+        if self.keystore is not None:
+            self._check_there(self.keystore)
+            try:
+                stated = json.loads(self.keystore.read_text())["address"]
+            except (ValueError, KeyError, TypeError):
+                pass  # many keystores do not state it, and what is no keystore is told when it is opened
+            else:
+                return parse_address("0x" + str(stated).lower().removeprefix("0x"))
+        return self.wallet(connection, ask=ask).address
+
+    @staticmethod
+    def _check_there(keystore: Path) -> None:
+        if not keystore.is_file():
+            raise ChainError(
+                f"there is no keystore at {keystore}; expected a file; check the path, or make one with `omnilytics wallet new`"
+            )
