@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .flower.mod import omnilytics_mod as omnilytics_mod
     from .flower.strategy import Omnilytics as Omnilytics
     from .local_market import LocalMarket as LocalMarket
-    from .market.ledger import MarketState as MarketState
+    from .market.market_view import MarketState as MarketState
     from .market.stage import Stage as Stage
     from .market.terms import Address as Address
     from .market.terms import Terms as Terms
@@ -50,7 +50,7 @@ _NAMES_OF = {
     "omnilytics_flwr.evm.wallet": ("Secret", "Wallet", "dev_wallet"),
     "omnilytics_flwr.flower.mod": ("OmnilyticsMod", "omnilytics_mod"),
     "omnilytics_flwr.flower.strategy": ("Omnilytics",),
-    "omnilytics_flwr.market.ledger": ("MarketState",),
+    "omnilytics_flwr.market.market_view": ("MarketState",),
     "omnilytics_flwr.market.stage": ("Stage",),
     "omnilytics_flwr.market.terms": ("Address", "Terms"),
     "omnilytics_flwr.model_owner.round_report": ("RoundReport",),

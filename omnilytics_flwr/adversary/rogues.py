@@ -19,7 +19,7 @@ from ..data_owner.agent import LocalAgent
 from ..data_owner.journal import Journal
 from ..data_owner.port import Admission, Delivery, SignedCommitment, Signer
 from ..errors import Refused
-from ..market.ledger import Ledger
+from ..market.ledger import DataOwnerLedger
 from ..market.task import TaskId
 from ..market.terms import Address
 from .vectors import add_at
@@ -44,7 +44,7 @@ class Rogue:
         self.journal = journal
 
     @property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> DataOwnerLedger:
         """The market as this data owner sees it."""
         return self.honest.ledger
 

@@ -13,7 +13,7 @@ from ..evm.connection import BlockName, Connection
 from ..evm.fees import base_fee_wei, blob_base_fee_wei
 from ..evm.reverts import Refusals
 from ..market.dispute import answer_cost_wei
-from ..market.ledger import Accusation, MarketState, Member, OwnerRecord
+from ..market.market_view import Accusation, MarketState, MarketView, Member, OwnerRecord
 from ..market.refusals import UnknownGroup, WrongStage
 from ..market.stage import Stage
 from ..market.terms import Address, Terms
@@ -32,7 +32,7 @@ def refusals() -> Refusals:
     return Refusals(artifacts.load(name).abi for name in (artifacts.MARKET, artifacts.FACTORY, artifacts.VERIFICATION))
 
 
-class MarketReader:
+class MarketReader(MarketView):
     """A market on a chain, as anybody can read it.
 
     Parameters

@@ -11,7 +11,7 @@ from ..market.stage import Stage
 
 if TYPE_CHECKING:
     from ..chain.market_reader import MarketReader
-    from ..market.ledger import MarketState
+    from ..market.market_view import MarketState
     from ..market.terms import Address, Terms
 
 Facts = dict[str, Any]

@@ -14,7 +14,8 @@ from ..crypto.field import FieldVector
 from ..crypto.fixedpoint import pack, quantise
 from ..crypto.masks import group_mask
 from ..errors import ChainError, Refused, WireError
-from ..market.ledger import Ledger, MarketState, Member
+from ..market.ledger import DataOwnerLedger
+from ..market.market_view import MarketState, Member
 from ..market.stage import Stage
 from ..market.task import TaskId
 from ..market.terms import Address
@@ -34,7 +35,7 @@ class LocalAgent:
 
     Parameters
     ----------
-    ledger : Ledger
+    ledger : DataOwnerLedger
         The market as this data owner sees it.
     signer : Signer
     keys : OwnerKeys
@@ -51,7 +52,7 @@ class LocalAgent:
     def __init__(
         self,
         *,
-        ledger: Ledger,
+        ledger: DataOwnerLedger,
         signer: Signer,
         keys: OwnerKeys,
         journal: Journal,
@@ -70,7 +71,7 @@ class LocalAgent:
         self._check_ready = check_ready or (lambda: None)
 
     @property
-    def ledger(self) -> Ledger:
+    def ledger(self) -> DataOwnerLedger:
         """The market as this data owner sees it."""
         return self._ledger
 

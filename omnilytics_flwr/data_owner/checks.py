@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..crypto.hashing import keccak256
 from ..crypto.masks import Peer, group_hash
 from ..errors import OutOfTurn, ProtocolError, Refused, TaskMismatch
-from ..market.ledger import Ledger, MarketState, Member
+from ..market.market_view import MarketState, MarketView, Member
 from ..market.roster import bits_of, member_place
 from ..market.stage import Stage
 from ..market.task import TaskId
@@ -20,14 +20,14 @@ class Checks:
 
     Parameters
     ----------
-    ledger : Ledger
+    ledger : MarketView
     owner : Address
     keys : OwnerKeys
     journal : Journal
     policy : Policy
     """
 
-    def __init__(self, *, ledger: Ledger, owner: Address, keys: OwnerKeys, journal: Journal, policy: Policy) -> None:
+    def __init__(self, *, ledger: MarketView, owner: Address, keys: OwnerKeys, journal: Journal, policy: Policy) -> None:
         self._ledger = ledger
         self._owner = owner
         self._keys = keys

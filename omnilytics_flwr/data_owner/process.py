@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ..crypto.ceremony import lagrange_points
 from ..errors import Refused
-from ..market.ledger import MarketState
+from ..market.market_view import MarketState
 from .home import OwnerHome
 from .service import Service
 from .watcher import Watcher

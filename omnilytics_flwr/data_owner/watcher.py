@@ -14,7 +14,8 @@ from typing import TypeVar
 
 from ..errors import LedgerError, OmnilyticsError, Refused
 from ..market.dispute import BLOB_BYTES, BLOBS_PER_TRANSACTION
-from ..market.ledger import Ledger, MarketState
+from ..market.ledger import DataOwnerLedger
+from ..market.market_view import MarketState
 from ..market.refusals import NoCredit, NotAccused, WrongStart
 from ..market.roster import bits_of, member_place
 from ..market.stage import Stage
@@ -34,7 +35,7 @@ class Watcher:
 
     Parameters
     ----------
-    ledger : Ledger
+    ledger : DataOwnerLedger
     journal : Journal
     policy : Policy
         With a value for `confirmations`, see `Policy.for_chain`.
@@ -49,7 +50,7 @@ class Watcher:
     def __init__(
         self,
         *,
-        ledger: Ledger,
+        ledger: DataOwnerLedger,
         journal: Journal,
         policy: Policy,
         balance_wei: Callable[[], int],

@@ -8,12 +8,8 @@ from typing import Any
 import rlp
 
 from ..crypto.hashing import keccak256
-from ..errors import Malformed, UnsupportedChain
+from ..errors import UnsupportedChain
 from .rpc_values import octets
-
-PREVRANDAO_FIELD = 13
-"""Place of prevrandao, which nodes still call ``mixHash``, in a header."""
-PREVRANDAO_BYTES = 32
 
 _BYTES, _NUMBER = "bytes", "number"
 _FIELDS = (
@@ -72,28 +68,6 @@ def header_rlp(block: Mapping[str, Any]) -> bytes:
             "expected the fields up to Ethereum's Osaka fork; use a newer version of this package, or another node"
         )
     return encoded
-
-
-def prevrandao_of(header: bytes) -> bytes:
-    """Prevrandao in an RLP header, 32 bytes.
-
-    Raises
-    ------
-    Malformed
-        It is no header of a block.
-    """
-    try:
-        fields = rlp.decode(header)
-        prevrandao = fields[PREVRANDAO_FIELD] if isinstance(fields, (list, tuple)) else b""
-    except (rlp.exceptions.RLPException, IndexError, TypeError, ValueError, RecursionError) as error:
-        raise _no_header(header) from error
-    if not isinstance(prevrandao, bytes) or len(prevrandao) != PREVRANDAO_BYTES:
-        raise _no_header(header)
-    return prevrandao
-
-
-def _no_header(header: bytes) -> Malformed:
-    return Malformed(f"{len(header)} bytes are no header of a block; expected its RLP; fetch it from the chain")
 
 
 def _encoded(value: str, kind: str) -> bytes:

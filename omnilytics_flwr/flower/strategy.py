@@ -11,7 +11,7 @@ from pathlib import Path
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 
 from ..errors import TooFewGroups
-from ..market.ledger import Ledger
+from ..market.ledger import ModelOwnerLedger
 from ..market.refusals import TooLate
 from ..market.task import ConfigScalar
 from ..model_owner.round_keeper import OPEN_MARGIN_SECONDS, Missing, RoundKeeper
@@ -39,7 +39,7 @@ class Omnilytics(Strategy):
     inner : Strategy
         FedAvg, FedAvgM, FedAdam, FedYogi, FedAdagrad, FedProx, or a subclass that keeps its `aggregate_train`. It gets the mean
         of the accepted updates as one reply. Which data owners take part is the market's business, not its sampling's.
-    ledger : Ledger
+    ledger : ModelOwnerLedger
         The market as the model owner sees it.
     private : sequence of str (default: none)
         Name patterns of the private part, e.g. ``("conv1.*",)``; it never leaves this process, but for the run directory.
@@ -79,7 +79,7 @@ class Omnilytics(Strategy):
         self,
         inner: Strategy,
         *,
-        ledger: Ledger,
+        ledger: ModelOwnerLedger,
         private: Sequence[str] = (),
         run_config: Mapping[str, ConfigScalar] | None = None,
         refit: Refit | None = None,

@@ -11,9 +11,37 @@ from collections.abc import Mapping, Sequence
 
 from ..crypto.address import address_bytes
 from ..crypto.hashing import keccak256, word
+from ..errors import Malformed
 from .refusals import TooFewOwners, UnevenGroups
 from .roster import bitmap_of, bits_of
 from .terms import Address
+
+PREVRANDAO_FIELD = 13
+"""Place of prevrandao, which nodes still call ``mixHash``, in a block's header."""
+
+
+def prevrandao_of(header: bytes) -> bytes:
+    """Prevrandao in an RLP header, 32 bytes.
+
+    Raises
+    ------
+    Malformed
+        It is no header of a block.
+    """
+    import rlp  # takes long to load, and a Flower client does without it
+
+    try:
+        fields = rlp.decode(header)
+        prevrandao = fields[PREVRANDAO_FIELD] if isinstance(fields, (list, tuple)) else b""
+    except (rlp.exceptions.RLPException, IndexError, TypeError, ValueError, RecursionError) as error:
+        raise _no_header(header) from error
+    if not isinstance(prevrandao, bytes) or len(prevrandao) != 32:
+        raise _no_header(header)
+    return prevrandao
+
+
+def _no_header(header: bytes) -> Malformed:
+    return Malformed(f"{len(header)} bytes are no header of a block; expected its RLP")
 
 
 def epoch_seed(prevrandao: bytes, epoch: int, market: Address) -> bytes:

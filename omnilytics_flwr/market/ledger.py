@@ -1,89 +1,19 @@
-"""The port: what the market needs from a ledger, whoever keeps it.
+"""The market as a party acts on it: one ledger for each role, over whatever keeps the market.
 
-`tests.oracle` keeps it in memory and is the executable specification of the contract;
-`omnilytics_flwr.chain.ethereum_ledger` keeps it on a chain. Amounts are wei (or a token's smallest unit), times are Unix seconds.
+Transactions are written here once; `omnilytics_flwr.chain.ethereum_ledger` says how a chain is read and sent to.
 """
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from .stage import Stage
-from .terms import Address, Terms
-
-
-@dataclass(frozen=True, slots=True)
-class MarketState:
-    """Everything about a market that changes, but for its owners; the contract's struct of the same name.
-
-    `groups` is a bitmap of the groups on the open roster; `members`, `enrolled` and `staked` are bitmaps of seats, and so are `accused`
-    and `answered`, which are 0 unless a round is open, and `slashed`: registered without a stake, which a dispute took. `answer_by` is 0
-    unless the open round has an accusation. `disputes_wei` is ether: of accusations, or freed by them and not yet withdrawn.
-    """
-
-    stage: Stage
-    epoch: int
-    round: int
-    opened_in_epoch: int
-    open_by: int
-    settle_by: int
-    draw_block: int
-    task_hash: bytes
-    roster_hash: bytes
-    groups: int
-    epoch_seed: bytes
-    members: int
-    enrolled: int
-    staked: int
-    escrow_wei: int
-    bond_wei: int
-    stakes_wei: int
-    owed_wei: int
-    credits_wei: int
-    answer_by: int
-    accused: int
-    answered: int
-    slashed: int
-    disputes_wei: int
-
-
-@dataclass(frozen=True, slots=True)
-class Accusation:
-    """An accusation of the open round.
-
-    Attributes
-    ----------
-    digest : bytes, length 32
-        What the accused committed to; zeros if the seat is not accused.
-    deposit_wei : int
-        What those who answer are freed, all together.
-    answered_polynomials : int
-        Polynomials that were answered, from the first.
-    """
-
-    digest: bytes
-    deposit_wei: int
-    answered_polynomials: int
-
-
-@dataclass(frozen=True, slots=True)
-class OwnerRecord:
-    """What a market knows of an account as data owner."""
-
-    registered: bool
-    seat: int
-    leave_at: int
-    claimed_through: int
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """A data owner of the present epoch."""
-
-    owner: Address
-    seat: int
-    mask_key: bytes
+from .dispute import usual_deposit_wei
+from .draw import draw_order, epoch_seed, prevrandao_of
+from .market_view import MarketView
+from .refusals import WrongStage
+from .stage import DRAWN, Event
+from .terms import Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,118 +44,180 @@ class Receipt:
     logs: dict[str, dict[str, object]] = field(default_factory=dict)
 
 
-class Ledger(Protocol):
-    """One market as one account sees it.
+class AccountLedger(MarketView):
+    """A market as one account sees it, with the transactions that anybody may send.
 
     Transactions raise `LedgerError` subclasses of `omnilytics_flwr.market.refusals` if the market refuses,
     `ChainError` subclasses if the chain cannot be reached or the account cannot pay.
     """
 
     @property
+    @abstractmethod
     def account(self) -> Address:
         """The account that sends."""
 
-    @property
-    def address(self) -> Address:
-        """The market's address."""
+    @abstractmethod
+    def _send(self, event: Event, *arguments: object, value_wei: int = 0, blobs: tuple[bytes, ...] = ()) -> Receipt:
+        """Call the market's function of the event's name; `arguments` are the contract's, a byte string for a list of signatures."""
 
-    @property
-    def chain_id(self) -> int:
-        """EIP-155 chain id."""
+    @abstractmethod
+    def _header(self, block_number: int) -> bytes:
+        """RLP header of a block, once contracts can ask for its hash."""
 
-    @property
-    def model_owner(self) -> Address:
-        """Who pays."""
-
-    def now(self) -> int:
-        """Timestamp that the next transaction may expect: the later of clock and last block."""
-
-    def terms(self) -> Terms:
-        """The market's terms, read once."""
-
-    def state(self, confirmations: int = 0) -> MarketState:
-        """Present state, or that on which so many blocks have been mined."""
-
-    def owner_record(self, account: Address) -> OwnerRecord:
-        """What the market knows of `account`."""
-
-    def members(self) -> tuple[Member, ...]:
-        """Members of the present epoch, by seat."""
-
-    def group_seats(self, group: int) -> int:
-        """Bitmap of the seats of a group of the present epoch; 0 if there is none."""
-
-    def paid_seats(self, round_number: int) -> int:
-        """Bitmap of the seats that a finished round pays."""
-
-    def bond_share_wei(self, round_number: int) -> int:
-        """What a timed-out round pays on top of the reward."""
-
-    def claimable_wei(self, account: Address) -> int:
-        """What `account` would get by claiming now."""
-
-    def answer_cost_wei(self) -> int:
-        """Least deposit for one accused at the present fees: what answering may cost."""
-
-    def accusation(self, seat: int) -> Accusation:
-        """The accusation of a seat in the open round; all zeros if there is none."""
-
-    def answered_vector(self, round_number: int, seat: int) -> bytes:
-        """The vector with which the accused of `seat` answered in the round, from the chain's blobs.
-
-        Raises
-        ------
-        ChainError
-            It did not answer in full, or nobody keeps the blobs any more.
-        """
-
-    def check_points(self, points: bytes) -> bool:
-        """The check that the verification applies to a delivery's points."""
-
-    def join(self, mask_key: bytes, admission_data: bytes = b"") -> Receipt:
-        """Register, paying the stake, if new, or pay a lost one again; enrol for the next epoch."""
-
-    def leave(self) -> Receipt:
-        """Give notice."""
-
-    def depart(self, owner: Address | None = None) -> Receipt:
-        """Give up the seat of `owner` (default: the account) and pay it its stake and what it is owed."""
+    def _ether_wei(self, amount_wei: int) -> int:
+        """Part of a payment that is sent along as ether: all of it, unless the market is paid in a token."""
+        return amount_wei
 
     def fund(self, amount_wei: int) -> Receipt:
-        """Add to the escrow."""
-
-    def freeze(self) -> Receipt:
-        """Fix the enrolled data owners as the next epoch."""
+        """Add to the escrow; raises `NotFunded` if the account does not hold the amount."""
+        return self._send(Event.FUND, amount_wei, value_wei=self._ether_wei(amount_wei))
 
     def draw(self) -> Receipt:
-        """Draw the groups, with the header of the draw's block as the ledger has it; waits for that block."""
+        """Wait until the block of the draw is in history, then draw the groups.
 
-    def anchor(self, task_hash: bytes) -> Receipt:
-        """Start a round with this task."""
-
-    def open(self, round_number: int, groups: int, digests: tuple[bytes, ...], signatures: tuple[bytes, ...]) -> Receipt:
-        """Open the round; signatures are 64 bytes each (EIP-2098)."""
-
-    def accuse(self, round_number: int, seats: int, digests: tuple[bytes, ...], deposit_wei: int | None = None) -> Receipt:
-        """Accuse the members on `seats` of not having delivered; `digests` are all of the roster's, in order.
-
-        `deposit_wei` of ether, for each accused, pays those who answer; by default a quarter more than `answer_cost_wei`.
+        Returns
+        -------
+        Receipt
+            Without a transaction if the groups are drawn already: anybody may draw, and somebody else was first.
         """
+        state = self.state()
+        if state.stage in DRAWN:
+            return Receipt(Event.DRAW.value)
+        header = self._header(state.draw_block)
+        try:
+            return self.draw_with(header)
+        except WrongStage:
+            if self.state().stage not in DRAWN:
+                raise
+            return Receipt(Event.DRAW.value)
+
+    def draw_with(self, header: bytes) -> Receipt:
+        """Draw the groups with the RLP header of the draw's block, as the caller has it."""
+        seed = epoch_seed(prevrandao_of(header), self.state().epoch, self.address)
+        order = draw_order(seed, {member.seat: member.owner for member in self.members()})
+        return self._send(Event.DRAW, header, bytes(order))
 
     def answer(self, round_number: int, seat: int, points: bytes, first: int, blobs: tuple[bytes, ...]) -> Receipt:
-        """Answer for an accused with the polynomials from `first` on as blobs of 131,072 bytes; `points` are all of its points."""
+        """Answer for an accused.
 
-    def settle(self, round_number: int, settlement: bytes, waived: int, next_task_hash: bytes) -> Receipt:
-        """Settle the open round; `waived` is a bitmap of groups, zeros for `next_task_hash` anchor nothing."""
+        Parameters
+        ----------
+        points : bytes, 128 for each polynomial of the update
+            All of the accused's points, which hash to its digest.
+        first : int
+            Polynomial of the first blob: the next that has not been answered.
+        blobs : tuple of bytes, 1 .. 6 of 131,072 bytes
+            Polynomials from `first` on.
+        """
+        return self._send(Event.ANSWER, round_number, seat, points, first, len(blobs), blobs=blobs)
 
     def timeout(self, round_number: int) -> Receipt:
         """Pay everybody on the roster of a round that was not settled in time."""
+        return self._send(Event.TIMEOUT, round_number)
 
     def claim(self, owner: Address, through_round: int) -> Receipt:
         """Pay a data owner what finished rounds owe it."""
+        return self._send(Event.CLAIM, owner, through_round)
+
+    def depart(self, owner: Address | None = None) -> Receipt:
+        """Give up the seat of `owner` (default: the account) and pay it its stake and what it is owed."""
+        return self._send(Event.DEPART, owner or self.account)
+
+    def withdraw(self, account: Address) -> Receipt:
+        """Pay `account` its credit and the ether that disputes freed."""
+        return self._send(Event.WITHDRAW, account)
+
+
+class DataOwnerLedger(AccountLedger):
+    """What a data owner is handed."""
+
+    def join(self, mask_key: bytes, admission_data: bytes = b"") -> Receipt:
+        """Register with the stake, or pay a slashed stake again, and enrol for the next epoch.
+
+        Parameters
+        ----------
+        mask_key : bytes, length 32
+            X25519 public key of the next epoch.
+        admission_data : bytes (default: none)
+            What the terms' admission contract asks for.
+
+        Raises
+        ------
+        NotFunded
+            The account cannot pay the stake.
+        """
+        return self._send(Event.JOIN, mask_key, admission_data, value_wei=self._ether_wei(self._due_wei()))
+
+    def _due_wei(self) -> int:
+        record = self.owner_record(self.account)
+        # Who is leaving is refused; paying first would cost a token's owner an allowance for nothing.
+        paid = record.registered and (record.leave_at or not self.state().slashed >> record.seat & 1)
+        return 0 if paid else self.terms().stake_wei
+
+    def leave(self) -> Receipt:
+        """Give notice."""
+        return self._send(Event.LEAVE)
+
+
+class ModelOwnerLedger(AccountLedger):
+    """What a model owner is handed."""
+
+    def freeze(self) -> Receipt:
+        """Fix the enrolled data owners as the next epoch."""
+        return self._send(Event.FREEZE)
+
+    def anchor(self, task_hash: bytes) -> Receipt:
+        """Start a round with the task of this hash, 32 bytes."""
+        return self._send(Event.ANCHOR, task_hash)
+
+    def open(self, round_number: int, groups: int, digests: tuple[bytes, ...], signatures: tuple[bytes, ...]) -> Receipt:
+        """Open the round.
+
+        Parameters
+        ----------
+        groups : int
+            Bitmap of the epoch's groups that form the roster.
+        digests : tuple of bytes, each of length 32
+            Of all members of the roster, group by group, by seat.
+        signatures : tuple of bytes, each of length 64
+            Of the digests, as EIP-2098 has them.
+        """
+        return self._send(Event.OPEN, round_number, groups, digests, b"".join(signatures))
+
+    def accuse(self, round_number: int, seats: int, digests: tuple[bytes, ...], deposit_wei: int | None = None) -> Receipt:
+        """Accuse members of not having delivered.
+
+        Parameters
+        ----------
+        seats : int
+            Bitmap of the accused members' seats.
+        digests : tuple of bytes, each of length 32
+            Of all members of the roster, as for `open`.
+        deposit_wei : int, optional
+            Ether for each accused that pays those who answer; by default a quarter more than `answer_cost_wei`.
+        """
+        deposit_wei = usual_deposit_wei(self.answer_cost_wei()) if deposit_wei is None else deposit_wei
+        value_wei = seats.bit_count() * (self.terms().accuse_fee_wei + deposit_wei)
+        return self._send(Event.ACCUSE, round_number, seats, digests, value_wei=value_wei)
+
+    def settle(self, round_number: int, settlement: bytes, waived: int, next_task_hash: bytes) -> Receipt:
+        """Settle the open round and anchor the next task.
+
+        Parameters
+        ----------
+        settlement : bytes
+            The proof (docs/protocol.md section 7).
+        waived : int
+            Bitmap of the groups that are paid and take no part.
+        next_task_hash : bytes, length 32
+            Zeros anchor nothing.
+        """
+        return self._send(Event.SETTLE, round_number, settlement, waived, next_task_hash)
 
     def close(self) -> Receipt:
         """End the market and credit what is left to the model owner."""
+        return self._send(Event.CLOSE)
 
-    def withdraw(self, account: Address) -> Receipt:
-        """Pay out a credit and the ether that disputes freed."""
+
+class Ledger(ModelOwnerLedger, DataOwnerLedger):
+    """All of a market's transactions, for an account in any role."""

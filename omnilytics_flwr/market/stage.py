@@ -54,6 +54,10 @@ ALLOWED: dict[Stage, frozenset[Event]] = {
 }
 
 
+DRAWN = frozenset({Stage.IDLE, Stage.ANCHORED, Stage.OPEN})
+"""Stages in which the present epoch's groups have been drawn."""
+
+
 def stages_for(event: Event) -> int:
     """Bitmap of the stages that allow `event`, as the contract reports it."""
     return sum(1 << stage for stage, events in ALLOWED.items() if event in events)

@@ -7,7 +7,7 @@ from ..crypto.curve import parse_points
 from ..crypto.field import FieldVector, N
 from ..errors import ChainError, LedgerError, ProtocolError
 from ..market.dispute import accuse_by, lapsed, void_groups
-from ..market.ledger import MarketState, Member
+from ..market.market_view import MarketState, Member
 from ..market.roster import bitmap_of, bits_of
 from ..market.stage import Stage
 from .live_round import Delivered, LiveRound

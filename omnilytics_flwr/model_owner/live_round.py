@@ -15,7 +15,8 @@ from ..crypto.field import FieldVector
 from ..crypto.hashing import keccak256
 from ..errors import ProtocolError, TaskMismatch
 from ..market.commitment_message import Commitment, recover
-from ..market.ledger import MarketState, Member, Receipt
+from ..market.ledger import Receipt
+from ..market.market_view import MarketState, Member
 from ..market.stage import Stage
 from ..market.task import TaskId
 from ..market.terms import Address

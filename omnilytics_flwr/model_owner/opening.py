@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import LedgerError, TooFewGroups
-from ..market.ledger import MarketState, Member
+from ..market.market_view import MarketState, Member
 from ..market.refusals import BadSignature, NotStaked, WrongRound, WrongStage
 from ..market.roster import bitmap_of, bits_of
 from ..market.stage import Stage

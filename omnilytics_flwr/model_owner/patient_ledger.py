@@ -8,7 +8,7 @@ from functools import partial, wraps
 from typing import Any, TypeVar, cast
 
 from ..errors import BlobsMissing, ChainError, NotFunded, ToolMissing, UnknownMarket, UnsupportedChain, WrongChain
-from ..market.ledger import Ledger
+from ..market.ledger import ModelOwnerLedger
 
 PATIENCE_SECONDS = 900.0
 """How long a chain that cannot be reached is asked again."""
@@ -66,7 +66,7 @@ def insist(
 class _Patient:
     """Calls every method of a ledger again while the chain fails."""
 
-    def __init__(self, ledger: Ledger, wait: Callable[[float], None], poll_seconds: float) -> None:
+    def __init__(self, ledger: ModelOwnerLedger, wait: Callable[[float], None], poll_seconds: float) -> None:
         self._ledger = ledger
         self._wait = wait
         self._poll_seconds = poll_seconds
@@ -84,17 +84,17 @@ class _Patient:
         return patient
 
 
-def patient(ledger: Ledger, *, wait: Callable[[float], None], poll_seconds: float) -> Ledger:
+def patient(ledger: ModelOwnerLedger, *, wait: Callable[[float], None], poll_seconds: float) -> ModelOwnerLedger:
     """`ledger`, whose methods ask again for `PATIENCE_SECONDS` if the chain cannot be reached.
 
     A transaction without a receipt is asked for again under the same nonce, so that nothing is sent twice.
 
     Parameters
     ----------
-    ledger : Ledger
+    ledger : ModelOwnerLedger
     wait : callable
         Lets so many seconds pass.
     poll_seconds : float, > 0
         Between two tries.
     """
-    return cast("Ledger", _Patient(ledger, wait, poll_seconds))
+    return cast("ModelOwnerLedger", _Patient(ledger, wait, poll_seconds))

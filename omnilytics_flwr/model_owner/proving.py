@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..market.ledger import MarketState
+from ..market.market_view import MarketState
 from ..market.statement import settlement_context
 from ..market.terms import Address
 from .decision import decide

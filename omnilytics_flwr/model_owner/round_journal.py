@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ..errors import CommitmentsExpired, LedgerError
-from ..market.ledger import MarketState
+from ..market.market_view import MarketState
 from ..market.refusals import WrongRound, WrongStage
 from ..market.roster import bitmap_of
 from ..market.stage import Event, Stage

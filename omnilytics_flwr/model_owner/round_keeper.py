@@ -12,7 +12,8 @@ from dataclasses import replace
 from typing import Literal
 
 from ..errors import ProtocolError, TooFewGroups
-from ..market.ledger import Ledger, MarketState
+from ..market.ledger import ModelOwnerLedger
+from ..market.market_view import MarketState
 from ..market.refusals import TooLate
 from ..market.stage import Stage
 from ..market.task import TaskId, TaskParts
@@ -38,7 +39,7 @@ class RoundKeeper:
 
     Parameters
     ----------
-    ledger : Ledger
+    ledger : ModelOwnerLedger
         The market as its model owner sees it.
     missing : {"waive", "accuse"} (default: "waive")
         What to do about members of the roster that do not deliver: pay their groups and go on without them, at once; or accuse them
@@ -59,7 +60,7 @@ class RoundKeeper:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: ModelOwnerLedger,
         *,
         missing: Missing = "waive",
         directory: RunDirectory | None = None,

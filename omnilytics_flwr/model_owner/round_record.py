@@ -9,7 +9,8 @@ import numpy as np
 from ..crypto.curve import parse_points
 from ..crypto.field import FieldVector, N
 from ..errors import Malformed
-from ..market.ledger import Member, Receipt
+from ..market.ledger import Receipt
+from ..market.market_view import Member
 from ..market.task import TaskId
 from ..market.terms import Address
 from .live_round import Delivered, LiveRound, SettleCall, Signed

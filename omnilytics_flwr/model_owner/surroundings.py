@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..market.ledger import Ledger
+from ..market.ledger import ModelOwnerLedger
 from ..market.terms import Terms
 from .patient_ledger import patient
 
@@ -16,7 +16,7 @@ class Surroundings:
 
     Attributes
     ----------
-    ledger : Ledger
+    ledger : ModelOwnerLedger
         The market, which fails at once if the chain does.
     wait : callable
         Lets so many seconds pass.
@@ -27,17 +27,17 @@ class Surroundings:
     on_trouble : callable
         Called with a sentence whenever something went wrong that the round survives.
     terms : Terms
-    steady : Ledger
+    steady : ModelOwnerLedger
         The market, which asks again for a while if the chain fails.
     """
 
-    ledger: Ledger
+    ledger: ModelOwnerLedger
     wait: Callable[[float], None]
     poll_seconds: float
     on_stage: Callable[[int, str], None]
     on_trouble: Callable[[str], None]
     terms: Terms = field(init=False)
-    steady: Ledger = field(init=False)
+    steady: ModelOwnerLedger = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "terms", self.ledger.terms())

@@ -7,7 +7,7 @@ import rlp
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.evm.anvil import Devnet
 from omnilytics_flwr.evm.connection import HISTORY_CONTRACT
-from omnilytics_flwr.evm.header import PREVRANDAO_FIELD
+from omnilytics_flwr.market.draw import PREVRANDAO_FIELD
 
 HISTORY_SLOTS = 8191
 OPCODE_BLOCKS = 256

@@ -16,17 +16,17 @@ from omnilytics_flwr.errors import UnknownMarket
 from omnilytics_flwr.evm.anvil import Devnet
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.processing_time import chain_processing
-from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
+from omnilytics_flwr.evm.wallet import Wallet
 from omnilytics_flwr.market import refusals
 from omnilytics_flwr.market.commitment_message import Commitment
 from omnilytics_flwr.market.draw import epoch_seed
-from omnilytics_flwr.market.ledger import Ledger, MarketState, OwnerRecord, Receipt
-from omnilytics_flwr.market.roster import bits_of
+from omnilytics_flwr.market.ledger import Receipt
+from omnilytics_flwr.market.market_view import MarketState, OwnerRecord
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.statement import settlement_context
 from omnilytics_flwr.market.terms import ZERO_ADDRESS, Address
 
-from .market_play import ALL_GROUPS, GROUPS, NEXT_TASK, NO_TASK, OWNERS, REWARD_WEI, TASK, Play, all_seats, mask_key, updates
+from .market_play import GROUPS, NEXT_TASK, NO_TASK, OWNERS, REWARD_WEI, TASK, Play, all_seats, mask_key, updates
 
 BOND_WEI = 15 * 10**14 + 7
 FUNDS_WEI = 10**18
@@ -247,14 +247,6 @@ def test_chain_processing_of_a_round_counts_every_transaction(drawn: Play) -> No
     measured = chain_processing(drawn.owner.connection, [r.transaction_hash for r in records])
     assert [r.event for r in records] == ["open", "settle"]
     assert all(part > 0 for part in measured.execution_ms)
-
-
-def test_ledger_is_the_port(drawn: Play, connection: Connection) -> None:
-    ledger: Ledger = drawn.owner
-    missing = [name for name in vars(Ledger) if not name.startswith("_") and not hasattr(ledger, name)]
-    assert missing == []
-    assert bits_of(ALL_GROUPS) == tuple(range(GROUPS))
-    assert dev_wallet(0, connection).address == ledger.account
 
 
 def snake(name: str) -> str:

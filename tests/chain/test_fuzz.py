@@ -19,11 +19,12 @@ from omnilytics_flwr.evm import rpc_values
 from omnilytics_flwr.evm.abi import decode_values
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.endpoint import NodeError
-from omnilytics_flwr.evm.header import header_rlp, prevrandao_of
+from omnilytics_flwr.evm.header import header_rlp
 from omnilytics_flwr.evm.outbox import Outbox, Pending
 from omnilytics_flwr.evm.reverts import revert_data
 from omnilytics_flwr.evm.transaction import Payload, log_of, mined_of
 from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key
+from omnilytics_flwr.market.draw import prevrandao_of
 from omnilytics_flwr.market.terms import Address
 
 from .hostile import JSON, PURE, REAL, spoiled, survives

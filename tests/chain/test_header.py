@@ -9,11 +9,12 @@ from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.errors import UnsupportedChain
 from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
 from omnilytics_flwr.evm.connection import Connection, connect
-from omnilytics_flwr.evm.header import header_rlp, prevrandao_of
+from omnilytics_flwr.evm.header import header_rlp
 from omnilytics_flwr.evm.reverts import Refusals
 from omnilytics_flwr.evm.sender import sender_for
 from omnilytics_flwr.evm.transaction import Payload
 from omnilytics_flwr.evm.wallet import Wallet
+from omnilytics_flwr.market.draw import prevrandao_of
 
 
 @pytest.mark.parametrize("hardfork", ["london", "paris", "shanghai", "cancun", "prague", "osaka"])

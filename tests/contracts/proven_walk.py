@@ -8,7 +8,7 @@ from random import Random
 from omnilytics_flwr.crypto.commitment import points_digest
 from omnilytics_flwr.crypto.proof import prove
 from omnilytics_flwr.crypto.settlement import Settlement
-from omnilytics_flwr.market.ledger import MarketState
+from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.roster import bitmap_of, bits_of, positions_of
 from omnilytics_flwr.market.stage import Stage
 from tests.support.builders import MODEL_OWNER, Scene, make_task

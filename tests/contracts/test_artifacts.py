@@ -15,7 +15,7 @@ from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.statement import Statement, Verdict
 from omnilytics_flwr.market.commitment_message import Commitment, domain_separator
-from omnilytics_flwr.market.ledger import MarketState, OwnerRecord
+from omnilytics_flwr.market.market_view import MarketState, OwnerRecord
 from omnilytics_flwr.market.refusals import REFUSALS
 from omnilytics_flwr.market.stage import Event, Stage
 from omnilytics_flwr.market.statement import settlement_context

@@ -12,8 +12,8 @@ from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.evm.anvil import Devnet
 from omnilytics_flwr.evm.connection import connect
-from omnilytics_flwr.evm.header import PREVRANDAO_FIELD, header_rlp, prevrandao_of
-from omnilytics_flwr.market.draw import draw_order, epoch_seed, rank
+from omnilytics_flwr.evm.header import header_rlp
+from omnilytics_flwr.market.draw import PREVRANDAO_FIELD, draw_order, epoch_seed, prevrandao_of, rank
 from omnilytics_flwr.market.refusals import DrawTooEarly, MarketWrongLength, Refusal, WrongHeader, WrongOrder, WrongStage
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.terms import Address

@@ -10,7 +10,7 @@ import pytest
 from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.evm.anvil import Devnet
 from omnilytics_flwr.market.dispute import BURN_ADDRESS, accuse_by, versioned_hash
-from omnilytics_flwr.market.ledger import MarketState
+from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.roster import bitmap_of
 from omnilytics_flwr.market.stage import Stage
 from tests.support.bad_inputs import INFINITY, NOT_ON_CURVE, WRONG_SUBGROUP

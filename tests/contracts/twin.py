@@ -17,7 +17,7 @@ from omnilytics_flwr.evm.sender import MOST_GAS, sender_for
 from omnilytics_flwr.evm.transaction import Mined, Payload, mined_of
 from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_wallet
 from omnilytics_flwr.market.dispute import BLOB_BYTES, BURN_ADDRESS
-from omnilytics_flwr.market.ledger import Accusation, MarketState, Member, OwnerRecord
+from omnilytics_flwr.market.market_view import Accusation, MarketState, Member, OwnerRecord
 from omnilytics_flwr.market.roster import roster_seats
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.terms import Address, Terms

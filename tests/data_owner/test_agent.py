@@ -25,7 +25,7 @@ from omnilytics_flwr.errors import (
     UpdateError,
 )
 from omnilytics_flwr.market.commitment_message import Commitment, recover
-from omnilytics_flwr.market.ledger import Ledger
+from omnilytics_flwr.market.ledger import DataOwnerLedger
 from omnilytics_flwr.market.stage import Stage
 from tests.data_owner.owners import (
     WEIGHTS,
@@ -292,7 +292,7 @@ def test_owner_outside_the_epoch_is_refused(tmp_path: Path) -> None:
 class Freezing:
     """A ledger on which the members are frozen while a data owner's enrolment is under way."""
 
-    def __init__(self, scene: Scene, ledger: Ledger) -> None:
+    def __init__(self, scene: Scene, ledger: DataOwnerLedger) -> None:
         self._scene, self._ledger, self.joins = scene, ledger, 0
 
     def __getattr__(self, name: str) -> Any:
@@ -311,7 +311,7 @@ def test_join_while_members_are_frozen_enrols_with_the_key_of_the_epoch_that_it_
     owner = Owner(scene, 0, tmp_path, Policy())
     ledger = Freezing(scene, scene.ledger(0))
     agent = LocalAgent(
-        ledger=cast("Ledger", ledger),
+        ledger=cast("DataOwnerLedger", ledger),
         signer=make_wallet(0),
         keys=owner.keys,
         journal=owner.journal,

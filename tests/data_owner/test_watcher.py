@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from omnilytics_flwr.errors import NotFunded, Refused, Unreachable
-from omnilytics_flwr.market.ledger import MarketState, Receipt
+from omnilytics_flwr.market.ledger import Receipt
+from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.stage import Stage
 from tests.oracle import MemoryLedger
 from tests.support.builders import STRANGER, WEALTH_WEI, address_of

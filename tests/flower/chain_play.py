@@ -16,7 +16,8 @@ from omnilytics_flwr.evm.anvil import DevnetOptions
 from omnilytics_flwr.flower.mod import OmnilyticsMod
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.local_market import LocalMarket
-from omnilytics_flwr.market.ledger import Ledger, MarketState
+from omnilytics_flwr.market.ledger import ModelOwnerLedger
+from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import Address, Terms
 from tests.flower.fake_grid import FakeGrid
@@ -66,7 +67,7 @@ class ChainPlay:
         self.trainers = [Trainer(make_model(100 + place)) for place in range(NUM_OWNERS)]
         return FakeGrid({100 + place: trainer.app(mod) for place, trainer in enumerate(self.trainers)})
 
-    def run(self, grid: FakeGrid, *, ledger: Ledger | None = None, rounds: int = 2, **options: Any) -> tuple[Result, Omnilytics]:
+    def run(self, grid: FakeGrid, *, ledger: ModelOwnerLedger | None = None, rounds: int = 2, **options: Any) -> tuple[Result, Omnilytics]:
         """A model owner's process."""
         strategy = Omnilytics(FedAvg(), ledger=ledger or self.market.ledger, wait=self.wait, **options)
         return strategy.start(grid, make_model(), rounds), strategy

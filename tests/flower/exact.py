@@ -17,7 +17,7 @@ from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.data_owner.agent import Admission, Delivery, SignedCommitment
 from omnilytics_flwr.flower.mod import OmnilyticsMod
 from omnilytics_flwr.flower.strategy import Omnilytics
-from omnilytics_flwr.market.ledger import MarketState
+from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address, Terms
 from omnilytics_flwr.model_owner.live_round import Metrics

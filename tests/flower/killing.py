@@ -15,7 +15,7 @@ from typing import Any, cast
 
 import pytest
 
-from omnilytics_flwr.market.ledger import Ledger
+from omnilytics_flwr.market.ledger import ModelOwnerLedger
 from omnilytics_flwr.model_owner.run_directory import RunDirectory
 
 TRANSACTIONS = frozenset({"anchor", "open", "accuse", "settle", "timeout"})
@@ -51,9 +51,9 @@ class Killer:
                 raise Killed(step)
             self.strike()
 
-    def ledger(self, ledger: Ledger) -> Ledger:
+    def ledger(self, ledger: ModelOwnerLedger) -> ModelOwnerLedger:
         """`ledger`, whose transactions are steps."""
-        return cast("Ledger", _Watched(ledger, self))
+        return cast("ModelOwnerLedger", _Watched(ledger, self))
 
     @contextmanager
     def watching_files(self) -> Iterator[None]:
@@ -82,7 +82,7 @@ class Killer:
 class _Watched:
     """Notes every transaction of a ledger once it is mined."""
 
-    def __init__(self, ledger: Ledger, killer: Killer) -> None:
+    def __init__(self, ledger: ModelOwnerLedger, killer: Killer) -> None:
         self._ledger = ledger
         self._killer = killer
 

@@ -10,7 +10,7 @@ import pytest
 from flwr.serverapp.strategy import FedAvg, Result
 
 from omnilytics_flwr.flower.strategy import Omnilytics
-from omnilytics_flwr.market.ledger import Ledger
+from omnilytics_flwr.market.ledger import ModelOwnerLedger
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.task import TaskId
 from tests.flower.killing import TRANSACTIONS
@@ -23,7 +23,7 @@ ROUNDS = 2
 class Remembering:
     """Remembers how the world was before each transaction of the model owner."""
 
-    def __init__(self, play: MarketPlay, ledger: Ledger) -> None:
+    def __init__(self, play: MarketPlay, ledger: ModelOwnerLedger) -> None:
         self.play, self.ledger = play, ledger
         self.before: dict[tuple[str, int], Any] = {}
         self.sent: list[str] = []
@@ -64,7 +64,7 @@ def run(
             if silent is not None:
                 play.grid.on_request = lambda node, message: None if node == FIRST_NODE + silent else message
 
-    strategy = Omnilytics(FedAvg(), ledger=cast("Ledger", ledger), on_stage=strike, wait=waiter(play.scene))
+    strategy = Omnilytics(FedAvg(), ledger=cast("ModelOwnerLedger", ledger), on_stage=strike, wait=waiter(play.scene))
     play.strategy = strategy
     result = strategy.start(play.grid, make_model(), ROUNDS)
     assert bool(struck) == (forgotten is not None)

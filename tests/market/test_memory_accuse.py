@@ -6,7 +6,7 @@ import pytest
 
 from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.market.dispute import accuse_by
-from omnilytics_flwr.market.ledger import Accusation
+from omnilytics_flwr.market.market_view import Accusation
 from omnilytics_flwr.market.refusals import (
     AlreadyAccused,
     NoSeats,

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import inspect
-
 import pytest
 
 from omnilytics_flwr.errors import NotFunded, TermsError, UnknownMarket
-from omnilytics_flwr.market.ledger import Ledger
 from omnilytics_flwr.market.refusals import NoCredit, PaymentFailed, VerificationWrongLength, WrongPayment
-from tests.oracle import MemoryLedger, World
+from tests.oracle import World
 from tests.support.builders import MARKET, MODEL_OWNER, STRANGER, WEALTH_WEI, Scene, address_of, make_drawn_scene, make_scene
 
 
@@ -107,16 +104,6 @@ def test_market_closed_and_emptied_keeps_nothing() -> None:
 
 
 # --------------------------------------------------------------------------------------------------------- world and ledger
-
-
-def test_memory_ledger_has_every_method_of_the_port_with_its_parameters() -> None:
-    for name, member in inspect.getmembers(Ledger):
-        if name.startswith("_"):
-            continue
-        own = inspect.getattr_static(MemoryLedger, name)
-        assert isinstance(own, property) == isinstance(member, property), name
-        if not isinstance(member, property):
-            assert inspect.signature(own) == inspect.signature(member), name
 
 
 def test_send_without_a_market_or_without_ether_raises() -> None:

@@ -13,7 +13,7 @@ import pytest
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.errors import BlobsMissing, Unreachable
 from omnilytics_flwr.market.dispute import accuse_by
-from omnilytics_flwr.market.ledger import Ledger
+from omnilytics_flwr.market.ledger import ModelOwnerLedger
 from omnilytics_flwr.market.refusals import Underpaid
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.task import TaskParts
@@ -33,7 +33,7 @@ def play(tmp_path: Path) -> Play:
     return make_play(tmp_path, accuse_fee_wei=FEE_WEI)
 
 
-def accusing(play: Play, *answering: int, ledger: Ledger | None = None, missing: Missing = "accuse", **options: Any) -> list[str]:
+def accusing(play: Play, *answering: int, ledger: ModelOwnerLedger | None = None, missing: Missing = "accuse", **options: Any) -> list[str]:
     """Give a play a keeper that accuses; the trouble that it will tell of."""
     trouble: list[str] = []
     play.keeper = RoundKeeper(
@@ -146,7 +146,7 @@ def test_accusation_that_cannot_be_paid_waives(play: Play) -> None:
 class Troubled:
     """A ledger of which one method fails."""
 
-    def __init__(self, ledger: Ledger, method: str, failure: Callable[[], Exception]) -> None:
+    def __init__(self, ledger: ModelOwnerLedger, method: str, failure: Callable[[], Exception]) -> None:
         self._ledger, self._method, self._failure = ledger, method, failure
 
     def __getattr__(self, name: str) -> Any:
@@ -162,7 +162,7 @@ class Troubled:
 def test_answer_whose_blobs_are_gone_waives_its_group(play: Play) -> None:
     seat = play.scene.market.owner_record(address_of(6)).seat
     ledger = Troubled(play.scene.ledger(), "answered_vector", lambda: BlobsMissing(1, seat, 0, 131_072))
-    trouble = accusing(play, 6, ledger=cast("Ledger", ledger))
+    trouble = accusing(play, 6, ledger=cast("ModelOwnerLedger", ledger))
     play.lost = {6}
     report, _, _ = play.run()
     assert report.answered == (address_of(6),)
@@ -174,7 +174,7 @@ def test_answer_whose_blobs_are_gone_waives_its_group(play: Play) -> None:
 
 def test_chain_that_takes_no_accusation_waives(play: Play) -> None:
     ledger = Troubled(play.scene.ledger(), "accuse", lambda: Unreachable("the node is gone; expected an answer; check it"))
-    accusing(play, ledger=cast("Ledger", ledger))
+    accusing(play, ledger=cast("ModelOwnerLedger", ledger))
     play.lost = {6}
     report, _, _ = play.run()
     assert report.waived == (play.position_of(6),)
@@ -184,7 +184,7 @@ def test_chain_that_takes_no_accusation_waives(play: Play) -> None:
 class Rising:
     """A ledger that takes an accusation at the second try only, as when prices rise in between."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: ModelOwnerLedger) -> None:
         self._ledger, self.tries = ledger, 0
 
     def __getattr__(self, name: str) -> Any:
@@ -199,7 +199,7 @@ class Rising:
 
 def test_accusation_that_prices_have_outrun_is_tried_again(play: Play) -> None:
     ledger = Rising(play.scene.ledger())
-    trouble = accusing(play, 6, ledger=cast("Ledger", ledger))
+    trouble = accusing(play, 6, ledger=cast("ModelOwnerLedger", ledger))
     play.lost = {6}
     report, _, _ = play.run()
     assert ledger.tries == 2
@@ -211,7 +211,7 @@ def test_accusation_that_prices_have_outrun_is_tried_again(play: Play) -> None:
 def test_blobs_that_nobody_serves_are_given_up_while_there_is_time_to_prove(play: Play) -> None:
     failure = Unreachable("the beacon node is gone; expected an answer; check it")
     ledger = Troubled(play.scene.ledger(), "answered_vector", lambda: failure)
-    accusing(play, 6, 0, ledger=cast("Ledger", ledger))
+    accusing(play, 6, 0, ledger=cast("ModelOwnerLedger", ledger))
     play.lost = {6, 0}
     report, _, _ = play.run()
     assert report.settled
@@ -221,7 +221,7 @@ def test_blobs_that_nobody_serves_are_given_up_while_there_is_time_to_prove(play
 
 def test_failure_of_any_kind_while_blobs_are_fetched_waives(play: Play) -> None:
     ledger = Troubled(play.scene.ledger(), "answered_vector", lambda: RuntimeError("a library's own"))
-    accusing(play, 6, ledger=cast("Ledger", ledger))
+    accusing(play, 6, ledger=cast("ModelOwnerLedger", ledger))
     play.lost = {6}
     report, _, _ = play.run()
     assert report.settled

@@ -18,7 +18,7 @@ from omnilytics_flwr.crypto.refusals import (
 )
 from omnilytics_flwr.crypto.statement import Statement, Verdict
 from omnilytics_flwr.errors import LedgerError, NotFunded, SettlementRefused, TransactionLost, Unreachable
-from omnilytics_flwr.market.ledger import Ledger
+from omnilytics_flwr.market.ledger import ModelOwnerLedger
 from omnilytics_flwr.market.refusals import TooLate
 from omnilytics_flwr.model_owner.decision import GroupSum, decide
 from omnilytics_flwr.model_owner.live_round import Proven
@@ -98,7 +98,7 @@ def test_points_that_the_market_refuses_only_when_settling_waive_their_group(tmp
     bad_points: list[bytes] = []
 
     class Flaky:
-        def __init__(self, ledger: Ledger) -> None:
+        def __init__(self, ledger: ModelOwnerLedger) -> None:
             self.ledger = ledger
 
         def __getattr__(self, name: str) -> Any:
@@ -114,7 +114,7 @@ def test_points_that_the_market_refuses_only_when_settling_waive_their_group(tmp
             bad_points.append(delivery.points)
         return delivery
 
-    play.keeper = RoundKeeper(cast("Ledger", Flaky(play.scene.ledger())), wait=lambda seconds: None)
+    play.keeper = RoundKeeper(cast("ModelOwnerLedger", Flaky(play.scene.ledger())), wait=lambda seconds: None)
     play.tampered = remember
     report, _, refused = settle_somehow(play)
     assert refused == 1
@@ -149,7 +149,7 @@ def test_round_that_somebody_else_has_timed_out_is_reported_likewise(tmp_path: P
     class Slow:
         """The timeout of a stranger comes in between."""
 
-        def __init__(self, ledger: Ledger) -> None:
+        def __init__(self, ledger: ModelOwnerLedger) -> None:
             self.ledger = ledger
 
         def __getattr__(self, name: str) -> Any:
@@ -160,7 +160,7 @@ def test_round_that_somebody_else_has_timed_out_is_reported_likewise(tmp_path: P
             return self.ledger.timeout(round_number)
 
     play = make_play(tmp_path)
-    play.keeper = RoundKeeper(cast("Ledger", Slow(play.scene.ledger())), wait=lambda seconds: None)
+    play.keeper = RoundKeeper(cast("ModelOwnerLedger", Slow(play.scene.ledger())), wait=lambda seconds: None)
     play.open_and_deliver(play.anchor_and_commit())
     proven = play.keeper.prove()
     play.scene.world.timestamp = play.scene.state.settle_by + 1
@@ -207,7 +207,7 @@ def test_round_of_which_nothing_can_be_proven_is_waived_as_a_whole(tmp_path: Pat
 class Failing:
     """A ledger whose every method fails so many times in a row before it answers."""
 
-    def __init__(self, ledger: Ledger, failure: Exception, times: int) -> None:
+    def __init__(self, ledger: ModelOwnerLedger, failure: Exception, times: int) -> None:
         self.ledger, self.failure, self.times = ledger, failure, times
         self.failures: dict[str, int] = {}
 
@@ -230,7 +230,7 @@ class Failing:
 )
 def test_chain_that_fails_now_and_then_is_asked_again(tmp_path: Path, failure: Exception) -> None:
     play = make_play(tmp_path)
-    play.keeper = RoundKeeper(cast("Ledger", Failing(play.scene.ledger(), failure, 2)), wait=lambda seconds: None)
+    play.keeper = RoundKeeper(cast("ModelOwnerLedger", Failing(play.scene.ledger(), failure, 2)), wait=lambda seconds: None)
     report, proven, task = play.run()
     assert report.settled
     assert len(report.accepted) == 4
@@ -241,7 +241,7 @@ def test_chain_that_stays_away_is_given_up_after_a_while(tmp_path: Path) -> None
     play = make_play(tmp_path)
     waits: list[float] = []
     ledger = patient(
-        cast("Ledger", Failing(play.scene.ledger(), Unreachable("no answer; expected one; wait"), 10**9)),
+        cast("ModelOwnerLedger", Failing(play.scene.ledger(), Unreachable("no answer; expected one; wait"), 10**9)),
         wait=waits.append,
         poll_seconds=3.0,
     )
@@ -253,7 +253,7 @@ def test_chain_that_stays_away_is_given_up_after_a_while(tmp_path: Path) -> None
 class Poor:
     """A ledger whose account cannot pay for settling the first times it is asked to."""
 
-    def __init__(self, ledger: Ledger, times: int) -> None:
+    def __init__(self, ledger: ModelOwnerLedger, times: int) -> None:
         self._ledger, self._times = ledger, times
 
     def __getattr__(self, name: str) -> Any:
@@ -268,7 +268,7 @@ class Poor:
 
 def test_open_round_waits_for_its_account_to_be_topped_up(tmp_path: Path) -> None:
     play, trouble = make_play(tmp_path), list[str]()
-    play.keeper = RoundKeeper(cast("Ledger", Poor(play.scene.ledger(), 5)), wait=play.pass_time(), on_trouble=trouble.append)
+    play.keeper = RoundKeeper(cast("ModelOwnerLedger", Poor(play.scene.ledger(), 5)), wait=play.pass_time(), on_trouble=trouble.append)
     report, _, _ = play.run()
     assert report.settled
     assert [sentence for sentence in trouble if "cannot be settled yet" in sentence] == trouble
@@ -277,7 +277,7 @@ def test_open_round_waits_for_its_account_to_be_topped_up(tmp_path: Path) -> Non
 
 def test_account_that_is_never_topped_up_is_waited_for_as_long_as_there_is_time(tmp_path: Path) -> None:
     play = make_play(tmp_path)
-    play.keeper = RoundKeeper(cast("Ledger", Poor(play.scene.ledger(), 10**9)), wait=play.pass_time())
+    play.keeper = RoundKeeper(cast("ModelOwnerLedger", Poor(play.scene.ledger(), 10**9)), wait=play.pass_time())
     with pytest.raises(NotFunded):
         play.run()
     assert play.scene.world.timestamp >= play.scene.state.settle_by
@@ -287,5 +287,5 @@ def test_trouble_that_lasts_is_not_asked_about_again(tmp_path: Path) -> None:
     play = make_play(tmp_path)
     failing = Failing(play.scene.ledger(), NotFunded("no ether; expected some; send it"), 10**9)
     with pytest.raises(NotFunded):
-        patient(cast("Ledger", failing), wait=lambda seconds: None, poll_seconds=3.0).state()
+        patient(cast("ModelOwnerLedger", failing), wait=lambda seconds: None, poll_seconds=3.0).state()
     assert failing.failures == {"state": 1}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from omnilytics_flwr.errors import CommitmentsExpired
-from omnilytics_flwr.market.ledger import MarketState
+from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.stage import Event, Stage
 from omnilytics_flwr.market.task import TaskParts
 from omnilytics_flwr.model_owner.live_round import LiveRound

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from omnilytics_flwr.crypto.masks import WeakMaskKey, check_mask_key
-from omnilytics_flwr.market.ledger import OwnerRecord
+from omnilytics_flwr.market.market_view import OwnerRecord
 from omnilytics_flwr.market.refusals import (
     BadMaskKey,
     Full,

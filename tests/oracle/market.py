@@ -14,7 +14,7 @@ from omnilytics_flwr.crypto.statement import Statement, Verdict
 from omnilytics_flwr.errors import TermsError
 from omnilytics_flwr.market.commitment_message import Commitment
 from omnilytics_flwr.market.draw import epoch_seed
-from omnilytics_flwr.market.ledger import Accusation, MarketState, Member, OwnerRecord
+from omnilytics_flwr.market.market_view import Accusation, MarketState, Member, OwnerRecord
 from omnilytics_flwr.market.refusals import NotModelOwner, WrongRound, WrongStage
 from omnilytics_flwr.market.roster import bitmap_of, bits_of
 from omnilytics_flwr.market.stage import ALLOWED, Event, Stage, stages_for

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from omnilytics_flwr.market.ledger import OwnerRecord
+from omnilytics_flwr.market.market_view import OwnerRecord
 from omnilytics_flwr.market.roster import bitmap_of
 from omnilytics_flwr.market.terms import Address
 

@@ -19,7 +19,7 @@ from omnilytics_flwr.crypto.refusals import VerificationWrongLength, Verificatio
 from omnilytics_flwr.crypto.statement import Statement, Verdict
 from omnilytics_flwr.market.commitment_message import Commitment, compact
 from omnilytics_flwr.market.dispute import lapsed, void_groups
-from omnilytics_flwr.market.ledger import MarketState
+from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.roster import bitmap_of, bits_of, groups_at, roster_seats
 from omnilytics_flwr.market.terms import Address, Terms
 from tests.oracle import MemoryLedger, MemoryMarket, Verification, World, surplus_wei

@@ -10,7 +10,8 @@ from omnilytics_flwr.crypto.commitment import points_digest
 from omnilytics_flwr.market.commitment_message import Commitment
 from omnilytics_flwr.market.dispute import BURN_ADDRESS, lapsed, void_groups
 from omnilytics_flwr.market.draw import draw_order, epoch_seed
-from omnilytics_flwr.market.ledger import Ledger, MarketState
+from omnilytics_flwr.market.ledger import Ledger
+from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.roster import bitmap_of, bits_of, roster_seats
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.terms import Address

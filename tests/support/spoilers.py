@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from omnilytics_flwr.market.commitment_message import HALF_ORDER
 from omnilytics_flwr.market.dispute import accuse_by
-from omnilytics_flwr.market.ledger import MarketState
+from omnilytics_flwr.market.market_view import MarketState
 from tests.support.builders import MODEL_OWNER, STRANGER, address_of, dictate
 from tests.support.moves import Arguments, Move, Mover
 from tests.support.sparse import blob_of

@@ -10,7 +10,7 @@ from random import Random
 
 from omnilytics_flwr.errors import OmnilyticsError
 from omnilytics_flwr.market.dispute import accuse_by
-from omnilytics_flwr.market.ledger import MarketState
+from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.stage import Stage
 from tests.support.builders import Scene, address_of
 from tests.support.moves import Move, Mover, View
