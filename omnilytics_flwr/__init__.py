@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .chain.deploy import create_market as create_market
     from .chain.deploy import deploy as deploy
     from .chain.ethereum_ledger import EthereumLedger as EthereumLedger
-    from .data_owner.home import OwnerHome as OwnerHome
+    from .data_owner.owner_home import OwnerHome as OwnerHome
     from .data_owner.policy import Policy as Policy
     from .environment import open_market as open_market
     from .errors import OmnilyticsError as OmnilyticsError
@@ -41,7 +41,7 @@ __version__ = "0.1.0"
 _NAMES_OF = {
     "omnilytics_flwr.chain.deploy": ("Deployment", "create_market", "deploy"),
     "omnilytics_flwr.chain.ethereum_ledger": ("EthereumLedger",),
-    "omnilytics_flwr.data_owner.home": ("OwnerHome",),
+    "omnilytics_flwr.data_owner.owner_home": ("OwnerHome",),
     "omnilytics_flwr.data_owner.policy": ("Policy",),
     "omnilytics_flwr.environment": ("open_market",),
     "omnilytics_flwr.errors": ("OmnilyticsError",),

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from .chain.deploy import create_market, deploy
 from .chain.ethereum_ledger import EthereumLedger
-from .data_owner.home import OwnerHome
+from .data_owner.owner_home import OwnerHome
 from .environment import ACCOUNT_VARIABLES, DEV_ACCOUNT_VARIABLE, MARKET_VARIABLE, RPC_VARIABLE
 from .errors import ProtocolError
 from .evm.anvil import Devnet, DevnetOptions

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..crypto.commitment import commit, points_digest
-from ..data_owner.agent import LocalAgent
 from ..data_owner.journal import Journal
-from ..data_owner.port import Delivery, SignedCommitment, Signer
+from ..data_owner.local_agent import LocalAgent
+from ..data_owner.owner_agent import Delivery, SignedCommitment, Signer
 from ..market.task import TaskId
 from ..market.terms import Address
 from .rogues import CommitsAnew, Rogue

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ..data_owner.home import OwnerHome
 from ..data_owner.journal import Journal
+from ..data_owner.owner_home import OwnerHome
 from .registry import rogue_named
 from .rogues import Rogue
 

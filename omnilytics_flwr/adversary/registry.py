@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from ..data_owner.agent import LocalAgent
 from ..data_owner.journal import Journal
-from ..data_owner.port import Signer
+from ..data_owner.local_agent import LocalAgent
+from ..data_owner.owner_agent import Signer
 from ..errors import TermsError
 from .colluding import DirectedDeviation, InnerProduct, LittleIsEnough
 from .forgers import CommitsToGarbage, DeliversAnother, DeliversNotCanonical, DeliversWrongLength, Forges

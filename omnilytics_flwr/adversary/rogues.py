@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from ..crypto.commitment import commit, points_digest
 from ..crypto.field import FieldVector
-from ..data_owner.agent import LocalAgent
 from ..data_owner.journal import Journal
-from ..data_owner.port import Admission, Delivery, SignedCommitment, Signer
+from ..data_owner.local_agent import LocalAgent
+from ..data_owner.owner_agent import Admission, Delivery, SignedCommitment, Signer
 from ..errors import Refused
 from ..market.ledger import DataOwnerLedger
 from ..market.task import TaskId

@@ -14,7 +14,7 @@ from ..errors import ChainError
 from .settings import Settings, default_keystore
 
 if TYPE_CHECKING:
-    from ..data_owner.home import OwnerHome
+    from ..data_owner.owner_home import OwnerHome
     from ..evm.key_source import KeySource
     from ..evm.wallet import Secret
 

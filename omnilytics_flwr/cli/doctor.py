@@ -195,7 +195,7 @@ def _anvil() -> str:
 
 def _check_home(path: Path) -> Iterator[Check]:
     """An owner home: only its owner reads and writes it, and there is room for vectors."""
-    from ..data_owner.home import OwnerHome
+    from ..data_owner.owner_home import OwnerHome
 
     try:
         home = OwnerHome.open(path)

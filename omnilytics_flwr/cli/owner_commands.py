@@ -34,7 +34,7 @@ from .settings import (
 )
 
 if TYPE_CHECKING:
-    from ..data_owner.home import OwnerHome
+    from ..data_owner.owner_home import OwnerHome
     from ..market.terms import Address
 
 _PARTY = (*HOME, *CHAIN, *MARKET, *ACCOUNT)
@@ -69,7 +69,7 @@ def init(settings: Settings, folder: Path, policies: tuple[str, ...], agent_kind
     It names chain, market, account and policy, and will hold mask keys and journal. Chain, market and account are checked first. The
     account's key stays where it is.
     """
-    from ..data_owner.home import OwnerHome
+    from ..data_owner.owner_home import OwnerHome
     from ..data_owner.policy import Policy
 
     session = Session(settings)
@@ -103,8 +103,8 @@ def agent(settings: Settings, folder: Path) -> None:
     It holds keys and journal, serves the Flower client, and answers accusations, until it is interrupted or terminated. A keystore's
     password that neither the home nor the environment has is asked for at the start.
     """
-    from ..data_owner.home import OwnerHome
-    from ..data_owner.process import run_agent
+    from ..data_owner.agent_process import run_agent
+    from ..data_owner.owner_home import OwnerHome
 
     home = OwnerHome.open(folder)
     _unlock(home)

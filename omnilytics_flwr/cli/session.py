@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..chain.deploy import Deployment
     from ..chain.ethereum_ledger import EthereumLedger
     from ..chain.market_reader import MarketReader
-    from ..data_owner.home import OwnerHome
+    from ..data_owner.owner_home import OwnerHome
     from ..data_owner.policy import Policy
     from ..evm.connection import Connection
     from ..evm.dry_run import PlannedTransaction
@@ -43,7 +43,7 @@ class Session:
     @cached_property
     def home(self) -> OwnerHome | None:
         """The owner home, if one is named."""
-        from ..data_owner.home import OwnerHome
+        from ..data_owner.owner_home import OwnerHome
 
         return OwnerHome.open(self.settings.home) if self.settings.home is not None else None
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ..errors import OmnilyticsError
-from .process import run_agent
+from .agent_process import run_agent
 
 
 def main(arguments: list[str]) -> int:

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ..errors import Malformed
+from ..files import create_file, make_folder, remove_leftovers, write_file
 from ..market.task import TaskId
-from .durable import create_file, make_folder, remove_leftovers, write_file
 from .entry import Entry as Entry
 from .entry import decode_entry, encode_entry
 

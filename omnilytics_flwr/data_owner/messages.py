@@ -34,7 +34,7 @@ from ..crypto.address import checksummed
 from ..errors import Malformed, OmnilyticsError, WrongLength
 from ..market.task import TaskId
 from .failures import error_fields, error_of
-from .port import Admission, Delivery, SignedCommitment
+from .owner_agent import Admission, Delivery, SignedCommitment
 
 if TYPE_CHECKING:
     from ..market.terms import Address

@@ -17,9 +17,9 @@ from typing import Any
 from flwr.app import ArrayRecord, ConfigRecord, Context, Error, Message, MessageType, MetricRecord, RecordDict
 from flwr.clientapp.typing import ClientAppCallable
 
-from ..data_owner.config import has_agent_process
-from ..data_owner.port import OwnerAgent
-from ..data_owner.remote import RemoteAgent
+from ..data_owner.owner_agent import OwnerAgent
+from ..data_owner.owner_config import has_agent_process
+from ..data_owner.remote_agent import RemoteAgent
 from ..errors import ChainError, Malformed, OmnilyticsError, Refused, UpdateError
 from ..market.task import TaskId, TaskParts, arrays_hash, config_hash
 from .compat import REFUSED_BY_MOD, log
@@ -184,7 +184,7 @@ def agent_of_operator(context: Context) -> OwnerAgent:
 def _agent_at(path: Path) -> OwnerAgent:
     if has_agent_process(path):
         return RemoteAgent(path)
-    from ..data_owner.home import OwnerHome  # pulls in the chain adapter, which only this way of finding an agent needs
+    from ..data_owner.owner_home import OwnerHome  # pulls in the chain adapter, which only this way of finding an agent needs
 
     return OwnerHome.open(path).agent()
 

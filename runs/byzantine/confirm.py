@@ -12,8 +12,8 @@ from typing import Any
 from omnilytics_flwr import LocalMarket
 from omnilytics_flwr.adversary.homes import rogue_of_home
 from omnilytics_flwr.crypto.hashing import keccak256
-from omnilytics_flwr.data_owner.keys import OwnerKeys
-from omnilytics_flwr.data_owner.port import OwnerAgent
+from omnilytics_flwr.data_owner.owner_agent import OwnerAgent
+from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
 from omnilytics_flwr.errors import OmnilyticsError, TooFewGroups
 from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.task import TaskId, TaskParts

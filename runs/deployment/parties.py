@@ -14,7 +14,7 @@ from omnilytics_flwr import OwnerHome, Terms
 from omnilytics_flwr.chain.deploy import Deployment, create_market, deploy
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.chain.market_reader import refusals
-from omnilytics_flwr.data_owner.keys import OwnerKeys
+from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.sender import sender_for
 from omnilytics_flwr.evm.transaction import Payload

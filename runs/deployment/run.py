@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from omnilytics_flwr.data_owner.channel import socket_path
+from omnilytics_flwr.data_owner.agent_socket import socket_path
 from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
 from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.market.stage import Stage

@@ -15,7 +15,7 @@ from omnilytics_flwr.adversary.knowledge import Knowledge, UpdateAttack
 from omnilytics_flwr.adversary.registry import rogue_named
 from omnilytics_flwr.adversary.rogues import Rogue
 from omnilytics_flwr.crypto.hashing import keccak256, word
-from omnilytics_flwr.data_owner.port import OwnerAgent
+from omnilytics_flwr.data_owner.owner_agent import OwnerAgent
 from omnilytics_flwr.errors import OmnilyticsError
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper

@@ -15,7 +15,7 @@ from flwr.serverapp.strategy import FedAvg
 from omnilytics_flwr.adversary.knowledge import Knowledge, Update
 from omnilytics_flwr.adversary.mod import AdversaryMod
 from omnilytics_flwr.adversary.updates import Noise, SignFlip
-from omnilytics_flwr.data_owner.port import OwnerAgent
+from omnilytics_flwr.data_owner.owner_agent import OwnerAgent
 from omnilytics_flwr.errors import TermsError
 from omnilytics_flwr.flower.mod import OmnilyticsMod
 from omnilytics_flwr.flower.strategy import Omnilytics

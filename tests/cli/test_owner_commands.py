@@ -16,7 +16,7 @@ from typing import IO, cast
 import pytest
 
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
-from omnilytics_flwr.data_owner.home import OwnerHome
+from omnilytics_flwr.data_owner.owner_home import OwnerHome
 from omnilytics_flwr.evm.anvil import Devnet
 from tests.chain.market_play import REWARD_WEI, Play
 

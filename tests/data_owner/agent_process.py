@@ -18,12 +18,12 @@ from typing import IO, cast
 import numpy as np
 
 from omnilytics_flwr.crypto.hashing import keccak256
-from omnilytics_flwr.data_owner.agent import LocalAgent, SignedCommitment
-from omnilytics_flwr.data_owner.config import CONFIG_NAME
-from omnilytics_flwr.data_owner.home import OwnerHome
 from omnilytics_flwr.data_owner.journal import Entry, Journal
-from omnilytics_flwr.data_owner.port import Delivery
-from omnilytics_flwr.data_owner.remote import RemoteAgent
+from omnilytics_flwr.data_owner.local_agent import LocalAgent, SignedCommitment
+from omnilytics_flwr.data_owner.owner_agent import Delivery
+from omnilytics_flwr.data_owner.owner_config import CONFIG_NAME
+from omnilytics_flwr.data_owner.owner_home import OwnerHome
+from omnilytics_flwr.data_owner.remote_agent import RemoteAgent
 from omnilytics_flwr.local_market import LocalMarket
 from omnilytics_flwr.market.roster import bits_of, roster_seats
 from omnilytics_flwr.market.task import TaskId, TaskParts

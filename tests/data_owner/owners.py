@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from omnilytics_flwr.crypto.commitment import commit, points_digest
 from omnilytics_flwr.crypto.fixedpoint import pack
 from omnilytics_flwr.crypto.masks import Peer, group_mask
-from omnilytics_flwr.data_owner.agent import Delivery, LocalAgent, SignedCommitment
 from omnilytics_flwr.data_owner.journal import Journal
-from omnilytics_flwr.data_owner.keys import OwnerKeys
+from omnilytics_flwr.data_owner.local_agent import Delivery, LocalAgent, SignedCommitment
+from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.evm.wallet import Secret, Wallet
 from omnilytics_flwr.market.commitment_message import Commitment

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from omnilytics_flwr.chain.deploy import check_created, create_market, deploy
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
-from omnilytics_flwr.data_owner.config import has_agent_process
-from omnilytics_flwr.data_owner.home import CONFIG_NAME, OwnerHome
+from omnilytics_flwr.data_owner.owner_config import has_agent_process
+from omnilytics_flwr.data_owner.owner_home import CONFIG_NAME, OwnerHome
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.errors import (
     Refused,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from omnilytics_flwr.data_owner.keys import OwnerKeys
+from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
 from omnilytics_flwr.errors import (
     Malformed,
 )

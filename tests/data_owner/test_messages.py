@@ -30,7 +30,7 @@ from omnilytics_flwr.data_owner.messages import (
     encode_request,
     frame_lengths,
 )
-from omnilytics_flwr.data_owner.port import Admission, Delivery, SignedCommitment
+from omnilytics_flwr.data_owner.owner_agent import Admission, Delivery, SignedCommitment
 from omnilytics_flwr.errors import LedgerError, Malformed, OmnilyticsError, OutOfTurn, ProtocolError, Refused, UpdateError, WireError
 from omnilytics_flwr.market.refusals import NotAccused, WrongBlob
 from omnilytics_flwr.market.task import TaskId

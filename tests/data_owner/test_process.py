@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 from flwr.app import Context, RecordDict
 
-from omnilytics_flwr.data_owner.channel import SOCKET_NAME, TOKEN_NAME
-from omnilytics_flwr.data_owner.process import SEEN_NAME
-from omnilytics_flwr.data_owner.remote import RemoteAgent
+from omnilytics_flwr.data_owner.agent_process import SEEN_NAME
+from omnilytics_flwr.data_owner.agent_socket import SOCKET_NAME, TOKEN_NAME
+from omnilytics_flwr.data_owner.remote_agent import RemoteAgent
 from omnilytics_flwr.errors import Refused, UpdateError
 from omnilytics_flwr.flower.mod import HOME_KEY, agent_of_operator
 from omnilytics_flwr.market.stage import Stage

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from omnilytics_flwr.data_owner.home import OwnerHome
+from omnilytics_flwr.data_owner.owner_home import OwnerHome
 from omnilytics_flwr.market.stage import Stage
 
 from .agent_process import NUM_OWNERS, WIDE, ProcessPlay, await_true, process_play, running

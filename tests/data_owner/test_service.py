@@ -18,11 +18,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from omnilytics_flwr.data_owner.channel import SOCKET_NAME, TOKEN_NAME, receive_frame
+from omnilytics_flwr.data_owner.agent_server import MOST_CLIENTS, Service
+from omnilytics_flwr.data_owner.agent_socket import SOCKET_NAME, TOKEN_NAME, receive_frame
 from omnilytics_flwr.data_owner.messages import MOST_HEADER_BYTES, MOST_REPLY_BYTES, Reply, TaskRequest, decode_reply, encode_request
-from omnilytics_flwr.data_owner.port import OwnerAgent
-from omnilytics_flwr.data_owner.remote import RemoteAgent
-from omnilytics_flwr.data_owner.service import MOST_CLIENTS, Service
+from omnilytics_flwr.data_owner.owner_agent import OwnerAgent
+from omnilytics_flwr.data_owner.remote_agent import RemoteAgent
 from omnilytics_flwr.errors import Malformed, OutOfTurn, ProtocolError, Refused, TaskMismatch, UpdateError
 from omnilytics_flwr.market.task import TaskId
 from tests.data_owner.owners import WEIGHTS, Owner, anchor, live_task, make_owners_scene, open_with, update_of

@@ -105,6 +105,6 @@ def chain_play(folder: Path, *, chain: DevnetOptions | None = None, **term_chang
 
 
 def _keys_of(home: Path) -> Any:
-    from omnilytics_flwr.data_owner.keys import OwnerKeys
+    from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
 
     return OwnerKeys(home / "keys")

@@ -14,7 +14,7 @@ from flwr.serverapp.strategy import Result, Strategy
 from numpy.typing import NDArray
 
 from omnilytics_flwr.crypto.hashing import keccak256
-from omnilytics_flwr.data_owner.agent import Admission, Delivery, SignedCommitment
+from omnilytics_flwr.data_owner.local_agent import Admission, Delivery, SignedCommitment
 from omnilytics_flwr.flower.mod import OmnilyticsMod
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.market_view import MarketState

@@ -17,7 +17,7 @@ from typing import Any
 from flwr.serverapp.strategy import FedAvg
 
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
-from omnilytics_flwr.data_owner.home import OwnerHome
+from omnilytics_flwr.data_owner.owner_home import OwnerHome
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.flower.mod import OmnilyticsMod

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 from flwr.app import Message
 
-from omnilytics_flwr.data_owner.port import OwnerAgent
+from omnilytics_flwr.data_owner.owner_agent import OwnerAgent
 from omnilytics_flwr.flower.mod import OmnilyticsMod
 from tests.flower.fake_grid import FakeGrid
 from tests.flower.market_play import FIRST_NODE, MarketPlay, make_play

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 
-from omnilytics_flwr.data_owner.port import OwnerAgent
+from omnilytics_flwr.data_owner.owner_agent import OwnerAgent
 from omnilytics_flwr.errors import Unreachable
 from omnilytics_flwr.flower.mod import OmnilyticsMod
 from omnilytics_flwr.flower.wire import (

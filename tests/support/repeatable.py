@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from omnilytics_flwr import files
 from omnilytics_flwr.crypto.commitment import commit
 from omnilytics_flwr.crypto.field import FieldVector
-from omnilytics_flwr.data_owner import agent, durable, keys
+from omnilytics_flwr.data_owner import local_agent, owner_keys
 
 _points: dict[bytes, bytes] = {}
 
@@ -20,12 +21,12 @@ _points: dict[bytes, bytes] = {}
 @pytest.fixture(autouse=True)
 def repeatable_owners(monkeypatch: pytest.MonkeyPatch) -> None:
     """Secrets that follow from the names of their files; commitments that are remembered by what they commit to."""
-    monkeypatch.setattr(keys, "create_file", _create_file)
-    monkeypatch.setattr(agent, "commit", _commit)
+    monkeypatch.setattr(owner_keys, "create_file", _create_file)
+    monkeypatch.setattr(local_agent, "commit", _commit)
 
 
 def _create_file(path: Path, content: bytes) -> None:
-    durable.create_file(path, sha256("/".join(path.parts[-3:]).encode()).digest()[: len(content)])
+    files.create_file(path, sha256("/".join(path.parts[-3:]).encode()).digest()[: len(content)])
 
 
 def _commit(vector: FieldVector) -> bytes:

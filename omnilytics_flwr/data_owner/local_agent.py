@@ -19,19 +19,19 @@ from ..market.market_view import MarketState, Member
 from ..market.stage import Stage
 from ..market.task import TaskId
 from ..market.terms import Address
-from .checks import Checks, masks_hash, out_of_turn, peers_hash, peers_of
 from .journal import Entry, Journal
-from .keys import OwnerKeys
+from .owner_agent import Admission as Admission
+from .owner_agent import Delivery as Delivery
+from .owner_agent import OwnerAgent as OwnerAgent
+from .owner_agent import SignedCommitment as SignedCommitment
+from .owner_agent import Signer as Signer
+from .owner_keys import OwnerKeys
 from .policy import Policy
-from .port import Admission as Admission
-from .port import Delivery as Delivery
-from .port import OwnerAgent as OwnerAgent
-from .port import SignedCommitment as SignedCommitment
-from .port import Signer as Signer
+from .task_checks import Checks, masks_hash, out_of_turn, peers_hash, peers_of
 
 
 class LocalAgent:
-    """An owner agent in this process; implements `omnilytics_flwr.data_owner.port.OwnerAgent`. Threads and processes may share its home.
+    """An owner agent in this process; implements `omnilytics_flwr.data_owner.owner_agent.OwnerAgent`. Threads and processes may share its home.
 
     Parameters
     ----------

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from ..errors import Malformed, OmnilyticsError, Refused
 from ..market.task import TaskId
-from .channel import TOKEN_NAME, receive_frame, socket_path
+from .agent_socket import TOKEN_NAME, receive_frame, socket_path
 from .messages import MOST_REPLY_BYTES, CommitRequest, DeliverRequest, Request, TaskRequest, decode_reply, encode_request
-from .port import Admission, Delivery, SignedCommitment
+from .owner_agent import Admission, Delivery, SignedCommitment
 
 if TYPE_CHECKING:
     from ..market.terms import Address
@@ -27,7 +27,7 @@ T = TypeVar("T", Admission, tuple, SignedCommitment, Delivery)  # type: ignore[t
 
 
 class RemoteAgent:
-    """The owner agent of a home whose agent is a process of its own; implements `omnilytics_flwr.data_owner.port.OwnerAgent`.
+    """The owner agent of a home whose agent is a process of its own; implements `omnilytics_flwr.data_owner.owner_agent.OwnerAgent`.
 
     Every method raises what the agent raises, of the same class where this process knows it, and `Refused` if there is no agent.
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from ..crypto.ceremony import lagrange_points
 from ..errors import Refused
 from ..market.market_view import MarketState
-from .home import OwnerHome
-from .service import Service
+from .agent_server import Service
+from .owner_home import OwnerHome
 from .watcher import Watcher
 
 LOCK_NAME = "agent.lock"

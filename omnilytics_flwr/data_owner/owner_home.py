@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..crypto.address import parse_address
 from ..errors import Malformed, Refused, TermsError
+from ..files import make_folder, write_file
 from ..market.task import TaskId
 from ..market.terms import Address
-from .agent import LocalAgent
-from .config import CONFIG_NAME as CONFIG_NAME
-from .config import LOCAL, PROCESS, read_config
-from .durable import make_folder, write_file
 from .journal import Journal
-from .keys import OwnerKeys
+from .local_agent import LocalAgent
+from .owner_config import CONFIG_NAME as CONFIG_NAME
+from .owner_config import LOCAL, PROCESS, read_config
+from .owner_keys import OwnerKeys
 from .policy import Policy
 from .trust import check_trusted
 

@@ -16,10 +16,10 @@ from types import TracebackType
 from typing import Any
 
 from ..errors import OmnilyticsError, ProtocolError, Refused
-from .channel import TOKEN_NAME, receive_exactly, receive_frame, socket_path
-from .durable import write_file
+from ..files import write_file
+from .agent_socket import TOKEN_NAME, receive_exactly, receive_frame, socket_path
 from .messages import MOST_REQUEST_BYTES, TOKEN_BYTES, CommitRequest, DeliverRequest, Reply, Request, decode_request, encode_reply
-from .port import OwnerAgent
+from .owner_agent import OwnerAgent
 
 MOST_CLIENTS = 64
 TOKEN_SECONDS = 5.0

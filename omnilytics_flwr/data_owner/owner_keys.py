@@ -8,8 +8,8 @@ from pathlib import Path
 from ..crypto.hashing import keccak256, word
 from ..crypto.masks import MaskKey
 from ..errors import Malformed
+from ..files import create_file, delete_file, make_folder, remove_leftovers
 from ..market.task import TaskId
-from .durable import create_file, delete_file, make_folder, remove_leftovers
 
 SECRET_BYTES = 32
 

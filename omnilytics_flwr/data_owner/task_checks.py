@@ -11,7 +11,7 @@ from ..market.stage import Stage
 from ..market.task import TaskId
 from ..market.terms import Address
 from .journal import Entry, Journal
-from .keys import OwnerKeys
+from .owner_keys import OwnerKeys
 from .policy import Policy
 
 
