@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,7 @@ def deploy(settings: Settings) -> None:
     Once for a chain: everybody's markets share factory and verification, and nobody owns them. They are noted in the deployments file.
     """
     from ..chain.deploy import deploy as deploy_contracts
+    from ..chain.known_deployments import json_of
 
     session = Session(settings)
     path = settings.deployments or default_deployments()
@@ -67,12 +69,11 @@ def deploy(settings: Settings) -> None:
         _plan_deployment(session)
         return
     made = deploy_contracts(session.connection, session.wallet)
-    entry = {"verification": made.verification, "implementation": made.implementation, "factory": made.factory, "block": made.block}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(known | {str(made.chain_id): entry}, indent=2) + "\n")
-    fees = sum(record.fee_wei for record in session.connection.transactions)
-    gas = sum(record.gas_used for record in session.connection.transactions)
-    Printer(settings.as_json).facts({"chain_id": made.chain_id, **entry, "gas": gas, "fee_wei": fees, "noted_in": str(path)}, "deployed")
+    path.write_text(json_of(known | {made.chain_id: made}))
+    records = session.connection.transactions
+    cost = {"gas": sum(record.gas_used for record in records), "fee_wei": sum(record.fee_wei for record in records)}
+    Printer(settings.as_json).facts({**asdict(made), **cost, "noted_in": str(path)}, "deployed")
 
 
 @market.command(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import UnsupportedChain
+from ..errors import Malformed, UnsupportedChain
 from .account import ask_password, key_source
 from .market_facts import Facts, log_facts
 from .printer import Printer
@@ -122,13 +121,11 @@ class Session:
 
     def known_deployment(self) -> Deployment:
         """The deployment of this chain in the user's file, else that which this version knows; raises `UnsupportedChain` without one."""
-        from ..chain.known_deployments import find, known_deployment
+        from ..chain.known_deployments import known_deployment
 
         own = read_deployments(self.settings)
-        if str(self.connection.chain_id) in own:
-            return find(self.connection.chain_id, own)
         try:
-            return known_deployment(self.connection.chain_id)
+            return known_deployment(self.connection.chain_id, own)
         except UnsupportedChain as error:
             raise UnsupportedChain(
                 f"no deployment is known on chain {self.connection.chain_id}; expected one in this version or in "
@@ -195,27 +192,25 @@ class Session:
         return str(value)
 
 
-def read_deployments(settings: Settings) -> dict[str, Any]:
-    """The user's own deployments, by chain id in decimal.
+def read_deployments(settings: Settings) -> dict[int, Deployment]:
+    """The user's own deployments.
 
     Raises
     ------
     click.UsageError
         The file is not what it should be, or was named and is not there.
     """
+    from ..chain.known_deployments import parse_deployments
+
     path = settings.deployments or default_deployments()
     if not path.exists() and settings.deployments is None:
         return {}
     try:
-        found = json.loads(path.read_text())
-        keys = {"verification", "implementation", "factory", "block"}
-        if not all(set(entry) == keys for entry in found.values()):
-            raise ValueError(f"every chain needs {', '.join(sorted(keys))}")
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+        return parse_deployments(path.read_bytes())
+    except (OSError, Malformed) as error:
         raise click.UsageError(
             f"{path} holds no deployments ({error}); write it with `omnilytics market deploy`, or name another"
         ) from error
-    return dict(found)
 
 
 def show_plan(transactions: tuple[PlannedTransaction, ...], printer: Printer) -> None:

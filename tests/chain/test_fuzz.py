@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from omnilytics_flwr.chain import artifacts
-from omnilytics_flwr.chain.known_deployments import find
+from omnilytics_flwr.chain.known_deployments import parse_deployments
 from omnilytics_flwr.chain.market_reader import implementation_of, refusals
 from omnilytics_flwr.errors import OmnilyticsError
 from omnilytics_flwr.evm import rpc_values
@@ -119,7 +119,7 @@ def test_header_fields(connection: Connection, data: st.DataObject) -> None:
 @PURE
 @given(spoiled({"1": {"verification": LOG["address"], "implementation": LOG["address"], "factory": LOG["address"], "block": 3}}))
 def test_known_deployments(deployments: Any) -> None:
-    survives(lambda: find(1, deployments))
+    survives(lambda: parse_deployments(json.dumps(deployments, default=repr)))
 
 
 @PURE

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
-from omnilytics_flwr.chain.known_deployments import find, known_deployment
+from omnilytics_flwr.chain.known_deployments import known_deployment, parse_deployments
 from omnilytics_flwr.errors import Malformed, UnsupportedChain
 
 ADDRESSES = {
@@ -14,15 +16,20 @@ ADDRESSES = {
 }
 
 
-def test_find_chain_listed_gives_its_contracts() -> None:
-    found = find(5, {"5": {**ADDRESSES, "block": 12}})
+def deployments(**changes: object) -> str:
+    return json.dumps({"5": ADDRESSES | {"block": 12} | changes})
+
+
+def test_known_deployment_of_ones_own_gives_its_contracts() -> None:
+    found = known_deployment(5, parse_deployments(deployments()))
     assert (found.chain_id, found.block) == (5, 12)
     assert found.verification == "0x5FbDB2315678afecb367f032d93F642f64180aa3"
 
 
-def test_find_address_with_wrong_checksum_raises() -> None:
+@pytest.mark.parametrize("changes", [{"factory": "0x70997970c51812dc3A010C7d01b50e0d17dc79C8"}, {"block": "12"}, {"more": 1}])
+def test_parse_deployments_what_is_none_raises(changes: dict[str, object]) -> None:
     with pytest.raises(Malformed):
-        find(5, {"5": {**ADDRESSES, "factory": "0x70997970c51812dc3A010C7d01b50e0d17dc79C8", "block": 12}})
+        parse_deployments(deployments(**changes))
 
 
 def test_known_deployment_local_chain_has_none() -> None:
