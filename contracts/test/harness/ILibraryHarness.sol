@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {Terms} from "../../src/interfaces/MarketTypes.sol";
-
 /// @notice What forge's tests use of the opened libraries.
 interface ILibraryHarness {
     function fr(uint256 value) external pure returns (uint256);
@@ -20,8 +18,6 @@ interface ILibraryHarness {
     function scores(uint256[] calldata distances, uint256 groups, uint256 faulty) external pure returns (uint256[] memory);
     function lowest(uint256[] calldata score, uint256 set, uint256 most) external pure returns (uint256);
     function isUsable(bytes32 maskKey) external pure returns (bool);
-    function checkTerms(Terms calldata terms) external pure;
-    function checkSize(uint256 size, uint256 groupSize, uint256 leastGroups) external pure;
     function seatsOf(bytes calldata order, uint256 groupSize, uint256 group) external pure returns (uint256);
     function count(uint256 set) external pure returns (uint256);
     function least(uint256 set) external pure returns (uint256);

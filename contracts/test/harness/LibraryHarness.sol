@@ -3,17 +3,13 @@ pragma solidity 0.8.37;
 
 import {Statement} from "../../src/interfaces/IVerification.sol";
 import {ILibraryHarness} from "./ILibraryHarness.sol";
-import {Terms} from "../../src/interfaces/MarketTypes.sol";
 import {Bits} from "../../src/libraries/Bits.sol";
 import {Blobs} from "../../src/libraries/Blobs.sol";
 import {Epochs} from "../../src/libraries/Epochs.sol";
 import {Exclusions} from "../../src/libraries/Exclusions.sol";
-import {Layout, Parts} from "../../src/libraries/Layout.sol";
 import {MaskKeys} from "../../src/libraries/MaskKeys.sol";
 import {MultiKrum} from "../../src/libraries/MultiKrum.sol";
 import {Openings} from "../../src/libraries/Openings.sol";
-import {Sumcheck} from "../../src/libraries/Sumcheck.sol";
-import {TermsBounds} from "../../src/libraries/TermsBounds.sol";
 import {Transcript} from "../../src/libraries/Transcript.sol";
 import {Fr, frFromHash, toFr} from "../../src/types/Fr.sol";
 import {G1_BYTES, TERM_BYTES, pointAt, setTerm, tryMsm} from "../../src/types/G1.sol";
@@ -77,14 +73,6 @@ contract LibraryHarness is ILibraryHarness {
         return Blobs.versionedHash(pointAt(commitment, 0));
     }
 
-    function distance(uint256 value) external pure returns (uint256) {
-        return Sumcheck.distance(toFr(value));
-    }
-
-    function divide(Statement calldata statement, bytes calldata settlement) external pure returns (Parts memory) {
-        return Layout.divide(statement, settlement);
-    }
-
     function transcriptBegin(Statement calldata statement, uint256 excluded, bytes32 sums, bytes32 values) external pure returns (bytes32) {
         return Transcript.begin(statement, excluded, sums, values);
     }
@@ -107,14 +95,6 @@ contract LibraryHarness is ILibraryHarness {
 
     function isUsable(bytes32 maskKey) external pure returns (bool) {
         return MaskKeys.isUsable(maskKey);
-    }
-
-    function checkTerms(Terms calldata terms) external pure {
-        TermsBounds.check(terms);
-    }
-
-    function checkSize(uint256 size, uint256 groupSize, uint256 leastGroups) external pure {
-        Epochs.checkSize(size, groupSize, leastGroups);
     }
 
     function seatsOf(bytes memory order, uint256 groupSize, uint256 group) external pure returns (uint256) {

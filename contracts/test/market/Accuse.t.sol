@@ -144,6 +144,11 @@ contract AccuseTest is DisputeFixture {
         market.accuse{value: leastWei - 1}(1, 9, digests);
         market.accuse{value: leastWei}(1, 9, digests);
         assertEq(market.state().accused, 15, "accused");
+        vm.stopPrank();
+        answer(0, 0, 3);
+        vm.prank(MODEL_OWNER);
+        expectRevert(IMarket.MarketAlreadyAccused.selector, 1);
+        market.accuse(1, 1, digests);
     }
 
     function test_accuse_digestsLeftOutOrSwapped_reverts() external {
@@ -159,14 +164,7 @@ contract AccuseTest is DisputeFixture {
     }
 
     function test_accuse_memberOfAGroupThatIsNotOnTheRoster_reverts() external {
-        Terms memory terms = baseTerms();
-        terms.mostOwners = 30;
-        market = create(terms);
-        joinAll(24);
-        freeze();
-        draw();
-        fund(1e18);
-        anchor();
+        reachSixGroups();
         open(62);
         uint256 other = market.groupSeats(0);
         uint256 known = ((1 << 24) - 1) & ~other;

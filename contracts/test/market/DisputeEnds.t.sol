@@ -119,7 +119,7 @@ contract DisputeEndsTest is DisputeFixture {
         if (end == 0) return settle(0, TASK);
         passAnswerWindow();
         // The groups of the two accused, or of the one who did not answer.
-        uint256 groups = answered ? 16 : 16 | groupOf(0);
+        uint256 groups = answered ? 16 : 16 | (1 << groupOf(0));
         verification.setVerdict(0, Builders.noDistances(5 - size(groups)));
         settle(end == 2 ? groups : 0, TASK);
     }
@@ -141,12 +141,5 @@ contract DisputeEndsTest is DisputeFixture {
         }
         assertEq(address(market).balance, 0, "nothing stays");
         assertBooks();
-    }
-
-    /// @dev As a bitmap.
-    function groupOf(uint256 seat) private view returns (uint256 groups) {
-        uint256 group = 0;
-        while ((market.groupSeats(group) >> seat) & 1 == 0) ++group;
-        return 1 << group;
     }
 }

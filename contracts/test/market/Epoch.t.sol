@@ -97,24 +97,57 @@ contract EpochTest is MarketFixture {
         market.close();
     }
 
-    function test_draw_tooEarly_reverts() external {
+    /// @dev Everything is wrong at first, and put right from the first check on.
+    function test_draw_wrongly_revertsWithTheFirstCheck() external {
         joinAll(OWNERS);
         freeze();
         vm.roll(100_004);
-        bytes memory header = Builders.header(100_004, _RANDAO);
+        bytes memory wished = Builders.header(100_004, keccak256("wished for"));
         expectRevert(IMarket.MarketDrawTooEarly.selector, 100_004, 100_004);
-        market.draw(header, "");
+        market.draw(wished, "");
+        bytes memory right = mineDraw(_RANDAO);
+        expectRevert(IMarket.MarketWrongHeader.selector, keccak256(wished), keccak256(right));
+        market.draw(wished, "");
+        expectRevert(IMarket.MarketWrongHeader.selector, keccak256(""), keccak256(right));
+        market.draw("", "");
+        bytes memory order = rightOrder(_RANDAO);
+        expectRevert(IMarket.MarketWrongLength.selector, 21, 20);
+        market.draw(right, bytes.concat(order, order[19]));
+        assembly ("memory-safe") {
+            mstore(order, 19)
+        }
+        expectRevert(IMarket.MarketWrongLength.selector, 19, 20);
+        market.draw(right, order);
     }
 
-    function test_draw_wrongHeader_reverts() external {
+    /// @dev Nobody twice, nobody in another's place, no stranger: one order is right.
+    function test_fuzz_draw_anotherOrder_reverts(uint256 place, uint256 other, uint256 stranger) external {
+        (place, other, stranger) = (bound(place, 0, 18), bound(other, 0, 19), bound(stranger, OWNERS, 255));
         joinAll(OWNERS);
         freeze();
-        bytes memory right = mineDraw(_RANDAO);
-        bytes memory wrong = Builders.header(100_004, keccak256("wished for"));
-        vm.expectRevert(abi.encodeWithSelector(IMarket.MarketWrongHeader.selector, keccak256(wrong), keccak256(right)));
-        market.draw(wrong, "");
-        vm.expectRevert(abi.encodeWithSelector(IMarket.MarketWrongHeader.selector, keccak256(""), keccak256(right)));
-        market.draw("", "");
+        bytes memory header = mineDraw(_RANDAO);
+        bytes memory order = rightOrder(_RANDAO);
+        (bytes1 first, bytes1 second) = (order[place], order[place + 1]);
+        (order[place], order[place + 1]) = (second, first);
+        expectRevert(IMarket.MarketWrongOrder.selector, place + 1);
+        market.draw(header, order);
+        order[place + 1] = second;
+        expectRevert(IMarket.MarketWrongOrder.selector, place + 1);
+        market.draw(header, order);
+        order[place] = first;
+        order[other] = bytes1(uint8(stranger));
+        expectRevert(IMarket.MarketWrongOrder.selector, other);
+        market.draw(header, order);
+    }
+
+    function test_draw_memberDepartedInBetween_stillHasItsPlace() external {
+        joinAll(OWNERS);
+        freeze();
+        depart(0);
+        join(30);
+        assertEq(market.ownerRecord(ownerAt(30)).seat, 20, "its seat is not given away");
+        draw();
+        assertEq(members(31), (1 << OWNERS) - 1, "everybody who was frozen");
     }
 
     function test_draw_noHistory_refusesEveryHeader() external {
@@ -124,44 +157,6 @@ contract EpochTest is MarketFixture {
         bytes memory header = Builders.header(100_004, _RANDAO);
         vm.expectRevert(abi.encodeWithSelector(IMarket.MarketWrongHeader.selector, keccak256(header), bytes32(0)));
         market.draw(header, "");
-    }
-
-    function test_draw_memberLeftOut_reverts() external {
-        joinAll(OWNERS);
-        freeze();
-        bytes memory header = mineDraw(_RANDAO);
-        bytes memory order = rightOrder(_RANDAO);
-        bytes memory short = new bytes(19);
-        for (uint256 i = 0; i < 19; ++i) short[i] = order[i];
-        expectRevert(IMarket.MarketWrongLength.selector, 19, 20);
-        market.draw(header, short);
-        // Somebody else twice in its place.
-        order[7] = order[6];
-        expectRevert(IMarket.MarketWrongOrder.selector, 7);
-        market.draw(header, order);
-    }
-
-    function test_draw_swapped_reverts() external {
-        joinAll(OWNERS);
-        freeze();
-        bytes memory header = mineDraw(_RANDAO);
-        bytes memory order = rightOrder(_RANDAO);
-        (order[11], order[12]) = (order[12], order[11]);
-        expectRevert(IMarket.MarketWrongOrder.selector, 12);
-        market.draw(header, order);
-    }
-
-    function test_draw_notAMember_reverts() external {
-        joinAll(OWNERS);
-        freeze();
-        bytes memory header = mineDraw(_RANDAO);
-        bytes memory order = rightOrder(_RANDAO);
-        order[0] = bytes1(uint8(20));
-        expectRevert(IMarket.MarketWrongOrder.selector, 0);
-        market.draw(header, order);
-        order[0] = 0xff;
-        expectRevert(IMarket.MarketWrongOrder.selector, 0);
-        market.draw(header, order);
     }
 
     function test_freeze_whileAnchored_endsTheRound() external {

@@ -65,10 +65,7 @@ contract JoinTest is MarketFixture {
     function test_join_blockedSeats_doNotKeepEverybodyOut() external {
         joinAll(25);
         freeze();
-        vm.prank(ownerAt(0));
-        market.leave();
-        vm.warp(START + 2400);
-        market.depart(ownerAt(0));
+        depart(0);
 
         // Seat 0 is blocked until the next freeze, but there is room for one more data owner.
         join(30);
@@ -179,14 +176,19 @@ contract JoinTest is MarketFixture {
         assertBooks();
     }
 
+    function test_depart_memberOfTheRoundButNotOfItsRoster_works() external {
+        reachSixGroups();
+        open(63 ^ (1 << groupOf(0)));
+        depart(0);
+        assertEq(ownerAt(0).balance, 1e16, "stake");
+        assertBooks();
+    }
+
     function test_depart_inEpoch_blocksSeatUntilNextFreeze() external {
         joinAll(OWNERS);
         freeze();
         draw();
-        vm.prank(ownerAt(0));
-        market.leave();
-        vm.warp(START + 2400);
-        market.depart(ownerAt(0));
+        depart(0);
 
         // Seat 0 still names the departed in this epoch; the newcomer gets another.
         join(30);
@@ -205,10 +207,7 @@ contract JoinTest is MarketFixture {
         uint256 paid = lowestSeat(market.paidSeats(1));
         address owner = ownerAt(paid);
         market.claim(owner, 1);
-        vm.prank(owner);
-        market.leave();
-        vm.warp(START + 5000);
-        market.depart(owner);
+        depart(paid);
         join(paid);
 
         assertEq(market.ownerRecord(owner).claimedThrough, 2, "cursor at the present round");
@@ -223,10 +222,7 @@ contract JoinTest is MarketFixture {
         settle(0, 0);
         uint256 seat = lowestSeat(market.paidSeats(1));
         market.claim(ownerAt(seat), 1);
-        vm.prank(ownerAt(seat));
-        market.leave();
-        vm.warp(START + 5000);
-        market.depart(ownerAt(seat));
+        depart(seat);
         for (uint256 i = 0; i < OWNERS; ++i) {
             if (i != seat) join(i);
         }
@@ -240,13 +236,5 @@ contract JoinTest is MarketFixture {
 
     function joinFrom(uint256 first, uint256 end) private {
         for (uint256 i = first; i < end; ++i) join(i);
-    }
-
-    function groupOf(uint256 seat) private view returns (uint256 group) {
-        while ((market.groupSeats(group) >> seat) & 1 == 0) ++group;
-    }
-
-    function lowestSeat(uint256 seats) private pure returns (uint256 seat) {
-        while ((seats >> seat) & 1 == 0) ++seat;
     }
 }

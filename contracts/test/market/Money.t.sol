@@ -154,6 +154,29 @@ contract MoneyTest is MarketFixture {
         assertBooks();
     }
 
+    function test_claimAndWithdraw_refusingPayee_keepWhatIsOwed() external {
+        reachOpen();
+        vm.warp(START + 1801);
+        market.timeout(1);
+        vm.prank(MODEL_OWNER);
+        market.close();
+        uint256 creditWei = market.state().creditsWei;
+        // Code that reverts whatever comes.
+        vm.etch(ownerAt(0), hex"5f5ffd");
+        vm.etch(MODEL_OWNER, hex"5f5ffd");
+        vm.expectRevert(abi.encodeWithSelector(IMarket.MarketPaymentFailed.selector, ownerAt(0), 25e14));
+        market.claim(ownerAt(0), 1);
+        vm.expectRevert(abi.encodeWithSelector(IMarket.MarketPaymentFailed.selector, MODEL_OWNER, creditWei));
+        market.withdraw(MODEL_OWNER);
+
+        assertEq(market.claimableWei(ownerAt(0)), 25e14, "still owed");
+        assertEq(market.state().creditsWei, creditWei, "still credited");
+        vm.etch(MODEL_OWNER, "");
+        market.withdraw(MODEL_OWNER);
+        assertEq(MODEL_OWNER.balance, creditWei, "paid once it takes ether");
+        assertBooks();
+    }
+
     function test_depart_reenteringPayee_getsNothingTwice() external {
         bytes[6] memory calls = [
             abi.encodeCall(IMarket.depart, (ownerAt(0))),
@@ -184,9 +207,5 @@ contract MoneyTest is MarketFixture {
         puppet.perform(address(market), 1e16, abi.encodeCall(IMarket.join, (Builders.maskKey(50), "")));
         puppet.perform(address(market), 0, abi.encodeCall(IMarket.leave, ()));
         vm.warp(market.ownerRecord(address(puppet)).leaveAt);
-    }
-
-    function lowestSeat(uint256 seats) private pure returns (uint256 seat) {
-        while ((seats >> seat) & 1 == 0) ++seat;
     }
 }

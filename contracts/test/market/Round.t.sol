@@ -59,155 +59,53 @@ contract RoundTest is MarketFixture {
         assertBooks();
     }
 
-    function test_open_atTheDeadline_works() external {
-        reachAnchored();
-        vm.warp(START + 600);
-        open(31);
-        assertStage(Stage.Open);
-    }
-
-    function test_open_tooLate_reverts() external {
-        reachAnchored();
-        (bytes32[] memory digests, bytes memory signatures) = commitments(31);
-        vm.warp(START + 601);
-        vm.prank(MODEL_OWNER);
-        expectRevert(IMarket.MarketTooLate.selector, START + 601, START + 600);
-        market.open(1, 31, digests, signatures);
-    }
-
-    function test_open_wrongCallerOrRound_reverts() external {
-        reachAnchored();
-        (bytes32[] memory digests, bytes memory signatures) = commitments(31);
-        expectRevert(IMarket.MarketNotModelOwner.selector, address(this));
-        market.open(1, 31, digests, signatures);
-        vm.prank(MODEL_OWNER);
-        expectRevert(IMarket.MarketWrongRound.selector, 2, 1);
-        market.open(2, 31, digests, signatures);
-    }
-
-    function test_open_wrongGroups_reverts() external {
-        Terms memory terms = baseTerms();
-        terms.mostOwners = 30;
-        market = create(terms);
-        joinAll(24);
-        freeze();
-        draw();
-        fund(1e18);
-        anchor();
-        (bytes32[] memory digests, bytes memory signatures) = commitments(15);
-        vm.prank(MODEL_OWNER);
-        expectRevert(IMarket.MarketTooFewGroups.selector, 4, 5);
-        market.open(1, 15, digests, signatures);
-        vm.prank(MODEL_OWNER);
-        expectRevert(IMarket.MarketUnknownGroup.selector, 64 + 31, 63);
-        market.open(1, 64 + 31, digests, signatures);
-        open(62);
-        assertEq(market.state().groups, 62, "five of six groups");
-    }
-
-    function test_open_wrongLengths_reverts() external {
-        reachAnchored();
-        (bytes32[] memory digests, bytes memory signatures) = commitments(31);
+    /// @dev Everything is wrong at first, and put right from the first check on. Only five of the six groups are still whole.
+    function test_open_wrongly_revertsWithTheFirstCheck() external {
+        reachSixGroups();
+        uint256 whole = 63 ^ (1 << groupOf(0));
+        (bytes32[] memory digests, bytes memory signatures) = commitments(whole);
         bytes32[] memory fewer = new bytes32[](19);
-        vm.prank(MODEL_OWNER);
+        depart(0);
+        expectRevert(IMarket.MarketNotModelOwner.selector, address(this));
+        market.open(9, 64 + 15, fewer, "");
+        vm.startPrank(MODEL_OWNER);
+        expectRevert(IMarket.MarketWrongRound.selector, 9, 1);
+        market.open(9, 64 + 15, fewer, "");
+        vm.warp(START + 601);
+        expectRevert(IMarket.MarketTooLate.selector, START + 601, START + 600);
+        market.open(1, 64 + 15, fewer, "");
+        vm.warp(START + 600);
+        expectRevert(IMarket.MarketUnknownGroup.selector, 64 + 15, 63);
+        market.open(1, 64 + 15, fewer, "");
+        expectRevert(IMarket.MarketTooFewGroups.selector, 4, 5);
+        market.open(1, 15, fewer, "");
+        expectRevert(IMarket.MarketNotStaked.selector, 1);
+        market.open(1, 63, fewer, "");
         expectRevert(IMarket.MarketWrongLength.selector, 19, 20);
-        market.open(1, 31, fewer, signatures);
-        vm.prank(MODEL_OWNER);
-        expectRevert(IMarket.MarketWrongLength.selector, 1281, 1280);
-        market.open(1, 31, digests, bytes.concat(signatures, hex"00"));
-        vm.prank(MODEL_OWNER);
+        market.open(1, whole, fewer, "");
         expectRevert(IMarket.MarketWrongLength.selector, 0, 1280);
-        market.open(1, 31, digests, "");
+        market.open(1, whole, digests, "");
+        expectRevert(IMarket.MarketWrongLength.selector, 1281, 1280);
+        market.open(1, whole, digests, bytes.concat(signatures, hex"00"));
+        market.open(1, whole, digests, signatures);
+        assertEq(market.state().groups, whole, "five of six groups");
     }
 
-    function test_open_memberTwice_reverts() external {
+    /// @dev More signatures that are not the member's own: tests/contracts/test_attacks_open.py.
+    function test_open_notSignedByItsOwner_reverts() external {
         reachAnchored();
         (bytes32[] memory digests, bytes memory signatures) = commitments(31);
-        uint256[] memory order = seatsInOrder(31);
-        digests[1] = digests[0];
-        copySignature(signatures, 0, 1);
-        expectBadSignature(order[1]);
-        market.open(1, 31, digests, signatures);
-    }
-
-    function test_open_membersSwapped_reverts() external {
-        reachAnchored();
-        (bytes32[] memory digests, bytes memory signatures) = commitments(31);
-        (digests[4], digests[5]) = (digests[5], digests[4]);
-        expectBadSignature(seatsInOrder(31)[4]);
-        market.open(1, 31, digests, signatures);
-    }
-
-    function test_open_signedByAStranger_reverts() external {
-        reachAnchored();
-        (bytes32[] memory digests, bytes memory signatures) = commitments(31);
-        replaceSignature(signatures, 3, signature(0xbad, digests[3]));
-        expectBadSignature(seatsInOrder(31)[3]);
-        market.open(1, 31, digests, signatures);
-    }
-
-    function test_open_highS_reverts() external {
-        reachAnchored();
-        (bytes32[] memory digests, bytes memory signatures) = commitments(31);
-        uint256 seat = seatsInOrder(31)[0];
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(seat + 1, market.commitmentHash(digests[0]));
+        uint256 seat = seatsInOrder(31)[3];
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(seat + 1, market.commitmentHash(digests[3]));
         // The other signature of the same message: n - s, and the other parity. EIP-2098 has no place for a high s.
         uint256 high = _SECP256K1_ORDER - uint256(s);
-        replaceSignature(signatures, 0, abi.encodePacked(r, high | (uint256(28 - v) << 255)));
-        expectBadSignature(seat);
-        market.open(1, 31, digests, signatures);
-    }
-
-    function test_open_malformedSignature_reverts() external {
-        reachAnchored();
-        (bytes32[] memory digests, bytes memory signatures) = commitments(31);
-        replaceSignature(signatures, 19, new bytes(64));
-        expectBadSignature(seatsInOrder(31)[19]);
-        market.open(1, 31, digests, signatures);
-    }
-
-    function test_open_signatureOfAnotherRound_reverts() external {
-        reachAnchored();
-        (bytes32[] memory digests, bytes memory signatures) = commitments(31);
-        anchor();
-        expectBadSignature(seatsInOrder(31)[0]);
-        market.open(2, 31, digests, signatures);
-    }
-
-    function test_open_signatureOfAnotherChainOrMarket_reverts() external {
-        reachAnchored();
-        (bytes32[] memory digests, bytes memory signatures) = commitments(31);
-        uint256 seat = seatsInOrder(31)[0];
-        vm.chainId(99);
-        expectBadSignature(seat);
-        market.open(1, 31, digests, signatures);
-        vm.chainId(31337);
-
-        IMarket first = market;
-        market = create(baseTerms());
-        reachAnchored();
-        assertTrue(address(first) != address(market), "two markets");
-        vm.prank(MODEL_OWNER);
-        vm.expectRevert();
-        market.open(1, 31, digests, signatures);
-    }
-
-    function test_open_departedMember_reverts() external {
-        joinAll(OWNERS);
-        vm.expectRevert();
-        market.depart(ownerAt(2));
-        freeze();
-        draw();
-        fund(1e18);
-        vm.prank(ownerAt(2));
-        market.leave();
-        vm.warp(START + 2400);
-        market.depart(ownerAt(2));
-        anchor();
-        (bytes32[] memory digests, bytes memory signatures) = commitments(31);
-        vm.prank(MODEL_OWNER);
-        expectRevert(IMarket.MarketNotStaked.selector, 1 << 2);
-        market.open(1, 31, digests, signatures);
+        bytes[2] memory bad = [signature(0xbad, digests[3]), abi.encodePacked(r, high | (uint256(28 - v) << 255))];
+        for (uint256 i = 0; i < 2; ++i) {
+            replaceSignature(signatures, 3, bad[i]);
+            vm.expectRevert(abi.encodeWithSelector(IMarket.MarketBadSignature.selector, seat, ownerAt(seat)));
+            vm.prank(MODEL_OWNER);
+            market.open(1, 31, digests, signatures);
+        }
     }
 
     function test_open_underfunded_reverts() external {
@@ -244,16 +142,6 @@ contract RoundTest is MarketFixture {
     }
 
     // ---------------------------------------------------------------------------------------------------------- helpers
-
-    /// @dev The next call, by the model owner, fails at this seat.
-    function expectBadSignature(uint256 seat) private {
-        vm.expectRevert(abi.encodeWithSelector(IMarket.MarketBadSignature.selector, seat, ownerAt(seat)));
-        vm.prank(MODEL_OWNER);
-    }
-
-    function copySignature(bytes memory signatures, uint256 from, uint256 to) private pure {
-        for (uint256 i = 0; i < 64; ++i) signatures[64 * to + i] = signatures[64 * from + i];
-    }
 
     function replaceSignature(bytes memory signatures, uint256 place, bytes memory by) private pure {
         for (uint256 i = 0; i < 64; ++i) signatures[64 * place + i] = by[i];

@@ -63,11 +63,19 @@ contract SettleTest is MarketFixture {
         assertEq(market.paidSeats(1), members(30), "all but the first");
     }
 
-    function test_settle_moreThanFNotEligible_reverts() external {
+    function test_settle_moreThanFUnpaid_reverts() external {
         reachOpen();
         uint256[] memory distances = Builders.noDistances(5);
         (distances[0], distances[4]) = (16_000_001, 16_000_001);
-        verification.setVerdict(0, distances);
+        refuseTwoUnpaid(0, distances); // two too long
+        distances = Builders.noDistances(4);
+        distances[3] = 16_000_001;
+        refuseTwoUnpaid(1, distances); // one excluded, one too long
+        refuseTwoUnpaid(3, Builders.noDistances(3)); // two excluded
+    }
+
+    function refuseTwoUnpaid(uint256 excluded, uint256[] memory distances) private {
+        verification.setVerdict(excluded, distances);
         vm.prank(MODEL_OWNER);
         expectRevert(IMarket.MarketTooManyUnpaid.selector, 2, 1);
         market.settle(1, "", 0, 0);
@@ -78,24 +86,6 @@ contract SettleTest is MarketFixture {
         verification.setVerdict(8, Builders.noDistances(4));
         settle(0, 0);
         assertEq(market.paidSeats(1), members(23), "all but the excluded");
-    }
-
-    function test_settle_excludedAndNotEligible_reverts() external {
-        reachOpen();
-        uint256[] memory distances = Builders.noDistances(4);
-        distances[3] = 16_000_001;
-        verification.setVerdict(1, distances);
-        vm.prank(MODEL_OWNER);
-        expectRevert(IMarket.MarketTooManyUnpaid.selector, 2, 1);
-        market.settle(1, "", 0, 0);
-    }
-
-    function test_settle_moreThanFExcluded_reverts() external {
-        reachOpen();
-        verification.setVerdict(3, Builders.noDistances(3));
-        vm.prank(MODEL_OWNER);
-        expectRevert(IMarket.MarketTooManyUnpaid.selector, 2, 1);
-        market.settle(1, "", 0, 0);
     }
 
     function test_settle_waived_isPaidAndDoesNotTakePart() external {
@@ -115,14 +105,7 @@ contract SettleTest is MarketFixture {
     }
 
     function test_settle_partialRoster_translatesPositions() external {
-        Terms memory terms = baseTerms();
-        terms.mostOwners = 30;
-        market = create(terms);
-        joinAll(24);
-        freeze();
-        draw();
-        fund(1e18);
-        anchor();
+        reachSixGroups();
         open(62); // groups 1 .. 5 at positions 0 .. 4
         verification.setVerdict(1, Builders.noDistances(3));
         uint256 paid = market.groupSeats(2) | market.groupSeats(3) | market.groupSeats(4) | market.groupSeats(5);
@@ -144,6 +127,8 @@ contract SettleTest is MarketFixture {
         vm.warp(START + 1801);
         expectRevert(IMarket.MarketTooLate.selector, START + 1801, START + 1800);
         market.settle(1, "", 0, 0);
+        vm.warp(START + 1800);
+        market.settle(1, "", 0, 0);
     }
 
     function test_settle_wrongVerdict_reverts() external {
@@ -159,14 +144,6 @@ contract SettleTest is MarketFixture {
         verification.setVerdict(2, Builders.noDistances(4));
         expectRevert(IMarket.MarketUnknownGroup.selector, 2, 29);
         market.settle(1, "", 2, 0);
-    }
-
-    function test_settle_twice_reverts() external {
-        reachOpen();
-        settle(0, 0);
-        vm.prank(MODEL_OWNER);
-        expectRevert(IMarket.MarketWrongStage.selector, uint256(Stage.Idle), 1 << uint256(Stage.Open));
-        market.settle(1, "", 0, 0);
     }
 
     // ---------------------------------------------------------------------------------------------------------- timeout

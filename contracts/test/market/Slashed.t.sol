@@ -157,8 +157,4 @@ contract SlashedTest is DisputeFixture {
         freeze();
         assertEq(market.state().members, ((1 << (OWNERS + 1)) - 1) & ~uint256(1), "20 others");
     }
-
-    function groupOf(uint256 seat) private view returns (uint256 group) {
-        while ((market.groupSeats(group) >> seat) & 1 == 0) ++group;
-    }
 }

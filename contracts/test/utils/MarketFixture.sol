@@ -191,6 +191,25 @@ abstract contract MarketFixture is Test {
         verification.setVerdict(0, Builders.noDistances(5));
     }
 
+    /// @dev Six groups of four, so that a roster may leave one out; funded and anchored.
+    function reachSixGroups() internal {
+        Terms memory terms = baseTerms();
+        terms.mostOwners = 30;
+        market = create(terms);
+        joinAll(24);
+        freeze();
+        draw();
+        fund(1e18);
+        anchor();
+    }
+
+    function depart(uint256 i) internal {
+        vm.prank(ownerAt(i));
+        market.leave();
+        vm.warp(market.ownerRecord(ownerAt(i)).leaveAt);
+        market.depart(ownerAt(i));
+    }
+
     function reach(Stage stage) internal {
         if (stage == Stage.Enrolling) return joinAll(OWNERS);
         if (stage == Stage.Anchored) return reachAnchored();
@@ -255,6 +274,14 @@ abstract contract MarketFixture is Test {
         for (uint256 group = 0; groups >> group != 0; ++group) {
             if ((groups >> group) & 1 == 1) seats |= market.groupSeats(group);
         }
+    }
+
+    function groupOf(uint256 seat) internal view returns (uint256 group) {
+        while ((market.groupSeats(group) >> seat) & 1 == 0) ++group;
+    }
+
+    function lowestSeat(uint256 seats) internal pure returns (uint256 seat) {
+        while ((seats >> seat) & 1 == 0) ++seat;
     }
 
     function size(uint256 set) internal pure returns (uint256 elements) {
