@@ -9,7 +9,7 @@ from logging import WARNING
 from flwr.app import ArrayRecord, Message, MessageType, MetricRecord, RecordDict
 
 from ..errors import SettlementRefused, TermsError
-from ..model_owner.live_round import Proven
+from ..model_owner.decision import Decision
 from ..model_owner.round_keeper import RoundKeeper
 from .compat import log
 from .exchanges import Exchanges, replies_of
@@ -72,7 +72,7 @@ class Learner:
         return self._memory.capture(Progress(number, model, train_config=train_config, evaluate_config=evaluate_config))
 
     def _learn(
-        self, number: int, public: ArrayRecord, whole: Callable[[ArrayRecord], ArrayRecord], proven: Proven
+        self, number: int, public: ArrayRecord, whole: Callable[[ArrayRecord], ArrayRecord], proven: Decision
     ) -> tuple[Progress, ArrayRecord | None, Plan | None]:
         """What the inner strategy makes of the mean, and the task that it will ask for next."""
         if proven.mean is None:
@@ -94,12 +94,12 @@ class Learner:
             self._pay(proven)  # whatever the inner strategy does, what was opened is paid
             raise
 
-    def _settle(self, proven: Proven, following: Plan | None, progress: Progress) -> None:
+    def _settle(self, proven: Decision, following: Plan | None, progress: Progress) -> None:
         outcome = None if self._memory.directory is None else progress.to_record()
         parts = None if following is None else following.parts()
         self._exchanges.certainly(lambda: self._keeper.settle(proven, parts, outcome))
 
-    def _pay(self, proven: Proven) -> None:
+    def _pay(self, proven: Decision) -> None:
         """Settle without having learnt."""
         while True:
             try:

@@ -1,4 +1,4 @@
-"""Deciding a round before it is settled: who is out of range, who is too far, who is void, who must be waived, and the proof of it all."""
+"""Decide a round before it is settled: who is out of range, too far away, void or waived, and the proof of it all."""
 
 from __future__ import annotations
 
@@ -12,10 +12,17 @@ from numpy.typing import NDArray
 from ..crypto.field import FieldVector
 from ..crypto.fixedpoint import decode_mean, first_out_of_range
 from ..crypto.prover import Proof, prove
+from ..crypto.refusals import VerificationWrongExclusion, VerificationWrongOpening
 from ..crypto.statement import Statement
-from ..market.krum import Selection, select
+from ..errors import LedgerError
+from ..market.krum import select
 from ..market.roster import bitmap_of
 from ..market.terms import Terms
+
+_FATES = ("accepted", "excluded", "ineligible", "dropped", "waived", "void", "distances")
+
+_FIRST_EXCLUSION = 2
+"""Number of the opening proof of the first exclusion; before it come the fold and the constant term."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,23 +44,32 @@ class GroupSum:
     rows: tuple[bytes, ...]
     digests: tuple[bytes, ...]
 
+    def is_in_range(self, bits: int) -> bool:
+        """Whether the sum is there, and what this many honest members can add up to."""
+        return self.vector is not None and first_out_of_range(self.vector, members=self.members, bits=bits) is None
+
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
-    """A decided round; groups by roster position.
+class Decision:
+    """A decided round, ready to settle; groups by roster position.
 
     Attributes
     ----------
     settlement : bytes
         For the verification.
+    roster_hash : bytes, length 32
+        Of the roster that was decided on.
     accepted, excluded, ineligible, dropped, waived, void : tuple of int
     distances : tuple of int
         T of all pairs of groups taking part and the zero update.
     scale : int
         L.
+    mean : float64 array, shape (d,), in [-c, c], or None
+        Mean update of all members of accepted groups; None if no group is accepted.
     """
 
     settlement: bytes
+    roster_hash: bytes
     accepted: tuple[int, ...]
     excluded: tuple[int, ...]
     ineligible: tuple[int, ...]
@@ -62,20 +78,20 @@ class Verdict:
     void: tuple[int, ...]
     distances: tuple[int, ...]
     scale: int
-    accepted_sums: tuple[NDArray[np.uint64], ...]
-    accepted_members: int
+    mean: NDArray[np.float64] | None
 
-    def mean(self, terms: Terms) -> NDArray[np.float64] | None:
-        """Mean update of all members of accepted groups; None if no group is accepted.
+    def fates(self) -> dict[str, tuple[int, ...]]:
+        """What a report takes over, by name of its field."""
+        return {name: tuple(getattr(self, name)) for name in _FATES}
 
-        Returns
-        -------
-        float64 array, shape (d,), in [-c, c]
-        """
-        if not self.accepted_sums:
-            return None
-        total = np.asarray(np.sum(np.stack(self.accepted_sums), axis=0, dtype=np.uint64))
-        return decode_mean(total, members=self.accepted_members, weights=terms.weights, bits=terms.update_bits, clip=terms.clip)
+    def named_in(self, refusal: LedgerError) -> set[int]:
+        """Roster positions that a refused settlement fell over, as far as the refusal names them."""
+        match refusal:
+            case VerificationWrongExclusion():
+                return {refusal.position}
+            case VerificationWrongOpening() if refusal.which >= _FIRST_EXCLUSION:
+                return {*self.excluded[refusal.which - _FIRST_EXCLUSION :][:1]}
+        return set()
 
 
 def decide(
@@ -87,10 +103,10 @@ def decide(
     void: AbstractSet[int] = frozenset(),
     spoilt: AbstractSet[int] = frozenset(),
     on_trouble: Callable[[str], None] = lambda reason: None,
-) -> Verdict:
-    """Decide a round whatever happens: a group with which nothing can be proven is waived, and if need be every group is.
+) -> Decision:
+    """Decide a round whatever happens: a group that nothing can be proven with is waived; every group, if need be.
 
-    A round that was opened must settle, or everybody is paid twice over; a fault in one group's vectors, or in this code, is no reason.
+    A round that was opened must settle, or everybody is paid twice over; a fault in one group's vectors, or in this code, is no excuse.
 
     Parameters
     ----------
@@ -101,28 +117,28 @@ def decide(
     on_trouble : callable
         Called with a sentence for every failure.
     """
+
+    def judged(waived: AbstractSet[int]) -> Decision:
+        return judge(terms, context, roster_hash, groups, void=void, waived=waived)
+
+    def stands_alone(position: int) -> bool:
+        try:
+            judged(everybody - {position})
+        except Exception:
+            return False
+        return True
+
     waived, void = set(spoilt), void - spoilt
     everybody = frozenset(range(len(groups)))
     while True:
         try:
-            return judge(terms, context, roster_hash, groups, void=void, waived=waived)
-        except Exception as error:
+            return judged(waived)
+        except Exception as error:  # of whatever kind: the bond is at stake
             left = everybody - void - waived
             if not left:
                 raise
             on_trouble(f"the round cannot be proven ({error!r}); groups that it falls over are waived")
-            waived |= {position for position in left if not _stands_alone(terms, context, roster_hash, groups, void, position)} or left
-
-
-def _stands_alone(
-    terms: Terms, context: bytes, roster_hash: bytes, groups: Sequence[GroupSum], void: AbstractSet[int], position: int
-) -> bool:
-    """Whether something can be proven with this group and no other."""
-    try:
-        judge(terms, context, roster_hash, groups, void=void, waived=frozenset(range(len(groups))) - {position})
-    except Exception:
-        return False
-    return True
+            waived |= {position for position in left if not stands_alone(position)} or left
 
 
 def judge(
@@ -133,11 +149,11 @@ def judge(
     *,
     void: AbstractSet[int] = frozenset(),
     waived: AbstractSet[int] = frozenset(),
-) -> Verdict:
+) -> Decision:
     """Decide a round as the contract will, waiving no more groups than it takes.
 
-    A group with a delivery missing is waived, unless it is void. Beyond f, groups out of range or too far from zero are waived too, for
-    the market lets at most f groups go unpaid.
+    A group with a delivery missing is waived, unless it is void. Beyond f, groups out of range or too far from zero are waived too: the
+    market lets at most f groups go unpaid.
 
     Parameters
     ----------
@@ -154,7 +170,7 @@ def judge(
         Roster positions of groups to be waived in any case, unless they are void.
     """
     taking_part = [position for position, group in enumerate(groups) if group.vector is not None and position not in waived | void]
-    out_of_range = [position for position in taking_part if _is_out_of_range(groups[position], terms)]
+    out_of_range = [position for position in taking_part if not groups[position].is_in_range(terms.update_bits)]
     excluded = out_of_range[: terms.faulty_groups]
     outside = set(range(len(groups))) - set(taking_part) | set(out_of_range[terms.faulty_groups :])
     while True:
@@ -162,31 +178,36 @@ def judge(
             context, roster_hash, tuple(group.members for group in groups), bitmap_of(outside), terms.polynomials, terms.update_bits
         )
         proof = _prove(statement, groups)
+        places, distances = proof.taking_part, proof.verdict.distances
         scale = statement.scale(proof.verdict.excluded)
-        far = _too_far(proof, scale, terms)
-        left = terms.faulty_groups - len(excluded)
-        if len(far) > left:
-            outside.update(far[left:])
-            continue
-        selection = select(
-            proof.verdict.distances,
-            groups=len(proof.taking_part),
-            excluded=len(excluded),
-            faulty_groups=terms.faulty_groups,
-            scale=scale,
-            norm_bound=terms.norm_bound,
-        )
-        return _verdict(proof, selection, groups, outside, void, excluded, scale)
-
-
-def _is_out_of_range(group: GroupSum, terms: Terms) -> bool:
-    """Whether a group's sum is out of range."""
-    return group.vector is not None and first_out_of_range(group.vector, members=group.members, bits=terms.update_bits) is not None
-
-
-def _too_far(proof: Proof, scale: int, terms: Terms) -> list[int]:
-    """Roster positions of groups whose mean is longer than the norm bound."""
-    return [position for place, position in enumerate(proof.taking_part) if proof.verdict.distances[place] > scale**2 * terms.norm_bound]
+        far = [position for place, position in enumerate(places) if distances[place] > scale**2 * terms.norm_bound]
+        unpaid_left = terms.faulty_groups - len(excluded)
+        if len(far) <= unpaid_left:
+            break
+        # Waiving changes who takes part, and so the scale and every distance: prove again.
+        outside.update(far[unpaid_left:])
+    selection = select(
+        distances,
+        groups=len(places),
+        excluded=len(excluded),
+        faulty_groups=terms.faulty_groups,
+        scale=scale,
+        norm_bound=terms.norm_bound,
+    )
+    accepted = tuple(places[place] for place in selection.accepted)
+    return Decision(
+        settlement=proof.settlement,
+        roster_hash=roster_hash,
+        accepted=accepted,
+        excluded=tuple(excluded),
+        ineligible=tuple(places[place] for place in selection.ineligible),
+        dropped=tuple(places[place] for place in selection.dropped),
+        waived=tuple(sorted(outside - void)),
+        void=tuple(sorted(void)),
+        distances=distances,
+        scale=scale,
+        mean=_mean([proof.sums[place] for place in selection.accepted], sum(groups[position].members for position in accepted), terms),
+    )
 
 
 def _prove(statement: Statement, groups: Sequence[GroupSum]) -> Proof:
@@ -195,26 +216,8 @@ def _prove(statement: Statement, groups: Sequence[GroupSum]) -> Proof:
     return prove(statement, vectors, rows)
 
 
-def _verdict(
-    proof: Proof,
-    selection: Selection,
-    groups: Sequence[GroupSum],
-    outside: AbstractSet[int],
-    void: AbstractSet[int],
-    excluded: Sequence[int],
-    scale: int,
-) -> Verdict:
-    accepted = tuple(proof.taking_part[place] for place in selection.accepted)
-    return Verdict(
-        settlement=proof.settlement,
-        accepted=accepted,
-        excluded=tuple(excluded),
-        ineligible=tuple(proof.taking_part[place] for place in selection.ineligible),
-        dropped=tuple(proof.taking_part[place] for place in selection.dropped),
-        waived=tuple(sorted(outside - void)),
-        void=tuple(sorted(void)),
-        distances=proof.verdict.distances,
-        scale=scale,
-        accepted_sums=tuple(proof.sums[place] for place in selection.accepted),
-        accepted_members=sum(groups[position].members for position in accepted),
-    )
+def _mean(sums: Sequence[NDArray[np.uint64]], members: int, terms: Terms) -> NDArray[np.float64] | None:
+    if not sums:
+        return None
+    total = np.asarray(np.sum(np.stack(sums), axis=0, dtype=np.uint64))
+    return decode_mean(total, members=members, weights=terms.weights, bits=terms.update_bits, clip=terms.clip)

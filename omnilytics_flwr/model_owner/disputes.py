@@ -1,31 +1,37 @@
-"""Accusing who did not deliver, waiting for the answers, and taking the vectors from the chain (docs/protocol.md section 8)."""
+"""Disputes: accuse who did not deliver, wait for the answers, and take the vectors from the chain (docs/protocol.md section 8).
+
+A dispute must never cost the round: whatever goes wrong here waives a group, which costs a reward, while a round that is not settled
+in time costs the bond.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from ..clock import Clock
 from ..crypto.commitment import commit, points_digest
 from ..crypto.curve import parse_points
 from ..crypto.field import FieldVector, N
 from ..errors import ChainError, LedgerError, ProtocolError
 from ..market.dispute import accuse_by, lapsed, void_groups
+from ..market.ledger import ModelOwnerLedger
 from ..market.market_view import MarketState, Member
 from ..market.roster import bitmap_of, bits_of
 from ..market.stage import Stage
 from .live_round import Delivered, LiveRound
-from .patient_ledger import PATIENCE_SECONDS, insist
-from .round_journal import RoundHistory
-from .surroundings import Surroundings
+from .patient_ledger import PATIENCE_SECONDS, insist, patient
+from .round_journal import RoundJournal
 
 ACCUSE_MARGIN_SECONDS = 24
-"""With less time than this left to accuse, nobody is accused: the transaction might come too late."""
+"""Nobody is accused with less time than this left to do it: two blocks, for a transaction that comes too late is paid in vain."""
 
-RESERVE_SECONDS = 16
-"""How long before it is too late to accuse the deliveries are ended, for they are never ended to the second."""
+DELIVER_MARGIN_SECONDS = 16
+"""How long before it is too late to accuse deliveries end: an exchange with the nodes does not end to the second."""
 
 LAPSE_MARGIN_SECONDS = 24
-"""How long after the deadline of an accusation it is taken as lapsed: two blocks, so that the last one is certainly past it."""
+"""How long after its deadline an accusation counts as lapsed: two blocks, so that the next block is certainly past it."""
 
-ACCUSATIONS = 3
-"""How often an accusation is tried."""
+ACCUSE_TRIES = 3
 
 
 class Disputes:
@@ -33,32 +39,47 @@ class Disputes:
 
     Parameters
     ----------
-    around : Surroundings
-    history : RoundHistory
+    ledger : ModelOwnerLedger
+        Fails at once if the chain does.
+    clock : Clock
+    journal : RoundJournal
+        Where accusations are noted.
     accuse : bool
-        Whether to accuse members of the roster that do not deliver; those accused by an earlier process are waited for in any case.
+        Whether to accuse members of the roster that did not deliver. Those whom an earlier process accused are waited for anyway.
+    on_stage, on_trouble : callable
+        As for `RoundKeeper`.
     """
 
-    def __init__(self, around: Surroundings, history: RoundHistory, *, accuse: bool) -> None:
-        self._around = around
-        self._history = history
+    def __init__(
+        self,
+        ledger: ModelOwnerLedger,
+        clock: Clock,
+        journal: RoundJournal,
+        *,
+        accuse: bool,
+        on_stage: Callable[[int, str], None],
+        on_trouble: Callable[[str], None],
+    ) -> None:
+        self._ledger = ledger
+        self._steady = patient(ledger, clock)
+        self._terms = ledger.terms()
+        self._clock = clock
+        self._journal = journal
         self._accuse = accuse
+        self._on_stage = on_stage
+        self._on_trouble = on_trouble
 
     def deliver_by(self, state: MarketState) -> int:
-        """Unix seconds until which a delivery of the open round is of use."""
-        terms = self._around.terms
-        return self._accuse_by(state) - RESERVE_SECONDS if self._accuse else state.settle_by - terms.prove_seconds
+        """Last Unix second at which a delivery to the open round is of use."""
+        return self._accuse_by(state) - DELIVER_MARGIN_SECONDS if self._accuse else state.settle_by - self._terms.prove_seconds
 
     def hold(self, live: LiveRound) -> MarketState:
-        """Accuse, wait for the answers, and go on with them as if they had been delivered; the market's state then.
-
-        Whatever prevents an accusation, its group is waived instead.
-        """
+        """Accuse who is missing, wait for the answers, take them as deliveries; the market's state then."""
         if self._accuse:
-            self._accuse_certainly(live)
-        state = self._around.steady.state()
+            self._accuse_or_waive(live)
+        state = self._steady.state()
         if state.accused & ~state.answered:
-            self._around.on_stage(live.task.round, "answer")
+            self._on_stage(live.task.round, "answer")
             state = self._await_answers()
         self._take_answers(live, state)
         return state
@@ -66,46 +87,45 @@ class Disputes:
     def void_positions(self, live: LiveRound, state: MarketState) -> frozenset[int]:
         """Roster positions of the groups that the market takes as void from now on."""
         roster = [bitmap_of(member.seat for member in group) for group in live.roster_groups()]
-        now = self._around.steady.now()
-        seats = lapsed(accused=state.accused, answered=state.answered, answer_by=state.answer_by, now=now)
+        seats = lapsed(accused=state.accused, answered=state.answered, answer_by=state.answer_by, now=self._steady.now())
         return frozenset(bits_of(void_groups(roster, seats)))
 
-    def _accuse_certainly(self, live: LiveRound) -> None:
-        """Accuse who is missing; prices that have risen since, or a transaction that is slow, are a reason to try again."""
-        for left in reversed(range(ACCUSATIONS)):
+    def _accuse_by(self, state: MarketState) -> int:
+        return accuse_by(state.settle_by, self._terms) - ACCUSE_MARGIN_SECONDS
+
+    def _accuse_or_waive(self, live: LiveRound) -> None:
+        for tries_left in reversed(range(ACCUSE_TRIES)):
             try:
                 self._accuse_missing(live)
                 return
             except (ChainError, LedgerError) as error:
-                if left:
-                    self._around.on_trouble(f"accusing failed and is tried again: {error}")
-                    self._around.pause()
-                else:
-                    self._around.on_trouble(f"nobody could be accused, so the groups of those missing are waived: {error}")
+                if not tries_left:
+                    self._on_trouble(f"nobody could be accused, so the groups of those missing are waived: {error}")
+                    return
+                # Fees may have outrun the deposit, which is worked out anew, or the transaction was slow.
+                self._on_trouble(f"accusing failed and is tried again: {error}")
+                self._clock.pause()
 
     def _accuse_missing(self, live: LiveRound) -> None:
-        state = self._around.steady.state()
+        state = self._steady.state()
+        # Asked of the chain, not remembered: an accusation that seemed to fail may be mined by now.
         seats = bitmap_of(member.seat for member in live.missing()) & ~state.accused
         if not seats or state.stage is not Stage.OPEN:
             return
-        if self._around.steady.now() > self._accuse_by(state):
-            self._around.on_trouble("it is too late to accuse; the groups of those missing are waived")
+        if self._steady.now() > self._accuse_by(state):
+            self._on_trouble("it is too late to accuse; the groups of those missing are waived")
             return
-        live.receipts.append(self._around.ledger.accuse(live.task.round, seats, live.digests()))
-        self._history.save(live)
-
-    def _accuse_by(self, state: MarketState) -> int:
-        return accuse_by(state.settle_by, self._around.terms) - ACCUSE_MARGIN_SECONDS
+        live.receipts.append(self._ledger.accuse(live.task.round, seats, live.digests()))
+        self._journal.save(live)
 
     def _await_answers(self) -> MarketState:
-        """Wait until every accused has answered or is too late."""
-        around = self._around
+        """The state once every accused has answered, or has certainly lapsed."""
         while True:
-            state = around.steady.state()
-            left = state.answer_by + LAPSE_MARGIN_SECONDS + 1 - around.steady.now()
+            state = self._steady.state()
+            left = state.answer_by + LAPSE_MARGIN_SECONDS + 1 - self._steady.now()
             if not state.accused & ~state.answered or left <= 0:
                 return state
-            around.wait(min(around.poll_seconds, left))
+            self._clock.wait(min(self._clock.poll_seconds, left))
 
     def _take_answers(self, live: LiveRound, state: MarketState) -> None:
         for member in live.roster_members():
@@ -118,24 +138,17 @@ class Disputes:
                 continue
             try:
                 live.deliveries[member.owner] = self._answer_of(live, member, state)
-            except Exception as error:  # the bond is at stake: without this vector the round goes on, late it does not
-                self._around.on_trouble(f"the answer of {member.owner} cannot be used, so its group is waived: {error}")
+            except Exception as error:  # of whatever kind: without this vector the round settles, too late it does not
+                self._on_trouble(f"the answer of {member.owner} cannot be used, so its group is waived: {error}")
 
     def _answer_of(self, live: LiveRound, member: Member, state: MarketState) -> Delivered:
-        polynomials = self._around.terms.polynomials
-        vector = FieldVector.from_bytes(self._fetch(live.task.round, member.seat, state), N * polynomials)
+        polynomials = self._terms.polynomials
+        # Half of the time to prove is kept for proving: blobs that nobody serves must not use it up.
+        left = state.settle_by - self._terms.prove_seconds / 2 - self._steady.now()
+        raw = insist(lambda: self._ledger.answered_vector(live.task.round, member.seat), self._clock, seconds=min(PATIENCE_SECONDS, left))
+        vector = FieldVector.from_bytes(raw, N * polynomials)
+        # Blobs come from an endpoint that nobody vouches for; the points are made anew from what it gave.
         points = commit(vector)
         if points_digest(points) != live.commitments[member.owner].digest:
             raise ProtocolError(f"the blobs are not what seat {member.seat} committed to; expected the chain's own; ask another endpoint")
         return Delivered(vector, points, parse_points(points, polynomials))
-
-    def _fetch(self, round_number: int, seat: int, state: MarketState) -> bytes:
-        """An answered vector; asked for again for a while, but not beyond half of the time to prove."""
-        around = self._around
-        left = state.settle_by - around.terms.prove_seconds / 2 - around.steady.now()
-        return insist(
-            lambda: around.ledger.answered_vector(round_number, seat),
-            seconds=min(PATIENCE_SECONDS, left),
-            wait=around.wait,
-            poll_seconds=around.poll_seconds,
-        )

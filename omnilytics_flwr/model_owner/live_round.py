@@ -1,17 +1,17 @@
-"""What its model owner knows of a round, from the anchored task to the settlement."""
+"""What the model owner knows of a round, from the anchored task to the settlement; all rules on it that need no ledger."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
 from py_arkworks_bls12381 import G1Point
 
-from ..crypto.field import FieldVector
+from ..crypto.commitment import mismatched, points_digest
+from ..crypto.curve import parse_points
+from ..crypto.field import FieldVector, N
 from ..crypto.hashing import keccak256
 from ..errors import ProtocolError, TaskMismatch
 from ..market.commitment_message import Commitment, recover
@@ -20,7 +20,8 @@ from ..market.market_view import MarketState, Member
 from ..market.stage import Stage
 from ..market.task import TaskId
 from ..market.terms import Address
-from .decision import GroupSum, Verdict
+from .decision import Decision, GroupSum
+from .round_report import RoundReport
 
 Metrics = Mapping[str, Mapping[str, int | float | list[int] | list[float]]]
 """Metric records of a data owner, by name."""
@@ -28,7 +29,7 @@ Metrics = Mapping[str, Mapping[str, int | float | list[int] | list[float]]]
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A data owner's commitment; the signature is empty while it must be given again."""
+    """A data owner's commitment; the signature is empty if it must be given again."""
 
     digest: bytes
     signature: bytes
@@ -36,17 +37,22 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """A delivery as far as it has been checked: vector, points as they came, points decoded; and the metrics that came along."""
+    """A delivery: the vector, its points as they came and decoded, and the metrics that came along."""
 
     vector: FieldVector
     points: bytes
     parsed: tuple[G1Point, ...]
     metrics: Metrics = field(default_factory=dict)
 
+    @classmethod
+    def decode(cls, vector: bytes, points: bytes, metrics: Metrics, polynomials: int) -> Delivered:
+        """Decode the bytes of a delivery; raises `WireError`."""
+        return cls(FieldVector.from_bytes(vector, N * polynomials), points, parse_points(points, polynomials), metrics)
+
 
 @dataclass(frozen=True, slots=True)
 class SettleCall:
-    """Arguments with which a round is settled.
+    """What a round is settled with.
 
     Attributes
     ----------
@@ -62,24 +68,6 @@ class SettleCall:
     following: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Proven:
-    """A round ready to settle.
-
-    Attributes
-    ----------
-    verdict : Verdict
-    mean : float64 array, shape (d,), or None
-        Mean update of the accepted groups; None if there are none.
-    roster_hash : bytes, length 32
-        Roster that the verdict is of.
-    """
-
-    verdict: Verdict
-    mean: NDArray[np.float64] | None
-    roster_hash: bytes
-
-
 @dataclass(slots=True)
 class LiveRound:
     """A round; it is kept for a while after its end, in case the chain forgets it.
@@ -89,11 +77,11 @@ class LiveRound:
     task : TaskId
     open_by : int
         Unix seconds; 0 until the task is known to be anchored.
-    asked_for : int
-        Deadline for which data owners that had committed were asked to sign again; 0 if none was.
     groups : tuple of tuple of Member
         All groups of the epoch.
     commitments : dict of Address to Signed
+    asked_for : int
+        The `open_by` for which data owners were asked to sign again; 0 if they were not.
     roster : tuple of int, ascending
         Numbers of the groups with which it was opened.
     opened : bool
@@ -112,7 +100,7 @@ class LiveRound:
         Whether its end was reported, and what it taught is saved.
     receipts : list of Receipt
     seconds : dict of str to float
-        By kind of work.
+        Time spent, by kind of work.
     """
 
     task: TaskId
@@ -132,6 +120,8 @@ class LiveRound:
     done: bool = False
     receipts: list[Receipt] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+
+    # Who takes part
 
     def roster_groups(self) -> tuple[tuple[Member, ...], ...]:
         """Members of each group of the roster."""
@@ -153,29 +143,42 @@ class LiveRound:
         """Keccak-256 of the roster's digests, 32 bytes: what the market keeps of them."""
         return keccak256(b"".join(self.digests()))
 
-    def is_open_in(self, state: MarketState) -> bool:
-        """Whether the market stands where this round is open, with this roster."""
-        return state.stage is Stage.OPEN and (state.round, state.roster_hash) == (self.task.round, self.roster_hash())
-
     def missing(self) -> tuple[Member, ...]:
         """Who is on the roster and has not delivered."""
         return tuple(member for member in self.roster_members() if member.owner not in self.deliveries)
 
-    def is_signed(self, number: int) -> bool:
-        """Whether every member of a group of the epoch has committed, with a signature that still counts."""
-        return all(m.owner in self.commitments and self.commitments[m.owner].signature for m in self.groups[number])
+    def signed_groups(self) -> tuple[int, ...]:
+        """Numbers of the groups all of whose members have committed, with signatures that still count."""
+        signed = {owner for owner, commitment in self.commitments.items() if commitment.signature}
+        return tuple(number for number, group in enumerate(self.groups) if all(member.owner in signed for member in group))
+
+    def groups_of(self, owners: Collection[Address]) -> frozenset[int]:
+        """Numbers of the groups that these data owners are in."""
+        return frozenset(number for number, group in enumerate(self.groups) if any(member.owner in owners for member in group))
+
+    # Where the market stands
+
+    def is_open_in(self, state: MarketState) -> bool:
+        """Whether the market stands where this round is open, with this roster."""
+        return state.stage is Stage.OPEN and (state.round, state.roster_hash) == (self.task.round, self.roster_hash())
+
+    def is_over_in(self, state: MarketState) -> bool:
+        """Whether the market stands where this round, once opened, has been settled or has timed out."""
+        return state.round > self.task.round or (state.round == self.task.round and state.stage not in (Stage.ANCHORED, Stage.OPEN))
 
     def expire(self, open_by: int) -> None:
         """Take over another deadline: the signatures name the old one, so they are void."""
         self.open_by = open_by
         self.commitments = {owner: Signed(one.digest, b"") for owner, one in self.commitments.items()}
 
+    # What data owners send
+
     def add_commitment(self, owner: Address, digest: bytes, signature: bytes) -> None:
         """Take a data owner's commitment; `RoundKeeper.add_commitment` says what it raises."""
         if owner not in {member.owner for group in self.groups for member in group}:
             raise ProtocolError(f"{owner} is not of epoch {self.task.epoch}; it can join the next one")
-        known = self.commitments.get(owner)
-        if known is not None and known.digest != digest:
+        earlier = self.commitments.get(owner)
+        if earlier is not None and earlier.digest != digest:
             raise ProtocolError(f"{owner} has committed to another vector in this round; the first one counts")
         message = Commitment(self.task.epoch, self.task.round, self.task.task_hash, digest, self.open_by)
         signer = recover(message.signing_hash(chain_id=self.task.chain_id, market=Address(self.task.market)), signature)
@@ -183,8 +186,22 @@ class LiveRound:
             raise TaskMismatch(f"the commitment of {owner} is signed by {signer}; it must be signed for this round by its own key")
         self.commitments[owner] = Signed(digest, signature)
 
+    def check_delivery(self, owner: Address, points: bytes) -> None:
+        """Raise `ProtocolError` unless the points are what this member of the roster committed to."""
+        if owner not in {member.owner for member in self.roster_members()}:
+            raise ProtocolError(f"{owner} is not on the roster of round {self.task.round}; expected one of its members")
+        if points_digest(points) != self.commitments[owner].digest:
+            raise ProtocolError(f"the points of {owner} are not those of its digest; expected what it committed to")
+
+    def mismatches(self) -> tuple[Address, ...]:
+        """Data owners whose vector is not what their points commit to."""
+        owners, delivered = tuple(self.deliveries), tuple(self.deliveries.values())
+        return tuple(owners[index] for index in mismatched([one.vector for one in delivered], [one.parsed for one in delivered]))
+
+    # What it comes to
+
     def group_sums(self) -> list[GroupSum]:
-        """The groups of the roster as they are judged."""
+        """The groups of the roster as they are decided on."""
         sums = []
         for group in self.roster_groups():
             digests = tuple(self.commitments[member.owner].digest for member in group)
@@ -195,11 +212,47 @@ class LiveRound:
                 sums.append(GroupSum(len(group), FieldVector.total([one.vector for one in there]), tuple(o.points for o in there), digests))
         return sums
 
+    def note_decision(self, decision: Decision) -> None:
+        """Keep what the report says of the groups."""
+        self.fates = decision.fates() | {"scale": (decision.scale,)}
+
+    def report(self, *, paid_seats: int, timed_out: bool) -> RoundReport:
+        """What the round came to.
+
+        Parameters
+        ----------
+        paid_seats : int
+            Bitmap of the seats that the market pays.
+        timed_out : bool
+        """
+        fates = {} if timed_out else {name: tuple(places) for name, places in self.fates.items() if name != "scale"}
+        return RoundReport(
+            self.task.epoch,
+            self.task.round,
+            not timed_out,
+            tuple(self.commitments),
+            roster=tuple(tuple(member.owner for member in group) for group in self.roster_groups()),
+            scale=self.fates.get("scale", (1,))[0],
+            accused=tuple(member.owner for member in self.roster_members() if member.owner in self.accused),
+            answered=tuple(member.owner for member in self.roster_members() if member.owner in self.answered),
+            timed_out=timed_out,
+            paid=tuple(member.owner for group in self.groups for member in group if paid_seats >> member.seat & 1),
+            receipts=tuple(self.receipts),
+            seconds=dict(self.seconds),
+            **fates,  # type: ignore[arg-type]
+        )
+
+    def report_not_opened(self) -> RoundReport:
+        """What the round came to, if it could not be opened."""
+        return RoundReport(
+            self.task.epoch, self.task.round, False, tuple(self.commitments), receipts=tuple(self.receipts), seconds=dict(self.seconds)
+        )
+
     @contextmanager
-    def timed(self, what: str) -> Iterator[None]:
+    def timed(self, work: str) -> Iterator[None]:
         """Add the time that a block takes to `seconds`."""
         start = time.perf_counter()
         try:
             yield
         finally:
-            self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - start
+            self.seconds[work] = self.seconds.get(work, 0.0) + time.perf_counter() - start

@@ -1,100 +1,87 @@
-"""A ledger that does not give up at once: while a round is open, the bond depends on the chain being reached again."""
+"""A ledger that does not give up at once: while a round is open, the bond depends on reaching the chain again."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import partial, wraps
 from typing import Any, TypeVar, cast
 
+from ..clock import Clock
 from ..errors import BlobsMissing, ChainError, NotFunded, ToolMissing, UnknownMarket, UnsupportedChain, WrongChain
 from ..market.ledger import ModelOwnerLedger
 
 PATIENCE_SECONDS = 900.0
 """How long a chain that cannot be reached is asked again."""
 
-HOPELESS = (ToolMissing, UnknownMarket, UnsupportedChain, WrongChain)
-"""Trouble with a chain that neither time nor help cures while a round is open."""
-
-LASTING = (*HOPELESS, BlobsMissing, NotFunded)
-"""Trouble with a chain that asking again does not cure by itself."""
+HOPELESS = (ToolMissing, UnknownMarket, UnsupportedChain, WrongChain, BlobsMissing)
+"""Trouble with a chain that asking again does not cure."""
 
 T = TypeVar("T")
 
 
 def insist(
     call: Callable[[], T],
+    clock: Clock,
     *,
-    seconds: float,
-    wait: Callable[[float], None],
-    poll_seconds: float,
-    lasting: tuple[type[ChainError], ...] = LASTING,
+    seconds: float = PATIENCE_SECONDS,
+    until_funded: bool = False,
     on_trouble: Callable[[ChainError], None] = lambda error: None,
 ) -> T:
-    """What a call gives, which is made again while the chain fails.
+    """Make a call, and again while the chain fails.
 
     Parameters
     ----------
     call : callable
-    seconds : float
-        How long it is made again.
-    wait : callable
-        Lets so many seconds pass.
-    poll_seconds : float, > 0
-        Between two tries.
-    lasting : tuple of types (default: `LASTING`)
-        Errors that are raised at once.
+    clock : Clock
+        Paused between two tries.
+    seconds : float (default: 900)
+        How long to keep trying.
+    until_funded : bool (default: False)
+        Whether to wait for ether that the account lacks; somebody may send it some.
     on_trouble : callable, optional
-        Called with each error that is not the same as the last.
+        Called with each error that differs from the last.
+
+    Raises
+    ------
+    ChainError
+        The last one, when the time is over; at once if it is hopeless.
     """
-    begun, waited, told = time.monotonic(), 0.0, ""
+    give_up_at, told = clock.now() + seconds, ""
     while True:
         try:
             return call()
-        except lasting:
-            raise
         except ChainError as error:
-            if max(time.monotonic() - begun, waited) >= seconds:
+            hopeless = isinstance(error, HOPELESS) or (isinstance(error, NotFunded) and not until_funded)
+            if hopeless or clock.now() >= give_up_at:
                 raise
             if str(error) != told:
                 told = str(error)
                 on_trouble(error)
-        wait(poll_seconds)
-        waited += poll_seconds
+        clock.pause()
 
 
-class _Patient:
-    """Calls every method of a ledger again while the chain fails."""
+class PatientLedger:
+    """Makes every call to a ledger again while the chain fails, for `PATIENCE_SECONDS`.
 
-    def __init__(self, ledger: ModelOwnerLedger, wait: Callable[[float], None], poll_seconds: float) -> None:
+    A transaction without a receipt is asked for again under the same nonce, so nothing is sent twice.
+    """
+
+    def __init__(self, ledger: ModelOwnerLedger, clock: Clock) -> None:
         self._ledger = ledger
-        self._wait = wait
-        self._poll_seconds = poll_seconds
+        self._clock = clock
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._ledger, name)
-        return self._again(value) if callable(value) else value
+        return self._insistent(value) if callable(value) else value
 
-    def _again(self, call: Callable[..., Any]) -> Callable[..., Any]:
+    def _insistent(self, call: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(call)
-        def patient(*arguments: object, **options: object) -> Any:
-            again = partial(call, *arguments, **options)
-            return insist(again, seconds=PATIENCE_SECONDS, wait=self._wait, poll_seconds=self._poll_seconds)
+        def insistent(*arguments: object, **options: object) -> Any:
+            return insist(partial(call, *arguments, **options), self._clock)
 
-        return patient
+        return insistent
 
 
-def patient(ledger: ModelOwnerLedger, *, wait: Callable[[float], None], poll_seconds: float) -> ModelOwnerLedger:
-    """`ledger`, whose methods ask again for `PATIENCE_SECONDS` if the chain cannot be reached.
-
-    A transaction without a receipt is asked for again under the same nonce, so that nothing is sent twice.
-
-    Parameters
-    ----------
-    ledger : ModelOwnerLedger
-    wait : callable
-        Lets so many seconds pass.
-    poll_seconds : float, > 0
-        Between two tries.
-    """
-    return cast("ModelOwnerLedger", _Patient(ledger, wait, poll_seconds))
+def patient(ledger: ModelOwnerLedger, clock: Clock) -> ModelOwnerLedger:
+    """`ledger`, made patient."""
+    return cast("ModelOwnerLedger", PatientLedger(ledger, clock))

@@ -1,123 +1,98 @@
-"""The last rounds of a market and the steps that were taken in them, so that a chain which forgets some can be brought up to date again.
+"""The model owner's journal: the last rounds and the steps taken in them, in memory and in the run directory.
 
-A step is noted, on disk if there is a run directory, before it is sent. Whatever then happens to this process or to the chain, where
-the market stands tells which of the noted steps is missing.
+A step is noted before it is sent. Whatever then happens to this process or to the chain, where the market stands tells which of the
+noted steps is missing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
+from dataclasses import asdict
 
-from ..errors import CommitmentsExpired, LedgerError
-from ..market.market_view import MarketState
-from ..market.refusals import WrongRound, WrongStage
-from ..market.roster import bitmap_of
-from ..market.stage import Event, Stage
+import numpy as np
+
+from ..errors import Malformed
+from ..market.ledger import Receipt
+from ..market.market_view import Member
+from ..market.task import TaskId
 from ..market.terms import Address
-from .live_round import LiveRound
-from .round_record import decode_delivery, decode_round, encode_delivery, encode_round
+from .live_round import Delivered, LiveRound, SettleCall, Signed
 from .run_directory import Record, RunDirectory
-from .surroundings import Surroundings
 
 KEPT_ROUNDS = 4
 """Rounds whose steps are kept: as many as a reorganisation may undo."""
 
-MOST_REPLAYS = 4 * KEPT_ROUNDS
+UNRELIABLE = "unreliable"
 
 
-def due(rounds: Mapping[int, LiveRound], state: MarketState) -> tuple[Event, LiveRound] | None:
-    """The noted step that comes next where the market stands, or None if it is where it should be."""
-    here, following = rounds.get(state.round), rounds.get(state.round + 1)
-    if here is not None and here.task.epoch == state.epoch:
-        if state.stage is Stage.OPEN and here.call is not None and here.roster_hash() == state.roster_hash:
-            return Event.SETTLE, here
-        if state.stage is Stage.ANCHORED and here.opened and here.task.task_hash == state.task_hash:
-            return Event.OPEN, here
-    if following is not None and following.task.epoch == state.epoch and state.stage in (Stage.IDLE, Stage.ANCHORED):
-        return Event.ANCHOR, following
-    return None
-
-
-def is_over(state: MarketState, round_number: int) -> bool:
-    """Whether a round that was opened has been settled or has timed out."""
-    return state.round > round_number or (state.round == round_number and state.stage not in (Stage.ANCHORED, Stage.OPEN))
-
-
-class RoundHistory:
-    """The last rounds, in memory and in the run directory.
+class RoundJournal:
+    """The last rounds, and who did not deliver in this epoch.
 
     Parameters
     ----------
-    around : Surroundings
     directory : RunDirectory or None
+        None to keep them in memory only.
+    polynomials : int
+        B.
     """
 
-    def __init__(self, around: Surroundings, directory: RunDirectory | None) -> None:
-        self._around = around
-        self._ledger = around.steady
+    def __init__(self, directory: RunDirectory | None, polynomials: int) -> None:
         self._directory = directory
+        self._polynomials = polynomials
+        self._epoch = 0
+        self._unreliable: frozenset[Address] = frozenset()
         self.rounds: dict[int, LiveRound] = {}
 
-    def load(self) -> None:
-        """Take up what the run directory holds, unless rounds are in memory, which know for which of them signatures were asked."""
+    def load(self, *, chain_id: int, market: Address) -> None:
+        """Read the run directory, unless rounds are in memory: those know for which of them signatures were asked."""
         if self._directory is None or self.rounds:
             return
-        self._directory.claim(chain_id=self._ledger.chain_id, market=self._ledger.address)
-        for name in self._directory.names("round-"):
-            record = self._directory.read(name)
-            if record is not None:
-                live = decode_round(record)
-                self.rounds[live.task.round] = live
-        for live in self.rounds.values():
-            for name in self._directory.names(_delivery_name(live.task.round)):
-                record = self._directory.read(name)
-                if record is not None:
-                    owner, delivered = decode_delivery(record, self._around.terms.polynomials)
-                    live.deliveries[owner] = delivered
+        self._directory.claim(chain_id=chain_id, market=market)
+        for record in self._directory.records("round-"):
+            live = decode_round(record)
+            self.rounds[live.task.round] = live
+        for number, live in self.rounds.items():
+            live.deliveries.update(decode_delivery(record, self._polynomials) for record in self._directory.records(_delivery_name(number)))
+        found = self._directory.read(UNRELIABLE)
+        if found is not None:
+            self._epoch, self._unreliable = found.facts["epoch"], frozenset(map(Address, found.facts["owners"]))
+
+    def newest(self) -> LiveRound | None:
+        """The last round."""
+        return self.rounds[max(self.rounds)] if self.rounds else None
 
     def begin(self, live: LiveRound) -> None:
-        """Note a new round; rounds that it replaces, and rounds long past, are forgotten."""
+        """Note a new round; forget the rounds that it replaces, and those long past."""
         number = live.task.round
-        for known in [known for known in self.rounds if known >= number or known <= number - KEPT_ROUNDS]:
-            self.drop(known)
+        for other in [other for other in self.rounds if other >= number or other <= number - KEPT_ROUNDS]:
+            self.drop(other)
         self.rounds[number] = live
         self.save(live)
-
-    def anchor(self, live: LiveRound) -> None:
-        """Anchor the task of a new round."""
-        self.begin(live)
-        try:
-            live.receipts.append(self._ledger.anchor(live.task.task_hash))
-        except LedgerError:
-            self.drop(live.task.round)
-            raise
-        self.note_anchored(live, self._ledger.state())
 
     def drop(self, number: int) -> None:
         """Forget a round altogether."""
         self.rounds.pop(number, None)
         self.clear(number)
-        if self._directory is not None:
-            self._directory.delete(_round_name(number))
+        self._delete(_round_name(number))
 
     def save(self, live: LiveRound) -> None:
         """Write a round down, without its deliveries."""
         if self._directory is not None:
             self._directory.write(_round_name(live.task.round), encode_round(live))
 
-    def save_delivery(self, live: LiveRound, owner: Address) -> None:
-        """Write a delivery down."""
+    def add_delivery(self, live: LiveRound, owner: Address, delivered: Delivered) -> None:
+        """Note a delivery."""
+        live.deliveries[owner] = delivered
         if self._directory is not None:
-            self._directory.write(_delivery_name(live.task.round, owner), encode_delivery(owner, live.deliveries[owner]))
+            self._directory.write(_delivery_name(live.task.round, owner), encode_delivery(owner, delivered))
 
     def drop_delivery(self, live: LiveRound, owner: Address) -> None:
         """Forget a delivery."""
         del live.deliveries[owner]
-        if self._directory is not None:
-            self._directory.delete(_delivery_name(live.task.round, owner))
+        self._delete(_delivery_name(live.task.round, owner))
 
     def save_outcome(self, number: int, outcome: Record | None) -> None:
-        """Write down what comes of settling a round; None if nothing is kept."""
+        """Write down what comes of settling a round, if anything does."""
         if self._directory is not None and outcome is not None:
             self._directory.write(_outcome_name(number), outcome)
 
@@ -130,76 +105,24 @@ class RoundHistory:
         if number in self.rounds:
             self.rounds[number].deliveries.clear()
         if self._directory is not None:
-            self._directory.delete(*self._directory.names(_delivery_name(number)), _outcome_name(number))
+            self._delete(*self._directory.names(_delivery_name(number)), _outcome_name(number))
 
-    def catch_up(self) -> None:
-        """Repeat every noted step that the chain has forgotten, or never got.
+    def unreliable(self, epoch: int) -> frozenset[Address]:
+        """Who did not deliver in an earlier round of this epoch."""
+        return self._unreliable if epoch == self._epoch else frozenset()
 
-        Raises
-        ------
-        CommitmentsExpired
-            A round was anchored anew at another time, so that it cannot be opened before its data owners have signed again.
-        """
-        for _ in range(MOST_REPLAYS):
-            state = self._ledger.state()
-            step = due(self.rounds, state)
-            if step is None:
-                if state.round in self.rounds:
-                    self.note_anchored(self.rounds[state.round], state)
-                return
-            event, live = step
-            try:
-                self._replay(event, live, state)
-            except (WrongStage, WrongRound):
-                continue  # the market has moved since its state was read
-            except LedgerError as refusal:
-                self._give_up(event, live, str(refusal))
-
-    def _replay(self, event: Event, live: LiveRound, state: MarketState) -> None:
-        number = live.task.round
-        if event is Event.ANCHOR:
-            live.receipts.append(self._ledger.anchor(live.task.task_hash))
-            self.note_anchored(live, self._ledger.state())
-        elif event is Event.OPEN:
-            self._reopen(live, state)
-        elif live.call is not None:
-            call = live.call
-            live.receipts.append(self._ledger.settle(number, call.settlement, call.waived, call.following))
-
-    def note_anchored(self, live: LiveRound, state: MarketState) -> None:
-        """Take over the deadline with which a round is anchored now; with another one its signatures are void."""
-        anchored = (state.stage, state.round, state.task_hash) == (Stage.ANCHORED, live.task.round, live.task.task_hash)
-        if anchored and live.open_by != state.open_by:
-            live.expire(state.open_by)
-            self.save(live)
-
-    def check_signatures(self, live: LiveRound) -> None:
-        """Raise `CommitmentsExpired`, once for each deadline, if data owners that committed must sign again."""
-        if live.asked_for != live.open_by and not all(signed.signature for signed in live.commitments.values()):
-            live.asked_for = live.open_by
-            raise CommitmentsExpired(live.task.round, live.open_by)
-
-    def _reopen(self, live: LiveRound, state: MarketState) -> None:
-        self.note_anchored(live, state)
-        self.check_signatures(live)
-        signed = tuple(number for number in live.roster if live.is_signed(number))
-        if signed != live.roster:
-            if live.call is not None or len(signed) < self._around.terms.least_groups:
-                self._give_up(Event.OPEN, live, "not all of its data owners have signed again")
-                return
-            live.roster = signed
-            live.spoilt.clear()
-            self.save(live)
-        live.receipts.append(self._ledger.open(live.task.round, bitmap_of(live.roster), live.digests(), live.signatures()))
-
-    def _give_up(self, event: Event, live: LiveRound, reason: str) -> None:
-        self._around.on_trouble(f"round {live.task.round}: {event.value} cannot be repeated: {reason}")
-        if event is Event.ANCHOR:
-            self.drop(live.task.round)
+    def add_unreliable(self, epoch: int, owners: Collection[Address]) -> None:
+        """Remember for the rest of the epoch who did not deliver."""
+        found = self.unreliable(epoch).union(owners)
+        if found == self.unreliable(epoch):
             return
-        live.call = None
-        live.opened = live.opened and event is not Event.OPEN
-        self.save(live)
+        self._epoch, self._unreliable = epoch, found
+        if self._directory is not None:
+            self._directory.write(UNRELIABLE, Record({"epoch": epoch, "owners": sorted(found)}))
+
+    def _delete(self, *names: str) -> None:
+        if self._directory is not None:
+            self._directory.delete(*names)
 
 
 def _round_name(number: int) -> str:
@@ -212,3 +135,78 @@ def _delivery_name(number: int, owner: str = "") -> str:
 
 def _outcome_name(number: int) -> str:
     return f"outcome-{number:010d}"
+
+
+# Records
+
+
+def encode_round(live: LiveRound) -> Record:
+    """A round without its deliveries, each of which is a record of its own."""
+    task, call = live.task, live.call
+    facts = {
+        "task": [task.chain_id, task.market, task.epoch, task.round, task.task_hash.hex()],
+        "open_by": live.open_by,
+        "groups": [[[member.owner, member.seat, member.mask_key.hex()] for member in group] for group in live.groups],
+        "commitments": {owner: [signed.digest.hex(), signed.signature.hex()] for owner, signed in live.commitments.items()},
+        "roster": live.roster,
+        "opened": live.opened,
+        "accused": sorted(live.accused),
+        "answered": sorted(live.answered),
+        "spoilt": sorted(live.spoilt),
+        "call": None if call is None else [str(call.waived), call.following.hex()],
+        "fates": live.fates,
+        "done": live.done,
+        "receipts": [{key: value for key, value in asdict(receipt).items() if key != "logs"} for receipt in live.receipts],
+        "seconds": live.seconds,
+    }
+    return Record(facts, {} if call is None else {"settlement": np.frombuffer(call.settlement, dtype=np.uint8)})
+
+
+def decode_round(record: Record) -> LiveRound:
+    """The round of a record; raises `Malformed` for a record of another kind."""
+    facts = record.facts
+    try:
+        chain_id, market, epoch, number, task_hash = facts["task"]
+        call = facts["call"]
+        return LiveRound(
+            task=TaskId(chain_id, market, epoch, number, bytes.fromhex(task_hash)),
+            open_by=facts["open_by"],
+            groups=tuple(tuple(Member(Address(o), s, bytes.fromhex(k)) for o, s, k in group) for group in facts["groups"]),
+            commitments={Address(o): Signed(bytes.fromhex(d), bytes.fromhex(s)) for o, (d, s) in facts["commitments"].items()},
+            roster=tuple(facts["roster"]),
+            opened=facts["opened"],
+            accused=set(map(Address, facts["accused"])),
+            answered=set(map(Address, facts["answered"])),
+            spoilt=set(facts["spoilt"]),
+            call=None if call is None else SettleCall(record.arrays["settlement"].tobytes(), int(call[0]), bytes.fromhex(call[1])),
+            fates={name: tuple(places) for name, places in facts["fates"].items()},
+            done=facts["done"],
+            receipts=[Receipt(**receipt) for receipt in facts["receipts"]],
+            seconds=dict(facts["seconds"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged("round", error) from error
+
+
+def encode_delivery(owner: Address, delivered: Delivered) -> Record:
+    """A delivery and whose it is."""
+    return Record(
+        {"owner": owner, "metrics": {name: dict(metrics) for name, metrics in delivered.metrics.items()}},
+        {
+            "vector": np.frombuffer(delivered.vector.to_bytes(), dtype=np.uint8),
+            "points": np.frombuffer(delivered.points, dtype=np.uint8),
+        },
+    )
+
+
+def decode_delivery(record: Record, polynomials: int) -> tuple[Address, Delivered]:
+    """Whose delivery a record is, and the delivery of B polynomials; raises `WireError`."""
+    try:
+        vector, points = record.arrays["vector"].tobytes(), record.arrays["points"].tobytes()
+        return Address(record.facts["owner"]), Delivered.decode(vector, points, record.facts["metrics"], polynomials)
+    except (KeyError, TypeError, ValueError) as error:
+        raise _damaged("delivery", error) from error
+
+
+def _damaged(what: str, error: Exception) -> Malformed:
+    return Malformed(f"a {what} of the run directory does not decode ({error!r}); expected it as it was written; put it back from a copy")

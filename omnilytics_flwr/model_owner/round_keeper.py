@@ -1,37 +1,51 @@
-"""The model owner's rounds, without Flower: anchor, collect, open, receive, dispute, prove, settle.
+"""The model owner's rounds, without Flower: anchor, collect commitments, open, collect deliveries, dispute, prove, settle.
 
-One `RoundKeeper` keeps one market. It holds at most one live round; everything that a data owner sent is checked here, with the
-contract's own rules, before it can reach a transaction.
+One `RoundKeeper` keeps one market and has at most one live round. Whatever a data owner sends is checked here by the contract's own
+rules before it can reach a transaction. Each step is noted in the journal before it is sent; where chain or process lose some,
+`Replay` takes them again.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Literal
 
-from ..errors import ProtocolError, TooFewGroups
+from ..clock import Clock
+from ..crypto.refusals import VerificationBadPoint
+from ..errors import ChainError, LedgerError, ProtocolError, SettlementRefused, TooFewGroups
 from ..market.ledger import ModelOwnerLedger
-from ..market.market_view import MarketState
-from ..market.refusals import TooLate
+from ..market.market_view import MarketState, Member
+from ..market.refusals import BadSignature, NotStaked, TooLate, WrongRound, WrongStage
+from ..market.roster import bitmap_of, bits_of
 from ..market.stage import Stage
+from ..market.statement import settlement_context
 from ..market.task import TaskId, TaskParts
 from ..market.terms import Address, Terms
+from .decision import Decision, decide
 from .disputes import Disputes
-from .live_round import LiveRound, Metrics, Proven
-from .opening import OPEN_MARGIN_SECONDS as OPEN_MARGIN_SECONDS
-from .opening import Opening
-from .proving import Proving
-from .receiving import Receiving
-from .round_journal import RoundHistory, is_over
+from .live_round import Delivered, LiveRound, Metrics, SettleCall
+from .patient_ledger import insist, patient
+from .replay import Replay
+from .round_journal import RoundJournal
 from .round_report import RoundReport
 from .run_directory import Record, RunDirectory
-from .settling import Settling
-from .surroundings import Surroundings
 
 Missing = Literal["waive", "accuse"]
 """What becomes of a group with a member that does not deliver."""
+
+OPEN_MARGIN_SECONDS = 30
+"""How long before it is too late to open commitments end: the opening must be mined by then."""
+
+LEAST_COMMIT_SHARE = 2
+"""An anchored task is anchored again if less than one part in this many of its commit window is left."""
+
+CHECK_TRIES = 3
+"""How often the chain is asked to check a delivery's points."""
+
+VOID_TRIES = 3
+"""How often a settlement with void groups is refused before any group is waived for it."""
+
+BLOCK_SECONDS = 12
 
 
 class RoundKeeper:
@@ -43,19 +57,17 @@ class RoundKeeper:
         The market as its model owner sees it.
     missing : {"waive", "accuse"} (default: "waive")
         What to do about members of the roster that do not deliver: pay their groups and go on without them, at once; or accuse them
-        if there is still time, and go on with what they answer on chain; a group with a member that does not is void.
+        if there is time, and go on with what they answer on chain. A group with a member that does not answer is void.
     directory : RunDirectory, optional
-        Where rounds are written down, so that another process can take them up; none if left out.
+        Where rounds are written down, so that another process can take them up.
     on_stage : callable, optional
         Called with round and name of each stage as it begins.
     on_round : callable, optional
         Called with the report of each round as it ends.
     on_trouble : callable, optional
         Called with a sentence whenever something went wrong that the round survives.
-    wait : callable, optional
-        Lets so many seconds pass; by default sleeps.
-    poll_seconds : float, > 0 (default: 3)
-        Between two looks at the chain.
+    clock : Clock, optional
+        Waited on for chain and accused.
     """
 
     def __init__(
@@ -67,24 +79,25 @@ class RoundKeeper:
         on_stage: Callable[[int, str], None] | None = None,
         on_round: Callable[[RoundReport], None] | None = None,
         on_trouble: Callable[[str], None] | None = None,
-        wait: Callable[[float], None] = time.sleep,
-        poll_seconds: float = 3.0,
+        clock: Clock | None = None,
     ) -> None:
         self.ledger = ledger
+        self.terms: Terms = ledger.terms()
         self.reports: tuple[RoundReport, ...] = ()
+        self._clock = clock or Clock()
+        self._steady = patient(ledger, self._clock)
         self._on_stage = on_stage or (lambda number, stage: None)
         self._on_round = on_round or (lambda report: None)
-        self._around = Surroundings(ledger, wait, poll_seconds, self._on_stage, on_trouble or (lambda reason: None))
-        self.terms: Terms = self._around.terms
-        self._steady = self._around.steady
-        self._history = RoundHistory(self._around, directory)
-        self._opening = Opening(self._around, self._history, directory)
-        self._receiving = Receiving(self._around, self._history)
-        self._disputes = Disputes(self._around, self._history, accuse=missing == "accuse")
-        self._proving = Proving(self._around, self._opening, self._receiving, self._disputes)
-        self._settling = Settling(self._around, self._history)
+        self._on_trouble = on_trouble or (lambda reason: None)
+        self._journal = RoundJournal(directory, self.terms.polynomials)
+        self._replay = Replay(self._steady, self._journal, self._on_trouble)
+        self._disputes = Disputes(
+            ledger, self._clock, self._journal, accuse=missing == "accuse", on_stage=self._on_stage, on_trouble=self._on_trouble
+        )
         self._live: LiveRound | None = None
         self._unbooked: list[LiveRound] = []
+
+    # What is known
 
     @property
     def is_live(self) -> bool:
@@ -101,56 +114,133 @@ class RoundKeeper:
         """Task of the live round; raises `ProtocolError` if there is none."""
         return self._need().task
 
-    def resume(self) -> Record | None:
-        """Take up what a process before this one has left: an open round goes on, a settled one is reported.
+    def state(self) -> MarketState:
+        """Where the market stands; asked for again for a while if the chain fails."""
+        return self._steady.state()
 
-        The outcome with which the last round was settled is returned, unless it is booked.
+    def digests(self) -> tuple[bytes, ...]:
+        """Digests of the roster, in order."""
+        return self._need().digests()
+
+    def roster_owners(self) -> tuple[Address, ...]:
+        """Data owners on the roster, in order."""
+        return tuple(member.owner for member in self._need().roster_members())
+
+    def missing_owners(self) -> tuple[Address, ...]:
+        """Data owners on the roster who have not delivered, in order."""
+        return tuple(member.owner for member in self._need().missing())
+
+    def metrics(self) -> tuple[Metrics, ...]:
+        """What came along with good deliveries, in the order of the roster."""
+        delivered = self._need().deliveries
+        return tuple(delivered[owner].metrics for owner in self.roster_owners() if owner in delivered)
+
+    def commit_seconds(self) -> float:
+        """How long commitments to the live task may take so that its round can still be opened; at least a second."""
+        return float(max(self._need().open_by - self._steady.now() - OPEN_MARGIN_SECONDS, 1))
+
+    def deliver_seconds(self) -> float:
+        """How long deliveries may take so that time is left to accuse, if that is wanted, and to prove; at least a second."""
+        return float(max(self._disputes.deliver_by(self._steady.state()) - self._steady.now(), 1))
+
+    # Taking over from another process, or from a chain that has gone back
+
+    def resume(self) -> Record | None:
+        """Take up what an earlier process has left: an open round goes on, one that is over is reported.
+
+        Returns
+        -------
+        Record or None
+            The outcome that the last round was settled with, unless it is booked.
 
         Raises
         ------
         CommitmentsExpired
             The round was anchored anew, and must be signed again before it can be opened again.
         """
-        self._history.load()
-        self._opening.load()
+        self._journal.load(chain_id=self.ledger.chain_id, market=self.ledger.address)
         self.catch_up()
-        live = self._history.rounds.get(max(self._history.rounds, default=0))
+        live, state = self._journal.newest(), self._steady.state()
         if live is None:
             return None
-        number, state = live.task.round, self._steady.state()
         is_open = live.is_open_in(state)
         if is_open and self._steady.now() <= state.settle_by:
             self._live = live
             return None
-        if live.done or not (is_open or (live.opened and is_over(state, number))):
+        if live.done or not (is_open or (live.opened and live.is_over_in(state))):
             return None
         self._live = live
-        self._finish(self._settling.time_out(live) if is_open else self._settling.report(live))
-        return None if live.call is None else self._history.outcome(number)
+        if is_open:
+            self._time_out(live)
+        self._finish(self._report(live))
+        return None if live.call is None else self._journal.outcome(live.task.round)
 
     def booked(self) -> None:
-        """Forget what is needed no more once what the rounds that are over taught is saved: their vectors."""
+        """Forget the vectors of rounds that are over: what they taught is saved."""
         for live in self._unbooked:
-            self._history.clear(live.task.round)
+            self._journal.clear(live.task.round)
             live.done = True
-            self._history.save(live)
+            self._journal.save(live)
         self._unbooked.clear()
 
     def catch_up(self) -> None:
-        """Repeat every step that the chain has forgotten, or never got; raises `CommitmentsExpired` like `resume`."""
-        self._history.catch_up()
+        """Take every step again that the chain has forgotten, or never got; raises `CommitmentsExpired` like `resume`."""
+        self._replay.catch_up()
+
+    # Anchoring
 
     def anchored(self, parts: TaskParts) -> TaskId | None:
         """The live task if the market has anchored just these parts, else None."""
-        return self._opening.anchored(parts, self._steady.state())
+        return self._task_in(self._steady.state(), parts)
 
     def anchor(self, parts: TaskParts) -> TaskId:
         """Make sure that these parts are the anchored task, and begin its round; the task, with the round's number."""
         self.catch_up()
         self._live = None
-        self._live = self._opening.anchor(parts)
+        state = self._steady.state()
+        self._live = self._take_up(parts, state) or self._begin(parts, state)
         self._on_stage(self.task.round, "train")
         return self.task
+
+    def _task_in(self, state: MarketState, parts: TaskParts) -> TaskId | None:
+        task = self._task_of(parts, state, state.round)
+        return task if state.stage is Stage.ANCHORED and task.task_hash == state.task_hash else None
+
+    def _task_of(self, parts: TaskParts, state: MarketState, number: int) -> TaskId:
+        return TaskId(self.ledger.chain_id, self.ledger.address, state.epoch, number, parts.task_hash(number))
+
+    def _take_up(self, parts: TaskParts, state: MarketState) -> LiveRound | None:
+        """The round of the anchored task, if it is of these parts and there is time to train for it."""
+        task = self._task_in(state, parts)
+        if task is None or state.open_by < self._steady.now() + self.terms.commit_seconds // LEAST_COMMIT_SHARE:
+            return None
+        noted = self._journal.rounds.get(task.round)
+        if noted is not None and noted.task == task:
+            self._replay.note_anchored(noted, state)
+            return noted
+        live = LiveRound(task, state.open_by, self._groups(state))
+        self._journal.begin(live)
+        return live
+
+    def _begin(self, parts: TaskParts, state: MarketState) -> LiveRound:
+        number = state.round + 1
+        self._on_stage(number, "anchor")
+        live = LiveRound(self._task_of(parts, state, number), 0, self._groups(state))
+        self._journal.begin(live)
+        try:
+            live.receipts.append(self._steady.anchor(live.task.task_hash))
+        except LedgerError:
+            self._journal.drop(number)
+            raise
+        self._replay.note_anchored(live, self._steady.state())
+        return live
+
+    def _groups(self, state: MarketState) -> tuple[tuple[Member, ...], ...]:
+        by_seat = {member.seat: member for member in self._steady.members()}
+        count = state.members.bit_count() // self.terms.group_size
+        return tuple(tuple(by_seat[seat] for seat in bits_of(self._steady.group_seats(number))) for number in range(count))
+
+    # Opening
 
     def add_commitment(self, owner: Address, digest: bytes, signature: bytes, round_number: int | None = None) -> None:
         """Take a data owner's commitment.
@@ -170,9 +260,9 @@ class RoundKeeper:
         TaskMismatch
             The signature is not the owner's for this task.
         """
-        live = self._history.rounds.get(round_number) if round_number is not None else self._need()
+        live = self._journal.rounds.get(round_number) if round_number is not None else self._need()
         if live is None:
-            raise ProtocolError(f"round {round_number} is not kept any more; expected one of the last; ignore the commitment")
+            raise ProtocolError(f"round {round_number} is not kept any more; expected one of the last")
         live.add_commitment(owner, digest, signature)
 
     def open(self) -> tuple[bytes, ...]:
@@ -199,47 +289,67 @@ class RoundKeeper:
         self._on_stage(live.task.round, "open")
         self.catch_up()
         state = self._steady.state()
-        self._history.note_anchored(live, state)
-        self._history.check_signatures(live)
+        self._replay.note_anchored(live, state)
+        self._replay.check_signatures(live)
         if not (live.opened and state.stage is Stage.OPEN):
             try:
                 with live.timed("chain"):
-                    self._opening.open(live)
+                    self._open(live)
             except (TooFewGroups, TooLate):
-                self._finish(self._settling.not_opened(live))
-                self._history.clear(live.task.round)
+                self._finish(live.report_not_opened())
+                self._journal.clear(live.task.round)
                 raise
         self._on_stage(live.task.round, "deliver")
         return live.digests()
 
-    def state(self) -> MarketState:
-        """Where the market stands; asked for again for a while if the chain fails."""
-        return self._steady.state()
+    def _open(self, live: LiveRound) -> None:
+        without: frozenset[int] = frozenset()
+        while True:
+            live.roster, live.opened = self._choose(live, without), True
+            live.spoilt.clear()
+            self._journal.save(live)
+            try:
+                live.receipts.append(self._steady.open(live.task.round, bitmap_of(live.roster), live.digests(), live.signatures()))
+                self._journal.save(live)
+                return
+            except NotStaked as gone:  # somebody took its stake back, or lost it, since it signed: go on without its group
+                self._note_opened(live, False)
+                unstaked = {member.owner for member in live.roster_members() if gone.seats >> member.seat & 1}
+                without |= live.groups_of(unstaked)
+            except (WrongStage, WrongRound, BadSignature):
+                self._look_again(live)
+                if live.opened:
+                    return
+                raise
+            except LedgerError:
+                self._note_opened(live, False)
+                raise
 
-    def commit_seconds(self) -> float:
-        """How long commitments to the live task may take so that its round can still be opened; at least a second."""
-        return float(max(self._need().open_by - self._steady.now() - OPEN_MARGIN_SECONDS, 1))
+    def _choose(self, live: LiveRound, without: frozenset[int]) -> tuple[int, ...]:
+        """Whole groups, if possible such as have always delivered in this epoch."""
+        whole = tuple(number for number in live.signed_groups() if number not in without)
+        if len(whole) < self.terms.least_groups:
+            raise TooFewGroups(len(whole), self.terms.least_groups)
+        unreliable = live.groups_of(self._journal.unreliable(live.task.epoch))
+        reliable = tuple(number for number in whole if number not in unreliable)
+        return reliable if len(reliable) >= self.terms.least_groups else whole
 
-    def deliver_seconds(self) -> float:
-        """How long deliveries may take so that enough time is left to accuse, if that is wanted, or to prove; at least a second."""
+    def _look_again(self, live: LiveRound) -> None:
+        """The market is not where it was: the round may be open by now, or anchored anew, or never have been anchored."""
+        if live.is_open_in(self._steady.state()):
+            return
+        self.catch_up()
         state = self._steady.state()
-        return float(max(self._disputes.deliver_by(state) - self._steady.now(), 1))
+        self._note_opened(live, live.is_open_in(state))
+        if not live.opened:
+            self._replay.note_anchored(live, state)
+            self._replay.check_signatures(live)
 
-    def digests(self) -> tuple[bytes, ...]:
-        """Digests of the roster, in order."""
-        return self._need().digests()
+    def _note_opened(self, live: LiveRound, opened: bool) -> None:
+        live.opened = opened
+        self._journal.save(live)
 
-    def roster_owners(self) -> tuple[Address, ...]:
-        """Data owners on the roster, in order."""
-        return tuple(member.owner for member in self._need().roster_members())
-
-    def missing_owners(self) -> tuple[Address, ...]:
-        """Data owners on the roster who have not delivered, in order."""
-        return tuple(member.owner for member in self._need().missing())
-
-    def metrics(self) -> tuple[Metrics, ...]:
-        """What came along with deliveries that are good, in the order of the roster."""
-        return tuple(self._need().deliveries[owner].metrics for owner in self.roster_owners() if owner not in self.missing_owners())
+    # Deliveries
 
     def add_delivery(self, owner: Address, vector: bytes, points: bytes, metrics: Metrics | None = None) -> None:
         """Take a delivery: canonical, its points the digest's and good by the market's own check.
@@ -253,23 +363,70 @@ class RoundKeeper:
         WireError
             Malformed vector or points.
         """
-        self._receiving.add(self._need(), owner, vector, points, metrics or {})
+        live = self._need()
+        live.check_delivery(owner, points)
+        with live.timed("server_crypto"):
+            delivered = Delivered.decode(vector, points, metrics or {}, self.terms.polynomials)
+        with live.timed("chain"):
+            good = self._check_points(points)
+        if not good:
+            raise ProtocolError(f"the verification refuses the points of {owner}; expected points of the subgroup")
+        self._journal.add_delivery(live, owner, delivered)
 
-    def prove(self) -> Proven:
+    def _check_points(self, points: bytes) -> bool:
+        """The market's own check; ours, which is the same and has passed, is enough if the chain does not answer."""
+        for _ in range(CHECK_TRIES):
+            try:
+                return self.ledger.check_points(points)
+            except ChainError as error:
+                self._on_trouble(f"the chain could not check a delivery: {error}")
+                self._clock.pause()
+        return True
+
+    # Proving
+
+    def prove(self) -> Decision:
         """Decide the round as the contract will, prove it, and decode the mean of the accepted groups.
 
         Groups with a delivery missing are waived: paid, and not learned from; or, as was asked for, their members are accused first.
         """
-        return self._proving.prove(self._need())
+        live = self._need()
+        with live.timed("server_crypto"):
+            for owner in live.mismatches():
+                self._on_trouble(f"{owner} delivered another vector than it committed to; it counts as missing")
+                self._journal.drop_delivery(live, owner)
+        self._journal.add_unreliable(live.task.epoch, [member.owner for member in live.missing()])
+        state = self._disputes.hold(live)
+        self._on_stage(live.task.round, "prove")
+        with live.timed("server_crypto"):
+            return decide(
+                self.terms,
+                settlement_context(
+                    chain_id=live.task.chain_id,
+                    market=Address(live.task.market),
+                    epoch_seed=state.epoch_seed,
+                    epoch=live.task.epoch,
+                    round_number=live.task.round,
+                    task_hash=live.task.task_hash,
+                ),
+                live.roster_hash(),
+                live.group_sums(),
+                void=self._disputes.void_positions(live, state),
+                spoilt=live.spoilt,
+                on_trouble=self._on_trouble,
+            )
 
-    def settle(self, proven: Proven, following: TaskParts | None, outcome: Record | None = None) -> RoundReport:
+    # Settling
+
+    def settle(self, proven: Decision, following: TaskParts | None, outcome: Record | None = None) -> RoundReport:
         """Settle the round and anchor the next task, if there is one, in the same transaction.
 
         A round that is found to have timed out is reported as such: all its members are paid.
 
         Parameters
         ----------
-        proven : Proven
+        proven : Decision
+        As `prove` gave it.
         following : TaskParts or None
         outcome : Record, optional
             What comes of it; a later process gets it from `resume` if this one does not live to save it.
@@ -284,24 +441,105 @@ class RoundKeeper:
         live = self._need()
         self._on_stage(live.task.round, "settle")
         with live.timed("chain"):
-            report = self._settling.settle(live, proven, following, outcome)
-        done = self._finish(report)
+            self._settle(live, proven, following, outcome)
+        report = self._finish(self._report(live))
         if outcome is None:
-            self._history.clear(live.task.round)
-        return done
+            self._journal.clear(live.task.round)
+        return report
+
+    def _settle(self, live: LiveRound, proven: Decision, following: TaskParts | None, outcome: Record | None) -> None:
+        number = live.task.round
+        self.catch_up()
+        state = self._steady.state()
+        if (state.stage, state.round) == (Stage.OPEN, number) and state.roster_hash != proven.roster_hash:
+            raise SettlementRefused(number, "it had to be opened again with fewer groups")
+        waived = bitmap_of(live.roster[position] for position in proven.waived)
+        live.call = SettleCall(proven.settlement, waived, bytes(32) if following is None else following.task_hash(number + 1))
+        live.note_decision(proven)
+        # The outcome first: a round that is noted as settled must not teach nothing.
+        self._journal.save_outcome(number, outcome)
+        self._journal.save(live)
+        try:
+            self._send(live, live.call, state.settle_by)
+        except TooLate:
+            self._time_out(live)
+        except (WrongStage, WrongRound):
+            self.catch_up()
+            if not live.is_over_in(self._steady.state()):
+                self._withdraw(live)
+                raise
+        except LedgerError as refusal:
+            self._withdraw(live)
+            self._waive_culprits(live, proven, refusal)
+            raise SettlementRefused(number, str(refusal)) from refusal
+
+    def _send(self, live: LiveRound, call: SettleCall, settle_by: int) -> None:
+        """Settle, and try as long as there is time: an account can be topped up, a chain comes back, and the bond is at stake."""
+        number = live.task.round
+        receipt = insist(
+            lambda: self.ledger.settle(number, call.settlement, call.waived, call.following),
+            self._clock,
+            seconds=settle_by - self._steady.now(),
+            until_funded=True,
+            on_trouble=lambda error: self._on_trouble(
+                f"round {number} cannot be settled yet, which is tried again until it is too late: {error}"
+            ),
+        )
+        live.receipts.append(receipt)
+
+    def _time_out(self, live: LiveRound) -> None:
+        """End an open round that was not settled in time, as anybody may."""
+        self._on_trouble(f"round {live.task.round} was not settled in time; everybody on its roster is paid, and shares the bond")
+        try:
+            live.receipts.append(self._steady.timeout(live.task.round))
+        except (WrongStage, WrongRound):  # somebody else was faster
+            if not live.is_over_in(self._steady.state()):
+                raise
+
+    def _withdraw(self, live: LiveRound) -> None:
+        live.call = None
+        self._journal.save(live)
+
+    def _waive_culprits(self, live: LiveRound, decision: Decision, refusal: LedgerError) -> None:
+        """Waive the groups that the market fell over; all of them if it does not say which; raise if none is left."""
+        self._on_trouble(f"round {live.task.round}: the market refuses the settlement: {refusal}")
+        live.refusals += 1
+        if decision.void and live.refusals <= VOID_TRIES:
+            # The last block may not be past the deadline of the accusations yet, so that no group is void for the market.
+            self._clock.wait(BLOCK_SECONDS)
+            return
+        # Void groups come last: waiving one pays it from the escrow instead of from the stakes that it lost.
+        left = set(range(len(live.roster))) - {*decision.waived, *decision.void} or set(decision.void)
+        if not left:
+            raise refusal
+        if isinstance(refusal, VerificationBadPoint):
+            culprits = {position for position in left if not self._has_good_points(live, position)}
+        else:
+            culprits = decision.named_in(refusal) & left
+        live.spoilt |= culprits or left
+        self._journal.save(live)
+
+    def _has_good_points(self, live: LiveRound, position: int) -> bool:
+        there = [live.deliveries[member.owner] for member in live.roster_groups()[position] if member.owner in live.deliveries]
+        return all(self._steady.check_points(delivered.points) for delivered in there)
+
+    # The end
+
+    def _report(self, live: LiveRound) -> RoundReport:
+        """What a round that is over on chain came to."""
+        number = live.task.round
+        return live.report(paid_seats=self._steady.paid_seats(number), timed_out=self._steady.bond_share_wei(number) > 0)
+
+    def _finish(self, report: RoundReport) -> RoundReport:
+        live, self._live = self._need(), None
+        self.reports += (report,)
+        if live.opened:
+            self._unbooked.append(live)
+        self._on_stage(report.round, "done")
+        self._on_round(report)
+        return report
 
     def _need(self) -> LiveRound:
         if self._live is None:
             raise ProtocolError("no round is live; anchor a task first")
         return self._live
-
-    def _finish(self, report: RoundReport) -> RoundReport:
-        live = self._need()
-        done = replace(report, receipts=tuple(live.receipts), seconds=dict(live.seconds))
-        self.reports += (done,)
-        self._live = None
-        if live.opened:
-            self._unbooked.append(live)
-        self._on_stage(report.round, "done")
-        self._on_round(done)
-        return done

@@ -135,6 +135,13 @@ class RunDirectory:
         """Names of records that begin so, sorted."""
         return sorted(path.stem for path in self._path.glob(f"{prefix}*{SUFFIX}"))
 
+    def records(self, prefix: str) -> Iterator[Record]:
+        """Records whose names begin so, in the order of the names; raises `Malformed` like `read`."""
+        for name in self.names(prefix):
+            record = self.read(name)
+            if record is not None:
+                yield record
+
     def delete(self, *names: str) -> None:
         """Delete records; those that are not there are passed over."""
         for name in names:

@@ -1,0 +1,118 @@
+"""Reorganisations: when the chain has forgotten steps of the last rounds, or never got them, they are taken again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ..errors import CommitmentsExpired, LedgerError
+from ..market.ledger import ModelOwnerLedger
+from ..market.market_view import MarketState
+from ..market.refusals import WrongRound, WrongStage
+from ..market.roster import bitmap_of
+from ..market.stage import Event, Stage
+from .live_round import LiveRound
+from .round_journal import KEPT_ROUNDS, RoundJournal
+
+MOST_REPLAYS = 4 * KEPT_ROUNDS
+"""Steps taken again in one go: every round that is kept has three, and the market may move in between."""
+
+
+def due(rounds: Mapping[int, LiveRound], state: MarketState) -> tuple[Event, LiveRound] | None:
+    """The noted step that comes next where the market stands, or None if it is where it should be."""
+    here, following = rounds.get(state.round), rounds.get(state.round + 1)
+    if here is not None and here.task.epoch == state.epoch:
+        if here.call is not None and here.is_open_in(state):
+            return Event.SETTLE, here
+        if state.stage is Stage.ANCHORED and here.opened and here.task.task_hash == state.task_hash:
+            return Event.OPEN, here
+    if following is not None and following.task.epoch == state.epoch and state.stage in (Stage.IDLE, Stage.ANCHORED):
+        return Event.ANCHOR, following
+    return None
+
+
+class Replay:
+    """Takes again what the chain has forgotten of a journal.
+
+    Parameters
+    ----------
+    ledger : ModelOwnerLedger
+        Patient.
+    journal : RoundJournal
+    on_trouble : callable
+        Called with a sentence about each step that is given up.
+    """
+
+    def __init__(self, ledger: ModelOwnerLedger, journal: RoundJournal, on_trouble: Callable[[str], None]) -> None:
+        self._ledger = ledger
+        self._journal = journal
+        self._on_trouble = on_trouble
+
+    def catch_up(self) -> None:
+        """Take every noted step again that the chain does not show.
+
+        Raises
+        ------
+        CommitmentsExpired
+            A round was anchored anew at another time: its data owners must sign again before it can be opened.
+        """
+        for _ in range(MOST_REPLAYS):
+            state = self._ledger.state()
+            step = due(self._journal.rounds, state)
+            if step is None:
+                if state.round in self._journal.rounds:
+                    self.note_anchored(self._journal.rounds[state.round], state)
+                return
+            event, live = step
+            try:
+                self._take(event, live, state)
+            except (WrongStage, WrongRound):
+                continue  # the market has moved since its state was read
+            except LedgerError as refusal:
+                self._give_up(event, live, str(refusal))
+
+    def note_anchored(self, live: LiveRound, state: MarketState) -> None:
+        """Take over the deadline with which a round is anchored now; with another one its signatures are void."""
+        anchored = (state.stage, state.round, state.task_hash) == (Stage.ANCHORED, live.task.round, live.task.task_hash)
+        if anchored and live.open_by != state.open_by:
+            live.expire(state.open_by)
+            self._journal.save(live)
+
+    def check_signatures(self, live: LiveRound) -> None:
+        """Raise `CommitmentsExpired`, once for each deadline, if data owners that committed must sign again."""
+        # Once: who does not sign again is left out, and the round goes on without its group.
+        if live.asked_for != live.open_by and not all(signed.signature for signed in live.commitments.values()):
+            live.asked_for = live.open_by
+            raise CommitmentsExpired(live.task.round, live.open_by)
+
+    def _take(self, event: Event, live: LiveRound, state: MarketState) -> None:
+        if event is Event.ANCHOR:
+            live.receipts.append(self._ledger.anchor(live.task.task_hash))
+            self.note_anchored(live, self._ledger.state())
+        elif event is Event.OPEN:
+            self._open(live, state)
+        elif live.call is not None:
+            call = live.call
+            live.receipts.append(self._ledger.settle(live.task.round, call.settlement, call.waived, call.following))
+
+    def _open(self, live: LiveRound, state: MarketState) -> None:
+        self.note_anchored(live, state)
+        self.check_signatures(live)
+        signed = tuple(sorted(set(live.roster).intersection(live.signed_groups())))
+        if signed != live.roster:
+            # A settlement is of one roster: once it is noted, the round opens with all of it or not at all.
+            if live.call is not None or len(signed) < self._ledger.terms().least_groups:
+                self._give_up(Event.OPEN, live, "not all of its data owners have signed again")
+                return
+            live.roster = signed
+            live.spoilt.clear()  # its positions are those of the larger roster
+            self._journal.save(live)
+        live.receipts.append(self._ledger.open(live.task.round, bitmap_of(live.roster), live.digests(), live.signatures()))
+
+    def _give_up(self, event: Event, live: LiveRound, reason: str) -> None:
+        self._on_trouble(f"round {live.task.round}: {event.value} cannot be repeated: {reason}")
+        if event is Event.ANCHOR:
+            self._journal.drop(live.task.round)
+            return
+        live.call = None
+        live.opened = live.opened and event is not Event.OPEN
+        self._journal.save(live)
