@@ -10,6 +10,7 @@ from pathlib import Path
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 
+from ..clock import Clock
 from ..errors import TooFewGroups
 from ..market.ledger import ModelOwnerLedger
 from ..market.refusals import TooLate
@@ -93,6 +94,7 @@ class Omnilytics(Strategy):
         check_composes(inner)
         self._inner = inner
         self._memory = RunMemory(run_dir, inner)
+        self._clock = Clock(wait, poll_seconds)
         self._keeper = RoundKeeper(
             ledger,
             missing=missing,
@@ -100,15 +102,13 @@ class Omnilytics(Strategy):
             on_stage=on_stage,
             on_round=on_round,
             on_trouble=lambda reason: log(WARNING, "%s", reason),
-            wait=wait,
-            poll_seconds=poll_seconds,
+            clock=self._clock,
         )
-        self._exchanges = Exchanges(self._keeper, lambda times: wait(times * poll_seconds))
+        self._exchanges = Exchanges(self._keeper, self._clock.pause)
         self._planner = Planner(inner, run_config)
         self._learner = Learner(self._keeper, self._exchanges, self._planner, self._memory)
         self._patterns = tuple(private)
         self._refit = refit
-        self._wait = wait
         self._parts: Parts | None = None
         self._private = ArrayRecord()
         self._public = ArrayRecord()
@@ -165,7 +165,7 @@ class Omnilytics(Strategy):
         train_timeout = min(timeout, self._keeper.terms.commit_seconds - OPEN_MARGIN_SECONDS)
         self._exchanges.timeout, self._exchanges.train_timeout = timeout, train_timeout
         with self._memory.held():
-            steady = SteadyGrid(grid, self._wait)
+            steady = SteadyGrid(grid, self._clock.wait)
             public = self._begin(steady, initial_arrays, train_config, evaluate_config)
             left = max(num_rounds - self._done, int(self._keeper.is_open))
             evaluate = None if evaluate_fn is None else self._counted_on(evaluate_fn)
@@ -177,7 +177,7 @@ class Omnilytics(Strategy):
 
     def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
         """Anchor the task unless the last settlement did, and send it to every node."""
-        steady = grid if isinstance(grid, SteadyGrid) else SteadyGrid(grid, self._wait)
+        steady = grid if isinstance(grid, SteadyGrid) else SteadyGrid(grid, self._clock.wait)
         self._exchanges.grid = steady
         self._public = arrays
         plan = self._planner.train_plan(self._done + server_round, arrays, config, grid)

@@ -239,7 +239,7 @@ class LiveRound:
             paid=tuple(member.owner for group in self.groups for member in group if paid_seats >> member.seat & 1),
             receipts=tuple(self.receipts),
             seconds=dict(self.seconds),
-            **fates,  # type: ignore[arg-type]
+            **fates,
         )
 
     def report_not_opened(self) -> RoundReport:

@@ -10,6 +10,7 @@ import numpy as np
 
 from omnilytics_flwr import LocalMarket
 from omnilytics_flwr.adversary.homes import rogue_of_home
+from omnilytics_flwr.clock import Clock
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.errors import OmnilyticsError
 from omnilytics_flwr.market.task import TaskParts
@@ -121,7 +122,7 @@ class _Game:
 
     def play(self) -> Outcome:
         terms = self._market.ledger.terms()
-        keeper = RoundKeeper(self._market.ledger, missing="accuse", wait=self._let_pass, poll_seconds=POLL_SECONDS)
+        keeper = RoundKeeper(self._market.ledger, missing="accuse", clock=Clock(self._let_pass, POLL_SECONDS))
         self._try_to_join()
         for number in range(1, self._misdeed.rounds):
             self._round(keeper, number)

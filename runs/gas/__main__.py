@@ -113,7 +113,7 @@ def measure(size: Size, *, seed: int, bits: int) -> dict[str, Any]:
             "settle_gas": gas["settle"],
             "round_gas": gas["open"] + gas["settle"],
             "draw_gas": next(t.gas_used for t in market.transactions if t.event == "draw"),
-            "settlement_bytes": len(proven.verdict.settlement),
+            "settlement_bytes": len(proven.settlement),
             "client_seconds": round(client_seconds, 3),
             "prove_seconds": round(prove_seconds, 3),
             "chain_processing_ms": round(chain_processing(market.ledger.connection, hashes).total_ms, 1),

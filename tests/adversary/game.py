@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from omnilytics_flwr.adversary.knowledge import Knowledge, UpdateAttack
 from omnilytics_flwr.adversary.registry import rogue_named
 from omnilytics_flwr.adversary.rogues import Rogue
+from omnilytics_flwr.clock import Clock
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.data_owner.owner_agent import OwnerAgent
 from omnilytics_flwr.errors import OmnilyticsError
@@ -126,8 +127,7 @@ def make_game(folder: Path, *, num_owners: int = 15, missing: str = "accuse", **
     keeper = RoundKeeper(
         scene.ledger(),
         missing=missing,  # type: ignore[arg-type]
-        wait=lambda seconds: scene.world.wait(math.ceil(seconds)),
-        poll_seconds=60.0,
+        clock=Clock(lambda seconds: scene.world.wait(math.ceil(seconds)), poll_seconds=60.0),
     )
     return Game(scene, owners, keeper)
 

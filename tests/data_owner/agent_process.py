@@ -17,6 +17,7 @@ from typing import IO, cast
 
 import numpy as np
 
+from omnilytics_flwr.clock import Clock
 from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.data_owner.journal import Entry, Journal
 from omnilytics_flwr.data_owner.local_agent import LocalAgent, SignedCommitment
@@ -143,7 +144,7 @@ class ProcessPlay:
 
     def anchor(self, missing: Missing = "waive") -> RoundKeeper:
         """A keeper with a task that nobody has seen."""
-        keeper = RoundKeeper(self.market.ledger, missing=missing, poll_seconds=0.1)
+        keeper = RoundKeeper(self.market.ledger, missing=missing, clock=Clock(poll_seconds=0.1))
         self.parts += 1
         self.task = keeper.anchor(self.next_parts())
         return keeper

@@ -15,6 +15,7 @@ import pytest
 from flwr.app import ConfigRecord, MessageType
 from flwr.serverapp.strategy import FedAvg
 
+from omnilytics_flwr.clock import Clock
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.errors import OmnilyticsError
 from omnilytics_flwr.flower.strategy import Omnilytics
@@ -50,7 +51,7 @@ PARTS = parts_of(make_model())
 def make_play(folder: Path) -> Play:
     """A market whose data owners are all real; the keeper accuses who does not deliver."""
     scene, owners = make_owners_scene(folder, num_owners=OWNERS)
-    return Play(scene, owners, RoundKeeper(scene.ledger(), missing="accuse", wait=waiter(scene)))
+    return Play(scene, owners, RoundKeeper(scene.ledger(), missing="accuse", clock=Clock(waiter(scene))))
 
 
 def ready_for(play: Play, event: Event) -> Callable[[], object]:
@@ -91,7 +92,7 @@ def bring_to(scene: Scene, stage: Stage, owners: dict[int, Owner]) -> None:
 def enrolling_play(folder: Path) -> Play:
     """A market that was never drawn, and a keeper that knows of no round."""
     scene = make_scene(OWNERS, escrow_wei=200_000, weights=WEIGHTS)
-    return Play(scene, {}, RoundKeeper(scene.ledger(), missing="accuse", wait=waiter(scene)))
+    return Play(scene, {}, RoundKeeper(scene.ledger(), missing="accuse", clock=Clock(waiter(scene))))
 
 
 def assert_untouched(scene: Scene, attempt: Callable[[], object], *, refused: bool) -> None:

@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from omnilytics_flwr.clock import Clock
 from omnilytics_flwr.crypto.fixedpoint import quantise, zero_unit
 from omnilytics_flwr.data_owner.local_agent import Delivery, SignedCommitment
 from omnilytics_flwr.market.dispute import BLOB_BYTES
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address
-from omnilytics_flwr.model_owner.live_round import Proven
+from omnilytics_flwr.model_owner.decision import Decision
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 from omnilytics_flwr.model_owner.round_report import RoundReport
 from tests.data_owner.owners import TASK, WEIGHTS, Owner, make_owners_scene
@@ -97,7 +98,7 @@ class Play:
         for delivery in self.deliveries(task, digests).values():
             self.keeper.add_delivery(delivery.owner, delivery.vector, delivery.points)
 
-    def run(self, following: TaskParts | None = None, parts: TaskParts = TASK) -> tuple[RoundReport, Proven, TaskId]:
+    def run(self, following: TaskParts | None = None, parts: TaskParts = TASK) -> tuple[RoundReport, Decision, TaskId]:
         """A whole round."""
         task = self.anchor_and_commit(parts)
         self.open_and_deliver(task)
@@ -153,7 +154,7 @@ def make_play(folder: Path, *, num_owners: int = 15, **changes: object) -> Play:
     """A drawn market whose data owners are all real; nobody can be too far from zero unless the terms say so."""
     scene, owners = make_owners_scene(folder, num_owners=num_owners, **changes)  # type: ignore[arg-type]
     play = Play(scene, owners, RoundKeeper(scene.ledger()))
-    play.keeper = RoundKeeper(scene.ledger(), wait=play.pass_time())
+    play.keeper = RoundKeeper(scene.ledger(), clock=Clock(play.pass_time()))
     return play
 
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from omnilytics_flwr.clock import Clock
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.errors import BlobsMissing, Unreachable
 from omnilytics_flwr.market.dispute import accuse_by
@@ -37,7 +38,7 @@ def accusing(play: Play, *answering: int, ledger: ModelOwnerLedger | None = None
     """Give a play a keeper that accuses; the trouble that it will tell of."""
     trouble: list[str] = []
     play.keeper = RoundKeeper(
-        ledger or play.scene.ledger(), missing=missing, wait=play.pass_time(*answering), on_trouble=trouble.append, **options
+        ledger or play.scene.ledger(), missing=missing, clock=Clock(play.pass_time(*answering)), on_trouble=trouble.append, **options
     )
     return trouble
 
@@ -244,7 +245,7 @@ def test_keeper_that_takes_over_waits_for_those_whom_its_predecessor_accused(pla
         raise Gone
 
     directory = RunDirectory(tmp_path / "run")
-    play.keeper = RoundKeeper(play.scene.ledger(), missing="accuse", directory=directory, wait=die)
+    play.keeper = RoundKeeper(play.scene.ledger(), missing="accuse", directory=directory, clock=Clock(die))
     play.lost = {6, 0}
     play.open_and_deliver(play.anchor_and_commit())
     with pytest.raises(Gone):

@@ -10,6 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
+from omnilytics_flwr.clock import Clock
 from omnilytics_flwr.crypto.refusals import (
     VerificationBadPoint,
     VerificationWrongExclusion,
@@ -20,8 +21,7 @@ from omnilytics_flwr.crypto.statement import Statement, Verdict
 from omnilytics_flwr.errors import LedgerError, NotFunded, SettlementRefused, TransactionLost, Unreachable
 from omnilytics_flwr.market.ledger import ModelOwnerLedger
 from omnilytics_flwr.market.refusals import TooLate
-from omnilytics_flwr.model_owner.decision import GroupSum, decide
-from omnilytics_flwr.model_owner.live_round import Proven
+from omnilytics_flwr.model_owner.decision import Decision, GroupSum, decide
 from omnilytics_flwr.model_owner.patient_ledger import PATIENCE_SECONDS, patient
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 from omnilytics_flwr.model_owner.round_report import RoundReport
@@ -44,7 +44,7 @@ class Grudging(SumcheckVerification):
         return super().verify(statement, settlement)
 
 
-def settle_somehow(play: Play) -> tuple[RoundReport, Proven, int]:
+def settle_somehow(play: Play) -> tuple[RoundReport, Decision, int]:
     """Prove and settle until the market takes it; also how often it refused."""
     play.open_and_deliver(play.anchor_and_commit())
     for refused in range(20):
@@ -114,7 +114,7 @@ def test_points_that_the_market_refuses_only_when_settling_waive_their_group(tmp
             bad_points.append(delivery.points)
         return delivery
 
-    play.keeper = RoundKeeper(cast("ModelOwnerLedger", Flaky(play.scene.ledger())), wait=lambda seconds: None)
+    play.keeper = RoundKeeper(cast("ModelOwnerLedger", Flaky(play.scene.ledger())), clock=Clock(lambda seconds: None))
     play.tampered = remember
     report, _, refused = settle_somehow(play)
     assert refused == 1
@@ -160,7 +160,7 @@ def test_round_that_somebody_else_has_timed_out_is_reported_likewise(tmp_path: P
             return self.ledger.timeout(round_number)
 
     play = make_play(tmp_path)
-    play.keeper = RoundKeeper(cast("ModelOwnerLedger", Slow(play.scene.ledger())), wait=lambda seconds: None)
+    play.keeper = RoundKeeper(cast("ModelOwnerLedger", Slow(play.scene.ledger())), clock=Clock(lambda seconds: None))
     play.open_and_deliver(play.anchor_and_commit())
     proven = play.keeper.prove()
     play.scene.world.timestamp = play.scene.state.settle_by + 1
@@ -230,7 +230,7 @@ class Failing:
 )
 def test_chain_that_fails_now_and_then_is_asked_again(tmp_path: Path, failure: Exception) -> None:
     play = make_play(tmp_path)
-    play.keeper = RoundKeeper(cast("ModelOwnerLedger", Failing(play.scene.ledger(), failure, 2)), wait=lambda seconds: None)
+    play.keeper = RoundKeeper(cast("ModelOwnerLedger", Failing(play.scene.ledger(), failure, 2)), clock=Clock(lambda seconds: None))
     report, proven, task = play.run()
     assert report.settled
     assert len(report.accepted) == 4
@@ -242,8 +242,7 @@ def test_chain_that_stays_away_is_given_up_after_a_while(tmp_path: Path) -> None
     waits: list[float] = []
     ledger = patient(
         cast("ModelOwnerLedger", Failing(play.scene.ledger(), Unreachable("no answer; expected one; wait"), 10**9)),
-        wait=waits.append,
-        poll_seconds=3.0,
+        Clock(waits.append),
     )
     with pytest.raises(Unreachable):
         ledger.state()
@@ -268,7 +267,9 @@ class Poor:
 
 def test_open_round_waits_for_its_account_to_be_topped_up(tmp_path: Path) -> None:
     play, trouble = make_play(tmp_path), list[str]()
-    play.keeper = RoundKeeper(cast("ModelOwnerLedger", Poor(play.scene.ledger(), 5)), wait=play.pass_time(), on_trouble=trouble.append)
+    play.keeper = RoundKeeper(
+        cast("ModelOwnerLedger", Poor(play.scene.ledger(), 5)), clock=Clock(play.pass_time()), on_trouble=trouble.append
+    )
     report, _, _ = play.run()
     assert report.settled
     assert [sentence for sentence in trouble if "cannot be settled yet" in sentence] == trouble
@@ -277,7 +278,7 @@ def test_open_round_waits_for_its_account_to_be_topped_up(tmp_path: Path) -> Non
 
 def test_account_that_is_never_topped_up_is_waited_for_as_long_as_there_is_time(tmp_path: Path) -> None:
     play = make_play(tmp_path)
-    play.keeper = RoundKeeper(cast("ModelOwnerLedger", Poor(play.scene.ledger(), 10**9)), wait=play.pass_time())
+    play.keeper = RoundKeeper(cast("ModelOwnerLedger", Poor(play.scene.ledger(), 10**9)), clock=Clock(play.pass_time()))
     with pytest.raises(NotFunded):
         play.run()
     assert play.scene.world.timestamp >= play.scene.state.settle_by
@@ -287,5 +288,5 @@ def test_trouble_that_lasts_is_not_asked_about_again(tmp_path: Path) -> None:
     play = make_play(tmp_path)
     failing = Failing(play.scene.ledger(), NotFunded("no ether; expected some; send it"), 10**9)
     with pytest.raises(NotFunded):
-        patient(cast("ModelOwnerLedger", failing), wait=lambda seconds: None, poll_seconds=3.0).state()
+        patient(cast("ModelOwnerLedger", failing), Clock(lambda seconds: None)).state()
     assert failing.failures == {"state": 1}

@@ -8,12 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from omnilytics_flwr.clock import Clock
 from omnilytics_flwr.errors import CommitmentsExpired
 from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.stage import Event, Stage
 from omnilytics_flwr.market.task import TaskParts
 from omnilytics_flwr.model_owner.live_round import LiveRound
-from omnilytics_flwr.model_owner.round_journal import KEPT_ROUNDS, due
+from omnilytics_flwr.model_owner.replay import due
+from omnilytics_flwr.model_owner.round_journal import KEPT_ROUNDS
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 from omnilytics_flwr.model_owner.run_directory import RunDirectory
 from tests.data_owner.owners import TASK
@@ -40,7 +42,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Play, dict[str, Ma
 
     for name in steps():
         states[name] = play.scene.state
-    return play, states, dict(play.keeper._history.rounds)
+    return play, states, dict(play.keeper._journal.rounds)
 
 
 @pytest.mark.parametrize(
@@ -82,7 +84,7 @@ def test_rounds_long_past_are_forgotten(tmp_path: Path) -> None:
     play.keeper = RoundKeeper(play.scene.ledger(), directory=directory)
     for number in range(6):
         play.keeper.anchor(TaskParts(bytes([number]) * 32, b"\5" * 32, b"\6" * 32))
-    assert sorted(play.keeper._history.rounds) == list(range(7 - KEPT_ROUNDS, 7))
+    assert sorted(play.keeper._journal.rounds) == list(range(7 - KEPT_ROUNDS, 7))
     assert len(directory.names("round-")) == KEPT_ROUNDS
 
 
@@ -127,7 +129,7 @@ def test_opening_that_was_forgotten_while_nobody_lived_is_given_up_by_the_next_p
     play.scene.world.restore(drawn)
     play.scene.world.timestamp += 7
     play.scene.ledger().anchor(task.task_hash)
-    play.keeper = RoundKeeper(play.scene.ledger(), directory=directory, on_trouble=trouble.append, wait=play.pass_time())
+    play.keeper = RoundKeeper(play.scene.ledger(), directory=directory, on_trouble=trouble.append, clock=Clock(play.pass_time()))
     with pytest.raises(CommitmentsExpired):
         play.keeper.resume()
     assert play.keeper.resume() is None

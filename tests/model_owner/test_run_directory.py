@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 from omnilytics_flwr.errors import Malformed, OmnilyticsError, Refused, TermsError
 from omnilytics_flwr.market.task import TaskParts
+from omnilytics_flwr.model_owner.round_journal import decode_delivery, decode_round, encode_delivery, encode_round
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
-from omnilytics_flwr.model_owner.round_record import decode_delivery, decode_round, encode_delivery, encode_round
 from omnilytics_flwr.model_owner.run_directory import Record, RunDirectory
 from tests.model_owner.rounds import Play, make_play
 
