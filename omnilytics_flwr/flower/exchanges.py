@@ -7,8 +7,9 @@ from itertools import count
 from logging import ERROR, INFO, WARNING
 from typing import TypeVar
 
-from flwr.app import ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 
+from ..clock import Clock
 from ..errors import CommitmentsExpired, OutOfTurn, ProtocolError
 from ..market.task import TaskId
 from ..market.terms import Address
@@ -42,8 +43,7 @@ class Exchanges:
     Parameters
     ----------
     keeper : RoundKeeper
-    pause : callable
-        Waits until it is worth asking again; gets how often that has been in vain.
+    clock : Clock
 
     Attributes
     ----------
@@ -53,9 +53,9 @@ class Exchanges:
         Seconds that deliveries and commitments are waited for at most.
     """
 
-    def __init__(self, keeper: RoundKeeper, pause: Callable[[int], None]) -> None:
+    def __init__(self, keeper: RoundKeeper, clock: Clock) -> None:
         self._keeper = keeper
-        self._pause = pause
+        self._clock = clock
         self._requests: dict[int, RecordDict] = {}
         self._nodes: dict[Address, int] = {}
         self.grid: SteadyGrid | None = None
@@ -75,8 +75,8 @@ class Exchanges:
         for times in range(1, MOST_PAUSES):
             if not early:
                 return
-            self._pause(times)
-            self.certainly(self._keeper.catch_up)
+            self._clock.pause(times)
+            self.with_signatures(self._keeper.catch_up)
             request = self._requests[self._keeper.task.round]
             messages = [Message(request, node, MessageType.TRAIN) for node in early]
             early = self._collect(self._ask(messages, min(self.train_timeout, self._keeper.commit_seconds())))
@@ -112,7 +112,7 @@ class Exchanges:
         try:
             most = None
             for asked in count(1):
-                self.certainly(self._keeper.catch_up)
+                self.with_signatures(self._keeper.catch_up)
                 seconds = self._keeper.deliver_seconds()
                 most = seconds if most is None else most
                 if asked > 1 and (seconds <= 1 or most - seconds > MOST_EARLY_SECONDS):
@@ -120,11 +120,11 @@ class Exchanges:
                 early = self._ask_missing(min(self.timeout, seconds) / 2)
                 if not self._keeper.missing_owners() or (asked > 1 and not early):
                     return
-                self._pause(min(asked, MOST_PAUSES))
+                self._clock.pause(min(asked, MOST_PAUSES))
         except Exception as error:
             log(ERROR, "the deliver exchange broke off (%r); the round goes on without those who have not delivered", error)
 
-    def certainly(self, step: Callable[[], T]) -> T:
+    def with_signatures(self, step: Callable[[], T]) -> T:
         """What a step of the keeper gives; if a round was anchored anew, its data owners are first asked to sign again.
 
         They sign what they have committed to, without training again.
@@ -185,11 +185,6 @@ class Exchanges:
 
     def _to_all(self, content: RecordDict) -> list[Message]:
         return [] if self.grid is None else [Message(content, node, MessageType.TRAIN) for node in self.grid.get_node_ids()]
-
-
-def replies_of(metrics: Iterable[Metrics]) -> list[RecordDict]:
-    """Metric records as they came in replies."""
-    return [RecordDict({name: MetricRecord(dict(record)) for name, record in records.items()}) for records in metrics]
 
 
 def _is_early(reply: Message) -> bool:

@@ -1,205 +1,167 @@
-"""The state of an inner strategy: put back when a step must be taken again, and saved so that another process can go on.
-
-State is every attribute that no longer is what it was when the run began: FedAdam's moments, say, and not its learning rate.
-"""
+"""The strategy that runs inside the market: what it asks for, what it makes of the mean, and the state that it keeps."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import PurePath
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord
-from numpy.typing import NDArray
+from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 
-from ..errors import CannotCompose, Malformed
-from .compat import Strategy
-from .wire import named_arrays
-
-Arrays = dict[str, NDArray[Any]]
-Node = Any
-"""A value as JSON, with arrays replaced by their names."""
+from ..errors import CannotCompose
+from .compat import Grid, Strategy
+from .compose import check_composes
+from .metrics import agreeing, weighted
+from .state_codec import Arrays, Node, copy_value, decode_value, encode_value, same_arrays
+from .wire import hash_of_arrays, hash_of_task_config
 
 
-class InnerState:
-    """State of one strategy.
+class InnerStrategy:
+    """A strategy that learns from nothing but the mean of the updates.
+
+    Its state is every attribute that is no longer what it was when the run began: FedAdam's moments, say, and not its learning rate.
 
     Parameters
     ----------
-    inner : Strategy
-        As it is when the run begins.
+    strategy : Strategy
+        As it is before the run.
+
+    Raises
+    ------
+    CannotCompose
+        It needs more than the mean.
     """
 
-    def __init__(self, inner: Strategy) -> None:
-        self._inner = inner
-        self._first = self.copied()
+    def __init__(self, strategy: Strategy) -> None:
+        check_composes(strategy)
+        self._strategy: Any = strategy
+        self._first = self.attributes()
 
-    def copied(self) -> dict[str, Any]:
-        """All attributes, to be put back by `put_back`; what could change is copied."""
-        return {name: _copy(value) for name, value in vars(self._inner).items()}
+    @property
+    def name(self) -> str:
+        """Name of its class."""
+        return type(self._strategy).__name__
 
-    def put_back(self, attributes: Mapping[str, Any]) -> None:
-        """Make the attributes what they were."""
-        held = vars(self._inner)
-        held.clear()
-        held.update({name: _copy(value) for name, value in attributes.items()})
+    def summary(self) -> None:
+        """Log its settings."""
+        self._strategy.summary()
 
-    def check(self) -> None:
-        """Refuse a strategy of which something cannot be saved.
+    def train_content(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> RecordDict | None:
+        """What it sends to every node for training, None if it trains nobody; it may change `config`.
 
         Raises
         ------
         CannotCompose
-            Names the attribute.
+            Nodes would get different tasks, or something besides arrays and one configuration.
         """
-        for name, value in vars(self._inner).items():
-            self._encode(name, value, {})
+        return _common_content(self._strategy.configure_train(server_round, arrays, config, grid), arrays)[0]
 
-    def encode(self, arrays: Arrays) -> dict[str, Node]:
-        """Changed attributes as JSON; their arrays are added to `arrays`."""
-        changed = {}
-        for name, value in vars(self._inner).items():
-            before: Arrays = {}
-            after: Arrays = {}
-            first = self._encode(name, self._first[name], before) if name in self._first else None
-            node = self._encode(name, value, after)
-            if name not in self._first or node != first or not _same(before, after):
-                changed[name] = _encode(value, arrays)
-        return changed
+    def evaluate_content(
+        self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
+    ) -> tuple[RecordDict | None, tuple[int, ...]]:
+        """What it sends for evaluation, and the nodes that it samples; as `train_content`."""
+        return _common_content(self._strategy.configure_evaluate(server_round, arrays, config, grid), arrays)
 
-    def decode(self, saved: Mapping[str, Node], arrays: Mapping[str, NDArray[Any]]) -> None:
-        """Set the attributes that were saved.
+    def aggregate_train(
+        self, server_round: int, mean: ArrayRecord, metrics: Sequence[RecordDict]
+    ) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        """Its next model given the public part moved by the mean update, and its summary of the metrics that agree.
 
-        Raises
-        ------
-        Malformed
-            They are no encoding.
+        Parameters
+        ----------
+        server_round : int
+        mean : ArrayRecord
+        metrics : sequence of RecordDict
+            One for each data owner that was heard.
         """
+        inner, weight = self._strategy, self._weight_key
+        contents = [weighted(content, weight) for content in metrics]
+        alike = [content for content, good in zip(contents, agreeing(contents, weight), strict=True) if good]
+        content = RecordDict({str(getattr(inner, "arrayrecord_key", "arrays")): mean, "metrics": MetricRecord({weight: 1.0})})
+        reply = Message(content, reply_to=Message(RecordDict(), 0, MessageType.TRAIN))
+        # The strategy aggregates the metrics of the very replies that it averages. It gets one reply, the mean, so its metric function
+        # would see one made-up record: for this call, the function gets the data owners' own instead.
+        aggregate = inner.train_metrics_aggr_fn
+        inner.train_metrics_aggr_fn = lambda _, weight_key: aggregate(alike, weight_key)
         try:
-            vars(self._inner).update({name: _decode(node, arrays) for name, node in saved.items()})
-        except (KeyError, TypeError, ValueError) as error:
-            raise Malformed(
-                f"the strategy's state does not decode ({error!r}); expected it as it was saved; put it back from a copy"
-            ) from error
+            learnt: tuple[ArrayRecord | None, MetricRecord | None] = inner.aggregate_train(server_round, [reply])
+            return learnt
+        finally:
+            inner.train_metrics_aggr_fn = aggregate
 
-    def _encode(self, name: str, value: object, arrays: Arrays) -> Node:
+    def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
+        """Its summary of the evaluations that agree; where the terms keep the weights back, all weigh the same."""
+        replies = list(replies)
+        answers = [reply for reply in replies if not reply.has_error()]
+        for reply in answers:
+            reply.content = weighted(reply.content, self._weight_key)
+        alike = agreeing([reply.content for reply in answers], self._weight_key)
+        kept = [reply for reply, good in zip(answers, alike, strict=True) if good]
+        metrics: MetricRecord | None = self._strategy.aggregate_evaluate(
+            server_round, [*kept, *(reply for reply in replies if reply.has_error())]
+        )
+        return metrics
+
+    def attributes(self) -> dict[str, Any]:
+        """A copy of all attributes, for `put_back`."""
+        return {name: copy_value(value) for name, value in vars(self._strategy).items()}
+
+    def put_back(self, attributes: Mapping[str, Any]) -> None:
+        """Give every attribute the value that it had."""
+        held = vars(self._strategy)
+        held.clear()
+        held.update({name: copy_value(value) for name, value in attributes.items()})
+
+    def check_state(self) -> None:
+        """Raise `CannotCompose` if an attribute cannot be saved."""
+        for name, value in vars(self._strategy).items():
+            self._encoded(name, value, {})
+
+    def encode_state(self, arrays: Arrays) -> dict[str, Node]:
+        """State as JSON; its arrays are added to `arrays`."""
+        return {name: encode_value(value, arrays) for name, value in vars(self._strategy).items() if self._has_changed(name, value)}
+
+    def decode_state(self, saved: Mapping[str, Node], arrays: Arrays) -> None:
+        """Take up a state that was saved; raises `Malformed`."""
+        vars(self._strategy).update({name: decode_value(node, arrays) for name, node in saved.items()})
+
+    @property
+    def _weight_key(self) -> str:
+        """Metric by which it weighs replies."""
+        return str(getattr(self._strategy, "weighted_by_key", "num-examples"))
+
+    def _has_changed(self, name: str, value: object) -> bool:
+        before: Arrays = {}
+        after: Arrays = {}
+        node = self._encoded(name, value, after)
+        return name not in self._first or node != self._encoded(name, self._first[name], before) or not same_arrays(before, after)
+
+    def _encoded(self, name: str, value: object, arrays: Arrays) -> Node:
         try:
-            return _encode(value, arrays)
+            return encode_value(value, arrays)
         except TypeError as error:
             raise CannotCompose(
-                f"{type(self._inner).__name__}.{name} cannot be saved: {error}; expected numbers, text, arrays, or lists and dictionaries of "
+                f"{self.name}.{name} cannot be saved: {error}; expected numbers, text, arrays, or lists and dictionaries of "
                 "these; keep it in such, or run without a run directory"
             ) from error
 
 
-def encode_arrays(record: ArrayRecord, arrays: Arrays) -> Node:
-    """An ArrayRecord as JSON; its arrays are added to `arrays`."""
-    return _encode(record, arrays)
+def _common_content(messages: Iterable[Message], arrays: ArrayRecord) -> tuple[RecordDict | None, tuple[int, ...]]:
+    """The one content of all messages and the nodes that they go to; raises `CannotCompose` unless everybody gets the same."""
+    messages = list(messages)
+    contents = list({id(message.content): message.content for message in messages}.values())
+    for content in contents:
+        _check_content(content, arrays)
+    if len({hash_of_task_config(content) for content in contents}) > 1:
+        raise CannotCompose(
+            "the strategy sends different configurations to different nodes; in a market everybody trains the one task that is anchored"
+        )
+    return contents[0] if contents else None, tuple(message.metadata.dst_node_id for message in messages)
 
 
-def decode_arrays(node: Node, arrays: Mapping[str, NDArray[Any]]) -> ArrayRecord:
-    """The ArrayRecord of `encode_arrays`; raises `Malformed`."""
-    try:
-        found = _decode(node, arrays)
-    except (KeyError, TypeError, ValueError) as error:
-        raise Malformed(f"a model does not decode ({error!r}); expected it as it was saved; put it back from a copy") from error
-    if not isinstance(found, ArrayRecord):
-        raise Malformed(f"a model is saved as {type(found).__name__}, expected arrays; put it back from a copy")
-    return found
-
-
-def encode_plain(record: ConfigRecord | MetricRecord) -> Node:
-    """A ConfigRecord or MetricRecord as JSON."""
-    return _encode(dict(record.items()), {})
-
-
-def decode_plain(node: Node) -> dict[str, Any]:
-    """The entries of `encode_plain`."""
-    entries: dict[str, Any] = _decode(node, {})
-    return entries
-
-
-def _is_code(value: object) -> bool:
-    """Functions, classes and paths: they are how the strategy was made, not what became of it."""
-    return callable(value) or isinstance(value, PurePath)
-
-
-def _copy(value: Any) -> Any:
-    match value:
-        case dict():
-            return {key: _copy(item) for key, item in value.items()}
-        case list():
-            return [_copy(item) for item in value]
-        case tuple() if type(value) is tuple:
-            return tuple(_copy(item) for item in value)
-        case np.ndarray():
-            return value.copy()
-        case ArrayRecord():
-            return ArrayRecord(dict(value.items()))
-        case MetricRecord():
-            return MetricRecord(dict(value.items()))
-        case ConfigRecord():
-            return ConfigRecord(dict(value.items()))
-    return value
-
-
-def _named(array: NDArray[Any], arrays: Arrays) -> str:
-    if array.dtype.hasobject:
-        raise TypeError("an array of objects")
-    name = f"array-{len(arrays)}"
-    arrays[name] = array
-    return name
-
-
-def _encode(value: object, arrays: Arrays) -> Node:  # one pair a type: its letter and what it holds
-    match value:
-        case None | bool() | int() | float() | str():
-            return value if type(value) in (type(None), bool, int, float, str) else _unknown(value)
-        case bytes():
-            return {"bytes": value.hex()}
-        case np.generic():
-            return {"scalar": _named(np.asarray(value), arrays)}
-        case np.ndarray():
-            return {"array": _named(value, arrays)}
-        case ArrayRecord():
-            return {"arrays": [[name, _named(array, arrays)] for name, array in named_arrays(value)]}
-        case MetricRecord() | ConfigRecord():
-            return {type(value).__name__: _encode(dict(value.items()), arrays)}
-        case dict():
-            return {"dict": [[_encode(key, arrays), _encode(item, arrays)] for key, item in value.items()]}
-        case list():
-            return {"list": [_encode(item, arrays) for item in value]}
-        case tuple():
-            return {"tuple": [_encode(item, arrays) for item in value]} if type(value) is tuple else _unknown(value)
-    return {"code": ""} if _is_code(value) else _unknown(value)
-
-
-def _unknown(value: object) -> Node:
-    raise TypeError(f"it is a {type(value).__name__}")
-
-
-_DECODERS: dict[str, Callable[[Any, Mapping[str, NDArray[Any]]], Any]] = {
-    "bytes": lambda held, arrays: bytes.fromhex(held),
-    "scalar": lambda held, arrays: arrays[held][()],
-    "array": lambda held, arrays: arrays[held],
-    "arrays": lambda held, arrays: ArrayRecord({name: Array(arrays[key]) for name, key in held}),
-    "MetricRecord": lambda held, arrays: MetricRecord(_decode(held, arrays)),
-    "ConfigRecord": lambda held, arrays: ConfigRecord(_decode(held, arrays)),
-    "dict": lambda held, arrays: {_decode(key, arrays): _decode(item, arrays) for key, item in held},
-    "list": lambda held, arrays: [_decode(item, arrays) for item in held],
-    "tuple": lambda held, arrays: tuple(_decode(item, arrays) for item in held),
-}
-
-
-def _decode(node: Node, arrays: Mapping[str, NDArray[Any]]) -> Any:
-    if not isinstance(node, dict):
-        return node
-    ((kind, held),) = node.items()
-    return _DECODERS[kind](held, arrays)
-
-
-def _same(one: Arrays, other: Arrays) -> bool:
-    return list(one) == list(other) and all(
-        a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes() for a, b in zip(one.values(), other.values(), strict=True)
-    )
+def _check_content(content: RecordDict, arrays: ArrayRecord) -> None:
+    """Refuse what the mod would refuse."""
+    sent = list(content.array_records.values())
+    if len(sent) != 1 or (sent[0] is not arrays and hash_of_arrays(sent[0]) != hash_of_arrays(arrays)):
+        raise CannotCompose("the strategy sends other arrays than it was given; in a market everybody gets the one model that is anchored")
+    if len(content.config_records) > 1 or content.metric_records:
+        raise CannotCompose("the strategy sends more than arrays and one configuration; put all settings into that one")

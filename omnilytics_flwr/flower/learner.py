@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from logging import WARNING
 
-from flwr.app import ArrayRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.app import MetricRecord, RecordDict
 
 from ..errors import SettlementRefused, TermsError
 from ..model_owner.decision import Decision
+from ..model_owner.live_round import Metrics
 from ..model_owner.round_keeper import RoundKeeper
 from .compat import log
-from .exchanges import Exchanges, replies_of
+from .exchanges import Exchanges
+from .inner_strategy import InnerStrategy
 from .planner import Plan, Planner
 from .run_memory import Progress, RunMemory
+from .split_model import SplitModel
 from .weights import add_flat, in_form_of
 
 
@@ -25,86 +27,86 @@ class Learner:
     ----------
     keeper : RoundKeeper
     exchanges : Exchanges
+    inner : InnerStrategy
     planner : Planner
     memory : RunMemory
     """
 
-    def __init__(self, keeper: RoundKeeper, exchanges: Exchanges, planner: Planner, memory: RunMemory) -> None:
+    def __init__(self, keeper: RoundKeeper, exchanges: Exchanges, inner: InnerStrategy, planner: Planner, memory: RunMemory) -> None:
         self._keeper = keeper
         self._exchanges = exchanges
+        self._inner = inner
         self._planner = planner
         self._memory = memory
 
-    def learn_and_settle(
-        self, number: int, public: ArrayRecord, whole: Callable[[ArrayRecord], ArrayRecord]
-    ) -> tuple[Progress, ArrayRecord | None]:
+    def learn_and_settle(self, server_round: int, model: SplitModel) -> tuple[Progress, SplitModel | None]:
         """Prove, learn, settle; again with fewer groups as long as the market refuses.
 
         Parameters
         ----------
-        number : int
+        server_round : int
             Flower's round.
-        public : ArrayRecord
-            The public part that was trained.
-        whole : callable
-            Joins a public part with the private one.
+        model : SplitModel
+            With the public part that was trained.
 
         Returns
         -------
         Progress
-        ArrayRecord or None
-            The new public part; None if nothing was learnt.
+        SplitModel or None
+            With the new public part; None if nothing was learnt.
         """
-        before = self._memory.inner.copied()
+        before = self._inner.attributes()
         while True:
-            proven = self._keeper.prove()
-            progress, arrays, following = self._learn(number, public, whole, proven)
+            decision = self._keeper.prove()
+            progress, learnt, following = self._learn(server_round, model, decision)
             try:
-                self._settle(proven, following, progress)
-                return progress, arrays
+                self._settle(decision, following, progress)
+                return progress, learnt
             except SettlementRefused as refusal:
                 log(WARNING, "%s", refusal)
-                self._memory.inner.put_back(before)
+                self._inner.put_back(before)
 
-    def unchanged(self, number: int, model: ArrayRecord) -> Progress:
-        """The run after a round that leaves the whole model as it is; the inner strategy is taken as it is now."""
+    def unchanged(self, server_round: int, model: SplitModel) -> Progress:
+        """The run after a round that leaves the model as it is, with the inner strategy's present state."""
         train_config, evaluate_config = self._planner.configs()
-        return self._memory.capture(Progress(number, model, train_config=train_config, evaluate_config=evaluate_config))
+        return self._memory.capture(Progress(server_round, model.whole(), train_config=train_config, evaluate_config=evaluate_config))
 
-    def _learn(
-        self, number: int, public: ArrayRecord, whole: Callable[[ArrayRecord], ArrayRecord], proven: Decision
-    ) -> tuple[Progress, ArrayRecord | None, Plan | None]:
+    def _learn(self, server_round: int, model: SplitModel, decision: Decision) -> tuple[Progress, SplitModel | None, Plan | None]:
         """What the inner strategy makes of the mean, and the task that it will ask for next."""
-        if proven.mean is None:
-            log(WARNING, "round %s: no group is left to learn from; its members are paid all the same", number)
-            return self.unchanged(number, whole(public)), None, None
-        keys, grid = self._planner.keys, self._exchanges.grid
+        if decision.mean is None:
+            log(WARNING, "round %s: no group is left to learn from; its members are paid all the same", server_round)
+            return self.unchanged(server_round, model), None, None
+        grid = self._exchanges.grid
         try:
             if grid is None:
                 raise TermsError("aggregate_train came before configure_train; run the strategy through start()")
-            content = RecordDict({keys.arrays: add_flat(public, proven.mean), "metrics": MetricRecord({keys.weight: 1.0})})
-            mean = Message(content, reply_to=Message(RecordDict(), 0, MessageType.TRAIN))
-            made, metrics = keys.aggregate_train(number, mean, replies_of(self._keeper.metrics()))
+            heard = [_contents(metrics) for metrics in self._keeper.metrics()]
+            made, metrics = self._inner.aggregate_train(server_round, add_flat(model.public, decision.mean), heard)
             if made is None:
-                return replace(self.unchanged(number, whole(public)), metrics=metrics), None, None
-            arrays = in_form_of(made, public)
-            progress = replace(self.unchanged(number, whole(arrays)), metrics=metrics, ahead=True)
-            return progress, arrays, self._planner.look_ahead(number, arrays, grid)
+                return replace(self.unchanged(server_round, model), metrics=metrics), None, None
+            learnt = model.with_public(in_form_of(made, model.public))
+            progress = replace(self.unchanged(server_round, learnt), metrics=metrics, ahead=True)
+            return progress, learnt, self._planner.look_ahead(server_round, learnt.public, grid)
         except Exception:
-            self._pay(proven)  # whatever the inner strategy does, what was opened is paid
+            self._pay(decision)  # whatever the inner strategy does: an opened round is paid
             raise
 
-    def _settle(self, proven: Decision, following: Plan | None, progress: Progress) -> None:
+    def _settle(self, decision: Decision, following: Plan | None, progress: Progress) -> None:
         outcome = None if self._memory.directory is None else progress.to_record()
         parts = None if following is None else following.parts()
-        self._exchanges.certainly(lambda: self._keeper.settle(proven, parts, outcome))
+        self._exchanges.with_signatures(lambda: self._keeper.settle(decision, parts, outcome))
 
-    def _pay(self, proven: Decision) -> None:
+    def _pay(self, decision: Decision) -> None:
         """Settle without having learnt."""
         while True:
             try:
-                self._exchanges.certainly(lambda: self._keeper.settle(proven, None))  # noqa: B023
+                self._exchanges.with_signatures(lambda: self._keeper.settle(decision, None))  # noqa: B023
                 return
             except SettlementRefused as refusal:
                 log(WARNING, "%s", refusal)
-                proven = self._keeper.prove()
+                decision = self._keeper.prove()
+
+
+def _contents(metrics: Metrics) -> RecordDict:
+    """A data owner's metrics as they would have come in a reply."""
+    return RecordDict({name: MetricRecord(dict(record)) for name, record in metrics.items()})

@@ -21,7 +21,7 @@ from ..data_owner.owner_agent import OwnerAgent
 from ..data_owner.owner_config import has_agent_process
 from ..data_owner.remote_agent import RemoteAgent
 from ..errors import ChainError, Malformed, OmnilyticsError, Refused, UpdateError
-from ..market.task import TaskId, TaskParts, arrays_hash, config_hash
+from ..market.task import TaskId, TaskParts, config_hash
 from .compat import REFUSED_BY_MOD, log
 from .weights import difference, flatten
 from .wire import (
@@ -31,9 +31,9 @@ from .wire import (
     DeliverRequest,
     Exchange,
     TaskHeader,
-    config_entries,
     exchange_of,
-    named_arrays,
+    hash_of_arrays,
+    hash_of_task_config,
     our_record,
 )
 
@@ -205,10 +205,9 @@ def _read_task(msg: Message, context: Context, header: TaskHeader) -> tuple[Task
     configs = [record for key, record in msg.content.config_records.items() if key != RECORD]
     if len(arrays) != 1 or len(configs) > 1 or msg.content.metric_records:
         raise Malformed("a task is one ArrayRecord and at most one ConfigRecord; put all settings into the one that the strategy sends")
-    own = config_hash(config_entries(configs[0] if configs else ConfigRecord()))  # type: ignore[arg-type]
-    training = header.exchange is Exchange.TRAIN
+    own, training = hash_of_task_config(msg.content), header.exchange is Exchange.TRAIN
     parts = TaskParts(
-        arrays=arrays_hash(named_arrays(arrays[0])),
+        arrays=hash_of_arrays(arrays[0]),
         run_config=config_hash(dict(context.run_config)),
         train_config=own if training else header.other_config_hash,
         evaluate_config=header.other_config_hash if training else own,

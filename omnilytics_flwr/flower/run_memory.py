@@ -1,4 +1,4 @@
-"""How far a run has come: what its run directory holds of it, and how another process goes on from there."""
+"""How far a run has come: what its run directory holds of it, and how another process resumes it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from typing import Any
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
 
 from ..errors import Malformed, TermsError
-from ..market.task import config_hash
 from ..model_owner.run_directory import Record, RunDirectory
-from .compat import Result, Strategy
-from .inner_strategy import Arrays, InnerState, decode_arrays, decode_plain, encode_arrays, encode_plain
+from .compat import Result
+from .inner_strategy import InnerStrategy
+from .state_codec import Arrays, decode_arrays, decode_value, encode_value
 from .weights import difference
-from .wire import config_entries
+from .wire import hash_of_config
 
 PROGRESS, RESULTS = "progress", "results"
-TRAIN, EVALUATE, SERVER = "train", "evaluate", "server"
-"""Kinds of results: what data owners report of training and evaluation, and what the server's own evaluation gives."""
+TRAIN, EVALUATE, SERVER = KINDS = "train", "evaluate", "server"
+"""Kinds of results: what data owners report of training and of evaluation, and what the server's own evaluation gives."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,13 @@ class Progress:
     arrays : ArrayRecord
         The whole model.
     state : mapping
-        Of the inner strategy, encoded, before it was asked for the round that follows; arrays by name in `state_arrays`.
+        Encoded state of the inner strategy before it was asked for the next round; arrays by name in `state_arrays`.
     train_config, evaluate_config : ConfigRecord
         As the inner strategy left them.
     metrics : MetricRecord or None
         Of the round's training.
     ahead : bool
-        Whether its settlement anchored the task that follows.
+        Whether the settlement anchored the next task.
     """
 
     server_round: int
@@ -57,11 +57,11 @@ class Progress:
         arrays = dict(self.state_arrays)
         facts = {
             "server_round": self.server_round,
-            "arrays": encode_arrays(self.arrays, arrays),
+            "arrays": encode_value(self.arrays, arrays),
             "state": dict(self.state),
-            "train_config": encode_plain(self.train_config),
-            "evaluate_config": encode_plain(self.evaluate_config),
-            "metrics": None if self.metrics is None else encode_plain(self.metrics),
+            "train_config": _encode_entries(self.train_config),
+            "evaluate_config": _encode_entries(self.evaluate_config),
+            "metrics": None if self.metrics is None else _encode_entries(self.metrics),
             "ahead": self.ahead,
         }
         return Record(facts | more, arrays)
@@ -76,9 +76,9 @@ class Progress:
                 arrays=decode_arrays(facts["arrays"], record.arrays),
                 state=facts["state"],
                 state_arrays=dict(record.arrays),
-                train_config=ConfigRecord(decode_plain(facts["train_config"])),
-                evaluate_config=ConfigRecord(decode_plain(facts["evaluate_config"])),
-                metrics=None if facts["metrics"] is None else MetricRecord(decode_plain(facts["metrics"])),
+                train_config=ConfigRecord(decode_value(facts["train_config"], {})),
+                evaluate_config=ConfigRecord(decode_value(facts["evaluate_config"], {})),
+                metrics=None if facts["metrics"] is None else _decode_metrics(facts["metrics"]),
                 ahead=bool(facts["ahead"]),
             )
         except (KeyError, TypeError, ValueError) as error:
@@ -88,22 +88,21 @@ class Progress:
 
 
 class RunMemory:
-    """Remembers a run; without a run directory, for as long as the process lives.
+    """Remembers a run: in the run directory if there is one, else for as long as the process lives.
 
     Parameters
     ----------
     path : Path or None
         The run directory.
-    inner : Strategy
+    inner : InnerStrategy
     """
 
-    def __init__(self, path: Path | None, inner: Strategy) -> None:
+    def __init__(self, path: Path | None, inner: InnerStrategy) -> None:
         self.directory = None if path is None else RunDirectory(path)
-        self.inner = InnerState(inner)
-        self._strategy = type(inner).__name__
-        self._given: tuple[str, str] = ("", "")
+        self._inner = inner
+        self._given: list[str] = []
         self._settings: dict[str, Any] = {}
-        self._results: dict[str, dict[str, Any]] = _no_results()
+        self._results: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -115,68 +114,68 @@ class RunMemory:
                 yield
 
     def begin(self, arrays: ArrayRecord, train_config: ConfigRecord, evaluate_config: ConfigRecord) -> Progress:
-        """Where the run stands; a run that has not begun begins with these.
+        """Where the run stands; a new run begins with these.
 
         Raises
         ------
         TermsError
             The run directory is of another model or strategy.
         CannotCompose
-            Something of the strategy cannot be saved.
+            Some state of the strategy cannot be saved.
         """
-        self._results, self._settings = _no_results(), {}
+        self._results, self._settings = {kind: {} for kind in KINDS}, {}
         first = Progress(0, arrays, train_config=train_config, evaluate_config=evaluate_config)
         if self.directory is None:
             return first
-        self.inner.check()
-        self._given = (_hash(train_config), _hash(evaluate_config))
+        self._inner.check_state()
+        self._given = [hash_of_config(train_config).hex(), hash_of_config(evaluate_config).hex()]
         record, results = self.directory.read(PROGRESS), self.directory.read(RESULTS)
         if record is None:
             self.save(first)
             return first
         if results is not None:
             self._results = {kind: dict(results.facts[kind]) for kind in self._results}
-        progress, given = self._checked(Progress.from_record(record), arrays, record), tuple(record.facts.get("given", ()))
-        if given != self._given:  # other settings than the run began with: they count
+        progress = Progress.from_record(record)
+        self._check_same_run(self.directory.path, record, progress.arrays, arrays)
+        if record.facts.get("given") != self._given:  # the operator has changed the settings since the run began: the new ones count
             self._settings = {"train_config": train_config, "evaluate_config": evaluate_config, "ahead": False}
             progress = replace(progress, **self._settings)
-        self.inner.decode(progress.state, progress.state_arrays)
+        self._inner.decode_state(progress.state, progress.state_arrays)
         return progress
 
     def adopt(self, outcome: Record | None, progress: Progress) -> Progress:
-        """The progress that a settlement brought, if it is not in `progress` yet."""
+        """The progress that a settlement brought, if `progress` does not have it yet."""
         if outcome is None or outcome.facts["server_round"] <= progress.server_round:
             return progress
         found = Progress.from_record(outcome)
-        self.inner.decode(found.state, found.state_arrays)
+        self._inner.decode_state(found.state, found.state_arrays)
         return replace(found, **self._settings)
 
     def capture(self, progress: Progress) -> Progress:
-        """`progress` with the inner strategy's state as it is now."""
+        """`progress` with the inner strategy's present state."""
         if self.directory is None:
             return progress
         arrays: Arrays = {}
-        return replace(progress, state=self.inner.encode(arrays), state_arrays=arrays)
+        return replace(progress, state=self._inner.encode_state(arrays), state_arrays=arrays)
 
     def save(self, progress: Progress) -> None:
         """Write down how far the run has come."""
-        if progress.metrics is not None:
-            self.note(TRAIN, progress.server_round, progress.metrics)
+        self.note(TRAIN, progress.server_round, progress.metrics)
         if self.directory is not None:
-            self.directory.write(PROGRESS, progress.to_record(strategy=self._strategy, given=list(self._given)))
+            self.directory.write(PROGRESS, progress.to_record(strategy=self._inner.name, given=self._given))
 
     def note(self, kind: str, server_round: int, metrics: MetricRecord | None) -> None:
         """Write down a result."""
         if metrics is None:
             return
-        self._results[kind][str(server_round)] = encode_plain(metrics)
+        self._results[kind][str(server_round)] = _encode_entries(metrics)
         if self.directory is not None:
             self.directory.write(RESULTS, Record(self._results))
 
     def result(self, kind: str, server_round: int) -> MetricRecord | None:
         """A result that was written down."""
         found = self._results[kind].get(str(server_round))
-        return None if found is None else MetricRecord(decode_plain(found))
+        return None if found is None else _decode_metrics(found)
 
     def complete(self, result: Result) -> None:
         """Put the results of all rounds, those before a restart too, in place of those that Flower counted from 1 on."""
@@ -186,27 +185,23 @@ class RunMemory:
             (SERVER, result.evaluate_metrics_serverapp),
         ):
             held.clear()
-            for number in sorted(map(int, self._results[kind])):
-                metrics = self.result(kind, number)
-                if metrics is not None:
-                    held[number] = metrics
+            noted = self._results[kind]
+            held.update({number: _decode_metrics(noted[str(number)]) for number in sorted(map(int, noted))})
 
-    def _checked(self, progress: Progress, arrays: ArrayRecord, record: Record) -> Progress:
-        where = "" if self.directory is None else str(self.directory.path)
+    def _check_same_run(self, path: Path, record: Record, saved: ArrayRecord, given: ArrayRecord) -> None:
         strategy = record.facts.get("strategy")
-        if strategy != self._strategy:
+        if strategy != self._inner.name:
             raise TermsError(
-                f"{where} is of a run of {strategy}, this is {self._strategy}; go on with that strategy, or name another directory"
+                f"{path} is of a run of {strategy}, this is {self._inner.name}; go on with that strategy, or name another directory"
             )
-        wrong = difference(progress.arrays, arrays)
+        wrong = difference(saved, given)
         if wrong:
-            raise TermsError(f"{where} is of a run of another model: {wrong}; go on with that model, or name another directory")
-        return progress
+            raise TermsError(f"{path} is of a run of another model: {wrong}; go on with that model, or name another directory")
 
 
-def _no_results() -> dict[str, dict[str, Any]]:
-    return {TRAIN: {}, EVALUATE: {}, SERVER: {}}
+def _encode_entries(record: ConfigRecord | MetricRecord) -> Any:
+    return encode_value(dict(record.items()), {})
 
 
-def _hash(config: ConfigRecord) -> str:
-    return config_hash(config_entries(config)).hex()  # type: ignore[arg-type]
+def _decode_metrics(node: Any) -> MetricRecord:
+    return MetricRecord(decode_value(node, {}))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from logging import ERROR, WARNING
 from typing import Any
 
 from flwr.app import Message, RecordDict
 
+from ..clock import Clock
 from .compat import Grid, log
 
 PULL_SECONDS = 3.0
@@ -27,13 +27,12 @@ class SteadyGrid(Grid):
     Parameters
     ----------
     grid : Grid
-    wait : callable
-        Lets so many seconds pass.
+    clock : Clock
     """
 
-    def __init__(self, grid: Grid, wait: Callable[[float], None] = time.sleep) -> None:
+    def __init__(self, grid: Grid, clock: Clock) -> None:
         self._grid = grid
-        self._wait = wait
+        self._clock = clock
         self._most_seconds: float | None = None
 
     def __getattr__(self, name: str) -> Any:
@@ -93,14 +92,13 @@ class SteadyGrid(Grid):
     def _replies(self, waiting: list[str], timeout: float | None) -> Iterator[Message]:
         pull_seconds = float(getattr(self._grid, "pull_interval", PULL_SECONDS))
         failures = dict.fromkeys(waiting, 0)
-        start, waited = time.monotonic(), 0.0
+        start = self._clock.now()
         while True:
             for name in list(failures):
                 yield from self._fetch(name, failures)
-            if not failures or (timeout is not None and max(time.monotonic() - start, waited) >= timeout):
+            if not failures or (timeout is not None and self._clock.now() - start >= timeout):
                 return
-            self._wait(pull_seconds)
-            waited += pull_seconds
+            self._clock.wait(pull_seconds)
 
     def _fetch(self, name: str, failures: dict[str, int]) -> Iterator[Message]:
         """The reply to one message, if it is there; forgets messages that are answered or given up."""

@@ -1,4 +1,4 @@
-"""The model owner's side: a Strategy that has a Strategy and anchors every round in a market."""
+"""The model owner's side: a Strategy that wraps a Strategy and runs every round in a market."""
 
 from __future__ import annotations
 
@@ -14,59 +14,57 @@ from ..clock import Clock
 from ..errors import TooFewGroups
 from ..market.ledger import ModelOwnerLedger
 from ..market.refusals import TooLate
-from ..market.task import ConfigScalar
+from ..market.task import ConfigScalar, TaskId
 from ..model_owner.round_keeper import OPEN_MARGIN_SECONDS, Missing, RoundKeeper
 from ..model_owner.round_report import RoundReport
 from .compat import Grid, Result, Strategy, log
-from .compose import check_composes
 from .exchanges import Exchanges
+from .inner_strategy import InnerStrategy
 from .learner import Learner
-from .metrics import agreeing, weighted
 from .planner import Planner
 from .run_memory import EVALUATE, SERVER, Progress, RunMemory
+from .split_model import Refit, SplitModel
 from .steady_grid import SteadyGrid
-from .weights import Parts, check_weights
+from .weights import check_weights
 from .wire import RECORD, Exchange, TaskHeader
 
-Refit = Callable[[int, ArrayRecord], ArrayRecord]
 EvaluateFunction = Callable[[int, ArrayRecord], MetricRecord | None]
 
 
 class Omnilytics(Strategy):
-    """Run `inner` in a market.
+    """Run a strategy in a market.
 
     Parameters
     ----------
     inner : Strategy
-        FedAvg, FedAvgM, FedAdam, FedYogi, FedAdagrad, FedProx, or a subclass that keeps its `aggregate_train`. It gets the mean
-        of the accepted updates as one reply. Which data owners take part is the market's business, not its sampling's.
+        FedAvg, FedAvgM, FedAdam, FedYogi, FedAdagrad, FedProx, or a subclass that keeps its `aggregate_train`. It gets the mean of the
+        accepted updates as one reply. The market decides which data owners take part; the strategy's sampling does not.
     ledger : ModelOwnerLedger
         The market as the model owner sees it.
     private : sequence of str (default: none)
-        Name patterns of the private part, e.g. ``("conv1.*",)``; it never leaves this process, but for the run directory.
+        Name patterns of the private part, e.g. ``("conv1.*",)``. It never leaves this process, except for the run directory.
     run_config : mapping of str to scalar, optional
-        ``context.run_config`` of the server app, if the client app reads settings from there: it is part of what is anchored, so
-        that nobody can be given settings of its own.
+        ``context.run_config`` of the server app, if the client app reads settings from it: its hash is anchored with the task, so that
+        all clients must have the same.
     refit : callable, optional
         ``(round, whole model) -> whole model``, called after each round so that the private part can be fitted again to
         the model owner's own data. Changes to the public part are ignored.
     missing : {"waive", "accuse"} (default: "waive")
-        What to do about members of the roster that do not deliver: pay their groups and go on without them, at once; or accuse them,
-        wait until they have answered on chain or their time is over, and go on with what they answered. The latter takes up to
-        the terms' ``answer_seconds``, and ether for fees and deposits, which go to those who answer; who does not loses its stake, and
-        fee and deposit come back. Either way their groups are left out of later rounds of the epoch, and so not paid, as long as enough
-        others are left.
+        What to do if members of the roster do not deliver. ``"waive"``: pay their groups and go on without them, at once. ``"accuse"``:
+        accuse them, wait until they answer on chain or run out of time (up to the terms' ``answer_seconds``), and go on with the answers;
+        this locks ether for fees and deposits, which go to those who answer, and come back with a stake from those who do not.
+        Either way their groups are left out of later rounds of the epoch, and so not paid, while enough others remain.
     run_dir : Path, optional
-        Folder of this run, readable by its owner only. A process that is started again with the same one, the same market and the
-        same arguments goes on where the last one ended, whenever that was: an open round is settled, a settled one is learnt from,
-        and Flower's rounds are counted on, `num_rounds` being that of all together. It holds the whole model, the private part too.
-        Give the ledger's connection ``outbox=run_dir / "outbox"``, so that transactions are not forgotten either.
+        Folder of this run, readable by its owner only. A process started again with the same folder, market and arguments resumes the
+        run, whenever the last one ended: it settles an open round, learns from a settled one, and counts Flower's rounds on, with
+        `num_rounds` as the total. The folder holds the whole model, the private part included. Give the ledger's connection
+        ``outbox=run_dir / "outbox"``, so that transactions are kept too.
     on_stage : callable, optional
-        Called with round and name of each stage as it begins, for progress displays.
+        Called with the round's number and the name of each stage as it begins, for progress displays.
     on_round : callable, optional
         Called with the report of each round as it ends.
-    wait : callable, optional
-        Lets so many seconds pass, while nodes, chain or accused are waited for; by default sleeps.
+    wait : callable (default: `time.sleep`)
+        Waits for a number of seconds.
     poll_seconds : float, > 0 (default: 3)
         Between two looks at the chain.
 
@@ -91,10 +89,9 @@ class Omnilytics(Strategy):
         wait: Callable[[float], None] = time.sleep,
         poll_seconds: float = 3.0,
     ) -> None:
-        check_composes(inner)
-        self._inner = inner
-        self._memory = RunMemory(run_dir, inner)
         self._clock = Clock(wait, poll_seconds)
+        self._inner = InnerStrategy(inner)
+        self._memory = RunMemory(run_dir, self._inner)
         self._keeper = RoundKeeper(
             ledger,
             missing=missing,
@@ -104,25 +101,23 @@ class Omnilytics(Strategy):
             on_trouble=lambda reason: log(WARNING, "%s", reason),
             clock=self._clock,
         )
-        self._exchanges = Exchanges(self._keeper, self._clock.pause)
-        self._planner = Planner(inner, run_config)
-        self._learner = Learner(self._keeper, self._exchanges, self._planner, self._memory)
+        self._exchanges = Exchanges(self._keeper, self._clock)
+        self._planner = Planner(self._inner, run_config)
+        self._learner = Learner(self._keeper, self._exchanges, self._inner, self._planner, self._memory)
         self._patterns = tuple(private)
         self._refit = refit
-        self._parts: Parts | None = None
-        self._private = ArrayRecord()
-        self._public = ArrayRecord()
+        self._model = SplitModel()
         self._done = 0
 
     @property
     def reports(self) -> tuple[RoundReport, ...]:
-        """What each round of this process came to, settled or not."""
+        """Reports of this process's rounds, settled or not."""
         return self._keeper.reports
 
     def summary(self) -> None:
         """Log market and inner strategy."""
         log(INFO, "\t├──> Market %s on chain %s", self._keeper.ledger.address, self._keeper.ledger.chain_id)
-        log(INFO, "\t└──> Inner strategy: %s", type(self._inner).__name__)
+        log(INFO, "\t└──> Inner strategy: %s", self._inner.name)
         self._inner.summary()
 
     def start(
@@ -137,8 +132,8 @@ class Omnilytics(Strategy):
     ) -> Result:
         """Run the rounds; arguments and result are those of `Strategy.start`, with the *whole* model in and out.
 
-        A run that goes on from a run directory takes the model from there, and gives the results of all its rounds. Rounds that its
-        data owners were evaluating when the last process ended stay without their evaluation.
+        A run that resumes from a run directory takes the model from there, and gives the results of all its rounds. A round that data
+        owners were evaluating when the last process ended stays without its evaluation.
 
         Raises
         ------
@@ -154,46 +149,48 @@ class Omnilytics(Strategy):
         Malformed
             A file of the run directory is damaged.
         ChainError
-            The chain was not reached again in time, or the account lacks ether.
+            The chain could not be reached for too long, or the account lacks ether.
         LedgerError
-            The market says no: no epoch is drawn, the escrow is too small, or it takes no settlement although everybody is waived.
+            The market refuses: no epoch is drawn, the escrow is too small, or it takes no settlement although everybody is waived.
 
-        What the inner strategy raises is raised here too, once an open round has been settled.
+        What the inner strategy raises is raised here too, once an open round is settled.
         """
         train_config = ConfigRecord() if train_config is None else train_config
         evaluate_config = ConfigRecord() if evaluate_config is None else evaluate_config
         train_timeout = min(timeout, self._keeper.terms.commit_seconds - OPEN_MARGIN_SECONDS)
         self._exchanges.timeout, self._exchanges.train_timeout = timeout, train_timeout
         with self._memory.held():
-            steady = SteadyGrid(grid, self._clock.wait)
-            public = self._begin(steady, initial_arrays, train_config, evaluate_config)
+            steady = SteadyGrid(grid, self._clock)
+            self._begin(steady, initial_arrays, train_config, evaluate_config)
             left = max(num_rounds - self._done, int(self._keeper.is_open))
             evaluate = None if evaluate_fn is None else self._counted_on(evaluate_fn)
-            result = super().start(steady, public, left, train_timeout, train_config, evaluate_config, evaluate)
+            result = super().start(steady, self._model.public, left, train_timeout, train_config, evaluate_config, evaluate)
         self._memory.complete(result)
+        if len(result.arrays):
+            self._model = self._model.with_public(result.arrays)
         if len(result.arrays) or self._done:
-            result.arrays = self._whole(result.arrays if len(result.arrays) else public)
+            result.arrays = self._model.whole()
         return result
 
     def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
         """Anchor the task unless the last settlement did, and send it to every node."""
-        steady = grid if isinstance(grid, SteadyGrid) else SteadyGrid(grid, self._clock.wait)
+        steady = grid if isinstance(grid, SteadyGrid) else SteadyGrid(grid, self._clock)
         self._exchanges.grid = steady
-        self._public = arrays
+        self._model = self._model.with_public(arrays)
         plan = self._planner.train_plan(self._done + server_round, arrays, config, grid)
         if self._keeper.is_open or plan.content is None:  # a round that was open when this process began has its commitments
             return []
-        state, most = self._exchanges.certainly(self._keeper.state), self._keeper.terms.rounds_per_epoch
+        state, most = self._exchanges.with_signatures(self._keeper.state), self._keeper.terms.rounds_per_epoch
         if state.opened_in_epoch >= most:
             log(WARNING, "epoch %s has had its %s rounds; nobody trains until the next one is frozen and drawn", state.epoch, most)
             return []
-        task = self._exchanges.certainly(lambda: self._keeper.anchor(plan.parts()))
-        steady.limit(self._keeper.commit_seconds())  # one that outlasts the commit window would be for nothing
-        header = self._header(Exchange.TRAIN, task.epoch, task.round, plan.evaluate_hash())
+        task = self._exchanges.with_signatures(lambda: self._keeper.anchor(plan.parts()))
+        steady.limit(self._keeper.commit_seconds())  # replies after the commit window would be for nothing
+        header = self._header(Exchange.TRAIN, task, plan.evaluate_hash())
         return self._exchanges.train_messages(task, plan.content, header.to_record())
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Open, deliver, prove, hand the mean to the inner strategy, settle."""
+        """Open the round, collect the vectors, prove, hand the mean to the inner strategy, settle."""
         if self._exchanges.grid is not None:
             self._exchanges.grid.limit(None)
         if not self._keeper.is_live:  # the inner strategy trains nobody in this round
@@ -202,67 +199,57 @@ class Omnilytics(Strategy):
         if not self._keeper.is_open:
             self._exchanges.commit(replies)
             try:
-                self._exchanges.certainly(self._keeper.open)
+                self._exchanges.with_signatures(self._keeper.open)
             except (TooFewGroups, TooLate) as error:
                 log(WARNING, "round %s is not opened: %s", number, error)
-                self._save(self._learner.unchanged(number, self._whole(self._public)))
+                self._save(self._learner.unchanged(number, self._model))
                 return None, None
         self._exchanges.deliver()
-        progress, arrays = self._learner.learn_and_settle(number, self._public, self._whole)
-        if arrays is not None:
-            self._fit_private(number, arrays)
-            progress = replace(progress, arrays=self._whole(arrays))
+        progress, learnt = self._learner.learn_and_settle(number, self._model)
+        if learnt is not None:
+            self._model = learnt.refitted(self._refit, number)
+            progress = replace(progress, arrays=self._model.whole())
         self._save(progress)
-        return arrays, progress.metrics
+        return None if learnt is None else learnt.public, progress.metrics
 
     def configure_evaluate(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
-        """Send the anchored task for evaluation, to the nodes that the inner strategy samples."""
-        number = self._done + server_round
-        plan = self._planner.evaluate_plan(number, arrays, config)
-        if plan is not None and plan.evaluate_content is None:  # the inner strategy evaluates with nobody
+        """Send the anchored task for evaluation to the nodes that the inner strategy samples."""
+        plan = self._planner.evaluate_plan(self._done + server_round, arrays, config)
+        if plan is not None and plan.evaluate_content is None:  # the inner strategy asks nobody to evaluate
             return []
         task = None if plan is None else self._keeper.anchored(plan.parts())
         if plan is None or plan.evaluate_content is None or task is None:
-            log(INFO, "configure_evaluate: round %s was not settled; data owners evaluate only what is anchored", number)
+            log(INFO, "configure_evaluate: round %s was not settled; data owners evaluate only what is anchored", self._done + server_round)
             return []
-        header = self._header(Exchange.EVALUATE, task.epoch, task.round, plan.train_hash())
+        header = self._header(Exchange.EVALUATE, task, plan.train_hash())
         content = RecordDict({**dict(plan.evaluate_content.items()), RECORD: header.to_record()})
         return [Message(content, node, MessageType.EVALUATE) for node in plan.evaluate_nodes]
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
-        """Hand the replies to the inner strategy; where the terms keep the weights back, all weigh the same."""
-        replies, weight = list(replies), self._planner.keys.weight
-        answers = [reply for reply in replies if not reply.has_error()]
-        for reply in answers:
-            reply.content = weighted(reply.content, weight)
-        alike = agreeing([reply.content for reply in answers], weight)
-        kept = [reply for reply, good in zip(answers, alike, strict=True) if good]
-        number = self._done + server_round
-        metrics = self._inner.aggregate_evaluate(number, [*kept, *(reply for reply in replies if reply.has_error())])
-        self._memory.note(EVALUATE, number, metrics)
+        """Hand the replies to the inner strategy."""
+        metrics = self._inner.aggregate_evaluate(self._done + server_round, replies)
+        self._memory.note(EVALUATE, self._done + server_round, metrics)
         return metrics
 
-    def _begin(self, grid: SteadyGrid, initial: ArrayRecord, train_config: ConfigRecord, evaluate_config: ConfigRecord) -> ArrayRecord:
-        """Go on from the run directory, if there is anything in it; the public part to begin with."""
+    def _begin(self, grid: SteadyGrid, initial: ArrayRecord, train_config: ConfigRecord, evaluate_config: ConfigRecord) -> None:
+        """Take up the model, from the run directory if a run began there, and settle what the last process left open."""
         self._exchanges.grid = grid
-        self._parts = Parts.of(initial, self._patterns)
-        public, self._private = self._parts.split(initial)
-        check_weights(public, self._keeper.terms.weights)
-        outcome = None if self._memory.directory is None else self._exchanges.certainly(self._keeper.resume)
+        self._model = SplitModel.of(initial, self._patterns)
+        check_weights(self._model.public, self._keeper.terms.weights)
+        outcome = None if self._memory.directory is None else self._exchanges.with_signatures(self._keeper.resume)
         before = self._memory.begin(initial, train_config, evaluate_config)
         progress = self._memory.adopt(outcome, before)
-        public, self._private = self._parts.split(progress.arrays)
+        self._model = self._model.with_whole(progress.arrays)
         self._done = progress.server_round
         if progress is not before:  # settled by a process that did not live to learn from it
-            self._fit_private(self._done, public)
-            progress = replace(progress, arrays=self._whole(public))
+            self._model = self._model.refitted(self._refit, self._done)
+            progress = replace(progress, arrays=self._model.whole())
             self._save(progress)
         self._keeper.booked()
         self._planner.restore(progress.train_config, progress.evaluate_config, train_config, evaluate_config)
         if progress.ahead:
-            self._planner.look_ahead(self._done, public, grid)
-            self._planner.evaluate_plan(self._done, public, evaluate_config)
-        return public
+            self._planner.look_ahead(self._done, self._model.public, grid)
+            self._planner.evaluate_plan(self._done, self._model.public, evaluate_config)
 
     def _save(self, progress: Progress) -> None:
         self._memory.save(progress)
@@ -273,19 +260,12 @@ class Omnilytics(Strategy):
 
         def evaluate(server_round: int, public: ArrayRecord) -> MetricRecord | None:
             number = self._done + server_round
-            metrics = self._memory.result(SERVER, number) or evaluate_fn(number, self._whole(public))
+            metrics = self._memory.result(SERVER, number) or evaluate_fn(number, self._model.with_public(public).whole())
             self._memory.note(SERVER, number, metrics)
             return metrics
 
         return evaluate
 
-    def _whole(self, public: ArrayRecord) -> ArrayRecord:
-        return public if self._parts is None else self._parts.join(public, self._private)
-
-    def _fit_private(self, server_round: int, public: ArrayRecord) -> None:
-        if self._refit is not None and self._parts is not None:
-            _, self._private = self._parts.split(self._refit(server_round, self._whole(public)))
-
-    def _header(self, exchange: Exchange, epoch: int, round_number: int, other_hash: bytes) -> TaskHeader:
+    def _header(self, exchange: Exchange, task: TaskId, other_config_hash: bytes) -> TaskHeader:
         ledger = self._keeper.ledger
-        return TaskHeader(exchange, ledger.chain_id, ledger.address, epoch, round_number, other_hash)
+        return TaskHeader(exchange, ledger.chain_id, ledger.address, task.epoch, task.round, other_config_hash)

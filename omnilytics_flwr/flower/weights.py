@@ -1,21 +1,18 @@
-"""Split a model's arrays into public and private part, join them again, flatten the public part to a vector.
+"""The weights of a model: its arrays as one vector and back.
 
-Of the public part, floating point numbers of 16, 32 and 64 bits are trained: they are the weights. Whole numbers and truth values,
-such as the counters of batch normalisation, are constant: they travel and are hashed with the task, and stay as the model owner
-has them. docs/plugin.md has the table.
+Floating point numbers of 16, 32 and 64 bits are weights, which are trained. Integers and booleans, such as the counters of batch
+normalisation, are constants: they travel and are hashed with the task, and stay as the model owner has them. docs/plugin.md has the table.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import numpy as np
 from flwr.app import Array, ArrayRecord
 from numpy.typing import NDArray
 
 from ..errors import TermsError, UpdateError
-from ..market.parts import select_private
 from .wire import named_arrays
 
 TRAINED = ("float16", "float32", "float64")
@@ -26,29 +23,6 @@ LISTED = 8
 
 _CONSTANT_KINDS = "iub"
 _UNREADABLE_KIND = "V"
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """Names of a model's parameters in their order, and which of them are private."""
-
-    names: tuple[str, ...]
-    private: frozenset[str]
-
-    @classmethod
-    def of(cls, model: ArrayRecord, patterns: Iterable[str]) -> Parts:
-        """Parts of `model` by name patterns; see `select_private`."""
-        names = tuple(model.keys())
-        return cls(names, select_private(names, patterns))
-
-    def split(self, model: ArrayRecord) -> tuple[ArrayRecord, ArrayRecord]:
-        """Public and private part of `model`."""
-        public = {name: model[name] for name in self.names if name not in self.private}
-        return ArrayRecord(public), ArrayRecord({name: model[name] for name in self.names if name in self.private})
-
-    def join(self, public: ArrayRecord, private: ArrayRecord) -> ArrayRecord:
-        """The whole model, parameters in their original order."""
-        return ArrayRecord({name: (private if name in self.private else public)[name] for name in self.names})
 
 
 def flatten(arrays: ArrayRecord) -> NDArray[np.float64]:
@@ -132,11 +106,6 @@ def check_weights(public: ArrayRecord, agreed: int) -> None:
             raise TermsError(
                 f"parameter {name!r} holds numbers that are not finite; expected a model that can be trained; start from another"
             )
-
-
-def same_shapes(one: ArrayRecord, other: ArrayRecord) -> bool:
-    """Whether two records hold arrays of the same names, shapes and dtypes in the same order, whatever they say of themselves."""
-    return not difference(one, other)
 
 
 def difference(actual: ArrayRecord, expected: ArrayRecord) -> str:

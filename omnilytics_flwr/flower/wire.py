@@ -1,15 +1,15 @@
-"""Every message of ours: record key, fields, and the one door through which they are decoded.
+"""Every message of ours: the key of its record, its fields, and the one door through which they are decoded.
 
-All exchanges travel as Flower TRAIN or EVALUATE messages and are told apart by a `ConfigRecord` under `RECORD`.
+Exchanges travel as Flower's TRAIN and EVALUATE messages and are told apart by a `ConfigRecord` under `RECORD`.
 docs/wire.md lists the fields with units and bounds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, RecordDict
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ..crypto.address import parse_address
 from ..errors import Malformed, WrongLength
+from ..market.task import arrays_hash, config_hash
 from ..market.terms import Address
 
 RECORD = "omnilytics"
@@ -34,7 +35,31 @@ class Exchange(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class TaskHeader:
+class WireMessage:
+    """A message whose fields travel under their own names, with dashes; `_READERS` decodes them."""
+
+    def to_record(self) -> ConfigRecord:
+        """Encode."""
+        values = {one.name.replace("_", "-"): getattr(self, one.name) for one in fields(self)}
+        return ConfigRecord({"version": VERSION, **{key: _plain(value) for key, value in values.items()}})
+
+    @classmethod
+    def from_record(cls, record: ConfigRecord) -> Self:
+        """Decode untrusted; vector and points are left to whoever knows the terms.
+
+        Raises
+        ------
+        Malformed
+            Another version, a field missing, of another type or below zero, or no address.
+        WrongLength
+            A hash or signature of another length.
+        """
+        _check_version(record)
+        return cls(**{one.name: _READERS[one.name](record, one.name.replace("_", "-")) for one in fields(cls) if one.init})
+
+
+@dataclass(frozen=True, slots=True)
+class TaskHeader(WireMessage):
     """Asks to train or evaluate an anchored task.
 
     `other_config_hash` is the hash of the configuration that does not travel in this message: of the evaluate
@@ -48,119 +73,41 @@ class TaskHeader:
     round: int
     other_config_hash: bytes
 
-    def to_record(self) -> ConfigRecord:
-        """Encode."""
-        return ConfigRecord(
-            {
-                "version": VERSION,
-                "exchange": self.exchange.value,
-                "chain-id": self.chain_id,
-                "market": self.market,
-                "epoch": self.epoch,
-                "round": self.round,
-                "other-config-hash": self.other_config_hash,
-            }
-        )
-
-    @classmethod
-    def from_record(cls, record: ConfigRecord) -> TaskHeader:
-        """Decode untrusted; raises `Malformed` or `WrongLength`."""
-        return cls(
-            exchange_of(record),
-            _field(record, "chain-id", int),
-            _address(record, "market"),
-            _field(record, "epoch", int),
-            _field(record, "round", int),
-            _bytes(record, "other-config-hash", 32),
-        )
-
 
 @dataclass(frozen=True, slots=True)
-class CommitReply:
+class CommitReply(WireMessage):
     """A data owner's digest and its compact EIP-712 signature (EIP-2098, 64 bytes)."""
 
     owner: Address
     digest: bytes
     signature: bytes
 
-    def to_record(self) -> ConfigRecord:
-        """Encode."""
-        return ConfigRecord({"version": VERSION, "owner": self.owner, "digest": self.digest, "signature": self.signature})
-
-    @classmethod
-    def from_record(cls, record: ConfigRecord) -> CommitReply:
-        """Decode untrusted; raises `Malformed` or `WrongLength`."""
-        _check_version(record)
-        return cls(_address(record, "owner"), _bytes(record, "digest", 32), _bytes(record, "signature", 64))
-
 
 @dataclass(frozen=True, slots=True)
-class DeliverRequest:
+class DeliverRequest(WireMessage):
     """Asks for the vector of an opened round; `digests` is the roster in order, which hashes to what is on chain."""
 
+    exchange: Exchange = field(default=Exchange.DELIVER, init=False)
     chain_id: int
     market: Address
     epoch: int
     round: int
     digests: tuple[bytes, ...]
 
-    def to_record(self) -> ConfigRecord:
-        """Encode."""
-        return ConfigRecord(
-            {
-                "version": VERSION,
-                "exchange": Exchange.DELIVER.value,
-                "chain-id": self.chain_id,
-                "market": self.market,
-                "epoch": self.epoch,
-                "round": self.round,
-                "digests": b"".join(self.digests),
-            }
-        )
-
-    @classmethod
-    def from_record(cls, record: ConfigRecord) -> DeliverRequest:
-        """Decode untrusted; raises `Malformed` or `WrongLength`."""
-        _check_version(record)
-        digests = _field(record, "digests", bytes)
-        if len(digests) % 32:
-            raise WrongLength("digests", len(digests), len(digests) // 32 * 32)
-        return cls(
-            _field(record, "chain-id", int),
-            _address(record, "market"),
-            _field(record, "epoch", int),
-            _field(record, "round", int),
-            tuple(digests[i : i + 32] for i in range(0, len(digests), 32)),
-        )
-
 
 @dataclass(frozen=True, slots=True)
-class DeliverReply:
+class DeliverReply(WireMessage):
     """A data owner's masked vector (canonical 32-byte elements) and its commitments (128 bytes each)."""
 
     owner: Address
     vector: bytes
     points: bytes
 
-    def to_record(self) -> ConfigRecord:
-        """Encode."""
-        return ConfigRecord({"version": VERSION, "owner": self.owner, "vector": self.vector, "points": self.points})
-
-    @classmethod
-    def from_record(cls, record: ConfigRecord) -> DeliverReply:
-        """Decode untrusted; lengths are checked by who knows the terms. Raises `Malformed`."""
-        _check_version(record)
-        return cls(_address(record, "owner"), _field(record, "vector", bytes), _field(record, "points", bytes))
-
 
 def exchange_of(record: ConfigRecord) -> Exchange:
     """Which exchange a request belongs to; raises `Malformed`."""
     _check_version(record)
-    name = _field(record, "exchange", str)
-    try:
-        return Exchange(name)
-    except ValueError:
-        raise Malformed(f"unknown exchange {name!r}, expected one of {[e.value for e in Exchange]}") from None
+    return _exchange(record, "exchange")
 
 
 def our_record(content: RecordDict) -> ConfigRecord:
@@ -180,9 +127,27 @@ def named_arrays(record: ArrayRecord) -> Iterator[tuple[str, NDArray[np.generic]
             raise Malformed(f"array {name!r} does not decode: {error}; send arrays that numpy can load") from error
 
 
-def config_entries(record: ConfigRecord) -> dict[str, object]:
-    """A config record as a plain dictionary."""
-    return dict(record.items())
+def hash_of_arrays(record: ArrayRecord) -> bytes:
+    """Hash of a model in a task, 32 bytes; raises `Malformed`."""
+    return arrays_hash(named_arrays(record))
+
+
+def hash_of_config(record: ConfigRecord) -> bytes:
+    """Hash of a configuration in a task, 32 bytes; raises `Malformed`."""
+    return config_hash(dict(record.items()))
+
+
+def hash_of_task_config(content: RecordDict | None) -> bytes:
+    """Hash of the configuration that a message holds beside our record, or of an empty one; raises `Malformed`."""
+    configs = [] if content is None else [record for key, record in content.config_records.items() if key != RECORD]
+    return hash_of_config(configs[0] if configs else ConfigRecord())
+
+
+def _plain(value: Any) -> Any:
+    """A field as a ConfigRecord takes it."""
+    if isinstance(value, tuple):
+        return b"".join(value)
+    return value.value if isinstance(value, Exchange) else value
 
 
 def _check_version(record: ConfigRecord) -> None:
@@ -200,11 +165,37 @@ def _field(record: ConfigRecord, key: str, kind: type[T]) -> T:
     return value
 
 
-def _bytes(record: ConfigRecord, key: str, length: int) -> bytes:
-    value = _field(record, key, bytes)
-    if len(value) != length:
-        raise WrongLength(key, len(value), length)
-    return value
+def _number(record: ConfigRecord, key: str) -> int:
+    return _field(record, key, int)
+
+
+def _bytes(record: ConfigRecord, key: str) -> bytes:
+    return _field(record, key, bytes)
+
+
+def _exactly(length: int) -> Callable[[ConfigRecord, str], bytes]:
+    def read(record: ConfigRecord, key: str) -> bytes:
+        value = _bytes(record, key)
+        if len(value) != length:
+            raise WrongLength(key, len(value), length)
+        return value
+
+    return read
+
+
+def _hashes(record: ConfigRecord, key: str) -> tuple[bytes, ...]:
+    value = _bytes(record, key)
+    if len(value) % 32:
+        raise WrongLength(key, len(value), len(value) // 32 * 32)
+    return tuple(value[start : start + 32] for start in range(0, len(value), 32))
+
+
+def _exchange(record: ConfigRecord, key: str) -> Exchange:
+    name = _field(record, key, str)
+    try:
+        return Exchange(name)
+    except ValueError:
+        raise Malformed(f"unknown exchange {name!r}, expected one of {[one.value for one in Exchange]}") from None
 
 
 def _address(record: ConfigRecord, key: str) -> Address:
@@ -213,3 +204,15 @@ def _address(record: ConfigRecord, key: str) -> Address:
         return parse_address(value)
     except Malformed as error:
         raise Malformed(f"field {key!r}: {error}") from None
+
+
+_READERS: dict[str, Callable[[ConfigRecord, str], Any]] = {
+    **dict.fromkeys(("chain_id", "epoch", "round"), _number),
+    **dict.fromkeys(("market", "owner"), _address),
+    **dict.fromkeys(("digest", "other_config_hash"), _exactly(32)),
+    **dict.fromkeys(("vector", "points"), _bytes),
+    "signature": _exactly(64),
+    "digests": _hashes,
+    "exchange": _exchange,
+}
+"""How each field is decoded; a name means the same in every message."""

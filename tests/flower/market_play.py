@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, Context
+from flwr.app import ArrayRecord, Context
 from flwr.serverapp.strategy import FedAvg, Strategy
 
 from omnilytics_flwr.flower.mod import OmnilyticsMod
@@ -95,8 +95,3 @@ def assert_close(actual: ArrayRecord, expected: dict[str, np.ndarray], steps: fl
     for name, array in arrays_of(actual).items():
         assert array.dtype == np.float32
         np.testing.assert_allclose(array, expected[name], rtol=0, atol=steps / (2**15 - 1) + 1e-6)
-
-
-def shifted(arrays: ArrayRecord, by: float) -> ArrayRecord:
-    """`arrays` with `by` added to every weight."""
-    return ArrayRecord({name: Array(np.asarray(a + by, dtype=a.dtype)) for name, a in arrays_of(arrays).items()})

@@ -11,8 +11,8 @@ from flwr.clientapp import ClientApp
 
 from omnilytics_flwr.flower.compat import REFUSED_BY_MOD
 from omnilytics_flwr.flower.mod import OmnilyticsMod
-from omnilytics_flwr.flower.wire import RECORD, DeliverRequest, Exchange, TaskHeader, config_entries, named_arrays
-from omnilytics_flwr.market.task import TaskId, TaskParts, arrays_hash, config_hash
+from omnilytics_flwr.flower.wire import RECORD, DeliverRequest, Exchange, TaskHeader, hash_of_arrays, hash_of_config
+from omnilytics_flwr.market.task import TaskId, TaskParts
 from tests.data_owner.owners import Owner, anchor, live_task
 from tests.flower.fake_grid import make_context, raw, wire
 from tests.support.builders import Scene
@@ -49,9 +49,9 @@ def parts_of(
 ) -> TaskParts:
     """Hashes of a task."""
     return TaskParts(
-        arrays_hash(named_arrays(arrays)),
-        config_hash(config_entries(ConfigRecord(dict(config)))),  # type: ignore[arg-type]
-        config_hash(config_entries(ConfigRecord(dict(evaluate_config)))),  # type: ignore[arg-type]
+        hash_of_arrays(arrays),
+        hash_of_config(ConfigRecord(dict(config))),  # type: ignore[arg-type]
+        hash_of_config(ConfigRecord(dict(evaluate_config))),  # type: ignore[arg-type]
     )
 
 
@@ -70,6 +70,11 @@ def filled(new: ArrayRecord, value: float) -> ArrayRecord:
     arrays = {name: array.copy() for name, array in arrays_of(new).items()}
     arrays["body.bias"][2] = value
     return ArrayRecord({name: Array(array) for name, array in arrays.items()})
+
+
+def shifted(arrays: ArrayRecord, by: float) -> ArrayRecord:
+    """`arrays` with `by` added to every weight."""
+    return ArrayRecord({name: Array(np.asarray(array + by, dtype=array.dtype)) for name, array in arrays_of(arrays).items()})
 
 
 @dataclass
@@ -187,7 +192,7 @@ def header_for(scene: Scene, exchange: Exchange, other: Mapping[str, object], **
         "market": scene.market.address,
         "epoch": state.epoch,
         "round": state.round,
-        "other_config_hash": config_hash(config_entries(ConfigRecord(dict(other)))),  # type: ignore[arg-type]
+        "other_config_hash": hash_of_config(ConfigRecord(dict(other))),  # type: ignore[arg-type]
     }
     return TaskHeader(**(values | changes)).to_record()  # type: ignore[arg-type]
 

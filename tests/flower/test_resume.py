@@ -15,8 +15,8 @@ from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.model_owner.round_keeper import Missing
 from tests.flower.identity import as_server
 from tests.flower.killing import Killed, Killer, boundaries, copy_folder, kind_of
-from tests.flower.market_play import FIRST_NODE, MarketPlay, make_play, shifted, waiter
-from tests.flower.play import make_model
+from tests.flower.market_play import FIRST_NODE, MarketPlay, make_play, waiter
+from tests.flower.play import make_model, shifted
 from tests.support.builders import address_of
 
 ROUNDS = 2

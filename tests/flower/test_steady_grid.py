@@ -8,6 +8,7 @@ import pytest
 from flwr.app import Context, Message, MessageType, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
+from omnilytics_flwr.clock import Clock
 from omnilytics_flwr.flower.steady_grid import MOST_FAILURES, PULL_SECONDS, SteadyGrid
 from tests.flower.fake_grid import FakeGrid
 
@@ -73,7 +74,7 @@ class Troubled(FakeGrid):
 def ask(grid: FakeGrid, timeout: float | None = 60.0) -> tuple[list[int], list[float]]:
     """Nodes whose replies came, in their order, and the waits in between."""
     waits: list[float] = []
-    steady = SteadyGrid(grid, waits.append)
+    steady = SteadyGrid(grid, Clock(waits.append))
     messages = [Message(RecordDict(), node, MessageType.TRAIN) for node in NODES]
     replies = steady.send_and_receive(messages, timeout=timeout)
     return [int(reply.content.metric_records["metrics"]["node"]) for reply in replies], waits
@@ -129,7 +130,7 @@ def test_interval_of_the_grid_itself_is_used() -> None:
 
 def test_messages_are_sent_before_replies_are_looked_at() -> None:
     grid = Troubled()
-    replies = SteadyGrid(grid).send_and_receive([Message(RecordDict(), 10, MessageType.TRAIN)])
+    replies = SteadyGrid(grid, Clock()).send_and_receive([Message(RecordDict(), 10, MessageType.TRAIN)])
     assert len(grid.requests) == 1
     assert len(list(replies)) == 1
 
@@ -140,7 +141,7 @@ def test_nodes_that_the_grid_does_not_name_are_none() -> None:
 
     grid = Troubled()
     grid.get_node_ids = fail  # type: ignore[method-assign]
-    assert SteadyGrid(grid).get_node_ids() == []
+    assert SteadyGrid(grid, Clock()).get_node_ids() == []
 
 
 @pytest.mark.parametrize(
@@ -148,15 +149,15 @@ def test_nodes_that_the_grid_does_not_name_are_none() -> None:
 )
 def test_everything_else_is_the_grids_own(call: Callable[[FakeGrid], object]) -> None:
     with pytest.raises(NotImplementedError):
-        call(SteadyGrid(Troubled()))  # type: ignore[arg-type]
-    assert SteadyGrid(Troubled()).contexts.keys() == set(NODES)
+        call(SteadyGrid(Troubled(), Clock()))  # type: ignore[arg-type]
+    assert SteadyGrid(Troubled(), Clock()).contexts.keys() == set(NODES)
 
 
 def test_limit_ends_an_exchange_before_its_timeout() -> None:
     grid = Troubled()
     grid.late[NODES[0]] = 10**6
     waits: list[float] = []
-    steady = SteadyGrid(grid, waits.append)
+    steady = SteadyGrid(grid, Clock(waits.append))
     steady.limit(4 * PULL_SECONDS)
     replies = list(steady.send_and_receive([Message(RecordDict(), node, MessageType.TRAIN) for node in NODES], timeout=3600.0))
     assert len(replies) == len(NODES) - 1

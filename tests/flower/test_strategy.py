@@ -14,13 +14,14 @@ from omnilytics_flwr.errors import (
 )
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.stage import Stage
-from tests.flower.market_play import MarketPlay, assert_close, make_play, shifted
+from tests.flower.market_play import MarketPlay, assert_close, make_play
 from tests.flower.play import (
     SHAPES,
     arrays_of,
     is_within,
     make_model,
     plain_model,
+    shifted,
 )
 
 
