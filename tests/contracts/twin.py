@@ -21,8 +21,7 @@ from omnilytics_flwr.market.market_view import Accusation, MarketState, Member, 
 from omnilytics_flwr.market.roster import roster_seats
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.terms import Address, Terms
-from tests.oracle import MemoryMarket, Verification, World
-from tests.oracle.verification import SumcheckVerification
+from tests.oracle import MemoryMarket, SumcheckVerification, Verification, World
 from tests.support.builders import MODEL_OWNER, STRANGER, WEALTH_WEI, DictatedVerification, Scene, address_of, make_account, make_terms
 from tests.support.moves import Move, View
 

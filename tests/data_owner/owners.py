@@ -21,8 +21,7 @@ from omnilytics_flwr.market.commitment_message import Commitment
 from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address
-from tests.oracle import Verification
-from tests.oracle.verification import SumcheckVerification
+from tests.oracle import SumcheckVerification, Verification
 from tests.support.builders import Scene, address_of, make_account, make_digest, make_mask_key, make_scene, sign_hash
 
 WEIGHTS = 42

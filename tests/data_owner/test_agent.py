@@ -105,7 +105,7 @@ def test_commit_another_task_in_the_same_round_is_refused(owned: tuple[Scene, Ow
     task = anchor(scene)
     owner.agent().commit(task, update_of(0))
     other = replace(task, task_hash=b"\5" * 32)
-    scene.market.storage.where = replace(scene.market.storage.where, task_hash=other.task_hash)
+    scene.market.storage.task_hash = other.task_hash
     for ask in (lambda: owner.agent().admit(other), lambda: owner.agent().commit(other, update_of(0))):
         with pytest.raises(Refused, match="a mask is used once"):
             ask()

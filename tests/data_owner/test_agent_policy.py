@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -149,7 +148,7 @@ def test_bond_that_is_paid_already_is_not_asked_for_again(tmp_path: Path) -> Non
     assert scene.state.bond_wei == 10_007
     assert scene.state.escrow_wei == 15 * 1_000 + 15 * 1_000
     # The round is over unpaid as far as this test goes: what is left is just enough, and then one wei too little.
-    scene.market.storage.where = replace(scene.market.storage.where, stage=Stage.IDLE, groups=0)
+    scene.market.storage.stage, scene.market.storage.roster = Stage.IDLE, 0
     scene.market.storage.escrow_wei = 15 * 1_000
     task = anchor(scene)
     owner.agent().admit(task)

@@ -49,10 +49,10 @@ def test_train_repeat_gives_the_same_commitment_without_training(client: Client)
 def test_train_second_task_in_the_same_round_is_refused(client: Client) -> None:
     """A market never anchors twice under one round number; a chain that forgot a block might."""
     first = client.train(make_model())
-    held = client.scene.market.storage.where
+    held = client.scene.market.storage
     other = make_model(1)
-    object.__setattr__(held, "task_hash", parts_of(other).task_hash(held.number))
-    assert live_task(client.scene).task_hash == parts_of(other).task_hash(held.number)
+    held.task_hash = parts_of(other).task_hash(held.round)
+    assert live_task(client.scene).task_hash == held.task_hash
     assert "a mask is used once" in reason_of(client.train(other))
     assert len(client.trainer.trained) == 1
     assert not first.has_error()

@@ -21,7 +21,7 @@ from tests.flower.market_play import make_play
 from tests.flower.play import (
     make_model,
 )
-from tests.oracle.verification import SumcheckVerification
+from tests.oracle import SumcheckVerification
 
 
 def test_inner_strategy_that_fails_settles_first(tmp_path: Path) -> None:

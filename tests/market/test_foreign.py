@@ -15,14 +15,13 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from omnilytics_flwr.crypto.address import address_bytes, parse_address
-from omnilytics_flwr.crypto.field import N, R
 from omnilytics_flwr.errors import BadTerms, Malformed, OmnilyticsError
 from omnilytics_flwr.market.commitment_message import HALF_ORDER, Commitment, compact, recover
+from omnilytics_flwr.market.draw import PREVRANDAO_FIELD, prevrandao_of
 from omnilytics_flwr.market.parts import select_private
 from omnilytics_flwr.market.task import arrays_hash, config_hash
 from omnilytics_flwr.market.terms import ABI_TYPE, Terms
-from tests.oracle.header import PREVRANDAO_FIELD, plain_header, prevrandao_of
-from tests.oracle.world import blob_hashes
+from tests.oracle import World
 from tests.support.builders import address_of, make_terms, sign_hash
 
 MANY = settings(max_examples=300, deadline=None)
@@ -194,17 +193,18 @@ def test_prevrandao_of_a_list_within_lists_without_end_is_malformed() -> None:
     raw = b"\xc0"
     for _ in range(3000):
         raw = bytes(rlp.codec.length_prefix(len(raw), 0xC0)) + raw
-    with pytest.raises(Malformed, match="no block header"):
+    with pytest.raises(Malformed, match="no header of a block"):
         prevrandao_of(raw)
 
 
 @MANY
 @given(place=st.integers(0, 600), value=st.integers(0, 255))
 def test_prevrandao_of_a_spoiled_header_is_32_bytes_or_malformed(place: int, value: int) -> None:
-    header = bytearray(plain_header(1, 5))
-    header[place % len(header)] = value
-    survives(lambda: prevrandao_of(bytes(header)))
-    assert rlp.decode(plain_header(1, 5))[PREVRANDAO_FIELD] == prevrandao_of(plain_header(1, 5))
+    header = World().header(5)
+    spoiled = bytearray(header)
+    spoiled[place % len(header)] = value
+    survives(lambda: prevrandao_of(bytes(spoiled)))
+    assert rlp.decode(header)[PREVRANDAO_FIELD] == prevrandao_of(header)
 
 
 # ---------------------------------------------------------------------------------------------------------- tasks, names, blobs
@@ -237,18 +237,3 @@ def test_arrays_of_any_kind_hash_or_are_malformed(name: str, dtype: str, shape: 
 @given(names=st.lists(ANY_TEXT, max_size=4), patterns=st.lists(st.one_of(ANY_TEXT, st.text("[]!*?a-\\", max_size=8)), max_size=3))
 def test_any_patterns_select_or_are_refused(names: list[str], patterns: list[str]) -> None:
     survives(lambda: select_private(names, patterns))
-
-
-@settings(max_examples=20, deadline=None)
-@given(
-    blobs=st.lists(
-        st.one_of(
-            st.binary(max_size=40),
-            st.binary(min_size=64, max_size=64).map(lambda raw: raw + bytes(32 * N - 64)),
-            st.integers(R - 1, R + 1).map(lambda value: bytes(32 * N - 32) + value.to_bytes(32, "big")),
-        ),
-        max_size=7,
-    )
-)
-def test_blobs_of_anything_have_hashes_or_are_refused(blobs: list[bytes]) -> None:
-    survives(lambda: blob_hashes(tuple(blobs)))

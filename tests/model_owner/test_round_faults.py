@@ -26,7 +26,7 @@ from omnilytics_flwr.model_owner.patient_ledger import PATIENCE_SECONDS, patient
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 from omnilytics_flwr.model_owner.round_report import RoundReport
 from tests.model_owner.rounds import Play, addresses, make_play, wild_units
-from tests.oracle.verification import SumcheckVerification
+from tests.oracle import SumcheckVerification
 from tests.support.builders import STRANGER
 
 

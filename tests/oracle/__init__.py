@@ -1,8 +1,8 @@
-"""The market in memory: the executable specification of the contract, and a ledger for tests and dry runs."""
+"""The market in memory: an oracle for the contract, and a fast market for tests."""
 
+from .base import Gate as Gate
+from .base import SumcheckVerification as SumcheckVerification
+from .base import Verification as Verification
+from .chain import World as World
 from .ledger import MemoryLedger as MemoryLedger
-from .market import Call as Call
 from .market import MemoryMarket as MemoryMarket
-from .market import Verification as Verification
-from .money import surplus_wei as surplus_wei
-from .world import World as World

@@ -9,9 +9,8 @@ from omnilytics_flwr.market.market_view import Accusation, MarketState, Member, 
 from omnilytics_flwr.market.stage import Event
 from omnilytics_flwr.market.terms import Address, Terms
 
-from . import disputes
+from .chain import World
 from .market import MemoryMarket
-from .world import World
 
 
 class MemoryLedger(Ledger):
@@ -90,7 +89,7 @@ class MemoryLedger(Ledger):
 
     def answer_cost_wei(self) -> int:
         """Least deposit for one accused at the world's fees."""
-        return disputes.cost_wei(self._contract, self._world)
+        return self._contract.answer_cost_wei(self._world)
 
     def accusation(self, seat: int) -> Accusation:
         """The accusation of a seat in the open round; all zeros if there is none."""

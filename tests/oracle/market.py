@@ -1,252 +1,525 @@
-"""A market in memory: the executable specification of the contract.
+"""The market as plain Python: what each call of the contract must do.
 
-Its functions are those of `enrolment`, `epochs`, `rounds`, `disputes` and `money`, each written as the contract has it: first all checks, in the
-order that its docstring tells, then what changes, then payments. A refusal leaves everything as it was.
+An oracle for the contract, which `tests/contracts/test_differential.py` compares with it call by call, and a fast market for all other tests.
+Arithmetic that clients need too (ranks, selection, costs) is theirs, so that the comparison proves it equal to the contract's as well.
+
+Each call checks in the order that its docstring lists, changes the storage, then moves money. A refusal leaves everything as it was: the
+chain sees to that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import replace
 
+import rlp
+
+from omnilytics_flwr.crypto.curve import POINT_BYTES, decode_on_curve, split_points
+from omnilytics_flwr.crypto.hashing import keccak256
+from omnilytics_flwr.crypto.masks import WeakMaskKey, check_mask_key
 from omnilytics_flwr.crypto.statement import Statement, Verdict
-from omnilytics_flwr.errors import TermsError
-from omnilytics_flwr.market.commitment_message import Commitment
-from omnilytics_flwr.market.draw import epoch_seed
-from omnilytics_flwr.market.market_view import Accusation, MarketState, Member, OwnerRecord
-from omnilytics_flwr.market.refusals import NotModelOwner, WrongRound, WrongStage
-from omnilytics_flwr.market.roster import bitmap_of, bits_of
-from omnilytics_flwr.market.stage import ALLOWED, Event, Stage, stages_for
-from omnilytics_flwr.market.statement import settlement_context
-from omnilytics_flwr.market.terms import ZERO_ADDRESS, Address, Terms
+from omnilytics_flwr.errors import WireError
+from omnilytics_flwr.market.commitment_message import SIGNATURE_BYTES, recover
+from omnilytics_flwr.market.dispute import BURN_ADDRESS, accuse_by, lapsed, versioned_hash, void_groups
+from omnilytics_flwr.market.draw import epoch_seed, rank
+from omnilytics_flwr.market.krum import select
+from omnilytics_flwr.market.market_view import OwnerRecord
+from omnilytics_flwr.market.roster import bitmap_of, bits_of, groups_at, positions_of, roster_seats
+from omnilytics_flwr.market.stage import Event, Stage
+from omnilytics_flwr.market.terms import MOST_SEATS, Address
 
-from .header import prevrandao_of
-from .round import Step, advance
-from .storage import NO_HASH, Storage
+from .base import Call, MarketBase, refused
+from .storage import NO_HASH, Charge, Payout
 
-if TYPE_CHECKING:
-    from .world import World
-
-Gate = Callable[[Address, bytes], bool]
-"""Says whether a data owner with these admission data may join."""
-
-
-class Verification(Protocol):
-    """What checks a settlement; the contract's ``IVerification``."""
-
-    def verify(self, statement: Statement, settlement: bytes) -> Verdict:
-        """Excluded groups and distances; raises a refusal if anything fails."""
-
-    def check_points(self, points: bytes, polynomials: int) -> bool:
-        """Whether a delivery's points would do; raises a refusal for a wrong length."""
+HISTORY_BLOCKS = 8191
+"""Blocks whose hash a contract can still ask for (EIP-2935)."""
+PREVRANDAO_FIELD = 13
+"""Place of prevrandao in a block's header."""
+MOST_BOOKED_WEI = 2**128 - 1
+"""Most that escrow, bond, unclaimed pay and credits may come to together."""
 
 
-@dataclass
-class Call:
-    """A function call: who sends what, in which world, with which blobs (by versioned hash), and what was logged."""
+class MemoryMarket(MarketBase):
+    """One market, with the calls of the contract: each takes the `Call` and the contract's arguments."""
 
-    world: World
-    sender: Address
-    value_wei: int
-    blob_hashes: tuple[bytes, ...] = ()
-    logs: dict[str, dict[str, object]] = field(default_factory=dict)
+    # --------------------------------------------------------------------------------------------------------------- data owners
 
-    @property
-    def timestamp(self) -> int:
-        """Unix seconds of the call's block."""
-        return self.world.timestamp
+    def join(self, call: Call, mask_key: bytes, admission_data: bytes) -> None:
+        """Register the sender if it is new, take its stake unless it is here, and enrol it for the next epoch.
 
-    def log(self, name: str, **fields: object) -> None:
-        """Emit an event of the contract, with the contract's names."""
-        self.logs[name] = fields
+        Checks: stage; the key is usable; the sender is not leaving; the gate admits it; a new one finds a seat; the payment is due.
+        """
+        held, owner = self._at(Event.JOIN), call.sender
+        try:
+            check_mask_key(mask_key)
+        except WeakMaskKey as error:
+            raise refused("BadMaskKey", mask_key) from error
+        record = held.record(owner)
+        if record.leave_at:
+            raise refused("Leaving", owner, record.leave_at)
+        if self.gate is not None and not self.gate(owner, admission_data):
+            raise refused("NotAdmitted", owner)
 
-
-class MemoryMarket:
-    """One market.
-
-    Parameters
-    ----------
-    address : Address
-        Where it is.
-    chain_id : int
-        EIP-155 chain id that signatures and settlements are bound to.
-    model_owner : Address
-        Who pays.
-    terms : Terms
-        Must be in ether.
-    verification : Verification
-        What checks a settlement.
-    gate : Gate, optional
-        Who may join; without it everybody.
-    """
-
-    def __init__(
-        self,
-        *,
-        address: Address,
-        chain_id: int,
-        model_owner: Address,
-        terms: Terms,
-        verification: Verification,
-        gate: Gate | None = None,
-    ) -> None:
-        if terms.token != ZERO_ADDRESS:
-            raise TermsError(f"a market in memory pays in ether, the terms name the token {terms.token}; use a chain for tokens")
-        self.address = address
-        self.chain_id = chain_id
-        self.model_owner = model_owner
-        self.terms = terms
-        self.verification = verification
-        self.gate = gate
-        self.storage = Storage()
-
-    def check_stage(self, event: Event) -> None:
-        """The one door: refuse an event that the stage does not allow."""
-        stage = self.storage.where.stage
-        if event not in ALLOWED[stage]:
-            raise WrongStage(stage, stages_for(event))
-
-    def check_model_owner(self, call: Call) -> None:
-        """Refuse anybody but the model owner."""
-        if call.sender != self.model_owner:
-            raise NotModelOwner(call.sender)
-
-    def check_round(self, round_number: int) -> None:
-        """Refuse a round that is not the live one."""
-        if round_number != self.storage.where.number:
-            raise WrongRound(round_number, self.storage.where.number)
-
-    @property
-    def stakes_wei(self) -> int:
-        """All stakes together."""
-        return self.storage.staked.bit_count() * self.terms.stake_wei
-
-    def draw_seed(self, header: bytes) -> bytes:
-        """Seed of the present epoch's draw, if `header` is its block's."""
-        return epoch_seed(prevrandao_of(header), self.storage.where.epoch, self.address)
-
-    def statement(self, outside: int) -> Statement:
-        """What a settlement of the open round must prove, if the groups at the roster positions `outside` do not take part."""
-        return Statement(
-            context=self.settlement_context(),
-            roster_hash=self.storage.roster_hash,
-            sizes=tuple(seats.bit_count() for seats in self.storage.roster_seats()),
-            outside=outside,
-            polynomials=self.terms.polynomials,
-            update_bits=self.terms.update_bits,
-        )
-
-    def move(self, step: Step) -> None:
-        """Go where `step` leads."""
-        self.storage.where = advance(self.storage.where, step)
-
-    def state(self) -> MarketState:
-        """Everything that changes, but for the owners."""
-        held, where = self.storage, self.storage.where
-        is_open, is_frozen = where.stage is Stage.OPEN, where.stage is Stage.FROZEN
-        return MarketState(
-            stage=where.stage,
-            epoch=where.epoch,
-            round=where.number,
-            opened_in_epoch=where.opened_in_epoch,
-            open_by=held.open_by if where.live else 0,
-            settle_by=held.settle_by if is_open else 0,
-            draw_block=held.draw_block if is_frozen else 0,
-            task_hash=where.task_hash,
-            roster_hash=held.roster_hash if is_open else NO_HASH,
-            groups=where.groups,
-            epoch_seed=held.epoch_seed if where.drawn else NO_HASH,
-            members=held.members,
-            enrolled=held.enrolled,
-            staked=held.staked,
-            escrow_wei=held.escrow_wei,
-            bond_wei=held.bond_wei,
-            stakes_wei=self.stakes_wei,
-            owed_wei=held.owed_wei,
-            credits_wei=held.credits_wei,
-            answer_by=held.answer_by if held.charges else 0,
-            accused=held.accused,
-            answered=self.answered,
-            slashed=held.slashed,
-            disputes_wei=self.disputes_wei,
-        )
-
-    @property
-    def answered(self) -> int:
-        """Bitmap of the seats accused in the open round that have answered in full."""
-        charges = self.storage.charges.items()
-        return bitmap_of(seat for seat, charge in charges if charge.answered_polynomials == self.terms.polynomials)
-
-    @property
-    def disputes_wei(self) -> int:
-        """Ether of disputes: what is left of deposits, the fees of those that have not answered, and what was freed."""
-        held = self.storage
-        fees = (held.accused & ~self.answered).bit_count()
-        deposits_wei = sum(charge.left_wei for charge in held.charges.values())
-        return fees * self.terms.accuse_fee_wei + deposits_wei + sum(held.refunds.values())
-
-    def accusation(self, seat: int) -> Accusation:
-        """The accusation of a seat in the open round; all zeros if there is none."""
-        charge = self.storage.charges.get(seat)
-        return Accusation(charge.digest, charge.deposit_wei, charge.answered_polynomials) if charge else Accusation(NO_HASH, 0, 0)
-
-    def owner_record(self, account: Address) -> OwnerRecord:
-        """What is known of `account` as data owner."""
-        return self.storage.record(account)
-
-    def members(self) -> tuple[Member, ...]:
-        """Members of the present epoch, by seat."""
-        held = self.storage
-        return tuple(Member(held.seat_owners[seat], seat, held.mask_keys[seat]) for seat in bits_of(held.members))
-
-    def group_seats(self, group: int) -> int:
-        """Bitmap of the seats of a group of the present epoch; 0 if there is none."""
-        drawn = self.storage.where.stage in (Stage.IDLE, Stage.ANCHORED, Stage.OPEN)
-        return self.storage.groups[group] if drawn and group < len(self.storage.groups) else 0
-
-    def paid_seats(self, round_number: int) -> int:
-        """Bitmap of the seats that a finished round pays."""
-        payout = self.storage.payouts.get(round_number)
-        return payout.seats if payout else 0
-
-    def bond_share_wei(self, round_number: int) -> int:
-        """What a timed-out round pays on top of the reward."""
-        payout = self.storage.payouts.get(round_number)
-        return payout.share_wei if payout else 0
-
-    def due_wei(self, account: Address, through_round: int) -> int:
-        """What the rounds after the owner's cursor, through `through_round`, owe it."""
-        record = self.storage.record(account)
         if not record.registered:
-            return 0
-        rounds = range(record.claimed_through + 1, through_round + 1)
-        return sum(self.storage.payouts[r].due_wei(record.seat) for r in rounds if r in self.storage.payouts)
+            taken = held.staked | held.slashed
+            # A seat that was given up still names its last owner while that is a member of the epoch.
+            seat = next(seat for seat in range(MOST_SEATS + 1) if not (taken | held.members) >> seat & 1)
+            if taken.bit_count() >= self.terms.most_owners or seat == MOST_SEATS:
+                raise refused("Full", self.terms.most_owners)
+            # What came before is not the newcomer's, whoever had the seat.
+            record = OwnerRecord(registered=True, seat=seat, leave_at=0, claimed_through=held.round)
+            held.records[owner] = record
+            held.seat_owners[seat] = owner
+        bit = 1 << record.seat
+        due_wei = 0 if held.staked & bit else self.terms.stake_wei
+        held.staked |= bit
+        held.enrolled |= bit
+        held.slashed &= ~bit
+        held.next_mask_keys[record.seat] = mask_key
+        call.log("Joined", owner=owner, seat=record.seat, epoch=held.epoch + 1, maskKey=mask_key)
+        self._collect(call, due_wei)
 
-    def claimable_wei(self, account: Address) -> int:
-        """What `account` would get by claiming through the last finished round."""
-        return self.due_wei(account, self.storage.where.finished)
+    def leave(self, call: Call) -> None:
+        """Take the sender out of the next epoch and let it depart after the delay.
 
-    def commitment_hash(self, digest: bytes) -> bytes:
-        """What a data owner signs to commit `digest` in the live round."""
-        self._check_live()
-        where = self.storage.where
-        message = Commitment(where.epoch, where.number, where.task_hash, digest, self.storage.open_by)
-        return message.signing_hash(chain_id=self.chain_id, market=self.address)
+        Checks: the sender is registered; it has not left before.
+        """
+        held, owner = self.storage, call.sender
+        record = held.record(owner)
+        if not record.registered:
+            raise refused("NotRegistered", owner)
+        if record.leave_at:
+            raise refused("Leaving", owner, record.leave_at)
 
-    def settlement_context(self) -> bytes:
-        """What a settlement of the live round is bound to."""
-        self._check_live()
-        where = self.storage.where
-        return settlement_context(
-            chain_id=self.chain_id,
-            market=self.address,
-            epoch_seed=self.storage.epoch_seed,
-            epoch=where.epoch,
-            round_number=where.number,
-            task_hash=where.task_hash,
+        leave_at = call.timestamp + self.terms.leave_seconds
+        held.records[owner] = replace(record, leave_at=leave_at)
+        held.enrolled &= ~(1 << record.seat)
+        call.log("Left", owner=owner, leaveAt=leave_at)
+
+    def depart(self, call: Call, owner: Address) -> None:
+        """Pay `owner` its stake, unless that is lost, and what finished rounds owe it, and forget it.
+
+        Checks: the owner is registered; it has left and waited, or its stake is lost; it is not on the open roster; it can be paid.
+        """
+        held = self.storage
+        record, bit = held.record(owner), 1 << held.record(owner).seat
+        if not record.registered:
+            raise refused("NotRegistered", owner)
+        staked = held.staked & bit
+        if staked and not record.leave_at:
+            raise refused("NotLeaving", owner)
+        if staked and call.timestamp < record.leave_at:
+            raise refused("TooEarly", call.timestamp, record.leave_at)
+        if sum(held.roster_seats()) & bit:
+            raise refused("OnRoster", owner)
+
+        owed_wei = self.claimable_wei(owner)
+        amount_wei = owed_wei + (self.terms.stake_wei if staked else 0)
+        held.owed_wei -= owed_wei
+        held.staked &= ~bit
+        held.slashed &= ~bit
+        del held.records[owner]
+        call.log("Departed", owner=owner, seat=record.seat, amountWei=amount_wei)
+        self._pay(call, owner, amount_wei)
+
+    def claim(self, call: Call, owner: Address, through_round: int) -> None:
+        """Pay `owner` what the finished rounds after its cursor, up to `through_round`, owe it.
+
+        Checks: the owner is registered; there is such a round; it can be paid.
+        """
+        held = self.storage
+        record = held.record(owner)
+        if not record.registered:
+            raise refused("NotRegistered", owner)
+        through = min(through_round, held.finished)
+        if through <= record.claimed_through:
+            raise refused("NothingToClaim", through_round, record.claimed_through)
+
+        amount_wei = self._due_wei(owner, through)
+        held.records[owner] = replace(record, claimed_through=through)
+        held.owed_wei -= amount_wei
+        call.log("Claimed", owner=owner, throughRound=through, amountWei=amount_wei)
+        self._pay(call, owner, amount_wei)
+
+    # -------------------------------------------------------------------------------------------------------------------- epochs
+
+    def freeze(self, call: Call) -> None:
+        """Fix the enrolled data owners as the next epoch, and the block that will seed its draw.
+
+        Checks: stage; the sender is the model owner; the enrolled make enough groups; none is left over.
+        """
+        held, terms = self._at(Event.FREEZE), self.terms
+        self._only_model_owner(call)
+        owners, size = held.enrolled.bit_count(), terms.group_size
+        if owners // size < terms.least_groups:
+            raise refused("TooFewOwners", owners, size * terms.least_groups)
+        if owners % size > owners // size:
+            raise refused("UnevenGroups", owners, size)
+
+        held.stage, held.epoch, held.opened_in_epoch = Stage.FROZEN, held.epoch + 1, 0
+        held.task_hash, held.groups = NO_HASH, ()
+        held.members, held.enrolled = held.enrolled, 0
+        held.mask_keys = {seat: held.next_mask_keys[seat] for seat in bits_of(held.members)}
+        held.next_mask_keys = {}
+        held.draw_block = call.block.number + terms.draw_delay_blocks
+        call.log("Frozen", epoch=held.epoch, members=held.members, drawBlock=held.draw_block)
+
+    def draw(self, call: Call, header: bytes, order: bytes) -> None:
+        """Sort the epoch's members into groups by the randomness of the block that the freeze named.
+
+        Checks: stage; that block is past, and in history; the header is its; the order is as long as there are members; place by place, it
+        names a member, of a higher rank than the one before: so nobody twice, hence everybody.
+        """
+        held, number = self._at(Event.DRAW), call.block.number
+        if number <= held.draw_block:
+            raise refused("DrawTooEarly", number, held.draw_block)
+        if number > held.draw_block + HISTORY_BLOCKS:
+            raise refused("DrawLapsed", number, held.draw_block)
+        expected = call.block.block_hash(held.draw_block)
+        if keccak256(header) != expected:
+            raise refused("WrongHeader", keccak256(header), expected)
+        seed = epoch_seed(rlp.decode(header)[PREVRANDAO_FIELD], held.epoch, self.address)
+        size = held.members.bit_count()
+        if len(order) != size:
+            raise refused("WrongLength", len(order), size)
+        last = bytes(32)
+        for place, seat in enumerate(order):
+            if not held.members >> seat & 1 or rank(seed, held.seat_owners[seat]) <= last:
+                raise refused("WrongOrder", place)
+            last = rank(seed, held.seat_owners[seat])
+
+        held.stage, held.epoch_seed, held.groups = Stage.IDLE, seed, ()
+        count, larger = divmod(size, self.terms.group_size)
+        start = 0
+        for group in range(count):
+            end = start + self.terms.group_size + (group < larger)
+            held.groups += (bitmap_of(order[start:end]),)
+            start = end
+        call.log("Drawn", epoch=held.epoch, epochSeed=seed, order=order)
+
+    # -------------------------------------------------------------------------------------------------------------------- rounds
+
+    def anchor(self, call: Call, task_hash: bytes) -> None:
+        """Start the next round.
+
+        Checks: stage; the sender is the model owner; there is a task.
+        """
+        self._at(Event.ANCHOR)
+        self._only_model_owner(call)
+        if task_hash == NO_HASH:
+            raise refused("NoTask")
+
+        self._anchor(call, task_hash)
+
+    def open(self, call: Call, round_number: int, groups: int, digests: tuple[bytes, ...], signatures: bytes) -> None:
+        """Open the live round with whole groups; from here it settles or everybody is paid.
+
+        Checks: stage; the sender is the model owner; the round is the live one; it is not too late; the epoch has rounds left; the groups
+        exist; there are enough; their members are all staked; a digest and a signature for each; the escrow covers all rewards and what
+        the bond lacks; seat by seat, the owner has signed.
+        """
+        held, terms = self._at(Event.OPEN), self.terms
+        self._only_model_owner(call)
+        self._only_round(round_number)
+        if call.timestamp > held.open_by:
+            raise refused("TooLate", call.timestamp, held.open_by)
+        if held.opened_in_epoch >= terms.rounds_per_epoch:
+            raise refused("EpochOver", terms.rounds_per_epoch)
+        seats = self._checked_seats(groups)
+        for actual, expected in ((len(digests), len(seats)), (len(signatures), SIGNATURE_BYTES * len(seats))):
+            if actual != expected:
+                raise refused("WrongLength", actual, expected)
+        lacking_wei = terms.bond_wei - held.bond_wei
+        needed_wei = len(seats) * terms.reward_wei + lacking_wei
+        if held.escrow_wei < needed_wei:
+            raise refused("Underfunded", held.escrow_wei, needed_wei)
+        for place, (seat, digest) in enumerate(zip(seats, digests, strict=True)):
+            signature = signatures[SIGNATURE_BYTES * place : SIGNATURE_BYTES * (place + 1)]
+            if _signer(self.commitment_hash(digest), signature) != held.seat_owners[seat]:
+                raise refused("BadSignature", seat, held.seat_owners[seat])
+
+        held.escrow_wei -= lacking_wei
+        held.bond_wei += lacking_wei
+        held.stage, held.roster, held.opened_in_epoch = Stage.OPEN, groups, held.opened_in_epoch + 1
+        held.roster_hash = keccak256(b"".join(digests))
+        held.settle_by = call.timestamp + terms.round_seconds
+        facts = {"rosterHash": held.roster_hash, "settleBy": held.settle_by}
+        call.log("Opened", epoch=held.epoch, round=round_number, groups=groups, **facts)
+
+    def _checked_seats(self, groups: int) -> tuple[int, ...]:
+        """Seats of a roster, in its order."""
+        held, least = self.storage, self.terms.least_groups
+        known = (1 << len(held.groups)) - 1
+        if groups & ~known:
+            raise refused("UnknownGroup", groups, known)
+        if groups.bit_count() < least:
+            raise refused("TooFewGroups", groups.bit_count(), least)
+        roster = [held.groups[group] for group in bits_of(groups)]
+        unstaked = sum(roster) & ~held.staked
+        if unstaked:
+            raise refused("NotStaked", unstaked)
+        return roster_seats(roster)
+
+    def settle(self, call: Call, round_number: int, settlement: bytes, waived: int, next_task_hash: bytes) -> None:
+        """Settle the open round: verify, select, owe the rewards, void groups with a lapsed member, anchor the next task if there is one.
+
+        Checks: stage; the sender is the model owner; the round is the live one; it is not too late; the waived groups are on the roster;
+        the verification accepts the settlement; at most f groups go unpaid; the books can hold the lost stakes.
+        """
+        held, terms = self._at(Event.SETTLE), self.terms
+        self._only_model_owner(call)
+        self._only_round(round_number)
+        groups, roster = held.roster, held.roster_seats()
+        if call.timestamp > held.settle_by:
+            raise refused("TooLate", call.timestamp, held.settle_by)
+        if waived & ~groups:
+            raise refused("UnknownGroup", waived, groups)
+        lapsed_seats, waived_places = self._lapsed(call), positions_of(waived, groups)
+        void = void_groups(roster, lapsed_seats) & ~waived_places
+        statement = self.statement(waived_places | void)
+        verdict = self.verification.verify(statement, settlement)
+        accepted = self._accepted(statement, verdict)
+
+        rewarded = sum(roster[place] for place in bits_of(accepted | waived_places))
+        in_void = sum(roster[place] for place in bits_of(void))
+        slashed, compensated = in_void & lapsed_seats, in_void & ~lapsed_seats
+        rewards_wei = rewarded.bit_count() * terms.reward_wei
+        held.escrow_wei -= rewards_wei
+        held.owed_wei += rewards_wei
+        if void:
+            self._slash(call, slashed, compensated, groups_at(void, groups))
+        self._resolve(slashed)
+        held.payouts[round_number] = Payout(rewarded | compensated)
+        call.log(
+            "Settled",
+            epoch=held.epoch,
+            round=round_number,
+            accepted=groups_at(accepted, groups),
+            waived=waived,
+            excluded=groups_at(verdict.excluded, groups),
+            paidSeats=rewarded | compensated,
         )
+        self._end_round()
+        if next_task_hash != NO_HASH:
+            self._anchor(call, next_task_hash)
 
-    def _check_live(self) -> None:
-        if not self.storage.where.live:
-            raise WrongStage(self.storage.where.stage, bitmap_of((Stage.ANCHORED, Stage.OPEN)))
+    def _accepted(self, statement: Statement, verdict: Verdict) -> int:
+        """Roster positions of the groups that multi-Krum accepts among those that take part.
+
+        Checks: only groups that might take part are excluded; a distance for each pair; at most f groups go unpaid.
+        """
+        known = bitmap_of(statement.taking_part())
+        if verdict.excluded & ~known:
+            raise refused("UnknownGroup", verdict.excluded, known)
+        taking_part = statement.taking_part(verdict.excluded)
+        selection = select(
+            verdict.distances,
+            groups=len(taking_part),
+            excluded=verdict.excluded.bit_count(),
+            faulty_groups=self.terms.faulty_groups,
+            scale=statement.scale(verdict.excluded),
+            norm_bound=self.terms.norm_bound,
+        )
+        return bitmap_of(taking_part[group] for group in selection.accepted)
+
+    def _slash(self, call: Call, slashed: int, compensated: int, groups: int) -> None:
+        """Take stakes: they pay the others of their groups, and what is left is burned. Refused if the books cannot hold them."""
+        held, lost_wei = self.storage, slashed.bit_count() * self.terms.stake_wei
+        self._check_room(lost_wei)
+        rewards_wei = compensated.bit_count() * self.terms.reward_wei
+        held.staked &= ~slashed
+        held.enrolled &= ~slashed
+        held.slashed |= slashed
+        held.owed_wei += rewards_wei
+        held.credit(BURN_ADDRESS, lost_wei - rewards_wei)
+        facts = {"groups": groups, "slashedSeats": slashed, "burnedWei": lost_wei - rewards_wei}
+        call.log("Voided", epoch=held.epoch, round=held.round, **facts)
+
+    def timeout(self, call: Call, round_number: int) -> None:
+        """Owe everybody on the roster of a round that was not settled in time, but the lapsed, the reward and a share of the bond.
+
+        The share is rounded down; the rest is the escrow's, and so is the bond if all have lapsed.
+        Checks: stage; the round is the live one; it is past its deadline.
+        """
+        held = self._at(Event.TIMEOUT)
+        self._only_round(round_number)
+        if call.timestamp <= held.settle_by:
+            raise refused("TooEarly", call.timestamp, held.settle_by + 1)
+
+        lapsed_seats = self._lapsed(call)
+        paid = sum(held.roster_seats()) & ~lapsed_seats
+        size = paid.bit_count()
+        share_wei = held.bond_wei // size if size else 0
+        rewards_wei = size * self.terms.reward_wei
+        held.payouts[round_number] = Payout(paid, share_wei)
+        held.escrow_wei += held.bond_wei - size * share_wei - rewards_wei
+        held.owed_wei += rewards_wei + size * share_wei
+        held.bond_wei = 0
+        self._resolve(lapsed_seats)
+        self._end_round()
+        call.log("TimedOut", epoch=held.epoch, round=round_number, paidSeats=paid, bondShareWei=share_wei)
+
+    def _anchor(self, call: Call, task_hash: bytes) -> None:
+        held = self.storage
+        held.stage, held.round, held.task_hash = Stage.ANCHORED, held.round + 1, task_hash
+        held.open_by = call.timestamp + self.terms.commit_seconds
+        call.log("Anchored", epoch=held.epoch, round=held.round, taskHash=task_hash, openBy=held.open_by)
+
+    def _end_round(self) -> None:
+        self.storage.stage, self.storage.task_hash, self.storage.roster = Stage.IDLE, NO_HASH, 0
+
+    # ------------------------------------------------------------------------------------------------------------------ disputes
+
+    def accuse(self, call: Call, round_number: int, seats: int, digests: tuple[bytes, ...]) -> None:
+        """Accuse members of the open roster of not having delivered; the ether sent pays for their answers.
+
+        Checks: stage; the sender is the model owner; the round is the live one; it is not too late; somebody is accused; the digests are
+        the roster's; the accused are on it; none was accused before; the ether covers a fee and an answer for each.
+        """
+        held, terms = self._at(Event.ACCUSE), self.terms
+        self._only_model_owner(call)
+        self._only_round(round_number)
+        deadline = accuse_by(held.settle_by, terms)
+        if call.timestamp > deadline:
+            raise refused("TooLate", call.timestamp, deadline)
+        if seats == 0:
+            raise refused("NoSeats")
+        if keccak256(b"".join(digests)) != held.roster_hash:
+            raise refused("WrongDigests", keccak256(b"".join(digests)), held.roster_hash)
+        known = sum(held.roster_seats())
+        if seats & ~known:
+            raise refused("UnknownSeats", seats, known)
+        if seats & held.accused:
+            raise refused("AlreadyAccused", seats & held.accused)
+        accused = seats.bit_count()
+        least_wei = accused * (terms.accuse_fee_wei + self.answer_cost_wei(call.block))
+        if call.value_wei < least_wei:
+            raise refused("Underpaid", call.value_wei, least_wei)
+
+        deposit_wei, rest_wei = divmod(call.value_wei - accused * terms.accuse_fee_wei, accused)
+        for seat, digest in zip(roster_seats(held.roster_seats()), digests, strict=True):
+            if seats >> seat & 1:
+                held.charges[seat] = Charge(digest, deposit_wei, deposit_wei)
+        held.answer_by = call.timestamp + terms.answer_seconds
+        held.refund(self.model_owner, rest_wei)
+        call.log("Accused", epoch=held.epoch, round=round_number, seats=seats, answerBy=held.answer_by)
+
+    def answer(self, call: Call, round_number: int, seat: int, points: bytes, first: int, count: int) -> None:
+        """Answer for an accused, whoever sends: the call's first `count` blobs are its polynomials from `first` on.
+
+        Each polynomial frees its share of the deposit for who sends it, rounded down; the last frees the rest, and the fee for the accused.
+        Checks: stage; the round is the live one; the seat is accused and has not answered; it is not too late; as many points as
+        polynomials; they are those of the digest; the answer goes on where the last one ended; it has a blob and no more than are left;
+        blob by blob, the point is on the curve and the blob is its polynomial.
+        """
+        held, polynomials = self._at(Event.ANSWER), self.terms.polynomials
+        self._only_round(round_number)
+        charge = held.charges.get(seat)
+        if charge is None or charge.answered_polynomials == polynomials:
+            raise refused("NotAccused", seat)
+        if call.timestamp > held.answer_by:
+            raise refused("TooLate", call.timestamp, held.answer_by)
+        if len(points) != POINT_BYTES * polynomials:
+            raise refused("WrongLength", len(points), POINT_BYTES * polynomials)
+        if keccak256(points) != charge.digest:
+            raise refused("WrongPoints", keccak256(points), charge.digest)
+        if first != charge.answered_polynomials:
+            raise refused("WrongStart", first, charge.answered_polynomials)
+        if not 1 <= count <= polynomials - first:
+            raise refused("WrongLength", count, polynomials - first)
+        for index, point in enumerate(split_points(points)[first : first + count]):
+            if decode_on_curve(point) is None:
+                raise refused("BadPoint", index)
+            actual = call.blob_hashes[index] if index < len(call.blob_hashes) else NO_HASH
+            if actual != versioned_hash(point):
+                raise refused("WrongBlob", index, actual, versioned_hash(point))
+
+        is_last = first + count == polynomials
+        freed_wei = charge.left_wei if is_last else charge.deposit_wei * count // polynomials
+        held.charges[seat] = charge._replace(left_wei=charge.left_wei - freed_wei, answered_polynomials=first + count)
+        held.refund(call.sender, freed_wei)
+        if is_last:
+            held.refund(held.seat_owners[seat], self.terms.accuse_fee_wei)
+        call.log("Answered", epoch=held.epoch, round=round_number, seat=seat, first=first, count=count)
+
+    def _lapsed(self, call: Call) -> int:
+        """Bitmap of the seats whose accusation has lapsed."""
+        held = self.storage
+        return lapsed(accused=held.accused, answered=self.answered, answer_by=held.answer_by, now=call.timestamp)
+
+    def _resolve(self, guilty: int) -> None:
+        """End the round's accusations: the fee goes to the accused, or back if it is `guilty`; what is left of the deposits goes back."""
+        held = self.storage
+        for seat in bits_of(held.accused & ~self.answered):
+            held.refund(self.model_owner if guilty >> seat & 1 else held.seat_owners[seat], self.terms.accuse_fee_wei)
+            held.refund(self.model_owner, held.charges[seat].left_wei)
+        held.charges.clear()
+
+    # --------------------------------------------------------------------------------------------------------------------- money
+
+    def fund(self, call: Call, amount_wei: int) -> None:
+        """Add to the escrow, whoever pays.
+
+        Checks: stage; the books can hold it; the payment is the amount.
+        """
+        self._at(Event.FUND)
+        self._check_room(amount_wei)
+
+        self.storage.escrow_wei += amount_wei
+        call.log("Funded", **{"from": call.sender, "amountWei": amount_wei})
+        self._collect(call, amount_wei)
+
+    def close(self, call: Call) -> None:
+        """End the market: escrow and bond are credited to the model owner.
+
+        Checks: stage; if the epoch is frozen, its draw has lapsed, otherwise the sender is the model owner.
+        """
+        held = self._at(Event.CLOSE)
+        if held.stage is Stage.FROZEN:
+            lapsed_from = held.draw_block + HISTORY_BLOCKS + 1
+            if call.block.number < lapsed_from:
+                raise refused("TooEarly", call.block.number, lapsed_from)
+        else:
+            self._only_model_owner(call)
+
+        credit_wei = held.escrow_wei + held.bond_wei
+        held.stage, held.task_hash, held.escrow_wei, held.bond_wei = Stage.CLOSED, NO_HASH, 0, 0
+        held.credit(self.model_owner, credit_wei)
+        call.log("Closed", creditWei=credit_wei)
+
+    def withdraw(self, call: Call, account: Address) -> None:
+        """Pay what is credited to `account` and what disputes have freed for it, whoever calls.
+
+        Checks: there is something; it can be paid.
+        """
+        held = self.storage
+        credit_wei, refund_wei = held.credits.pop(account, 0), held.refunds.pop(account, 0)
+        if credit_wei == 0 and refund_wei == 0:
+            raise refused("NoCredit", account)
+
+        call.log("Withdrawn", account=account, amountWei=credit_wei, refundWei=refund_wei)
+        self._pay(call, account, credit_wei + refund_wei)
+
+    def _check_room(self, amount_wei: int) -> None:
+        """Refuse what the books cannot hold on top of what they do."""
+        held = self.storage
+        room_wei = MOST_BOOKED_WEI - (held.escrow_wei + held.owed_wei + held.bond_wei + sum(held.credits.values()))
+        if amount_wei > room_wei:
+            raise refused("WrongPayment", amount_wei, room_wei)
+
+    @staticmethod
+    def _collect(call: Call, amount_wei: int) -> None:
+        """Refuse the call unless exactly `amount_wei` came with it."""
+        if call.value_wei != amount_wei:
+            raise refused("WrongPayment", call.value_wei, amount_wei)
+
+    def _pay(self, call: Call, to: Address, amount_wei: int) -> None:
+        if amount_wei:
+            call.block.transfer(self.address, to, amount_wei)
+
+
+def _signer(signing_hash: bytes, signature: bytes) -> Address | None:
+    """Who signed; None if nobody did."""
+    try:
+        return recover(signing_hash, signature)
+    except WireError:
+        return None

@@ -22,8 +22,7 @@ from omnilytics_flwr.market.dispute import lapsed, void_groups
 from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.roster import bitmap_of, bits_of, groups_at, roster_seats
 from omnilytics_flwr.market.terms import Address, Terms
-from tests.oracle import MemoryLedger, MemoryMarket, Verification, World, surplus_wei
-from tests.oracle.market import Gate
+from tests.oracle import Gate, MemoryLedger, MemoryMarket, Verification, World
 from tests.support.sparse import make_blobs, make_points
 from tests.support.sparse import make_digest as make_digest
 
@@ -176,7 +175,7 @@ class Scene:
 
     def open(self, groups: int | None = None) -> None:
         """Anchor if need be, and open with these groups, all if none are named."""
-        if not self.market.storage.where.live:
+        if not self.market.storage.live:
             self.anchor()
         chosen = self.all_groups() if groups is None else groups
         self.ledger().open(self.state.round, chosen, *self.commitments(chosen))
@@ -229,7 +228,7 @@ class Scene:
 
     def surplus_wei(self) -> int:
         """What the market has more than it owes."""
-        return surplus_wei(self.market, self.world.balances.get(self.market.address, 0))
+        return self.market.surplus_wei(self.world.balances.get(self.market.address, 0))
 
 
 def make_scene(

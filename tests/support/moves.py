@@ -9,13 +9,12 @@ from random import Random
 from omnilytics_flwr.crypto.commitment import points_digest
 from omnilytics_flwr.market.commitment_message import Commitment
 from omnilytics_flwr.market.dispute import BURN_ADDRESS, lapsed, void_groups
-from omnilytics_flwr.market.draw import draw_order, epoch_seed
+from omnilytics_flwr.market.draw import draw_order, epoch_seed, prevrandao_of
 from omnilytics_flwr.market.ledger import Ledger
 from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.roster import bitmap_of, bits_of, roster_seats
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.terms import Address
-from tests.oracle.header import prevrandao_of
 from tests.support.builders import MODEL_OWNER, STRANGER, address_of, dictate, make_mask_key, make_task, sign_hash
 from tests.support.sparse import make_blobs, make_points
 

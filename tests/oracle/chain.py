@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
+from copy import copy
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+import rlp
+
 from omnilytics_flwr.crypto.commitment import commit
 from omnilytics_flwr.crypto.field import FieldVector, N
-from omnilytics_flwr.crypto.hashing import keccak256
+from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.errors import NotFunded, UnknownMarket, WrongLength
 from omnilytics_flwr.market.dispute import BLOBS_PER_TRANSACTION, versioned_hash
 from omnilytics_flwr.market.ledger import Receipt
-from omnilytics_flwr.market.refusals import PaymentFailed
+from omnilytics_flwr.market.stage import Event
 from omnilytics_flwr.market.terms import Address
 
-from .functions import FUNCTIONS
-from .header import HISTORY_BLOCKS, plain_header
-from .market import Call, MemoryMarket
+from .base import Call, refused
+from .market import HISTORY_BLOCKS, PREVRANDAO_FIELD, MemoryMarket
 
 GENESIS_SECONDS = 1_800_000_000
 
@@ -73,7 +74,7 @@ class World:
 
     def header(self, number: int) -> bytes:
         """RLP header of a block that is past."""
-        return self.headers.get(number) or plain_header(self.chain_id, number)
+        return self.headers.get(number) or _plain_header(self.chain_id, number)
 
     def block_hash(self, number: int) -> bytes | None:
         """Hash of a block that is past and still in history, otherwise None."""
@@ -125,10 +126,10 @@ class World:
         if self.balances.get(sender, 0) < value_wei:
             raise NotFunded(f"{sender} has {self.balances.get(sender, 0)} wei; it sends {value_wei} wei; give it ether")
         before = self.snapshot()
-        call = Call(self, sender, value_wei, blob_hashes(blobs))
+        call = Call(self, sender, value_wei, _blob_hashes(blobs))
         try:
             self.transfer(sender, market, value_wei)
-            FUNCTIONS[function](self.markets[market], call, *arguments)
+            getattr(self.markets[market], Event(function).value)(call, *arguments)
         except BaseException:
             self.restore(before)
             raise
@@ -141,13 +142,13 @@ class World:
     def transfer(self, sender: Address, to: Address, amount_wei: int) -> None:
         """Move ether; raises `PaymentFailed` if the receiver takes none."""
         if to in self.refusing:
-            raise PaymentFailed(to, amount_wei)
+            raise refused("PaymentFailed", to, amount_wei)
         self.balances[sender] = self.balances.get(sender, 0) - amount_wei
         self.balances[to] = self.balances.get(to, 0) + amount_wei
 
     def snapshot(self) -> Mapping[str, object]:
         """Everything that can change, for `restore`."""
-        held: dict[str, object] = {name: copy.copy(value) for name, value in vars(self).items()}
+        held: dict[str, object] = {name: copy(value) for name, value in vars(self).items()}
         held["storages"] = {address: market.storage.copy() for address, market in self.markets.items()}
         return held
 
@@ -156,21 +157,21 @@ class World:
         kept = dict(held)
         storages = kept.pop("storages")
         for name, value in kept.items():
-            setattr(self, name, copy.copy(value))
+            setattr(self, name, copy(value))
         for address, market in self.markets.items():
             market.storage = storages[address].copy()  # type: ignore[index]
 
 
-def blob_hashes(blobs: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    """Versioned hashes of a transaction's blobs.
+def _plain_header(chain_id: int, number: int) -> bytes:
+    """A block's header with nothing in it but its number, and a prevrandao that follows from chain and number."""
+    fields = [b""] * 21
+    fields[8] = number.to_bytes((number.bit_length() + 7) // 8, "big")
+    fields[PREVRANDAO_FIELD] = keccak256(b"prevrandao" + word(chain_id) + word(number))
+    return bytes(rlp.encode(fields))
 
-    Raises
-    ------
-    WrongLength
-        More than six, or one has not 131,072 bytes.
-    NotCanonical
-        An element is not below the field's order.
-    """
+
+def _blob_hashes(blobs: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """Versioned hashes of a transaction's blobs, at most six of 131,072 bytes of field elements."""
     if len(blobs) > BLOBS_PER_TRANSACTION:
         raise WrongLength("a transaction's list of blobs", len(blobs), BLOBS_PER_TRANSACTION)
     return tuple(map(_blob_hash, blobs))

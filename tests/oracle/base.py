@@ -1,0 +1,276 @@
+"""What a market is made of, the door that its calls start at, and what it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from omnilytics_flwr.crypto import verifier
+from omnilytics_flwr.crypto.curve import parse_points
+from omnilytics_flwr.crypto.statement import Statement, Verdict
+from omnilytics_flwr.errors import BadPoint, TermsError, WrongLength
+from omnilytics_flwr.market.commitment_message import Commitment
+from omnilytics_flwr.market.dispute import answer_cost_wei
+from omnilytics_flwr.market.market_view import Accusation, MarketState, Member, OwnerRecord
+from omnilytics_flwr.market.refusals import REFUSALS, Refusal
+from omnilytics_flwr.market.roster import bitmap_of, bits_of
+from omnilytics_flwr.market.stage import ALLOWED, DRAWN, Event, Stage, stages_for
+from omnilytics_flwr.market.statement import settlement_context
+from omnilytics_flwr.market.terms import ZERO_ADDRESS, Address, Terms
+
+from .storage import NO_HASH, Payout, Storage
+
+Gate = Callable[[Address, bytes], bool]
+"""Says whether a data owner with these admission data may join."""
+
+
+def refused(error: str, *facts: object) -> Refusal:
+    """The refusal of the contract's error of this name, less its prefix ``Market``."""
+    return REFUSALS[f"Market{error}"](*facts)
+
+
+class Block(Protocol):
+    """The block of a call, as a contract sees it."""
+
+    number: int
+    timestamp: int
+    base_fee_wei: int
+    blob_base_fee_wei: int
+
+    def block_hash(self, number: int) -> bytes | None:
+        """Hash of a block in history, otherwise None."""
+
+    def transfer(self, sender: Address, to: Address, amount_wei: int) -> None:
+        """Move ether; raises `PaymentFailed` if the receiver takes none."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """Who calls, in which block, with which ether and blobs (by versioned hash), and what was logged."""
+
+    block: Block
+    sender: Address
+    value_wei: int
+    blob_hashes: tuple[bytes, ...] = ()
+    logs: dict[str, dict[str, object]] = field(default_factory=dict)
+
+    @property
+    def timestamp(self) -> int:
+        """Unix seconds of the call's block."""
+        return self.block.timestamp
+
+    def log(self, event: str, **fields: object) -> None:
+        """Emit an event, with the contract's names."""
+        self.logs[event] = fields
+
+
+class Verification(Protocol):
+    """What checks a settlement; the contract's ``IVerification``."""
+
+    def verify(self, statement: Statement, settlement: bytes) -> Verdict:
+        """Excluded groups and distances; raises a ``Verification`` refusal if anything fails."""
+
+    def check_points(self, points: bytes, polynomials: int) -> bool:
+        """Whether a delivery's points would do; raises a refusal for a wrong length."""
+
+
+class SumcheckVerification:
+    """The contract of this name, in Python."""
+
+    def verify(self, statement: Statement, settlement: bytes) -> Verdict:
+        """Excluded groups and distances."""
+        return verifier.verify(statement, settlement)
+
+    def check_points(self, points: bytes, polynomials: int) -> bool:
+        """Whether a delivery's points are canonical, on the curve and in the subgroup."""
+        try:
+            parse_points(points, polynomials)
+        except WrongLength as error:
+            raise REFUSALS["VerificationWrongLength"](error.actual, error.expected) from error
+        except BadPoint:
+            return False
+        return True
+
+
+class MarketBase:
+    """A market in ether.
+
+    Parameters
+    ----------
+    address : Address
+    chain_id : int
+        EIP-155 chain id that signatures and settlements are bound to.
+    model_owner : Address
+    terms : Terms
+    verification : Verification
+    gate : Gate, optional
+        Without it everybody may join.
+    """
+
+    def __init__(
+        self,
+        *,
+        address: Address,
+        chain_id: int,
+        model_owner: Address,
+        terms: Terms,
+        verification: Verification,
+        gate: Gate | None = None,
+    ) -> None:
+        if terms.token != ZERO_ADDRESS:
+            raise TermsError(f"a market in memory pays in ether, the terms name the token {terms.token}; use a chain for tokens")
+        self.address = address
+        self.chain_id = chain_id
+        self.model_owner = model_owner
+        self.terms = terms
+        self.verification = verification
+        self.gate = gate
+        self.storage = Storage()
+
+    # ------------------------------------------------------------------------------------------------------------------ the door
+
+    def _at(self, event: Event) -> Storage:
+        """The storage, if the stage allows the event."""
+        if event not in ALLOWED[self.storage.stage]:
+            raise refused("WrongStage", self.storage.stage, stages_for(event))
+        return self.storage
+
+    def _only_model_owner(self, call: Call) -> None:
+        if call.sender != self.model_owner:
+            raise refused("NotModelOwner", call.sender)
+
+    def _only_round(self, round_number: int) -> None:
+        if round_number != self.storage.round:
+            raise refused("WrongRound", round_number, self.storage.round)
+
+    # --------------------------------------------------------------------------------------------------------------------- reads
+
+    def state(self) -> MarketState:
+        """Everything that changes, but for the owners."""
+        held = self.storage
+        is_open, drawn = held.stage is Stage.OPEN, held.stage in DRAWN
+        return MarketState(
+            stage=held.stage,
+            epoch=held.epoch,
+            round=held.round,
+            opened_in_epoch=held.opened_in_epoch,
+            open_by=held.open_by if held.live else 0,
+            settle_by=held.settle_by if is_open else 0,
+            draw_block=held.draw_block if held.stage is Stage.FROZEN else 0,
+            task_hash=held.task_hash,
+            roster_hash=held.roster_hash if is_open else NO_HASH,
+            groups=held.roster,
+            epoch_seed=held.epoch_seed if drawn else NO_HASH,
+            members=held.members,
+            enrolled=held.enrolled,
+            staked=held.staked,
+            escrow_wei=held.escrow_wei,
+            bond_wei=held.bond_wei,
+            stakes_wei=held.staked.bit_count() * self.terms.stake_wei,
+            owed_wei=held.owed_wei,
+            credits_wei=sum(held.credits.values()),
+            answer_by=held.answer_by if held.charges else 0,
+            accused=held.accused,
+            answered=self.answered,
+            slashed=held.slashed,
+            disputes_wei=self.disputes_wei,
+        )
+
+    @property
+    def answered(self) -> int:
+        """Bitmap of the seats accused in the open round that have answered in full."""
+        charges = self.storage.charges.items()
+        return bitmap_of(seat for seat, charge in charges if charge.answered_polynomials == self.terms.polynomials)
+
+    @property
+    def disputes_wei(self) -> int:
+        """Ether of disputes: what is left of deposits, the fees of those that have not answered, and what was freed."""
+        held = self.storage
+        fees = (held.accused & ~self.answered).bit_count()
+        deposits_wei = sum(charge.left_wei for charge in held.charges.values())
+        return fees * self.terms.accuse_fee_wei + deposits_wei + sum(held.refunds.values())
+
+    def surplus_wei(self, balance_wei: int) -> int:
+        """What a balance exceeds the market's debts by: the ether that was forced in, never less."""
+        state = self.state()
+        own_wei = state.escrow_wei + state.bond_wei
+        return balance_wei - (own_wei + state.stakes_wei + state.owed_wei + state.credits_wei + state.disputes_wei)
+
+    def answer_cost_wei(self, block: Block) -> int:
+        """Least deposit for one accused at a block's fees."""
+        fees = {"base_fee_wei": block.base_fee_wei, "blob_base_fee_wei": block.blob_base_fee_wei}
+        return answer_cost_wei(self.terms.polynomials, **fees)
+
+    def accusation(self, seat: int) -> Accusation:
+        """The accusation of a seat in the open round; all zeros if there is none."""
+        charge = self.storage.charges.get(seat)
+        return Accusation(charge.digest, charge.deposit_wei, charge.answered_polynomials) if charge else Accusation(NO_HASH, 0, 0)
+
+    def owner_record(self, account: Address) -> OwnerRecord:
+        """What is known of `account` as data owner."""
+        return self.storage.record(account)
+
+    def members(self) -> tuple[Member, ...]:
+        """Members of the present epoch, by seat."""
+        held = self.storage
+        return tuple(Member(held.seat_owners[seat], seat, held.mask_keys[seat]) for seat in bits_of(held.members))
+
+    def group_seats(self, group: int) -> int:
+        """Bitmap of the seats of a group of the present epoch; 0 if there is none."""
+        held = self.storage
+        return held.groups[group] if held.stage in DRAWN and group < len(held.groups) else 0
+
+    def paid_seats(self, round_number: int) -> int:
+        """Bitmap of the seats that a finished round pays."""
+        return self.storage.payouts.get(round_number, Payout(0)).seats
+
+    def bond_share_wei(self, round_number: int) -> int:
+        """What a timed-out round pays on top of the reward."""
+        return self.storage.payouts.get(round_number, Payout(0)).share_wei
+
+    def claimable_wei(self, account: Address) -> int:
+        """What `account` would get by claiming through the last finished round."""
+        return self._due_wei(account, self.storage.finished)
+
+    def _due_wei(self, account: Address, through_round: int) -> int:
+        """What the rounds after the owner's cursor, through `through_round`, owe it."""
+        record = self.storage.record(account)
+        if not record.registered:
+            return 0
+        payouts = [self.storage.payouts.get(r, Payout(0)) for r in range(record.claimed_through + 1, through_round + 1)]
+        return sum(self.terms.reward_wei + payout.share_wei for payout in payouts if payout.seats >> record.seat & 1)
+
+    def commitment_hash(self, digest: bytes) -> bytes:
+        """What a data owner signs to commit `digest` in the live round."""
+        held = self._live()
+        message = Commitment(held.epoch, held.round, held.task_hash, digest, held.open_by)
+        return message.signing_hash(chain_id=self.chain_id, market=self.address)
+
+    def settlement_context(self) -> bytes:
+        """What a settlement of the live round is bound to."""
+        held = self._live()
+        return settlement_context(
+            chain_id=self.chain_id,
+            market=self.address,
+            epoch_seed=held.epoch_seed,
+            epoch=held.epoch,
+            round_number=held.round,
+            task_hash=held.task_hash,
+        )
+
+    def _live(self) -> Storage:
+        if not self.storage.live:
+            raise refused("WrongStage", self.storage.stage, bitmap_of((Stage.ANCHORED, Stage.OPEN)))
+        return self.storage
+
+    def statement(self, outside: int) -> Statement:
+        """What a settlement of the open round must prove, if the groups at the roster positions `outside` take no part."""
+        return Statement(
+            context=self.settlement_context(),
+            roster_hash=self.storage.roster_hash,
+            sizes=tuple(seats.bit_count() for seats in self.storage.roster_seats()),
+            outside=outside,
+            polynomials=self.terms.polynomials,
+            update_bits=self.terms.update_bits,
+        )
