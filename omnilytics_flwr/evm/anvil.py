@@ -25,6 +25,12 @@ MNEMONIC = "test test test test test test test test test test test junk"
 HARDFORK = "osaka"
 LOCAL_CHAIN_ID = 31337
 ANNOUNCEMENT = "Listening on "
+HISTORY_BLOCKS = 500
+"""Of so many blocks anvil keeps the state, in memory.
+
+By default it moves older states to files, which it never removes, and takes them back without the code of contracts: a reorganisation
+to such a block leaves a chain whose contracts are all gone. Blocks that were reverted count too.
+"""
 START_SECONDS = 60.0
 STOP_SECONDS = 45.0
 
@@ -107,6 +113,8 @@ class DevnetOptions:
             "--hardfork",
             self.hardfork,
             "--enable-tx-gas-limit",
+            "--prune-history",
+            str(HISTORY_BLOCKS),
             "--mnemonic",
             MNEMONIC,
             "--color",

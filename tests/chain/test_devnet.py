@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from omnilytics_flwr.errors import ToolMissing, Unreachable
-from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions, find_anvil
+from omnilytics_flwr.evm.anvil import HISTORY_BLOCKS, Devnet, DevnetOptions, find_anvil
+from omnilytics_flwr.evm.connection import HISTORY_CONTRACT
 from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key
 
 PATIENCE_SECONDS = 30.0
@@ -190,6 +191,12 @@ def test_devnet_reverted_is_as_before(devnet: Devnet) -> None:
     assert block_number(devnet) == number
     with pytest.raises(Unreachable, match="no snapshot"):
         devnet.revert(name)
+
+
+def test_devnet_reorganised_late_in_its_life_keeps_its_contracts(devnet: Devnet) -> None:
+    devnet.mine(2 * HISTORY_BLOCKS)
+    devnet.endpoint.request("anvil_reorg", HISTORY_BLOCKS - 10, [])
+    assert devnet.endpoint.request("eth_getCode", HISTORY_CONTRACT, "latest") != "0x"
 
 
 def test_find_anvil_variable_names_no_file_raises(tmp_path: Path) -> None:
