@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from omnilytics_flwr import Terms
-from omnilytics_flwr.market.terms import Address, norm_bound_steps
+from omnilytics_flwr.market.terms import Address
 
 from .recipes import require
 
@@ -47,22 +47,21 @@ class Market:
         """
 
         def terms(verification: Address) -> Terms:
-            return Terms(
+            usual = Terms.for_model(
+                weights,
                 verification=verification,
-                reward_wei=self.reward_wei,
-                stake_wei=(self.group_size + 1) * self.reward_wei,
-                bond_wei=self.bond_wei,
-                most_owners=owners,
+                owners=owners,
                 group_size=self.group_size,
                 faulty_groups=self.faulty_groups,
-                weights=weights,
+                reward=self.reward_wei,
+                stake=(self.group_size + 1) * self.reward_wei,
+                bond=self.bond_wei,
+                clip=self.clip,
+                longest_mean=self.longest_mean,
+                rounds=rounds,
                 update_bits=self.update_bits,
-                clip_nano=round(self.clip * 1e9),
-                norm_bound=norm_bound_steps(self.longest_mean, clip=self.clip, update_bits=self.update_bits),
-                rounds_per_epoch=rounds,
-                draw_delay_blocks=2,
-                **others,
             )
+            return replace(usual, draw_delay_blocks=2, **others)
 
         return terms
 

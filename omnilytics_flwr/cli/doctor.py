@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import click
 
 from ..errors import OmnilyticsError
-from .amounts import format_amount
+from ..market.amount import format_amount
 from .printer import REFUSED, Printer
 from .settings import CHAIN, DEPLOYMENTS, HOME, Settings, example, options
 

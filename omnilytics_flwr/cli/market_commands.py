@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import ChainError, TermsError
-from .amounts import Amount, amount_for
+from ..market.amount import Amount, amount_for
 from .market_facts import state_facts, terms_facts
 from .printer import Printer
 from .session import Session, read_deployments, show_plan

@@ -16,7 +16,8 @@ from typing import Any
 import click
 
 from ..errors import OmnilyticsError
-from .amounts import format_amount, format_span, format_time
+from ..market.amount import format_amount
+from .times import format_span, format_time
 
 _WIDEST = 10_000
 _ZERO_ADDRESS_MEANS = {"token": "ether", "admission": "open to all"}

@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from ..errors import OmnilyticsError
-from .amounts import Amount, parse_amount
+from ..market.amount import Amount, parse_amount
 from .printer import refusals_as_sentences
 
 APP = "omnilytics"

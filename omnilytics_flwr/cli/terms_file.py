@@ -10,40 +10,27 @@ from typing import Any
 
 from ..crypto.address import parse_address
 from ..errors import BadTerms, Malformed, TermsError
-from ..market.terms import ZERO_ADDRESS, Address, Terms, bounds, headroom_bits, norm_bound_steps, polynomials_for
-from .amounts import amount_for, format_amount, parse_amount
+from ..market.amount import amount_for, format_amount, parse_amount
+from ..market.terms import ABOUT, ZERO_ADDRESS, Address, Terms, bounds, solidity_name
+from ..market.terms_bounds import norm_bound_steps
 
-_MONEY = ("reward", "stake", "bond", "accuse-fee")
-_ADDRESSES = ("token", "admission", "verification")
 _CLIP_NANO, _NORM_BOUND = "clip-nano", "norm-bound"
-_ANY_VERIFICATION = Address("0x" + "00" * 19 + "01")
-_REWARD_WEI = 10**15
-_MOST_BITS = 16
-
-_ABOUT = {
-    "token": "ERC-20 in which everything is paid; leave it out for ether. Fee-on-transfer tokens are refused when\n"
-    "# they are paid in; rebasing tokens must not be used. Amounts are then whole numbers of its smallest unit.",
-    "admission": "Contract that says who may join; leave it out for a market that is open to all.",
-    "reward": "Paid for each accepted update.",
-    "stake": "What a data owner pays in and gets back; at least one reward more than a group has members.",
-    "bond": "What the model owner locks in a round, shared out if a round times out.",
-    "accuse-fee": "What an accusation pays to the accused; always ether.",
-    "most-owners": "Most data owners at a time; with `weights` it decides whether a settlement fits a transaction.",
-    "group-size": "h: groups have h or h + 1 members. A group is the set that a data owner hides in.",
-    "faulty-groups": "f: faulty groups that a round tolerates; an epoch needs 2 f + 3 groups.",
-    "weights": "d: weights of the public part of the model.",
-    "update-bits": "b: bits of a quantised weight.",
-    "clip": "c: entries of an update are clipped to [-c, c]; or write `clip-nano`, in 1e-9.",
-    "norm": "Longest acceptable mean update of a group (L2 norm); or write `norm-bound`, its square in quantisation steps.",
-    "rounds-per-epoch": "Rounds that may open before groups are drawn anew.",
-    "commit-seconds": "From the anchored task to the opening of the round.",
-    "accuse-seconds": "From the opening: time to accuse who does not deliver.",
-    "answer-seconds": "Then: time of the accused to answer on chain.",
-    "prove-seconds": "Then: time to settle.",
-    "draw-delay-blocks": "From the freeze to the block whose randomness draws the groups.",
-    "app-hash": "Hash of the client app that the model owner publishes, 0x and 64 digits; leave it out if there is none.",
-    "metrics": "Names of the metrics that may leave a data owner, sorted.",
+_IN_UNITS_OF_WEIGHTS = {
+    "clip_nano": ("clip", "c: entries of an update are clipped to [-c, c]; or write `clip-nano`, in 1e-9."),
+    "norm_bound": (
+        "norm",
+        "Longest acceptable mean update of a group (L2 norm); or write `norm-bound`, its square in quantisation steps.",
+    ),
 }
+"""Entry and text of the fields that a person writes as a length."""
+_ENTRIES = {
+    name: _IN_UNITS_OF_WEIGHTS[name][0] if name in _IN_UNITS_OF_WEIGHTS else name.removesuffix("_wei").replace("_", "-") for name in ABOUT
+}
+"""What each field of the terms is called in a file."""
+_FIELDS = {entry: name for name, entry in _ENTRIES.items()} | {_CLIP_NANO: "clip_nano", _NORM_BOUND: "norm_bound"}
+_MONEY = {entry for name, entry in _ENTRIES.items() if name.endswith("_wei")}
+_DEFAULTS = {field.name: field.default for field in fields(Terms)}
+_ANY_VERIFICATION = Address("0x" + "00" * 19 + "01")
 
 
 def read_terms(path: Path, verification: Address) -> Terms:
@@ -60,10 +47,9 @@ def read_terms(path: Path, verification: Address) -> Terms:
         entries = tomllib.loads(path.read_text())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TermsError(f"{path} does not parse: {error}; write it as TOML, see `omnilytics market terms-template`") from error
-    known = {*_ABOUT, "verification", _CLIP_NANO, _NORM_BOUND}
-    unknown = sorted(set(entries) - known)
+    unknown = sorted(set(entries) - set(_FIELDS))
     if unknown:
-        raise TermsError(f"{path} has unknown entries {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+        raise TermsError(f"{path} has unknown entries {', '.join(unknown)}; known are {', '.join(sorted(_FIELDS))}")
     try:
         return _terms(entries, verification)
     except BadTerms:
@@ -80,50 +66,56 @@ def template(*, owners: int, weights: int, group_size: int) -> str:
     BadTerms
         So many owners, weights and members of a group do not go together.
     """
-    terms = _fitting(owners, weights, group_size)
+    terms = Terms.for_model(
+        weights, verification=_ANY_VERIFICATION, owners=owners, group_size=group_size, rounds=10, metrics=["num-examples"]
+    )
+    limits = bounds_of(terms)
     lines = [
-        "# Terms of a market, fixed for ever when it is created: omnilytics market create --terms THIS-FILE",
+        "# Terms of a market, which never change once it is created: omnilytics market create --terms THIS-FILE",
         "# Bounds are those that hold while the other entries stand as they are here.",
-        f"# A settlement takes {bounds_of(terms)['settlement-bytes']}.",
+        f"# A settlement takes {limits['settlement-bytes']}.",
     ]
-    for name, about in _ABOUT.items():
-        limits = bounds_of(terms).get(name)
-        lines += ["", f"# {about}" + (f" {limits}." if limits else "")]
-        lines.append(_line(name, _value(terms, name)))
+    for name, about in ABOUT.items():
+        if name == "verification":
+            continue
+        entry, text = _ENTRIES[name], _IN_UNITS_OF_WEIGHTS.get(name, ("", about.text))[1]
+        lines += ["", f"# {text}" + (f" {limits[entry]}." if entry in limits else ""), _line(entry, _written(terms, name))]
     return "\n".join(lines) + "\n"
 
 
 def bounds_of(terms: Terms) -> dict[str, str]:
     """Bounds of each entry of a file, in words."""
-    texts = {}
-    for field, (least, most) in bounds(terms).items():
-        name = "".join("-" + letter.lower() if letter.isupper() else letter for letter in field).removesuffix("-wei")
-        texts[name] = f"{_bound(least)} .. {_bound(most)}" + (" wei" if name in _MONEY else "")
+    entries = {solidity_name(name): entry for name, entry in _ENTRIES.items() if name not in _IN_UNITS_OF_WEIGHTS}
+    texts = {
+        entries[name]: f"{_bound(least)} .. {_bound(most)}" + (" wei" if entries[name] in _MONEY else "")
+        for name, (_, least, most) in bounds(terms).items()
+        if name in entries
+    }
     texts["clip"] = "1e-9 .. 1000"
     texts["metrics"] += " bytes together"
-    texts["settlement-bytes"] = f"at most {_bound(bounds(terms)['settlementBytes'][1])} bytes"
+    texts["settlement-bytes"] = f"at most {_bound(bounds(terms)['settlementBytes'].most)} bytes"
     return texts
 
 
 def _terms(entries: dict[str, Any], verification: Address) -> Terms:
     values: dict[str, Any] = {"verification": verification}
     in_ether = parse_address(entries.get("token", ZERO_ADDRESS)) == ZERO_ADDRESS
-    for name, value in entries.items():
-        field = name.replace("-", "_")
-        if name in _MONEY:
-            values[f"{field}_wei"] = _money(name, value, in_ether=in_ether or name == "accuse-fee")
-        elif name in _ADDRESSES:
-            values[field] = parse_address(value)
-        elif name not in ("clip", "norm"):
-            values[field] = value
+    for entry, value in entries.items():
+        name = _FIELDS[entry]
+        if entry in _MONEY:
+            values[name] = _money(entry, value, in_ether=in_ether or entry == "accuse-fee")
+        elif ABOUT[name].abi_type == "address":
+            values[name] = parse_address(value)
+        elif entry not in ("clip", "norm"):
+            values[name] = value
     if "app_hash" in values:
         values["app_hash"] = bytes.fromhex(values["app_hash"].removeprefix("0x"))
     values["metrics"] = tuple(values.get("metrics", ()))
-    values |= _clip_and_norm(entries, values.get("update_bits", _default("update_bits")))
-    missing = [name for name in _required() if name.replace("-", "_") not in values and f"{name.replace('-', '_')}_wei" not in values]
+    values |= _clip_and_norm(entries, values.get("update_bits", _DEFAULTS["update_bits"]))
+    missing = [_ENTRIES[name] for name, default in _DEFAULTS.items() if default is MISSING and name not in values]
     if missing:
         raise TermsError(f"lacks {', '.join(missing)}; expected every entry without a default; see `omnilytics market terms-template`")
-    wrong = [field for field, value in values.items() if isinstance(_default(field), int) and type(value) is not int]
+    wrong = [name for name, value in values.items() if ABOUT[name].abi_type.startswith("uint") and type(value) is not int]
     if wrong:
         raise TermsError(f"{wrong[0].replace('_', '-')} is {values[wrong[0]]!r}; expected a whole number")
     return Terms(**values)
@@ -150,66 +142,22 @@ def _money(name: str, value: object, *, in_ether: bool) -> int:
     return amount_for(parse_amount(value), in_ether=in_ether)
 
 
-def _required() -> list[str]:
-    names = [field.name.replace("_", "-").removesuffix("-wei") for field in fields(Terms) if field.default is MISSING]
-    return [name for name in names if name != "verification"]
+def _written(terms: Terms, name: str) -> Any:
+    """A field's value as the file has it."""
+    value = getattr(terms, name)
+    if name == "norm_bound":
+        return float(round(float(value) ** 0.5 * terms.clip / (2 ** (terms.update_bits - 1) - 1), 6))
+    if name == "clip_nano":
+        return terms.clip
+    return format_amount(value) if name.endswith("_wei") else value
 
 
-def _default(field: str) -> object:
-    """Default of a field; 0 of a number that has none."""
-    found = next(f for f in fields(Terms) if f.name == field)
-    if found.default is not MISSING:
-        return found.default
-    return 0 if found.type == "int" else None
-
-
-def _usual(field: str) -> int:
-    return int(str(_default(field)))
-
-
-def _fitting(owners: int, weights: int, group_size: int) -> Terms:
-    """Terms for so many, as near to the defaults as their bounds allow."""
-    polynomials = polynomials_for(weights)
-    bits = max(
-        (b for b in range(2, _MOST_BITS + 1) if headroom_bits(polynomials=polynomials, group_size=group_size, update_bits=b) <= 82),
-        default=2,
-    )
-    return Terms(
-        verification=_ANY_VERIFICATION,
-        reward_wei=_REWARD_WEI,
-        stake_wei=2 * (group_size + 1) * _REWARD_WEI,
-        bond_wei=owners * _REWARD_WEI,
-        most_owners=owners,
-        group_size=group_size,
-        weights=weights,
-        update_bits=bits,
-        clip_nano=500_000_000,
-        norm_bound=norm_bound_steps(10.0, clip=0.5, update_bits=bits),
-        rounds_per_epoch=10,
-        metrics=("num-examples",),
-        accuse_seconds=max(_usual("accuse_seconds"), 60 + owners),
-        answer_seconds=max(_usual("answer_seconds"), 60 + 12 * owners * -(-polynomials // 6)),
-        prove_seconds=max(_usual("prove_seconds"), 120 + owners * polynomials),
-    )
-
-
-def _norm(terms: Terms) -> float:
-    return float(round(float(terms.norm_bound) ** 0.5 * terms.clip / (2 ** (terms.update_bits - 1) - 1), 6))
-
-
-def _value(terms: Terms, name: str) -> Any:
-    if name == "norm":
-        return _norm(terms)
-    field = name.replace("-", "_")
-    return format_amount(getattr(terms, f"{field}_wei")) if name in _MONEY else getattr(terms, field)
-
-
-def _line(name: str, value: Any) -> str:
-    if name in _ADDRESSES or name == "app-hash":
-        return f'# {name} = "0x..."'
+def _line(entry: str, value: Any) -> str:
+    if ABOUT[_FIELDS[entry]].abi_type in ("address", "bytes32"):
+        return f'# {entry} = "0x..."'
     if isinstance(value, (tuple, str)):
-        return f"{name} = {json.dumps(value)}"
-    return f"{name} = {value:_}" if isinstance(value, int) else f"{name} = {value}"
+        return f"{entry} = {json.dumps(value)}"
+    return f"{entry} = {value:_}" if isinstance(value, int) else f"{entry} = {value}"
 
 
 def _bound(number: int) -> str:

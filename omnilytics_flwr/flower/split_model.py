@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from flwr.app import ArrayRecord
 
-from ..market.parts import select_private
+from ..market.public_part import select_private
 
 Refit = Callable[[int, ArrayRecord], ArrayRecord]
 """``(round, whole model) -> whole model``: fits the private part to the model owner's own data."""

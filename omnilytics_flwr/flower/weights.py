@@ -1,7 +1,6 @@
 """The weights of a model: its arrays as one vector and back.
 
-Floating point numbers of 16, 32 and 64 bits are weights, which are trained. Integers and booleans, such as the counters of batch
-normalisation, are constants: they travel and are hashed with the task, and stay as the model owner has them. docs/plugin.md has the table.
+Constants, as `market.public_part` tells them from weights, travel and are hashed with the task, and stay as the model owner has them.
 """
 
 from __future__ import annotations
@@ -12,17 +11,12 @@ import numpy as np
 from flwr.app import Array, ArrayRecord
 from numpy.typing import NDArray
 
-from ..errors import TermsError, UpdateError
+from ..errors import TermsError
+from ..market.public_part import is_trained
 from .wire import named_arrays
-
-TRAINED = ("float16", "float32", "float64")
-"""Names of the dtypes whose entries are weights, in either byte order."""
 
 LISTED = 8
 """Most parameters that an error lists."""
-
-_CONSTANT_KINDS = "iub"
-_UNREADABLE_KIND = "V"
 
 
 def flatten(arrays: ArrayRecord) -> NDArray[np.float64]:
@@ -120,27 +114,9 @@ def difference(actual: ArrayRecord, expected: ArrayRecord) -> str:
 
 
 def _told_apart(arrays: ArrayRecord) -> Iterator[tuple[str, NDArray[np.generic], bool]]:
-    """Names and arrays in order, and whether each is trained; raises `UpdateError` for what can be neither that nor constant."""
+    """Names and arrays in order, and whether each is trained."""
     for name, array in named_arrays(arrays):
-        if array.dtype.name in TRAINED:
-            yield name, array, True
-        elif array.dtype.kind in _CONSTANT_KINDS:
-            yield name, array, False
-        else:
-            raise UpdateError(_neither(name, array.dtype, arrays[name].dtype))
-
-
-def _neither(name: str, dtype: np.dtype[np.generic], label: str) -> str:
-    """Why an array can be neither trained nor constant, and what to do; `label` is what the record says of its dtype."""
-    actual, remedy = dtype.name, "send it as float64, or make it part of the private part"
-    if dtype.kind == _UNREADABLE_KIND:  # numpy has no such dtype, e.g. bfloat16: only its bytes travel, and no strategy can average them
-        actual, remedy = label, "send it as float32 and turn it back where it is used, or make it part of the private part"
-    elif dtype.kind == "c":
-        remedy = "send real and imaginary part as two arrays, or make it part of the private part"
-    trained = ", ".join(TRAINED)
-    return (
-        f"parameter {name!r} is {actual}, expected {trained} to be trained, or whole numbers or truth values to stay as they are; {remedy}"
-    )
+        yield name, array, is_trained(name, array, label=arrays[name].dtype)
 
 
 def _narrowed(values: NDArray[np.float64], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:

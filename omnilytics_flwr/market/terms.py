@@ -1,78 +1,73 @@
-"""Every number of a market, frozen, validated together, hashed.
+"""Every number of a market, frozen, validated together, hashed (docs/protocol.md section 1).
 
-Bounds and units are those of docs/protocol.md section 1 and of the contract's ``TermsBounds``; a test compares the two at each bound.
+A field's line says all there is to know of it: its type in the contract, what it is for, its bounds and its default. The check, the hash
+and the command line's file of terms follow from that line.
 """
 
-from __future__ import annotations
-
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
+from typing import Annotated, Any, NamedTuple, Self
 
 from ..crypto.address import Address as Address
 from ..crypto.address import is_address
+from ..crypto.fixedpoint import polynomials_for
 from ..crypto.hashing import keccak256
 from ..errors import BadTerms, Malformed
-
-ZERO_ADDRESS = Address("0x" + "00" * 20)
-WEIGHTS_PER_POLYNOMIAL = 8192
-MOST_SEATS = 254
-MOST_SETTLEMENT_BYTES = 128 * 1024
-MOST_SCORING_STEPS = 10_000
-MONTH_SECONDS = 30 * 24 * 3600
-
-ABI_TYPE = (
-    "(address,address,address,uint128,uint128,uint128,uint128,uint16,uint8,uint8,uint32,uint8,uint64,uint128,"
-    "uint32,uint32,uint32,uint32,uint32,uint32,bytes32,string)"
+from .amount import wei_of
+from .public_part import count_weights
+from .terms_bounds import (
+    MONTH_SECONDS,
+    MOST_SCORING_STEPS,
+    MOST_SEATS,
+    MOST_SETTLEMENT_BYTES,
+    least_accuse_seconds,
+    least_answer_seconds,
+    least_prove_seconds,
+    most_update_bits,
+    norm_bound_steps,
+    scoring_steps,
+    settlement_bytes,
 )
 
+ZERO_ADDRESS = Address("0x" + "00" * 20)
 
-_KINDS: dict[str, type] = {"Address": str, "bytes": bytes}
-"""Types of the fields that are no numbers, as they are annotated."""
+Bound = int | Callable[["Terms"], int]
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What a field of `Terms` is.
+
+    Attributes
+    ----------
+    abi_type : str
+        In the contract's struct.
+    text : str
+        What it is for.
+    least, most : int or callable of Terms, optional
+        Bounds; None if the field is no measure.
+    measure : callable (default: int)
+        What of the value lies within the bounds.
+    """
+
+    abi_type: str
+    text: str
+    least: Bound | None = None
+    most: Bound | None = None
+    measure: Callable[[Any], int] = int
+
+
+def _joined(names: Iterable[str]) -> str:
+    return " ".join(names)
+
+
+def _joined_bytes(names: Iterable[str]) -> int:
+    return len(_joined(names).encode(errors="surrogatepass"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """The terms of a market, in the order of the contract's struct.
-
-    Parameters
-    ----------
-    token : Address (default: the zero address)
-        ERC-20 in which everything is paid; the zero address is ether.
-    admission : Address (default: the zero address)
-        Contract that says who may join; the zero address is open to all.
-    verification : Address
-        Contract that checks a settlement.
-    reward_wei : int, 1 .. 2^96
-        Paid for each accepted update.
-    stake_wei : int, at least (h + 1) rewards, at most 2^104
-        What a data owner pays in and gets back.
-    bond_wei : int, 1 .. 2^104
-        What the model owner locks in a round, shared out if a round times out.
-    accuse_fee_wei : int, 0 .. 2^96 (default: 0)
-        What an accusation pays to the accused.
-    most_owners : int, h (2f + 3) .. 254
-        Most data owners at a time; a settlement with all of them must fit a public node's largest transaction, 128 KiB.
-    group_size : int, 3 .. 16 (default: 5)
-        h; groups have h or h + 1 members.
-    faulty_groups : int, 1 .. 20 (default: 1)
-        f, tolerated faulty groups of a round.
-    weights : int, 1 .. 2^22
-        d, weights of the public part.
-    update_bits : int, 2 .. 32 (default: 16)
-        b, bits of a quantised weight; 4096 B ((h+1) h 2^b)^2 < 2^82.
-    clip_nano : int, 1 .. 10^12
-        c in 1e-9; entries of an update are clipped to [-c, c].
-    norm_bound : int, 1 .. 2^100
-        Largest squared L2 norm of a group's mean update, in squared quantisation steps (see `norm_bound_steps`).
-    rounds_per_epoch : int, 1 .. 10,000
-        Rounds that may open in one epoch.
-    commit_seconds, accuse_seconds, answer_seconds, prove_seconds : int
-        Windows; floors grow with `most_owners` and B.
-    draw_delay_blocks : int, 2 .. 4096
-        Blocks from the freeze to the block that seeds the draw.
-    app_hash : bytes, length 32 (default: zeros)
-        Hash of the client app that the model owner publishes.
-    metrics : tuple of str (default: none)
-        Names of the metrics that may leave a data owner.
+    """The terms of a market, in the order of the contract's struct; `for_model` chooses terms that fit a model.
 
     Raises
     ------
@@ -80,33 +75,160 @@ class Terms:
         With every field that is out of its bounds.
     """
 
-    token: Address = ZERO_ADDRESS
-    admission: Address = ZERO_ADDRESS
-    verification: Address
-    reward_wei: int
-    stake_wei: int
-    bond_wei: int
-    accuse_fee_wei: int = 0
-    most_owners: int
-    group_size: int = 5
-    faulty_groups: int = 1
-    weights: int
-    update_bits: int = 16
-    clip_nano: int
-    norm_bound: int
-    rounds_per_epoch: int
-    commit_seconds: int = 3600
-    accuse_seconds: int = 1800
-    answer_seconds: int = 3600
-    prove_seconds: int = 3600
-    draw_delay_blocks: int = 128
-    app_hash: bytes = bytes(32)
-    metrics: tuple[str, ...] = ()
+    token: Annotated[
+        Address, About("address", "ERC-20 that all is paid in, without fee on transfer or rebasing; the zero address is ether.")
+    ] = ZERO_ADDRESS
+    admission: Annotated[Address, About("address", "Contract that says who may join; the zero address is open to all.")] = ZERO_ADDRESS
+    verification: Annotated[Address, About("address", "Contract that checks a settlement.")]
+    reward_wei: Annotated[int, About("uint128", "Paid for each accepted update.", 1, 2**96)]
+    stake_wei: Annotated[
+        int,
+        About(
+            "uint128",
+            "What a data owner pays in and gets back; at least one reward more than a group has members.",
+            lambda terms: (terms.group_size + 1) * terms.reward_wei,
+            2**104,
+        ),
+    ]
+    bond_wei: Annotated[int, About("uint128", "What the model owner locks in a round, shared out if a round times out.", 1, 2**104)]
+    accuse_fee_wei: Annotated[int, About("uint128", "What an accusation pays to the accused; always ether.", 0, 2**96)] = 0
+    most_owners: Annotated[
+        int,
+        About(
+            "uint16",
+            "Most data owners at a time; with `weights` it decides whether a settlement fits a transaction.",
+            lambda terms: terms.group_size * terms.least_groups,
+            MOST_SEATS,
+        ),
+    ]
+    group_size: Annotated[
+        int, About("uint8", "h: groups have h or h + 1 members. A group is the set that a data owner hides in.", 3, 16)
+    ] = 5
+    faulty_groups: Annotated[int, About("uint8", "f: faulty groups that a round tolerates; an epoch needs 2 f + 3 groups.", 1, 20)] = 1
+    weights: Annotated[int, About("uint32", "d: weights of the public part of the model.", 1, 2**22)]
+    update_bits: Annotated[
+        int,
+        About("uint8", "b: bits of a quantised weight.", 2, lambda terms: most_update_bits(terms.group_size, terms.polynomials)),
+    ] = 16
+    clip_nano: Annotated[int, About("uint64", "c in 1e-9 of a weight: entries of an update are clipped to [-c, c].", 1, 10**12)]
+    norm_bound: Annotated[
+        int, About("uint128", "Largest squared L2 norm of a group's mean update, in squared quantisation steps.", 1, 2**100)
+    ]
+    rounds_per_epoch: Annotated[int, About("uint32", "Rounds that may open before groups are drawn anew.", 1, 10_000)]
+    commit_seconds: Annotated[int, About("uint32", "From the anchored task to the opening of the round.", 60, MONTH_SECONDS)] = 3600
+    accuse_seconds: Annotated[
+        int,
+        About(
+            "uint32",
+            "From the opening: time to accuse who does not deliver.",
+            lambda terms: least_accuse_seconds(terms.most_owners),
+            MONTH_SECONDS,
+        ),
+    ] = 1800
+    answer_seconds: Annotated[
+        int,
+        About(
+            "uint32",
+            "Then: time of the accused to answer on chain.",
+            lambda terms: least_answer_seconds(terms.most_owners, terms.polynomials),
+            MONTH_SECONDS,
+        ),
+    ] = 3600
+    prove_seconds: Annotated[
+        int,
+        About("uint32", "Then: time to settle.", lambda terms: least_prove_seconds(terms.most_owners, terms.polynomials), MONTH_SECONDS),
+    ] = 3600
+    draw_delay_blocks: Annotated[int, About("uint32", "From the freeze to the block whose randomness draws the groups.", 2, 4096)] = 128
+    app_hash: Annotated[bytes, About("bytes32", "Hash of the client app that the model owner publishes; zeros if there is none.")] = bytes(
+        32
+    )
+    metrics: Annotated[
+        tuple[str, ...], About("string", "Names of the metrics that may leave a data owner, sorted.", 0, 256, _joined_bytes)
+    ] = ()
 
     def __post_init__(self) -> None:
         faults = tuple(_faults(self))
         if faults:
             raise BadTerms(faults)
+
+    @classmethod
+    def for_model(
+        cls,
+        model: Mapping[str, object] | int,
+        *,
+        verification: Address,
+        private: Iterable[str] = (),
+        owners: int = 20,
+        group_size: int = 4,
+        faulty_groups: int | None = None,
+        reward: str | int = "0.001 ether",
+        stake: str | int | None = None,
+        bond: str | int | None = None,
+        clip: float = 0.5,
+        longest_mean: float = 10.0,
+        rounds: int = 8,
+        update_bits: int = 16,
+        metrics: Iterable[str] = (),
+    ) -> Self:
+        """Terms in ether that fit a model; change what is not asked for here by `dataclasses.replace`.
+
+        Parameters
+        ----------
+        model : mapping of names to arrays, or int
+            Flower's `ArrayRecord`, a torch ``state_dict`` or numpy arrays; or the number d of its public weights.
+        verification : Address
+            Contract that checks a settlement.
+        private : iterable of str (default: none)
+            Shell-style patterns of the parameters that stay with the data owners, as for `omnilytics_mod`.
+        owners : int, h (2f + 3) .. 254 (default: 20)
+            Most data owners at a time.
+        group_size : int, 3 .. 16 (default: 4)
+            h.
+        faulty_groups : int, 1 .. 20, optional
+            f; by default a fifth of the groups.
+        reward, stake, bond : str or int, optional
+            Amounts such as ``"0.001 ether"``, or wei. A stake is twice the rewards of a group of h + 1 by default, the bond a
+            round's rewards.
+        clip : float, 1e-9 .. 1000 (default: 0.5)
+            Largest absolute entry of an update, in units of the weights.
+        longest_mean : float, > 0 (default: 10.0)
+            Largest L2 norm of a group's mean update, in units of the weights.
+        rounds : int, 1 .. 10,000 (default: 8)
+            Rounds of an epoch.
+        update_bits : int, 2 .. 32 (default: 16)
+            Bits of a quantised weight.
+        metrics : iterable of str (default: none)
+            Names of the metrics that may leave a data owner.
+
+        Raises
+        ------
+        BadTerms
+            These numbers do not go together.
+        TermsError
+            A pattern matches no parameter, or an amount does not read as one.
+        UpdateError
+            An array can be neither trained nor constant.
+        """
+        weights = model if isinstance(model, int) else count_weights(model, private)
+        polynomials, reward_wei = polynomials_for(weights), wei_of(reward)
+        return cls(
+            verification=verification,
+            reward_wei=reward_wei,
+            stake_wei=2 * (group_size + 1) * reward_wei if stake is None else wei_of(stake),
+            bond_wei=owners * reward_wei if bond is None else wei_of(bond),
+            most_owners=owners,
+            group_size=group_size,
+            faulty_groups=max(1, owners // max(group_size, 1) // 5) if faulty_groups is None else faulty_groups,
+            weights=weights,
+            update_bits=update_bits,
+            clip_nano=round(clip * 1e9),
+            norm_bound=norm_bound_steps(longest_mean, clip=clip, update_bits=update_bits),
+            rounds_per_epoch=rounds,
+            accuse_seconds=max(default_of("accuse_seconds"), least_accuse_seconds(owners)),
+            answer_seconds=max(default_of("answer_seconds"), least_answer_seconds(owners, polynomials)),
+            prove_seconds=max(default_of("prove_seconds"), least_prove_seconds(owners, polynomials)),
+            metrics=tuple(sorted(metrics)),
+        )
 
     @property
     def polynomials(self) -> int:
@@ -133,13 +255,16 @@ class Terms:
         """Seconds from `leave` to the earliest `depart`: longer than any commitment or round lives."""
         return self.commit_seconds + self.round_seconds
 
+    def escrow_wei(self, rounds: int) -> int:
+        """What pays every data owner in so many rounds, and the bond."""
+        return rounds * self.most_owners * self.reward_wei + self.bond_wei
+
     def abi_tuple(self) -> tuple[object, ...]:
         """Values in the order of the contract's struct."""
-        values = [getattr(self, field.name) for field in fields(self)]
-        return (*values[:-1], " ".join(self.metrics))
+        return tuple(_joined(self.metrics) if name == "metrics" else getattr(self, name) for name in ABOUT)
 
     @classmethod
-    def from_abi(cls, values: tuple[object, ...]) -> Terms:
+    def from_abi(cls, values: tuple[object, ...]) -> Self:
         """Terms from the contract's struct; the inverse of `abi_tuple`.
 
         Raises
@@ -149,10 +274,10 @@ class Terms:
         BadTerms
             Out of bounds.
         """
-        kinds = {field.name: _KINDS.get(str(field.type), int) for field in fields(cls)} | {"metrics": str}
-        if len(values) != len(kinds) or not all(map(isinstance, values, kinds.values())):
+        kinds = [_PYTHON_TYPES.get(about.abi_type, int) for about in ABOUT.values()]
+        if len(values) != len(kinds) or not all(map(isinstance, values, kinds)):
             raise Malformed(f"these are no terms: {values!r}; expected {ABI_TYPE}; read them from a market of this version")
-        named = dict(zip(kinds, values, strict=True))
+        named = dict(zip(ABOUT, values, strict=True))
         # Every blank counts: other terms would hash to something else.
         named["metrics"] = tuple(str(values[-1]).split(" ")) if values[-1] else ()
         return cls(**named)  # type: ignore[arg-type]
@@ -164,100 +289,59 @@ class Terms:
         return keccak256(abi_encode([ABI_TYPE], [self.abi_tuple()]))
 
 
-def polynomials_for(weights: int) -> int:
-    """B = ceil(d / 8192): two weights to a field element, 4096 elements to a polynomial."""
-    return -(-weights // WEIGHTS_PER_POLYNOMIAL)
+ABOUT: dict[str, About] = {name: hint.__metadata__[0] for name, hint in Terms.__annotations__.items()}
+"""What each field is, in the order of the contract's struct."""
+ABI_TYPE = f"({','.join(about.abi_type for about in ABOUT.values())})"
+
+_PYTHON_TYPES: dict[str, type] = {"address": str, "bytes32": bytes, "string": str}
+"""Python's types of those of the contract that are no numbers."""
+_DEFAULTS: dict[str, object] = {one.name: one.default for one in fields(Terms)}
+_OTHERS_DEPEND_ON = ("group_size", "faulty_groups", "weights")
 
 
-def norm_bound_steps(norm: float, *, clip: float, update_bits: int) -> int:
-    """Squared norm in quantisation steps of a group mean whose L2 norm is `norm`, for `Terms.norm_bound`.
+class Bounded(NamedTuple):
+    """A number of some terms, and its bounds given the others."""
 
-    Parameters
-    ----------
-    norm : float, > 0
-        Largest L2 norm of an acceptable group mean, in units of the weights.
-    clip : float, > 0
-        c, one quantised unit is c / (2^(b-1) - 1).
-    update_bits : int
-        b.
-    """
-    return max(1, int((norm / clip * (2 ** (update_bits - 1) - 1)) ** 2))
+    actual: int
+    least: int
+    most: int
 
 
-def headroom_bits(*, polynomials: int, group_size: int, update_bits: int) -> int:
-    """Bits of 4096 B ((h+1) h 2^b)^2, which bounds the sum of squared differences of one half; must stay at most 82."""
-    return (4096 * polynomials * ((group_size + 1) * group_size << update_bits) ** 2).bit_length()
+def default_of(field: str) -> int:
+    """Default of a field of `Terms` that is a number and has one."""
+    return int(str(_DEFAULTS[field]))
 
 
-def bounds(terms: Terms) -> dict[str, tuple[int, int]]:
-    """Least and most value of each bounded field, given the others; the order is the contract's."""
-    h, b = terms.group_size, terms.polynomials
-    return {
-        "groupSize": (3, 16),
-        "faultyGroups": (1, 20),
-        "weights": (1, 2**22),
-        "rewardWei": (1, 2**96),
-        "stakeWei": ((h + 1) * terms.reward_wei, 2**104),
-        "bondWei": (1, 2**104),
-        "accuseFeeWei": (0, 2**96),
-        "mostOwners": (h * terms.least_groups, MOST_SEATS),
-        "settlementBytes": (0, MOST_SETTLEMENT_BYTES),
-        "scoringSteps": (0, MOST_SCORING_STEPS),
-        "updateBits": (2, _most_update_bits(h, b)),
-        "clipNano": (1, 10**12),
-        "normBound": (1, 2**100),
-        "roundsPerEpoch": (1, 10_000),
-        "commitSeconds": (60, MONTH_SECONDS),
-        "accuseSeconds": (60 + terms.most_owners, MONTH_SECONDS),
-        "answerSeconds": (60 + 12 * terms.most_owners * -(-b // 6), MONTH_SECONDS),
-        "proveSeconds": (120 + terms.most_owners * b, MONTH_SECONDS),
-        "drawDelayBlocks": (2, 4096),
-        "metrics": (0, 256),
-    }
+def solidity_name(field: str) -> str:
+    """What the contract calls a field of `Terms`."""
+    head, *rest = field.split("_")
+    return head + "".join(word.capitalize() for word in rest)
 
 
-def _most_update_bits(group_size: int, polynomials: int) -> int:
-    """Largest b up to 32 with 4096 B ((h+1) h 2^b)^2 < 2^82."""
-    bits = 32
-    while bits > 0 and headroom_bits(polynomials=polynomials, group_size=group_size, update_bits=bits) > 82:
-        bits -= 1
-    return bits
-
-
-def settlement_bytes(*, owners: int, group_size: int, faulty_groups: int, polynomials: int) -> int:
-    """Upper bound of the bytes of a settling transaction, with room for its envelope and the proxy's call.
-
-    Members' points, the distances and evaluations of floor(owners / h) groups, f exclusions, and 2048 bytes for the rest.
-    """
-    groups = owners // max(group_size, 1)
-    return 128 * owners * polynomials + 16 * groups * (groups + 1) + 32 * groups * polynomials + 85 * faulty_groups + 2048
-
-
-def _value(terms: Terms, field: str) -> int:
-    if field == "scoringSteps":
-        return (terms.most_owners // max(terms.group_size, 1)) ** 2 * terms.faulty_groups
-    if field == "settlementBytes":
-        return settlement_bytes(
-            owners=terms.most_owners,
-            group_size=terms.group_size,
-            faulty_groups=terms.faulty_groups,
-            polynomials=terms.polynomials,
-        )
-    name = "".join("_" + c.lower() if c.isupper() else c for c in field)
-    if field == "metrics":
-        return len(" ".join(terms.metrics).encode(errors="surrogatepass"))
-    return int(getattr(terms, name))
+def bounds(terms: Terms) -> dict[str, Bounded]:
+    """Every bounded number of the terms, by its Solidity name; in the order in which the contract looks at them."""
+    found = {}
+    for name in (*_OTHERS_DEPEND_ON, *(name for name in ABOUT if name not in _OTHERS_DEPEND_ON)):
+        about = ABOUT[name]
+        if about.least is not None and about.most is not None:
+            least, most = (limit(terms) if callable(limit) else limit for limit in (about.least, about.most))
+            found[solidity_name(name)] = Bounded(about.measure(getattr(terms, name)), least, most)
+        if name == "most_owners":
+            sizes = {"owners": terms.most_owners, "group_size": terms.group_size, "faulty_groups": terms.faulty_groups}
+            found["settlementBytes"] = Bounded(settlement_bytes(**sizes, polynomials=terms.polynomials), 0, MOST_SETTLEMENT_BYTES)
+            found["scoringSteps"] = Bounded(scoring_steps(**sizes), 0, MOST_SCORING_STEPS)
+    return found
 
 
 def _faults(terms: Terms) -> list[str]:
-    faults = []
-    for field, (least, most) in bounds(terms).items():
-        value = _value(terms, field)
-        if not least <= value <= most:
-            faults.append(f"{field} is {value}, it must lie in {least} .. {most}")
-    for field in ("token", "admission", "verification"):
-        if not is_address(getattr(terms, field)):
-            faults.append(f"{field} is {getattr(terms, field)!r}, it must be an address: 0x and 40 hexadecimal digits")
+    faults = [
+        f"{name} is {actual}, it must lie in {least} .. {most}"
+        for name, (actual, least, most) in bounds(terms).items()
+        if not least <= actual <= most
+    ]
+    for name in (name for name, about in ABOUT.items() if about.abi_type == "address"):
+        if not is_address(getattr(terms, name)):
+            faults.append(f"{name} is {getattr(terms, name)!r}, it must be an address: 0x and 40 hexadecimal digits")
     if terms.verification == ZERO_ADDRESS:
         faults.append("verification is the zero address, it must be a deployed verification contract")
     if list(terms.metrics) != sorted(set(terms.metrics)) or not all(map(_is_name, terms.metrics)):

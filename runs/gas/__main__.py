@@ -16,7 +16,8 @@ from rich.table import Table
 from omnilytics_flwr import LocalMarket, OmnilyticsError, Terms
 from omnilytics_flwr.evm.processing_time import chain_processing
 from omnilytics_flwr.market.task import TaskParts
-from omnilytics_flwr.market.terms import Address, norm_bound_steps
+from omnilytics_flwr.market.terms import Address
+from omnilytics_flwr.market.terms_bounds import norm_bound_steps
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 
 from ..record import circumstances, new_folder, point_latest, write_json

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from omnilytics_flwr import Terms
-from omnilytics_flwr.market.terms import Address, norm_bound_steps
+from omnilytics_flwr.market.terms import Address
 
 from .patches import FilePatch, read_patch
 
@@ -20,7 +20,6 @@ GROUP_SIZE, FAULTY_GROUPS = 3, 1
 OWNERS = GROUP_SIZE * (2 * FAULTY_GROUPS + 3)
 REWARD_WEI = 10**15
 BOND_WEI = 10**17
-UPDATE_BITS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,22 +68,21 @@ class Example:
 
     def terms(self, verification: Address) -> Terms:
         """Terms of a market for this example, given the address of the verification contract."""
-        return Terms(
+        usual = Terms.for_model(
+            self.weights,
             verification=verification,
-            reward_wei=REWARD_WEI,
-            stake_wei=(GROUP_SIZE + 1) * REWARD_WEI,
-            bond_wei=BOND_WEI,
-            most_owners=OWNERS,
+            owners=OWNERS,
             group_size=GROUP_SIZE,
             faulty_groups=FAULTY_GROUPS,
-            weights=self.weights,
-            update_bits=UPDATE_BITS,
-            clip_nano=round(self.clip * 1e9),
-            norm_bound=norm_bound_steps(self.longest_mean, clip=self.clip, update_bits=UPDATE_BITS),
-            rounds_per_epoch=self.rounds,
-            draw_delay_blocks=2,
-            metrics=tuple(sorted(self.metrics)),
+            stake=(GROUP_SIZE + 1) * REWARD_WEI,
+            reward=REWARD_WEI,
+            bond=BOND_WEI,
+            clip=self.clip,
+            longest_mean=self.longest_mean,
+            rounds=self.rounds,
+            metrics=self.metrics,
         )
+        return replace(usual, draw_delay_blocks=2)
 
     @property
     def escrow_wei(self) -> int:

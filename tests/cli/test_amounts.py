@@ -8,8 +8,9 @@ from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnilytics_flwr.cli.amounts import Amount, amount_for, format_amount, format_span, format_time, parse_amount
 from omnilytics_flwr.cli.printer import refusals_as_sentences
+from omnilytics_flwr.cli.times import format_span, format_time
+from omnilytics_flwr.market.amount import Amount, amount_for, format_amount, parse_amount
 from omnilytics_flwr.market.refusals import TooEarly, TooLate
 
 

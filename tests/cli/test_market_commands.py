@@ -10,7 +10,7 @@ from omnilytics_flwr.chain.deploy import Deployment, create_market
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.wallet import dev_wallet
-from omnilytics_flwr.market.terms import norm_bound_steps
+from omnilytics_flwr.market.terms_bounds import norm_bound_steps
 from tests.chain.market_play import small_terms
 
 from .command_line import DATA_OWNER, MODEL_OWNER, CommandLine

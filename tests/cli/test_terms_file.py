@@ -10,7 +10,8 @@ import pytest
 
 from omnilytics_flwr.cli.terms_file import bounds_of, read_terms, template
 from omnilytics_flwr.errors import BadTerms, TermsError
-from omnilytics_flwr.market.terms import Address, Terms, bounds, norm_bound_steps
+from omnilytics_flwr.market.terms import Address, Terms, bounds
+from omnilytics_flwr.market.terms_bounds import norm_bound_steps
 from tests.support.builders import VERIFICATION
 
 from .command_line import CommandLine
@@ -121,7 +122,7 @@ def test_template_is_terms_that_fit_with_the_bounds_of_each(tmp_path: Path, owne
     terms = read_terms(path, VERIFICATION)
     assert (terms.most_owners, terms.weights, terms.group_size) == (owners, weights, group_size)
     entries = tomllib.loads(text)
-    for name, (least, most) in bounds(terms).items():
+    for name, (_, least, most) in bounds(terms).items():
         if name not in ("scoringSteps", "settlementBytes", "clipNano", "normBound"):
             own = "".join("-" + c.lower() if c.isupper() else c for c in name).removesuffix("-wei")
             assert own in entries

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from random import Random
 from typing import Any
@@ -14,29 +14,13 @@ from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.chain.market_reader import refusals
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.market.refusals import MarketBadTerms
-from omnilytics_flwr.market.terms import ABI_TYPE, Terms, bounds, settlement_bytes
+from omnilytics_flwr.market.terms import ABOUT, Terms, bounds, solidity_name
 from tests.support.builders import STRANGER, address_of, make_terms
 
 from .batch import ask_all
 
-TYPES = dict(zip((field.name for field in fields(Terms)), ABI_TYPE.strip("()").split(","), strict=True))
-DERIVED: dict[str, Callable[[Terms], int]] = {
-    "settlementBytes": lambda terms: settlement_bytes(
-        owners=terms.most_owners,
-        group_size=terms.group_size,
-        faulty_groups=terms.faulty_groups,
-        polynomials=terms.polynomials,
-    ),
-    "scoringSteps": lambda terms: (terms.most_owners // terms.group_size) ** 2 * terms.faulty_groups,
-    "metrics": lambda terms: len(" ".join(terms.metrics)),
-}
-"""Bounded numbers that are no field of their own."""
-FIELDS = [name for name in bounds(make_terms()) if name not in DERIVED]
+FIELDS = {solidity_name(name): name for name, about in ABOUT.items() if about.abi_type.startswith("uint")}
 Refused = tuple[str, int, int, int] | None
-
-
-def snake_case(name: str) -> str:
-    return "".join("_" + letter.lower() if letter.isupper() else letter for letter in name)
 
 
 def unchecked(deployment: Deployment, **changes: object) -> Terms:
@@ -47,16 +31,11 @@ def unchecked(deployment: Deployment, **changes: object) -> Terms:
     return terms
 
 
-def value_of(terms: Terms, name: str) -> int:
-    return DERIVED[name](terms) if name in DERIVED else int(getattr(terms, snake_case(name)))
-
-
 def refused_in_python(terms: Terms) -> Refused:
     """The first field out of its bounds."""
-    for name, (least, most) in bounds(terms).items():
-        value = value_of(terms, name)
-        if not least <= value <= most:
-            return name, value, least, most
+    for name, (actual, least, most) in bounds(terms).items():
+        if not least <= actual <= most:
+            return name, actual, least, most
     return None
 
 
@@ -79,14 +58,14 @@ def _refused(answer: Mapping[str, Any]) -> Refused:
 
 def largest(name: str) -> int:
     """Largest number of a field's type."""
-    return (1 << int(TYPES[snake_case(name)].removeprefix("uint"))) - 1
+    return (1 << int(ABOUT[FIELDS[name]].abi_type.removeprefix("uint"))) - 1
 
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_field_at_and_beyond_its_bounds_is_judged_alike(connection: Connection, deployment: Deployment, name: str) -> None:
-    least, most = bounds(make_terms())[name]
+    _, least, most = bounds(make_terms())[name]
     values = {0, least - 1, least, most, most + 1, largest(name)}
-    all_terms = [unchecked(deployment, **{snake_case(name): v}) for v in sorted(values) if 0 <= v <= largest(name)]
+    all_terms = [unchecked(deployment, **{FIELDS[name]: v}) for v in sorted(values) if 0 <= v <= largest(name)]
 
     on_chain = refused_on_chain(connection, deployment, all_terms)
 
@@ -127,10 +106,10 @@ def random_terms(random: Random, deployment: Deployment) -> Terms:
     """Terms of which a few fields are drawn anew, often at a bound."""
     changes: dict[str, object] = {}
     for _ in range(random.randint(1, 4)):
-        name = random.choice(FIELDS)
-        least, most = bounds(unchecked(deployment, **changes))[name]
+        name = random.choice(list(FIELDS))
+        _, least, most = bounds(unchecked(deployment, **changes))[name]
         value = random.choice([least - 1, least, random.randint(least, max(least, most)), most, most + 1, random.randint(0, largest(name))])
-        changes[snake_case(name)] = min(max(value, 0), largest(name))
+        changes[FIELDS[name]] = min(max(value, 0), largest(name))
     return unchecked(deployment, **changes)
 
 

@@ -18,7 +18,7 @@ from omnilytics_flwr.crypto.address import address_bytes, parse_address
 from omnilytics_flwr.errors import BadTerms, Malformed, OmnilyticsError
 from omnilytics_flwr.market.commitment_message import HALF_ORDER, Commitment, compact, recover
 from omnilytics_flwr.market.draw import PREVRANDAO_FIELD, prevrandao_of
-from omnilytics_flwr.market.parts import select_private
+from omnilytics_flwr.market.public_part import select_private
 from omnilytics_flwr.market.task import arrays_hash, config_hash
 from omnilytics_flwr.market.terms import ABI_TYPE, Terms
 from tests.oracle import World

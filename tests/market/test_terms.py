@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pickle
+import re
 from dataclasses import fields
+from pathlib import Path
 
+import numpy as np
 import pytest
 from Crypto.Hash import keccak
 from eth_abi.abi import decode as abi_decode
@@ -12,9 +15,10 @@ from eth_abi.abi import encode as abi_encode
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnilytics_flwr.errors import BadTerms
-from omnilytics_flwr.market.terms import ABI_TYPE, ZERO_ADDRESS, Terms, bounds, norm_bound_steps
-from tests.support.builders import make_terms
+from omnilytics_flwr.errors import BadTerms, TermsError, UpdateError
+from omnilytics_flwr.market.terms import ABI_TYPE, ABOUT, ZERO_ADDRESS, Terms, bounds, solidity_name
+from omnilytics_flwr.market.terms_bounds import norm_bound_steps
+from tests.support.builders import VERIFICATION, make_terms
 
 MONTH = 30 * 24 * 3600
 # Of the terms that `make_terms` gives: h = 3, f = 1, B = 1, 20 data owners at most, reward 1000.
@@ -85,13 +89,6 @@ def test_terms_one_beyond_a_bound_are_refused(field: str, least: int, most: int,
             make_terms(**others | {field: value})
 
 
-def test_bounds_cover_every_number_of_the_terms() -> None:
-    numbers = {field.name for field in fields(Terms)} - {"token", "admission", "verification", "app_hash"}
-    snake = {"".join("_" + c.lower() if c.isupper() else c for c in name) for name in bounds(make_terms())}
-
-    assert snake == numbers | {"settlement_bytes", "scoring_steps"}
-
-
 def test_terms_several_faults_are_all_told() -> None:
     with pytest.raises(BadTerms) as caught:
         make_terms(bond_wei=0, clip_nano=0, app_hash=b"", verification=ZERO_ADDRESS, metrics=("b", "a"))
@@ -118,7 +115,7 @@ def test_update_bits_bound_keeps_both_halves_apart(h: int, weights: int, bits: i
     terms = make_terms()
     loose = _unchecked(terms, group_size=h, weights=weights, update_bits=bits)
 
-    least, most = bounds(loose)["updateBits"]
+    _, least, most = bounds(loose)["updateBits"]
 
     assert (least <= bits <= most) == fits
 
@@ -177,6 +174,56 @@ def test_terms_windows_add_up() -> None:
     assert terms.round_seconds == 80 + 300 + 140
     assert terms.leave_seconds == 60 + 80 + 300 + 140
     assert (terms.least_groups, terms.polynomials, terms.clip) == (5, 1, 1.0)
+
+
+MODEL = {
+    "conv.weight": np.zeros((20, 8), np.float32),
+    "conv.count": np.zeros(3, np.int64),
+    "head.weight": np.zeros(7, np.float16),
+}
+
+
+def test_for_model_chooses_terms_that_fit_and_counts_weights() -> None:
+    terms = Terms.for_model(MODEL, verification=VERIFICATION, private=["head.*"], metrics=["loss", "accuracy"])
+
+    assert terms == Terms(
+        verification=VERIFICATION,
+        reward_wei=10**15,
+        stake_wei=10**16,
+        bond_wei=2 * 10**16,
+        most_owners=20,
+        group_size=4,
+        weights=160,
+        clip_nano=500_000_000,
+        norm_bound=norm_bound_steps(10.0, clip=0.5, update_bits=16),
+        rounds_per_epoch=8,
+        metrics=("accuracy", "loss"),
+    )
+    assert terms.escrow_wei(3) == 3 * 20 * 10**15 + 2 * 10**16
+
+
+@pytest.mark.parametrize(("owners", "group_size", "weights", "faulty_groups"), [(100, 5, 10**4, 4), (254, 10, 24_576, 5), (80, 16, 1, 1)])
+def test_for_model_tolerates_a_fifth_of_the_groups_and_gives_each_owner_time(
+    owners: int, group_size: int, weights: int, faulty_groups: int
+) -> None:
+    terms = Terms.for_model(weights, verification=VERIFICATION, owners=owners, group_size=group_size)
+
+    assert terms.faulty_groups == faulty_groups
+
+
+def test_for_model_that_cannot_be_tells_why() -> None:
+    with pytest.raises(BadTerms, match="mostOwners is 12, it must lie in 20"):
+        Terms.for_model(1, verification=VERIFICATION, owners=12)
+    with pytest.raises(TermsError, match="is no amount"):
+        Terms.for_model(1, verification=VERIFICATION, reward="much")
+    with pytest.raises(UpdateError, match="'w' is complex128"):
+        Terms.for_model({"w": np.zeros(2, complex)}, verification=VERIFICATION)
+
+
+def test_every_field_is_described_as_the_protocol_has_it() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", (Path(__file__).parents[2] / "docs" / "protocol.md").read_text(), re.MULTILINE)
+
+    assert [(solidity_name(name), about.abi_type) for name, about in ABOUT.items()] == rows[: len(ABOUT)]
 
 
 def test_norm_bound_steps_counts_squared_quantisation_steps() -> None:

@@ -12,7 +12,8 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from omnilytics_flwr import LocalMarket, Terms
 from omnilytics_flwr.errors import ProtocolError
-from omnilytics_flwr.market.terms import Address, norm_bound_steps
+from omnilytics_flwr.market.terms import Address
+from omnilytics_flwr.market.terms_bounds import norm_bound_steps
 from runs.plugin.model import initial_arrays, table
 from tests.flower.fake_grid import FakeGrid
 from tests.runs.plugin_app import config_of, copy_app, loaded, run_in_process

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from omnilytics_flwr.errors import TermsError
-from omnilytics_flwr.market.parts import select_private
+from omnilytics_flwr.market.public_part import select_private
 
 NAMES = ("conv1.weight", "conv1.bias", "conv10.weight", "fc.weight", "fc.bias")
 

@@ -1,17 +1,17 @@
-"""Amounts and times as people write and read them."""
+"""Amounts of ether, or of a token's smallest unit, as people write and read them."""
 
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from typing import NamedTuple
+
+from ..errors import TermsError
 
 UNITS = {"wei": 1, "gwei": 10**9, "ether": 10**18, "units": 1}
 """Factor of each unit; ``units`` are a token's smallest."""
 
 _AMOUNT = re.compile(r"\s*([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([a-z]+)\s*")
 _LEAST_IN_ETHER_WEI = 10**12
-_SPANS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 class Amount(NamedTuple):
@@ -53,6 +53,16 @@ def amount_for(amount: Amount, *, in_ether: bool) -> int:
     return amount.number
 
 
+def wei_of(amount: str | int) -> int:
+    """Wei of an amount of ether, written out or in wei already; raises `TermsError` if it does not read as one."""
+    if isinstance(amount, int):
+        return amount
+    try:
+        return amount_for(parse_amount(amount), in_ether=True)
+    except ValueError as error:
+        raise TermsError(str(error)) from error
+
+
 def format_amount(number: int, *, in_ether: bool = True) -> str:
     """Text of an amount from 0 up, exact."""
     if not in_ether:
@@ -61,21 +71,3 @@ def format_amount(number: int, *, in_ether: bool = True) -> str:
         return f"{number:,} wei"
     whole, rest = divmod(number, 10**18)
     return f"{whole}.{rest:018}".rstrip("0").rstrip(".") + " ether"
-
-
-def format_span(seconds: int) -> str:
-    """Text of a time span in its two largest units, e.g. ``1 h 30 min``."""
-    parts, rest = [], abs(seconds)
-    for length, name in _SPANS:
-        count, rest = divmod(rest, length)
-        if count:
-            parts.append(f"{count} {name}")
-    return " ".join(parts[:2]) or "0 s"
-
-
-def format_time(timestamp: int, now: int | None = None) -> str:
-    """Text of a moment, with how far it is from `now`; both in Unix seconds."""
-    text = datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    if now is None:
-        return text
-    return f"{text} (in {format_span(timestamp - now)})" if timestamp >= now else f"{text} ({format_span(now - timestamp)} ago)"

@@ -1,0 +1,100 @@
+"""Which of a model's parameters are public, and which of those are weights (LG-FedAvg, Liang et al. 2020; FedRep, Collins et al. 2021).
+
+Of the public part, floating point numbers of 16, 32 and 64 bits are trained: they are the weights. Whole numbers and truth values,
+such as the counters of batch normalisation, are constant. docs/plugin.md has the table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import TermsError, UpdateError
+
+TRAINED = ("float16", "float32", "float64")
+"""Names of the dtypes whose entries are weights, in either byte order."""
+
+_CONSTANT_KINDS = "iub"
+_UNREADABLE_KIND = "V"
+"""numpy has no such dtype, e.g. bfloat16: only its bytes travel, and no strategy can average them."""
+
+
+def select_private(names: Iterable[str], patterns: Iterable[str]) -> frozenset[str]:
+    """Names of the private parameters.
+
+    Parameters
+    ----------
+    names : iterable of str
+        Parameters of the whole model; ``"0"``, ``"1"``, ... for plain Flower arrays.
+    patterns : iterable of str
+        Shell-style patterns, e.g. ``"conv1.*"``.
+
+    Raises
+    ------
+    TermsError
+        A pattern matches no name, or nothing is left to be public.
+    """
+    known = list(names)
+    private: set[str] = set()
+    for pattern in patterns:
+        matched = {name for name in known if fnmatchcase(name, pattern)}
+        if not matched:
+            raise TermsError(f"private pattern {pattern!r} matches none of the model's parameters; they are {', '.join(known)}")
+        private |= matched
+    if len(private) == len(known):
+        raise TermsError("every parameter is private; leave at least one public, or there is nothing to train")
+    return frozenset(private)
+
+
+def is_trained(name: str, array: NDArray[Any], label: str = "") -> bool:
+    """Whether the entries of a public parameter are weights; if not, they are constant.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter.
+    label : str (default: what numpy says)
+        What the sender says of the dtype.
+
+    Raises
+    ------
+    UpdateError
+        They can be neither; says what to do.
+    """
+    if array.dtype.name in TRAINED:
+        return True
+    if array.dtype.kind in _CONSTANT_KINDS:
+        return False
+    actual, remedy = array.dtype.name, "send it as float64, or make it part of the private part"
+    if array.dtype.kind == _UNREADABLE_KIND:
+        actual, remedy = label or actual, "send it as float32 and turn it back where it is used, or make it part of the private part"
+    elif array.dtype.kind == "c":
+        remedy = "send real and imaginary part as two arrays, or make it part of the private part"
+    raise UpdateError(
+        f"parameter {name!r} is {actual}, expected {', '.join(TRAINED)} to be trained, or whole numbers or truth values to stay as they "
+        f"are; {remedy}"
+    )
+
+
+def count_weights(model: Mapping[str, Any], private: Iterable[str] = ()) -> int:
+    """d, the number of weights of a model's public part.
+
+    Parameters
+    ----------
+    model : mapping of names to arrays
+        numpy arrays, or what has a method ``numpy``, as Flower's and torch's have.
+    private : iterable of str (default: none)
+        Patterns for `select_private`.
+
+    Raises
+    ------
+    TermsError, UpdateError
+        As `select_private` and `is_trained` do.
+    """
+    hidden = select_private(model, private)
+    arrays = {name: np.asarray(array.numpy() if hasattr(array, "numpy") else array) for name, array in model.items() if name not in hidden}
+    return sum(array.size for name, array in arrays.items() if is_trained(name, array))
