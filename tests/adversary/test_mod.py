@@ -20,8 +20,8 @@ from omnilytics_flwr.errors import TermsError
 from omnilytics_flwr.flower.mod import OmnilyticsMod
 from omnilytics_flwr.flower.strategy import Omnilytics
 from tests.data_owner.owners import make_owners_scene
-from tests.flower.fake_grid import FakeGrid, make_context, wire
-from tests.flower.market_play import waiter
+from tests.flower.clients import FakeGrid, make_context, wire
+from tests.flower.markets import waiter
 
 START = {"w": np.float32([[1, 2], [3, 4]]), "count": np.int64([5]), "b": np.float16([0.5])}
 STEP = {"w": np.float32([[0.5, -0.5], [1, 0]]), "count": np.int64([1]), "b": np.float16([0.25])}

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.data_owner.owners import make_owners_scene
-from tests.flower.identity import as_server
-from tests.flower.play import Client, anchor_model, make_client, make_model, settle_model
+from tests.flower.clients import Client, anchor_model, as_server, make_client, make_model, settle_model
 from tests.support.builders import DictatedVerification
 from tests.support.repeatable import repeatable_owners as repeatable_owners
 

@@ -11,9 +11,8 @@ from flwr.app import Message
 
 from omnilytics_flwr.data_owner.owner_agent import OwnerAgent
 from omnilytics_flwr.flower.mod import OmnilyticsMod
-from tests.flower.fake_grid import FakeGrid
-from tests.flower.market_play import FIRST_NODE, MarketPlay, make_play
-from tests.flower.play import make_model
+from tests.flower.clients import FakeGrid, make_model
+from tests.flower.markets import FIRST_NODE, MarketPlay, make_play
 from tests.support.builders import address_of
 
 VICTIM = 6

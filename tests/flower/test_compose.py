@@ -24,12 +24,10 @@ from flwr.serverapp.strategy import (
     Strategy,
 )
 
-from omnilytics_flwr.errors import (
-    CannotCompose,
-)
+from omnilytics_flwr.errors import CannotCompose
 from omnilytics_flwr.flower.compose import COMPOSES, NOT_STRATEGIES, REFUSED, check_composes
 from omnilytics_flwr.flower.strategy import Omnilytics
-from tests.flower.exact import exact_history, plain_history
+from tests.flower.markets import exact_history, plain_history
 from tests.support.builders import make_scene
 
 MAKERS: dict[str, Callable[[], Strategy]] = {

@@ -13,8 +13,8 @@ from omnilytics_flwr.data_owner.watcher import Watcher
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.flower.wire import RECORD
 from omnilytics_flwr.model_owner.round_report import RoundReport
-from tests.flower.chain_play import ChainPlay, chain_play
-from tests.flower.play import make_model
+from tests.flower.clients import make_model
+from tests.flower.markets import ChainPlay, chain_play
 
 CULPRIT = 6
 FEE_WEI = 10**9

@@ -21,8 +21,8 @@ from omnilytics_flwr.market.refusals import TooLate
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.model_owner.round_keeper import Missing
 from omnilytics_flwr.model_owner.round_report import RoundReport
-from tests.flower.market_play import FIRST_NODE, MarketPlay, make_play
-from tests.flower.play import make_model
+from tests.flower.clients import make_model
+from tests.flower.markets import FIRST_NODE, MarketPlay, make_play
 from tests.support.builders import address_of
 
 CULPRIT = 6

@@ -7,22 +7,13 @@ import pytest
 from flwr.app import ArrayRecord
 from flwr.serverapp.strategy import FedAvg
 
-from omnilytics_flwr.flower.mod import (
-    HOME_VARIABLE,
-    omnilytics_mod,
-)
+from omnilytics_flwr.flower.mod import HOME_VARIABLE, omnilytics_mod
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.local_market import LocalMarket
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.terms import Address, Terms
-from tests.flower.fake_grid import FakeGrid
-from tests.flower.market_play import assert_close
-from tests.flower.play import (
-    Trainer,
-    arrays_of,
-    make_model,
-    step_towards,
-)
+from tests.flower.clients import FakeGrid, Trainer, arrays_of, make_model, step_towards
+from tests.flower.markets import assert_close
 from tests.support.builders import make_terms
 
 NUM_OWNERS = 15

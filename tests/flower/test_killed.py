@@ -21,8 +21,8 @@ from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.market.stage import Stage
 from tests.chain.faults import FaultyNode, faulty_node
-from tests.flower.chain_play import NUM_OWNERS, REWARD_WEI, ChainPlay, chain_play
-from tests.flower.model_owner_child import Orders
+from tests.flower.killing import Orders
+from tests.flower.markets import NUM_OWNERS, REWARD_WEI, ChainPlay, chain_play
 
 ROUNDS = 2
 CHILD_SECONDS = 200
@@ -38,7 +38,7 @@ def start(play: ChainPlay, run_dir: Path, kind: str = "", times: int = -1) -> su
     """A process of the model owner, until it ends or is killed."""
     orders = Orders(play.market.devnet.url, play.market.ledger.address, str(play.folder), str(run_dir), NUM_OWNERS, ROUNDS, kind, times)
     return subprocess.run(
-        [sys.executable, "-m", "tests.flower.model_owner_child", orders.argument()],
+        [sys.executable, "-m", "tests.flower.killing", orders.argument()],
         capture_output=True,
         text=True,
         timeout=CHILD_SECONDS,

@@ -6,9 +6,7 @@ import pytest
 from flwr.app import ConfigRecord, MetricRecord, RecordDict
 
 from omnilytics_flwr.flower.metrics import agreeing, weighted
-from tests.flower.play import (
-    make_model,
-)
+from tests.flower.clients import make_model
 
 W = "num-examples"
 

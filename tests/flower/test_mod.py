@@ -13,18 +13,10 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, Met
 from omnilytics_flwr.data_owner.owner_agent import OwnerAgent
 from omnilytics_flwr.errors import Unreachable
 from omnilytics_flwr.flower.mod import OmnilyticsMod
-from omnilytics_flwr.flower.wire import (
-    RECORD,
-    CommitReply,
-    Exchange,
-)
+from omnilytics_flwr.flower.wire import RECORD, CommitReply, Exchange
 from omnilytics_flwr.market.task import ConfigScalar, config_hash
-from tests.data_owner.owners import (
-    anchor,
-    make_owners_scene,
-)
-from tests.flower.fake_grid import wire
-from tests.flower.play import (
+from tests.data_owner.owners import anchor, make_owners_scene
+from tests.flower.clients import (
     EVALUATE_CONFIG,
     TRAIN_CONFIG,
     Client,
@@ -37,6 +29,7 @@ from tests.flower.play import (
     make_model,
     parts_of,
     train_content,
+    wire,
     with_record,
 )
 from tests.support.builders import STRANGER, address_of

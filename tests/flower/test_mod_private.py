@@ -7,13 +7,9 @@ from pathlib import Path
 import numpy as np
 from flwr.app import Array, ArrayRecord, Message, RecordDict
 
-from omnilytics_flwr.flower.mod import (
-    PRIVATE_STATE,
-)
-from tests.data_owner.owners import (
-    make_owners_scene,
-)
-from tests.flower.play import (
+from omnilytics_flwr.flower.mod import PRIVATE_STATE
+from tests.data_owner.owners import make_owners_scene
+from tests.flower.clients import (
     SHAPES,
     Client,
     anchor_model,

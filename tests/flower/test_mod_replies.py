@@ -11,15 +11,9 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, 
 
 from omnilytics_flwr.errors import Refused
 from omnilytics_flwr.flower.mod import METRICS_STATE
-from omnilytics_flwr.flower.wire import (
-    RECORD,
-    CommitReply,
-)
-from tests.data_owner.owners import (
-    make_owners_scene,
-    open_with,
-)
-from tests.flower.play import (
+from omnilytics_flwr.flower.wire import RECORD, CommitReply
+from tests.data_owner.owners import make_owners_scene, open_with
+from tests.flower.clients import (
     Client,
     anchor_model,
     arrays_of,

@@ -8,25 +8,9 @@ import numpy as np
 import pytest
 from flwr.app import MessageType
 
-from omnilytics_flwr.flower.wire import (
-    RECORD,
-    CommitReply,
-)
-from tests.data_owner.owners import (
-    live_task,
-    make_owners_scene,
-    make_wallet,
-    open_with,
-)
-from tests.flower.play import (
-    Client,
-    anchor_model,
-    evaluate_content,
-    make_client,
-    make_model,
-    parts_of,
-    reason_of,
-)
+from omnilytics_flwr.flower.wire import RECORD, CommitReply
+from tests.data_owner.owners import live_task, make_owners_scene, make_wallet, open_with
+from tests.flower.clients import Client, anchor_model, evaluate_content, make_client, make_model, parts_of, reason_of
 from tests.support.builders import STRANGER, address_of
 
 

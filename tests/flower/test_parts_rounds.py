@@ -12,8 +12,8 @@ from flwr.serverapp.strategy import FedAdam, FedAvg, FedAvgM, Strategy
 
 from omnilytics_flwr.errors import TermsError
 from omnilytics_flwr.flower.mod import OmnilyticsMod
-from tests.flower.market_play import FIRST_NODE, MarketPlay, make_play, number_of
-from tests.flower.play import arrays_of
+from tests.flower.clients import arrays_of
+from tests.flower.markets import FIRST_NODE, MarketPlay, make_play, number_of
 from tests.support.builders import address_of
 
 MODEL: dict[str, np.ndarray] = {

@@ -9,9 +9,8 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg
 
-from tests.flower.exact import exact_grid, plain_grid
-from tests.flower.fake_grid import FakeGrid
-from tests.flower.play import make_model
+from tests.flower.clients import FakeGrid, make_model
+from tests.flower.markets import exact_grid, plain_grid
 
 
 class Decaying(FedAvg):

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from omnilytics_flwr.market.stage import Stage
-from tests.flower.chain_play import NUM_OWNERS, REWARD_WEI, ChainPlay, chain_play
-from tests.flower.play import arrays_of
+from tests.flower.clients import arrays_of
+from tests.flower.markets import NUM_OWNERS, REWARD_WEI, ChainPlay, chain_play
 
 
 @pytest.fixture

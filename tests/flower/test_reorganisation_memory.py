@@ -13,9 +13,9 @@ from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.ledger import ModelOwnerLedger
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.task import TaskId
+from tests.flower.clients import make_model
 from tests.flower.killing import TRANSACTIONS
-from tests.flower.market_play import FIRST_NODE, MarketPlay, make_play, waiter
-from tests.flower.play import make_model
+from tests.flower.markets import FIRST_NODE, MarketPlay, make_play, waiter
 
 ROUNDS = 2
 

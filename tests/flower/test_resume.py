@@ -13,10 +13,9 @@ from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.flower.wire import RECORD
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.model_owner.round_keeper import Missing
-from tests.flower.identity import as_server
+from tests.flower.clients import as_server, make_model, shifted
 from tests.flower.killing import Killed, Killer, boundaries, copy_folder, kind_of
-from tests.flower.market_play import FIRST_NODE, MarketPlay, make_play, waiter
-from tests.flower.play import make_model, shifted
+from tests.flower.markets import FIRST_NODE, MarketPlay, make_play, waiter
 from tests.support.builders import address_of
 
 ROUNDS = 2

@@ -11,8 +11,8 @@ from flwr.serverapp.strategy import FedAdam, FedAvg, Result, Strategy
 from omnilytics_flwr.errors import CannotCompose, Malformed, Refused, TermsError
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.stage import Stage
-from tests.flower.market_play import FIRST_NODE, MarketPlay, make_play, waiter
-from tests.flower.play import SHAPES, make_model
+from tests.flower.clients import SHAPES, make_model
+from tests.flower.markets import FIRST_NODE, MarketPlay, make_play, waiter
 from tests.support.builders import address_of
 
 

@@ -6,7 +6,7 @@ import pytest
 from flwr.app import ArrayRecord
 
 from omnilytics_flwr.flower.split_model import SplitModel
-from tests.flower.play import SHAPES, arrays_of, make_model, plain_model, shifted
+from tests.flower.clients import SHAPES, arrays_of, make_model, plain_model, shifted
 
 
 def data_of(model: ArrayRecord) -> dict[str, bytes]:

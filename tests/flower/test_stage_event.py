@@ -23,10 +23,9 @@ from omnilytics_flwr.market.stage import ALLOWED, Event, Stage
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 from tests.data_owner.owners import WEIGHTS, Owner, make_owners_scene, open_with
-from tests.flower.fake_grid import FakeGrid
-from tests.flower.market_play import waiter
-from tests.flower.play import (
+from tests.flower.clients import (
     Client,
+    FakeGrid,
     Trainer,
     evaluate_content,
     make_client,
@@ -36,6 +35,7 @@ from tests.flower.play import (
     settle_model,
     train_content,
 )
+from tests.flower.markets import waiter
 from tests.model_owner.rounds import Play
 from tests.support.builders import DictatedVerification, Scene, make_scene, make_task
 

@@ -11,31 +11,14 @@ import pytest
 from flwr.serverapp.strategy import FedAvg
 
 from omnilytics_flwr.data_owner.policy import Policy
-from omnilytics_flwr.errors import (
-    ProtocolError,
-)
+from omnilytics_flwr.errors import ProtocolError
 from omnilytics_flwr.flower.strategy import Omnilytics
-from omnilytics_flwr.flower.wire import (
-    RECORD,
-    CommitReply,
-)
+from omnilytics_flwr.flower.wire import RECORD, CommitReply
 from omnilytics_flwr.market.refusals import WrongStage
 from omnilytics_flwr.market.stage import ALLOWED, Event, Stage
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
-from tests.data_owner.owners import (
-    TASK,
-    Owner,
-    make_owners_scene,
-    open_with,
-)
-from tests.flower.fake_grid import FakeGrid
-from tests.flower.play import (
-    Client,
-    anchor_model,
-    make_client,
-    make_model,
-    reason_of,
-)
+from tests.data_owner.owners import TASK, Owner, make_owners_scene, open_with
+from tests.flower.clients import Client, FakeGrid, anchor_model, make_client, make_model, reason_of
 from tests.support.builders import DictatedVerification, address_of, make_scene
 
 TAKES: dict[str, Stage] = {"train": Stage.ANCHORED, "evaluate": Stage.ANCHORED, "deliver": Stage.OPEN}

@@ -17,8 +17,8 @@ from omnilytics_flwr.errors import CannotCompose, Malformed
 from omnilytics_flwr.flower.inner_strategy import InnerStrategy
 from omnilytics_flwr.flower.state_codec import Arrays, decode_arrays, decode_value, encode_value
 from omnilytics_flwr.model_owner.run_directory import Record, RunDirectory
-from tests.flower.exact import exact_history, plain_history
-from tests.flower.play import make_model
+from tests.flower.clients import make_model
+from tests.flower.markets import exact_history, plain_history
 from tests.flower.test_compose import MAKERS
 
 

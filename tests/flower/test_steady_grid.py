@@ -10,7 +10,7 @@ from flwr.clientapp import ClientApp
 
 from omnilytics_flwr.clock import Clock
 from omnilytics_flwr.flower.steady_grid import MOST_FAILURES, PULL_SECONDS, SteadyGrid
-from tests.flower.fake_grid import FakeGrid
+from tests.flower.clients import FakeGrid
 
 NODES = (10, 11, 12, 13)
 

@@ -9,20 +9,11 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context
 from flwr.serverapp.strategy import FedAvg
 
-from omnilytics_flwr.errors import (
-    TermsError,
-)
+from omnilytics_flwr.errors import TermsError
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.stage import Stage
-from tests.flower.market_play import MarketPlay, assert_close, make_play
-from tests.flower.play import (
-    SHAPES,
-    arrays_of,
-    is_within,
-    make_model,
-    plain_model,
-    shifted,
-)
+from tests.flower.clients import SHAPES, arrays_of, is_within, make_model, plain_model, shifted
+from tests.flower.markets import MarketPlay, assert_close, make_play
 
 
 @pytest.fixture

@@ -10,16 +10,10 @@ from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord, Re
 from flwr.common.constant import ErrorCode
 from flwr.serverapp.strategy import FedAvg
 
-from omnilytics_flwr.flower.wire import (
-    RECORD,
-)
+from omnilytics_flwr.flower.wire import RECORD
 from omnilytics_flwr.market.stage import Stage
-from tests.flower.exact import exact_grid
-from tests.flower.fake_grid import raw
-from tests.flower.market_play import FIRST_NODE, MarketPlay, make_play
-from tests.flower.play import (
-    make_model,
-)
+from tests.flower.clients import make_model, raw
+from tests.flower.markets import FIRST_NODE, MarketPlay, exact_grid, make_play
 from tests.support.builders import STRANGER, address_of
 
 

@@ -13,14 +13,10 @@ from flwr.serverapp.strategy import FedAdam, FedAvg
 
 from omnilytics_flwr.crypto.refusals import VerificationWrongExclusion
 from omnilytics_flwr.crypto.statement import Statement, Verdict
-from omnilytics_flwr.errors import (
-    CannotCompose,
-)
+from omnilytics_flwr.errors import CannotCompose
 from omnilytics_flwr.market.stage import Stage
-from tests.flower.market_play import make_play
-from tests.flower.play import (
-    make_model,
-)
+from tests.flower.clients import make_model
+from tests.flower.markets import make_play
 from tests.oracle import SumcheckVerification
 
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from omnilytics_flwr.errors import TermsError, UpdateError
 from omnilytics_flwr.flower.weights import add_flat, check_weights, difference, flatten, in_form_of
 from omnilytics_flwr.market.public_part import TRAINED
-from tests.flower.play import arrays_of
+from tests.flower.clients import arrays_of
 
 CONSTANT = ("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 

@@ -7,11 +7,7 @@ from collections.abc import Callable
 import pytest
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 
-from omnilytics_flwr.errors import (
-    Malformed,
-    WireError,
-    WrongLength,
-)
+from omnilytics_flwr.errors import Malformed, WireError, WrongLength
 from omnilytics_flwr.flower.wire import (
     RECORD,
     VERSION,
@@ -24,11 +20,7 @@ from omnilytics_flwr.flower.wire import (
     named_arrays,
     our_record,
 )
-from tests.flower.fake_grid import wire
-from tests.flower.play import (
-    SHAPES,
-    make_model,
-)
+from tests.flower.clients import SHAPES, make_model, wire
 from tests.support.builders import address_of
 
 MARKET = address_of(0)

@@ -16,7 +16,7 @@ from flwr.serverapp import ServerApp
 
 from runs.plugin.examples import EXAMPLES
 from runs.plugin.patches import carry_out, plan
-from tests.flower.fake_grid import FakeGrid
+from tests.flower.clients import FakeGrid
 
 APPS = Path(__file__).with_name("plugin_apps")
 FIRST_NODE = 100

@@ -15,7 +15,7 @@ from omnilytics_flwr.errors import ProtocolError
 from omnilytics_flwr.market.terms import Address
 from omnilytics_flwr.market.terms_bounds import norm_bound_steps
 from runs.plugin.model import initial_arrays, table
-from tests.flower.fake_grid import FakeGrid
+from tests.flower.clients import FakeGrid
 from tests.runs.plugin_app import config_of, copy_app, loaded, run_in_process
 
 OWNERS = 15

@@ -17,9 +17,8 @@ from omnilytics_flwr.flower.mod import OmnilyticsMod
 from omnilytics_flwr.flower.wire import RECORD
 from omnilytics_flwr.market.stage import Stage
 from tests.data_owner.owners import Owner
-from tests.flower.fake_grid import make_context
-from tests.flower.market_play import FIRST_NODE, MarketPlay, assert_close, make_play
-from tests.flower.play import Trainer, make_model
+from tests.flower.clients import Trainer, make_context, make_model
+from tests.flower.markets import FIRST_NODE, MarketPlay, assert_close, make_play
 from tests.support.builders import WEALTH_WEI, address_of
 
 NEWCOMER = 15

@@ -1,21 +1,132 @@
-"""A small model, client apps that train it, and the messages of a round."""
+"""Clients of Flower in one process: a small model, apps that train it, a grid that calls them, and the messages of a round."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
-from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Message, MessageType, MetricRecord, RecordDict
+from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, MessageType, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.common.constant import ErrorCode
+from flwr.common.serde import message_from_proto, message_to_proto
+from flwr.serverapp import Grid
+from flwr.supercore.task_identity import TaskIdentity
 
 from omnilytics_flwr.flower.compat import REFUSED_BY_MOD
 from omnilytics_flwr.flower.mod import OmnilyticsMod
 from omnilytics_flwr.flower.wire import RECORD, DeliverRequest, Exchange, TaskHeader, hash_of_arrays, hash_of_config
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from tests.data_owner.owners import Owner, anchor, live_task
-from tests.flower.fake_grid import make_context, raw, wire
 from tests.support.builders import Scene
+
+SERVER_NODE = 1
+
+
+@contextmanager
+def as_server() -> Iterator[None]:
+    """Messages can be made as a server app makes them."""
+    names = ("_task_id", "_run_id", "_node_id")
+    before = {name: getattr(TaskIdentity, name) for name in names}
+    TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, SERVER_NODE
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(TaskIdentity, name, value)
+
+
+Tamper = Callable[[int, Message], Message | None]
+"""Gets the node and the message on its way; gives the message that goes on, or None if it is lost."""
+
+
+def wire(message: Message) -> Message:
+    """`message` as it arrives: through Flower's own serialisation, so that nothing is shared."""
+    proto = message_to_proto(message)
+    return message_from_proto(type(proto).FromString(proto.SerializeToString()))
+
+
+def raw(message: Message) -> bytes:
+    """The bytes that travel."""
+    return bytes(message_to_proto(message).SerializeToString())
+
+
+def make_context(node: int, **node_config: str | int) -> Context:
+    """Context of a client."""
+    return Context(run_id=1, node_id=node, node_config=dict(node_config), state=RecordDict(), run_config={})
+
+
+class FakeGrid(Grid):
+    """Nodes that answer at once.
+
+    Parameters
+    ----------
+    apps : mapping of int to ClientApp
+        By node.
+    on_request, on_reply : Tamper, optional
+        See and change what travels.
+
+    Attributes
+    ----------
+    contexts : dict of int to Context
+        By node; lives as long as the grid.
+    requests, replies : list of (int, Message)
+        Everything that travelled, with the client's node.
+    """
+
+    def __init__(self, apps: Mapping[int, ClientApp], *, on_request: Tamper | None = None, on_reply: Tamper | None = None) -> None:
+        self.apps = dict(apps)
+        self.contexts = {node: make_context(node, **{"partition-id": place}) for place, node in enumerate(self.apps)}
+        self.on_request = on_request or (lambda node, message: message)
+        self.on_reply = on_reply or (lambda node, message: message)
+        self.requests: list[tuple[int, Message]] = []
+        self.replies: list[tuple[int, Message]] = []
+        self._waiting: dict[str, Message] = {}
+
+    def set_run(self, run: object) -> None:
+        raise NotImplementedError
+
+    @property
+    def run(self) -> None:  # type: ignore[override]
+        raise NotImplementedError
+
+    def create_message(self, *args: object, **kwargs: object) -> Message:
+        raise NotImplementedError
+
+    def get_node_ids(self) -> Iterable[int]:
+        return list(self.apps)
+
+    def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+        names = []
+        for message in messages:
+            names.append(str(len(self.requests)))
+            reply = self._answer(message)
+            if reply is not None:
+                self._waiting[names[-1]] = reply
+        return names
+
+    def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
+        return [self._waiting.pop(name) for name in message_ids if name in self._waiting]
+
+    def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterable[Message]:
+        return self.pull_messages(self.push_messages(messages))
+
+    def _answer(self, message: Message) -> Message | None:
+        node = message.metadata.dst_node_id
+        request = self.on_request(node, wire(message))
+        if request is None:
+            return None
+        self.requests.append((node, wire(request)))
+        try:
+            reply = self.apps[node](request, self.contexts[node])
+        except Exception as error:  # as Flower does with whatever a client app raises
+            reply = Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, repr(error)), reply_to=request)
+        sent = self.on_reply(node, wire(reply))
+        if sent is not None:
+            self.replies.append((node, wire(sent)))
+        return sent
+
 
 SHAPES = {"body.weight": (4, 5), "body.bias": (4,), "head.weight": (3, 6)}
 """42 weights."""

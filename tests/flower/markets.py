@@ -1,0 +1,357 @@
+"""Whole markets with Flower's nodes in one process: in memory, on a local chain, and one that rounds nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flwr.app import ArrayRecord, Context, MetricRecord
+from flwr.serverapp.strategy import FedAvg, Result, Strategy
+from numpy.typing import NDArray
+
+from omnilytics_flwr.crypto.hashing import keccak256
+from omnilytics_flwr.data_owner.local_agent import Admission, Delivery, SignedCommitment
+from omnilytics_flwr.evm.anvil import DevnetOptions
+from omnilytics_flwr.flower.mod import OmnilyticsMod
+from omnilytics_flwr.flower.strategy import Omnilytics
+from omnilytics_flwr.local_market import LocalMarket
+from omnilytics_flwr.market.ledger import ModelOwnerLedger
+from omnilytics_flwr.market.market_view import MarketState
+from omnilytics_flwr.market.task import TaskId, TaskParts
+from omnilytics_flwr.market.terms import Address, Terms
+from omnilytics_flwr.model_owner.live_round import Metrics
+from omnilytics_flwr.model_owner.round_report import RoundReport
+from omnilytics_flwr.model_owner.run_directory import Record
+from tests.data_owner.owners import WEIGHTS, Owner, make_owners_scene
+from tests.flower.clients import FakeGrid, ModelMaker, Tamper, Trainer, arrays_of, make_model, step_towards
+from tests.flower.killing import copy_folder
+from tests.support.builders import Scene, address_of, make_scene, make_terms
+
+FIRST_NODE = 100
+"""Node of data owner 0; the others follow."""
+
+METRICS = ("loss", "num-examples")
+
+
+@dataclass
+class MarketPlay:
+    """Everybody in a market."""
+
+    scene: Scene
+    owners: dict[int, Owner]
+    trainers: dict[int, Trainer]
+    grid: FakeGrid
+    strategy: Omnilytics
+
+    @property
+    def reports(self) -> tuple[RoundReport, ...]:
+        return self.strategy.reports
+
+    def groups(self) -> list[tuple[int, ...]]:
+        """Numbers of the data owners of each group."""
+        return [self.scene.owners_of(1 << number) for number in range(len(self.scene.market.storage.groups))]
+
+    def events(self, report: int) -> list[str]:
+        """Transactions of a round."""
+        return [receipt.event for receipt in self.reports[report].receipts]
+
+    def expected(self, before: ArrayRecord, owners: tuple[Address, ...]) -> dict[str, np.ndarray]:
+        """`before` plus the plain mean of these data owners' updates, in float64."""
+        numbers = [number for number in self.owners if address_of(number) in owners]
+        trained = [arrays_of(step_towards(self.trainers[number].target, before)) for number in numbers]
+        return {name: np.mean([t[name] for t in trained], axis=0, dtype=np.float64) for name in before}
+
+
+def make_play(
+    folder: Path,
+    *,
+    inner: Strategy | None = None,
+    num_owners: int = 15,
+    on_request: Tamper | None = None,
+    on_reply: Tamper | None = None,
+    initial_model: ModelMaker | None = None,
+    options: dict[str, object] | None = None,
+    **term_changes: object,
+) -> MarketPlay:
+    """A drawn market with a node for each data owner; `options` are those of `Omnilytics`."""
+    scene, owners = make_owners_scene(folder, num_owners=num_owners, **({"metrics": METRICS} | term_changes))  # type: ignore[arg-type]
+    agents = {number: owner.agent() for number, owner in owners.items()}
+    mod = OmnilyticsMod(initial_model=initial_model, agent=lambda context: agents[number_of(context)])
+    trainers = {
+        number: Trainer(make_model(100 + number), metrics={"loss": float(number), "num-examples": 10, "secret": 7.5}) for number in owners
+    }
+    apps = {FIRST_NODE + number: trainer.app(mod) for number, trainer in trainers.items()}
+    grid = FakeGrid(apps, on_request=on_request, on_reply=on_reply)
+    strategy = Omnilytics(inner or FedAvg(), ledger=scene.ledger(), **({"wait": waiter(scene)} | (options or {})))  # type: ignore[arg-type]
+    return MarketPlay(scene, owners, trainers, grid, strategy)
+
+
+def waiter(scene: Scene) -> Callable[[float], None]:
+    """Lets time pass on the chain in memory instead of sleeping."""
+    return lambda seconds: scene.world.wait(math.ceil(seconds))
+
+
+def number_of(context: Context) -> int:
+    """Number of a client's data owner."""
+    return int(context.node_config["partition-id"])
+
+
+def assert_close(actual: ArrayRecord, expected: dict[str, np.ndarray], steps: float = 1.0) -> None:
+    """Equal up to stochastic rounding: each update is off by less than a step of 1 / (2^15 - 1), so is their mean."""
+    assert list(actual) == list(expected)
+    for name, array in arrays_of(actual).items():
+        assert array.dtype == np.float32
+        np.testing.assert_allclose(array, expected[name], rtol=0, atol=steps / (2**15 - 1) + 1e-6)
+
+
+NUM_OWNERS = 15
+REWARD_WEI = 1_000
+NO_TASK = TaskId(1, "0x" + 40 * "0", 1, 1, bytes(32))
+
+
+def small_terms(verification: Address, **changes: object) -> Terms:
+    values = {"weights": 42, "update_bits": 16, "norm_bound": 2**60, "metrics": ("loss",), "commit_seconds": 3600, "reward_wei": REWARD_WEI}
+    return make_terms(verification=verification, **(values | changes))
+
+
+@dataclass
+class ChainPlay:
+    """A market that can be set back to its beginning, with the data owners' homes."""
+
+    market: LocalMarket
+    folder: Path
+    kept: Path
+    snapshot: str = ""
+    trainers: list[Trainer] = field(default_factory=list)
+
+    @property
+    def state(self) -> MarketState:
+        return self.market.ledger.state()
+
+    def rewind(self) -> None:
+        """Set chain and homes back."""
+        self.market.devnet.revert(self.snapshot)
+        self.snapshot = self.market.devnet.snapshot()
+        copy_folder(self.kept, self.folder)
+
+    def grid(self) -> FakeGrid:
+        """Nodes that have just started."""
+        homes = self.market.homes
+        agents = {n: home.agent_for(ledger) for n, (home, ledger) in enumerate(zip(homes, self.market.owner_ledgers(), strict=True))}
+
+        def agent_of(context: Context) -> Any:
+            return agents[int(context.node_config["partition-id"])]
+
+        mod = OmnilyticsMod(agent=agent_of)
+        self.trainers = [Trainer(make_model(100 + place)) for place in range(NUM_OWNERS)]
+        return FakeGrid({100 + place: trainer.app(mod) for place, trainer in enumerate(self.trainers)})
+
+    def run(self, grid: FakeGrid, *, ledger: ModelOwnerLedger | None = None, rounds: int = 2, **options: Any) -> tuple[Result, Omnilytics]:
+        """A model owner's process."""
+        strategy = Omnilytics(FedAvg(), ledger=ledger or self.market.ledger, wait=self.wait, **options)
+        return strategy.start(grid, make_model(), rounds), strategy
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass on the chain."""
+        self.market.devnet.increase_time(math.ceil(seconds))
+
+    def surplus_wei(self) -> int:
+        """What the market holds beyond what it owes."""
+        s = self.state
+        owed_wei = s.escrow_wei + s.bond_wei + s.stakes_wei + s.owed_wei + s.credits_wei + s.disputes_wei
+        return self.market.ledger.connection.balance_wei(self.market.ledger.address) - owed_wei
+
+    def claimable_wei(self) -> int:
+        """What all data owners could claim now."""
+        return sum(self.market.ledger.claimable_wei(owner) for owner in self.market.owners)
+
+
+@contextmanager
+def chain_play(folder: Path, *, chain: DevnetOptions | None = None, **term_changes: object) -> Iterator[ChainPlay]:
+    """A drawn market on a chain of its own, some blocks after the draw."""
+    homes = folder / "homes"
+
+    def terms(verification: Address) -> Terms:
+        return small_terms(verification, **term_changes)
+
+    with LocalMarket(terms, num_owners=NUM_OWNERS, escrow_wei=200_000, folder=homes, chain=chain) as market:
+        for home, ledger in zip(market.homes, market.owner_ledgers(), strict=True):
+            home.agent_for(ledger)
+            _keys_of(home.path).rounding_key(NO_TASK)  # makes the secret that updates are rounded by, the same in every run
+        market.devnet.mine(4)
+        copy_folder(homes, folder / "kept")
+        yield ChainPlay(market, homes, folder / "kept", market.devnet.snapshot())
+
+
+def _keys_of(home: Path) -> Any:
+    from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
+
+    return OwnerKeys(home / "keys")
+
+
+@dataclass
+class ExactAgent:
+    """An owner agent without a market."""
+
+    owner: Address
+    terms: Terms
+    update: bytes = b""
+
+    def admit(self, task: TaskId) -> Admission:
+        return Admission(self.terms.metrics, None)
+
+    def admit_evaluation(self, task: TaskId) -> tuple[str, ...]:
+        return self.terms.metrics
+
+    def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
+        self.update = update.tobytes()
+        return SignedCommitment(self.owner, keccak256(self.update), bytes(64))
+
+    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
+        return Delivery(self.owner, self.update, b"", self.terms.metrics)
+
+
+@dataclass
+class ExactProven:
+    mean: NDArray[np.float64]
+
+
+@dataclass
+class ExactKeeper:
+    """What `Omnilytics` asks of its keeper, with the plain mean of all updates; anchored tasks are checked as the market does."""
+
+    scene: Scene
+    live: TaskId | None = None
+    is_open: bool = False
+    committed: list[Address] = field(default_factory=list)
+    updates: dict[Address, NDArray[np.float64]] = field(default_factory=dict)
+    held: dict[Address, Metrics] = field(default_factory=dict)
+
+    @property
+    def ledger(self) -> object:
+        return self.scene.ledger()
+
+    @property
+    def terms(self) -> Terms:
+        return self.scene.terms
+
+    @property
+    def is_live(self) -> bool:
+        return self.live is not None
+
+    @property
+    def task(self) -> TaskId:
+        assert self.live is not None
+        return self.live
+
+    def anchored(self, parts: TaskParts) -> TaskId | None:
+        if self.live is None or parts.task_hash(self.live.round) != self.live.task_hash:
+            return None
+        return self.live
+
+    def anchor(self, parts: TaskParts) -> TaskId:
+        if self.anchored(parts) is None:
+            self._anchor(parts)
+        return self.task
+
+    def add_commitment(self, owner: Address, digest: bytes, signature: bytes, round_number: int | None = None) -> None:
+        self.committed.append(owner)
+
+    def open(self) -> tuple[bytes, ...]:
+        self.is_open = True
+        return ()
+
+    def catch_up(self) -> None:
+        return
+
+    def booked(self) -> None:
+        return
+
+    def state(self) -> MarketState:
+        return self.scene.state
+
+    def commit_seconds(self) -> float:
+        return 3600.0
+
+    def deliver_seconds(self) -> float:
+        return 3600.0
+
+    def digests(self) -> tuple[bytes, ...]:
+        return ()
+
+    def missing_owners(self) -> tuple[Address, ...]:
+        return tuple(owner for owner in self.committed if owner not in self.updates)
+
+    def metrics(self) -> tuple[Metrics, ...]:
+        return tuple(self.held[owner] for owner in self.committed)
+
+    def add_delivery(self, owner: Address, vector: bytes, points: bytes, metrics: Metrics) -> None:
+        self.updates[owner] = np.frombuffer(vector)
+        self.held[owner] = metrics
+
+    def prove(self) -> ExactProven:
+        return ExactProven(np.mean([self.updates[owner] for owner in self.committed], axis=0))
+
+    def settle(self, proven: ExactProven, following: TaskParts | None, outcome: Record | None = None) -> None:
+        self.committed, self.updates, self.held, self.is_open = [], {}, {}, False
+        assert following is not None
+        self._anchor(following)
+
+    def _anchor(self, parts: TaskParts) -> None:
+        number = 1 if self.live is None else self.live.round + 1
+        self.live = TaskId(self.scene.world.chain_id, self.scene.market.address, 1, number, parts.task_hash(number))
+
+
+def make_trainers(num_owners: int, dtype: str) -> list[Trainer]:
+    """Data owners that pull in different directions; all have the same number of examples."""
+    return [Trainer(make_model(100 + number, dtype), metrics={"loss": 0.1 * number, "num-examples": 10}) for number in range(num_owners)]
+
+
+def history(strategy: Strategy, grid: FakeGrid, rounds: int, dtype: str) -> tuple[list[ArrayRecord], Result]:
+    """The model before the first round and after each, and Flower's own result."""
+    seen: list[ArrayRecord] = []
+
+    def watch(number: int, arrays: ArrayRecord) -> MetricRecord:
+        seen.append(arrays)
+        return MetricRecord({"round": number})
+
+    return seen, strategy.start(grid, make_model(0, dtype), rounds, evaluate_fn=watch)
+
+
+def plain_grid(inner: Strategy, *, num_owners: int = 3, dtype: str = "float32") -> tuple[FakeGrid, Strategy]:
+    """Nodes and strategy of Flower's own run."""
+    apps = {10 + place: trainer.app(None) for place, trainer in enumerate(make_trainers(num_owners, dtype))}
+    return FakeGrid(apps), inner
+
+
+def exact_grid(inner: Strategy, *, num_owners: int = 3, dtype: str = "float32") -> tuple[FakeGrid, Omnilytics]:
+    """The same nodes with the mod, and the strategy in an unquantised market."""
+    scene = make_scene(num_owners, weights=WEIGHTS, metrics=METRICS)
+    agents: Mapping[int, ExactAgent] = {n: ExactAgent(address_of(n), scene.terms) for n in range(num_owners)}
+
+    def agent(context: Context) -> ExactAgent:
+        return agents[int(context.node_config["partition-id"])]
+
+    mod = OmnilyticsMod(agent=agent)
+    apps = {10 + place: trainer.app(mod) for place, trainer in enumerate(make_trainers(num_owners, dtype))}
+    strategy = Omnilytics(inner, ledger=scene.ledger())
+    keeper = ExactKeeper(scene)
+    strategy._keeper = strategy._exchanges._keeper = strategy._learner._keeper = keeper  # type: ignore[assignment]
+    return FakeGrid(apps), strategy
+
+
+def plain_history(inner: Strategy, *, num_owners: int, rounds: int, dtype: str) -> tuple[list[ArrayRecord], Result]:
+    """Flower's own run."""
+    grid, strategy = plain_grid(inner, num_owners=num_owners, dtype=dtype)
+    return history(strategy, grid, rounds, dtype)
+
+
+def exact_history(inner: Strategy, *, num_owners: int, rounds: int, dtype: str) -> tuple[list[ArrayRecord], Result]:
+    """The same run through `Omnilytics`, unquantised."""
+    grid, strategy = exact_grid(inner, num_owners=num_owners, dtype=dtype)
+    return history(strategy, grid, rounds, dtype)
