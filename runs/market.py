@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from omnilytics_flwr import Terms
-from omnilytics_flwr.market.terms import Address
+from omnilytics_flwr import Address, Terms
 
 from .recipes import require
 

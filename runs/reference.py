@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import sys
 from pathlib import Path
@@ -42,8 +41,9 @@ def rendered(text: str) -> str:
     tables = (mnist_table, gas_table, plugin_table, byzantine_table, deployment_table)
     for run, table in zip(RUNS, tables, strict=True):
         result = json.loads((ROOT / "runs" / run / "reference" / "result.json").read_text(encoding="utf-8"))
-        block = f"<!-- {run} -->\n{table(result)}\n<!-- /{run} -->"
-        text = re.sub(f"<!-- {run} -->.*<!-- /{run} -->", lambda match, block=block: block, text, flags=re.DOTALL)
+        before, start, rest = text.partition(f"<!-- {run} -->\n")
+        _, end, after = rest.partition(f"\n<!-- /{run} -->")
+        text = before + start + table(result) + end + after
     return text
 
 

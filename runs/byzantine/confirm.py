@@ -9,17 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from omnilytics_flwr import LocalMarket
+from omnilytics_flwr import Address, LocalMarket, OmnilyticsError, RoundReport, Terms
 from omnilytics_flwr.adversary.homes import rogue_of_home
 from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.data_owner.owner_agent import OwnerAgent
 from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
-from omnilytics_flwr.errors import OmnilyticsError, TooFewGroups
+from omnilytics_flwr.errors import TooFewGroups
 from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.task import TaskId, TaskParts
-from omnilytics_flwr.market.terms import Address, Terms
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
-from omnilytics_flwr.model_owner.round_report import RoundReport
 
 from .shortcut import Decision, Offer, decide, groups_of
 

@@ -8,15 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from omnilytics_flwr import LocalMarket
+from omnilytics_flwr import LocalMarket, OmnilyticsError, RoundReport, Terms
 from omnilytics_flwr.adversary.homes import rogue_of_home
 from omnilytics_flwr.clock import Clock
 from omnilytics_flwr.crypto.hashing import keccak256, word
-from omnilytics_flwr.errors import OmnilyticsError
 from omnilytics_flwr.market.task import TaskParts
-from omnilytics_flwr.market.terms import Terms
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
-from omnilytics_flwr.model_owner.round_report import RoundReport
 
 from .confirm import Seat, play_round, seats_of
 from .recipe import Recipe

@@ -14,6 +14,7 @@ from math import lcm
 import numpy as np
 from numpy.typing import NDArray
 
+from omnilytics_flwr import Terms
 from omnilytics_flwr.adversary.vectors import VectorAttack
 from omnilytics_flwr.crypto.exact import gram
 from omnilytics_flwr.crypto.field import FieldVector
@@ -22,7 +23,6 @@ from omnilytics_flwr.crypto.statement import pairs
 from omnilytics_flwr.errors import UpdateError
 from omnilytics_flwr.market.draw import group_sizes
 from omnilytics_flwr.market.krum import select
-from omnilytics_flwr.market.terms import Terms
 
 __all__ = ["Decision", "Offer", "decide", "groups_of"]
 

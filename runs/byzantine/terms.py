@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from omnilytics_flwr import Terms
-from omnilytics_flwr.market.terms import ZERO_ADDRESS, Address
+from omnilytics_flwr import Address, Terms
+from omnilytics_flwr.market.terms import ZERO_ADDRESS
 
 from ..mnist.model import initial_model, public_weights
 from .recipe import Recipe

@@ -7,26 +7,33 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from omnilytics_flwr import OwnerHome, Terms
-from omnilytics_flwr.chain.deploy import Deployment, create_market, deploy
-from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
-from omnilytics_flwr.chain.market_reader import refusals
+from omnilytics_flwr import (
+    Address,
+    Connection,
+    Deployment,
+    EthereumLedger,
+    OwnerHome,
+    Secret,
+    Terms,
+    Wallet,
+    create_market,
+    deploy,
+    dev_wallet,
+)
 from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
-from omnilytics_flwr.evm.connection import Connection
-from omnilytics_flwr.evm.sender import sender_for
-from omnilytics_flwr.evm.transaction import Payload
-from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_wallet
 from omnilytics_flwr.market.task import TaskId
-from omnilytics_flwr.market.terms import Address
 
 from ..digits import read_npm_digits
 from .app.digits.task import initial_model
 from .recipe import Recipe
 
 OWNER_WEI = 10**18
+SET_BALANCE = "anvil_setBalance"
 METRICS = ("num-examples", "train-loss", "train-seconds")
 
 
@@ -67,12 +74,11 @@ class Parties:
 
 def set_up(recipe: Recipe, connection: Connection, url: str, folder: Path, *, on_step: Callable[[str], None]) -> Parties:
     """Deploy, create the market, let everybody join, draw the groups."""
-    rich = dev_wallet(0, connection)
     shares, test = split(recipe)
     on_step("deploy contracts")
-    deployment = deploy(connection, rich)
+    deployment = deploy(connection, dev_wallet(0, connection))
     wallet = _new_wallet(folder / "model-owner")
-    _give(connection, rich, wallet.address, 100 * OWNER_WEI)
+    connection.request(SET_BALANCE, wallet.address, hex(100 * OWNER_WEI))
     on_step("create market")
     market = create_market(connection, wallet, deployment, terms_of(recipe, deployment.verification))
     ledger = EthereumLedger(connection, market, wallet)
@@ -83,7 +89,7 @@ def set_up(recipe: Recipe, connection: Connection, url: str, folder: Path, *, on
         on_step(f"data owner {index + 1} of {recipe.owners} makes a wallet and joins")
         place = folder / f"owner-{index}"
         wallet = _new_wallet(place)
-        _give(connection, rich, wallet.address, OWNER_WEI)
+        connection.request(SET_BALANCE, wallet.address, hex(OWNER_WEI))
         home = _make_home(place / "home", url, connection, market, deployment)
         owner_ledger = EthereumLedger(connection, market, wallet)
         home.agent_for(owner_ledger).join()
@@ -143,21 +149,21 @@ def _keystore_paths(folder: Path) -> tuple[Path, Path]:
     return folder / "wallet.json", folder / "password"
 
 
-def _give(connection: Connection, rich: Wallet, account: Address, amount_wei: int) -> None:
-    sender_for(connection, rich).send("give", Payload(account, b"", amount_wei), refusals())
+Share = dict[str, NDArray[Any]]
+"""A party's digits: ``images``, uint8, shape (n, 784), and ``labels``, int64, shape (n,)."""
 
 
-def split(recipe: Recipe) -> tuple[list[dict[str, np.ndarray]], dict[str, np.ndarray]]:
+def split(recipe: Recipe) -> tuple[list[Share], Share]:
     """Digits of each data owner, and those that the model owner measures with."""
     pixels, labels = read_npm_digits()
     order = np.random.default_rng(recipe.seed).permutation(len(labels))
     cuts = np.cumsum([recipe.digits] * recipe.owners + [recipe.test_digits])
-    pieces = [{"images": pixels[part].reshape(len(part), -1), "labels": labels[part]} for part in np.split(order, cuts)[:-1]]
+    pieces: list[Share] = [{"images": pixels[part].reshape(len(part), -1), "labels": labels[part]} for part in np.split(order, cuts)[:-1]]
     return pieces[:-1], pieces[-1]
 
 
-def write_digits(folder: Path, share: dict[str, np.ndarray]) -> Path:
+def write_digits(folder: Path, share: Share) -> Path:
     """Write a party's digits as ``digits.npz`` into its folder; return the path."""
     path = folder / "digits.npz"
-    np.savez_compressed(path, **share)
+    np.savez_compressed(path, images=share["images"], labels=share["labels"])
     return path

@@ -9,10 +9,8 @@ from itertools import pairwise
 from statistics import fmean, median
 from typing import Any
 
+from omnilytics_flwr import Address, EthereumLedger
 from omnilytics_flwr.chain import artifacts
-from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
-from omnilytics_flwr.crypto.address import parse_address
-from omnilytics_flwr.market.terms import Address
 
 from .parties import DataOwner, Parties
 from .recipe import Recipe
@@ -82,7 +80,7 @@ def broken_promises(result: dict[str, Any]) -> list[str]:
     return [claim for claim, holds in claims.items() if not holds]
 
 
-def _round(report: dict[str, Any], places: dict[str, int]) -> dict[str, Any]:
+def _round(report: dict[str, Any], places: dict[Address, int]) -> dict[str, Any]:
     """A round with data owners by their index."""
     return {
         "round": report["round"],
@@ -108,12 +106,13 @@ def _claimed(parties: Parties) -> list[int]:
     return list(totals.values())
 
 
-def _answers(ledger: EthereumLedger, places: dict[str, int]) -> list[dict[str, Any]]:
+def _answers(ledger: EthereumLedger, places: dict[Address, int]) -> list[dict[str, Any]]:
     """Who answered for which round, by the market's own events: a transaction is signed by its sender."""
     answers = []
     for fields, transaction_hash in _events(ledger, "Answered"):
-        sender = parse_address(ledger.connection.request("eth_getTransactionByHash", transaction_hash)["from"])
-        answers.append({"round": fields["round"], "by": places.get(sender, -1), "transaction": transaction_hash})
+        sender = str(ledger.connection.request("eth_getTransactionByHash", transaction_hash)["from"]).lower()
+        by = next((place for account, place in places.items() if account.lower() == sender), -1)
+        answers.append({"round": fields["round"], "by": by, "transaction": transaction_hash})
     return answers
 
 

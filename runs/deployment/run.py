@@ -7,19 +7,17 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
 
-from omnilytics_flwr.data_owner.agent_socket import socket_path
-from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
-from omnilytics_flwr.evm.connection import connect
-from omnilytics_flwr.market.stage import Stage
+from omnilytics_flwr import Devnet, DevnetOptions, Stage, connect
 
 from ..record import circumstances, new_folder, point_latest, write_json, write_recipe
 from .flower import Network, start_network
 from .parties import DataOwner, Parties, set_up
-from .processes import ProcessError, Processes
+from .processes import Guarded, ProcessError, Processes
 from .recipe import Recipe
 from .result import Incident, broken_promises, result_of
 from .settings import settings_of
@@ -64,8 +62,11 @@ def _run(recipe: Recipe, place: Path, folder: Path, progress: Progress, *, plain
         parties = set_up(recipe, connection, devnet.url, place, on_step=progress.step)
         twin = Twin.of(connection, parties, place / "simulation") if simulation else None
         progress.note("the market is there: everybody has joined, groups are drawn")
-        _start_agents(parties, processes)
+        agents = [_start_agent(owner, processes) for owner in parties.owners]
         network = _start_flower(parties, processes, place, devnet.url, progress)
+        for agent in agents:
+            processes.await_for(agent.name, partial(_is_ready, agent), seconds=AGENT_SECONDS)
+        progress.note(f"{len(agents)} SuperNodes and as many agents are online")
         incident = _market(recipe, parties, network, progress)
         _await_claims(parties, processes, progress)
         if plain:
@@ -77,21 +78,21 @@ def _run(recipe: Recipe, place: Path, folder: Path, progress: Progress, *, plain
     return result
 
 
-def _start_agents(parties: Parties, processes: Processes) -> None:
-    for owner in parties.owners:
-        processes.start(f"agent-{owner.index}", [sys.executable, "-m", "omnilytics_flwr", "agent", str(owner.home.path)])
+def _start_agent(owner: DataOwner, processes: Processes) -> Guarded:
+    return processes.start(f"agent-{owner.index}", [sys.executable, "-m", "omnilytics_flwr", "agent", str(owner.home.path), "--json"])
+
+
+def _is_ready(agent: Guarded) -> bool:
+    return '"ready": true' in agent.tail()
 
 
 def _start_flower(parties: Parties, processes: Processes, place: Path, url: str, progress: Progress) -> Network:
-    """Start Flower's programs, and wait for them and for the agents that were started before."""
+    """Start Flower's programs, and wait for them."""
     progress.step("start the SuperLink, the SuperNodes and the owner agents")
     network = start_network(processes, place / "flower", parties.model_owner, url)
     with ThreadPoolExecutor(STARTS_AT_A_TIME) as pool:
         list(pool.map(network.start_node, parties.owners))
-    for owner in parties.owners:
-        processes.await_for(f"agent {owner.index}", Path(socket_path(owner.home.path)).exists, seconds=AGENT_SECONDS)
     network.await_nodes(len(parties.owners))
-    progress.note(f"{len(parties.owners)} SuperNodes and as many agents are online")
     return network
 
 

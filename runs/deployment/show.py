@@ -13,7 +13,7 @@ from rich.progress import Progress as Bars
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from omnilytics_flwr.market.market_view import MarketState
+from omnilytics_flwr import MarketState
 
 from ..screen import new_table, percent, show_end
 

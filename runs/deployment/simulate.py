@@ -8,8 +8,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
-from omnilytics_flwr.evm.connection import Connection
+from omnilytics_flwr import Connection, Devnet, DevnetOptions
 
 from .flower import run_command, start_simulation
 from .parties import ModelOwner, Parties

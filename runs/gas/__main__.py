@@ -13,10 +13,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from omnilytics_flwr import LocalMarket, OmnilyticsError, Terms
+from omnilytics_flwr import Address, LocalMarket, OmnilyticsError, Terms
 from omnilytics_flwr.evm.processing_time import chain_processing
 from omnilytics_flwr.market.task import TaskParts
-from omnilytics_flwr.market.terms import Address
 from omnilytics_flwr.market.terms_bounds import norm_bound_steps
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 

@@ -15,8 +15,10 @@ from flwr.clientapp import ClientApp
 from flwr.clientapp.typing import ClientAppCallable
 
 from omnilytics_flwr import OmnilyticsMod
+from omnilytics_flwr.adversary.labels import flip_labels
 
-from .attacks import flip_labels, poison
+from ..digits import CLASSES
+from .attacks import poison
 from .data import load
 from .model import PRIVATE, Net, initial_model, train
 from .recipe import Recipe
@@ -60,13 +62,13 @@ def client_app(recipe: Recipe, *, market: bool, attacked: bool) -> ClientApp:
     @app.train()
     def train_on_share(msg: Message, context: Context) -> Message:
         owner = int(context.node_config["partition-id"])
-        server_round = int(msg.content["config"]["server-round"])
+        server_round = _round_of(msg)
         digits = load(recipe)
         share = torch.from_numpy(digits.owners[owner])
         labels = digits.labels[share]
         if attacked and owner in recipe.attack.attackers and recipe.attack.kind == "label-flip":
-            labels = torch.from_numpy(flip_labels(labels.numpy()))
-        model = load_model(msg.content["arrays"])
+            labels = torch.from_numpy(flip_labels(labels.numpy(), CLASSES))
+        model = load_model(msg.content.array_records["arrays"])
         start = time.perf_counter()
         loss = train(
             model,
@@ -84,17 +86,21 @@ def client_app(recipe: Recipe, *, market: bool, attacked: bool) -> ClientApp:
     return app
 
 
+def _round_of(msg: Message) -> int:
+    return int(str(msg.content.config_records["config"]["server-round"]))
+
+
 def _poisoning(recipe: Recipe) -> Callable[[Message, Context, ClientAppCallable], Message]:
     """A mod of the attackers' own: what honest training gave is replaced by the poison."""
 
     def poisoning_mod(msg: Message, context: Context, call_next: ClientAppCallable) -> Message:
         owner = int(context.node_config["partition-id"])
-        received = msg.content["arrays"].to_numpy_ndarrays()
+        received = msg.content.array_records["arrays"].to_numpy_ndarrays()
         reply = call_next(msg, context)
         if owner not in recipe.attack.attackers:
             return reply
-        trained = reply.content["arrays"]
-        rng = np.random.default_rng([recipe.seed, owner, int(msg.content["config"]["server-round"])])
+        trained = reply.content.array_records["arrays"]
+        rng = np.random.default_rng([recipe.seed, owner, _round_of(msg)])
         sent = poison(received, trained.to_numpy_ndarrays(), kind=recipe.attack.kind, scale=recipe.attack.scale, rng=rng)
         state = dict(zip(trained.keys(), (torch.from_numpy(part) for part in sent), strict=True))
         reply.content["arrays"] = ArrayRecord(state)

@@ -9,24 +9,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["flip_labels", "poison"]
-
-LAST_DIGIT = 9
-
-
-def flip_labels(labels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return for each digit the one that mirrors it: 0 for 9, 1 for 8, and so on.
-
-    Parameters
-    ----------
-    labels : int64 array, shape (n,), in [0, 10)
-
-    Returns
-    -------
-    int64 array, shape (n,)
-    """
-    return LAST_DIGIT - labels
-
 
 def poison(
     received: list[NDArray[np.float32]],

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from omnilytics_flwr import Terms
-from omnilytics_flwr.market.terms import Address
+from omnilytics_flwr import Address, Terms
 
 from .app import METRICS
 from .model import PRIVATE, initial_model, public_weights

@@ -8,10 +8,8 @@ from itertools import pairwise
 from statistics import fmean
 from typing import Any
 
-from omnilytics_flwr import LocalMarket
-from omnilytics_flwr.evm.connection import TransactionRecord
+from omnilytics_flwr import Address, LocalMarket, Terms, TransactionRecord
 from omnilytics_flwr.evm.processing_time import Processing
-from omnilytics_flwr.market.terms import Address, Terms
 
 from .recipe import Recipe
 from .trainings import WORKERS, Training

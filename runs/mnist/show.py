@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 from rich.table import Table
 
-from omnilytics_flwr.model_owner.round_report import RoundReport
+from omnilytics_flwr import RoundReport
 
 from ..screen import ETHER, new_table, percent, show_end
 from .recipe import Recipe

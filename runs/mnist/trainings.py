@@ -13,8 +13,7 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg, Strategy
 from flwr.simulation import run_simulation
 
-from omnilytics_flwr import LocalMarket, Omnilytics
-from omnilytics_flwr.model_owner.round_report import RoundReport
+from omnilytics_flwr import LocalMarket, Omnilytics, RoundReport
 
 from .app import client_app, load_model, model_arrays
 from .data import Digits, load
@@ -24,7 +23,7 @@ from .recipe import Recipe
 WORKERS = 2
 """Clients at work at a time; the machine's cores, for the figures to be comparable."""
 
-BACKEND = {
+BACKEND: dict[str, dict[str, Any]] = {
     "init_args": {"num_cpus": WORKERS, "logging_level": 40, "log_to_driver": False},
     "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
 }

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from omnilytics_flwr import Terms
-from omnilytics_flwr.market.terms import Address
+from omnilytics_flwr import Address, Terms
 
 from .patches import FilePatch, read_patch
 

@@ -43,7 +43,7 @@ def jax(task: Any, model_file: str) -> float:
     with np.load(model_file) as saved:
         state = task.set_params(task.create_train_state(0.1), [saved[name] for name in saved.files])
     test = load_dataset(EXAMPLES["jax"].data, split="test").with_format("numpy")[:]
-    images = np.float32(test["image"])[..., None] / 255
+    images = np.asarray(test["image"], np.float32)[..., None] / 255
     _, _, accuracy = task.apply_model(state, images, np.asarray(test["label"]))
     return float(accuracy)
 

@@ -14,9 +14,8 @@ from typing import Any
 from flwr.app import ArrayRecord, Context, RecordDict
 from flwr.serverapp.strategy import Strategy
 
-from omnilytics_flwr import environment
+import omnilytics_flwr
 from omnilytics_flwr.errors import TermsError, UpdateError
-from omnilytics_flwr.flower import strategy as market_strategy
 from omnilytics_flwr.flower.weights import flatten
 
 _OVERRIDE = re.compile(r"""([^\s=]+)\s*=\s*("[^"]*"|'[^']*'|[^\s"']+)""")
@@ -95,8 +94,8 @@ def _without_market() -> Iterator[None]:
     """Strategies stop at their start, and a patched app's market is left out."""
     with (
         _replaced(Strategy, "start", _start),
-        _replaced(environment, "open_market", _no_market),
-        _replaced(market_strategy, "Omnilytics", _inner_alone),
+        _replaced(omnilytics_flwr, "open_market", _no_market),
+        _replaced(omnilytics_flwr, "Omnilytics", _inner_alone),
     ):
         yield
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from runs.mnist.attacks import flip_labels, poison
+from runs.mnist.attacks import poison
 
 RECEIVED = [np.float32([1, 2]), np.float32([[3]])]
 TRAINED = [np.float32([2, 2]), np.float32([[1]])]
@@ -34,10 +34,9 @@ def test_noise_repeats_with_the_same_generator() -> None:
     assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
 
 
-def test_label_flip_changes_labels_and_leaves_the_update() -> None:
+def test_label_flip_leaves_the_update() -> None:
     sent = poison(RECEIVED, TRAINED, kind="label-flip", scale=4.0, rng=np.random.default_rng(0))
 
-    assert flip_labels(np.arange(10)).tolist() == [9, 8, 7, 6, 5, 4, 3, 2, 1, 0]
     assert all(np.array_equal(one, other) for one, other in zip(sent, TRAINED, strict=True))
 
 

@@ -57,15 +57,15 @@ def train_on_share(msg: Message, context: Context) -> Message:
     start = time.perf_counter()
     owner, settings = int(context.node_config["partition-id"]), context.run_config
     digits = read_digits(_share(context))
-    config = msg.content["config"]
-    model = model_of(msg.content["arrays"])
+    config = msg.content.config_records["config"]
+    model = model_of(msg.content.array_records["arrays"])
     trained, loss = train(
         model,
         digits,
         epochs=int(settings["local-epochs"]),
         lr=float(settings["learning-rate"]),
         batch_size=int(settings["batch-size"]),
-        rng=np.random.default_rng([int(settings["seed"]), owner, int(config["server-round"])]),
+        rng=np.random.default_rng([int(settings["seed"]), owner, int(str(config["server-round"]))]),
     )
-    metrics = {"num-examples": len(digits.labels), "train-loss": loss, "train-seconds": time.perf_counter() - start}
-    return Message(RecordDict({"arrays": arrays_of(trained), "metrics": MetricRecord(metrics)}), reply_to=msg)
+    metrics = MetricRecord({"num-examples": len(digits.labels), "train-loss": loss, "train-seconds": time.perf_counter() - start})
+    return Message(RecordDict({"arrays": arrays_of(trained), "metrics": metrics}), reply_to=msg)

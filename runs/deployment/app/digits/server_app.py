@@ -13,8 +13,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg, Strategy
 
-from omnilytics_flwr import Omnilytics, open_market
-from omnilytics_flwr.model_owner.round_report import RoundReport
+from omnilytics_flwr import Omnilytics, RoundReport, open_market
 
 from .arrays import arrays_of, model_of
 from .task import accuracy, initial_model, read_digits
