@@ -4,11 +4,13 @@
     python .ci/defences.py NAME...    # some
 
 Works on a copy of the checkout; the checkout itself is not touched. Defences are in ``defences.toml``: a file, the text that is
-the defence, what is there without it, and the test that must fail. A defence of the contracts is compiled before.
+the defence, what is there without it, and the test that must fail: arguments of pytest, or of ``forge test`` after the word forge.
+A defence of the contracts is compiled before.
 """
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -20,9 +22,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 LIST = Path(__file__).with_name("defences.toml")
 LINKED = ("contracts/node_modules", "runs/node_modules")
+WARM = ("contracts/out", "contracts/cache")
+"""What forge has compiled; it compiles again what differs."""
 SECONDS = 900
 TESTS_FAILED = 1
-"""Exit code of pytest when tests ran and some failed; anything else means that it could not even ask."""
+"""Exit code of pytest and forge when tests ran and some failed; anything else of pytest means that it could not even ask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ class Defence:
     text, without : str
         What it is, once in the file, and what to put in its place.
     test : str
-        pytest's name of the test that must fail.
+        The test that must fail, as pytest is asked for it, or forge after the word forge.
     """
 
     name: str
@@ -70,16 +74,16 @@ def main(names: list[str]) -> int:
 
 def _try(defence: Defence, copy: Path) -> str:
     _copy(copy)
-    if _pytest(copy, defence.test) != 0:
+    if _run_test(copy, defence.test) != 0:
         return "does not pass with its defence in place"
     path = copy / defence.file
     source = path.read_text()
     if source.count(defence.text) != 1:
         return f"its text is {source.count(defence.text)} times in {defence.file}"
     path.write_text(source.replace(defence.text, defence.without))
-    if defence.file.startswith("contracts/") and _run(copy, "contracts/compile.py") != 0:
+    if defence.file.startswith("contracts/") and _python(copy, "contracts/compile.py") != 0:
         return "does not compile without it"
-    return "fails without it" if _pytest(copy, defence.test) == TESTS_FAILED else "PASSES without it, or cannot run"
+    return "fails without it" if _run_test(copy, defence.test) == TESTS_FAILED else "PASSES without it, or cannot run"
 
 
 def _copy(target: Path) -> None:
@@ -91,17 +95,27 @@ def _copy(target: Path) -> None:
     for name in LINKED:
         if (ROOT / name).is_dir():
             (target / name).symlink_to(ROOT / name)
+    for name in WARM:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, target / name)
 
 
-def _pytest(copy: Path, test: str) -> int:
-    return _run(copy, "-m", "pytest", "-q", "-n", "0", "-x", "-p", "no:cacheprovider", *test.split())
+def _run_test(copy: Path, test: str) -> int:
+    first, *rest = test.split()
+    if first == "forge":
+        (forge,) = (copy / "contracts" / "node_modules" / "@foundry-rs").glob("forge-*/bin/forge*")
+        return _run(copy / "contracts", str(forge), "test", *rest, FOUNDRY_PROFILE="quick")
+    return _python(copy, "-m", "pytest", "-q", "-n", "0", "-x", "-p", "no:cacheprovider", first, *rest)
 
 
-def _run(copy: Path, *arguments: str) -> int:
+def _python(copy: Path, *arguments: str) -> int:
     # The copy's package goes before the installed one.
-    command = [sys.executable, "-P", *arguments]
-    environment = {"PYTHONPATH": str(copy), "PATH": "/usr/bin:/bin", "HOME": str(copy)}
-    return subprocess.run(command, cwd=copy, env=environment, capture_output=True, timeout=SECONDS, check=False).returncode
+    return _run(copy, sys.executable, "-P", *arguments, PYTHONPATH=str(copy))
+
+
+def _run(folder: Path, *command: str, **variables: str) -> int:
+    environment = {"PATH": os.environ["PATH"], "HOME": str(folder)} | variables
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, timeout=SECONDS, check=False).returncode
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ from omnilytics_flwr.evm.anvil import HARDFORK, Devnet, DevnetOptions
 
 HERE = Path(__file__).resolve().parent
 # Neither the tests nor what lies here are part of the installed package.
-sys.path += [str(HERE.parent), str(HERE)]
+sys.path.append(str(HERE.parent))
 
-from gas_play import OWNERS, Play  # noqa: E402
+from contracts.gas_play import OWNERS, Play  # noqa: E402
 
 GAS_FILE = HERE / "gas.json"
 CONTRACTS = (artifacts.MARKET, artifacts.FACTORY, artifacts.VERIFICATION)

@@ -22,6 +22,7 @@ FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://)([^)\s#]*)(?:#([^)\s]+))?\)")
 CODE = re.compile(r"`([^`]+)`")
 TEST_FILE = re.compile(r"(?:(\w+)/)?(test_[\w*]+)")
+FORGE_TEST = re.compile(r"function (test_\w+)")
 POLICY_ROW = re.compile(r"^\| `([\w-]+)` \| [^|]+ \| ([^|]+) \| [^|]+ \|$", re.MULTILINE)
 
 
@@ -57,7 +58,8 @@ def untrue_citations(text: str) -> list[str]:
 def cited(citation: str, before: list[Path]) -> tuple[list[Path], str]:
     """Files that a citation names, or those `before` it, and the words of a test's name as they stand in it."""
     if citation.startswith("forge:"):
-        return [*(ROOT / "contracts" / "test").glob(f"{citation.removeprefix('forge:')}*")], ""
+        name, _, words = citation.removeprefix("forge:").partition(":")
+        return [*(ROOT / "contracts" / "test").glob(f"{name}*")], as_name(words)
     head, colon, words = citation.partition(":")
     named = TEST_FILE.fullmatch(head)
     if named is not None:
@@ -75,6 +77,12 @@ def as_name(words: str) -> str:
 
 
 def names_of_tests(file: Path) -> Iterator[str]:
+    """In snake case, whatever the language."""
+    if file.suffix == ".sol":
+        yield from (
+            re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", name) for name in FORGE_TEST.findall(file.read_text(encoding="utf-8"))
+        )
+        return
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.FunctionDef) and node.name.startswith("test_"):
             yield node.name

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from contracts import compile as compile_
 from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.errors import ChainError, Malformed, NotFunded, OmnilyticsError
@@ -19,7 +20,6 @@ from omnilytics_flwr.evm.transaction import Payload
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 from omnilytics_flwr.market import refusals
 from omnilytics_flwr.market.terms import Address
-from tests.contracts.scripts import CONTRACTS, script
 
 from .market_play import REWARD_WEI, create_small_market, mask_key
 
@@ -30,7 +30,7 @@ STAKE = 4 * REWARD_WEI
 @pytest.fixture(scope="session")
 def tokens() -> dict[str, dict[str, Any]]:
     """Compiled tokens."""
-    compiled: dict[str, dict[str, Any]] = script("compile").compile_contracts([CONTRACTS / "test" / "harness" / "Tokens.sol"])
+    compiled: dict[str, dict[str, Any]] = compile_.compile_contracts([compile_.HERE / "test" / "harness" / "Tokens.sol"])
     return compiled
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from contracts import compile as compile_
 from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.evm.abi import Abi
@@ -16,7 +17,6 @@ from omnilytics_flwr.evm.transaction import Payload
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.market.terms import Address
 from tests.chain.market_play import REWARD_WEI, create_small_market
-from tests.contracts.scripts import CONTRACTS, script
 
 from .command_line import DATA_OWNER, MODEL_OWNER, CommandLine
 
@@ -26,7 +26,7 @@ SUPPLY = 10**20
 @pytest.fixture(scope="session")
 def tokens() -> dict[str, dict[str, Any]]:
     """The tokens of the contracts' own tests, compiled."""
-    compiled: dict[str, dict[str, Any]] = script("compile").compile_contracts([CONTRACTS / "test" / "harness" / "Tokens.sol"])
+    compiled: dict[str, dict[str, Any]] = compile_.compile_contracts([compile_.HERE / "test" / "harness" / "Tokens.sol"])
     return compiled
 
 

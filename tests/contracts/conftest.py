@@ -11,9 +11,7 @@ from omnilytics_flwr.evm.anvil import Devnet
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import dev_wallet
 
-from .anchored import Anchored, anchor
-from .deliveries import wild
-from .real import Opened, RealMarket, first_members
+from .real_market import Opened, RealMarket, first_members, wild
 
 
 @pytest.fixture
@@ -66,15 +64,3 @@ def opened_market(shared_devnet: Devnet, deployment: Deployment) -> Opened:
 def opened(devnet: Devnet, opened_market: Opened) -> Opened:
     """A market with an open round and its honest settlement."""
     return opened_market
-
-
-@pytest.fixture(scope="session")
-def anchored_market(shared_devnet: Devnet, deployment: Deployment) -> Anchored:
-    """The market of `anchored`, made once for all tests of this process."""
-    return anchor(connect(shared_devnet.url), deployment)
-
-
-@pytest.fixture
-def anchored(devnet: Devnet, anchored_market: Anchored) -> Anchored:
-    """A market with an anchored task and everybody's commitment."""
-    return anchored_market

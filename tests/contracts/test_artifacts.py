@@ -11,6 +11,7 @@ import pytest
 from eth_abi.abi import encode as abi_encode
 from eth_account.messages import encode_typed_data
 
+from contracts import compile as compile_
 from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.statement import Statement, Verdict
@@ -22,8 +23,7 @@ from omnilytics_flwr.market.statement import settlement_context
 from omnilytics_flwr.market.terms import ABI_TYPE, Terms
 from tests.support.builders import make_task, make_terms
 
-from .real import RealMarket
-from .scripts import CONTRACTS, script
+from .real_market import RealMarket
 
 SHIPPED = (artifacts.MARKET, artifacts.FACTORY, artifacts.VERIFICATION)
 MOST_CODE_BYTES = 24_576
@@ -33,8 +33,7 @@ MOST_CODE_BYTES = 24_576
 @pytest.fixture(scope="module")
 def compiled() -> dict[str, dict[str, Any]]:
     """The sources, compiled anew."""
-    compile_ = script("compile")
-    result: dict[str, dict[str, Any]] = compile_.compile_contracts([CONTRACTS / "src" / f"{name}.sol" for name in SHIPPED])
+    result: dict[str, dict[str, Any]] = compile_.compile_contracts([compile_.HERE / "src" / f"{name}.sol" for name in SHIPPED])
     return result
 
 
@@ -50,14 +49,13 @@ def test_artifact_is_what_the_sources_compile_to(compiled: dict[str, dict[str, A
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_artifact_tells_compiler_and_settings(name: str) -> None:
-    shipped, compile_ = artifacts.described(name), script("compile")
+    shipped = artifacts.described(name)
 
     assert (shipped["compiler"], shipped["settings"]) == (compile_.COMPILER_VERSION, compile_.SETTINGS)
     assert shipped["settings"]["viaIR"] is True
 
 
 def test_compile_check_finds_a_file_that_is_not_what_the_sources_give(compiled: dict[str, dict[str, Any]], tmp_path: Path) -> None:
-    compile_ = script("compile")
     compile_.write(compiled, tmp_path)
     assert compile_.check(compiled, tmp_path) == 0
     path = tmp_path / "Market.json"
@@ -116,7 +114,7 @@ def test_error_has_the_facts_of_its_refusal(name: str) -> None:
 
 
 def test_stages_of_the_interface_are_those_of_python() -> None:
-    source = (CONTRACTS / "src" / "interfaces" / "MarketTypes.sol").read_text(encoding="utf-8")
+    source = (compile_.HERE / "src" / "interfaces" / "MarketTypes.sol").read_text(encoding="utf-8")
     (body,) = re.findall(r"enum Stage \{([^}]*)\}", source)
     names = [name.strip() for name in body.split(",")]
 

@@ -18,8 +18,7 @@ from omnilytics_flwr.market.refusals import BadSignature, VerificationWrongSumch
 from omnilytics_flwr.market.stage import Stage
 from tests.support.builders import make_task
 
-from .deliveries import near
-from .real import OpenRound, RealMarket
+from .real_market import OpenRound, RealMarket, near
 
 OTHER_CHAIN_ID = 31338
 

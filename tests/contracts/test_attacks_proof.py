@@ -29,8 +29,8 @@ from tests.crypto.rounds import Round, make_round
 from tests.crypto.spoiled_points import at_infinity, off_the_curve, outside_the_subgroup, padded, x_not_reduced
 from tests.support import bad_inputs
 
-from .deliveries import BITS, Part, isotropic, masked, near, total
-from .lying import Liar
+from .forging import Liar
+from .real_market import BITS, Part, isotropic, masked, near, total
 
 Spoil = Callable[[bytes], bytes]
 

@@ -20,8 +20,23 @@ from omnilytics_flwr.market.refusals import (
 from omnilytics_flwr.market.stage import Stage
 from tests.support import bad_inputs
 
-from .deliveries import MOST_UNIT, ZERO_UNIT, Part, far, isotropic, level, near, step, total, wild
-from .real import OpenRound, RealMarket, first_members, honest, whole_groups
+from .real_market import (
+    MOST_UNIT,
+    ZERO_UNIT,
+    OpenRound,
+    Part,
+    RealMarket,
+    far,
+    first_members,
+    honest,
+    isotropic,
+    level,
+    near,
+    step,
+    total,
+    whole_groups,
+    wild,
+)
 
 SIZES = (4, 3, 3, 3, 3)
 AT_BOUND = 100

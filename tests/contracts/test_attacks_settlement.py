@@ -1,4 +1,7 @@
-"""Settlements that are not what they should be: the market refuses each by name, with the facts that the verifier in Python tells."""
+"""Forged settlements: the market refuses each by name, with the facts that the verifier in Python tells.
+
+Who may settle, and when: `contracts/test/market/Settle.t.sol`.
+"""
 
 from __future__ import annotations
 
@@ -11,12 +14,11 @@ from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.market_reader import refusals
 from omnilytics_flwr.crypto.proof import verify
 from omnilytics_flwr.errors import LedgerError
-from omnilytics_flwr.evm.anvil import Devnet
-from omnilytics_flwr.market.refusals import NotModelOwner, Refusal, TooLate, UnknownGroup, WrongRound, WrongStage
+from omnilytics_flwr.market.refusals import Refusal, WrongStage
 from omnilytics_flwr.market.stage import Stage
 
 from .forging import COMMON_FORGERIES, OTHER_FORGERIES, Forgery
-from .real import NO_TASK, Opened
+from .real_market import NO_TASK, Opened
 
 FORGERIES = COMMON_FORGERIES | OTHER_FORGERIES
 
@@ -63,45 +65,6 @@ def test_settlement_for_other_waivers_is_refused(opened: Opened, waived: int) ->
     assert refusal.value.args == expected.value.args
 
 
-CALLS: dict[str, tuple[Callable[[Opened], object], type[Refusal], Callable[[Opened], tuple[object, ...]]]] = {
-    "by a data owner": (
-        lambda o: o.market.data[0].settle(1, o.settlement, o.waived, NO_TASK),
-        NotModelOwner,
-        lambda o: (o.market.data[0].account,),
-    ),
-    "of an earlier round": (
-        lambda o: o.market.owner.settle(0, o.settlement, o.waived, NO_TASK),
-        WrongRound,
-        lambda o: (0, 1),
-    ),
-    "of a later round": (
-        lambda o: o.market.owner.settle(2, o.settlement, o.waived, NO_TASK),
-        WrongRound,
-        lambda o: (2, 1),
-    ),
-    "with an unknown group waived": (
-        lambda o: o.market.owner.settle(1, o.settlement, 1 << 6, NO_TASK),
-        UnknownGroup,
-        lambda o: (1 << 6, 0b111111),
-    ),
-    "with group 255 waived": (
-        lambda o: o.market.owner.settle(1, o.settlement, 1 << 255, NO_TASK),
-        UnknownGroup,
-        lambda o: (1 << 255, 0b111111),
-    ),
-}
-
-
-@pytest.mark.parametrize(("call", "refusal", "facts"), CALLS.values(), ids=CALLS.keys())
-def test_settle_called_wrongly_is_refused(
-    opened: Opened, call: Callable[[Opened], object], refusal: type[Refusal], facts: Callable[[Opened], tuple[object, ...]]
-) -> None:
-    with pytest.raises(refusal) as found:
-        call(opened)
-
-    assert found.value.args == facts(opened)
-
-
 def test_settle_twice_is_refused(opened: Opened) -> None:
     settle(opened, opened.settlement)
 
@@ -109,23 +72,6 @@ def test_settle_twice_is_refused(opened: Opened) -> None:
         settle(opened, opened.settlement)
 
     assert refusal.value.args == (Stage.IDLE, 1 << Stage.OPEN)
-
-
-def test_settle_after_the_deadline_is_refused(opened: Opened, devnet: Devnet) -> None:
-    settle_by = opened.market.owner.state().settle_by
-    devnet.set_next_timestamp(settle_by + 1)
-
-    with pytest.raises(TooLate) as refusal:
-        settle(opened, opened.settlement)
-
-    assert refusal.value.args == (settle_by + 1, settle_by)
-
-
-def test_settle_at_the_deadline_is_accepted(opened: Opened, devnet: Devnet) -> None:
-    devnet.set_next_timestamp(opened.market.owner.state().settle_by)
-    settle(opened, opened.settlement)
-
-    assert opened.market.owner.state().stage is Stage.IDLE
 
 
 SETTLE_DATA = {

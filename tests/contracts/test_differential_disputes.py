@@ -1,4 +1,4 @@
-"""Disputes at their edges, in memory and on a chain with real blobs side by side: deadlines, six blobs and more, points that no blob has."""
+"""Answers with real blobs, in memory and on a chain side by side: more than six of them, none, and points that no blob has."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import pytest
 
 from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.evm.anvil import Devnet
-from omnilytics_flwr.market.dispute import BURN_ADDRESS, accuse_by, versioned_hash
+from omnilytics_flwr.market.dispute import versioned_hash
 from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.roster import bitmap_of
-from omnilytics_flwr.market.stage import Stage
 from tests.support.bad_inputs import INFINITY, NOT_ON_CURVE, WRONG_SUBGROUP
-from tests.support.builders import MODEL_OWNER, STRANGER, address_of, dictate, equal_distances, make_mask_key, make_task
+from tests.support.builders import MODEL_OWNER, STRANGER, dictate, equal_distances, make_mask_key, make_task
 from tests.support.moves import Move, Mover
 from tests.support.sparse import blob_of, make_blob, make_points
 
@@ -95,46 +94,6 @@ class OddMover(Mover):
         return self._odd_points if self._odd_points and seat == 0 else super().points(state, seat)
 
 
-@pytest.mark.parametrize("late", [0, 1])
-def test_accuse_at_its_deadline(free_devnet: Devnet, deployment: Deployment, late: int) -> None:
-    play = Play(free_devnet, deployment)
-    deadline = accuse_by(play.state.settle_by, play.twin.scene.terms)
-
-    refusal = play.refusal(play.accuse(play.seats[0], wait_seconds=play.until(deadline + late)))
-
-    assert refusal == (("TooLate", (deadline + 1, deadline)) if late else None)
-    assert play.state.answer_by == (0 if late else play.state.settle_by - 300)
-
-
-@pytest.mark.parametrize("late", [0, 1])
-def test_answer_at_its_deadline(free_devnet: Devnet, deployment: Deployment, late: int) -> None:
-    play = Play(free_devnet, deployment)
-    seat = play.seats[0]
-    play.play(play.accuse(seat))
-    deadline = play.state.answer_by
-
-    refusal = play.refusal(play.answer(seat, 0, (make_blob(seat, 1),), wait_seconds=play.until(deadline + late)))
-
-    assert refusal == (("TooLate", (deadline + 1, deadline)) if late else None)
-    assert play.state.answered == (0 if late else 1 << seat)
-
-
-@pytest.mark.parametrize("late", [0, 1])
-def test_settle_when_an_accusation_lapses(free_devnet: Devnet, deployment: Deployment, late: int) -> None:
-    play = Play(free_devnet, deployment)
-    seat = play.seats[4]
-    play.play(play.accuse(seat))
-
-    play.play(play.settle(5 - late, wait_seconds=play.until(play.state.answer_by + late)))
-
-    assert play.state.slashed == late << seat
-    # Of the lost stake two rewards go to the others of the group.
-    assert play.state.credits_wei == late * (play.twin.scene.terms.stake_wei - 2_000)
-    for account in (address_of(MODEL_OWNER), BURN_ADDRESS, *map(address_of, range(OWNERS))):
-        play.refusal(Move(STRANGER, "withdraw", (account,)))
-    assert (play.state.credits_wei, play.state.disputes_wei) == (0, 0)
-
-
 def test_answer_of_eight_polynomials_takes_two_transactions(free_devnet: Devnet, deployment: Deployment) -> None:
     play = Play(free_devnet, deployment, polynomials=8)
     seat, other = play.seats[2], play.seats[9]
@@ -199,27 +158,3 @@ def test_answer_without_any_blob(free_devnet: Devnet, deployment: Deployment) ->
 
     assert play.refusal(play.answer(seat, 0, (), count=1)) == ("WrongBlob", (0, bytes(32), wanted(play, seat, 0)))
     assert play.refusal(play.answer(seat, 0, ())) == ("MarketWrongLength", (0, 1))
-
-
-def test_everybody_accused_and_silent_times_out_with_nobody_paid(free_devnet: Devnet, deployment: Deployment) -> None:
-    play = Play(free_devnet, deployment)
-    play.play(play.accuse(*play.seats))
-
-    play.play(Move(STRANGER, "timeout", (1,), wait_seconds=play.until(play.state.settle_by + 1)))
-
-    assert (play.state.stage, play.state.owed_wei, play.state.bond_wei, play.state.slashed) == (Stage.IDLE, 0, 0, 0)
-    assert play.state.escrow_wei == 100_000
-    play.play(Move(STRANGER, "withdraw", (address_of(MODEL_OWNER),)))
-    assert play.state.disputes_wei == 0
-
-
-def test_second_accusation_gives_the_first_accused_more_time(free_devnet: Devnet, deployment: Deployment) -> None:
-    play = Play(free_devnet, deployment)
-    one, other = play.seats[:2]
-    play.play(play.accuse(one))
-    first_deadline = play.state.answer_by
-    play.play(play.accuse(other, wait_seconds=40))
-
-    play.play(play.answer(one, 0, (make_blob(one, 1),), wait_seconds=play.until(first_deadline + 1)))
-
-    assert play.state.answered == 1 << one

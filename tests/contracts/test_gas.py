@@ -9,9 +9,8 @@ from typing import Any
 
 import pytest
 
+from contracts import gas
 from omnilytics_flwr.market.dispute import ANSWER_GAS, BLOBS_PER_TRANSACTION, POLYNOMIAL_GAS
-
-from .scripts import CONTRACTS, script
 
 MOST_GAS_OF_A_ROUND = 1_000_000
 MOST_GAS_OF_A_DISPUTE = 200_000
@@ -20,27 +19,27 @@ MOST_GAS_OF_A_DISPUTE = 200_000
 @pytest.fixture(scope="module")
 def measured() -> dict[str, Any]:
     """What a new measurement gives."""
-    figures: dict[str, Any] = script("gas").measure()
+    figures: dict[str, Any] = gas.measure()
     return figures
 
 
 @pytest.fixture(scope="module")
 def committed() -> dict[str, Any]:
     """What the file says."""
-    figures: dict[str, Any] = json.loads((CONTRACTS / "gas.json").read_text(encoding="utf-8"))
+    figures: dict[str, Any] = json.loads(gas.GAS_FILE.read_text(encoding="utf-8"))
     return figures
 
 
 def test_gas_file_is_what_is_measured(measured: dict[str, Any], committed: dict[str, Any]) -> None:
-    assert script("gas").differences(committed, measured) == []
-    assert (CONTRACTS / "gas.json").read_text(encoding="utf-8") == script("gas").text(measured)
+    assert gas.differences(committed, measured) == []
+    assert gas.GAS_FILE.read_text(encoding="utf-8") == gas.text(measured)
 
 
 @pytest.mark.parametrize("which", ["first", "later"])
 def test_round_of_twenty_data_owners_costs_at_most_a_million_gas(measured: dict[str, Any], which: str) -> None:
-    gas, round_ = measured["gas"], measured["gas_of_a_round"]
+    figures, round_ = measured["gas"], measured["gas_of_a_round"]
 
-    assert round_[which] == gas[f"open {which}"] + gas[f"settle {which}"] <= MOST_GAS_OF_A_ROUND
+    assert round_[which] == figures[f"open {which}"] + figures[f"settle {which}"] <= MOST_GAS_OF_A_ROUND
     assert (measured["market"]["owners"], measured["market"]["weights"]) == (20, 20_314)
 
 
@@ -64,7 +63,7 @@ def test_dispute_costs_a_settlement_little(measured: dict[str, Any]) -> None:
 def test_check_finds_a_figure_that_is_off_by_one(
     measured: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], change: int
 ) -> None:
-    gas, path, other = script("gas"), tmp_path / "gas.json", copy.deepcopy(measured)
+    path, other = tmp_path / "gas.json", copy.deepcopy(measured)
     other["gas"]["settle later"] += change
     monkeypatch.setattr(gas, "measure", lambda: measured)
     path.write_text(gas.text(other), encoding="utf-8")
@@ -76,6 +75,6 @@ def test_check_finds_a_figure_that_is_off_by_one(
 
 
 def test_differences_names_what_is_missing_or_new() -> None:
-    found = script("gas").differences({"gas": {"a": 1, "b": 2}}, {"gas": {"a": 1, "c": 2}})
+    found = gas.differences({"gas": {"a": 1, "b": 2}}, {"gas": {"a": 1, "c": 2}})
 
     assert [line.split(" is ")[0] for line in found] == ["/gas/b", "/gas/c"]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import combinations
+from math import lcm
 
 import numpy as np
 import pytest
+from Crypto.Hash import keccak
 
 from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment
@@ -24,8 +28,111 @@ from omnilytics_flwr.market.roster import bits_of, positions_of
 from tests.crypto.rounds import sparse_vector
 from tests.support.builders import make_task
 
-from . import recompute
-from .real import NO_TASK, RealMarket, mask_secret
+from .real_market import NO_TASK, RealMarket, mask_secret
+
+ORDER = 52435875175126190479447740508185965837690552500527637822603658699938581184513
+HALF = 2**84
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The terms that a round's outcome depends on."""
+
+    group_size: int
+    faulty_groups: int
+    bits: int
+    norm_bound: int
+    reward_wei: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a settlement must come to.
+
+    Attributes
+    ----------
+    excluded, accepted : set of int
+        Groups.
+    distances : list of int
+        Between the zero update and the groups that take part, pair by pair.
+    pay_wei : dict of int to int
+        By seat.
+    """
+
+    excluded: set[int]
+    accepted: set[int]
+    distances: list[int]
+    pay_wei: dict[int, int]
+
+
+def drawn_groups(seed: bytes, addresses: Mapping[int, bytes], group_size: int) -> list[list[int]]:
+    """Seats of each group: everybody by the hash of seed and address, the first groups one larger if they do not come out even."""
+    order = sorted(addresses, key=lambda seat: keccak.new(digest_bits=256, data=seed + addresses[seat]).digest())
+    count, larger = divmod(len(order), group_size)
+    groups = []
+    for number in range(count):
+        size = group_size + (number < larger)
+        groups.append(sorted(order[:size]))
+        order = order[size:]
+    return groups
+
+
+def decide(rules: Rules, roster: Mapping[int, Sequence[int]], vectors: Mapping[int, bytes], waived: set[int]) -> Outcome:
+    """The outcome of a round.
+
+    Parameters
+    ----------
+    rules : Rules
+    roster : mapping of int to sequence of int
+        Seats of each group of the roster, in order.
+    vectors : mapping of int to bytes
+        What was delivered, by seat.
+    waived : set of int
+        Groups that are paid and not aggregated.
+    """
+    judged = {group: sum_of([vectors[seat] for seat in seats]) for group, seats in roster.items() if group not in waived}
+    excluded = {g for g, sums in judged.items() if not all(in_range(s, len(roster[g]), rules.bits) for s in sums)}
+    taking = [group for group in judged if group not in excluded]
+    scale = lcm(*(len(roster[group]) for group in taking))
+    zero = scale * 2 ** (rules.bits - 1)
+    rows = [[zero] * 2 * len(next(iter(judged.values())))]
+    rows += [[scale // len(roster[group]) * unit for unit in units_of(judged[group])] for group in taking]
+    table = {(i, k): sum((a - b) ** 2 for a, b in zip(rows[i], rows[k], strict=True)) for i, k in combinations(range(len(rows)), 2)}
+    accepted = multi_krum(table, len(taking), rules.faulty_groups - len(excluded), scale**2 * rules.norm_bound)
+    paid = {taking[place] for place in accepted} | waived
+    pay_wei = {seat: rules.reward_wei * (group in paid) for group, seats in roster.items() for seat in seats}
+    return Outcome(excluded, {taking[place] for place in accepted}, list(table.values()), pay_wei)
+
+
+def sum_of(vectors: Sequence[bytes]) -> list[int]:
+    """Elements of the sum of vectors of 32-byte big-endian words; masks cancel."""
+    columns = zip(*(words(vector) for vector in vectors), strict=True)
+    return [sum(column) % ORDER for column in columns]
+
+
+def words(raw: bytes) -> list[int]:
+    return [int.from_bytes(raw[at : at + 32], "big") for at in range(0, len(raw), 32)]
+
+
+def units_of(sums: Sequence[int]) -> list[int]:
+    """Sums of quantised weights, two from each element."""
+    return [unit for element in sums for unit in (element % HALF, element // HALF)]
+
+
+def in_range(element: int, members: int, bits: int) -> bool:
+    """Whether honest members can add up to an element."""
+    return all(members <= unit <= members * (2**bits - 1) for unit in units_of([element]))
+
+
+def multi_krum(table: Mapping[tuple[int, int], int], groups: int, faulty: int, longest: int) -> set[int]:
+    """Places, from 0, of the groups that are accepted; `table` counts them from 1, and 0 is the zero update."""
+    scores = []
+    for one in range(1, groups + 1):
+        nearest = sorted(table[min(one, other), max(one, other)] for other in range(1, groups + 1) if other != one)
+        scores.append((sum(nearest[: max(1, groups - faulty - 2)]), one - 1))
+    eligible = sorted(score for score in scores if table[0, score[1] + 1] <= longest)
+    return {place for _, place in eligible[: groups - faulty]}
+
 
 OWNERS, CLIP = 17, 0.1
 """Groups of 4, 4, 3, 3 and 3."""
@@ -107,15 +214,15 @@ def distances_on_chain(market: RealMarket, s: Statement, settlement: bytes) -> l
     return list(distances)
 
 
-def assert_recomputed(market: RealMarket, plan: Plan, played: Played) -> recompute.Outcome:
+def assert_recomputed(market: RealMarket, plan: Plan, played: Played) -> Outcome:
     """Compare groups, distances, selection and pay with what the chain says."""
     terms, state, logs = market.owner.terms(), market.owner.state(), played.receipt.logs["Settled"]
     addresses = {member.seat: address_bytes(member.owner) for member in market.owner.members()}
-    groups = recompute.drawn_groups(state.epoch_seed, addresses, terms.group_size)
+    groups = drawn_groups(state.epoch_seed, addresses, terms.group_size)
     assert [tuple(group) for group in groups] == market.seats(market.all_groups)
-    rules = recompute.Rules(terms.group_size, terms.faulty_groups, terms.update_bits, terms.norm_bound, terms.reward_wei)
+    rules = Rules(terms.group_size, terms.faulty_groups, terms.update_bits, terms.norm_bound, terms.reward_wei)
 
-    outcome = recompute.decide(rules, dict(enumerate(groups)), played.vectors, set(bits_of(plan.waived)))
+    outcome = decide(rules, dict(enumerate(groups)), played.vectors, set(bits_of(plan.waived)))
 
     assert outcome.distances == played.distances
     assert outcome.excluded == set(bits_of(int(str(logs["excluded"]))))
@@ -125,7 +232,7 @@ def assert_recomputed(market: RealMarket, plan: Plan, played: Played) -> recompu
     return outcome
 
 
-def assert_paid(market: RealMarket, outcomes: list[recompute.Outcome]) -> None:
+def assert_paid(market: RealMarket, outcomes: list[Outcome]) -> None:
     """Compare what everybody can claim, and then what everybody gets, with the sum over all rounds."""
     owner = market.owner
     due_wei = {m.seat: sum(o.pay_wei[m.seat] for o in outcomes) for m in owner.members()}
@@ -138,7 +245,7 @@ def assert_paid(market: RealMarket, outcomes: list[recompute.Outcome]) -> None:
     assert owner.state().owed_wei == 0
 
 
-def play_and_recompute(devnet: Devnet, deployment: Deployment, plans: list[Plan], *, weights: int) -> list[recompute.Outcome]:
+def play_and_recompute(devnet: Devnet, deployment: Deployment, plans: list[Plan], *, weights: int) -> list[Outcome]:
     changes = {"weights": weights, "update_bits": 16, "clip_nano": round(CLIP * 1e9), "norm_bound": 10**12}
     market = RealMarket.create(connect(devnet.url), deployment, OWNERS, **changes).join_and_draw()
     outcomes = [assert_recomputed(market, plan, play(market, plan)) for plan in plans]

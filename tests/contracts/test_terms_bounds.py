@@ -17,7 +17,7 @@ from omnilytics_flwr.market.refusals import MarketBadTerms
 from omnilytics_flwr.market.terms import ABOUT, Terms, bounds, solidity_name
 from tests.support.builders import STRANGER, address_of, make_terms
 
-from .batch import ask_all
+from .twin import ask_all
 
 FIELDS = {solidity_name(name): name for name, about in ABOUT.items() if about.abi_type.startswith("uint")}
 Refused = tuple[str, int, int, int] | None

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, cast
+
+from py_arkworks_bls12381 import G1Point, Scalar
 
 from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment, create_market
 from omnilytics_flwr.chain.market_reader import refusals
 from omnilytics_flwr.errors import OmnilyticsError
 from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.blobs import BLOB_TYPE, Sidecar, sidecar_of, versioned_hash
 from omnilytics_flwr.evm.connection import Connection, connect
-from omnilytics_flwr.evm.endpoint import NodeError
+from omnilytics_flwr.evm.endpoint import Endpoint, NodeError
 from omnilytics_flwr.evm.header import header_rlp
 from omnilytics_flwr.evm.reverts import revert_data
 from omnilytics_flwr.evm.sender import MOST_GAS, sender_for
@@ -21,14 +26,55 @@ from omnilytics_flwr.market.market_view import Accusation, MarketState, Member, 
 from omnilytics_flwr.market.roster import roster_seats
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.terms import Address, Terms
+from tests.chain.assembly import creation_code
 from tests.oracle import MemoryMarket, SumcheckVerification, Verification, World
 from tests.support.builders import MODEL_OWNER, STRANGER, WEALTH_WEI, DictatedVerification, Scene, address_of, make_account, make_terms
 from tests.support.moves import Move, View
+from tests.support.sparse import blob_of, value_of
 
-from .batch import Request, ask_all
-from .dictating import DICTATING
-from .outcome import Outcome, or_refusal
-from .sidecars import signed_with_blobs
+Request = tuple[str, list[object]]
+
+
+def ask_all(endpoint: Endpoint, requests: list[Request]) -> list[dict[str, Any]]:
+    """Answers in the order of the requests, each with a ``result`` or an ``error``."""
+    answers = endpoint.provider.make_batch_request(cast("Any", requests))
+    return sorted(cast("Any", answers), key=lambda answer: answer["id"])
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a call gave: the market's events, or the class and facts of the refusal."""
+
+    logs: dict[str, dict[str, object]]
+    refusal: tuple[str, tuple[object, ...]] | None
+
+    @classmethod
+    def refused(cls, error: OmnilyticsError) -> Outcome:
+        return cls({}, (type(error).__name__, tuple(error.args)))
+
+
+def or_refusal(read: Any) -> object:
+    """What is read, or the refusal to tell."""
+    try:
+        return read()
+    except OmnilyticsError as error:
+        return Outcome.refused(error)
+
+
+_ABI = artifacts.load(artifacts.VERIFICATION).abi
+_VERIFY = _ABI.functions["verify"].selector.hex()
+_WRONG_SUMCHECK = next(s.hex() for s, error in _ABI.errors.items() if error.name == "VerificationWrongSumcheck")
+
+_BRANCH = f"5f 35 60 e0 1c 63 {_VERIFY} 14 60 1e 57"
+_POLYNOMIALS = "60 04 35 61 1f ff 01 60 0d 1c 5f 52 60 20 5f f3"
+"""(weights + 8191) / 8192: any call but `verify` asks for it."""
+_ANSWER = "5b 60 20 5f 52 60 24 35 60 04 01 80 35 80 15 60 3d 57 80 91 60 20 01 60 20 37 60 20 01 5f f3"
+"""The settlement behind a word 0x20, which is how ABI returns the struct that the settlement encodes; empty, it is refused."""
+_REFUSE = f"5b 63 {_WRONG_SUMCHECK} 5f 52 60 04 60 1c fd"
+
+DICTATING = creation_code(bytes.fromhex(_BRANCH + _POLYNOMIALS + _ANSWER + _REFUSE))
+"""Deploys a verification that believes its settlement, unless it is empty."""
+
 
 DIGEST = b"\x5a" * 32
 Facts = dict[str, Any]
@@ -292,3 +338,37 @@ class Twin:
 
     def _request(self, method: str, *params: object) -> Any:
         return self.devnet.endpoint.request(method, *params)
+
+
+@cache
+def small_sidecar(value: int) -> Sidecar:
+    """What travels beside ``blob_of(value)``: commitments and proofs are linear in a polynomial."""
+    if value == 1:
+        return sidecar_of((blob_of(1),))
+    unit = small_sidecar(1)
+    proofs = tuple(_multiply(proof, value) for proof in unit.cell_proofs)
+    return Sidecar((blob_of(value),), (_multiply(unit.commitments[0], value),), proofs)
+
+
+def make_sidecar(blobs: tuple[bytes, ...]) -> Sidecar:
+    """What travels beside a transaction with these blobs."""
+    values = [value_of(blob) for blob in blobs]
+    parts = [sidecar_of((blob,)) if value is None else small_sidecar(value) for blob, value in zip(blobs, values, strict=True)]
+    return Sidecar(
+        blobs,
+        tuple(commitment for part in parts for commitment in part.commitments),
+        tuple(proof for part in parts for proof in part.cell_proofs),
+    )
+
+
+def signed_with_blobs(number: int, transaction: dict[str, object], blobs: tuple[bytes, ...]) -> bytes:
+    """A transaction of a test account with blobs, as a node takes it."""
+    sidecar = make_sidecar(blobs)
+    hashes = [versioned_hash(commitment) for commitment in sidecar.commitments]
+    wallet = Wallet(Secret(bytes(make_account(number).key)))
+    signed, _ = wallet.sign_transaction(transaction | {"type": BLOB_TYPE, "blobVersionedHashes": hashes})
+    return sidecar.wrapped(signed)
+
+
+def _multiply(compressed: bytes, value: int) -> bytes:
+    return bytes((G1Point.from_compressed_bytes_unchecked(compressed) * Scalar(value)).to_compressed_bytes())

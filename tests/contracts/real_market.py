@@ -1,17 +1,22 @@
-"""A market on a local chain with the real verification, its model owner and its data owners."""
+"""A market on a local chain with the real verification: its model owner, its data owners, and what they deliver."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
-from eth_keys.datatypes import PrivateKey
+import numpy as np
+from py_arkworks_bls12381 import G1Point
 
 from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment, create_market
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.chain.market_reader import refusals
-from omnilytics_flwr.crypto.commitment import points_digest
+from omnilytics_flwr.crypto.commitment import commit_polynomial, points_digest
+from omnilytics_flwr.crypto.curve import encode_point
+from omnilytics_flwr.crypto.field import FieldVector, N, R
+from omnilytics_flwr.crypto.fixedpoint import pack
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.masks import MaskKey
 from omnilytics_flwr.crypto.proof import Statement, prove
@@ -19,15 +24,119 @@ from omnilytics_flwr.crypto.settlement import Settlement
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.sender import sender_for
 from omnilytics_flwr.evm.transaction import Mined, Payload
-from omnilytics_flwr.evm.wallet import GROUP_ORDER, Wallet, dev_wallet
-from omnilytics_flwr.market.commitment_message import HALF_ORDER
+from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.roster import bitmap_of, bits_of, positions_of
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import Address
+from tests.crypto.rounds import random_vector, sparse_vector
 from tests.support.builders import make_task, make_terms
 
-from .deliveries import Part, masked, near, total
+WEIGHTS, BITS = 100, 8
+ZERO_UNIT, MOST_UNIT = 1 << BITS - 1, (1 << BITS) - 1
+HALF = 1 << 84
+"""One unit of the second weight of an element."""
+PADDING = WEIGHTS // 2
+"""First element that holds no weights."""
+IMAGINARY = pow(7, (R - 1) // 4, R)
+"""A square root of -1."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A vector of one polynomial and its commitment; both add.
+
+    Attributes
+    ----------
+    vector : FieldVector, length N
+    point : G1Point
+    sent : bytes, length 128, optional
+        What is sent instead of the commitment.
+    """
+
+    vector: FieldVector
+    point: G1Point
+    sent: bytes | None = None
+
+    @classmethod
+    def of(cls, vector: FieldVector) -> Part:
+        return cls(vector, commit_polynomial(vector))
+
+    def __add__(self, other: Part) -> Part:
+        return Part(self.vector + other.vector, self.point + other.point)
+
+    def __sub__(self, other: Part) -> Part:
+        return Part(self.vector - other.vector, self.point - other.point)
+
+    @property
+    def points(self) -> bytes:
+        """The commitment as it is sent, 128 bytes."""
+        return self.sent or encode_point(self.point)
+
+
+@cache
+def near(number: int = 0) -> Part:
+    """An honest update: steps of a few units."""
+    steps = np.random.default_rng(number).integers(-6, 7, WEIGHTS)
+    return Part.of(pack(_units(lambda units: units[:WEIGHTS].__iadd__(steps.astype(np.uint64)))))
+
+
+@cache
+def far() -> Part:
+    """The largest update there is."""
+    return Part.of(pack(_units(lambda units: units[:WEIGHTS].fill(MOST_UNIT))))
+
+
+@cache
+def level(number: int) -> Part:
+    """The update of so many units at every weight, positive or negative."""
+    return Part.of(pack(_units(lambda units: units[:WEIGHTS].fill(ZERO_UNIT + number))))
+
+
+@cache
+def step(number: int) -> Part:
+    """What adds so many units to the first weight."""
+    return Part.of(sparse_vector(N, {0: number % R}))
+
+
+@cache
+def extra(values: tuple[tuple[int, int], ...]) -> Part:
+    """What is added to an update against the rules: (element, value) pairs."""
+    return Part.of(sparse_vector(N, dict(values)))
+
+
+def wild(number: int = 0) -> Part:
+    """An update whose group's sum is out of range at element 9."""
+    return near(number) + extra(((9, 1 << 200),))
+
+
+def isotropic(number: int = 0) -> Part:
+    """An update whose group's sum is out of range in the padding, at no distance: the two changes' squares sum to 0 modulo r."""
+    return near(number) + extra(((PADDING, 1 << 200), (PADDING + 1, (IMAGINARY << 200) % R)))
+
+
+def masked(updates: Sequence[Part]) -> list[Part]:
+    """Deliveries of a group: each with a mask, which cancel in the sum."""
+    count = len(updates)
+    return [update + _mask(i) - _mask((i + 1) % count) for i, update in enumerate(updates)]
+
+
+def total(parts: Sequence[Part]) -> FieldVector:
+    """Sum of the vectors."""
+    return FieldVector.total([part.vector for part in parts])
+
+
+@cache
+def _mask(number: int) -> Part:
+    return Part.of(random_vector(N, seed=1000 + number))
+
+
+def _units(change: Callable[[np.ndarray], object]) -> np.ndarray:
+    """The zero update, changed."""
+    units = np.full(2 * N, ZERO_UNIT, dtype=np.uint64)
+    change(units)
+    return units
+
 
 DAY = 24 * 3600
 ESCROW_WEI = 10**6
@@ -206,18 +315,6 @@ def send(ledger: EthereumLedger, function: str, *arguments: object, value_wei: i
     return sender_for(ledger.connection, ledger.wallet).send(function, payload, refusals())
 
 
-def high_s_signature(signing_hash: bytes) -> tuple[bytes, bytes]:
-    """A private key, and its signature of one hash whose s is above half the order and yet fits the compact form.
-
-    For a random nonce k with r the x of k G, and a chosen s, the key d with s k = hash + r d.
-    """
-    nonce, s = 0x5EED, HALF_ORDER + 0xC0FFEE
-    point = PrivateKey(word(nonce)).public_key.to_bytes()
-    r, parity = int.from_bytes(point[:32], "big"), point[63] & 1
-    key = (s * nonce - int.from_bytes(signing_hash, "big")) * pow(r, -1, GROUP_ORDER) % GROUP_ORDER
-    return word(key), word(r) + word(s | parity << 255)
-
-
 def mask_key(number: int) -> bytes:
     """Public mask key of a data owner."""
     return MaskKey.from_private(mask_secret(number)).public
@@ -241,3 +338,8 @@ def first_members(by_position: Mapping[int, Part]) -> Update:
 def whole_groups(by_position: Mapping[int, Part], otherwise: Update = honest) -> Update:
     """In a group of `by_position` everybody sends that."""
     return lambda position, place: by_position.get(position) or otherwise(position, place)
+
+
+def stranger(market: RealMarket) -> EthereumLedger:
+    """Somebody with ether and nothing to do with the market."""
+    return EthereumLedger(market.owner.connection, market.owner.address, dev_wallet(45, market.owner.connection))
