@@ -22,7 +22,7 @@ from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 from omnilytics_flwr.model_owner.round_report import RoundReport
 from tests.data_owner.owners import Owner, make_owners_scene, make_wallet
-from tests.model_owner.rounds import honest_update
+from tests.model_owner.conftest import honest_update
 from tests.support.builders import Scene, address_of
 
 REWARD_WEI, STAKE_WEI = 1_000, 5_000

@@ -12,7 +12,7 @@ from omnilytics_flwr.adversary.registry import Family, rogue_named
 from omnilytics_flwr.adversary.updates import Constant, Noise, NotANumber, Scaled, SignFlip, WrongLength
 from omnilytics_flwr.errors import TermsError, UpdateError
 from tests.data_owner.owners import make_wallet
-from tests.model_owner.rounds import honest_update
+from tests.model_owner.conftest import honest_update
 from tests.support.builders import address_of
 
 from .game import REWARD_WEI, STAKE_WEI, Game, attack_update, make_game

@@ -36,7 +36,7 @@ from tests.flower.clients import (
     train_content,
 )
 from tests.flower.markets import waiter
-from tests.model_owner.rounds import Play
+from tests.model_owner.conftest import Play
 from tests.support.builders import DictatedVerification, Scene, make_scene, make_task
 
 OWNERS = 15

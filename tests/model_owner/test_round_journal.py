@@ -1,4 +1,4 @@
-"""Which step a market that has gone back needs again."""
+"""The rounds of the journal, and which of their steps a market that has gone back needs again."""
 
 from __future__ import annotations
 
@@ -8,25 +8,31 @@ from pathlib import Path
 
 import pytest
 
-from omnilytics_flwr.clock import Clock
-from omnilytics_flwr.errors import CommitmentsExpired
+from omnilytics_flwr.errors import CommitmentsExpired, Malformed, OmnilyticsError
 from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.stage import Event, Stage
 from omnilytics_flwr.market.task import TaskParts
 from omnilytics_flwr.model_owner.live_round import LiveRound
 from omnilytics_flwr.model_owner.replay import due
-from omnilytics_flwr.model_owner.round_journal import KEPT_ROUNDS
-from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
-from omnilytics_flwr.model_owner.run_directory import RunDirectory
+from omnilytics_flwr.model_owner.round_journal import KEPT_ROUNDS, decode_delivery, decode_round, encode_delivery, encode_round
+from omnilytics_flwr.model_owner.run_directory import Record, RunDirectory
 from tests.data_owner.owners import TASK
-from tests.model_owner.rounds import Play, make_play
+from tests.model_owner.conftest import NEXT, Play, make_play
 
-NEXT = TaskParts(b"\4" * 32, b"\5" * 32, b"\6" * 32)
+
+@pytest.fixture
+def directory(tmp_path: Path) -> RunDirectory:
+    return RunDirectory(tmp_path / "run")
+
+
+# Steps that are due
+
+Walked = tuple[dict[str, MarketState], dict[int, LiveRound]]
 
 
 @pytest.fixture(scope="module")
-def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Play, dict[str, MarketState], dict[int, LiveRound]]:
-    """A market after a settled round and the anchoring of another task; its state after each step, and the rounds as they are kept."""
+def walked(tmp_path_factory: pytest.TempPathFactory) -> Walked:
+    """A market's state after each step up to a settled round and the anchoring of another task, and the rounds as they are kept."""
     play, states = make_play(tmp_path_factory.mktemp("owners")), {}
 
     def steps() -> Iterator[str]:
@@ -42,7 +48,7 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Play, dict[str, Ma
 
     for name in steps():
         states[name] = play.scene.state
-    return play, states, dict(play.keeper._journal.rounds)
+    return states, dict(play.keeper._journal.rounds)
 
 
 @pytest.mark.parametrize(
@@ -55,18 +61,14 @@ def walked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Play, dict[str, Ma
         ("anchored again", None),
     ],
 )
-def test_step_that_is_due_follows_from_where_the_market_stands(
-    walked: tuple[Play, dict[str, MarketState], dict[int, LiveRound]], where: str, expected: tuple[Event, int] | None
-) -> None:
-    _, states, rounds = walked
+def test_step_that_is_due_follows_from_where_the_market_stands(walked: Walked, where: str, expected: tuple[Event, int] | None) -> None:
+    states, rounds = walked
     step = due(rounds, states[where])
     assert (step and (step[0], step[1].task.round)) == expected
 
 
-def test_nothing_is_due_of_other_rounds_tasks_rosters_epochs_or_stages(
-    walked: tuple[Play, dict[str, MarketState], dict[int, LiveRound]],
-) -> None:
-    _, states, rounds = walked
+def test_nothing_is_due_of_other_rounds_tasks_rosters_epochs_or_stages(walked: Walked) -> None:
+    states, rounds = walked
     assert due({}, states["opened"]) is None
     assert due(rounds, replace(states["opened"], roster_hash=bytes(32))) is None
     assert due(rounds, replace(states["anchored"], task_hash=bytes(32))) is None
@@ -79,57 +81,41 @@ def test_nothing_is_due_of_other_rounds_tasks_rosters_epochs_or_stages(
     assert due({1: replace(live, call=None)}, states["opened"]) is None
 
 
-def test_rounds_long_past_are_forgotten(tmp_path: Path) -> None:
-    play, directory = make_play(tmp_path), RunDirectory(tmp_path / "run")
-    play.keeper = RoundKeeper(play.scene.ledger(), directory=directory)
-    for number in range(6):
-        play.keeper.anchor(TaskParts(bytes([number]) * 32, b"\5" * 32, b"\6" * 32))
-    assert sorted(play.keeper._journal.rounds) == list(range(7 - KEPT_ROUNDS, 7))
-    assert len(directory.names("round-")) == KEPT_ROUNDS
+# Replay
 
 
-def test_catching_up_with_a_market_that_is_where_it_should_be_sends_nothing(play_settled: Play) -> None:
-    before = play_settled.scene.world.number
-    play_settled.keeper.catch_up()
-    assert play_settled.scene.world.number == before
-
-
-@pytest.fixture
-def play_settled(tmp_path: Path) -> Play:
-    play = make_play(tmp_path)
+def test_catching_up_with_a_market_that_is_where_it_should_be_sends_nothing(play: Play) -> None:
     play.run(NEXT)
-    return play
+    before = play.scene.world.number
+    play.keeper.catch_up()
+    assert play.scene.world.number == before
 
 
-def test_step_that_the_market_refuses_to_repeat_is_given_up(tmp_path: Path) -> None:
+def test_step_that_the_market_refuses_to_repeat_is_given_up(play: Play) -> None:
     """The chain goes back to before the settlement, and comes back only when it is too late to settle."""
-    trouble: list[str] = []
-    play = make_play(tmp_path)
-    play.keeper = RoundKeeper(play.scene.ledger(), on_trouble=trouble.append)
+    trouble = play.keep()
     play.open_and_deliver(play.anchor_and_commit())
     opened = play.scene.world.snapshot()
     play.keeper.settle(play.keeper.prove(), NEXT)
     play.scene.world.restore(opened)
     play.scene.world.timestamp = play.scene.state.settle_by + 1
-    play.keeper.catch_up()
-    assert len(trouble) == 1
+    for _ in range(2):
+        play.keeper.catch_up()
+        assert len(trouble) == 1, "it is not tried for ever"
     assert "settle cannot be repeated" in trouble[0]
     assert play.scene.state.stage is Stage.OPEN
-    play.keeper.catch_up()
-    assert len(trouble) == 1, "it is not tried for ever"
 
 
-def test_opening_that_was_forgotten_while_nobody_lived_is_given_up_by_the_next_process(tmp_path: Path) -> None:
+def test_opening_that_was_forgotten_while_nobody_lived_is_given_up_by_the_next_process(play: Play, directory: RunDirectory) -> None:
     """A new process has no requests that data owners could be asked with to sign again, and must not ask for ever."""
-    play, directory, trouble = make_play(tmp_path), RunDirectory(tmp_path / "run"), list[str]()
-    play.keeper = RoundKeeper(play.scene.ledger(), directory=directory)
+    play.keep(directory=directory)
     drawn = play.scene.world.snapshot()
     task = play.anchor_and_commit()
     play.open_and_deliver(task)
     play.scene.world.restore(drawn)
     play.scene.world.timestamp += 7
     play.scene.ledger().anchor(task.task_hash)
-    play.keeper = RoundKeeper(play.scene.ledger(), directory=directory, on_trouble=trouble.append, clock=Clock(play.pass_time()))
+    trouble = play.keep(directory=directory)
     with pytest.raises(CommitmentsExpired):
         play.keeper.resume()
     assert play.keeper.resume() is None
@@ -138,3 +124,68 @@ def test_opening_that_was_forgotten_while_nobody_lived_is_given_up_by_the_next_p
     report, _, again = play.run()
     assert report.settled
     assert again == task, "the round is begun once more, with what its data owners have committed to"
+
+
+# Rounds in the run directory
+
+
+def test_rounds_long_past_are_forgotten(play: Play, directory: RunDirectory) -> None:
+    play.keep(directory=directory)
+    for number in range(6):
+        play.keeper.anchor(TaskParts(bytes([number]) * 32, b"\5" * 32, b"\6" * 32))
+    assert sorted(play.keeper._journal.rounds) == list(range(7 - KEPT_ROUNDS, 7))
+    assert len(directory.names("round-")) == KEPT_ROUNDS
+
+
+def test_round_comes_back_at_every_stage(play: Play) -> None:
+    task = play.anchor_and_commit()
+    live = play.live
+
+    def check() -> None:
+        found = decode_round(encode_round(live))
+        assert found == replace(live, deliveries={}, receipts=[replace(receipt, logs={}) for receipt in live.receipts])
+
+    check()
+    digests = play.keeper.open()
+    check()
+    for delivery in play.deliveries(task, digests).values():
+        play.keeper.add_delivery(delivery.owner, delivery.vector, delivery.points, {"metrics": {"loss": 0.5, "steps": [1, 2]}})
+    for owner, delivered in live.deliveries.items():
+        assert decode_delivery(encode_delivery(owner, delivered), 1) == (owner, delivered)
+    play.keeper.settle(play.keeper.prove(), NEXT)
+    check()
+
+
+def test_record_that_is_no_round_is_malformed(play: Play) -> None:
+    play.anchor_and_commit()
+    record = encode_round(play.live)
+    for key in record.facts:
+        facts = {name: fact for name, fact in record.facts.items() if name != key}
+        with pytest.raises(Malformed):
+            decode_round(Record(facts, record.arrays))
+    for bad in (Record({}), Record({**record.facts, "task": 1}), Record({**record.facts, "commitments": {"a": ["zz", ""]}})):
+        with pytest.raises(OmnilyticsError):
+            decode_round(bad)
+    with pytest.raises(OmnilyticsError):
+        decode_delivery(Record({}), 1)
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_keeper_of_a_new_process_goes_on_with_deliveries_that_were_made(play: Play, directory: RunDirectory, late: bool) -> None:
+    play.keep(directory=directory)
+    play.open_and_deliver(play.anchor_and_commit())
+    if late:
+        play.scene.world.timestamp = play.scene.state.settle_by + 1
+    play.keep(directory=directory)
+    assert play.keeper.resume() is None
+    if late:
+        (report,) = play.keeper.reports
+        assert (report.settled, report.timed_out, len(report.paid)) == (False, True, 15)
+        assert play.keeper.anchor(NEXT).round == 2
+    else:
+        assert play.keeper.is_open
+        assert play.keeper.missing_owners() == ()
+        report = play.keeper.settle(play.keeper.prove(), NEXT)
+        assert len(report.accepted) == 4
+        assert [receipt.event for receipt in report.receipts] == ["anchor", "open", "settle"]
+    assert play.scene.surplus_wei() == 0

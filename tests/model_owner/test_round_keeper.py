@@ -21,20 +21,12 @@ from omnilytics_flwr.errors import (
 )
 from omnilytics_flwr.market.refusals import TooLate, Underfunded
 from omnilytics_flwr.market.stage import Stage
-from omnilytics_flwr.market.task import TaskId, TaskParts
+from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.model_owner.round_keeper import OPEN_MARGIN_SECONDS, RoundKeeper
 from omnilytics_flwr.model_owner.round_report import RoundReport
 from tests.data_owner.owners import TASK, make_wallet
-from tests.model_owner.rounds import Play, addresses, make_play
+from tests.model_owner.conftest import NEXT, Play, addresses, make_play
 from tests.support.builders import STRANGER, address_of
-
-NEXT = TaskParts(b"\4" * 32, b"\5" * 32, b"\6" * 32)
-
-
-@pytest.fixture
-def play(tmp_path: Path) -> Play:
-    return make_play(tmp_path)
-
 
 # Anchoring
 
@@ -116,11 +108,8 @@ def test_second_commitment_counts_only_if_it_is_the_same(play: Play) -> None:
 
 def test_open_with_too_few_whole_groups_reports_the_round(play: Play) -> None:
     reports: list[RoundReport] = []
-    play.keeper = RoundKeeper(play.scene.ledger(), on_round=reports.append)
-    task = play.keeper.anchor(TASK)
-    for number, commitment in play.commitments(task).items():
-        if number != 3:
-            play.keeper.add_commitment(commitment.owner, commitment.digest, commitment.signature)
+    play.keep(on_round=reports.append)
+    task = play.anchor_and_commit(but=3)
     before = play.scene.state
     with pytest.raises(TooFewGroups) as refusal:
         play.keeper.open()
@@ -134,32 +123,31 @@ def test_open_with_too_few_whole_groups_reports_the_round(play: Play) -> None:
     assert play.keeper.anchor(TASK) == task, "the same task can be tried again while there is time"
 
 
+def let_depart(play: Play, number: int) -> TaskId:
+    """A data owner commits, and takes its stake before the round opens; the task."""
+    leaver = play.scene.ledger(number)
+    leaver.leave()
+    play.scene.world.wait(play.scene.terms.leave_seconds - 30)
+    task = play.anchor_and_commit()
+    play.scene.world.wait(30)
+    leaver.depart()
+    return task
+
+
 def test_group_with_a_member_that_took_its_stake_sits_out(tmp_path: Path) -> None:
     play = make_play(tmp_path, num_owners=18)
-    scene, leaver = play.scene, play.scene.ledger(3)
-    leaver.leave()
-    scene.world.wait(scene.terms.leave_seconds - 30)
-    task = play.anchor_and_commit()
-    scene.world.wait(30)
-    leaver.depart()
-    digests = play.keeper.open()
-    assert len(digests) == 15
+    task = let_depart(play, 3)
+    play.open_and_deliver(task)
     group = play.groups()[play.position_of(3)]
+    assert len(play.keeper.digests()) == 15
     assert not addresses(group) & set(play.keeper.roster_owners())
-    for delivery in play.deliveries(task, digests).values():
-        play.keeper.add_delivery(delivery.owner, delivery.vector, delivery.points)
     report = play.keeper.settle(play.keeper.prove(), None)
     assert len(report.accepted) == 4
     assert not addresses(group) & set(report.paid)
 
 
 def test_too_few_groups_left_after_one_took_its_stake_reports_the_round(play: Play) -> None:
-    scene, leaver = play.scene, play.scene.ledger(3)
-    leaver.leave()
-    scene.world.wait(scene.terms.leave_seconds - 30)
-    play.anchor_and_commit()
-    scene.world.wait(30)
-    leaver.depart()
+    let_depart(play, 3)
     with pytest.raises(TooFewGroups):
         play.keeper.open()
     assert [report.settled for report in play.keeper.reports] == [False]
@@ -180,13 +168,8 @@ def test_open_refused_by_the_market_is_its_named_refusal(play: Play, case: str) 
 # Deliveries
 
 
-def delivered(play: Play) -> tuple[dict[int, Delivery], TaskId]:
-    task = play.anchor_and_commit()
-    return play.deliveries(task, play.keeper.open()), task
-
-
 def test_delivery_that_is_not_what_was_committed_is_refused(play: Play) -> None:
-    deliveries, _ = delivered(play)
+    deliveries = play.deliveries(play.anchor_and_commit(), play.keeper.open())
     good, other = deliveries[0], deliveries[1]
     bad: list[tuple[Delivery, type[OmnilyticsError]]] = [
         (replace(good, points=other.points), ProtocolError),
@@ -206,21 +189,13 @@ def test_delivery_that_is_not_what_was_committed_is_refused(play: Play) -> None:
 
 
 def test_committed_points_that_are_none_are_refused_and_waive_the_group(play: Play) -> None:
-    task = play.keeper.anchor(TASK)
     garbage, wallet = bytes(range(128)), make_wallet(0)
     digest = points_digest(garbage)
-    for number, commitment in play.commitments(task).items():
-        if number == 0:
-            signature = wallet.sign_commitment(task, digest, play.scene.state.open_by)
-            play.keeper.add_commitment(wallet.address, digest, signature)
-        else:
-            play.keeper.add_commitment(commitment.owner, commitment.digest, commitment.signature)
-    digests = play.keeper.open()
+    task = play.anchor_and_commit(but=0)
+    play.keeper.add_commitment(wallet.address, digest, wallet.sign_commitment(task, digest, play.scene.state.open_by))
     play.lost = {0}
-    deliveries = play.deliveries(task, digests)
+    play.open_and_deliver(task)
     with pytest.raises(BadPoint):
         play.keeper.add_delivery(wallet.address, bytes(131_072), garbage)
-    for delivery in deliveries.values():
-        play.keeper.add_delivery(delivery.owner, delivery.vector, delivery.points)
     report = play.keeper.settle(play.keeper.prove(), None)
     assert report.waived == (play.position_of(0),)

@@ -6,8 +6,6 @@ import os
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,14 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnilytics_flwr.errors import Malformed, OmnilyticsError, Refused, TermsError
-from omnilytics_flwr.market.task import TaskParts
-from omnilytics_flwr.model_owner.round_journal import decode_delivery, decode_round, encode_delivery, encode_round
-from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
+from omnilytics_flwr.errors import Malformed, Refused, TermsError
 from omnilytics_flwr.model_owner.run_directory import Record, RunDirectory
-from tests.model_owner.rounds import Play, make_play
 
-NEXT = TaskParts(b"\4" * 32, b"\5" * 32, b"\6" * 32)
 ARRAYS = {
     "a": np.arange(6, dtype=np.float32).reshape(2, 3),
     "b": np.asarray(2.5),
@@ -157,76 +150,3 @@ def test_directory_that_another_process_holds_is_refused_until_that_ends(directo
         other.kill()
     with directory.locked():
         pass
-
-
-# Rounds and deliveries
-
-
-@pytest.fixture
-def play(tmp_path: Path) -> Play:
-    return make_play(tmp_path)
-
-
-def test_round_comes_back_at_every_stage(play: Play) -> None:
-    task = play.anchor_and_commit()
-    live = play.keeper._live
-    assert live is not None
-
-    def check() -> None:
-        found = decode_round(encode_round(live))
-        assert found == replace(live, deliveries={}, receipts=[replace(receipt, logs={}) for receipt in live.receipts])
-
-    check()
-    digests = play.keeper.open()
-    check()
-    for delivery in play.deliveries(task, digests).values():
-        play.keeper.add_delivery(delivery.owner, delivery.vector, delivery.points, {"metrics": {"loss": 0.5, "steps": [1, 2]}})
-    for owner, delivered in live.deliveries.items():
-        assert decode_delivery(encode_delivery(owner, delivered), 1) == (owner, delivered)
-    play.keeper.settle(play.keeper.prove(), NEXT)
-    check()
-
-
-def without(key: str) -> Callable[[Record], Record]:
-    return lambda record: Record({name: fact for name, fact in record.facts.items() if name != key}, record.arrays)
-
-
-def test_record_that_is_no_round_is_malformed(play: Play) -> None:
-    play.anchor_and_commit()
-    live = play.keeper._live
-    assert live is not None
-    record = encode_round(live)
-    for key in record.facts:
-        with pytest.raises(Malformed):
-            decode_round(without(key)(record))
-    for bad in (Record({}), Record({**record.facts, "task": 1}), Record({**record.facts, "commitments": {"a": ["zz", ""]}})):
-        with pytest.raises(OmnilyticsError):
-            decode_round(bad)
-    with pytest.raises(OmnilyticsError):
-        decode_delivery(Record({}), 1)
-
-
-def test_keeper_of_a_new_process_goes_on_with_deliveries_that_were_made(play: Play, tmp_path: Path) -> None:
-    directory = RunDirectory(tmp_path / "run")
-    play.keeper = RoundKeeper(play.scene.ledger(), directory=directory)
-    play.open_and_deliver(play.anchor_and_commit())
-    later = RoundKeeper(play.scene.ledger(), directory=directory)
-    assert later.resume() is None
-    assert later.is_open
-    assert later.missing_owners() == ()
-    report = later.settle(later.prove(), NEXT)
-    assert len(report.accepted) == 4
-    assert [receipt.event for receipt in report.receipts] == ["anchor", "open", "settle"]
-
-
-def test_keeper_of_a_new_process_times_out_what_it_cannot_settle_any_more(play: Play, tmp_path: Path) -> None:
-    directory = RunDirectory(tmp_path / "run")
-    play.keeper = RoundKeeper(play.scene.ledger(), directory=directory)
-    play.open_and_deliver(play.anchor_and_commit())
-    play.scene.world.timestamp = play.scene.state.settle_by + 1
-    later = RoundKeeper(play.scene.ledger(), directory=directory)
-    assert later.resume() is None
-    (report,) = later.reports
-    assert (report.settled, report.timed_out, len(report.paid)) == (False, True, 15)
-    assert later.anchor(NEXT).round == 2
-    assert play.scene.surplus_wei() == 0
