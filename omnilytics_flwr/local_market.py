@@ -1,19 +1,18 @@
-"""The launcher for Flower's simulation: a market on a local chain of its own, with data owners that have joined.
+"""A market for Flower's simulation: on a local chain of its own, with data owners that have joined.
 
-    with LocalMarket(terms, num_owners=20, escrow_wei=10**18) as market:
-        strategy = Omnilytics(FedAvg(), ledger=market.ledger)
-        market.run(server_app, client_app)
+    with LocalMarket.for_model(initial_arrays, num_owners=20) as market:
+        market.run(server_app, client_app)  # whose strategy is Omnilytics(..., ledger=open_market())
 
-The chain is started and stopped here; everybody uses the well-known development accounts of a local chain: the model owner
-the first, data owner i the one after.
+Everybody uses the well-known development accounts of a local chain: the model owner the first, the data owners those after it.
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
@@ -27,6 +26,7 @@ from .evm.anvil import Devnet, DevnetOptions
 from .evm.connection import TransactionRecord, connect
 from .evm.wallet import dev_wallet
 from .flower.mod import HOME_VARIABLE
+from .market.public_part import count_weights
 from .market.terms import Address, Terms
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ class LocalMarket:
         ``(verification address) -> Terms``.
     num_owners : int
         Data owners that join; at most 254.
-    escrow_wei : int
-        What the model owner pays in.
+    escrow_wei : int, optional
+        What the model owner pays in; by default what pays everybody in every round of an epoch, and the bond.
     folder : Path, optional
         Where the owner homes go; a temporary folder, deleted at the end, if left out. They hold secrets of this run's masks.
     on_stage : callable, optional
@@ -71,7 +71,7 @@ class LocalMarket:
         terms: Callable[[Address], Terms],
         *,
         num_owners: int,
-        escrow_wei: int,
+        escrow_wei: int | None = None,
         folder: Path | None = None,
         on_stage: Callable[[str], None] | None = None,
         chain: DevnetOptions | None = None,
@@ -87,6 +87,53 @@ class LocalMarket:
         self.ledger: EthereumLedger
         self.homes: tuple[OwnerHome, ...] = ()
         self._owner_ledgers: list[EthereumLedger] = []
+
+    @classmethod
+    def for_model(
+        cls,
+        model: Mapping[str, object],
+        *,
+        num_owners: int = 20,
+        private: Iterable[str] = (),
+        group_size: int = 4,
+        reward: str | int = "0.001 ether",
+        clip: float = 0.5,
+        longest_mean: float = 10.0,
+        rounds: int = 8,
+        metrics: Iterable[str] = (),
+        folder: Path | None = None,
+        on_stage: Callable[[str], None] | None = None,
+        chain: DevnetOptions | None = None,
+    ) -> LocalMarket:
+        """A market whose terms fit a model; each parameter is that of `Terms.for_model`, or of the class.
+
+        Parameters
+        ----------
+        model : mapping of names to arrays
+            The whole model, as `Omnilytics.start` gets it.
+        num_owners : int, group_size (2f + 3) .. 254 (default: 20)
+        private : iterable of str (default: none)
+            As `Omnilytics` gets them.
+        rounds : int (default: 8)
+            Rounds that the escrow pays for, all of one epoch.
+        """
+        public, names = count_weights(model, private), tuple(metrics)
+
+        def terms(verification: Address) -> Terms:
+            made = Terms.for_model(
+                public,
+                verification=verification,
+                owners=num_owners,
+                group_size=group_size,
+                reward=reward,
+                clip=clip,
+                longest_mean=longest_mean,
+                rounds=rounds,
+                metrics=names,
+            )
+            return replace(made, draw_delay_blocks=2)  # nobody on a chain of one's own can choose its randomness
+
+        return cls(terms, num_owners=num_owners, folder=folder, on_stage=on_stage, chain=chain)
 
     def __enter__(self) -> LocalMarket:
         if self._folder is None:
@@ -168,9 +215,10 @@ class LocalMarket:
         self._on_stage("deploy contracts")
         deployment = deploy(connection, model_owner)
         self._on_stage("create market")
-        market = create_market(connection, model_owner, deployment, self._terms(deployment.verification))
+        terms = self._terms(deployment.verification)
+        market = create_market(connection, model_owner, deployment, terms)
         self.ledger = EthereumLedger(connection, market, model_owner)
-        self.ledger.fund(self._escrow_wei)
+        self.ledger.fund(terms.escrow_wei(terms.rounds_per_epoch) if self._escrow_wei is None else self._escrow_wei)
         homes = []
         for owner in range(self._num_owners):
             self._on_stage(f"join {owner + 1}/{self._num_owners}")

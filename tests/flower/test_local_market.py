@@ -1,31 +1,33 @@
-"""The same strategy and mod on a real chain, with agents from owner homes."""
+"""Strategy and mod on a local chain, with agents from owner homes, in a market whose terms fit the model."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+
+import flwr.simulation
 import numpy as np
 import pytest
 from flwr.app import ArrayRecord
 from flwr.serverapp.strategy import FedAvg
 
-from omnilytics_flwr.flower.mod import HOME_VARIABLE, omnilytics_mod
-from omnilytics_flwr.flower.strategy import Omnilytics
-from omnilytics_flwr.local_market import LocalMarket
-from omnilytics_flwr.market.stage import Stage
-from omnilytics_flwr.market.terms import Address, Terms
+from omnilytics_flwr import LocalMarket, Omnilytics, Stage, omnilytics_mod, open_market
+from omnilytics_flwr.flower.mod import HOME_VARIABLE
 from tests.flower.clients import FakeGrid, Trainer, arrays_of, make_model, step_towards
 from tests.flower.markets import assert_close
-from tests.support.builders import make_terms
 
 NUM_OWNERS = 15
 
 
-def small_terms(verification: Address) -> Terms:
-    return make_terms(verification=verification, weights=42, update_bits=16, norm_bound=2**60, metrics=("loss",), commit_seconds=3600)
+def small_market(rounds: int) -> LocalMarket:
+    return LocalMarket.for_model(make_model(), num_owners=NUM_OWNERS, group_size=3, clip=1.0, rounds=rounds, metrics=["loss"])
 
 
 def test_two_rounds_settle_on_a_chain_and_pay(monkeypatch: pytest.MonkeyPatch) -> None:
-    with LocalMarket(small_terms, num_owners=NUM_OWNERS, escrow_wei=100_000) as market:
-        folder = market.homes[0].path.parent
+    with small_market(2) as market:
+        terms, folder = market.ledger.terms(), market.homes[0].path.parent
+        assert (terms.weights, terms.reward_wei, terms.rounds_per_epoch) == (42, 10**15, 2)
+        assert market.ledger.state().escrow_wei == 2 * NUM_OWNERS * 10**15 + terms.bond_wei
         monkeypatch.setenv(HOME_VARIABLE, str(folder / "owner-{partition-id}"))
         trainers = [Trainer(make_model(100 + place)) for place in range(NUM_OWNERS)]
         grid = FakeGrid({100 + place: trainer.app(omnilytics_mod) for place, trainer in enumerate(trainers)})
@@ -47,8 +49,25 @@ def test_two_rounds_settle_on_a_chain_and_pay(monkeypatch: pytest.MonkeyPatch) -
 
         state = market.ledger.state()
         assert state.stage is Stage.ANCHORED
-        assert state.owed_wei == 2 * 12 * market.ledger.terms().reward_wei
+        assert state.owed_wei == 2 * 12 * terms.reward_wei
         assert sum(market.ledger.claimable_wei(owner) for owner in market.owners) == state.owed_wei
         assert all({work["work"] for work in home.work()} == {"mask", "commit"} for home in market.homes)
         assert all(len(home.work()) == 4 for home in market.homes)
     assert not folder.exists(), "the homes hold secrets of this run's masks"
+
+
+def test_apps_find_the_market_while_it_runs_them_and_the_environment_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMNILYTICS_KEYSTORE", "/somebody/elses")
+    monkeypatch.setenv("OMNILYTICS_MARKET", "0x12")
+    monkeypatch.delenv(HOME_VARIABLE, raising=False)
+    before, found = dict(os.environ), []
+    with small_market(1) as market:
+
+        def run_simulation(server_app: object, client_app: object, num_supernodes: int, backend_config: Mapping[str, object]) -> None:
+            found.append((open_market().address, open_market().account, os.environ[HOME_VARIABLE], num_supernodes))
+
+        monkeypatch.setattr(flwr.simulation, "run_simulation", run_simulation)
+        market.run(None, None)  # type: ignore[arg-type]
+        home = str(market.homes[0].path.parent / "owner-{partition-id}")
+        assert found == [(market.ledger.address, market.ledger.account, home, NUM_OWNERS)]
+    assert dict(os.environ) == before
