@@ -6,10 +6,10 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
-from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
 from omnilytics_flwr.data_owner.policy import Policy
 
@@ -138,7 +138,7 @@ def test_citation_of_no_test_is_told(citation: str) -> None:
 def test_policy_table_has_every_entry_with_its_default() -> None:
     rows = dict(POLICY_ROW.findall(POLICY.read_text(encoding="utf-8")))
 
-    assert {name.replace("-", "_") for name in rows} == {field.name for field in fields(Policy)}
+    assert set(rows) == {field.encode_name for field in structs.fields(Policy)}
     for name, default in rows.items():
         value = getattr(Policy(), name.replace("-", "_"))
         stated = tomllib.loads(f"value = {default.strip('`')}")["value"] if default.startswith("`") else None

@@ -202,16 +202,16 @@ def _check_home(path: Path) -> Iterator[Check]:
     except OmnilyticsError as error:
         yield Check("owner home", MISSING, "does not open", str(error))
         return
-    yield Check("owner home", OK, f"market {home.market} on chain {home.chain_id}")
+    yield Check("owner home", OK, f"market {home.config.market} on chain {home.config.chain_id}")
     writable = os.access(path, os.W_OK | os.X_OK)
     yield Check("home writable", OK if writable else MISSING, str(path), "" if writable else f"chown or chmod u+rwx {path}")
     free = shutil.disk_usage(path).free
     remedy = "" if free >= LEAST_FREE_BYTES else "free some: the journal keeps a vector of each open round"
     yield Check("free disk", MISSING if remedy else OK, f"{free / 1e9:.1f} GB", remedy)
     yield _private(path, 0o700)
-    for key in ("keystore", "password-file"):
-        if key in home.account:
-            yield _private(path / str(home.account[key]), 0o600)
+    for secret in (home.config.account.keystore, home.config.account.password_file):
+        if secret is not None:
+            yield _private(path / secret, 0o600)
 
 
 def _private(path: Path, most: int) -> Check:

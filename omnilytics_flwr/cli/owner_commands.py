@@ -90,7 +90,8 @@ def init(settings: Settings, folder: Path, policies: tuple[str, ...], agent_kind
         agent=agent_kind,
     )
     printer = Printer(settings.as_json)
-    printer.facts({"home": str(home.path), "account": address, "market": home.market, "chain_id": home.chain_id}, "made an owner home")
+    made = {"home": str(home.path), "account": address, "market": home.config.market, "chain_id": home.config.chain_id}
+    printer.facts(made, "made an owner home")
     printer.note(f"Next: omnilytics join --home {home.path}")
 
 
@@ -109,7 +110,7 @@ def agent(settings: Settings, folder: Path) -> None:
     home = OwnerHome.open(folder)
     _unlock(home)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    ready = {"home": str(folder), "market": home.market, "ready": True}
+    ready = {"home": str(folder), "market": home.config.market, "ready": True}
     run_agent(folder, on_ready=lambda: Printer(settings.as_json).facts(ready, "owner agent"))
 
 
@@ -203,8 +204,9 @@ def _unlock(home: OwnerHome) -> None:
     """Put a keystore's password where the agent of this process looks for it, if it is nowhere yet."""
     from ..evm.wallet import PASSWORD_VARIABLE
 
-    if "keystore" in home.account and "password-file" not in home.account and PASSWORD_VARIABLE not in os.environ:
-        password = ask_password(f"Password of {home.account['keystore']}")
+    account = home.config.account
+    if account.keystore is not None and account.password_file is None and PASSWORD_VARIABLE not in os.environ:
+        password = ask_password(f"Password of {account.keystore}")
         os.environ[PASSWORD_VARIABLE] = password.reveal().decode()
 
 

@@ -54,7 +54,9 @@ class Session:
 
         url = self._preferred("rpc_url", "name the endpoint by --rpc-url, OMNILYTICS_RPC_URL or rpc-url in the configuration")
         Endpoint(url).request_once("eth_chainId")
-        chain_id = self.home.chain_id if self.home is not None and "chain_id" not in self.settings.explicit else self.settings.chain_id
+        chain_id = (
+            self.home.config.chain_id if self.home is not None and "chain_id" not in self.settings.explicit else self.settings.chain_id
+        )
         return connect(url, expected_chain_id=chain_id, confirmations=self.settings.confirmations)
 
     @cached_property
@@ -134,8 +136,8 @@ class Session:
 
     def trusted_factory(self) -> Address | None:
         """The factory that the market must be of: the home's, else the known one; None on a local chain without either."""
-        if self.home is not None and self.home.factory is not None:
-            return self.home.factory
+        if self.home is not None and self.home.config.factory is not None:
+            return self.home.config.factory
         try:
             return self.known_deployment().factory
         except UnsupportedChain:
@@ -144,8 +146,8 @@ class Session:
             return None
 
     def check_trusted(self, policy: Policy) -> None:
-        """Check that a data owner with this policy may pay a stake into the market; raises as `data_owner.trust.check_trusted` does."""
-        from ..data_owner.trust import check_trusted
+        """Check that a data owner with this policy may pay a stake into the market; raises as `check_trusted` of the owner home does."""
+        from ..data_owner.owner_home import check_trusted
 
         check_trusted(self.reader, self.trusted_factory(), policy)
 
@@ -186,7 +188,7 @@ class Session:
     def _preferred(self, name: str, remedy: str) -> str:
         value = getattr(self.settings, name)
         if self.home is not None and name not in self.settings.explicit:
-            value = getattr(self.home, name)
+            value = getattr(self.home.config, name)
         if not value:
             raise click.UsageError(f"no {name.replace('_', '-')} is given; {remedy}")
         return str(value)

@@ -95,7 +95,7 @@ def show(settings: Settings, address: Address | None, markets: tuple[Address, ..
         "balance_wei": session.connection.balance_wei(found),
     }
     named = click.get_current_context().get_parameter_source("markets") is ParameterSource.COMMANDLINE
-    wanted = (session.home.market,) if session.home is not None and not named else markets
+    wanted = (session.home.config.market,) if session.home is not None and not named else markets
     printer = Printer(settings.as_json)
     if all_markets or wanted:
         facts["markets"] = _in_markets(session, found, wanted, all_markets=all_markets)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import json
 import logging
 import os
 import signal
@@ -14,10 +12,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import msgspec
+
 from ..crypto.ceremony import lagrange_points
 from ..errors import Refused
+from ..files import locked, remove_leftovers, write_file
 from ..market.market_view import MarketState
-from .agent_server import Service
+from .agent_server import AgentServer
 from .owner_home import OwnerHome
 from .watcher import Watcher
 
@@ -26,7 +27,7 @@ SEEN_NAME = "agent.seen"
 """Says when the agent last saw the chain, and what it saw; JSON."""
 REQUEST_SECONDS = 10.0
 RECEIPT_SECONDS = 60.0
-"""Shorter than elsewhere: while the watcher waits for one thing, it does not see another."""
+"""Shorter than elsewhere: while the watcher waits for one thing, it sees no other."""
 
 _log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ _log = logging.getLogger(__name__)
 def run_agent(path: Path, *, on_ready: Callable[[], None] | None = None, stop: threading.Event | None = None) -> None:
     """Be the owner agent of a home until SIGTERM, SIGINT, or `stop`.
 
-    Whatever it is killed in, the next one on the same home goes on where it was.
+    If it is killed, the next one on the same home continues where it stopped.
 
     Parameters
     ----------
@@ -43,7 +44,7 @@ def run_agent(path: Path, *, on_ready: Callable[[], None] | None = None, stop: t
     on_ready : callable, optional
         Called once clients are served.
     stop : threading.Event, optional
-        Ends the agent when set; signals are heeded in the main thread only.
+        Ends the agent when set; signals are handled in the main thread only.
 
     Raises
     ------
@@ -53,37 +54,27 @@ def run_agent(path: Path, *, on_ready: Callable[[], None] | None = None, stop: t
         The home cannot be used, or its chain cannot be reached.
     """
     home, end = OwnerHome.open(path), stop or threading.Event()
-    with _sole_agent(path), _signals(end):
+    busy = Refused(f"an owner agent is at work on {path} already, and a home has one; stop that one first")
+    with locked(path / LOCK_NAME, if_held=busy), _signals(end):
+        remove_leftovers(path)
         lagrange_points()
         ledger = home.ledger(timeout_seconds=REQUEST_SECONDS, receipt_seconds=RECEIPT_SECONDS)
-        policy = home.policy.for_chain(is_local=ledger.connection.is_local)
         watcher = Watcher(
             ledger=ledger,
             journal=home.journal(),
-            policy=policy,
+            policy=home.policy_on(ledger.connection),
             balance_wei=lambda: ledger.connection.balance_wei(ledger.account),
             tidy=lambda: agent.tidy(),
             on_seen=lambda state: _note_seen(path, state),
         )
         agent = home.agent_for(ledger, check_ready=watcher.check_ready)
         watcher.see()  # so that the first client finds it fresh; what there is to do may take its time
-        with Service(path, agent):
+        with AgentServer(path, agent):
             _log.info("owner agent of %s at work for market %s", ledger.account, ledger.address)
             if on_ready is not None:
                 on_ready()
             watcher.run(end)
     _log.info("owner agent of %s at rest", ledger.account)
-
-
-@contextmanager
-def _sole_agent(path: Path) -> Iterator[None]:
-    """Hold a home against other agents; the system lets go of it when the process ends, however it does."""
-    with open(os.open(path / LOCK_NAME, os.O_RDWR | os.O_CREAT, 0o600), "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Refused(f"an owner agent is at work on {path} already; a home has one; stop that one first") from None
-        yield
 
 
 @contextmanager
@@ -101,15 +92,7 @@ def _signals(end: threading.Event) -> Iterator[None]:
 
 
 def _note_seen(path: Path, state: MarketState) -> None:
-    """Tell whoever looks into the home that the agent is alive; it decides nothing, so it need not survive a power cut."""
-    facts = {
-        "seen": int(time.time()),
-        "process": os.getpid(),
-        "stage": state.stage.name.lower(),
-        "epoch": state.epoch,
-        "round": state.round,
-    }
-    temporary = path / f"{SEEN_NAME}.tmp"
+    """Tell whoever looks into the home that the agent is alive."""
+    seen = {"seen": int(time.time()), "process": os.getpid(), "stage": state.stage.name.lower(), "epoch": state.epoch, "round": state.round}
     with contextlib.suppress(OSError):  # an agent that answers is worth more than one that tells
-        temporary.write_text(json.dumps(facts) + "\n")
-        os.replace(temporary, path / SEEN_NAME)
+        write_file(path / SEEN_NAME, msgspec.json.encode(seen))

@@ -1,24 +1,101 @@
 """The journal: what a data owner committed, on disk before anything leaves, so that a mask is used once.
 
-One file a round. Entries whose vector may be needed no more are emptied of it, but the header stays: it is what refuses a second
+One file a round. Entries whose vector is no longer needed are emptied of it, but the header stays: it is what refuses a second
 commitment in the same round. The journal also notes the epochs that were joined with it, and the rounds that were evaluated.
+
+A file holds the Keccak-256 of the rest in hexadecimal, a header in JSON, each on a line of its own, then commitments and masked vector.
 """
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import msgspec
+
+from ..crypto.hashing import keccak256
+from ..decoding import Count, HexHash, decode_json
 from ..errors import Malformed
-from ..files import create_file, make_folder, remove_leftovers, write_file
+from ..files import create_file, locked, make_folder, remove_leftovers, write_file
 from ..market.task import TaskId
-from .entry import Entry as Entry
-from .entry import decode_entry, encode_entry
 
 MOST_HEADER_BYTES = 2048
 """No file without a vector is larger, none with one is smaller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One commitment.
+
+    Attributes
+    ----------
+    task : TaskId
+    peers_hash : bytes, length 32
+        The data owners with whom the masks cancel, whatever their keys.
+    masks_hash : bytes, length 32
+        What the masks were made from: the draw's seed, and the peers with their keys.
+    digest : bytes, length 32
+    points, vector : bytes
+        Empty once the entry is emptied.
+    """
+
+    task: TaskId
+    peers_hash: bytes
+    masks_hash: bytes
+    digest: bytes
+    points: bytes
+    vector: bytes
+
+
+class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    chain_id: Count
+    market: str
+    epoch: Count
+    round: Count
+    task_hash: HexHash
+    peers_hash: HexHash
+    masks_hash: HexHash
+    digest: HexHash
+    points_bytes: Count
+
+
+def encode_entry(entry: Entry) -> bytes:
+    """Content of an entry's file."""
+    task = entry.task
+    header = _Header(
+        chain_id=task.chain_id,
+        market=task.market,
+        epoch=task.epoch,
+        round=task.round,
+        task_hash=task.task_hash.hex(),
+        peers_hash=entry.peers_hash.hex(),
+        masks_hash=entry.masks_hash.hex(),
+        digest=entry.digest.hex(),
+        points_bytes=len(entry.points),
+    )
+    rest = msgspec.json.encode(header) + b"\n" + entry.points + entry.vector
+    return keccak256(rest).hex().encode() + b"\n" + rest
+
+
+def decode_entry(content: bytes) -> Entry:
+    """Entry of a file's content; raises `Malformed` for anything but what `encode_entry` makes."""
+    check, _, rest = content.partition(b"\n")
+    line, _, body = rest.partition(b"\n")
+    if check != keccak256(rest).hex().encode():
+        raise Malformed("its hash is not that of its content")
+    header = decode_json(line, _Header)
+    if header.points_bytes > len(body):
+        raise Malformed(f"it ends {header.points_bytes - len(body)} bytes early")
+    return Entry(
+        task=TaskId(header.chain_id, header.market, header.epoch, header.round, bytes.fromhex(header.task_hash)),
+        peers_hash=bytes.fromhex(header.peers_hash),
+        masks_hash=bytes.fromhex(header.masks_hash),
+        digest=bytes.fromhex(header.digest),
+        points=body[: header.points_bytes],
+        vector=body[header.points_bytes :],
+    )
 
 
 class Journal:
@@ -37,8 +114,7 @@ class Journal:
     @contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the journal against other threads and processes; what a crash left half written is deleted."""
-        with open(self._folder / ".lock", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(self._folder / ".lock"):
             remove_leftovers(self._folder)
             yield
 
@@ -52,7 +128,7 @@ class Journal:
         return [self._read(path) for path in sorted(self._folder.glob("*.entry"))]
 
     def write(self, entry: Entry) -> None:
-        """Write and sync; returns only when the entry would survive a power cut."""
+        """Write and sync; returns when the entry would survive a power cut."""
         task = entry.task
         write_file(self._path(task.chain_id, task.market, task.round), encode_entry(entry))
 
@@ -65,7 +141,7 @@ class Journal:
         """Forget vector and commitments of a round that is over; its header stays."""
         entry = self.find(chain_id, market, round_number)
         if entry is not None and entry.vector:
-            self.write(entry.emptied())
+            self.write(replace(entry, points=b"", vector=b""))
 
     def note_evaluation(self, task: TaskId) -> bool:
         """Note that a round's task is evaluated; False if it was before."""
@@ -76,7 +152,7 @@ class Journal:
         create_file(self._path(chain_id, market, epoch).with_suffix(".joined"), b"")
 
     def has_joined(self, chain_id: int, market: str, epoch: int) -> bool:
-        """Whether an epoch was joined with this journal; if not, it may have been lost and with it what it refuses."""
+        """Whether an epoch was joined with this journal; if not, it may have been lost, and with it what it refuses."""
         return self._path(chain_id, market, epoch).with_suffix(".joined").exists()
 
     def _path(self, chain_id: int, market: str, number: int) -> Path:
@@ -90,7 +166,7 @@ class Journal:
                 raise Malformed(f"it is the entry of round {task.round} of market {task.market}")
         except Malformed as error:
             raise Malformed(
-                f"journal entry {path.name} is damaged ({error}); expected it as it was written, for without it a mask could be used "
-                "twice: leave it where it is, and join the next epoch from a new owner home"
+                f"journal entry {path.name} is damaged ({error}); without it a mask could be used twice: "
+                "leave it where it is, and join the next epoch from a new owner home"
             ) from error
         return entry

@@ -20,14 +20,10 @@ from ..market.stage import Stage
 from ..market.task import TaskId
 from ..market.terms import Address
 from .journal import Entry, Journal
-from .owner_agent import Admission as Admission
-from .owner_agent import Delivery as Delivery
-from .owner_agent import OwnerAgent as OwnerAgent
-from .owner_agent import SignedCommitment as SignedCommitment
-from .owner_agent import Signer as Signer
+from .owner_agent import Admission, Delivery, SignedCommitment, Signer
 from .owner_keys import OwnerKeys
 from .policy import Policy
-from .task_checks import Checks, masks_hash, out_of_turn, peers_hash, peers_of
+from .task_checks import TaskChecks, masks_hash, out_of_turn, peers_hash, peers_of
 
 
 class LocalAgent:
@@ -66,7 +62,7 @@ class LocalAgent:
         self._journal = journal
         policy = policy.for_chain(is_local=False)
         self._confirmations, self._keep_blocks = policy.confirmations or 0, policy.keep_blocks or 0
-        self._checks = Checks(ledger=ledger, owner=signer.address, keys=keys, journal=journal, policy=policy)
+        self._checks = TaskChecks(ledger=ledger, owner=signer.address, keys=keys, journal=journal, policy=policy)
         self._on_work = on_work or (lambda kind, task, seconds: None)
         self._check_ready = check_ready or (lambda: None)
 

@@ -3,32 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
+from msgspec import Meta
 from numpy.typing import NDArray
 
+from ..crypto.address import Address
+from ..decoding import Hash
 from ..market.task import TaskId
 
-if TYPE_CHECKING:
-    from ..market.terms import Address
+_Account = Annotated[Address, Meta(pattern="^0x[0-9a-fA-F]{40}$", max_length=42)]
 
 
 @dataclass(frozen=True, slots=True)
 class SignedCommitment:
-    """What a data owner returns from the first exchange.
+    """What a data owner returns from the first exchange; the signature is compact (EIP-2098)."""
 
-    Attributes
-    ----------
-    owner : Address
-    digest : bytes, length 32
-    signature : bytes, length 64
-        EIP-2098.
-    """
-
-    owner: Address
-    digest: bytes
-    signature: bytes
+    owner: _Account
+    digest: Hash
+    signature: Annotated[bytes, Meta(min_length=64, max_length=64)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +40,7 @@ class Delivery:
         Names of the metrics that may leave with it.
     """
 
-    owner: Address
+    owner: _Account
     vector: bytes
     points: bytes
     metrics: tuple[str, ...] = ()
@@ -59,9 +53,9 @@ class Admission:
     Attributes
     ----------
     metrics : tuple of str
-        Names of the metrics that may leave, once the round is open.
+        Names of the metrics that may leave once the round is open.
     commitment : SignedCommitment or None
-        The commitment, if there already is one for this round: then there is nothing to train.
+        The round's commitment if there is one already: then there is nothing to train.
     """
 
     metrics: tuple[str, ...]

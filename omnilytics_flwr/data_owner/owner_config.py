@@ -2,52 +2,104 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from ..errors import Refused, TermsError
+import msgspec
+from msgspec import Struct, structs
+
+from ..crypto.address import Address, parse_address
+from ..decoding import convert, decode_toml
+from ..errors import Malformed, Refused, TermsError
 
 CONFIG_NAME = "owner.toml"
 MOST_CONFIG_BYTES = 64 * 1024
-LOCAL, PROCESS = "local", "process"
-"""Where the owner agent of a home lives: in the process of whoever asks, or in one of its own."""
-
-NEEDED = frozenset({"rpc-url", "chain-id", "market", "account"})
-OPTIONAL = frozenset({"factory", "agent", "policy"})
-_KINDS: dict[str, type] = {"rpc-url": str, "chain-id": int, "market": str, "factory": str, "agent": str, "account": dict, "policy": dict}
 
 
-def read_config(folder: Path) -> Mapping[str, object]:
-    """Entries of a home's ``owner.toml``, each of its type.
+class Account(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, rename="kebab"):
+    """Where the account's key is: in exactly one place. Relative paths are relative to the home."""
+
+    keystore: str | None = None
+    password_file: str | None = None
+    environment: bool = False
+    development: Annotated[int, msgspec.Meta(ge=0, lt=2**31)] | None = None
+
+    def __post_init__(self) -> None:
+        places = (self.keystore is not None, self.environment, self.development is not None)
+        if sum(places) != 1 or (self.password_file is not None and self.keystore is None):
+            raise Malformed("account: expected either keystore (and password-file), or environment = true, or development = N")
+
+
+class OwnerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """Entries of ``owner.toml``.
+
+    Attributes
+    ----------
+    rpc_url : str
+        ``http://``, ``https://``, or the path of an IPC socket.
+    chain_id : int
+        The chain that the endpoint must serve.
+    market : Address
+    factory : Address, optional
+        The factory that must have created the market. Left out, it is that of the known deployment of the chain; on a local chain
+        there is no check.
+    agent : {"local", "process"} (default: "local")
+        Where the owner agent is: in the process of whoever asks, or in one of its own.
+    account : Account
+    policy : mapping (default: empty)
+        Entries of the `Policy`, not yet checked: what checks them would make this module heavy.
+    """
+
+    rpc_url: str
+    chain_id: int
+    market: Address
+    factory: Address | None = None
+    agent: Literal["local", "process"] = "local"
+    account: Account
+    policy: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        structs.force_setattr(self, "market", parse_address(self.market))
+        if self.factory is not None:
+            structs.force_setattr(self, "factory", parse_address(self.factory))
+
+    @classmethod
+    def from_mapping(cls, entries: Mapping[str, object]) -> OwnerConfig:
+        """Configuration from entries by their names in the file; raises `TermsError` if one is not what it must be."""
+        try:
+            return convert(entries, cls)
+        except Malformed as error:
+            raise TermsError(f"owner home: {error}") from error
+
+    def to_toml(self) -> bytes:
+        """Content of the file."""
+        import tomli_w
+
+        entries = {name: value for name, value in msgspec.to_builtins(self).items() if value is not None}
+        return tomli_w.dumps(entries).encode()
+
+
+def read_config(folder: Path) -> OwnerConfig:
+    """What a home's ``owner.toml`` says.
 
     Raises
     ------
     Refused
         There is no home at the path.
     TermsError
-        The file does not parse, lacks an entry or has one too many, or an entry is of another type.
+        The file does not parse, lacks an entry or has one too many, or an entry is not what it must be.
     """
     path = folder / CONFIG_NAME
     if not path.is_file():
         raise Refused(f"there is no owner home at {folder} ({CONFIG_NAME} is missing); make one, or name the right folder")
     try:
         with open(path, "rb") as file:
-            entries = tomllib.loads(file.read(MOST_CONFIG_BYTES).decode())
-    except (OSError, ValueError, RecursionError) as error:
-        raise TermsError(f"{path} does not parse: {error}; write it as TOML") from error
-    if not NEEDED <= set(entries) <= NEEDED | OPTIONAL:
-        raise TermsError(
-            f"{path} has entries {sorted(entries)}, expected {sorted(NEEDED)} and perhaps {sorted(OPTIONAL)}; write these and no others"
-        )
-    for name, value in entries.items():
-        if type(value) is not _KINDS[name]:
-            raise TermsError(f"{name} in {path} is {value!r}, expected {_KINDS[name].__name__}; write it so")
-    if entries.get("agent", LOCAL) not in (LOCAL, PROCESS):
-        raise TermsError(f"agent in {path} is {entries['agent']!r}, expected {LOCAL!r} or {PROCESS!r}; write one of them")
-    return entries
+            return decode_toml(file.read(MOST_CONFIG_BYTES), OwnerConfig)
+    except (OSError, Malformed) as error:
+        raise TermsError(f"{path}: {error}") from error
 
 
 def has_agent_process(folder: Path) -> bool:
     """Whether the owner agent of a home is a process of its own; raises as `read_config` does."""
-    return read_config(folder).get("agent", LOCAL) == PROCESS
+    return read_config(folder).agent == "process"

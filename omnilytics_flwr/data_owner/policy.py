@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
-from ..crypto.address import parse_address
+from msgspec import Struct, structs
+
+from ..crypto.address import Address, parse_address
+from ..decoding import Count, Hash, Positive, convert
 from ..errors import Malformed, Refused, TermsError
-from ..market.terms import ZERO_ADDRESS, Address, Terms
+from ..market.terms import ZERO_ADDRESS
+
+if TYPE_CHECKING:
+    from ..market.terms import Terms
 
 FINAL_BLOCKS = 64
 """Two epochs of Ethereum: what lies that deep is final."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """What the operator of a data owner allows.
 
     Parameters
@@ -60,44 +64,45 @@ class Policy:
     """
 
     markets: tuple[Address, ...] | None = None
-    chain_ids: tuple[int, ...] | None = None
+    chain_ids: tuple[Count, ...] | None = None
     tokens: tuple[Address, ...] | None = (ZERO_ADDRESS,)
-    most_stake_wei: int | None = None
-    least_group_size: int = 3
-    most_clip: float = 10.0
-    most_rounds: int = 1000
-    most_peer_sets: int | None = None
-    least_reward_wei: int = 0
+    most_stake_wei: Count | None = None
+    least_group_size: Count = 3
+    most_clip: Positive = 10.0
+    most_rounds: Count = 1000
+    most_peer_sets: Count | None = None
+    least_reward_wei: Count = 0
     metrics: tuple[str, ...] | None = None
-    app_hashes: tuple[bytes, ...] | None = None
+    app_hashes: tuple[Hash, ...] | None = None
     known_verification: bool | None = None
-    confirmations: int | None = None
-    keep_blocks: int | None = None
-    fresh_seconds: float = 60.0
-    poll_seconds: float = 4.0
-    claim_after_wei: int = 1
+    confirmations: Count | None = None
+    keep_blocks: Count | None = None
+    fresh_seconds: Positive = 60.0
+    poll_seconds: Positive = 4.0
+    claim_after_wei: Count = 1
 
     @classmethod
     def from_mapping(cls, entries: Mapping[str, object]) -> Policy:
-        """Policy from a parsed configuration file.
+        """Policy from entries as ``owner.toml`` has them, hashes in hexadecimal.
 
         Raises
         ------
         TermsError
             An entry is unknown, or its value is not what it must be.
         """
-        named = {key.replace("-", "_"): value for key, value in entries.items()}
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(named) - known)
-        if unknown:
-            raise TermsError(f"unknown policy entries {unknown}; known are {sorted(known)}; leave the others out")
-        return cls(**{name: _READERS[name](name, value) for name, value in named.items()})  # type: ignore[arg-type]
+        parsed = dict(entries)
+        try:
+            for name, parse in _PARSERS.items():
+                if isinstance(items := parsed.get(name), (list, tuple)):
+                    parsed[name] = [parse(item) for item in items]
+            return convert(parsed, cls)
+        except Malformed as error:
+            raise TermsError(f"policy: {error}") from error
 
     def for_chain(self, *, is_local: bool) -> Policy:
         """The same policy with a value wherever None stands for one that depends on the chain."""
-        stands_for: dict[str, int] = {"known_verification": True, "confirmations": 1, "keep_blocks": FINAL_BLOCKS}
-        unset = {name: type(value)(0) if is_local else value for name, value in stands_for.items() if getattr(self, name) is None}
-        return replace(self, **unset)  # type: ignore[arg-type]
+        usual = {"known_verification": not is_local, "confirmations": int(not is_local), "keep_blocks": 0 if is_local else FINAL_BLOCKS}
+        return structs.replace(self, **{name: value for name, value in usual.items() if getattr(self, name) is None})
 
     def peer_sets_for(self, terms: Terms) -> int:
         """Most different groups that may see one data set under these terms."""
@@ -131,58 +136,11 @@ def _is_among(address: Address, allowed: tuple[Address, ...] | None) -> bool:
     return allowed is None or address.lower() in {one.lower() for one in allowed}
 
 
-def _wrong(name: str, value: object, expected: str) -> TermsError:
-    return TermsError(f"policy entry {name.replace('_', '-')} is {value!r}; expected {expected}; write it so")
-
-
-def _count(name: str, value: object) -> int:
-    if type(value) is not int or value < 0:
-        raise _wrong(name, value, "a whole number from 0 up")
-    return value
-
-
-def _positive(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise _wrong(name, value, "a number above 0")
-    return float(value)
-
-
-def _flag(name: str, value: object) -> bool:
-    if not isinstance(value, bool):
-        raise _wrong(name, value, "true or false")
-    return value
-
-
-def _items(name: str, value: object, kind: type) -> tuple[object, ...]:
-    if not isinstance(value, (list, tuple)) or any(type(item) is not kind for item in value):
-        raise _wrong(name, value, f"a list of {kind.__name__}")
-    return tuple(value)
-
-
-def _addresses(name: str, value: object) -> tuple[Address, ...]:
+def _parse_hash(item: object) -> bytes:
     try:
-        return tuple(parse_address(str(item)) for item in _items(name, value, str))
-    except Malformed as error:
-        raise _wrong(name, value, "a list of addresses") from error
+        return bytes.fromhex(str(item).removeprefix("0x"))
+    except ValueError as error:
+        raise Malformed(f"{item!r} is no hash; expected 64 hexadecimal digits") from error
 
 
-def _hashes(name: str, value: object) -> tuple[bytes, ...]:
-    try:
-        hashes = tuple(bytes.fromhex(str(item).removeprefix("0x")) for item in _items(name, value, str))
-    except ValueError:
-        hashes = (b"",)
-    if any(len(one) != 32 for one in hashes):
-        raise _wrong(name, value, "a list of hashes, 64 hexadecimal digits each")
-    return hashes
-
-
-_READERS: dict[str, Callable[[str, object], object]] = {
-    **dict.fromkeys(("most_stake_wei", "least_group_size", "most_rounds", "most_peer_sets", "least_reward_wei"), _count),
-    **dict.fromkeys(("confirmations", "keep_blocks", "claim_after_wei"), _count),
-    **dict.fromkeys(("most_clip", "fresh_seconds", "poll_seconds"), _positive),
-    **dict.fromkeys(("markets", "tokens"), _addresses),
-    "chain_ids": lambda name, value: _items(name, value, int),
-    "metrics": lambda name, value: _items(name, value, str),
-    "app_hashes": _hashes,
-    "known_verification": _flag,
-}
+_PARSERS: dict[str, Callable[..., object]] = {"markets": parse_address, "tokens": parse_address, "app-hashes": _parse_hash}

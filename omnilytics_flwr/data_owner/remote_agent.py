@@ -8,22 +8,23 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import Malformed, OmnilyticsError, Refused
+from ..errors import Refused
 from ..market.task import TaskId
-from .agent_socket import TOKEN_NAME, receive_frame, socket_path
-from .messages import MOST_REPLY_BYTES, CommitRequest, DeliverRequest, Request, TaskRequest, decode_reply, encode_request
+from .agent_socket import TOKEN_NAME, frame, receive_message, socket_path
+from .messages import MOST_ANSWER_BYTES, AdmitCall, Call, CommitCall, DeliverCall, EvaluateCall, decode_answer
 from .owner_agent import Admission, Delivery, SignedCommitment
 
 if TYPE_CHECKING:
-    from ..market.terms import Address
+    from ..crypto.address import Address
 
 ANSWER_SECONDS = 900.0
-"""A large update is masked and committed for minutes, one after the other if several clients ask."""
+"""A large update takes minutes to mask and commit, and clients are served one after the other."""
 
-T = TypeVar("T", Admission, tuple, SignedCommitment, Delivery)  # type: ignore[type-arg]
+T = TypeVar("T")
 
 
 class RemoteAgent:
@@ -48,38 +49,33 @@ class RemoteAgent:
 
     def admit(self, task: TaskId) -> Admission:
         """See `OwnerAgent.admit`."""
-        return self._ask(TaskRequest("admit", task), Admission)
+        return self._call(AdmitCall(task), Admission)
 
     def admit_evaluation(self, task: TaskId) -> tuple[str, ...]:
         """See `OwnerAgent.admit_evaluation`."""
-        return self._ask(TaskRequest("evaluate", task), tuple)
+        return self._call(EvaluateCall(task), tuple[str, ...])
 
     def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
         """See `OwnerAgent.commit`."""
-        return self._ask(CommitRequest(task, update), SignedCommitment)
+        return self._call(CommitCall.of(task, update), SignedCommitment)
 
     def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
         """See `OwnerAgent.deliver`."""
-        return self._ask(DeliverRequest(chain_id, market, epoch, round_number, digests), Delivery)
+        return self._call(DeliverCall(chain_id, market, epoch, round_number, digests), Delivery)
 
-    def _ask(self, request: Request, expected: type[T]) -> T:
-        frame = encode_request(request)
+    def _call(self, call: Call, expected: type[T]) -> T:
+        sent = frame(msgspec.msgpack.encode(call))
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(self._answer_seconds)
             try:
                 connection.connect(socket_path(self._home))
                 token = (self._home / TOKEN_NAME).read_bytes()
-                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused already: the reply says why
-                    connection.sendall(token + frame)
-                header, body = receive_frame(connection, MOST_REPLY_BYTES, time.monotonic() + self._answer_seconds)
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused already: the answer says why
+                    connection.sendall(token + sent)
+                answer = receive_message(connection, MOST_ANSWER_BYTES, time.monotonic() + self._answer_seconds)
             except OSError as error:
                 raise Refused(
                     f"the owner agent of this data owner does not answer ({error.strerror or type(error).__name__}); "
-                    "expected its process at work; its operator must start it"
+                    "its operator must start it"
                 ) from error
-        reply = decode_reply(header, body)
-        if isinstance(reply, OmnilyticsError):
-            raise reply
-        if not isinstance(reply, expected):
-            raise Malformed(f"the owner agent answered with a {type(reply).__name__}, expected a {expected.__name__}; use one release")
-        return reply
+        return decode_answer(answer, expected)

@@ -15,7 +15,7 @@ from .owner_keys import OwnerKeys
 from .policy import Policy
 
 
-class Checks:
+class TaskChecks:
     """One data owner's view of a market, its journal and its policy; every method raises with a reason if something does not hold.
 
     Parameters

@@ -44,8 +44,8 @@ def test_init_makes_a_private_home_with_no_secret_in_it(line: CommandLine, marke
     made = init(line, "--policy", "confirmations=3", "--policy", "most-clip = 1.5", "--policy", 'metrics=["accuracy", "loss"]')
     assert made == {"home": "home", "account": account, "market": market.address, "chain_id": market.chain_id}
     home = OwnerHome.open(line.folder / "home")
-    assert (home.market, home.chain_id, home.agent_kind) == (market.address, market.chain_id, "process")
-    assert home.factory is not None
+    assert (home.config.market, home.config.chain_id, home.config.agent) == (market.address, market.chain_id, "process")
+    assert home.config.factory is not None
     assert (home.policy.confirmations, home.policy.most_clip, home.policy.metrics) == (3, 1.5, ("accuracy", "loss"))
     assert stat.S_IMODE((line.folder / "home").stat().st_mode) == 0o700
     assert PASSWORD not in (line.folder / "home" / "owner.toml").read_text()
@@ -56,8 +56,8 @@ def test_init_makes_a_private_home_with_no_secret_in_it(line: CommandLine, marke
 @pytest.mark.parametrize(
     ("policy", "said"),
     [
-        ("confirmations=-1", "expected a whole number"),
-        ("colour=1", "unknown policy entries"),
+        ("confirmations=-1", "Expected `int` >= 0"),
+        ("colour=1", "unknown field `colour`"),
         ("least-reward-wei=1000000000000000000", "at least 1000000000000000000 wanted"),
         ("metrics=[accuracy]", "does not parse"),
     ],

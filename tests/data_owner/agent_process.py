@@ -16,12 +16,13 @@ from types import TracebackType
 from typing import IO, cast
 
 import numpy as np
+from msgspec import structs
 
 from omnilytics_flwr.clock import Clock
 from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.data_owner.journal import Entry, Journal
-from omnilytics_flwr.data_owner.local_agent import LocalAgent, SignedCommitment
-from omnilytics_flwr.data_owner.owner_agent import Delivery
+from omnilytics_flwr.data_owner.local_agent import LocalAgent
+from omnilytics_flwr.data_owner.owner_agent import Delivery, SignedCommitment
 from omnilytics_flwr.data_owner.owner_config import CONFIG_NAME
 from omnilytics_flwr.data_owner.owner_home import OwnerHome
 from omnilytics_flwr.data_owner.remote_agent import RemoteAgent
@@ -112,10 +113,8 @@ def terms_of(weights: int, verification: Address) -> Terms:
 
 def to_process(home: OwnerHome, **policy: object) -> Path:
     """Let the agent of a home be a process that looks at the chain often."""
-    path = home.path / CONFIG_NAME
-    text = path.read_text().replace('agent = "local"', 'agent = "process"')
     entries = {"poll-seconds": 0.2, **{name.replace("_", "-"): value for name, value in policy.items()}}
-    path.write_text(text + "".join(f"{name} = {value}\n" for name, value in entries.items()))
+    (home.path / CONFIG_NAME).write_bytes(structs.replace(home.config, agent="process", policy=entries).to_toml())
     return home.path
 
 

@@ -13,7 +13,8 @@ from omnilytics_flwr.crypto.commitment import commit, points_digest
 from omnilytics_flwr.crypto.fixedpoint import pack
 from omnilytics_flwr.crypto.masks import Peer, group_mask
 from omnilytics_flwr.data_owner.journal import Journal
-from omnilytics_flwr.data_owner.local_agent import Delivery, LocalAgent, SignedCommitment
+from omnilytics_flwr.data_owner.local_agent import LocalAgent
+from omnilytics_flwr.data_owner.owner_agent import Delivery, SignedCommitment
 from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.evm.wallet import Secret, Wallet

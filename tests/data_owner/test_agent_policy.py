@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from omnilytics_flwr.data_owner.policy import Policy
-from omnilytics_flwr.errors import (
-    Refused,
-)
+from omnilytics_flwr.errors import Refused
 from omnilytics_flwr.market.stage import Stage
 from tests.data_owner.owners import (
     TASK,

@@ -17,19 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnilytics_flwr.crypto.hashing import keccak256
-from omnilytics_flwr.data_owner.entry import decode_entry, encode_entry
-from omnilytics_flwr.data_owner.journal import Entry, Journal
-from omnilytics_flwr.errors import (
-    Malformed,
-)
+from omnilytics_flwr.data_owner.journal import Entry, Journal, decode_entry, encode_entry
+from omnilytics_flwr.errors import Malformed
 from omnilytics_flwr.market.task import TaskId
-from omnilytics_flwr.market.terms import Address
-
-MARKET = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
-
-
-KEYS = ("chain_id", "market", "epoch", "round", "task_hash", "peers_hash", "masks_hash", "digest", "points_bytes")
-SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-2, 100), st.floats(), st.text(max_size=8), st.just("ab" * 32), st.just([]))
+from tests.support.builders import MARKET
 
 
 def make_entry(round_number: int = 1, **changes: object) -> Entry:
@@ -102,19 +93,33 @@ def flip(content: bytes, place: int) -> bytes:
     return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
 
 
+def hashed(rest: bytes) -> bytes:
+    return keccak256(rest).hex().encode() + b"\n" + rest
+
+
+def with_header(content: bytes, **changes: object) -> bytes:
+    """An entry whose header is changed, under a hash that is right."""
+    _, header, body = content.split(b"\n", 2)
+    return hashed(json.dumps(json.loads(header) | changes).encode() + b"\n" + body)
+
+
 DAMAGES: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda content: b"",
-    "cut in the header": lambda content: content[:40],
-    "cut in the vector": lambda content: content[:-1],
     "longer": lambda content: content + b"\0",
     "bit of the vector": lambda content: flip(content, len(content) - 5),
     "bit of the points": lambda content: flip(content, len(content) - 131_072 - 3),
     "bit of the header": lambda content: flip(content, 100),
     "bit of the hash": lambda content: flip(content, 3),
-    "no JSON": lambda content: b"x" * len(content),
-    "header of another kind": lambda content: keccak256(b"[]\n").hex().encode() + b"\n[]\n",
-    "header without an entry": lambda content: keccak256(b'{"chain_id": 1}\n').hex().encode() + b'\n{"chain_id": 1}\n',
-    "not text": lambda content: b"\xff\xfe" + content[2:],
+    "no JSON": lambda content: hashed(b"x\n"),
+    "header of another kind": lambda content: hashed(b"[]\n"),
+    "header without an entry": lambda content: hashed(b'{"chain_id": 1}\n'),
+    "unknown fact": lambda content: with_header(content, colour=1),
+    "negative epoch": lambda content: with_header(content, epoch=-1),
+    "round that is true": lambda content: with_header(content, round=True),
+    "short hash": lambda content: with_header(content, digest="ab" * 31),
+    "hash in capitals": lambda content: with_header(content, digest="AB" * 32),
+    "hash with a line's end": lambda content: with_header(content, digest="ab" * 31 + "a\n"),
+    "more points than bytes": lambda content: with_header(content, points_bytes=131_072 + 129),
 }
 
 
@@ -163,18 +168,22 @@ def test_entry_under_the_name_of_another_round_or_market_is_a_named_error(tmp_pa
         (tmp_path / name).rename(path)
 
 
+def test_header_that_an_earlier_release_wrote_with_blanks_is_read(tmp_path: Path) -> None:
+    assert decode_entry(with_header(encode_entry(make_entry()))) == make_entry()
+
+
+KEYS = st.sampled_from(["chain_id", "market", "epoch", "round", "task_hash", "peers_hash", "masks_hash", "digest", "points_bytes"])
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-2, 100), st.floats(), st.text(max_size=8), st.just("ab" * 32), st.just([]))
+
+
 @settings(max_examples=200, deadline=None)
-@given(st.one_of(st.binary(max_size=400), st.recursive(SCALARS, lambda inner: st.dictionaries(st.sampled_from(KEYS), inner))))
+@given(st.one_of(st.binary(max_size=400), st.recursive(SCALARS, lambda inner: st.dictionaries(KEYS, inner))))
 def test_any_content_is_an_entry_or_a_named_error(content: object) -> None:
     """Bytes as they come, and headers of any shape under a hash that is right."""
     if not isinstance(content, bytes):
-        rest = json.dumps(content).encode() + b"\n" + bytes(40)
-        content = keccak256(rest).hex().encode() + b"\n" + rest
-    try:
-        entry = decode_entry(content)
-    except Malformed:
-        return
-    assert encode_entry(entry) == content
+        content = hashed(json.dumps(content).encode() + b"\n" + bytes(40))
+    with contextlib.suppress(Malformed):
+        assert decode_entry(encode_entry(decode_entry(content))) == decode_entry(content)
 
 
 def test_evaluation_is_noted_once_by_whoever_comes_first(tmp_path: Path) -> None:

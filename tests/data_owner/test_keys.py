@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
-from omnilytics_flwr.errors import (
-    Malformed,
-)
+from omnilytics_flwr.errors import Malformed
 from omnilytics_flwr.market.task import TaskId
 from tests.data_owner.owners import (
     make_owners_scene,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +41,7 @@ class Watched:
         return Watcher(
             ledger=ledger or self.scene.ledger(0),
             journal=self.owner.journal,
-            policy=replace(Policy(), **policy),  # type: ignore[arg-type]
+            policy=Policy(**policy),  # type: ignore[arg-type]
             balance_wei=lambda: self.balance_wei,
             tidy=lambda: self.owner.agent().tidy(),
         )

@@ -15,7 +15,7 @@ from flwr.serverapp.strategy import FedAvg, Result, Strategy
 from numpy.typing import NDArray
 
 from omnilytics_flwr.crypto.hashing import keccak256
-from omnilytics_flwr.data_owner.local_agent import Admission, Delivery, SignedCommitment
+from omnilytics_flwr.data_owner.owner_agent import Admission, Delivery, SignedCommitment
 from omnilytics_flwr.evm.anvil import DevnetOptions
 from omnilytics_flwr.flower.mod import OmnilyticsMod
 from omnilytics_flwr.flower.strategy import Omnilytics

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from omnilytics_flwr.clock import Clock
 from omnilytics_flwr.crypto.fixedpoint import quantise, zero_unit
-from omnilytics_flwr.data_owner.local_agent import Delivery, SignedCommitment
+from omnilytics_flwr.data_owner.owner_agent import Delivery, SignedCommitment
 from omnilytics_flwr.market.dispute import BLOB_BYTES
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address

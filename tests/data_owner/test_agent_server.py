@@ -15,26 +15,27 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 
-from omnilytics_flwr.data_owner.agent_server import MOST_CLIENTS, Service
-from omnilytics_flwr.data_owner.agent_socket import SOCKET_NAME, TOKEN_NAME, receive_frame
-from omnilytics_flwr.data_owner.messages import MOST_HEADER_BYTES, MOST_REPLY_BYTES, Reply, TaskRequest, decode_reply, encode_request
-from omnilytics_flwr.data_owner.owner_agent import OwnerAgent
+from omnilytics_flwr.data_owner.agent_server import MOST_CLIENTS, AgentServer
+from omnilytics_flwr.data_owner.agent_socket import SOCKET_NAME, TOKEN_NAME, VERSION, frame, receive_message
+from omnilytics_flwr.data_owner.messages import MOST_ANSWER_BYTES, MOST_CALL_BYTES, AdmitCall, decode_answer
+from omnilytics_flwr.data_owner.owner_agent import Admission, OwnerAgent
 from omnilytics_flwr.data_owner.remote_agent import RemoteAgent
-from omnilytics_flwr.errors import Malformed, OutOfTurn, ProtocolError, Refused, TaskMismatch, UpdateError
+from omnilytics_flwr.errors import Malformed, OutOfTurn, ProtocolError, Refused, TaskMismatch, UpdateError, WireError
 from omnilytics_flwr.market.task import TaskId
 from tests.data_owner.owners import WEIGHTS, Owner, anchor, live_task, make_owners_scene, open_with, update_of
-from tests.support.builders import DictatedVerification, Scene
+from tests.support.builders import MARKET, DictatedVerification, Scene
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[tuple[Scene, Owner, Service]]:
+def served(tmp_path: Path) -> Iterator[tuple[Scene, Owner, AgentServer]]:
     """A drawn market whose data owner 0 has its agent behind a socket."""
     scene, owners = make_owners_scene(tmp_path, real=[0], metrics=("loss",), verification=DictatedVerification())
-    with Service(owners[0].folder, owners[0].agent(), token_seconds=3.0, request_seconds=6.0) as service:
-        yield scene, owners[0], service
+    with AgentServer(owners[0].folder, owners[0].agent(), token_seconds=3.0, call_seconds=6.0) as server:
+        yield scene, owners[0], server
 
 
 def connect(home: Path) -> socket.socket:
@@ -44,18 +45,22 @@ def connect(home: Path) -> socket.socket:
     return connection
 
 
-def reply_to(home: Path, *parts: bytes, ends: bool = False) -> Reply:
-    """What comes back for these bytes; with `ends`, no more are announced."""
+def answer_on(connection: socket.socket) -> Admission:
+    return decode_answer(receive_message(connection, MOST_ANSWER_BYTES, time.monotonic() + 30), Admission)
+
+
+def send(home: Path, *parts: bytes, ends: bool = False) -> Admission:
+    """What comes back for these bytes, raised if it is an error; with `ends`, no more are announced."""
     with connect(home) as connection:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             for part in parts:
                 connection.sendall(part)
             if ends:
                 connection.shutdown(socket.SHUT_WR)
-        return decode_reply(*receive_frame(connection, MOST_REPLY_BYTES, time.monotonic() + 30))
+        return answer_on(connection)
 
 
-def test_whole_round_through_the_socket(served: tuple[Scene, Owner, Service]) -> None:
+def test_whole_round_through_the_socket(served: tuple[Scene, Owner, AgentServer]) -> None:
     scene, owner, _ = served
     scene.open()
     scene.settle()
@@ -70,7 +75,7 @@ def test_whole_round_through_the_socket(served: tuple[Scene, Owner, Service]) ->
     assert (len(delivery.vector), len(delivery.points), delivery.metrics) == (131_072, 128, ("loss",))
 
 
-def test_evaluation_through_the_socket_is_admitted_once(served: tuple[Scene, Owner, Service]) -> None:
+def test_evaluation_through_the_socket_is_admitted_once(served: tuple[Scene, Owner, AgentServer]) -> None:
     scene, owner, _ = served
     scene.open()
     scene.settle(next_task=b"\5" * 32)
@@ -80,7 +85,7 @@ def test_evaluation_through_the_socket_is_admitted_once(served: tuple[Scene, Own
         agent.admit_evaluation(live_task(scene))
 
 
-def test_refusals_come_back_with_class_and_reason(served: tuple[Scene, Owner, Service]) -> None:
+def test_refusals_come_back_with_class_and_reason(served: tuple[Scene, Owner, AgentServer]) -> None:
     scene, owner, _ = served
     agent = RemoteAgent(owner.folder)
     task = anchor(scene)
@@ -95,7 +100,7 @@ def test_refusals_come_back_with_class_and_reason(served: tuple[Scene, Owner, Se
         agent.commit(task, np.full(WEIGHTS, np.nan))
 
 
-def test_files_are_the_owners_only(served: tuple[Scene, Owner, Service]) -> None:
+def test_files_are_the_owners_only(served: tuple[Scene, Owner, AgentServer]) -> None:
     _, owner, _ = served
     for name in (SOCKET_NAME, TOKEN_NAME):
         assert stat.S_IMODE((owner.folder / name).stat().st_mode) == 0o600
@@ -108,8 +113,8 @@ def test_socket_goes_with_the_service_and_a_dead_one_is_replaced(tmp_path: Path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as dead:
         dead.bind(str(home / SOCKET_NAME))
     for _ in range(2):
-        with Service(home, owners[0].agent()) as service:
-            tokens.add(service.token)
+        with AgentServer(home, owners[0].agent()) as server:
+            tokens.add(server.token)
             with pytest.raises(OutOfTurn):
                 RemoteAgent(home).admit(TaskId(31337, owners[0].scene.market.address, 1, 1, bytes(32)))
         assert not (home / SOCKET_NAME).exists()
@@ -122,80 +127,75 @@ def test_home_with_too_long_a_path_is_a_named_error(tmp_path: Path) -> None:
     home = tmp_path / ("x" * 120)
     home.mkdir()
     _, owners = make_owners_scene(tmp_path, real=[0])
-    with pytest.raises(Refused, match="too many for a socket"), Service(home, owners[0].agent()):
+    with pytest.raises(Refused, match="too many for a socket"), AgentServer(home, owners[0].agent()):
         pass
     with pytest.raises(Refused, match="too many for a socket"):
         RemoteAgent(home).admit(TaskId(1, owners[0].scene.market.address, 1, 1, bytes(32)))
 
 
 def frame_of(task: TaskId) -> bytes:
-    return encode_request(TaskRequest("admit", task))
+    return frame(msgspec.msgpack.encode(AdmitCall(task)))
 
 
 @pytest.mark.parametrize("token", [bytes(32), b"x" * 32, None], ids=["zeros", "text", "one bit"])
-def test_wrong_token_is_refused_and_nothing_after_it_is_read(served: tuple[Scene, Owner, Service], token: bytes | None) -> None:
-    scene, owner, service = served
-    sent = token or bytes([service.token[0] ^ 1]) + service.token[1:]
-    reply = reply_to(owner.folder, sent, struct.pack(">II", 2**32 - 1, 2**32 - 1), bytes(1 << 20))
-    assert isinstance(reply, Refused)
-    assert "the token is not this agent's" in str(reply)
+def test_wrong_token_is_refused_and_nothing_after_it_is_read(served: tuple[Scene, Owner, AgentServer], token: bytes | None) -> None:
+    scene, owner, server = served
+    sent = token or bytes([server.token[0] ^ 1]) + server.token[1:]
+    with pytest.raises(Refused, match="the token is not this agent's"):
+        send(owner.folder, sent, struct.pack(">BI", VERSION, 2**32 - 1), bytes(1 << 20))
     assert scene.state.round == 0
 
 
 BROKEN: dict[str, tuple[list[bytes], str]] = {
     "nothing": ([], "ended 32 bytes early"),
     "half a token": ([b"TOKEN16"], "ended 16 bytes early"),
-    "token alone": ([b"TOKEN"], "ended 8 bytes early"),
-    "half the lengths": ([b"TOKEN", bytes(3)], "ended 5 bytes early"),
-    "half a header": ([b"TOKEN", struct.pack(">II", 100, 0), b"{"], "ended 99 bytes early"),
-    "half a body": ([b"TOKEN", struct.pack(">II", 2, 100), b"{}x"], "ended 99 bytes early"),
-    "huge header": ([b"TOKEN", struct.pack(">II", MOST_HEADER_BYTES + 1, 0)], "expected at most"),
-    "huge body": ([b"TOKEN", struct.pack(">II", 2, 2**32 - 1), b"{}"], "expected at most"),
-    "no JSON": ([b"TOKEN", struct.pack(">II", 2, 0), b"xx"], "no JSON"),
-    "empty mapping": ([b"TOKEN", struct.pack(">II", 2, 0), b"{}"], "not of version"),
+    "token alone": ([b"TOKEN"], "ended 5 bytes early"),
+    "half the length": ([b"TOKEN", bytes([VERSION, 0])], "ended 3 bytes early"),
+    "half a message": ([b"TOKEN", struct.pack(">BI", VERSION, 100), b"x"], "ended 99 bytes early"),
+    "huge message": ([b"TOKEN", struct.pack(">BI", VERSION, MOST_CALL_BYTES + 1)], f"expected at most {MOST_CALL_BYTES}"),
+    "no message": ([b"TOKEN", frame(b"xx")], "does not decode"),
+    "other version": ([b"TOKEN", struct.pack(">BI", 1, 2), b"{}"], "is of version 1, expected 2"),
 }
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_broken_message_is_answered_with_its_fault(served: tuple[Scene, Owner, Service], case: str) -> None:
-    _, owner, service = served
+def test_broken_message_is_answered_with_its_fault(served: tuple[Scene, Owner, AgentServer], case: str) -> None:
+    _, owner, server = served
     parts, reason = BROKEN[case]
-    names = {b"TOKEN": service.token, b"TOKEN16": service.token[:16]}
-    reply = reply_to(owner.folder, *(names.get(part, part) for part in parts), ends=True)
-    assert isinstance(reply, Malformed)
-    assert reason in str(reply)
+    names = {b"TOKEN": server.token, b"TOKEN16": server.token[:16]}
+    with pytest.raises(Malformed, match=reason):
+        send(owner.folder, *(names.get(part, part) for part in parts), ends=True)
 
 
-def test_garbage_of_every_kind_leaves_the_service_at_work(served: tuple[Scene, Owner, Service]) -> None:
-    scene, owner, service = served
+def test_garbage_of_every_kind_leaves_the_service_at_work(served: tuple[Scene, Owner, AgentServer]) -> None:
+    scene, owner, server = served
     task, rng = anchor(scene), random.Random(7)
-    good = service.token + frame_of(task)
+    good = server.token + frame_of(task)
     for number in range(150):
         raw = bytearray(good if number % 2 else good + rng.randbytes(40))
         for _ in range(rng.randrange(1, 5)):
             raw[rng.randrange(32 * (number % 3 > 0), len(raw))] = rng.randrange(256)
-        reply = reply_to(owner.folder, bytes(raw[: rng.randrange(len(raw) + 1)]), ends=True)
-        assert isinstance(reply, (ProtocolError, Malformed)) or not isinstance(reply, Exception), reply
+        with contextlib.suppress(ProtocolError, WireError):
+            send(owner.folder, bytes(raw[: rng.randrange(len(raw) + 1)]), ends=True)
     assert RemoteAgent(owner.folder).admit(task).commitment is None
 
 
-def test_slow_clients_are_cut_off_and_hold_nobody_up(served: tuple[Scene, Owner, Service]) -> None:
-    scene, owner, service = served
+def test_slow_clients_are_cut_off_and_hold_nobody_up(served: tuple[Scene, Owner, AgentServer]) -> None:
+    scene, owner, server = served
     task = anchor(scene)
     with contextlib.ExitStack() as stack:
         slow = [stack.enter_context(connect(owner.folder)) for _ in range(20)]
         for place, connection in enumerate(slow):
-            connection.sendall((service.token + frame_of(task))[: 3 * place])
+            connection.sendall((server.token + frame_of(task))[: 3 * place])
         start = time.monotonic()
         assert RemoteAgent(owner.folder).admit(task).metrics == ("loss",)
-        assert time.monotonic() - start < service.token_seconds, "before any of them was cut off"
+        assert time.monotonic() - start < server.token_seconds, "before any of them was cut off"
         for place, connection in enumerate(slow):
-            reply = decode_reply(*receive_frame(connection, MOST_REPLY_BYTES, time.monotonic() + 30))
-            assert isinstance(reply, Malformed)
-            assert f"lacks {32 - 3 * place} of 32 bytes after the time for it" in str(reply) or place > 10
+            with pytest.raises(Malformed, match=f"lacks {32 - 3 * place} of 32 bytes at its deadline" if place <= 10 else "lacks"):
+                answer_on(connection)
 
 
-def test_more_clients_than_there_are_places_for_are_sent_away_and_the_places_come_back(served: tuple[Scene, Owner, Service]) -> None:
+def test_more_clients_than_there_are_places_for_are_sent_away_and_the_places_come_back(served: tuple[Scene, Owner, AgentServer]) -> None:
     scene, owner, _ = served
     task = anchor(scene)
     with contextlib.ExitStack() as stack:
@@ -230,14 +230,14 @@ def test_end_waits_for_who_is_being_answered_and_for_nobody_else(tmp_path: Path)
     scene, owners = make_owners_scene(tmp_path, real=[0])
     task, home, agent = anchor(scene), owners[0].folder, Hindered(owners[0].agent())
     with ThreadPoolExecutor(1) as pool:
-        with Service(home, agent) as service:  # type: ignore[arg-type]
+        with AgentServer(home, agent) as server:  # type: ignore[arg-type]
             answered = pool.submit(RemoteAgent(home).admit, task)
             assert agent.at_work.wait(60)
             idle = connect(home)
-            idle.sendall(service.token)
+            idle.sendall(server.token)
             threading.Timer(0.2, agent.go_on.set).start()
             start = time.monotonic()
-        assert time.monotonic() - start < service.request_seconds / 2
+        assert time.monotonic() - start < server.call_seconds / 2
         assert answered.result().commitment is None
         idle.close()
 
@@ -246,7 +246,7 @@ def test_failure_that_nobody_foresaw_is_told_to_the_log_only(tmp_path: Path, cap
     scene, owners = make_owners_scene(tmp_path, real=[0])
     agent = Hindered(owners[0].agent(), error=ZeroDivisionError("patient 4711"))
     agent.go_on.set()
-    with Service(owners[0].folder, agent):  # type: ignore[arg-type]
+    with AgentServer(owners[0].folder, agent):  # type: ignore[arg-type]
         with pytest.raises(ProtocolError) as refusal:
             RemoteAgent(owners[0].folder).admit(anchor(scene))
         assert str(refusal.value) == "the owner agent failed; its log says why"
@@ -266,8 +266,8 @@ def test_agent_that_dies_in_the_middle_of_an_answer_is_a_named_error(tmp_path: P
             connection.sendall(said)
             connection.close()
 
-        task = TaskId(1, make_address(), 1, 1, bytes(32))
-        for said in (b"", bytes(5), struct.pack(">II", 10, 0) + b"{"):
+        task = TaskId(1, MARKET, 1, 1, bytes(32))
+        for said in (b"", bytes(5), struct.pack(">BI", VERSION, 10) + b"{"):
             thread = threading.Thread(target=die_after, args=(said,))
             thread.start()
             with pytest.raises((Refused, Malformed)):
@@ -275,12 +275,8 @@ def test_agent_that_dies_in_the_middle_of_an_answer_is_a_named_error(tmp_path: P
             thread.join()
 
 
-def make_address() -> str:
-    return "0x5FbDB2315678afecb367f032d93F642f64180aa3"
-
-
-def test_token_is_read_again_for_every_request(served: tuple[Scene, Owner, Service]) -> None:
-    scene, owner, service = served
+def test_token_is_read_again_for_every_request(served: tuple[Scene, Owner, AgentServer]) -> None:
+    scene, owner, server = served
     agent, task = RemoteAgent(owner.folder), anchor(scene)
     os.rename(owner.folder / TOKEN_NAME, owner.folder / "kept")
     (owner.folder / TOKEN_NAME).write_bytes(bytes(32))
@@ -288,4 +284,4 @@ def test_token_is_read_again_for_every_request(served: tuple[Scene, Owner, Servi
         agent.admit(task)
     os.rename(owner.folder / "kept", owner.folder / TOKEN_NAME)
     assert agent.admit(task).commitment is None
-    assert service.token.hex() not in repr(agent)
+    assert server.token.hex() not in repr(agent)
