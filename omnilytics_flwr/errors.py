@@ -29,12 +29,16 @@ OmnilyticsError
 │   ├── TransactionLost   no receipt within the time limit
 │   ├── BlobsMissing      an accused's answer is not, or no longer, to be had in full
 │   └── ToolMissing       a program is not on this machine
-└── LedgerError           the market said no; one class per Solidity error, in `omnilytics_flwr.market.refusals`
+└── LedgerError           the market or its verification said no
+    └── Refusal           with a Solidity error: one class for each, in `omnilytics_flwr.market.refusals`
 
 Every class takes its facts positionally, so that errors can be pickled across processes.
 """
 
 from __future__ import annotations
+
+from inspect import get_annotations
+from typing import ClassVar
 
 
 class OmnilyticsError(Exception):
@@ -246,3 +250,27 @@ class ToolMissing(ChainError):
 
 class LedgerError(OmnilyticsError):
     """The market or its verification said no."""
+
+
+class Refusal(LedgerError):
+    """The market or its verification said no with one of its Solidity errors.
+
+    A subclass annotates its facts in the order of the Solidity error's arguments; `TEXT` tells them in words.
+    """
+
+    FACTS: ClassVar[tuple[str, ...]] = ()
+    TEXT: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        cls.FACTS = cls.FACTS or tuple(get_annotations(cls))
+
+    def __init__(self, *facts: object) -> None:
+        if len(facts) != len(self.FACTS):
+            raise TypeError(f"{type(self).__name__} takes {len(self.FACTS)} facts ({', '.join(self.FACTS)}), not {len(facts)}")
+        super().__init__(*facts)
+        for name, fact in zip(self.FACTS, facts, strict=True):
+            setattr(self, name, fact)
+
+    def __str__(self) -> str:
+        shown = {name: f"0x{fact.hex()}" if isinstance(fact, bytes) else fact for name, fact in zip(self.FACTS, self.args, strict=True)}
+        return self.TEXT.format(**shown)

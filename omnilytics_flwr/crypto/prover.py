@@ -26,9 +26,8 @@ from .exact import Signed, combine, gram, inner_products
 from .field import FieldVector, Integers, N, R
 from .fixedpoint import HALF_BITS, Units, first_out_of_range, unpack, zero_unit
 from .kzg_opening import prove_opening
-from .refusals import VerificationWrongRoster
 from .settlement import Argument, Exclusion, Settlement, roster_hash_of
-from .statement import Statement, Verdict, distance_of, pairs
+from .statement import Statement, Verdict, VerificationWrongRoster, distance_of, pairs
 from .transcript import challenge_gamma, challenge_rho, challenge_z
 
 _THREADS = 2

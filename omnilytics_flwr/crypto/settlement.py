@@ -8,8 +8,7 @@ from struct import Struct
 
 from .curve import COMPRESSED_BYTES, POINT_BYTES
 from .hashing import keccak256, word
-from .refusals import VerificationWrongLength
-from .statement import Statement, pairs
+from .statement import Statement, VerificationWrongLength, pairs
 
 WORD_BYTES = 32
 _EXCLUSION = Struct(">BHH32s48s")

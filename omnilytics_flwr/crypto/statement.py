@@ -1,4 +1,4 @@
-"""What a verification is asked and what it answers; the same fields as the structs of ``IVerification``."""
+"""What a verification is asked, what it answers, and what it refuses: the structs and errors of ``IVerification``."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from math import lcm
 
+from ..errors import Refusal
 from .fixedpoint import HALF_BITS
 
 _HALF_MASK = (1 << HALF_BITS) - 1
@@ -78,3 +79,59 @@ def distance_of(value: int) -> int:
     """T = S0 + S1 from V = S0 + 2^84 (2 S01) + 2^168 S1, where S0, S1 < 2^82 and |2 S01| < 2^83."""
     middle = value >> HALF_BITS & _HALF_MASK
     return (value & _HALF_MASK) + (value >> 2 * HALF_BITS) + (middle >> HALF_BITS - 1)
+
+
+class VerificationWrongLength(Refusal):
+    """A length differs from what the statement demands."""
+
+    actual: int
+    expected: int
+    TEXT = "the settlement has {actual} bytes; expected {expected} for this roster and these waivers"
+
+
+class VerificationNotCanonical(Refusal):
+    """A scalar is not below the field's order."""
+
+    value: int
+    TEXT = "the settlement holds the scalar {value:#x}; expected one below the field's order"
+
+
+class VerificationBadPoint(Refusal):
+    """A point is off the curve, outside the subgroup, or not encoded as it must be."""
+
+    TEXT = "a point of the settlement is not a canonical point of the G1 subgroup"
+
+
+class VerificationWrongRoster(Refusal):
+    """The settlement's digests are not the roster's."""
+
+    actual: bytes
+    expected: bytes
+    TEXT = "the members' points are not those that the round was opened with"
+
+
+class VerificationWrongExclusion(Refusal):
+    """An exclusion names a position out of order or outside, a place that does not exist, or a value in range."""
+
+    position: int
+    TEXT = "the exclusion of roster position {position} is out of order or shows nothing out of range"
+
+
+class VerificationWrongOpening(Refusal):
+    """An opening proof fails; 0 is the fold, 1 the constant term, 2 + i the i-th exclusion."""
+
+    which: int
+    TEXT = "opening proof {which} fails (0 is the fold, 1 the constant term, 2 + i exclusion i)"
+
+
+class VerificationWrongSumcheck(Refusal):
+    """The evaluations do not satisfy R(z) = q(z) (z^N - 1) + f(z)."""
+
+    TEXT = "the evaluations contradict the distances or the commitments"
+
+
+class VerificationUnsupportedChain(Refusal):
+    """The chain lacks a precompile that the verification needs."""
+
+    precompile: str
+    TEXT = "the chain has no working precompile at {precompile}; the verification needs those of the Prague fork"

@@ -27,16 +27,19 @@ from .domain import INVERSE_N, roots
 from .field import FieldVector, N, R
 from .fixedpoint import HALF_BITS, zero_unit
 from .kzg_opening import opens
-from .refusals import (
+from .settlement import Argument, Settlement
+from .statement import (
+    Statement,
+    Verdict,
     VerificationBadPoint,
     VerificationNotCanonical,
     VerificationWrongExclusion,
     VerificationWrongOpening,
     VerificationWrongRoster,
     VerificationWrongSumcheck,
+    distance_of,
+    pairs,
 )
-from .settlement import Argument, Settlement
-from .statement import Statement, Verdict, distance_of, pairs
 from .transcript import challenge_gamma, challenge_rho, challenge_z
 
 _FOLD, _CONSTANT, _FIRST_EXCLUSION = 0, 1, 2

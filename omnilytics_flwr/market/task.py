@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..crypto.hashing import keccak256, word
+from ..crypto.address import Address, address_bytes
+from ..crypto.hashing import keccak256, tag, word
 from ..errors import Malformed
 
 ConfigScalar = bool | int | float | str | bytes
@@ -63,6 +64,27 @@ class TaskParts:
         """Hash of the task of a round, 32 bytes."""
         parts = self.arrays + self.train_config + self.evaluate_config + self.run_config
         return keccak256(b"OmniLytics/v1/task" + parts + word(round_number))
+
+
+def settlement_context(*, chain_id: int, market: Address, epoch_seed: bytes, epoch: int, round_number: int, task_hash: bytes) -> bytes:
+    """Hash that binds a settlement to one task of one round of one market, 32 bytes.
+
+    Parameters
+    ----------
+    chain_id : int
+        EIP-155 chain id.
+    market : Address
+        The market.
+    epoch_seed : bytes, length 32
+        Seed of the epoch's draw.
+    epoch, round_number : int
+        The open round.
+    task_hash : bytes, length 32
+        Its task.
+    """
+    market_word = bytes(12) + address_bytes(market)
+    numbers = word(epoch) + word(round_number)
+    return keccak256(tag("settlement") + word(chain_id) + market_word + epoch_seed + numbers + task_hash)
 
 
 def arrays_hash(arrays: Iterable[tuple[str, NDArray[np.generic]]]) -> bytes:

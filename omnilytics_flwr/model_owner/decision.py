@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from ..crypto.field import FieldVector
 from ..crypto.fixedpoint import decode_mean, first_out_of_range
 from ..crypto.prover import Proof, prove
-from ..crypto.refusals import VerificationWrongExclusion, VerificationWrongOpening
-from ..crypto.statement import Statement
+from ..crypto.statement import Statement, VerificationWrongExclusion, VerificationWrongOpening
 from ..errors import LedgerError
 from ..market.krum import select
 from ..market.roster import bitmap_of

@@ -11,15 +11,14 @@ from collections.abc import Callable
 from typing import Literal
 
 from ..clock import Clock
-from ..crypto.refusals import VerificationBadPoint
+from ..crypto.statement import VerificationBadPoint
 from ..errors import ChainError, LedgerError, ProtocolError, SettlementRefused, TooFewGroups
 from ..market.ledger import ModelOwnerLedger
 from ..market.market_view import MarketState, Member
 from ..market.refusals import BadSignature, NotStaked, TooLate, WrongRound, WrongStage
 from ..market.roster import bitmap_of, bits_of
 from ..market.stage import Stage
-from ..market.statement import settlement_context
-from ..market.task import TaskId, TaskParts
+from ..market.task import TaskId, TaskParts, settlement_context
 from ..market.terms import Address, Terms
 from .decision import Decision, decide
 from .disputes import Disputes

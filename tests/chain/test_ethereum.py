@@ -23,7 +23,7 @@ from omnilytics_flwr.market.draw import epoch_seed
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.market_view import MarketState, OwnerRecord
 from omnilytics_flwr.market.stage import Stage
-from omnilytics_flwr.market.statement import settlement_context
+from omnilytics_flwr.market.task import settlement_context
 from omnilytics_flwr.market.terms import ZERO_ADDRESS, Address
 
 from .market_play import GROUPS, NEXT_TASK, NO_TASK, OWNERS, REWARD_WEI, TASK, Play, all_seats, mask_key, updates

@@ -67,9 +67,9 @@ def test_format_time_tells_how_far_it_is() -> None:
 @pytest.mark.parametrize(
     ("refusal", "said"),
     [
-        (TooLate(1_700_000_001, 1_700_000_000), "it is 2023-11-14 22:13:21 UTC; the deadline was 2023-11-14 22:13:20 UTC; too late"),
-        (TooEarly(1_700_000_000, 1_700_000_001), "it is 2023-11-14 22:13:20 UTC; this is allowed from 2023-11-14 22:13:21 UTC on; wait"),
-        (TooEarly(8, 8200), "it is 8; this is allowed from 8200 on (Unix seconds, or blocks if a frozen market is to be closed); wait"),
+        (TooLate(1_700_000_001, 1_700_000_000), "it is 2023-11-14 22:13:21 UTC; the deadline was 2023-11-14 22:13:20 UTC"),
+        (TooEarly(1_700_000_000, 1_700_000_001), "it is 2023-11-14 22:13:20 UTC; this is allowed from 2023-11-14 22:13:21 UTC on"),
+        (TooEarly(8, 8200), "it is 8; this is allowed from 8200 on (Unix seconds, or blocks if a frozen market is to be closed)"),
     ],
 )
 def test_refusal_shows_moments_as_dates_and_blocks_as_they_are(refusal: TooEarly | TooLate, said: str) -> None:

@@ -15,7 +15,8 @@ from omnilytics_flwr.crypto.exact import combine, inner_products
 from omnilytics_flwr.crypto.field import FieldVector, N, R
 from omnilytics_flwr.crypto.fixedpoint import HALF_BITS
 from omnilytics_flwr.crypto.kzg_opening import prove_opening
-from omnilytics_flwr.crypto.refusals import (
+from omnilytics_flwr.crypto.settlement import Argument, Exclusion, Settlement
+from omnilytics_flwr.crypto.statement import (
     Refusal,
     VerificationNotCanonical,
     VerificationWrongExclusion,
@@ -24,7 +25,6 @@ from omnilytics_flwr.crypto.refusals import (
     VerificationWrongRoster,
     VerificationWrongSumcheck,
 )
-from omnilytics_flwr.crypto.settlement import Argument, Exclusion, Settlement
 from omnilytics_flwr.crypto.transcript import Challenge, challenge_gamma, challenge_rho, challenge_z
 from tests.crypto.plain import Lies, squares_of, values_of
 from tests.crypto.rounds import Round

@@ -19,7 +19,7 @@ from omnilytics_flwr.market.commitment_message import Commitment, domain_separat
 from omnilytics_flwr.market.market_view import MarketState, OwnerRecord
 from omnilytics_flwr.market.refusals import REFUSALS
 from omnilytics_flwr.market.stage import Event, Stage
-from omnilytics_flwr.market.statement import settlement_context
+from omnilytics_flwr.market.task import settlement_context
 from omnilytics_flwr.market.terms import ABI_TYPE, Terms
 from tests.support.builders import make_task, make_terms
 

@@ -14,7 +14,8 @@ from omnilytics_flwr.crypto.field import N, R
 from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.crypto.kzg_opening import prove_opening
 from omnilytics_flwr.crypto.proof import Statement, Verdict, prove, roster_hash_of
-from omnilytics_flwr.crypto.refusals import (
+from omnilytics_flwr.crypto.settlement import Exclusion, Settlement
+from omnilytics_flwr.crypto.statement import (
     Refusal,
     VerificationBadPoint,
     VerificationWrongExclusion,
@@ -22,7 +23,6 @@ from omnilytics_flwr.crypto.refusals import (
     VerificationWrongOpening,
     VerificationWrongSumcheck,
 )
-from omnilytics_flwr.crypto.settlement import Exclusion, Settlement
 from omnilytics_flwr.evm.connection import Connection
 from tests.crypto.plain import Lies
 from tests.crypto.rounds import Round, make_round

@@ -8,8 +8,7 @@ import pytest
 
 from omnilytics_flwr.crypto.field import FieldVector, N, R
 from omnilytics_flwr.crypto.proof import Proof, Verdict, prove, verify
-from omnilytics_flwr.crypto.refusals import VerificationWrongRoster
-from omnilytics_flwr.crypto.statement import distance_of
+from omnilytics_flwr.crypto.statement import VerificationWrongRoster, distance_of
 from omnilytics_flwr.errors import BadPoint, WrongLength
 
 from ..support import bad_inputs

@@ -11,7 +11,8 @@ from py_arkworks_bls12381 import G1Point
 from omnilytics_flwr.crypto.curve import decode_on_curve, encode_point
 from omnilytics_flwr.crypto.field import N, R
 from omnilytics_flwr.crypto.proof import Proof, Statement, prove, verify
-from omnilytics_flwr.crypto.refusals import (
+from omnilytics_flwr.crypto.settlement import Argument, Settlement
+from omnilytics_flwr.crypto.statement import (
     Refusal,
     VerificationBadPoint,
     VerificationNotCanonical,
@@ -20,7 +21,6 @@ from omnilytics_flwr.crypto.refusals import (
     VerificationWrongRoster,
     VerificationWrongSumcheck,
 )
-from omnilytics_flwr.crypto.settlement import Argument, Settlement
 
 from ..support import bad_inputs
 from .plain import Lies

@@ -11,14 +11,14 @@ from omnilytics_flwr.crypto.domain import roots
 from omnilytics_flwr.crypto.field import N, R
 from omnilytics_flwr.crypto.kzg_opening import prove_opening
 from omnilytics_flwr.crypto.proof import prove, verify
-from omnilytics_flwr.crypto.refusals import (
+from omnilytics_flwr.crypto.settlement import Exclusion, Settlement
+from omnilytics_flwr.crypto.statement import (
     Refusal,
     VerificationNotCanonical,
     VerificationWrongExclusion,
     VerificationWrongOpening,
     VerificationWrongRoster,
 )
-from omnilytics_flwr.crypto.settlement import Exclusion, Settlement
 
 from .rounds import Round, random_vector, sparse_vector
 

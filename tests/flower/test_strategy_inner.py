@@ -11,8 +11,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDic
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAdam, FedAvg
 
-from omnilytics_flwr.crypto.refusals import VerificationWrongExclusion
-from omnilytics_flwr.crypto.statement import Statement, Verdict
+from omnilytics_flwr.crypto.statement import Statement, Verdict, VerificationWrongExclusion
 from omnilytics_flwr.errors import CannotCompose
 from omnilytics_flwr.market.stage import Stage
 from tests.flower.clients import make_model

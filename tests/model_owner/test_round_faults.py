@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 from omnilytics_flwr.clock import Clock
-from omnilytics_flwr.crypto.refusals import (
+from omnilytics_flwr.crypto.statement import (
+    Statement,
+    Verdict,
     VerificationBadPoint,
     VerificationWrongExclusion,
     VerificationWrongOpening,
     VerificationWrongSumcheck,
 )
-from omnilytics_flwr.crypto.statement import Statement, Verdict
 from omnilytics_flwr.errors import BlobsMissing, LedgerError, NotFunded, SettlementRefused, ToolMissing, TransactionLost, Unreachable
 from omnilytics_flwr.market.ledger import ModelOwnerLedger
 from omnilytics_flwr.model_owner.decision import Decision

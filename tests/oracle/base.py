@@ -16,7 +16,7 @@ from omnilytics_flwr.market.market_view import Accusation, MarketState, Member, 
 from omnilytics_flwr.market.refusals import REFUSALS, Refusal
 from omnilytics_flwr.market.roster import bitmap_of, bits_of
 from omnilytics_flwr.market.stage import ALLOWED, DRAWN, Event, Stage, stages_for
-from omnilytics_flwr.market.statement import settlement_context
+from omnilytics_flwr.market.task import settlement_context
 from omnilytics_flwr.market.terms import ZERO_ADDRESS, Address, Terms
 
 from .storage import NO_HASH, Payout, Storage

@@ -15,8 +15,7 @@ from eth_account.signers.local import LocalAccount
 from eth_typing import Hash32
 
 from omnilytics_flwr.crypto.hashing import keccak256, word
-from omnilytics_flwr.crypto.refusals import VerificationWrongLength, VerificationWrongSumcheck
-from omnilytics_flwr.crypto.statement import Statement, Verdict
+from omnilytics_flwr.crypto.statement import Statement, Verdict, VerificationWrongLength, VerificationWrongSumcheck
 from omnilytics_flwr.market.commitment_message import Commitment, compact
 from omnilytics_flwr.market.dispute import lapsed, void_groups
 from omnilytics_flwr.market.market_view import MarketState
