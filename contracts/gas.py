@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from omnilytics_flwr.chain import artifacts
-from omnilytics_flwr.evm.anvil import HARDFORK, Devnet, DevnetOptions
+from omnilytics_flwr.evm.anvil import HARDFORK, Anvil, AnvilOptions
 
 HERE = Path(__file__).resolve().parent
 # Neither the tests nor what lies here are part of the installed package.
@@ -48,8 +48,8 @@ def main(arguments: Sequence[str] | None = None, gas_file: Path = GAS_FILE) -> i
 def measure() -> dict[str, Any]:
     """Play the market and return all that is committed."""
     described = artifacts.described(artifacts.MARKET)
-    with Devnet(DevnetOptions(timestamp=FIRST_BLOCK_SECONDS, block_seconds=BLOCK_SECONDS)) as devnet:
-        play = Play.start(devnet)
+    with Anvil(AnvilOptions(timestamp=FIRST_BLOCK_SECONDS, block_seconds=BLOCK_SECONDS)) as anvil:
+        play = Play.start(anvil)
         play.run()
     gas, terms = play.gas, play.terms
     return {

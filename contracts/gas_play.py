@@ -16,13 +16,13 @@ from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.masks import MaskKey, Peer, group_mask
 from omnilytics_flwr.crypto.proof import Statement, prove
 from omnilytics_flwr.crypto.stream import Keystream
-from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import Address, Terms
-from tests.chain.fixed_draw import fix_draw
+from tests.chain.market_play import fix_draw
 
 PREVRANDAO = keccak256(b"the randomness of the only draw")
 OWNERS, CLIP = 20, 0.05
@@ -72,7 +72,7 @@ class Play:
         Length of a settlement.
     """
 
-    devnet: Devnet
+    anvil: Anvil
     connection: Connection
     owner: EthereumLedger
     data: tuple[EthereumLedger, ...]
@@ -82,16 +82,16 @@ class Play:
     settlement_bytes: int = 0
 
     @classmethod
-    def start(cls, devnet: Devnet) -> Play:
+    def start(cls, anvil: Anvil) -> Play:
         """Deploy the contracts and create the market."""
-        connection = connect(devnet.url)
+        connection = connect(anvil.url)
         wallet = dev_wallet(0, connection)
         deployment = deploy(connection, wallet)
         terms = terms_for(deployment.verification)
         address = create_market(connection, wallet, deployment, terms)
         gas = {transaction.event: transaction.gas_used for transaction in connection.transactions}
         ledgers = [EthereumLedger(connection, address, dev_wallet(i, connection)) for i in range(OWNERS + 1)]
-        return cls(devnet, connection, ledgers[0], tuple(ledgers[1:]), terms, gas)
+        return cls(anvil, connection, ledgers[0], tuple(ledgers[1:]), terms, gas)
 
     def run(self) -> None:
         """From the first data owner to the last withdrawal."""
@@ -100,7 +100,7 @@ class Play:
             self.gas.setdefault("join first" if number == 0 else "join next", gas)
         self.gas["fund"] = self.owner.fund(10**18).gas_used
         self.gas["freeze"] = self.owner.freeze().gas_used
-        header = fix_draw(self.devnet, self.owner.state().draw_block, PREVRANDAO)
+        header = fix_draw(self.anvil, self.owner.state().draw_block, PREVRANDAO)
         self.gas["draw"] = self.owner.draw_with(header).gas_used
         self.gas["anchor"] = self.owner.anchor(secret("task", 1)).gas_used
         self.play_round("first")
@@ -142,7 +142,7 @@ class Play:
         blobs = tuple(polynomial.to_bytes() for polynomial in vector.polynomials())
         self.gas[f"answer {len(blobs)} polynomials"] = self.data[answering].answer(number, answering, points, 0, blobs).gas_used
         self.owner.accuse(number, 1 << lapsing, in_order)
-        self.devnet.set_next_timestamp(self.owner.state().answer_by + 1)
+        self.anvil.set_next_timestamp(self.owner.state().answer_by + 1)
         settlement = self.prove(delivered, void=len(roster) - 1)
         self.gas["settle void"] = self.owner.settle(number, settlement, 0, secret("task", number + 1)).gas_used
         self.gas["join slashed"] = self.data[lapsing].join(mask_key(lapsing, 2).public).gas_used
@@ -159,11 +159,11 @@ class Play:
         self.play_disputed_round()
         number = self.owner.state().round
         self.open({seat: secret("digest", number, seat) for group in self.groups() for seat in group})
-        self.devnet.set_next_timestamp(self.owner.state().settle_by + 1)
+        self.anvil.set_next_timestamp(self.owner.state().settle_by + 1)
         self.gas["timeout"] = self.owner.timeout(number).gas_used
         self.gas["leave"] = leaver.leave().gas_used
         self.owner.claim(leaver.account, number)
-        self.devnet.set_next_timestamp(leaver.owner_record(leaver.account).leave_at)
+        self.anvil.set_next_timestamp(leaver.owner_record(leaver.account).leave_at)
         self.gas["depart"] = leaver.depart().gas_used
         self.gas["close"] = self.owner.close().gas_used
         self.gas["withdraw"] = self.owner.withdraw(self.owner.account).gas_used

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from .data_owner.policy import Policy as Policy
     from .environment import open_market as open_market
     from .errors import OmnilyticsError as OmnilyticsError
-    from .evm.anvil import Devnet as Devnet
-    from .evm.anvil import DevnetOptions as DevnetOptions
+    from .evm.anvil import Anvil as Anvil
+    from .evm.anvil import AnvilOptions as AnvilOptions
     from .evm.connection import Connection as Connection
     from .evm.connection import TransactionRecord as TransactionRecord
     from .evm.connection import connect as connect
@@ -45,7 +45,7 @@ _NAMES_OF = {
     "omnilytics_flwr.data_owner.policy": ("Policy",),
     "omnilytics_flwr.environment": ("open_market",),
     "omnilytics_flwr.errors": ("OmnilyticsError",),
-    "omnilytics_flwr.evm.anvil": ("Devnet", "DevnetOptions"),
+    "omnilytics_flwr.evm.anvil": ("Anvil", "AnvilOptions"),
     "omnilytics_flwr.evm.connection": ("Connection", "TransactionRecord", "connect"),
     "omnilytics_flwr.evm.wallet": ("Secret", "Wallet", "dev_wallet"),
     "omnilytics_flwr.flower.mod": ("OmnilyticsMod", "omnilytics_mod"),

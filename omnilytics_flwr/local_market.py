@@ -22,7 +22,7 @@ from .chain.ethereum_ledger import EthereumLedger
 from .data_owner.owner_home import OwnerHome
 from .environment import ACCOUNT_VARIABLES, DEV_ACCOUNT_VARIABLE, MARKET_VARIABLE, RPC_VARIABLE
 from .errors import ProtocolError
-from .evm.anvil import Devnet, DevnetOptions
+from .evm.anvil import Anvil, AnvilOptions
 from .evm.connection import TransactionRecord, connect
 from .evm.wallet import dev_wallet
 from .flower.mod import HOME_VARIABLE
@@ -49,7 +49,7 @@ class LocalMarket:
         Where the owner homes go; a temporary folder, deleted at the end, if left out. They hold secrets of this run's masks.
     on_stage : callable, optional
         Called with a word for each step of the set-up.
-    chain : DevnetOptions, optional
+    chain : AnvilOptions, optional
         By default with ten accounts more than data owners; the model owner and every data owner need one each.
 
     Raises
@@ -74,7 +74,7 @@ class LocalMarket:
         escrow_wei: int | None = None,
         folder: Path | None = None,
         on_stage: Callable[[str], None] | None = None,
-        chain: DevnetOptions | None = None,
+        chain: AnvilOptions | None = None,
     ) -> None:
         self._terms = terms
         self._num_owners = num_owners
@@ -82,8 +82,8 @@ class LocalMarket:
         self._folder = folder
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._on_stage = on_stage or (lambda stage: None)
-        self._options = chain or DevnetOptions(accounts=num_owners + 10)
-        self.devnet: Devnet
+        self._options = chain or AnvilOptions(accounts=num_owners + 10)
+        self.anvil: Anvil
         self.ledger: EthereumLedger
         self.homes: tuple[OwnerHome, ...] = ()
         self._owner_ledgers: list[EthereumLedger] = []
@@ -103,7 +103,7 @@ class LocalMarket:
         metrics: Iterable[str] = (),
         folder: Path | None = None,
         on_stage: Callable[[str], None] | None = None,
-        chain: DevnetOptions | None = None,
+        chain: AnvilOptions | None = None,
     ) -> LocalMarket:
         """A market whose terms fit a model; each parameter is that of `Terms.for_model`, or of the class.
 
@@ -140,7 +140,7 @@ class LocalMarket:
             self._temporary = tempfile.TemporaryDirectory(prefix="omnilytics-")
             self._folder = Path(self._temporary.name)
         self._on_stage("start chain")
-        self.devnet = Devnet(self._options)
+        self.anvil = Anvil(self._options)
         try:
             self._set_up(self._folder)
         except BaseException:
@@ -153,7 +153,7 @@ class LocalMarket:
 
     def close(self) -> None:
         """End the chain and delete the temporary folder."""
-        self.devnet.close()
+        self.anvil.close()
         if self._temporary is not None:
             self._temporary.cleanup()
 
@@ -173,7 +173,7 @@ class LocalMarket:
         if not self.homes:
             raise ProtocolError("the market is not set up; expected it to be inside its with block; use it there")
         return dict.fromkeys(ACCOUNT_VARIABLES, "") | {
-            RPC_VARIABLE: self.devnet.url,
+            RPC_VARIABLE: self.anvil.url,
             MARKET_VARIABLE: self.ledger.address,
             DEV_ACCOUNT_VARIABLE: "0",
             HOME_VARIABLE: str(self.homes[0].path.parent / "owner-{partition-id}"),
@@ -209,7 +209,7 @@ class LocalMarket:
             )
 
     def _set_up(self, folder: Path) -> None:
-        connection = connect(self.devnet.url, expected_chain_id=self._options.chain_id)
+        connection = connect(self.anvil.url, expected_chain_id=self._options.chain_id)
         self._records = connection.transactions
         model_owner = dev_wallet(0, connection)
         self._on_stage("deploy contracts")
@@ -224,7 +224,7 @@ class LocalMarket:
             self._on_stage(f"join {owner + 1}/{self._num_owners}")
             home = OwnerHome.create(
                 folder / f"owner-{owner}",
-                rpc_url=self.devnet.url,
+                rpc_url=self.anvil.url,
                 chain_id=connection.chain_id,
                 market=market,
                 factory=deployment.factory,

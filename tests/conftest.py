@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from itertools import count
 
 import pytest
 
-from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
+from omnilytics_flwr.chain.deploy import Deployment, deploy
+from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
+from omnilytics_flwr.evm.connection import Connection, connect
+from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 
 _LINEAGES = count(1)
 
@@ -19,24 +23,51 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def shared_devnet() -> Iterator[Devnet]:
-    """A local chain that all tests of this process share; use `devnet`."""
-    with Devnet(DevnetOptions()) as devnet:
-        yield devnet
+def shared_anvil() -> Iterator[Anvil]:
+    """A local chain that all tests of this process share; use `anvil`."""
+    with Anvil(AnvilOptions()) as anvil:
+        yield anvil
 
 
 @pytest.fixture
-def devnet(shared_devnet: Devnet) -> Iterator[Devnet]:
+def anvil(shared_anvil: Anvil) -> Iterator[Anvil]:
     """A local chain as it was when it started, plus two blocks that no other test has.
 
     A revert also sets the clock back, so tests that begin alike would mine the same blocks, hash for hash. anvil keeps states by hash
     and drops the oldest entry of its list: with blocks in common, that drops the state of a block that the present test has just mined.
     """
-    name = shared_devnet.snapshot()
-    shared_devnet.endpoint.request("evm_setAutomine", True)
-    account = shared_devnet.endpoint.request("eth_accounts")[-1]
-    shared_devnet.endpoint.request("eth_sendTransaction", {"from": account, "to": account, "value": hex(next(_LINEAGES))})
-    shared_devnet.mine()
-    yield shared_devnet
-    shared_devnet.endpoint.request("anvil_dropAllTransactions")
-    shared_devnet.revert(name)
+    name = shared_anvil.snapshot()
+    shared_anvil.endpoint.request("evm_setAutomine", True)
+    account = shared_anvil.endpoint.request("eth_accounts")[-1]
+    shared_anvil.endpoint.request("eth_sendTransaction", {"from": account, "to": account, "value": hex(next(_LINEAGES))})
+    shared_anvil.mine()
+    yield shared_anvil
+    shared_anvil.endpoint.request("anvil_dropAllTransactions")
+    shared_anvil.revert(name)
+
+
+@pytest.fixture(scope="session")
+def deployment(shared_anvil: Anvil) -> Deployment:
+    """The contracts, deployed once for all tests of this process."""
+    connection = connect(shared_anvil.url)
+    return deploy(connection, dev_wallet(0, connection))
+
+
+@pytest.fixture
+def connection(anvil: Anvil) -> Connection:
+    """A connection to the local chain."""
+    return connect(anvil.url)
+
+
+@pytest.fixture
+def wallet(connection: Connection) -> Wallet:
+    """A wallet with ether."""
+    return dev_wallet(0, connection)
+
+
+@pytest.fixture
+def unused_address() -> Iterator[str]:
+    """Address of a port that is taken, but where nobody listens."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{taken.getsockname()[1]}"

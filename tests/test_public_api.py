@@ -15,10 +15,10 @@ import omnilytics_flwr
 
 PUBLIC = [
     "Address",
+    "Anvil",
+    "AnvilOptions",
     "Connection",
     "Deployment",
-    "Devnet",
-    "DevnetOptions",
     "EthereumLedger",
     "LocalMarket",
     "MarketState",

@@ -74,7 +74,7 @@ def find_anvil(environment: Mapping[str, str] = os.environ, checkout: Path | Non
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DevnetOptions:
+class AnvilOptions:
     """How a local chain is set up.
 
     Parameters
@@ -128,14 +128,14 @@ class DevnetOptions:
         return given
 
 
-class Devnet:
+class Anvil:
     """A running local chain; use it as a context manager, or call `close`.
 
     It mines each transaction at once, and ends with this process even if that is killed.
 
     Parameters
     ----------
-    options : DevnetOptions, optional
+    options : AnvilOptions, optional
     binary : Path, optional
         The anvil program; by default what `find_anvil` finds.
 
@@ -152,8 +152,8 @@ class Devnet:
         It did not start; the message has its output.
     """
 
-    def __init__(self, options: DevnetOptions | None = None, *, binary: Path | None = None) -> None:
-        self.options = options or DevnetOptions()
+    def __init__(self, options: AnvilOptions | None = None, *, binary: Path | None = None) -> None:
+        self.options = options or AnvilOptions()
         command = [str(binary or find_anvil()), *self.options.arguments()]
         self._process = _start_guarded(command, self.options.log)
         self._finalizer = weakref.finalize(self, _stop, self._process)
@@ -165,14 +165,14 @@ class Devnet:
             self.close()
             raise
 
-    def __enter__(self) -> Devnet:
+    def __enter__(self) -> Anvil:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self.close()
 
     def __repr__(self) -> str:
-        return f"Devnet({self.url!r}, chain_id={self.options.chain_id})"
+        return f"Anvil({self.url!r}, chain_id={self.options.chain_id})"
 
     @property
     def guard_id(self) -> int:

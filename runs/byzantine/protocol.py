@@ -167,4 +167,4 @@ class _Game:
         return terms.stake_wei * (ledger.state().slashed >> ledger.owner_record(owner).seat & 1)
 
     def _let_pass(self, seconds: float) -> None:
-        self._market.devnet.increase_time(int(seconds) + 1)
+        self._market.anvil.increase_time(int(seconds) + 1)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from omnilytics_flwr import Devnet, DevnetOptions, Stage, connect
+from omnilytics_flwr import Anvil, AnvilOptions, Stage, connect
 
 from ..record import circumstances, new_folder, point_latest, write_json, write_recipe
 from .flower import Network, start_network
@@ -57,13 +57,13 @@ def run(recipe: Recipe, *, plain: bool = True, simulation: bool = True) -> int:
 
 def _run(recipe: Recipe, place: Path, folder: Path, progress: Progress, *, plain: bool, simulation: bool) -> dict[str, object]:
     progress.step("start the chain")
-    with Devnet(DevnetOptions(accounts=2)) as devnet, Processes(folder / "logs") as processes:
-        connection = connect(devnet.url)
-        parties = set_up(recipe, connection, devnet.url, place, on_step=progress.step)
+    with Anvil(AnvilOptions(accounts=2)) as anvil, Processes(folder / "logs") as processes:
+        connection = connect(anvil.url)
+        parties = set_up(recipe, connection, anvil.url, place, on_step=progress.step)
         twin = Twin.of(connection, parties, place / "simulation") if simulation else None
         progress.note("the market is there: everybody has joined, groups are drawn")
         agents = [_start_agent(owner, processes) for owner in parties.owners]
-        network = _start_flower(parties, processes, place, devnet.url, progress)
+        network = _start_flower(parties, processes, place, anvil.url, progress)
         for agent in agents:
             processes.await_for(agent.name, partial(_is_ready, agent), seconds=AGENT_SECONDS)
         progress.note(f"{len(agents)} SuperNodes and as many agents are online")

@@ -8,7 +8,7 @@ import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from omnilytics_flwr import Connection, Devnet, DevnetOptions
+from omnilytics_flwr import Anvil, AnvilOptions, Connection
 
 from .flower import run_command, start_simulation
 from .parties import ModelOwner, Parties
@@ -51,12 +51,12 @@ class Twin:
 
 def simulate(recipe: Recipe, twin: Twin) -> list[list[str]]:
     """Distances of every round."""
-    with Devnet(DevnetOptions(accounts=2)) as devnet, Processes(twin.folder / "logs") as processes:
-        devnet.endpoint.request("anvil_loadState", twin.chain)
+    with Anvil(AnvilOptions(accounts=2)) as anvil, Processes(twin.folder / "logs") as processes:
+        anvil.endpoint.request("anvil_loadState", twin.chain)
         for config in twin.folder.glob("owner-*/home/owner.toml"):
             local = re.sub(r"(?m)^agent = .*$", 'agent = "local"', config.read_text())
-            config.write_text(re.sub(r"(?m)^rpc-url = .*$", f"rpc-url = {json.dumps(devnet.url)}", local))
-        start_simulation(processes, twin.folder / "flower", twin.model_owner, devnet.url, twin.folder)
+            config.write_text(re.sub(r"(?m)^rpc-url = .*$", f"rpc-url = {json.dumps(anvil.url)}", local))
+        start_simulation(processes, twin.folder / "flower", twin.model_owner, anvil.url, twin.folder)
         options = ("--federation-config", f"num-supernodes={recipe.owners}")
         processes.run("flwr-run-simulation", run_command(settings_of(recipe, market=True), *options), seconds=RUN_SECONDS)
         record = json.loads((twin.model_owner.keystore.parent / "market.json").read_text())

@@ -1,20 +1,25 @@
-"""A small market on a local chain, played by fifteen data owners with updates of their own."""
+"""A small market on a local chain, played by fifteen data owners: its rounds, its disputes, and draws whose outcome is fixed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
+import rlp
 
 from omnilytics_flwr.chain.deploy import Deployment, create_market
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.crypto.commitment import commit, points_digest
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.crypto.fixedpoint import pack
+from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.masks import MaskKey
 from omnilytics_flwr.crypto.proof import Statement, prove
-from omnilytics_flwr.evm.connection import Connection
+from omnilytics_flwr.evm.anvil import Anvil
+from omnilytics_flwr.evm.connection import HISTORY_CONTRACT, Connection
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
+from omnilytics_flwr.market.dispute import BLOB_BYTES, BLOBS_PER_TRANSACTION
+from omnilytics_flwr.market.draw import PREVRANDAO_FIELD
 from omnilytics_flwr.market.roster import bitmap_of, bits_of
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import Terms
@@ -26,6 +31,14 @@ REWARD_WEI = 10**15
 TASK = b"\x07" * 32
 NEXT_TASK = b"\x08" * 32
 NO_TASK = bytes(32)
+
+POLYNOMIALS = 7
+WEIGHTS = POLYNOMIALS * 8192
+FUNDS_WEI = 10**18
+
+HISTORY_SLOTS = 8191
+OPCODE_BLOCKS = 256
+"""So far back ``BLOCKHASH`` answers by itself; before that, contracts ask the history contract."""
 
 
 def small_terms(deployment: Deployment, **changes: object) -> Terms:
@@ -94,17 +107,21 @@ class Play:
 
     def open(self, vectors: dict[int, FieldVector]) -> dict[int, bytes]:
         """Open the anchored round with all groups and these vectors, by seat; the points of each."""
+        points = {seat: commit(vector) for seat, vector in vectors.items()}
+        self.open_digests({seat: points_digest(points[seat]) for seat in points})
+        return points
+
+    def open_digests(self, digests: dict[int, bytes]) -> tuple[bytes, ...]:
+        """Open the anchored round with all groups and these digests, by seat; the digests as they are in the roster."""
         state = self.owner.state()
         task = TaskId(self.owner.chain_id, self.owner.address, state.epoch, state.round, state.task_hash)
         wallet_of = {wallet.address: wallet for wallet in self.wallets}
-        signer = {member.seat: wallet_of[member.owner] for member in self.owner.members()}
-        points = {seat: commit(vector) for seat, vector in vectors.items()}
-        digests = tuple(points_digest(points[seat]) for seat in self.seats())
-        signatures = tuple(
-            signer[seat].sign_commitment(task, digest, state.open_by) for seat, digest in zip(self.seats(), digests, strict=True)
-        )
-        self.owner.open(state.round, ALL_GROUPS, digests, signatures)
-        return points
+        signers = {member.seat: wallet_of[member.owner] for member in self.owner.members()}
+        seats = self.seats()
+        signatures = tuple(signers[seat].sign_commitment(task, digests[seat], state.open_by) for seat in seats)
+        roster = tuple(digests[seat] for seat in seats)
+        self.owner.open(state.round, ALL_GROUPS, roster, signatures)
+        return roster
 
     def settlement(self, vectors: dict[int, FieldVector], points: dict[int, bytes], *, outside: int = 0) -> bytes:
         """The settlement of the open round; `outside` is a bitmap of groups that take no part."""
@@ -149,3 +166,94 @@ def mask_key(number: int) -> bytes:
 def all_seats() -> int:
     """Bitmap of the seats of fifteen data owners that joined an empty market."""
     return bitmap_of(range(OWNERS))
+
+
+@dataclass(frozen=True)
+class Dispute:
+    """An open round and the member that it is about.
+
+    Attributes
+    ----------
+    play : Play
+    seat : int
+    vector : bytes
+        The accused's, as it travels.
+    points : bytes
+    digests : tuple of bytes
+        Of the whole roster.
+    """
+
+    play: Play
+    seat: int
+    vector: bytes
+    points: bytes
+    digests: tuple[bytes, ...]
+
+    @property
+    def owner(self) -> EthereumLedger:
+        """The model owner's view."""
+        return self.play.owner
+
+    def accuse(self) -> None:
+        """Accuse the member."""
+        self.owner.accuse(1, 1 << self.seat, self.digests)
+
+    def blobs(self, first: int) -> tuple[bytes, ...]:
+        """Blobs of the answer that begins at a polynomial."""
+        last = min(first + BLOBS_PER_TRANSACTION, POLYNOMIALS)
+        return tuple(self.vector[at * BLOB_BYTES : (at + 1) * BLOB_BYTES] for at in range(first, last))
+
+
+def open_dispute(play: Play, *, seat: int) -> Dispute:
+    """Play a new market until its first round is open; only the digest of `seat` belongs to a vector."""
+    play.join_all()
+    play.draw()
+    play.owner.fund(FUNDS_WEI)
+    play.owner.anchor(TASK)
+    vector = wide_vector()
+    points = commit(vector)
+    digests = {other: bytes([other + 1]) * 32 for other in play.seats()} | {seat: points_digest(points)}
+    return Dispute(play, seat, vector.to_bytes(), points, play.open_digests(digests))
+
+
+def wide_vector() -> FieldVector:
+    """A vector of seven polynomials with elements all over the place."""
+    return pack(np.random.default_rng(8).integers(1, 1 << 16, WEIGHTS).astype(np.uint64))
+
+
+def plain_header(number: int, prevrandao: bytes) -> bytes:
+    """RLP of a header with all fields of Osaka, each as long as on a real chain, that follows from its arguments alone."""
+
+    def noise(place: int, length: int) -> bytes:
+        return (keccak256(word(place) + word(number)) * (length // 32 + 1))[:length]
+
+    lengths = [32, 32, 20, 32, 32, 32, 256, 0, 3, 4, 4, 4, 8, 32, 8, 4, 32, 3, 4, 32, 32]
+    fields = [noise(place, length) for place, length in enumerate(lengths)]
+    fields[PREVRANDAO_FIELD] = prevrandao
+    return bytes(rlp.encode(fields))
+
+
+def fix_draw(anvil: Anvil, draw_block: int, prevrandao: bytes) -> bytes:
+    """Make the chain believe that a block had `prevrandao`.
+
+    Contracts that look the block up by EIP-2935 from now on find the hash of the header that this returns. Blocks are mined
+    until the opcode, which would tell the truth, no longer knows the block.
+
+    Parameters
+    ----------
+    anvil : Anvil
+    draw_block : int
+        May lie in the future.
+    prevrandao : bytes, length 32
+
+    Returns
+    -------
+    bytes
+        RLP of the header, for `EthereumLedger.draw_with`.
+    """
+    number = int(anvil.endpoint.request("eth_blockNumber"), 16)
+    anvil.mine(max(0, draw_block + OPCODE_BLOCKS + 1 - number))
+    header = plain_header(draw_block, prevrandao)
+    slot = "0x" + word(draw_block % HISTORY_SLOTS).hex()
+    anvil.endpoint.request("anvil_setStorageAt", HISTORY_CONTRACT, slot, "0x" + keccak256(header).hex())
+    return header

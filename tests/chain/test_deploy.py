@@ -8,7 +8,7 @@ from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment, check_deployment, create_market, deploy, markets
 from omnilytics_flwr.chain.market_reader import MarketReader
 from omnilytics_flwr.errors import NotFunded, ToolMissing, UnsupportedChain
-from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
+from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 from omnilytics_flwr.market.refusals import MarketBadTerms
@@ -25,7 +25,7 @@ def test_deploy_gas_of_each_contract_is_recorded(connection: Connection, wallet:
 
 
 def test_deploy_old_chain_raises_before_anything_is_sent() -> None:
-    with Devnet(DevnetOptions(hardfork="cancun")) as old:
+    with Anvil(AnvilOptions(hardfork="cancun")) as old:
         connection = connect(old.url)
         with pytest.raises(UnsupportedChain):
             deploy(connection, dev_wallet(0, connection))
@@ -67,7 +67,7 @@ def test_check_deployment_one_contract_other_raises(connection: Connection, depl
 
 
 def test_check_deployment_other_chain_raises(deployment: Deployment) -> None:
-    with Devnet() as other, pytest.raises(UnsupportedChain):
+    with Anvil() as other, pytest.raises(UnsupportedChain):
         check_deployment(connect(other.url), deployment)
 
 

@@ -13,7 +13,7 @@ from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.chain.market_reader import MarketReader
 from omnilytics_flwr.crypto.commitment import points_digest
 from omnilytics_flwr.errors import BlobsMissing
-from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
+from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.market import refusals
@@ -21,9 +21,21 @@ from omnilytics_flwr.market.dispute import BLOB_BYTES, BURN_ADDRESS
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.stage import Stage
 
-from .dispute_play import POLYNOMIALS, WEIGHTS, Dispute, open_dispute
-from .market_play import GROUPS, NO_TASK, REWARD_WEI, TASK, Play, create_small_market, mask_key, updates
-from .test_endpoint import answering
+from ..evm.test_endpoint import answering
+from .market_play import (
+    GROUPS,
+    NO_TASK,
+    POLYNOMIALS,
+    REWARD_WEI,
+    TASK,
+    WEIGHTS,
+    Dispute,
+    Play,
+    create_small_market,
+    mask_key,
+    open_dispute,
+    updates,
+)
 
 SEAT = 4
 FEE_WEI = 10**12
@@ -135,18 +147,18 @@ def test_answered_vector_beacon_node_without_the_blobs_says_so(connection: Conne
 
 
 def test_answered_vector_from_a_beacon_node() -> None:
-    with Devnet(DevnetOptions(block_seconds=12)) as devnet:
-        connection = connect(devnet.url, blobs_url=devnet.url + "/?key=1")
+    with Anvil(AnvilOptions(block_seconds=12)) as anvil:
+        connection = connect(anvil.url, blobs_url=anvil.url + "/?key=1")
         dispute = open_dispute(wide_market(connection, deploy(connection, dev_wallet(0, connection))), seat=SEAT)
         answer_all(dispute)
         connection.__dict__["is_local"] = False
         assert dispute.owner.answered_vector(1, SEAT) == dispute.vector
 
 
-def test_lapsed_member_loses_its_stake_and_pays_it_again(devnet: Devnet, drawn: Play) -> None:
+def test_lapsed_member_loses_its_stake_and_pays_it_again(anvil: Anvil, drawn: Play) -> None:
     owner, silent = drawn.owner, drawn.data[2]
     seat = owner.owner_record(silent.account).seat
-    void, receipt = settle_with_lapsed(devnet, drawn, seat)
+    void, receipt = settle_with_lapsed(anvil, drawn, seat)
     burned_wei = 2 * REWARD_WEI
     assert receipt.logs["Voided"] == {"epoch": 1, "round": 1, "groups": 1 << void, "slashedSeats": 1 << seat, "burnedWei": burned_wei}
     assert (owner.state().slashed, owner.state().stage) == (1 << seat, Stage.IDLE)
@@ -161,18 +173,18 @@ def test_lapsed_member_loses_its_stake_and_pays_it_again(devnet: Devnet, drawn: 
     assert withdrawn.logs["Withdrawn"]["amountWei"] == burned_wei == connection.balance_wei(BURN_ADDRESS)
 
 
-def test_member_that_lost_its_stake_is_departed_by_anybody_at_once(devnet: Devnet, drawn: Play) -> None:
+def test_member_that_lost_its_stake_is_departed_by_anybody_at_once(anvil: Anvil, drawn: Play) -> None:
     silent, other = drawn.data[2], drawn.data[3]
     with pytest.raises(refusals.NotLeaving):
         other.depart(silent.account)
-    settle_with_lapsed(devnet, drawn, silent.owner_record(silent.account).seat)
+    settle_with_lapsed(anvil, drawn, silent.owner_record(silent.account).seat)
     before = silent.connection.balance_wei(silent.account)
     assert other.depart(silent.account).logs["Departed"]["owner"] == silent.account
     assert silent.connection.balance_wei(silent.account) == before
     assert not drawn.owner.owner_record(silent.account).registered
 
 
-def settle_with_lapsed(devnet: Devnet, drawn: Play, seat: int) -> tuple[int, Receipt]:
+def settle_with_lapsed(anvil: Anvil, drawn: Play, seat: int) -> tuple[int, Receipt]:
     """A round whose accused on `seat` stays silent, settled; the number of its void group."""
     owner = drawn.owner
     owner.fund(10**18)
@@ -180,7 +192,7 @@ def settle_with_lapsed(devnet: Devnet, drawn: Play, seat: int) -> tuple[int, Rec
     vectors = updates(drawn.seats(), odd_seats=0)
     points = drawn.open(vectors)
     owner.accuse(1, 1 << seat, tuple(points_digest(points[other]) for other in drawn.seats()))
-    devnet.increase_time(owner.state().answer_by - devnet.now() + 1)
+    anvil.increase_time(owner.state().answer_by - anvil.now() + 1)
     void = next(group for group in range(GROUPS) if owner.group_seats(group) >> seat & 1)
     return void, owner.settle(1, drawn.settlement(vectors, points, outside=1 << void), 0, NO_TASK)
 

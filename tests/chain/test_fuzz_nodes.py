@@ -14,17 +14,16 @@ from hypothesis import strategies as st
 from omnilytics_flwr.chain.answer_blobs import Part, fetch_blobs
 from omnilytics_flwr.chain.chain_support import check_supported
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
-from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.beacon import BeaconNode
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.processing_time import chain_processing
 from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key, dev_wallet
 from omnilytics_flwr.market.terms import Address
 
-from .faults import FaultyNode, faulty_node
-from .hostile import JSON, REAL, spoil, spoiled, survives
+from ..evm.nodes import JSON, REAL, FaultyNode, faulty_node, spoil, spoiled, survives
+from ..evm.test_endpoint import answering
 from .market_play import Play
-from .test_endpoint import answering
 
 HASH = "0x" + "11" * 32
 
@@ -49,9 +48,9 @@ def test_results_and_errors_of_a_node(value: object, error: object) -> None:
 
 
 @pytest.fixture
-def node(devnet: Devnet) -> Iterator[FaultyNode]:
+def node(anvil: Anvil) -> Iterator[FaultyNode]:
     """A node that can lie."""
-    with faulty_node(devnet.url) as node:
+    with faulty_node(anvil.url) as node:
         yield node
 
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from omnilytics_flwr.chain.deploy import Deployment, deploy
+from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
-from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.market.terms import Address
@@ -22,16 +20,9 @@ from .command_line import CommandLine
 
 
 @pytest.fixture(scope="session")
-def deployment(shared_devnet: Devnet) -> Deployment:
-    """The contracts, deployed once for all tests of this process."""
-    connection = connect(shared_devnet.url)
-    return deploy(connection, dev_wallet(0, connection))
-
-
-@pytest.fixture(scope="session")
-def drawn_address(shared_devnet: Devnet, deployment: Deployment) -> Address:
+def drawn_address(shared_anvil: Anvil, deployment: Deployment) -> Address:
     """A market with fifteen data owners in five drawn groups, made once for all tests of this process."""
-    play = Play.of(create_small_market(connect(shared_devnet.url), deployment))
+    play = Play.of(create_small_market(connect(shared_anvil.url), deployment))
     play.join_all()
     play.draw()
     return play.owner.address
@@ -49,13 +40,7 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
 
 
 @pytest.fixture
-def connection(devnet: Devnet) -> Connection:
-    """A connection to the local chain."""
-    return connect(devnet.url)
-
-
-@pytest.fixture
-def line(bare: CommandLine, deployment: Deployment, connection: Connection, devnet: Devnet, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
+def line(bare: CommandLine, deployment: Deployment, connection: Connection, anvil: Anvil, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     """The command line with endpoint and deployment in the environment."""
     entry = {
         "verification": deployment.verification,
@@ -65,7 +50,7 @@ def line(bare: CommandLine, deployment: Deployment, connection: Connection, devn
     }
     path = bare.folder / "known.json"
     path.write_text(json.dumps({str(deployment.chain_id): entry}))
-    monkeypatch.setenv("OMNILYTICS_RPC_URL", devnet.url)
+    monkeypatch.setenv("OMNILYTICS_RPC_URL", anvil.url)
     monkeypatch.setenv("OMNILYTICS_DEPLOYMENTS", str(path))
     return bare
 
@@ -83,11 +68,3 @@ def drawn(line: CommandLine, connection: Connection, drawn_address: Address, mon
     """The market with drawn groups, named in the environment."""
     monkeypatch.setenv("OMNILYTICS_MARKET", drawn_address)
     return Play.of(EthereumLedger(connection, drawn_address, dev_wallet(0, connection)))
-
-
-@pytest.fixture
-def unused_address() -> Iterator[str]:
-    """Address of a port that is taken, but where nobody listens."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield f"http://127.0.0.1:{taken.getsockname()[1]}"

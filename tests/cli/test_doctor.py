@@ -14,7 +14,7 @@ import pytest
 
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.cli import doctor
-from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
+from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 
 from .command_line import DATA_OWNER, CommandLine
 
@@ -106,7 +106,7 @@ def test_chain_that_can_hold_markets_is_healthy(line: CommandLine) -> None:
 
 
 def test_chain_of_an_old_fork_is_told(bare: CommandLine) -> None:
-    with Devnet(DevnetOptions(hardfork="shanghai")) as old:
+    with Anvil(AnvilOptions(hardfork="shanghai")) as old:
         code, said, _ = bare.run(("doctor", "--rpc-url", old.url))
     assert code == 1
     assert "missing: fit for markets, blobs" in said

@@ -17,7 +17,7 @@ import pytest
 
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.data_owner.owner_home import OwnerHome
-from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.anvil import Anvil
 from tests.chain.market_play import REWARD_WEI, Play
 
 from .command_line import DATA_OWNER, MODEL_OWNER, CommandLine
@@ -102,7 +102,7 @@ def test_join_without_a_home_is_a_wrong_command_line(line: CommandLine, market: 
     assert "there is no owner home at none" in line.refused("join", "--home", "none")
 
 
-def test_leave_and_depart_return_the_stake_after_the_delay(line: CommandLine, market: EthereumLedger, account: str, devnet: Devnet) -> None:
+def test_leave_and_depart_return_the_stake_after_the_delay(line: CommandLine, market: EthereumLedger, account: str, anvil: Anvil) -> None:
     init(line)
     line("join", "--home", "home")
     assert "has not given notice" in line.refused("depart", "--home", "home")
@@ -112,7 +112,7 @@ def test_leave_and_depart_return_the_stake_after_the_delay(line: CommandLine, ma
     assert left["leave_at"] == left["events"]["Left"]["leave_at"] == market.owner_record(account).leave_at
     assert "(in " in line("wallet", "show", "--home", "home")
     assert re.search(r"allowed from 20\d\d-.* UTC on; wait", line.refused("depart", "--home", "home"))
-    devnet.increase_time(market.terms().leave_seconds)
+    anvil.increase_time(market.terms().leave_seconds)
     before = market.connection.balance_wei(account)
     assert line.json("depart", "--home", "home", "--dry-run")["transactions"][0]["call"] == f"depart(owner={account})"
     departed = line.json("depart", "--owner", account, *MODEL_OWNER)
@@ -126,7 +126,7 @@ def test_flags_without_a_home_do_for_what_needs_no_mask_key(line: CommandLine, m
     assert line.json("leave", *DATA_OWNER)["account"] == Play.of(market).data[0].account
 
 
-def test_agent_serves_until_it_is_terminated(line: CommandLine, market: EthereumLedger, account: str, devnet: Devnet) -> None:
+def test_agent_serves_until_it_is_terminated(line: CommandLine, market: EthereumLedger, account: str, anvil: Anvil) -> None:
     init(line)
     line("join", "--home", "home")
     command = [sys.executable, "-m", "omnilytics_flwr", "agent", "home", "--json"]

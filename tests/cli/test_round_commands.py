@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
-from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.anvil import Anvil
 from tests.chain.market_play import OWNERS, REWARD_WEI, TASK, Play
 
 from .command_line import DATA_OWNER, MODEL_OWNER, CommandLine
@@ -67,10 +67,10 @@ def test_show_round_has_deadlines_roster_and_accusations(line: CommandLine, draw
     assert "(in " in line("round", "show")
 
 
-def test_timeout_pays_everybody_who_then_claims(line: CommandLine, drawn: Play, devnet: Devnet) -> None:
+def test_timeout_pays_everybody_who_then_claims(line: CommandLine, drawn: Play, anvil: Anvil) -> None:
     open_round(drawn)
     assert "wait" in line.refused("round", "timeout", *DATA_OWNER)
-    devnet.increase_time(drawn.owner.terms().round_seconds + 60)
+    anvil.increase_time(drawn.owner.terms().round_seconds + 60)
     assert line.json("round", "timeout", "--dry-run", *DATA_OWNER)["transactions"][0]["event"] == "timeout"
     done = line.json("round", "timeout", *DATA_OWNER)
     assert done["paid_seats"] == list(range(OWNERS))

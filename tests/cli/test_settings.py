@@ -12,7 +12,7 @@ import pytest
 
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.cli.main import main
-from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key
 
 from .command_line import DATA_OWNER, CommandLine
@@ -34,12 +34,12 @@ def address_of(number: int) -> str:
 
 
 def test_file_speaks_where_flags_and_environment_are_silent(
-    line: CommandLine, usual: Path, market: EthereumLedger, devnet: Devnet, monkeypatch: pytest.MonkeyPatch
+    line: CommandLine, usual: Path, market: EthereumLedger, anvil: Anvil, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("OMNILYTICS_RPC_URL", "OMNILYTICS_MARKET"):
         monkeypatch.delenv(name)
     assert "--rpc-url, OMNILYTICS_RPC_URL or rpc-url in the configuration" in line.misused("market", "show")
-    usual.write_text(f'rpc-url = "{devnet.url}"\nmarket = "{market.address}"\ndev-account = 3\n')
+    usual.write_text(f'rpc-url = "{anvil.url}"\nmarket = "{market.address}"\ndev-account = 3\n')
     assert line.json("market", "show")["market"] == market.address
     assert line.json("wallet", "show")["address"] == address_of(3)
     assert line.json("wallet", "show")["markets"][0]["market"] == market.address

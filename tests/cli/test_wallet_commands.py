@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
-from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key
 from tests.chain.market_play import REWARD_WEI, Play, mask_key
 
@@ -140,7 +140,7 @@ def test_show_all_markets_are_those_that_hold_something(line: CommandLine, marke
     assert line.json("wallet", "show", "--all-markets", "--address", "0x" + "11" * 20)["markets"] == []
 
 
-def test_wallet_and_join_work_where_flower_and_torch_are_not_installed(line: CommandLine, market: EthereumLedger, devnet: Devnet) -> None:
+def test_wallet_and_join_work_where_flower_and_torch_are_not_installed(line: CommandLine, market: EthereumLedger, anvil: Anvil) -> None:
     hook = (
         "import sys\n"
         "class Refuse:\n"
@@ -159,8 +159,8 @@ def test_wallet_and_join_work_where_flower_and_torch_are_not_installed(line: Com
         return done.stdout
 
     made = json.loads(run("wallet", "new", "--keystore", "a.json", "--json"))["address"]
-    devnet.endpoint.request("anvil_setBalance", made, hex(10**18))
-    assert made in run("wallet", "show", "--keystore", "a.json", "--rpc-url", devnet.url, "--market", market.address)
+    anvil.endpoint.request("anvil_setBalance", made, hex(10**18))
+    assert made in run("wallet", "show", "--keystore", "a.json", "--rpc-url", anvil.url, "--market", market.address)
     run("owner", "init", "home", "--keystore", "a.json")
     assert json.loads(run("join", "--home", "home", "--json"))["seat"] == 0
     assert market.owner_record(made).registered

@@ -12,7 +12,7 @@ import pytest
 
 from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.crypto.proof import Statement
-from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.market.refusals import BadSignature, VerificationWrongSumcheck
 from omnilytics_flwr.market.stage import Stage
@@ -52,22 +52,22 @@ def test_settlement_of_another_round_is_refused(drawn: RealMarket) -> None:
     assert_refused_here(drawn, open_alike(drawn, make_task(7)), first, settlement)
 
 
-def test_settlement_of_another_task_is_refused(drawn: RealMarket, devnet: Devnet) -> None:
-    name = devnet.snapshot()
+def test_settlement_of_another_task_is_refused(drawn: RealMarket, anvil: Anvil) -> None:
+    name = anvil.snapshot()
     elsewhere = open_alike(drawn, make_task(7))
     settlement = elsewhere.settlement()
-    devnet.revert(name)
+    anvil.revert(name)
     here = open_alike(drawn, make_task(8))
     assert here.number == elsewhere.number
 
     assert_refused_here(drawn, here, elsewhere, settlement)
 
 
-def test_settlement_of_another_epoch_is_refused(drawn: RealMarket, devnet: Devnet) -> None:
-    name = devnet.snapshot()
+def test_settlement_of_another_epoch_is_refused(drawn: RealMarket, anvil: Anvil) -> None:
+    name = anvil.snapshot()
     elsewhere = open_alike(drawn, make_task(7))
     settlement = elsewhere.settlement()
-    devnet.revert(name)
+    anvil.revert(name)
     for number, ledger in enumerate(drawn.data):
         drawn.join(number, ledger)
     drawn.owner.freeze()
@@ -78,21 +78,21 @@ def test_settlement_of_another_epoch_is_refused(drawn: RealMarket, devnet: Devne
     assert_refused_here(drawn, here, elsewhere, settlement)
 
 
-def test_settlement_of_another_market_is_refused(drawn: RealMarket, devnet: Devnet, deployment: Deployment) -> None:
+def test_settlement_of_another_market_is_refused(drawn: RealMarket, anvil: Anvil, deployment: Deployment) -> None:
     elsewhere = open_alike(drawn, make_task(7))
-    other = RealMarket.create(connect(devnet.url), deployment, 16).join_and_draw()
+    other = RealMarket.create(connect(anvil.url), deployment, 16).join_and_draw()
 
     assert_refused_here(other, open_alike(other, make_task(7)), elsewhere, elsewhere.settlement())
 
 
 @pytest.fixture
-def chain_ids(devnet: Devnet) -> Iterator[Devnet]:
+def chain_ids(anvil: Anvil) -> Iterator[Anvil]:
     """A local chain whose id may be changed."""
-    yield devnet
-    devnet.endpoint.request("anvil_setChainId", devnet.options.chain_id)
+    yield anvil
+    anvil.endpoint.request("anvil_setChainId", anvil.options.chain_id)
 
 
-def test_settlement_and_signatures_of_another_chain_are_refused(drawn: RealMarket, chain_ids: Devnet) -> None:
+def test_settlement_and_signatures_of_another_chain_are_refused(drawn: RealMarket, chain_ids: Anvil) -> None:
     name = chain_ids.snapshot()
     elsewhere = open_alike(drawn, make_task(7))
     settlement = elsewhere.settlement()

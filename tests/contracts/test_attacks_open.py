@@ -14,7 +14,7 @@ from eth_keys.datatypes import PrivateKey
 from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.crypto.hashing import keccak256, word
-from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.evm.wallet import GROUP_ORDER, Secret, Wallet, dev_wallet
 from omnilytics_flwr.market.commitment_message import HALF_ORDER, Commitment
@@ -60,9 +60,9 @@ class Anchored:
 
 
 @pytest.fixture(scope="module")
-def anchored_market(shared_devnet: Devnet, deployment: Deployment) -> Anchored:
+def anchored_market(shared_anvil: Anvil, deployment: Deployment) -> Anchored:
     """The market of `anchored`."""
-    market = RealMarket.create(connect(shared_devnet.url), deployment, OWNERS).join_and_draw()
+    market = RealMarket.create(connect(shared_anvil.url), deployment, OWNERS).join_and_draw()
     market.owner.anchor(make_task(1))
     digests = tuple(keccak256(b"digest" + word(place)) for place in range(OWNERS))
     seats = tuple(seat for group in market.seats(ALL) for seat in group)
@@ -71,7 +71,7 @@ def anchored_market(shared_devnet: Devnet, deployment: Deployment) -> Anchored:
 
 
 @pytest.fixture
-def anchored(devnet: Devnet, anchored_market: Anchored) -> Anchored:
+def anchored(anvil: Anvil, anchored_market: Anchored) -> Anchored:
     """A market with an anchored task and everybody's commitment."""
     return anchored_market
 
@@ -188,18 +188,18 @@ def high_s_signature(signing_hash: bytes) -> tuple[bytes, bytes]:
     return word(key), word(r) + word(s | parity << 255)
 
 
-def test_open_with_a_high_s_signature_that_recovers_to_the_member_is_refused(devnet: Devnet, deployment: Deployment) -> None:
+def test_open_with_a_high_s_signature_that_recovers_to_the_member_is_refused(anvil: Anvil, deployment: Deployment) -> None:
     """A key made for one message: its signature has a high s, and the precompile recovers the member all the same."""
-    market = RealMarket.create(connect(devnet.url), deployment, 15)
-    digest, anchored_at = keccak256(b"digest"), devnet.now() + DAY
+    market = RealMarket.create(connect(anvil.url), deployment, 15)
+    digest, anchored_at = keccak256(b"digest"), anvil.now() + DAY
     message = Commitment(1, 1, make_task(1), digest, anchored_at + market.owner.terms().commit_seconds)
     signing_hash = message.signing_hash(chain_id=market.owner.chain_id, market=market.owner.address)
     key, signature = high_s_signature(signing_hash)
     rogue = Wallet(Secret(key))
-    devnet.endpoint.request("anvil_setBalance", rogue.address, hex(10**18))
+    anvil.endpoint.request("anvil_setBalance", rogue.address, hex(10**18))
     ledger = EthereumLedger(market.owner.connection, market.owner.address, rogue)
     market = RealMarket(market.owner, (ledger, *market.data[1:])).join_and_draw()
-    devnet.set_next_timestamp(anchored_at)
+    anvil.set_next_timestamp(anchored_at)
     market.owner.anchor(message.task_hash)
     seats = [seat for group in market.seats(ALL) for seat in group]
     place, digests = seats.index(0), (digest,) * 15

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
-from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.endpoint import NodeError
 from omnilytics_flwr.market.refusals import NothingToClaim, NotModelOwner, Refusal, WrongStage
 
@@ -34,18 +34,18 @@ def test_settle_copied_by_a_bystander_is_refused_and_does_not_hinder_the_owner(o
 
 
 @pytest.mark.parametrize("function", ["claim", "timeout"])
-def test_call_for_the_good_of_others_copied_by_a_bystander_does_what_it_says(opened: Opened, devnet: Devnet, function: str) -> None:
+def test_call_for_the_good_of_others_copied_by_a_bystander_does_what_it_says(opened: Opened, anvil: Anvil, function: str) -> None:
     market, ledger = opened.market, opened.market.data[0]
-    devnet.set_next_timestamp(market.owner.state().settle_by + 1)
-    devnet.mine()
+    anvil.set_next_timestamp(market.owner.state().settle_by + 1)
+    anvil.mine()
     if function == "claim":
         market.owner.timeout(1)
     arguments: tuple[object, ...] = (ledger.account, 1) if function == "claim" else (1,)
 
-    name = devnet.snapshot()
+    name = anvil.snapshot()
     assert copied(market, stranger(market), function, *arguments) is None
     overtaken = everything(market)
-    devnet.revert(name)
+    anvil.revert(name)
     send(ledger, function, *arguments)
 
     assert everything(market) == overtaken

@@ -12,7 +12,7 @@ from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.crypto.commitment import points_digest
 from omnilytics_flwr.crypto.proof import prove
 from omnilytics_flwr.crypto.settlement import Settlement
-from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.market.dispute import BURN_ADDRESS
 from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.roster import bitmap_of, bits_of, positions_of
@@ -206,11 +206,11 @@ def walk(twin: Twin, walk: Walk, random: Random, steps: int) -> Counter[str]:
     return outcomes
 
 
-def walk_dictated(devnet: Devnet, deployment: Deployment, seed: int, steps: int, kind: type[Walk] = Walk) -> Counter[str]:
+def walk_dictated(anvil: Anvil, deployment: Deployment, seed: int, steps: int, kind: type[Walk] = Walk) -> Counter[str]:
     """Random lives of markets, one after the other."""
     outcomes, random = Counter[str](), Random(seed)
     while outcomes.total() < steps:
-        twin = Twin(devnet, deployment, OWNERS, **WIDE)
+        twin = Twin(anvil, deployment, OWNERS, **WIDE)
         mover = Mover(random, twin.view, OWNERS, may_lapse=False)
         open_a_round(twin, mover)
         outcomes += walk(twin, kind(random, twin.view, OWNERS, may_lapse=False), random, steps - outcomes.total())
@@ -218,11 +218,11 @@ def walk_dictated(devnet: Devnet, deployment: Deployment, seed: int, steps: int,
     return outcomes
 
 
-def walk_proven(devnet: Devnet, deployment: Deployment, seed: int, steps: int) -> Counter[str]:
+def walk_proven(anvil: Anvil, deployment: Deployment, seed: int, steps: int) -> Counter[str]:
     """The same with real proofs."""
     outcomes, random = Counter[str](), Random(seed)
     while outcomes.total() < steps:
-        twin = Twin(devnet, deployment, OWNERS, proven=True, accuse_fee_wei=77)
+        twin = Twin(anvil, deployment, OWNERS, proven=True, accuse_fee_wei=77)
         mover = ProvenMover(random, twin.view, twin.scene)
         open_a_round(twin, mover)
         assert twin.play(mover.settle(twin.scene.state)).refusal is None
@@ -232,24 +232,24 @@ def walk_proven(devnet: Devnet, deployment: Deployment, seed: int, steps: int) -
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_random_walk_with_dictated_verdicts_never_differs(free_devnet: Devnet, deployment: Deployment, seed: int) -> None:
-    outcomes = walk_dictated(free_devnet, deployment, seed, 120)
+def test_random_walk_with_dictated_verdicts_never_differs(free_anvil: Anvil, deployment: Deployment, seed: int) -> None:
+    outcomes = walk_dictated(free_anvil, deployment, seed, 120)
 
     assert outcomes[""] > 30
     assert len(outcomes) > 5
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_random_walk_of_disputes_never_differs(free_devnet: Devnet, deployment: Deployment, seed: int) -> None:
-    outcomes = walk_dictated(free_devnet, deployment, seed, 100, DisputeWalk)
+def test_random_walk_of_disputes_never_differs(free_anvil: Anvil, deployment: Deployment, seed: int) -> None:
+    outcomes = walk_dictated(free_anvil, deployment, seed, 100, DisputeWalk)
 
     assert outcomes[""] > 30
     assert len(outcomes) > 8
 
 
 @pytest.mark.parametrize("seed", range(2))
-def test_random_walk_with_real_proofs_never_differs(free_devnet: Devnet, deployment: Deployment, seed: int) -> None:
-    outcomes = walk_proven(free_devnet, deployment, seed, 45)
+def test_random_walk_with_real_proofs_never_differs(free_anvil: Anvil, deployment: Deployment, seed: int) -> None:
+    outcomes = walk_proven(free_anvil, deployment, seed, 45)
 
     assert outcomes[""] > 10
     assert len(outcomes) > 3
@@ -257,30 +257,30 @@ def test_random_walk_with_real_proofs_never_differs(free_devnet: Devnet, deploym
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100, 106))
-def test_long_random_walk_with_dictated_verdicts_never_differs(free_devnet: Devnet, deployment: Deployment, seed: int) -> None:
-    outcomes = walk_dictated(free_devnet, deployment, seed, 800)
+def test_long_random_walk_with_dictated_verdicts_never_differs(free_anvil: Anvil, deployment: Deployment, seed: int) -> None:
+    outcomes = walk_dictated(free_anvil, deployment, seed, 800)
 
     assert len(outcomes) > 12
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100, 104))
-def test_long_random_walk_of_disputes_never_differs(free_devnet: Devnet, deployment: Deployment, seed: int) -> None:
-    outcomes = walk_dictated(free_devnet, deployment, seed, 800, DisputeWalk)
+def test_long_random_walk_of_disputes_never_differs(free_anvil: Anvil, deployment: Deployment, seed: int) -> None:
+    outcomes = walk_dictated(free_anvil, deployment, seed, 800, DisputeWalk)
 
     assert len(outcomes) > 15
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(100, 103))
-def test_long_random_walk_with_real_proofs_never_differs(free_devnet: Devnet, deployment: Deployment, seed: int) -> None:
-    outcomes = walk_proven(free_devnet, deployment, seed, 400)
+def test_long_random_walk_with_real_proofs_never_differs(free_anvil: Anvil, deployment: Deployment, seed: int) -> None:
+    outcomes = walk_proven(free_anvil, deployment, seed, 400)
 
     assert len(outcomes) > 8
 
 
-def test_ether_sent_by_a_contract_that_ends_itself_changes_nothing_but_the_balance(free_devnet: Devnet, deployment: Deployment) -> None:
-    twin = Twin(free_devnet, deployment, OWNERS)
+def test_ether_sent_by_a_contract_that_ends_itself_changes_nothing_but_the_balance(free_anvil: Anvil, deployment: Deployment) -> None:
+    twin = Twin(free_anvil, deployment, OWNERS)
     open_a_round(twin, Mover(Random(1), twin.view, OWNERS, may_lapse=False))
     before, market = twin.scene.state, twin.scene.market.address
 
@@ -292,8 +292,8 @@ def test_ether_sent_by_a_contract_that_ends_itself_changes_nothing_but_the_balan
 
 
 @pytest.mark.parametrize("late", [False, True])
-def test_draw_and_close_at_the_end_of_history_never_differ(free_devnet: Devnet, deployment: Deployment, late: bool) -> None:
-    twin = Twin(free_devnet, deployment, OWNERS)
+def test_draw_and_close_at_the_end_of_history_never_differ(free_anvil: Anvil, deployment: Deployment, late: bool) -> None:
+    twin = Twin(free_anvil, deployment, OWNERS)
     for number in range(15):
         twin.play(Move(number, "join", (make_mask_key(number), b""), twin.scene.terms.stake_wei))
     twin.play(Move(MODEL_OWNER, "freeze"))

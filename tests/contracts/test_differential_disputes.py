@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from omnilytics_flwr.chain.deploy import Deployment
-from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.market.dispute import versioned_hash
 from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.roster import bitmap_of
@@ -28,7 +28,7 @@ class Play:
 
     Parameters
     ----------
-    devnet, deployment
+    anvil, deployment
         Where.
     polynomials : int
         Of every vector.
@@ -36,9 +36,9 @@ class Play:
         What the owner of seat 0 commits to instead of its vector's points.
     """
 
-    def __init__(self, devnet: Devnet, deployment: Deployment, *, polynomials: int = 1, odd_points: bytes | None = None) -> None:
+    def __init__(self, anvil: Anvil, deployment: Deployment, *, polynomials: int = 1, odd_points: bytes | None = None) -> None:
         wide: dict[str, Any] = {"weights": 8192 * polynomials, "answer_seconds": 660, "prove_seconds": 300, "accuse_fee_wei": FEE_WEI}
-        self.twin = Twin(devnet, deployment, OWNERS, **wide)
+        self.twin = Twin(anvil, deployment, OWNERS, **wide)
         self.mover = OddMover(self.twin, odd_points)
         for number in range(OWNERS):
             self.play(Move(number, "join", (make_mask_key(number), b""), self.twin.scene.terms.stake_wei))
@@ -94,8 +94,8 @@ class OddMover(Mover):
         return self._odd_points if self._odd_points and seat == 0 else super().points(state, seat)
 
 
-def test_answer_of_eight_polynomials_takes_two_transactions(free_devnet: Devnet, deployment: Deployment) -> None:
-    play = Play(free_devnet, deployment, polynomials=8)
+def test_answer_of_eight_polynomials_takes_two_transactions(free_anvil: Anvil, deployment: Deployment) -> None:
+    play = Play(free_anvil, deployment, polynomials=8)
     seat, other = play.seats[2], play.seats[9]
     play.play(play.accuse(seat, other, more_wei=5))
     blobs = tuple(make_blob(seat, 1, place) for place in range(8))
@@ -120,9 +120,9 @@ def wanted(play: Play, seat: int, polynomial: int) -> bytes:
 
 
 @pytest.mark.parametrize("name", NOT_ON_CURVE)
-def test_answer_with_a_point_off_the_curve(free_devnet: Devnet, deployment: Deployment, name: str) -> None:
+def test_answer_with_a_point_off_the_curve(free_anvil: Anvil, deployment: Deployment, name: str) -> None:
     points = make_points(0, 1) + NOT_ON_CURVE[name]
-    play = Play(free_devnet, deployment, polynomials=2, odd_points=points)
+    play = Play(free_anvil, deployment, polynomials=2, odd_points=points)
     play.play(play.accuse(0))
 
     assert play.refusal(play.answer(0, 0, (make_blob(0, 1), blob_of(1)))) == ("MarketBadPoint", (1,))
@@ -132,8 +132,8 @@ def test_answer_with_a_point_off_the_curve(free_devnet: Devnet, deployment: Depl
     assert play.state.slashed == 1
 
 
-def test_answer_with_a_point_outside_the_subgroup_has_no_blob(free_devnet: Devnet, deployment: Deployment) -> None:
-    play = Play(free_devnet, deployment, odd_points=WRONG_SUBGROUP)
+def test_answer_with_a_point_outside_the_subgroup_has_no_blob(free_anvil: Anvil, deployment: Deployment) -> None:
+    play = Play(free_anvil, deployment, odd_points=WRONG_SUBGROUP)
     play.play(play.accuse(0))
 
     refusal = play.refusal(play.answer(0, 0, (blob_of(0),)))
@@ -142,8 +142,8 @@ def test_answer_with_a_point_outside_the_subgroup_has_no_blob(free_devnet: Devne
     assert refusal[0] == "WrongBlob"
 
 
-def test_answer_with_a_vector_of_zeros_is_an_answer(free_devnet: Devnet, deployment: Deployment) -> None:
-    play = Play(free_devnet, deployment, odd_points=INFINITY)
+def test_answer_with_a_vector_of_zeros_is_an_answer(free_anvil: Anvil, deployment: Deployment) -> None:
+    play = Play(free_anvil, deployment, odd_points=INFINITY)
     play.play(play.accuse(0))
 
     play.play(play.answer(0, 0, (blob_of(0),)))
@@ -151,8 +151,8 @@ def test_answer_with_a_vector_of_zeros_is_an_answer(free_devnet: Devnet, deploym
     assert play.state.answered == 1
 
 
-def test_answer_without_any_blob(free_devnet: Devnet, deployment: Deployment) -> None:
-    play = Play(free_devnet, deployment)
+def test_answer_without_any_blob(free_anvil: Anvil, deployment: Deployment) -> None:
+    play = Play(free_anvil, deployment)
     seat = play.seats[0]
     play.play(play.accuse(seat))
 

@@ -21,7 +21,7 @@ from omnilytics_flwr.crypto.fixedpoint import pack, quantise
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.masks import MaskKey, Peer, group_mask
 from omnilytics_flwr.crypto.proof import Statement, prove
-from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.roster import bits_of, positions_of
@@ -245,18 +245,18 @@ def assert_paid(market: RealMarket, outcomes: list[Outcome]) -> None:
     assert owner.state().owed_wei == 0
 
 
-def play_and_recompute(devnet: Devnet, deployment: Deployment, plans: list[Plan], *, weights: int) -> list[Outcome]:
+def play_and_recompute(anvil: Anvil, deployment: Deployment, plans: list[Plan], *, weights: int) -> list[Outcome]:
     changes = {"weights": weights, "update_bits": 16, "clip_nano": round(CLIP * 1e9), "norm_bound": 10**12}
-    market = RealMarket.create(connect(devnet.url), deployment, OWNERS, **changes).join_and_draw()
+    market = RealMarket.create(connect(anvil.url), deployment, OWNERS, **changes).join_and_draw()
     outcomes = [assert_recomputed(market, plan, play(market, plan)) for plan in plans]
     assert_paid(market, outcomes)
     return outcomes
 
 
-def test_settled_rounds_agree_with_a_second_computation(devnet: Devnet, deployment: Deployment) -> None:
+def test_settled_rounds_agree_with_a_second_computation(anvil: Anvil, deployment: Deployment) -> None:
     plans = [Plan(1, flips=(3,)), Plan(2, out_of_range=(8,)), Plan(3, flips=(0, 1, 2), waived=0b00110)]
 
-    outcomes = play_and_recompute(devnet, deployment, plans, weights=2 * N - 1000)
+    outcomes = play_and_recompute(anvil, deployment, plans, weights=2 * N - 1000)
 
     assert [len(outcome.accepted) for outcome in outcomes] == [4, 4, 2]
     assert [len(outcome.excluded) for outcome in outcomes] == [0, 1, 0]
@@ -264,7 +264,7 @@ def test_settled_rounds_agree_with_a_second_computation(devnet: Devnet, deployme
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
-def test_many_settled_rounds_of_two_polynomials_agree_with_a_second_computation(devnet: Devnet, deployment: Deployment, seed: int) -> None:
+def test_many_settled_rounds_of_two_polynomials_agree_with_a_second_computation(anvil: Anvil, deployment: Deployment, seed: int) -> None:
     random = np.random.default_rng(seed)
     plans = []
     for number in range(1, 7):
@@ -274,4 +274,4 @@ def test_many_settled_rounds_of_two_polynomials_agree_with_a_second_computation(
             Plan(100 * seed + number, flips=bad, out_of_range=wild, waived=int(random.integers(0, 2)) << int(random.integers(0, 5)))
         )
 
-    play_and_recompute(devnet, deployment, plans, weights=2 * N + 1000)
+    play_and_recompute(anvil, deployment, plans, weights=2 * N + 1000)

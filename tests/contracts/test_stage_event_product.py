@@ -10,7 +10,7 @@ from itertools import product
 from random import Random
 
 from omnilytics_flwr.chain.deploy import Deployment
-from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.market.stage import ALLOWED, Event, Stage, stages_for
 from tests.support.builders import MODEL_OWNER, STRANGER, address_of, make_mask_key, make_task
 from tests.support.moves import Move, Mover
@@ -69,8 +69,8 @@ def life_of(twin: Twin) -> Iterator[Stage]:
     yield Stage.CLOSED
 
 
-def test_market_refuses_every_pair_that_the_table_does_not_allow(free_devnet: Devnet, deployment: Deployment) -> None:
-    twin = Twin(free_devnet, deployment, OWNERS)
+def test_market_refuses_every_pair_that_the_table_does_not_allow(free_anvil: Anvil, deployment: Deployment) -> None:
+    twin = Twin(free_anvil, deployment, OWNERS)
     seen = []
     for stage in life_of(twin):
         state = twin.scene.state

@@ -12,7 +12,7 @@ from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment, create_market
 from omnilytics_flwr.chain.market_reader import refusals
 from omnilytics_flwr.errors import OmnilyticsError
-from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.blobs import BLOB_TYPE, Sidecar, sidecar_of, versioned_hash
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.endpoint import Endpoint, NodeError
@@ -26,7 +26,7 @@ from omnilytics_flwr.market.market_view import Accusation, MarketState, Member, 
 from omnilytics_flwr.market.roster import roster_seats
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.terms import Address, Terms
-from tests.chain.assembly import creation_code
+from tests.evm.tiny_contracts import creation_code
 from tests.oracle import MemoryMarket, SumcheckVerification, Verification, World
 from tests.support.builders import MODEL_OWNER, STRANGER, WEALTH_WEI, DictatedVerification, Scene, address_of, make_account, make_terms
 from tests.support.moves import Move, View
@@ -85,7 +85,7 @@ class Twin:
 
     Parameters
     ----------
-    devnet : Devnet
+    anvil : Anvil
         Without fees, so that balances can be compared too; blocks are a second apart.
     deployment : Deployment
         Its contracts.
@@ -97,9 +97,9 @@ class Twin:
         For `tests.support.builders.make_terms`.
     """
 
-    def __init__(self, devnet: Devnet, deployment: Deployment, num_owners: int, *, proven: bool = False, **term_changes: object) -> None:
-        self.devnet = devnet
-        self.connection: Connection = connect(devnet.url)
+    def __init__(self, anvil: Anvil, deployment: Deployment, num_owners: int, *, proven: bool = False, **term_changes: object) -> None:
+        self.anvil = anvil
+        self.connection: Connection = connect(anvil.url)
         self.numbers = (*range(num_owners), MODEL_OWNER, STRANGER)
         self._abi = artifacts.load(artifacts.MARKET).abi
         self._refusals = refusals()
@@ -127,7 +127,7 @@ class Twin:
         """
         world = self.scene.world
         if move.mine_blocks:
-            self.devnet.mine(move.mine_blocks)
+            self.anvil.mine(move.mine_blocks)
             world.mine(move.mine_blocks)
         world.wait(move.wait_seconds)
         self.header(self.scene.market.storage.draw_block)
@@ -219,7 +219,7 @@ class Twin:
         accounts |= {"balance": self.scene.market.address, "burned": BURN_ADDRESS}
         requests: list[Request] = [("eth_call", [self._read(*call), "latest"]) for call in calls.values()]
         requests += [("eth_getBalance", [account, "latest"]) for account in accounts.values()]
-        answers = ask_all(self.devnet.endpoint, [*requests, ("eth_getBlockByNumber", ["latest", False])])
+        answers = ask_all(self.anvil.endpoint, [*requests, ("eth_getBlockByNumber", ["latest", False])])
         facts = {name: self._decode(call[0], answer) for (name, call), answer in zip(calls.items(), answers, strict=False)}
         *balances, block = [answer["result"] for answer in answers[len(calls) :]]
         facts |= {name: int(balance, 16) for name, balance in zip(accounts, balances, strict=True)}
@@ -250,7 +250,7 @@ class Twin:
         return address
 
     def _memory(self, address: Address, terms: Terms, num_owners: int, verification: Verification) -> Scene:
-        world = World(chain_id=self.connection.chain_id, number=self.connection.block_number() + 1, timestamp=self.devnet.now())
+        world = World(chain_id=self.connection.chain_id, number=self.connection.block_number() + 1, timestamp=self.anvil.now())
         world.base_fee_wei, world.blob_base_fee_wei = 0, int(self._request("eth_blobBaseFee"), 16)
         world.balances.update({address_of(number): WEALTH_WEI for number in self.numbers})
         # Other markets on this chain burned before.
@@ -294,7 +294,7 @@ class Twin:
 
     def _send(self, move: Move) -> Outcome:
         if move.wait_seconds:
-            self.devnet.set_next_timestamp(self.scene.world.timestamp)
+            self.anvil.set_next_timestamp(self.scene.world.timestamp)
         receipt = self._send_blobs(move) if move.blobs else self._request("eth_sendTransactionSync", self._transaction(move))
         if int(receipt["status"], 16) == 1:
             return Outcome(self._logs(mined_of(receipt, 0.0)), None)
@@ -337,7 +337,7 @@ class Twin:
         return OwnerRecord(*values[0]) if function == "ownerRecord" else values[0]
 
     def _request(self, method: str, *params: object) -> Any:
-        return self.devnet.endpoint.request(method, *params)
+        return self.anvil.endpoint.request(method, *params)
 
 
 @cache

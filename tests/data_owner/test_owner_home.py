@@ -19,7 +19,7 @@ from omnilytics_flwr.data_owner.owner_config import CONFIG_NAME, Account, OwnerC
 from omnilytics_flwr.data_owner.owner_home import OwnerHome
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.errors import Refused, TermsError, UnknownMarket
-from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import Secret, dev_wallet
 from omnilytics_flwr.flower.mod import HOME_KEY, HOME_VARIABLE, agent_of_operator
@@ -138,50 +138,50 @@ def test_home_that_could_not_be_opened_is_not_made(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def deployed(devnet: Devnet) -> tuple[Connection, Deployment, Address]:
+def deployed(anvil: Anvil) -> tuple[Connection, Deployment, Address]:
     """A deployment on the local chain, and a market of it that nobody has joined."""
-    connection = connect(devnet.url, expected_chain_id=31337)
+    connection = connect(anvil.url, expected_chain_id=31337)
     deployment = deploy(connection, dev_wallet(0, connection))
     market = create_market(connection, dev_wallet(0, connection), deployment, make_terms(verification=deployment.verification))
     return connection, deployment, market
 
 
 def test_agent_of_a_market_that_the_factory_has_not_made_is_refused(
-    tmp_path: Path, devnet: Devnet, deployed: tuple[Connection, Deployment, Address]
+    tmp_path: Path, anvil: Anvil, deployed: tuple[Connection, Deployment, Address]
 ) -> None:
     connection, ours, market = deployed
     others = deploy(connection, dev_wallet(0, connection))
     create_market(connection, dev_wallet(0, connection), others, make_terms(verification=others.verification))
     check_created(connection, ours.factory, Address(market.lower()))
-    make_home(tmp_path / "ours", rpc_url=devnet.url, market=market, factory=ours.factory).agent()
+    make_home(tmp_path / "ours", rpc_url=anvil.url, market=market, factory=ours.factory).agent()
     with pytest.raises(UnknownMarket, match="has not created the market"):
-        make_home(tmp_path / "others", rpc_url=devnet.url, market=market, factory=others.factory).agent()
+        make_home(tmp_path / "others", rpc_url=anvil.url, market=market, factory=others.factory).agent()
 
 
 def test_market_with_another_verification_is_refused_where_the_operator_wants_the_known_one(
-    tmp_path: Path, devnet: Devnet, deployed: tuple[Connection, Deployment, Address]
+    tmp_path: Path, anvil: Anvil, deployed: tuple[Connection, Deployment, Address]
 ) -> None:
     connection, deployment, market = deployed
     strict = {"known-verification": True}
-    make_home(tmp_path / "before", rpc_url=devnet.url, market=market, policy=strict).agent()
+    make_home(tmp_path / "before", rpc_url=anvil.url, market=market, policy=strict).agent()
     code = connection.code(deployment.verification)
     connection.request("anvil_setCode", deployment.verification, "0x" + code.hex() + "00")
-    make_home(tmp_path / "lenient", rpc_url=devnet.url, market=market).agent()
+    make_home(tmp_path / "lenient", rpc_url=anvil.url, market=market).agent()
     with pytest.raises(Refused, match=f"its verification {deployment.verification} is not of this version"):
-        make_home(tmp_path / "strict", rpc_url=devnet.url, market=market, policy=strict).agent()
+        make_home(tmp_path / "strict", rpc_url=anvil.url, market=market, policy=strict).agent()
 
 
-def test_agent_of_a_home_joins_its_market(tmp_path: Path, devnet: Devnet, deployed: tuple[Connection, Deployment, Address]) -> None:
+def test_agent_of_a_home_joins_its_market(tmp_path: Path, anvil: Anvil, deployed: tuple[Connection, Deployment, Address]) -> None:
     connection, _, market = deployed
-    make_home(tmp_path, rpc_url=devnet.url, market=market).agent().join()
+    make_home(tmp_path, rpc_url=anvil.url, market=market).agent().join()
     wallet = dev_wallet(1, connection)
     assert EthereumLedger(connection, market, wallet).owner_record(wallet.address).registered
     (key,) = (tmp_path / "keys").glob("mask-*")
     assert key.name == f"mask-31337-{market.lower()}-0000000001.key"
 
 
-def test_wallet_is_that_of_the_keystore_or_of_the_environment(tmp_path: Path, devnet: Devnet, monkeypatch: pytest.MonkeyPatch) -> None:
-    connection = connect(devnet.url, expected_chain_id=31337)
+def test_wallet_is_that_of_the_keystore_or_of_the_environment(tmp_path: Path, anvil: Anvil, monkeypatch: pytest.MonkeyPatch) -> None:
+    connection = connect(anvil.url, expected_chain_id=31337)
     (tmp_path / "a").mkdir()
     make_wallet(7).save_keystore(tmp_path / "a" / "key.json", Secret(b"open sesame"))
     (tmp_path / "a" / "password").write_text("open sesame\n")
@@ -196,11 +196,11 @@ def context_of(**node_config: str | int) -> Context:
 
 
 def test_operators_agent_is_found_by_node_config_or_environment(
-    tmp_path: Path, devnet: Devnet, deployed: tuple[Connection, Deployment, Address], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, anvil: Anvil, deployed: tuple[Connection, Deployment, Address], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connection, _, market = deployed
     for place in range(2):
-        make_home(tmp_path / f"owner-{place}", rpc_url=devnet.url, market=market, account={"development": place + 1})
+        make_home(tmp_path / f"owner-{place}", rpc_url=anvil.url, market=market, account={"development": place + 1})
     template = str(tmp_path / "owner-{partition-id}")
     monkeypatch.delenv(HOME_VARIABLE, raising=False)
     named = [agent_of_operator(context_of(**{HOME_KEY: template, "partition-id": place})) for place in range(2)]

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.data_owner.owner_agent import Admission, Delivery, SignedCommitment
-from omnilytics_flwr.evm.anvil import DevnetOptions
+from omnilytics_flwr.evm.anvil import AnvilOptions
 from omnilytics_flwr.flower.mod import OmnilyticsMod
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.local_market import LocalMarket
@@ -135,8 +135,8 @@ class ChainPlay:
 
     def rewind(self) -> None:
         """Set chain and homes back."""
-        self.market.devnet.revert(self.snapshot)
-        self.snapshot = self.market.devnet.snapshot()
+        self.market.anvil.revert(self.snapshot)
+        self.snapshot = self.market.anvil.snapshot()
         copy_folder(self.kept, self.folder)
 
     def grid(self) -> FakeGrid:
@@ -158,7 +158,7 @@ class ChainPlay:
 
     def wait(self, seconds: float) -> None:
         """Let time pass on the chain."""
-        self.market.devnet.increase_time(math.ceil(seconds))
+        self.market.anvil.increase_time(math.ceil(seconds))
 
     def surplus_wei(self) -> int:
         """What the market holds beyond what it owes."""
@@ -172,7 +172,7 @@ class ChainPlay:
 
 
 @contextmanager
-def chain_play(folder: Path, *, chain: DevnetOptions | None = None, **term_changes: object) -> Iterator[ChainPlay]:
+def chain_play(folder: Path, *, chain: AnvilOptions | None = None, **term_changes: object) -> Iterator[ChainPlay]:
     """A drawn market on a chain of its own, some blocks after the draw."""
     homes = folder / "homes"
 
@@ -183,9 +183,9 @@ def chain_play(folder: Path, *, chain: DevnetOptions | None = None, **term_chang
         for home, ledger in zip(market.homes, market.owner_ledgers(), strict=True):
             home.agent_for(ledger)
             _keys_of(home.path).rounding_key(NO_TASK)  # makes the secret that updates are rounded by, the same in every run
-        market.devnet.mine(4)
+        market.anvil.mine(4)
         copy_folder(homes, folder / "kept")
-        yield ChainPlay(market, homes, folder / "kept", market.devnet.snapshot())
+        yield ChainPlay(market, homes, folder / "kept", market.anvil.snapshot())
 
 
 def _keys_of(home: Path) -> Any:

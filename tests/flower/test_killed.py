@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
-from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
+from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.market.stage import Stage
-from tests.chain.faults import FaultyNode, faulty_node
+from tests.evm.nodes import FaultyNode, faulty_node
 from tests.flower.killing import Orders
 from tests.flower.markets import NUM_OWNERS, REWARD_WEI, ChainPlay, chain_play
 
@@ -36,7 +36,7 @@ def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChainPlay]:
 
 def start(play: ChainPlay, run_dir: Path, kind: str = "", times: int = -1) -> subprocess.CompletedProcess[str]:
     """A process of the model owner, until it ends or is killed."""
-    orders = Orders(play.market.devnet.url, play.market.ledger.address, str(play.folder), str(run_dir), NUM_OWNERS, ROUNDS, kind, times)
+    orders = Orders(play.market.anvil.url, play.market.ledger.address, str(play.folder), str(run_dir), NUM_OWNERS, ROUNDS, kind, times)
     return subprocess.run(
         [sys.executable, "-m", "tests.flower.killing", orders.argument()],
         capture_output=True,
@@ -112,16 +112,16 @@ def test_killed_at_stages_in_between_ends_as_undisturbed(play: ChainPlay, undist
 # A node that restarts
 
 
-def restart_when_missed(node: FaultyNode, devnet: Devnet, options: DevnetOptions, started: list[Devnet]) -> None:
+def restart_when_missed(node: FaultyNode, anvil: Anvil, options: AnvilOptions, started: list[Anvil]) -> None:
     """End the chain's process; start it again, from its saved state, once three requests have failed."""
-    devnet.close()
+    anvil.close()
     passed = len(node.passed)
 
     def restart() -> None:
         deadline = time.monotonic() + 60
         while len(node.passed) < passed + 3 and time.monotonic() < deadline:
             threading.Event().wait(0.01)
-        started.append(Devnet(options))
+        started.append(Anvil(options))
         node.upstream = started[-1].url
 
     threading.Thread(target=restart).start()
@@ -129,9 +129,9 @@ def restart_when_missed(node: FaultyNode, devnet: Devnet, options: DevnetOptions
 
 @pytest.mark.parametrize("stage", [(1, "deliver"), (1, "settle")])
 def test_node_that_restarts_in_mid_round_costs_nothing(tmp_path: Path, stage: tuple[int, str]) -> None:
-    options = DevnetOptions(accounts=NUM_OWNERS + 10, state=tmp_path / "state.json")
-    started: list[Devnet] = []
-    with chain_play(tmp_path, chain=options) as play, faulty_node(play.market.devnet.url) as node:
+    options = AnvilOptions(accounts=NUM_OWNERS + 10, state=tmp_path / "state.json")
+    started: list[Anvil] = []
+    with chain_play(tmp_path, chain=options) as play, faulty_node(play.market.anvil.url) as node:
         connection = connect(node.url)
         ledger = EthereumLedger(connection, play.market.ledger.address, dev_wallet(0, connection))
         for number, home in enumerate(play.market.homes):
@@ -140,7 +140,7 @@ def test_node_that_restarts_in_mid_round_costs_nothing(tmp_path: Path, stage: tu
         def strike(number: int, name: str) -> None:
             if (number, name) == stage and not struck:
                 struck.append(name)
-                restart_when_missed(node, play.market.devnet, options, started)
+                restart_when_missed(node, play.market.anvil, options, started)
 
         struck: list[str] = []
         try:
@@ -152,5 +152,5 @@ def test_node_that_restarts_in_mid_round_costs_nothing(tmp_path: Path, stage: tu
             assert [record.event for record in connection.transactions] == ["anchor", "open", "settle"]
             assert ledger.state().owed_wei == 12 * REWARD_WEI
         finally:
-            for devnet in started:
-                devnet.close()
+            for anvil in started:
+                anvil.close()

@@ -26,7 +26,7 @@ def run(play: ChainPlay, stage: tuple[int, str] | None, blocks: int) -> tuple[di
     def strike(number: int, name: str) -> None:
         if (number, name) == stage and not struck:
             struck.append(name)
-            play.market.devnet.endpoint.request("anvil_reorg", blocks, [])
+            play.market.anvil.endpoint.request("anvil_reorg", blocks, [])
 
     before = len(play.market.transactions)
     result, strategy = play.run(grid, on_stage=strike)

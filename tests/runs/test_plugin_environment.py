@@ -10,7 +10,7 @@ from omnilytics_flwr import open_market
 from omnilytics_flwr.chain.deploy import deploy
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.errors import ChainError, OmnilyticsError, TermsError, UnknownMarket, WrongChain
-from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key, dev_wallet
 from tests.chain.market_play import create_small_market
@@ -19,15 +19,15 @@ PASSWORD = "correct horse"
 
 
 @pytest.fixture
-def ledger(devnet: Devnet) -> EthereumLedger:
+def ledger(anvil: Anvil) -> EthereumLedger:
     """A market of development account 0."""
-    connection = connect(devnet.url)
+    connection = connect(anvil.url)
     return create_small_market(connection, deploy(connection, dev_wallet(0, connection)))
 
 
 @pytest.fixture
-def environment(devnet: Devnet, ledger: EthereumLedger) -> dict[str, str]:
-    return {"OMNILYTICS_RPC_URL": devnet.url, "OMNILYTICS_MARKET": ledger.address, "OMNILYTICS_DEV_ACCOUNT": "0"}
+def environment(anvil: Anvil, ledger: EthereumLedger) -> dict[str, str]:
+    return {"OMNILYTICS_RPC_URL": anvil.url, "OMNILYTICS_MARKET": ledger.address, "OMNILYTICS_DEV_ACCOUNT": "0"}
 
 
 @pytest.fixture

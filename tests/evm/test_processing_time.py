@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from omnilytics_flwr.errors import ChainError
-from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.processing_time import chain_processing, sealing_ms
 from omnilytics_flwr.evm.reverts import Refusals
@@ -13,7 +13,7 @@ from omnilytics_flwr.evm.sender import sender_for
 from omnilytics_flwr.evm.transaction import Payload
 from omnilytics_flwr.evm.wallet import Wallet
 
-from .assembly import WORKING, creation_code
+from .tiny_contracts import WORKING, creation_code
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_chain_processing_repeated_execution_differs_raises(
         chain_processing(connection, worked)
 
 
-def test_sealing_ms_local_chain_mines_blocks(devnet: Devnet, connection: Connection) -> None:
+def test_sealing_ms_local_chain_mines_blocks(anvil: Anvil, connection: Connection) -> None:
     number = connection.block_number()
     assert sealing_ms(connection, repeats=3) > 0
     assert connection.block_number() == number + 3

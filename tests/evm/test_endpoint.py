@@ -3,55 +3,16 @@
 from __future__ import annotations
 
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 
 from omnilytics_flwr.errors import Unreachable
-from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
+from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.endpoint import Endpoint, NodeError, redacted
 
-Answer = tuple[int, bytes]
-
-
-@contextmanager
-def answering(answer: Callable[[int], Answer], asked: list[str] | None = None) -> Iterator[str]:
-    """Address of a server that gives `answer(n)` to its n-th request; the paths go into `asked`."""
-
-    class Handler(BaseHTTPRequestHandler):
-        count: ClassVar[int] = 0
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            if asked is not None:
-                asked.append(self.path)
-            status, body = answer(Handler.count)
-            Handler.count += 1
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        do_GET = do_POST
-
-        def log_message(self, *_: object) -> None:
-            """Stay quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
+from .nodes import Answer, answering
 
 GOOD = b'{"jsonrpc":"2.0","id":0,"result":"0x1"}'
 
@@ -89,8 +50,8 @@ def test_endpoint_unknown_scheme_raises_unreachable() -> None:
         Endpoint("gopher://somewhere")
 
 
-def test_endpoint_null_result_is_none(devnet: Devnet) -> None:
-    assert devnet.endpoint.request("eth_getTransactionReceipt", "0x" + "11" * 32) is None
+def test_endpoint_null_result_is_none(anvil: Anvil) -> None:
+    assert anvil.endpoint.request("eth_getTransactionReceipt", "0x" + "11" * 32) is None
 
 
 @pytest.mark.parametrize(
@@ -123,10 +84,10 @@ def test_endpoint_socket_path_of_a_node_that_says_nothing_raises_unreachable(tmp
 
 def test_endpoint_socket_path_of_a_node_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "node.ipc"
-    monkeypatch.setattr(DevnetOptions, "arguments", with_socket(DevnetOptions.arguments, path))
-    with Devnet():
+    monkeypatch.setattr(AnvilOptions, "arguments", with_socket(AnvilOptions.arguments, path))
+    with Anvil():
         assert Endpoint(str(path)).request("eth_chainId") == "0x7a69"
 
 
-def with_socket(arguments: Callable[[DevnetOptions], list[str]], path: Path) -> Callable[[DevnetOptions], list[str]]:
+def with_socket(arguments: Callable[[AnvilOptions], list[str]], path: Path) -> Callable[[AnvilOptions], list[str]]:
     return lambda options: [*arguments(options), "--ipc", str(path)]

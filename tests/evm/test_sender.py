@@ -9,7 +9,7 @@ from eth_abi.abi import encode
 
 from omnilytics_flwr.errors import ChainError, LedgerError, NotFunded, TransactionLost
 from omnilytics_flwr.evm.abi import Abi
-from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.endpoint import NodeError
 from omnilytics_flwr.evm.reverts import Refusals
@@ -19,8 +19,8 @@ from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 from omnilytics_flwr.market.refusals import Underfunded, VerificationBadPoint
 from omnilytics_flwr.market.terms import Address
 
-from .assembly import COUNTING, ONCE, REVERTING, WORKING, creation_code
-from .faults import faulty_node
+from .nodes import faulty_node
+from .tiny_contracts import COUNTING, ONCE, REVERTING, WORKING, creation_code
 
 ERRORS = Abi(
     [
@@ -156,11 +156,11 @@ def test_send_fee_above_balance_raises_not_funded(connection: Connection, wallet
     assert nonce(connection, poor) == 0
 
 
-def test_send_no_receipt_in_time_raises_lost_and_goes_on_with_same_nonce(devnet: Devnet, wallet: Wallet, deployed: Deployer) -> None:
+def test_send_no_receipt_in_time_raises_lost_and_goes_on_with_same_nonce(anvil: Anvil, wallet: Wallet, deployed: Deployer) -> None:
     contract = deployed(COUNTING)
-    connection = connect(devnet.url, receipt_seconds=0.2)
+    connection = connect(anvil.url, receipt_seconds=0.2)
     start = nonce(connection, wallet)
-    devnet.endpoint.request("evm_setAutomine", False)
+    anvil.endpoint.request("evm_setAutomine", False)
     hashes = set()
     for _ in range(3):
         with pytest.raises(TransactionLost) as caught:
@@ -168,7 +168,7 @@ def test_send_no_receipt_in_time_raises_lost_and_goes_on_with_same_nonce(devnet:
         hashes.add(caught.value.args[0])
     assert len(hashes) == 3
     assert int(connection.request("eth_getTransactionCount", wallet.address, "pending"), 16) == start + 1
-    devnet.mine()
+    anvil.mine()
     assert send(connection, wallet, Payload(contract, b"")).transaction_hash in hashes
     assert nonce(connection, wallet) == start + 1
 
@@ -176,87 +176,87 @@ def test_send_no_receipt_in_time_raises_lost_and_goes_on_with_same_nonce(devnet:
 
 
 def test_send_behind_one_that_offers_too_little_raises_that_too() -> None:
-    with Devnet() as devnet:  # its own, for a base fee that was set outlives a revert
-        connection = connect(devnet.url, receipt_seconds=0.2)
+    with Anvil() as anvil:  # its own, for a base fee that was set outlives a revert
+        connection = connect(anvil.url, receipt_seconds=0.2)
         wallet = dev_wallet(0, connection)
         contract = send(connection, wallet, Payload(None, creation_code(COUNTING))).contract
         assert contract is not None
-        devnet.endpoint.request("evm_setAutomine", False)
+        anvil.endpoint.request("evm_setAutomine", False)
         with pytest.raises(TransactionLost):
             send(connection, wallet, Payload(contract, b"1"))
-        devnet.endpoint.request("anvil_setNextBlockBaseFeePerGas", hex(50 * 10**9))
-        devnet.mine()
+        anvil.endpoint.request("anvil_setNextBlockBaseFeePerGas", hex(50 * 10**9))
+        anvil.mine()
         assert counted(connection, contract) == 0, "it offers less than the base fee"
         with pytest.raises(TransactionLost):
             send(connection, wallet, Payload(contract, b"2"))
-        devnet.mine()
+        anvil.mine()
         assert counted(connection, contract) == 2
 
 
-def test_send_lost_while_mined_is_found(devnet: Devnet, wallet: Wallet, deployed: Deployer) -> None:
+def test_send_lost_while_mined_is_found(anvil: Anvil, wallet: Wallet, deployed: Deployer) -> None:
     contract = deployed(COUNTING)
-    connection = connect(devnet.url, receipt_seconds=0.2)
-    devnet.endpoint.request("evm_setAutomine", False)
+    connection = connect(anvil.url, receipt_seconds=0.2)
+    anvil.endpoint.request("evm_setAutomine", False)
     with pytest.raises(TransactionLost) as caught:
         send(connection, wallet, Payload(contract, b""))
-    devnet.mine()
-    devnet.endpoint.request("evm_setAutomine", True)
+    anvil.mine()
+    anvil.endpoint.request("evm_setAutomine", True)
     assert send(connection, wallet, Payload(contract, b"")).transaction_hash == caught.value.args[0]
     assert counted(connection, contract) == 1
     assert send(connection, wallet, Payload(contract, b"")).transaction_hash != caught.value.args[0]
     assert counted(connection, contract) == 2
 
 
-def test_send_lost_and_dropped_is_sent_anew(devnet: Devnet, wallet: Wallet, deployed: Deployer) -> None:
+def test_send_lost_and_dropped_is_sent_anew(anvil: Anvil, wallet: Wallet, deployed: Deployer) -> None:
     contract = deployed(COUNTING)
-    connection = connect(devnet.url, receipt_seconds=0.2)
-    devnet.endpoint.request("evm_setAutomine", False)
+    connection = connect(anvil.url, receipt_seconds=0.2)
+    anvil.endpoint.request("evm_setAutomine", False)
     with pytest.raises(TransactionLost):
         send(connection, wallet, Payload(contract, b""))
-    devnet.endpoint.request("anvil_dropAllTransactions")
-    devnet.endpoint.request("evm_setAutomine", True)
-    send(connect(devnet.url), wallet, Payload(wallet.address, b"", 1))
-    devnet.mine()
+    anvil.endpoint.request("anvil_dropAllTransactions")
+    anvil.endpoint.request("evm_setAutomine", True)
+    send(connect(anvil.url), wallet, Payload(wallet.address, b"", 1))
+    anvil.mine()
     send(connection, wallet, Payload(contract, b""))
     assert counted(connection, contract) == 1
 
 
 @pytest.mark.parametrize("lost", [1, 2])
-def test_send_answers_lost_on_the_way_is_mined_once(devnet: Devnet, wallet: Wallet, deployed: Deployer, lost: int) -> None:
+def test_send_answers_lost_on_the_way_is_mined_once(anvil: Anvil, wallet: Wallet, deployed: Deployer, lost: int) -> None:
     contract = deployed(COUNTING)
-    with faulty_node(devnet.url) as node:
+    with faulty_node(anvil.url) as node:
         connection = connect(node.url)
         node.losing["eth_sendRawTransaction"] = lost
         mined = send(connection, wallet, Payload(contract, b""))
         assert node.passed.count("eth_sendRawTransaction") == lost + 1
-    assert counted(connect(devnet.url), contract) == 1
+    assert counted(connect(anvil.url), contract) == 1
     assert mined.logs[0][2] == (1).to_bytes(32, "big")
 
 
-def test_send_all_answers_lost_raises_lost_then_finds_it(devnet: Devnet, wallet: Wallet, deployed: Deployer) -> None:
+def test_send_all_answers_lost_raises_lost_then_finds_it(anvil: Anvil, wallet: Wallet, deployed: Deployer) -> None:
     contract = deployed(COUNTING)
-    with faulty_node(devnet.url) as node:
+    with faulty_node(anvil.url) as node:
         connection = connect(node.url, timeout_seconds=0.5)
         node.losing["eth_sendRawTransaction"] = 1000
         with pytest.raises(TransactionLost) as caught:
             send(connection, wallet, Payload(contract, b""))
         assert send(connection, wallet, Payload(contract, b"")).transaction_hash == caught.value.args[0]
-    assert counted(connect(devnet.url), contract) == 1
+    assert counted(connect(anvil.url), contract) == 1
 
 
-def test_send_two_connections_of_one_account_both_mined(devnet: Devnet, wallet: Wallet, deployed: Deployer) -> None:
+def test_send_two_connections_of_one_account_both_mined(anvil: Anvil, wallet: Wallet, deployed: Deployer) -> None:
     contract = deployed(COUNTING)
-    first, second = connect(devnet.url), connect(devnet.url)
+    first, second = connect(anvil.url), connect(anvil.url)
     for connection in (first, second, first):
         send(connection, wallet, Payload(contract, b""))
     assert counted(first, contract) == 3
 
 
 def test_send_nonce_taken_in_between_takes_the_next(
-    devnet: Devnet, wallet: Wallet, deployed: Deployer, monkeypatch: pytest.MonkeyPatch
+    anvil: Anvil, wallet: Wallet, deployed: Deployer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     contract = deployed(COUNTING)
-    first, second = connect(devnet.url), connect(devnet.url)
+    first, second = connect(anvil.url), connect(anvil.url)
     sign = wallet.sign_transaction
     signed: list[int] = []
 
@@ -272,14 +272,14 @@ def test_send_nonce_taken_in_between_takes_the_next(
     assert counted(first, contract) == 2
 
 
-def test_send_confirmations_asked_waits_for_blocks_on_top(devnet: Devnet, wallet: Wallet, deployed: Deployer) -> None:
+def test_send_confirmations_asked_waits_for_blocks_on_top(anvil: Anvil, wallet: Wallet, deployed: Deployer) -> None:
     contract = deployed(COUNTING)
-    connection = connect(devnet.url, receipt_seconds=0.2, confirmations=2)
+    connection = connect(anvil.url, receipt_seconds=0.2, confirmations=2)
     for mined_on_top in (0, 1):
         with pytest.raises(TransactionLost):
             send(connection, wallet, Payload(contract, b""))
         assert connection.block_number() >= mined_on_top
-        devnet.mine()
+        anvil.mine()
     assert connection.block_number() - send(connection, wallet, Payload(contract, b"")).block == 2
     assert counted(connection, contract) == 1
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from omnilytics_flwr.errors import ChainError, TransactionLost, Unreachable
-from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
+from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.reverts import Refusals
 from omnilytics_flwr.evm.sender import sender_for
@@ -20,8 +20,8 @@ from omnilytics_flwr.evm.transaction import Mined, Payload
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 from omnilytics_flwr.market.terms import Address
 
-from .assembly import COUNTING, creation_code
-from .faults import FaultyNode, faulty_node
+from .nodes import FaultyNode, faulty_node
+from .tiny_contracts import COUNTING, creation_code
 
 PATIENCE_SECONDS = 60.0
 
@@ -33,9 +33,9 @@ def contract(connection: Connection, wallet: Wallet) -> Address:
 
 
 @pytest.fixture
-def node(devnet: Devnet) -> Iterator[FaultyNode]:
+def node(anvil: Anvil) -> Iterator[FaultyNode]:
     """A node before the local chain that can fail."""
-    with faulty_node(devnet.url) as node:
+    with faulty_node(anvil.url) as node:
         yield node
 
 
@@ -68,45 +68,45 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def pooled(devnet: Devnet) -> list[str]:
+def pooled(anvil: Anvil) -> list[str]:
     """Hashes of the transactions in the pool."""
-    content = devnet.endpoint.request("txpool_content")["pending"]
+    content = anvil.endpoint.request("txpool_content")["pending"]
     return [transaction["hash"] for by_nonce in content.values() for transaction in by_nonce.values()]
 
 
-def sent_unmined(devnet: Devnet, pool: ThreadPoolExecutor, connection: Connection, wallet: Wallet, payload: Payload) -> Future[Mined]:
+def sent_unmined(anvil: Anvil, pool: ThreadPoolExecutor, connection: Connection, wallet: Wallet, payload: Payload) -> Future[Mined]:
     """A transaction that is in the pool and waited for."""
-    devnet.endpoint.request("evm_setAutomine", False)
+    anvil.endpoint.request("evm_setAutomine", False)
     future = pool.submit(send, connection, wallet, payload)
-    until(lambda: pooled(devnet))
+    until(lambda: pooled(anvil))
     return future
 
 
 def test_dropped_while_waited_for_is_handed_over_again(
-    devnet: Devnet, pool: ThreadPoolExecutor, connection: Connection, wallet: Wallet, contract: Address
+    anvil: Anvil, pool: ThreadPoolExecutor, connection: Connection, wallet: Wallet, contract: Address
 ) -> None:
-    future = sent_unmined(devnet, pool, connection, wallet, Payload(contract, b""))
-    (transaction_hash,) = pooled(devnet)
+    future = sent_unmined(anvil, pool, connection, wallet, Payload(contract, b""))
+    (transaction_hash,) = pooled(anvil)
     for _ in range(2):
-        devnet.endpoint.request("anvil_dropTransaction", transaction_hash)
-        until(lambda: pooled(devnet) == [transaction_hash])
-    devnet.mine()
+        anvil.endpoint.request("anvil_dropTransaction", transaction_hash)
+        until(lambda: pooled(anvil) == [transaction_hash])
+    anvil.mine()
     assert future.result(PATIENCE_SECONDS).transaction_hash == transaction_hash
     assert counted(connection, contract) == 1
 
 
 @pytest.mark.parametrize("depth", [1, 3])
 def test_reorganised_away_while_confirmed_is_handed_over_again(
-    devnet: Devnet, pool: ThreadPoolExecutor, wallet: Wallet, contract: Address, depth: int
+    anvil: Anvil, pool: ThreadPoolExecutor, wallet: Wallet, contract: Address, depth: int
 ) -> None:
-    connection = connect(devnet.url, confirmations=depth)
+    connection = connect(anvil.url, confirmations=depth)
     future = pool.submit(send, connection, wallet, Payload(contract, b""))
     until(lambda: counted(connection, contract) == 1)
-    first = devnet.endpoint.request("eth_getBlockByNumber", "latest", False)
-    devnet.mine(depth - 1)
-    devnet.endpoint.request("anvil_reorg", depth, [])
+    first = anvil.endpoint.request("eth_getBlockByNumber", "latest", False)
+    anvil.mine(depth - 1)
+    anvil.endpoint.request("anvil_reorg", depth, [])
     until(lambda: counted(connection, contract) == 1)
-    devnet.mine(depth)
+    anvil.mine(depth)
     mined = future.result(PATIENCE_SECONDS)
     assert first["transactions"] == [mined.transaction_hash]
     assert connection.block(mined.block)["hash"] != first["hash"]
@@ -114,30 +114,30 @@ def test_reorganised_away_while_confirmed_is_handed_over_again(
 
 
 def test_nonce_taken_by_another_while_waited_for_is_sent_anew(
-    devnet: Devnet, pool: ThreadPoolExecutor, connection: Connection, wallet: Wallet, contract: Address
+    anvil: Anvil, pool: ThreadPoolExecutor, connection: Connection, wallet: Wallet, contract: Address
 ) -> None:
-    future = sent_unmined(devnet, pool, connection, wallet, Payload(contract, b""))
-    (transaction_hash,) = pooled(devnet)
-    nonce = int(devnet.endpoint.request("eth_getTransactionByHash", transaction_hash)["nonce"], 16)
+    future = sent_unmined(anvil, pool, connection, wallet, Payload(contract, b""))
+    (transaction_hash,) = pooled(anvil)
+    nonce = int(anvil.endpoint.request("eth_getTransactionByHash", transaction_hash)["nonce"], 16)
     fields = {"type": 2, "to": wallet.address, "value": 0, "data": b"", "gas": 30_000, "chainId": connection.chain_id, "nonce": nonce}
     raw, replacement = wallet.sign_transaction(fields | {"maxFeePerGas": 10**11, "maxPriorityFeePerGas": 10**11})
-    devnet.endpoint.request("eth_sendRawTransaction", "0x" + raw.hex())
-    until(lambda: pooled(devnet) == [replacement])
-    devnet.mine(2)
-    until(lambda: pooled(devnet))
-    devnet.mine()
+    anvil.endpoint.request("eth_sendRawTransaction", "0x" + raw.hex())
+    until(lambda: pooled(anvil) == [replacement])
+    anvil.mine(2)
+    until(lambda: pooled(anvil))
+    anvil.mine()
     assert future.result(PATIENCE_SECONDS).transaction_hash not in {transaction_hash, replacement}
     assert counted(connection, contract) == 1
 
 
 def test_node_that_refuses_for_a_while_is_waited_out(
-    devnet: Devnet, node: FaultyNode, pool: ThreadPoolExecutor, wallet: Wallet, contract: Address
+    anvil: Anvil, node: FaultyNode, pool: ThreadPoolExecutor, wallet: Wallet, contract: Address
 ) -> None:
     connection = connect(node.url, timeout_seconds=0.2)
-    future = sent_unmined(devnet, pool, connection, wallet, Payload(contract, b""))
+    future = sent_unmined(anvil, pool, connection, wallet, Payload(contract, b""))
     node.refusing = True
-    devnet.mine()
-    assert counted(connect(devnet.url), contract) == 1
+    anvil.mine()
+    assert counted(connect(anvil.url), contract) == 1
     passed = len(node.passed)
     with pytest.raises(Unreachable):
         connection.block_number()
@@ -149,11 +149,11 @@ def test_node_that_refuses_for_a_while_is_waited_out(
 
 
 def test_node_that_refuses_for_good_ends_with_transaction_lost_in_time(
-    devnet: Devnet, node: FaultyNode, pool: ThreadPoolExecutor, wallet: Wallet, contract: Address
+    anvil: Anvil, node: FaultyNode, pool: ThreadPoolExecutor, wallet: Wallet, contract: Address
 ) -> None:
     connection = connect(node.url, timeout_seconds=0.2, receipt_seconds=1.0)
-    future = sent_unmined(devnet, pool, connection, wallet, Payload(contract, b""))
-    (transaction_hash,) = pooled(devnet)
+    future = sent_unmined(anvil, pool, connection, wallet, Payload(contract, b""))
+    (transaction_hash,) = pooled(anvil)
     node.refusing = True
     with pytest.raises(TransactionLost) as caught:
         future.result(PATIENCE_SECONDS)
@@ -162,7 +162,7 @@ def test_node_that_refuses_for_good_ends_with_transaction_lost_in_time(
     with pytest.raises(Unreachable):
         send(connection, wallet, Payload(contract, b""))
     node.refusing = False
-    devnet.mine()
+    anvil.mine()
     assert send(connection, wallet, Payload(contract, b"")).transaction_hash == transaction_hash
     assert counted(connection, contract) == 1
 
@@ -193,8 +193,8 @@ def test_node_that_errs_without_saying_whether_it_took_it_is_not_sent_another(no
 
 
 def test_node_restarted_while_waited_for_gets_it_again(tmp_path: Path, pool: ThreadPoolExecutor) -> None:
-    options = DevnetOptions(state=tmp_path / "chain.json")
-    first = Devnet(options)
+    options = AnvilOptions(state=tmp_path / "chain.json")
+    first = Anvil(options)
     with faulty_node(first.url) as node:
         connection = connect(node.url, timeout_seconds=0.5)
         wallet = dev_wallet(0, connection)
@@ -202,7 +202,7 @@ def test_node_restarted_while_waited_for_gets_it_again(tmp_path: Path, pool: Thr
         future = sent_unmined(first, pool, connection, wallet, Payload(contract, b""))
         (transaction_hash,) = pooled(first)
         first.close()
-        with Devnet(options) as second:
+        with Anvil(options) as second:
             assert counted(connect(second.url), contract) == 0
             node.upstream = second.url
             assert future.result(PATIENCE_SECONDS).transaction_hash == transaction_hash
@@ -210,33 +210,33 @@ def test_node_restarted_while_waited_for_gets_it_again(tmp_path: Path, pool: Thr
 
 
 def child(url: str, outbox: Path, contract: Address) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "tests.chain.sending_child", url, str(outbox), contract])
+    return subprocess.Popen([sys.executable, "-m", "tests.evm.sending_child", url, str(outbox), contract])
 
 
 @pytest.mark.parametrize("arrived", [True, False])
 def test_process_killed_after_signing_is_gone_on_with_under_the_same_nonce(
-    devnet: Devnet, node: FaultyNode, wallet: Wallet, contract: Address, tmp_path: Path, arrived: bool
+    anvil: Anvil, node: FaultyNode, wallet: Wallet, contract: Address, tmp_path: Path, arrived: bool
 ) -> None:
     """Once with the transaction in the pool, once while it was on its way there."""
     outbox = tmp_path / "outbox"
-    connection = connect(devnet.url, outbox=outbox)
+    connection = connect(anvil.url, outbox=outbox)
     start = connection.quantity("eth_getTransactionCount", wallet.address, "latest")
-    devnet.endpoint.request("evm_setAutomine", False)
+    anvil.endpoint.request("evm_setAutomine", False)
     node.holding = set() if arrived else {"eth_sendRawTransaction"}
     process = child(node.url, outbox, contract)
     try:
-        until(lambda: pooled(devnet) if arrived else node.held.is_set())
+        until(lambda: pooled(anvil) if arrived else node.held.is_set())
     finally:
         process.kill()
         process.wait()
     (entry,) = outbox.iterdir()
     assert entry.stat().st_mode & 0o777 == 0o600
     assert outbox.stat().st_mode & 0o777 == 0o700
-    known = set(pooled(devnet))
+    known = set(pooled(anvil))
     assert len(known) == arrived
-    devnet.endpoint.request("evm_setAutomine", True)
+    anvil.endpoint.request("evm_setAutomine", True)
     if arrived:
-        devnet.mine()
+        anvil.mine()
     mined = send(connection, wallet, Payload(contract, b""))
     assert known <= {mined.transaction_hash}
     assert counted(connection, contract) == 1
@@ -246,20 +246,20 @@ def test_process_killed_after_signing_is_gone_on_with_under_the_same_nonce(
     assert counted(connection, contract) == 2
 
 
-def test_outbox_that_cannot_be_written_sends_nothing(devnet: Devnet, wallet: Wallet, contract: Address, tmp_path: Path) -> None:
+def test_outbox_that_cannot_be_written_sends_nothing(anvil: Anvil, wallet: Wallet, contract: Address, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    connection = connect(devnet.url, outbox=tmp_path / "file" / "outbox")
+    connection = connect(anvil.url, outbox=tmp_path / "file" / "outbox")
     with pytest.raises(ChainError, match="cannot be read"):
         send(connection, wallet, Payload(contract, b""))
     assert counted(connection, contract) == 0
 
 
-def test_outbox_of_another_account_or_payload_is_not_taken(devnet: Devnet, wallet: Wallet, contract: Address, tmp_path: Path) -> None:
-    connection = connect(devnet.url, receipt_seconds=0.1, outbox=tmp_path)
-    devnet.endpoint.request("evm_setAutomine", False)
+def test_outbox_of_another_account_or_payload_is_not_taken(anvil: Anvil, wallet: Wallet, contract: Address, tmp_path: Path) -> None:
+    connection = connect(anvil.url, receipt_seconds=0.1, outbox=tmp_path)
+    anvil.endpoint.request("evm_setAutomine", False)
     lost = set()
     for payload, sender in ((b"", wallet), (b"\x01", wallet), (b"", dev_wallet(1, connection))):
         with pytest.raises(TransactionLost) as caught:
-            send(connect(devnet.url, receipt_seconds=0.1, outbox=tmp_path), sender, Payload(contract, payload))
+            send(connect(anvil.url, receipt_seconds=0.1, outbox=tmp_path), sender, Payload(contract, payload))
         lost.add(caught.value.transaction_hash)
-    assert len(lost) == len(list(tmp_path.iterdir())) == len(pooled(devnet)) == 3
+    assert len(lost) == len(list(tmp_path.iterdir())) == len(pooled(anvil)) == 3

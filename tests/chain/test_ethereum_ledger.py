@@ -13,7 +13,7 @@ from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.chain.market_reader import MarketReader
 from omnilytics_flwr.crypto.commitment import commit
 from omnilytics_flwr.errors import UnknownMarket
-from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.processing_time import chain_processing
 from omnilytics_flwr.evm.wallet import Wallet
@@ -78,21 +78,21 @@ def test_every_event_of_a_market_leaves_the_state_that_it_should(market: Play) -
     assert owner.state().stage is Stage.CLOSED
 
 
-def test_timeout_after_the_deadline_pays_everybody_reward_and_share(devnet: Devnet, drawn: Play) -> None:
+def test_timeout_after_the_deadline_pays_everybody_reward_and_share(anvil: Anvil, drawn: Play) -> None:
     owner = drawn.owner
     owner.fund(FUNDS_WEI)
     owner.anchor(TASK)
     drawn.open(updates(drawn.seats(), odd_seats=0))
     with pytest.raises(refusals.TooEarly):
         drawn.data[3].timeout(1)
-    devnet.increase_time(owner.terms().round_seconds + 1)
+    anvil.increase_time(owner.terms().round_seconds + 1)
     assert drawn.data[3].timeout(1).logs["TimedOut"]["paidSeats"] == all_seats()
     assert owner.bond_share_wei(1) == BOND_WEI // OWNERS
     assert all(owner.claimable_wei(data.account) == REWARD_WEI + BOND_WEI // OWNERS for data in drawn.data)
     assert owner.state().stage is Stage.IDLE
 
 
-def test_leave_and_depart_give_the_stake_back(devnet: Devnet, market: Play) -> None:
+def test_leave_and_depart_give_the_stake_back(anvil: Anvil, market: Play) -> None:
     ledger = market.data[0]
     ledger.join(mask_key(0))
     stake_wei = 4 * REWARD_WEI
@@ -102,7 +102,7 @@ def test_leave_and_depart_give_the_stake_back(devnet: Devnet, market: Play) -> N
     assert left.logs["Left"]["leaveAt"] == ledger.owner_record(ledger.account).leave_at
     with pytest.raises(refusals.TooEarly):
         ledger.depart()
-    devnet.increase_time(ledger.terms().leave_seconds + 1)
+    anvil.increase_time(ledger.terms().leave_seconds + 1)
     before = ledger.connection.balance_wei(ledger.account)
     fee = ledger.depart().fee_wei
     assert ledger.connection.balance_wei(ledger.account) == before + stake_wei - fee

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from omnilytics_flwr.errors import ToolMissing, Unreachable
-from omnilytics_flwr.evm.anvil import HISTORY_BLOCKS, Devnet, DevnetOptions, find_anvil
+from omnilytics_flwr.evm.anvil import HISTORY_BLOCKS, Anvil, AnvilOptions, find_anvil
 from omnilytics_flwr.evm.connection import HISTORY_CONTRACT
 from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key
 
@@ -21,11 +21,11 @@ PATIENCE_SECONDS = 30.0
 
 PARENT = """
 import os, signal
-from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.anvil import Anvil
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background of a script is started with it ignored
-devnet = Devnet()
+anvil = Anvil()
 {before}
-print(devnet.guard_id, flush=True)
+print(anvil.guard_id, flush=True)
 {then}
 """
 
@@ -52,8 +52,8 @@ def start_parent(*, before: str = "", then: str = "signal.pause()") -> tuple[sub
     parent = subprocess.Popen([sys.executable, "-c", PARENT.format(before=before, then=then)], stdout=subprocess.PIPE, text=True)
     assert parent.stdout is not None
     guard = int(parent.stdout.readline())
-    (anvil,) = children_of(guard) or [0]
-    return parent, guard, anvil
+    (chain,) = children_of(guard) or [0]
+    return parent, guard, chain
 
 
 def finish(parent: subprocess.Popen[str]) -> None:
@@ -62,30 +62,30 @@ def finish(parent: subprocess.Popen[str]) -> None:
     parent.stdout.close()
 
 
-def block_number(devnet: Devnet) -> int:
-    return int(devnet.endpoint.request("eth_blockNumber"), 16)
+def block_number(anvil: Anvil) -> int:
+    return int(anvil.endpoint.request("eth_blockNumber"), 16)
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_devnet_parent_killed_ends(number: signal.Signals) -> None:
-    parent, guard, anvil = start_parent()
-    assert is_alive(anvil)
+def test_anvil_parent_killed_ends(number: signal.Signals) -> None:
+    parent, guard, chain = start_parent()
+    assert is_alive(chain)
     while parent.poll() is None:  # a signal that comes between Python's last look and the call that waits for one is not seen
         parent.send_signal(number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             parent.wait(1.0)
     finish(parent)
-    wait_until_gone(guard, anvil)
+    wait_until_gone(guard, chain)
 
 
-def test_devnet_parent_exits_without_closing_ends() -> None:
-    parent, guard, anvil = start_parent(then="os._exit(3)")
+def test_anvil_parent_exits_without_closing_ends() -> None:
+    parent, guard, chain = start_parent(then="os._exit(3)")
     finish(parent)
-    wait_until_gone(guard, anvil)
+    wait_until_gone(guard, chain)
 
 
-def test_devnet_pipe_inherited_by_forked_sibling_ends() -> None:
-    parent, guard, anvil = start_parent(
+def test_anvil_pipe_inherited_by_forked_sibling_ends() -> None:
+    parent, guard, chain = start_parent(
         before="sibling = os.fork()\nif sibling == 0:\n    signal.pause()\n    os._exit(0)",
         then="print(sibling, flush=True)\nsignal.pause()",
     )
@@ -94,109 +94,109 @@ def test_devnet_pipe_inherited_by_forked_sibling_ends() -> None:
     try:
         parent.kill()
         finish(parent)
-        wait_until_gone(guard, anvil)
+        wait_until_gone(guard, chain)
         assert is_alive(sibling)
     finally:
         os.kill(sibling, signal.SIGKILL)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux can signal the child of a killed process")
-def test_devnet_guard_killed_ends() -> None:
-    parent, guard, anvil = start_parent()
+def test_anvil_guard_killed_ends() -> None:
+    parent, guard, chain = start_parent()
     os.kill(guard, signal.SIGKILL)
-    wait_until_gone(anvil)
+    wait_until_gone(chain)
     parent.kill()
     finish(parent)
 
 
-def test_devnet_starting_thread_ended_lives_on() -> None:
-    parent, guard, anvil = start_parent(
-        before="from threading import Thread\nmade = []\nthread = Thread(target=lambda: made.append(Devnet()))\n"
-        "thread.start()\nthread.join()\ndevnet.close()\ndevnet = made[0]",
-        then="print(devnet.now() > 0, flush=True)",
+def test_anvil_starting_thread_ended_lives_on() -> None:
+    parent, guard, chain = start_parent(
+        before="from threading import Thread\nmade = []\nthread = Thread(target=lambda: made.append(Anvil()))\n"
+        "thread.start()\nthread.join()\nanvil.close()\nanvil = made[0]",
+        then="print(anvil.now() > 0, flush=True)",
     )
     assert parent.stdout is not None
     assert parent.stdout.readline() == "True\n"
     finish(parent)
-    wait_until_gone(guard, anvil)
+    wait_until_gone(guard, chain)
 
 
-def test_devnet_closed_leaves_no_process() -> None:
-    with Devnet() as devnet:
-        guard = devnet.guard_id
-        (anvil,) = children_of(guard)
+def test_anvil_closed_leaves_no_process() -> None:
+    with Anvil() as anvil:
+        guard = anvil.guard_id
+        (chain,) = children_of(guard)
     assert not is_alive(guard)
-    assert not is_alive(anvil)
-    devnet.close()
+    assert not is_alive(chain)
+    anvil.close()
 
 
-def test_devnet_two_at_once_have_ports_of_their_own(devnet: Devnet) -> None:
-    with Devnet(DevnetOptions(chain_id=4242)) as other:
-        assert other.url != devnet.url
+def test_anvil_two_at_once_have_ports_of_their_own(anvil: Anvil) -> None:
+    with Anvil(AnvilOptions(chain_id=4242)) as other:
+        assert other.url != anvil.url
         assert int(other.endpoint.request("eth_chainId"), 16) == 4242
 
 
-def test_devnet_accounts_are_those_of_the_mnemonic(devnet: Devnet) -> None:
-    accounts = devnet.endpoint.request("eth_accounts")
+def test_anvil_accounts_are_those_of_the_mnemonic(anvil: Anvil) -> None:
+    accounts = anvil.endpoint.request("eth_accounts")
     assert len(accounts) == 60
     for index in (0, 1, 59):
         assert Wallet(Secret(dev_key(index))).address.lower() == accounts[index].lower()
 
 
-def test_devnet_state_file_given_goes_on_where_it_ended(tmp_path: Path) -> None:
-    options = DevnetOptions(state=tmp_path / "state.json")
-    with Devnet(options) as devnet:
-        devnet.mine(7)
-        devnet.increase_time(100_000)
-        ended, seventh = devnet.now(), devnet.endpoint.request("eth_getBlockByNumber", "0x7", False)["hash"]
-    with Devnet(options) as devnet:
-        assert block_number(devnet) == 8
-        assert devnet.endpoint.request("eth_getBlockByNumber", "0x7", False)["hash"] == seventh
-        assert int(devnet.endpoint.request("eth_getBlockByNumber", "latest", False)["timestamp"], 16) >= ended - 1
+def test_anvil_state_file_given_goes_on_where_it_ended(tmp_path: Path) -> None:
+    options = AnvilOptions(state=tmp_path / "state.json")
+    with Anvil(options) as anvil:
+        anvil.mine(7)
+        anvil.increase_time(100_000)
+        ended, seventh = anvil.now(), anvil.endpoint.request("eth_getBlockByNumber", "0x7", False)["hash"]
+    with Anvil(options) as anvil:
+        assert block_number(anvil) == 8
+        assert anvil.endpoint.request("eth_getBlockByNumber", "0x7", False)["hash"] == seventh
+        assert int(anvil.endpoint.request("eth_getBlockByNumber", "latest", False)["timestamp"], 16) >= ended - 1
 
 
-def test_devnet_state_file_broken_tells_what_anvil_says(tmp_path: Path) -> None:
+def test_anvil_state_file_broken_tells_what_anvil_says(tmp_path: Path) -> None:
     state = tmp_path / "state.json"
     state.write_text("{")
     with pytest.raises(Unreachable, match=r"state\.json"):
-        Devnet(DevnetOptions(state=state))
+        Anvil(AnvilOptions(state=state))
 
 
-def test_devnet_log_given_holds_output(tmp_path: Path) -> None:
+def test_anvil_log_given_holds_output(tmp_path: Path) -> None:
     log = tmp_path / "anvil.log"
-    with Devnet(DevnetOptions(log=log)):
+    with Anvil(AnvilOptions(log=log)):
         pass
     assert "Listening on" in log.read_text()
 
 
-def test_devnet_time_increased_shows_in_next_block(devnet: Devnet) -> None:
-    before = devnet.now()
-    devnet.increase_time(5000)
-    assert 5000 <= devnet.now() - before <= 5010
+def test_anvil_time_increased_shows_in_next_block(anvil: Anvil) -> None:
+    before = anvil.now()
+    anvil.increase_time(5000)
+    assert 5000 <= anvil.now() - before <= 5010
 
 
-def test_devnet_block_seconds_given_fixes_every_timestamp() -> None:
-    with Devnet(DevnetOptions(timestamp=1_900_000_000, block_seconds=12)) as devnet:
-        devnet.mine(3)
-        assert devnet.now() == 1_900_000_048
-        devnet.increase_time(1000)
-        assert devnet.now() == 1_900_000_048 + 1000 + 12
+def test_anvil_block_seconds_given_fixes_every_timestamp() -> None:
+    with Anvil(AnvilOptions(timestamp=1_900_000_000, block_seconds=12)) as anvil:
+        anvil.mine(3)
+        assert anvil.now() == 1_900_000_048
+        anvil.increase_time(1000)
+        assert anvil.now() == 1_900_000_048 + 1000 + 12
 
 
-def test_devnet_reverted_is_as_before(devnet: Devnet) -> None:
-    number = block_number(devnet)
-    name = devnet.snapshot()
-    devnet.mine(3)
-    devnet.revert(name)
-    assert block_number(devnet) == number
+def test_anvil_reverted_is_as_before(anvil: Anvil) -> None:
+    number = block_number(anvil)
+    name = anvil.snapshot()
+    anvil.mine(3)
+    anvil.revert(name)
+    assert block_number(anvil) == number
     with pytest.raises(Unreachable, match="no snapshot"):
-        devnet.revert(name)
+        anvil.revert(name)
 
 
-def test_devnet_reorganised_late_in_its_life_keeps_its_contracts(devnet: Devnet) -> None:
-    devnet.mine(2 * HISTORY_BLOCKS)
-    devnet.endpoint.request("anvil_reorg", HISTORY_BLOCKS - 10, [])
-    assert devnet.endpoint.request("eth_getCode", HISTORY_CONTRACT, "latest") != "0x"
+def test_anvil_reorganised_late_in_its_life_keeps_its_contracts(anvil: Anvil) -> None:
+    anvil.mine(2 * HISTORY_BLOCKS)
+    anvil.endpoint.request("anvil_reorg", HISTORY_BLOCKS - 10, [])
+    assert anvil.endpoint.request("eth_getCode", HISTORY_CONTRACT, "latest") != "0x"
 
 
 def test_find_anvil_variable_names_no_file_raises(tmp_path: Path) -> None:
@@ -216,9 +216,9 @@ def test_find_anvil_on_path_is_taken(tmp_path: Path) -> None:
     assert find_anvil({"PATH": str(tmp_path)}, checkout=tmp_path) == program
 
 
-def test_devnet_program_is_not_anvil_raises(tmp_path: Path) -> None:
+def test_anvil_program_is_not_anvil_raises(tmp_path: Path) -> None:
     program = tmp_path / "anvil"
     program.write_text("#!/bin/sh\necho I am something else\n")
     program.chmod(0o755)
     with pytest.raises(Unreachable, match="I am something else"):
-        Devnet(binary=program)
+        Anvil(binary=program)

@@ -10,20 +10,20 @@ import pytest
 from omnilytics_flwr.chain.chain_support import check_blobs, check_supported
 from omnilytics_flwr.chain.deploy import Deployment, create_market, deploy
 from omnilytics_flwr.errors import UnsupportedChain
-from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
+from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import dev_wallet
 
-from .faults import FaultyNode, faulty_node
+from ..evm.nodes import FaultyNode, faulty_node
 from .market_play import small_terms
 
 Falsify = Callable[[dict[str, Any]], object]
 
 
 @pytest.fixture
-def node(devnet: Devnet) -> Iterator[FaultyNode]:
+def node(anvil: Anvil) -> Iterator[FaultyNode]:
     """A node that can pretend to be of another chain."""
-    with faulty_node(devnet.url) as node:
+    with faulty_node(anvil.url) as node:
         yield node
 
 
@@ -39,20 +39,20 @@ def without(*names: str) -> Falsify:
     return lambda answer: answer | {"result": {name: value for name, value in answer["result"].items() if name not in names}}
 
 
-def test_chain_with_blobs_passes_and_nothing_stays_behind(devnet: Devnet, connection: Connection) -> None:
+def test_chain_with_blobs_passes_and_nothing_stays_behind(anvil: Anvil, connection: Connection) -> None:
     number = connection.block_number()
     check_supported(connection)
     assert connection.block_number() == number
-    assert devnet.endpoint.request("txpool_content") == {"pending": {}, "queued": {}}
+    assert anvil.endpoint.request("txpool_content") == {"pending": {}, "queued": {}}
 
 
 def test_blobs_on_the_fork_before_them_are_missing() -> None:
-    with Devnet(DevnetOptions(hardfork="shanghai")) as old, pytest.raises(UnsupportedChain, match=r"takes no transactions with blobs"):
+    with Anvil(AnvilOptions(hardfork="shanghai")) as old, pytest.raises(UnsupportedChain, match=r"takes no transactions with blobs"):
         check_blobs(connect(old.url))
 
 
 def test_blobs_on_the_fork_of_cell_proofs_are_there() -> None:
-    with Devnet(DevnetOptions(hardfork="osaka", chain_id=4242)) as new:
+    with Anvil(AnvilOptions(hardfork="osaka", chain_id=4242)) as new:
         check_blobs(connect(new.url))
 
 

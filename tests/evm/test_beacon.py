@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from omnilytics_flwr.errors import ChainError, Unreachable
-from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
+from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.beacon import BeaconNode
 from omnilytics_flwr.evm.blobs import versioned_hashes
 from omnilytics_flwr.evm.connection import connect
@@ -34,12 +34,12 @@ GENESIS = body({"data": {"genesis_time": "1000"}})
 
 
 def test_blobs_of_a_block_by_its_timestamp() -> None:
-    with Devnet(DevnetOptions(block_seconds=12)) as devnet:
-        connection = connect(devnet.url)
+    with Anvil(AnvilOptions(block_seconds=12)) as anvil:
+        connection = connect(anvil.url)
         wallet = dev_wallet(0, connection)
-        devnet.mine(3)
+        anvil.mine(3)
         mined = sender_for(connection, wallet).send("blobs", Payload(wallet.address, b"", 0, BLOBS), Refusals([]))
-        node = BeaconNode(devnet.url + "/")
+        node = BeaconNode(anvil.url + "/")
         assert set(node.blobs(connection.timestamp(mined.block), versioned_hashes(BLOBS))) == set(BLOBS)
         assert node.blobs(connection.timestamp(mined.block) - 12, versioned_hashes(BLOBS)) == []
 

@@ -17,7 +17,7 @@ from omnilytics_flwr.crypto.curve import compress, split_points
 from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.errors import Malformed, NotFunded, TransactionLost, UnsupportedChain, WrongLength
 from omnilytics_flwr.evm import blobs
-from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.blobs import ZERO_SIDECAR, Sidecar, blobs_by_hash, commitments_of, sidecar_of, versioned_hash, versioned_hashes
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.reverts import Refusals
@@ -27,7 +27,7 @@ from omnilytics_flwr.evm.wallet import Wallet
 from omnilytics_flwr.market.dispute import BLOB_BYTES
 from omnilytics_flwr.market.dispute import versioned_hash as hash_of_point
 
-from .dispute_play import wide_vector
+from ..chain.market_play import wide_vector
 
 VECTOR = wide_vector().to_bytes()
 SIX = tuple(VECTOR[at * BLOB_BYTES : (at + 1) * BLOB_BYTES] for at in range(6))
@@ -97,8 +97,8 @@ def test_send_six_blobs_are_mined_and_paid(connection: Connection, wallet: Walle
     assert [bytes.fromhex(blob[2:]) for blob in served] == list(SIX)
 
 
-def test_send_offers_twice_the_price_of_blobs(devnet: Devnet, wallet: Wallet) -> None:
-    connection = connect(devnet.url)
+def test_send_offers_twice_the_price_of_blobs(anvil: Anvil, wallet: Wallet) -> None:
+    connection = connect(anvil.url)
     for carried in (SIX, SIX[::-1], SIX):
         price = connection.quantity("eth_blobBaseFee")
         mined = send(connection, wallet, to_itself(wallet, carried))
@@ -117,9 +117,9 @@ def test_send_blobs_that_cannot_be_paid_raises_not_funded(connection: Connection
         send(connection, poor, to_itself(poor))
 
 
-def test_send_lost_blobs_are_offered_again_at_twice_the_fees(devnet: Devnet, wallet: Wallet) -> None:
-    connection = connect(devnet.url, receipt_seconds=0.2)
-    devnet.endpoint.request("evm_setAutomine", False)
+def test_send_lost_blobs_are_offered_again_at_twice_the_fees(anvil: Anvil, wallet: Wallet) -> None:
+    connection = connect(anvil.url, receipt_seconds=0.2)
+    anvil.endpoint.request("evm_setAutomine", False)
     offers = []
     for _ in range(3):
         with pytest.raises(TransactionLost) as caught:
@@ -129,7 +129,7 @@ def test_send_lost_blobs_are_offered_again_at_twice_the_fees(devnet: Devnet, wal
         assert older["nonce"] == newer["nonce"]
         for fee in ("maxFeePerGas", "maxPriorityFeePerGas", "maxFeePerBlobGas"):
             assert int(newer[fee], 16) >= 2 * int(older[fee], 16)
-    devnet.mine()
+    anvil.mine()
     mined = send(connection, wallet, to_itself(wallet))
     assert mined.transaction_hash in {offer["hash"] for offer in offers}
     assert connection.quantity("eth_getTransactionCount", wallet.address, "latest") == int(offers[0]["nonce"], 16) + 1

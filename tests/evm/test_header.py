@@ -7,7 +7,7 @@ import rlp
 
 from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.errors import UnsupportedChain
-from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
+from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.header import header_rlp
 from omnilytics_flwr.evm.reverts import Refusals
@@ -19,9 +19,9 @@ from omnilytics_flwr.market.draw import prevrandao_of
 
 @pytest.mark.parametrize("hardfork", ["london", "paris", "shanghai", "cancun", "prague", "osaka"])
 def test_header_rlp_of_every_fork_hashes_to_the_block(hardfork: str) -> None:
-    with Devnet(DevnetOptions(hardfork=hardfork)) as devnet:
-        devnet.mine()
-        block = connect(devnet.url).block(1)
+    with Anvil(AnvilOptions(hardfork=hardfork)) as anvil:
+        anvil.mine()
+        block = connect(anvil.url).block(1)
         header = header_rlp(block)
         assert keccak256(header).hex() == block["hash"][2:]
         assert prevrandao_of(header).hex() == block["mixHash"][2:]

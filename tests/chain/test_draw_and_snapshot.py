@@ -5,28 +5,27 @@ from __future__ import annotations
 import pytest
 
 from omnilytics_flwr.errors import ChainError
-from omnilytics_flwr.evm.anvil import Devnet
+from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.market import refusals
 from omnilytics_flwr.market.draw import epoch_seed
 from omnilytics_flwr.market.ledger import Receipt
 
-from .fixed_draw import fix_draw
-from .market_play import Play, mask_key
+from .market_play import Play, fix_draw, mask_key
 
 
-def test_draw_fixed_prevrandao_gives_the_same_groups(devnet: Devnet, market: Play) -> None:
+def test_draw_fixed_prevrandao_gives_the_same_groups(anvil: Anvil, market: Play) -> None:
     market.join_all()
     market.owner.freeze()
-    header = fix_draw(devnet, market.owner.state().draw_block, b"\x2a" * 32)
+    header = fix_draw(anvil, market.owner.state().draw_block, b"\x2a" * 32)
     market.owner.draw_with(header)
     assert market.owner.state().epoch_seed == epoch_seed(b"\x2a" * 32, 1, market.owner.address)
 
 
-def test_draw_header_of_another_block_raises(devnet: Devnet, market: Play) -> None:
+def test_draw_header_of_another_block_raises(anvil: Anvil, market: Play) -> None:
     market.join_all()
     market.owner.freeze()
     draw_block = market.owner.state().draw_block
-    header = fix_draw(devnet, draw_block - 1, b"\x2a" * 32)
+    header = fix_draw(anvil, draw_block - 1, b"\x2a" * 32)
     with pytest.raises(refusals.WrongHeader):
         market.owner.draw_with(header)
 
@@ -52,7 +51,7 @@ def test_draw_somebody_else_was_first_gives_a_receipt_without_transaction(market
         market.owner.draw()
 
 
-def test_snapshot_reads_one_block_whatever_happens_meanwhile(devnet: Devnet, market: Play) -> None:
+def test_snapshot_reads_one_block_whatever_happens_meanwhile(anvil: Anvil, market: Play) -> None:
     owner = market.owner
     start = owner.connection.block_number()
     market.data[0].join(mask_key(0))
@@ -66,7 +65,7 @@ def test_snapshot_reads_one_block_whatever_happens_meanwhile(devnet: Devnet, mar
     assert owner.snapshot(confirmations=1).state() == owner.state(confirmations=1)
     assert owner.snapshot().state() == owner.state() != before.state()
     assert before.terms() == owner.terms()
-    devnet.endpoint.request("anvil_reorg", owner.connection.block_number() - start, [])
+    anvil.endpoint.request("anvil_reorg", owner.connection.block_number() - start, [])
     with pytest.raises(ChainError):
         before.state()
     assert owner.state().staked == 0

@@ -6,18 +6,18 @@ import pytest
 
 from omnilytics_flwr.chain.chain_support import check_supported
 from omnilytics_flwr.errors import Unreachable, UnsupportedChain, WrongChain
-from omnilytics_flwr.evm.anvil import Devnet, DevnetOptions
+from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection, connect
 
 
-def test_connect_other_chain_id_raises_wrong_chain(devnet: Devnet) -> None:
+def test_connect_other_chain_id_raises_wrong_chain(anvil: Anvil) -> None:
     with pytest.raises(WrongChain) as caught:
-        connect(devnet.url, expected_chain_id=1)
+        connect(anvil.url, expected_chain_id=1)
     assert (caught.value.actual, caught.value.expected) == (31337, 1)
 
 
-def test_connect_right_chain_id_connects(devnet: Devnet) -> None:
-    assert connect(devnet.url, expected_chain_id=31337).chain_id == 31337
+def test_connect_right_chain_id_connects(anvil: Anvil) -> None:
+    assert connect(anvil.url, expected_chain_id=31337).chain_id == 31337
 
 
 def test_connect_nobody_listens_raises_unreachable(unused_address: str) -> None:
@@ -34,7 +34,7 @@ def test_check_supported_on_osaka_passes(connection: Connection) -> None:
     [("london", "0x0a"), ("shanghai", "0x0a"), ("cancun", "0x0b")],
 )
 def test_check_supported_on_older_fork_names_what_is_missing(hardfork: str, missing: str) -> None:
-    with Devnet(DevnetOptions(hardfork=hardfork)) as old, pytest.raises(UnsupportedChain, match=missing):
+    with Anvil(AnvilOptions(hardfork=hardfork)) as old, pytest.raises(UnsupportedChain, match=missing):
         check_supported(connect(old.url))
 
 
@@ -52,8 +52,8 @@ def test_await_block_local_chain_is_mined(connection: Connection) -> None:
     assert connection.block_number() == number + 300
 
 
-def test_await_block_chain_stands_still_raises_unreachable(devnet: Devnet) -> None:
-    connection = connect(devnet.url, receipt_seconds=0.2)
+def test_await_block_chain_stands_still_raises_unreachable(anvil: Anvil) -> None:
+    connection = connect(anvil.url, receipt_seconds=0.2)
     connection.__dict__["is_local"] = False
     with pytest.raises(Unreachable, match="block"):
         connection.await_block(connection.block_number() + 1)
@@ -64,8 +64,8 @@ def test_block_that_is_not_there_raises(connection: Connection) -> None:
         connection.block(10**6)
 
 
-def test_now_chain_ahead_of_clock_is_chains(devnet: Devnet, connection: Connection) -> None:
-    devnet.increase_time(10**6)
-    assert abs(connection.now() - devnet.now()) <= 1
+def test_now_chain_ahead_of_clock_is_chains(anvil: Anvil, connection: Connection) -> None:
+    anvil.increase_time(10**6)
+    assert abs(connection.now() - anvil.now()) <= 1
     connection.__dict__["is_local"] = False
     assert connection.now() == int(connection.block("latest")["timestamp"], 16)

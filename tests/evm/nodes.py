@@ -1,0 +1,187 @@
+"""Nodes that are not as they should be: one that gives set answers, one with faults before a real one, and what a hostile one may say."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
+from random import Random
+from typing import Any
+from urllib.error import URLError
+from urllib.request import Request, urlopen
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+
+from omnilytics_flwr.errors import OmnilyticsError
+
+REAL = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+"""For tests that ask a running node."""
+PURE = settings(max_examples=200, deadline=None)
+
+HEX = st.one_of(
+    st.integers(min_value=0, max_value=2**300).map(hex),
+    st.binary(max_size=70).map(lambda raw: "0x" + raw.hex()),
+    st.sampled_from(["0x", "0x0", "0X1", "0xg", "-0x1", "0x" + "f" * 64, "0x" + "0" * 40, "0x1_0", "٠x١"]),
+)
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-(2**70), 2**70), st.floats(), st.text(max_size=20), HEX)
+JSON = st.recursive(
+    SCALARS,
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(st.text(max_size=10), inner, max_size=4)),
+    max_leaves=12,
+)
+
+Answer = tuple[int, bytes]
+"""Status and body of a response."""
+
+
+@contextmanager
+def serving(answer: Callable[[str, bytes], Answer]) -> Iterator[str]:
+    """Address of a server that answers the path and body of each request."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            status, body = answer(self.path, self.rfile.read(int(self.headers.get("Content-Length", 0))))
+            try:
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+            except OSError:
+                self.close_connection = True
+
+        do_GET = do_POST
+
+        def log_message(self, *_: object) -> None:
+            """Stay quiet."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@contextmanager
+def answering(answer: Callable[[int], Answer], asked: list[str] | None = None) -> Iterator[str]:
+    """Address of a server that gives `answer(n)` to its n-th request; the paths go into `asked`."""
+    numbers, paths = count(), [] if asked is None else asked
+
+    def respond(path: str, _: bytes) -> Answer:
+        paths.append(path)
+        return answer(next(numbers))
+
+    with serving(respond) as url:
+        yield url
+
+
+HELD_SECONDS = 60.0
+"""A test that takes longer has failed."""
+
+
+class FaultyNode:
+    """Passes requests on.
+
+    Attributes
+    ----------
+    url, upstream : str
+        The own address and that of the real node, which may change.
+    refusing : bool
+        Whether all requests are refused.
+    losing : dict of str to int
+        By method, how many of the next answers get lost; the request itself arrives.
+    holding : set of str
+        Methods whose requests do not arrive, and get no answer, until `release` is set.
+    falsifying : dict of str to function
+        By method, what is made of the real node's answer.
+    passed : list of str
+        Methods of the requests that were passed on.
+    """
+
+    def __init__(self, upstream: str) -> None:
+        self.url = ""
+        self.upstream = upstream
+        self.refusing = False
+        self.losing: dict[str, int] = {}
+        self.holding: set[str] = set()
+        self.held = threading.Event()
+        self.release = threading.Event()
+        self.falsifying: dict[str, Callable[[dict[str, Any]], object]] = {}
+        self.passed: list[str] = []
+
+    def answer(self, body: bytes) -> bytes | None:
+        """The answer, or None if there is none."""
+        method = json.loads(body)["method"]
+        if method in self.holding:
+            self.held.set()
+            self.release.wait(HELD_SECONDS)
+            return None
+        if self.refusing:
+            return None
+        self.passed.append(method)
+        try:
+            with urlopen(Request(self.upstream, body, {"Content-Type": "application/json"})) as response:
+                answer: bytes = response.read()
+        except (URLError, OSError):
+            return None
+        if self.losing.get(method, 0) > 0:
+            self.losing[method] -= 1
+            return None
+        falsify = self.falsifying.get(method)
+        return answer if falsify is None else json.dumps(falsify(json.loads(answer))).encode()
+
+
+@contextmanager
+def faulty_node(upstream: str) -> Iterator[FaultyNode]:
+    """A running `FaultyNode` before the node at `upstream`."""
+    node = FaultyNode(upstream)
+
+    def respond(_: str, body: bytes) -> Answer:
+        answer = node.answer(body)
+        return (503, b"") if answer is None else (200, answer)
+
+    with serving(respond) as node.url:
+        try:
+            yield node
+        finally:
+            node.release.set()
+
+
+@st.composite
+def spoiled(draw: st.DrawFn, value: Any, depth: int = 3) -> Any:
+    """A JSON value of which some part, or all, is another or gone."""
+    if depth == 0 or not isinstance(value, (dict, list)) or not value or draw(st.integers(0, 5)) == 0:
+        return draw(JSON)
+    place = draw(st.sampled_from(sorted(value) if isinstance(value, dict) else range(len(value))))
+    fresh = value.copy()
+    if draw(st.integers(0, 3)) == 0:
+        del fresh[place]
+    else:
+        fresh[place] = draw(spoiled(value[place], depth - 1))
+    return fresh
+
+
+def spoil(value: Any, lies: list[Any], random: Random) -> Any:
+    """A JSON value of which some part, or all, is one of the lies or gone."""
+    if not isinstance(value, (dict, list)) or not value or random.random() < 0.2:
+        return random.choice(lies)
+    place = random.choice(sorted(value) if isinstance(value, dict) else range(len(value)))
+    fresh = value.copy()
+    if random.random() < 0.25:
+        del fresh[place]
+    else:
+        fresh[place] = spoil(value[place], lies, random)
+    return fresh
+
+
+def survives(action: Callable[[], object]) -> None:
+    """Run it; an error of ours is fine."""
+    with suppress(OmnilyticsError):
+        action()
