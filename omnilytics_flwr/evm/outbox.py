@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from ..errors import ChainError
+import msgspec
+
+from ..decoding import Count, decode_json
+from ..errors import ChainError, Malformed
+from ..files import make_folder, write_file
 from ..market.terms import Address
 from .blobs import sidecar_of
 from .fees import BLOB_FEE, GAS_FEE, TIP
 from .transaction import Payload
 
 _NUMBERS = ("chainId", "nonce", "gas", "value", GAS_FEE, TIP, BLOB_FEE)
-_HASH_LENGTH = 66
 
 
 @dataclass(slots=True)
@@ -95,8 +96,8 @@ class Outbox:
         """
         if self._folder is not None:
             with _writing(self._folder):
-                self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-                _write_synced(self._path(self._folder, pending.payload), _encoded(pending))
+                make_folder(self._folder)
+                write_file(self._path(self._folder, pending.payload), _encoded(pending))
         self._held[pending.payload.key] = pending
 
     def remove(self, payload: Payload) -> None:
@@ -110,46 +111,30 @@ class Outbox:
         return folder / f"{self._prefix}{payload.key.hex()}.json"
 
 
+class _Sent(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A file of the outbox."""
+
+    transaction: dict[str, Count]
+    signed: Annotated[str, msgspec.Meta(pattern="^([0-9a-f]{2})*$")]
+    hashes: Annotated[list[Annotated[str, msgspec.Meta(min_length=66, max_length=66)]], msgspec.Meta(min_length=1)]
+
+
 def _encoded(pending: Pending) -> bytes:
     numbers = {name: pending.transaction[name] for name in _NUMBERS if name in pending.transaction}
-    return json.dumps({"transaction": numbers, "signed": pending.signed.hex(), "hashes": pending.hashes}).encode()
+    return msgspec.json.encode(_Sent(numbers, pending.signed.hex(), pending.hashes))
 
 
 def _decoded(path: Path, payload: Payload, text: bytes) -> Pending:
     try:
-        described = json.loads(text)
-        numbers, hashes, signed = described["transaction"], described["hashes"], bytes.fromhex(described["signed"])
-        _check(numbers, hashes, bool(payload.blobs))
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        sent = decode_json(text, _Sent)
+        if set(sent.transaction) != set(_NUMBERS) - (set() if payload.blobs else {BLOB_FEE}):
+            raise Malformed("other numbers than those of a transaction")
+    except Malformed as error:
         raise ChainError(
-            f"{path} is no transaction that this program wrote ({type(error).__name__}); expected one that may be on its way; "
+            f"{path} is no transaction that this program wrote ({error}); it may be on its way: "
             "see on the chain whether the account's last transactions are mined, then remove the file"
         ) from error
-    return Pending(payload, payload.fields() | numbers, signed, hashes)
-
-
-def _check(numbers: Mapping[str, object], hashes: object, blobs: bool) -> None:
-    expected = set(_NUMBERS) - (set() if blobs else {BLOB_FEE})
-    if set(numbers) != expected or not all(type(number) is int and number >= 0 for number in numbers.values()):
-        raise ValueError("other numbers than those of a transaction")
-    if not isinstance(hashes, list) or not hashes or not all(isinstance(h, str) and len(h) == _HASH_LENGTH for h in hashes):
-        raise ValueError("no hashes")
-
-
-def _write_synced(path: Path, text: bytes) -> None:
-    """Replace a file so that after a crash there is the old or the new one."""
-    fresh = path.with_suffix(f".{os.getpid()}.new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    return Pending(payload, payload.fields() | sent.transaction, bytes.fromhex(sent.signed), sent.hashes)
 
 
 @contextmanager
