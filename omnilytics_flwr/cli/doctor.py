@@ -23,12 +23,12 @@ import click
 
 from ..errors import OmnilyticsError
 from ..market.amount import format_amount
-from .printer import REFUSED, Printer
-from .settings import CHAIN, DEPLOYMENTS, HOME, Settings, example, options
+from .printer import REFUSED
+from .session import Session, options
+from .settings import CHAIN, DEPLOYMENTS, HOME, example
 
 if TYPE_CHECKING:
     from ..evm.connection import Connection
-    from .session import Session
 
 OK, OPTIONAL, MISSING = "ok", "optional", "missing"
 _COLOURS = {OK: "green", OPTIONAL: "yellow", MISSING: "red"}
@@ -65,15 +65,15 @@ class Check:
 
 @click.command("doctor", epilog=example("omnilytics doctor", "omnilytics doctor --rpc-url http://127.0.0.1:8545 --home alice"))
 @options(CHAIN, DEPLOYMENTS, HOME)
-def doctor(settings: Settings) -> None:
+def doctor(session: Session) -> None:
     """Say what is missing on this machine, and how to get it.
 
     Checks a chain and an owner home too if they are named. Exit code 1 if anything is missing that is not optional.
     """
-    checks = list(_checks(settings))
+    checks = list(_checks(session))
     missing = [check.what for check in checks if check.status == MISSING]
-    if settings.as_json:
-        Printer(as_json=True).rows([asdict(check) for check in checks])
+    if session.settings.as_json:
+        session.printer().rows([asdict(check) for check in checks])
     else:
         _show(checks)
         click.echo(f"missing: {', '.join(missing)}" if missing else "nothing is missing")
@@ -89,14 +89,15 @@ def _show(checks: list[Check]) -> None:
             click.echo(f"{'':<{width + 12}}-> {check.remedy}")
 
 
-def _checks(settings: Settings) -> Iterator[Check]:
+def _checks(session: Session) -> Iterator[Check]:
+    settings = session.settings
     yield check_python()
     yield from check_packages()
     yield from _check_tools()
     if settings.home is not None:
         yield from _until_refused("owner home", _check_home(settings.home))
     if settings.rpc_url is not None or settings.home is not None:
-        yield from _until_refused("chain", _check_chain(settings))
+        yield from _until_refused("chain", _check_chain(session))
 
 
 def _until_refused(what: str, checks: Iterator[Check]) -> Iterator[Check]:
@@ -223,11 +224,8 @@ def _private(path: Path, most: int) -> Check:
     return Check(what, MISSING if open_to_others else OK, f"mode {mode:o}", f"chmod {most:o} {path}" if open_to_others else "")
 
 
-def _check_chain(settings: Settings) -> Iterator[Check]:
+def _check_chain(session: Session) -> Iterator[Check]:
     """What a chain must have for a market, and its deployment; of an owner home, its market and its account."""
-    from .session import Session
-
-    session = Session(settings)
     connection = session.connection
     yield Check("chain", OK, f"chain {connection.chain_id}, block {connection.block_number():,}")
     yield _probe("fit for markets", lambda: _supported(connection))

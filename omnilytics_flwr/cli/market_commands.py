@@ -13,8 +13,7 @@ import click
 from ..errors import ChainError, TermsError
 from ..market.amount import Amount, amount_for
 from .market_facts import state_facts, terms_facts
-from .printer import Printer
-from .session import Session, read_deployments, show_plan
+from .session import Session, options, read_deployments, show_plan
 from .settings import (
     ACCOUNT,
     CHAIN,
@@ -22,10 +21,8 @@ from .settings import (
     FILE,
     MARKET,
     SENDING,
-    Settings,
     default_deployments,
     example,
-    options,
     to_address,
     to_amount,
 )
@@ -44,17 +41,17 @@ def market() -> None:
 @click.option("--weights", type=int, default=20_000, show_default=True, help="Weights of the model's public part.")
 @click.option("--group-size", type=int, default=4, show_default=True, help="Members of a group.")
 @options()
-def terms_template(settings: Settings, owners: int, weights: int, group_size: int) -> None:
+def terms_template(session: Session, owners: int, weights: int, group_size: int) -> None:
     """Print commented terms that fit, with the bounds of each."""
     from .terms_file import template
 
     text = template(owners=owners, weights=weights, group_size=group_size)
-    click.echo(json.dumps({"toml": text}, indent=2) if settings.as_json else text, nl=settings.as_json)
+    click.echo(json.dumps({"toml": text}, indent=2) if session.settings.as_json else text, nl=session.settings.as_json)
 
 
 @market.command("deploy", epilog=example("omnilytics market deploy --dry-run", "omnilytics market deploy"))
 @options(CHAIN, DEPLOYMENTS, ACCOUNT, SENDING)
-def deploy(settings: Settings) -> None:
+def deploy(session: Session) -> None:
     """Deploy the contracts on a chain that has none.
 
     Once for a chain: everybody's markets share factory and verification, and nobody owns them. They are noted in the deployments file.
@@ -62,10 +59,9 @@ def deploy(settings: Settings) -> None:
     from ..chain.deploy import deploy as deploy_contracts
     from ..chain.known_deployments import json_of
 
-    session = Session(settings)
-    path = settings.deployments or default_deployments()
-    known = read_deployments(settings) if path.exists() else {}
-    if settings.dry_run:
+    path = session.settings.deployments or default_deployments()
+    known = read_deployments(session.settings) if path.exists() else {}
+    if session.settings.dry_run:
         _plan_deployment(session)
         return
     made = deploy_contracts(session.connection, session.wallet)
@@ -73,7 +69,7 @@ def deploy(settings: Settings) -> None:
     path.write_text(json_of(known | {made.chain_id: made}))
     records = session.connection.transactions
     cost = {"gas": sum(record.gas_used for record in records), "fee_wei": sum(record.fee_wei for record in records)}
-    Printer(settings.as_json).facts({**asdict(made), **cost, "noted_in": str(path)}, "deployed")
+    session.printer().facts({**asdict(made), **cost, "noted_in": str(path)}, "deployed")
 
 
 @market.command(
@@ -81,24 +77,23 @@ def deploy(settings: Settings) -> None:
 )
 @click.option("--terms", "terms_path", type=FILE, required=True, help="Terms; see `omnilytics market terms-template`.")
 @options(CHAIN, DEPLOYMENTS, ACCOUNT, SENDING)
-def create(settings: Settings, terms_path: Path) -> None:
+def create(session: Session, terms_path: Path) -> None:
     """Create a market whose model owner is the account."""
     from ..chain.deploy import create_market
     from ..evm.dry_run import Planned
     from .terms_file import read_terms
 
-    session = Session(settings)
     deployment = session.deployment
     terms = read_terms(terms_path, deployment.verification)
     try:
         address = create_market(session.connection, session.wallet, deployment, terms)
     except Planned as planned:
-        show_plan(planned.transactions, Printer(settings.as_json))
+        show_plan(planned.transactions, session.printer())
         return
     record = session.connection.transactions[-1]
     made = {"market": address, "model_owner": session.account, "terms_hash": terms.digest()}
     sent = {"transaction": record.transaction_hash, "block": record.block, "gas": record.gas_used, "fee_wei": record.fee_wei}
-    printer = Printer(settings.as_json)
+    printer = session.printer()
     printer.facts(made | sent, "created")
     printer.note(f"Next: omnilytics market fund AMOUNT --market {address}")
 
@@ -107,12 +102,11 @@ def create(settings: Settings, terms_path: Path) -> None:
 @click.option("--newest", type=click.IntRange(1), default=20, show_default=True, help="How many.")
 @click.option("--model-owner", metavar="ADDRESS", callback=to_address, help="Only markets of this model owner.")
 @options(CHAIN, DEPLOYMENTS)
-def list_(settings: Settings, newest: int, model_owner: Address | None) -> None:
+def list_(session: Session, newest: int, model_owner: Address | None) -> None:
     """Markets of the chain's known factory, newest first."""
     from ..chain.deploy import markets
     from ..chain.market_reader import MarketReader
 
-    session = Session(settings)
     rows: list[dict[str, Any]] = []
     for address in reversed(markets(session.connection, session.deployment)):
         if len(rows) == newest:
@@ -120,17 +114,16 @@ def list_(settings: Settings, newest: int, model_owner: Address | None) -> None:
         reader = MarketReader(session.connection, address)
         if model_owner in (None, reader.model_owner):
             rows.append(_row(reader))
-    Printer(settings.as_json).rows(rows, "There are no such markets yet; make one with `omnilytics market create`.")
+    session.printer().rows(rows, "There are no such markets yet; make one with `omnilytics market create`.")
 
 
 @market.command("show", epilog=example("omnilytics market show --market 0x..."))
 @options(CHAIN, DEPLOYMENTS, MARKET)
-def show(settings: Settings) -> None:
+def show(session: Session) -> None:
     """State, money and terms of a market.
 
     And whether the known factory created it, and its verification is of this version: any other may be a forgery.
     """
-    session = Session(settings)
     reader = session.reader
     facts = {
         "market": reader.address,
@@ -147,7 +140,7 @@ def show(settings: Settings) -> None:
 @market.command("fund", epilog=example('omnilytics market fund "1.5 ether" --market 0x... --dry-run'))
 @click.argument("amount", callback=to_amount)
 @options(CHAIN, MARKET, ACCOUNT, SENDING)
-def fund(settings: Settings, amount: Amount) -> None:
+def fund(session: Session, amount: Amount) -> None:
     """Pay AMOUNT into the escrow.
 
     Rewards and the bond come from it.
@@ -157,7 +150,6 @@ def fund(settings: Settings, amount: Amount) -> None:
     """
     from ..market.terms import ZERO_ADDRESS
 
-    session = Session(settings)
     try:
         number = amount_for(amount, in_ether=session.reader.terms().token == ZERO_ADDRESS)
     except ValueError as error:
@@ -168,13 +160,12 @@ def fund(settings: Settings, amount: Amount) -> None:
 @market.command("close", epilog=example("omnilytics market close --market 0x... --yes"))
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @options(CHAIN, MARKET, ACCOUNT, SENDING)
-def close(settings: Settings, yes: bool) -> None:
+def close(session: Session, yes: bool) -> None:
     """End a market for ever.
 
     Escrow and bond are credited to its model owner; `withdraw` pays them out.
     """
-    session = Session(settings)
-    if not (yes or settings.dry_run):
+    if not (yes or session.settings.dry_run):
         if not _is_interactive():
             raise ChainError("closing ends the market for ever; expected somebody to confirm it; add --yes")
         click.confirm(f"End the market {session.market} for ever?", abort=True, err=True)
@@ -229,4 +220,4 @@ def _plan_deployment(session: Session) -> None:
     sender = plan_for(session.connection, session.account)
     for name in (artifacts.VERIFICATION, artifacts.FACTORY):
         sender.plan(f"deploy {name}", Payload(None, artifacts.load(name).creation_code), refusals())
-    show_plan(tuple(sender.transactions), Printer(session.settings.as_json))
+    show_plan(tuple(sender.transactions), session.printer())

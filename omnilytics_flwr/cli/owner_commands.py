@@ -15,8 +15,7 @@ import click
 from ..errors import TermsError
 from .account import ask_password
 from .market_facts import account_facts
-from .printer import Printer
-from .session import Session
+from .session import Session, options
 from .settings import (
     ACCOUNT,
     CHAIN,
@@ -26,9 +25,7 @@ from .settings import (
     MARKET,
     PASSWORD,
     SENDING,
-    Settings,
     example,
-    options,
     to_address,
     to_bytes,
 )
@@ -63,7 +60,7 @@ def owner() -> None:
     help="Who holds keys and journal: `omnilytics agent`, a process of its own that also answers accusations, or the Flower client.",
 )
 @options(CHAIN, DEPLOYMENTS, MARKET, ACCOUNT)
-def init(settings: Settings, folder: Path, policies: tuple[str, ...], agent_kind: str) -> None:
+def init(session: Session, folder: Path, policies: tuple[str, ...], agent_kind: str) -> None:
     """Make an owner home, for one data owner in one market.
 
     It names chain, market, account and policy, and will hold mask keys and journal. Chain, market and account are checked first. The
@@ -72,7 +69,6 @@ def init(settings: Settings, folder: Path, policies: tuple[str, ...], agent_kind
     from ..data_owner.owner_home import OwnerHome
     from ..data_owner.policy import Policy
 
-    session = Session(settings)
     entries = _policy(policies)
     policy = Policy.from_mapping(entries)
     policy.check_market(session.connection.chain_id, session.market)
@@ -81,7 +77,7 @@ def init(settings: Settings, folder: Path, policies: tuple[str, ...], agent_kind
     address = session.address()
     home = OwnerHome.create(
         folder,
-        rpc_url=str(settings.rpc_url),
+        rpc_url=str(session.settings.rpc_url),
         chain_id=session.connection.chain_id,
         market=session.market,
         factory=session.trusted_factory(),
@@ -89,7 +85,7 @@ def init(settings: Settings, folder: Path, policies: tuple[str, ...], agent_kind
         policy=entries,
         agent=agent_kind,
     )
-    printer = Printer(settings.as_json)
+    printer = session.printer()
     made = {"home": str(home.path), "account": address, "market": home.config.market, "chain_id": home.config.chain_id}
     printer.facts(made, "made an owner home")
     printer.note(f"Next: omnilytics join --home {home.path}")
@@ -98,7 +94,7 @@ def init(settings: Settings, folder: Path, policies: tuple[str, ...], agent_kind
 @click.command("agent", epilog=example("omnilytics agent alice"))
 @click.argument("folder", metavar="HOME", type=FOLDER)
 @options()
-def agent(settings: Settings, folder: Path) -> None:
+def agent(session: Session, folder: Path) -> None:
     """Run the owner agent of an owner home.
 
     It holds keys and journal, serves the Flower client, and answers accusations, until it is interrupted or terminated. A keystore's
@@ -111,48 +107,45 @@ def agent(settings: Settings, folder: Path) -> None:
     _unlock(home)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     ready = {"home": str(folder), "market": home.config.market, "ready": True}
-    run_agent(folder, on_ready=lambda: Printer(settings.as_json).facts(ready, "owner agent"))
+    run_agent(folder, on_ready=lambda: session.printer().facts(ready, "owner agent"))
 
 
 @click.command("join", epilog=example("omnilytics join --home alice --dry-run", "omnilytics join --home alice"))
 @click.option("--admission-data", metavar="HEX", default="", callback=to_bytes, help="Credential for the market's admission gate.")
 @options(HOME, PASSWORD, SENDING)
-def join(settings: Settings, admission_data: bytes) -> None:
+def join(session: Session, admission_data: bytes) -> None:
     """Enrol for the next epoch; pays the stake if new.
 
     The mask key of that epoch is made in the owner home.
     """
-    session = Session(settings)
     home = session.home
     if home is None:
         raise click.UsageError("no owner home is given; name it by --home or OMNILYTICS_OWNER_HOME; make it with `omnilytics owner init`")
     session.check_trusted(home.policy)
     with TemporaryDirectory() as elsewhere:
         # A plan leaves no mask key and no note of joining in the home.
-        used = replace(home, path=Path(elsewhere)) if settings.dry_run else home
+        used = replace(home, path=Path(elsewhere)) if session.settings.dry_run else home
         session.send(lambda: used.agent_for(session.ledger).join(admission_data), lambda: _account(session))
 
 
 @click.command("leave", epilog=example("omnilytics leave --home alice"))
 @options(_PARTY, SENDING)
-def leave(settings: Settings) -> None:
+def leave(session: Session) -> None:
     """Give notice, to depart after a delay.
 
     The account is out of the next epoch at once, and free to depart after the delay that the terms fix.
     """
-    session = Session(settings)
     session.send(lambda: session.ledger.leave(), lambda: _account(session))
 
 
 @click.command("depart", epilog=example("omnilytics depart --home alice"))
 @click.option("--owner", "who", metavar="ADDRESS", callback=to_address, help="Data owner that departs; by default the account.")
 @options(_PARTY, SENDING)
-def depart(settings: Settings, who: Address | None) -> None:
+def depart(session: Session, who: Address | None) -> None:
     """Give up the seat and take the stake back.
 
     Some time after `leave`, or at once if the stake was lost. Stake and unclaimed rewards go to the data owner, whoever calls.
     """
-    session = Session(settings)
     session.send(lambda: session.ledger.depart(who or session.account), lambda: _account(session, who))
 
 
@@ -160,12 +153,11 @@ def depart(settings: Settings, who: Address | None) -> None:
 @click.option("--owner", "who", metavar="ADDRESS", callback=to_address, help="Data owner that is paid; by default the account.")
 @click.option("--through", type=click.IntRange(1), help="Last round to claim; by default the last finished one.")
 @options(_PARTY, SENDING)
-def claim(settings: Settings, who: Address | None, through: int | None) -> None:
+def claim(session: Session, who: Address | None, through: int | None) -> None:
     """Pay a data owner the rewards of its finished rounds.
 
     Anybody may; the money goes to the data owner.
     """
-    session = Session(settings)
     last = session.reader.state().round if through is None else through
     session.send(lambda: session.ledger.claim(who or session.account, last), lambda: _account(session, who))
 
@@ -173,13 +165,12 @@ def claim(settings: Settings, who: Address | None, through: int | None) -> None:
 @click.command("withdraw", epilog=example("omnilytics withdraw --market 0x..."))
 @click.option("--account", "who", metavar="ADDRESS", callback=to_address, help="Account that is paid; by default the sender.")
 @options(_PARTY, SENDING)
-def withdraw(settings: Settings, who: Address | None) -> None:
+def withdraw(session: Session, who: Address | None) -> None:
     """Pay out a credit.
 
     That is what a closed market returns to its model owner, and ether that disputes have freed. Anybody may; the money goes to the
     account.
     """
-    session = Session(settings)
     session.send(lambda: session.ledger.withdraw(who or session.account), lambda: _account(session, who))
 
 

@@ -11,19 +11,21 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from ..errors import OmnilyticsError
 from ..market.amount import format_amount
-from .times import format_span, format_time
 
 _WIDEST = 10_000
 _ZERO_ADDRESS_MEANS = {"token": "ether", "admission": "open to all"}
 
 _MANY_WEI, _MOMENT = re.compile(r"\b([0-9]{13,}) wei\b"), re.compile(r"\b[0-9]{10}\b")
 _UNIX_SECONDS = re.compile(r" \(Unix seconds\b[^)]*\)")
+
+_SPANS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 REFUSED = 1
 """Exit code when market, chain or machine said no; 2 is click's, for a wrong command line."""
@@ -183,3 +185,21 @@ def _for_people(kind: str, sentence: str) -> str:
 
 def _nested(value: Any) -> bool:
     return isinstance(value, Mapping) or (isinstance(value, (tuple, list)) and bool(value) and isinstance(value[0], Mapping))
+
+
+def format_span(seconds: int) -> str:
+    """Text of a time span in its two largest units, e.g. ``1 h 30 min``."""
+    parts, rest = [], abs(seconds)
+    for length, name in _SPANS:
+        count, rest = divmod(rest, length)
+        if count:
+            parts.append(f"{count} {name}")
+    return " ".join(parts[:2]) or "0 s"
+
+
+def format_time(timestamp: int, now: int | None = None) -> str:
+    """Text of a moment, with how far it is from `now`; both in Unix seconds."""
+    text = datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    if now is None:
+        return text
+    return f"{text} (in {format_span(timestamp - now)})" if timestamp >= now else f"{text} ({format_span(now - timestamp)} ago)"

@@ -7,8 +7,8 @@ from typing import Any
 import click
 
 from .market_facts import group_facts, is_live, state_facts
-from .session import Session
-from .settings import ACCOUNT, CHAIN, MARKET, SENDING, Settings, example, options
+from .session import Session, options
+from .settings import ACCOUNT, CHAIN, MARKET, SENDING, example
 
 _ROUND_STATE = (
     "stage epoch round opened_in_epoch open_by settle_by answer_by task_hash roster_hash groups accused answered slashed "
@@ -24,12 +24,11 @@ def epoch() -> None:
 
 @epoch.command("freeze", epilog=example("omnilytics epoch freeze --market 0x... --dry-run"))
 @options(CHAIN, MARKET, ACCOUNT, SENDING)
-def freeze(settings: Settings) -> None:
+def freeze(session: Session) -> None:
     """Fix the enrolled data owners as the next epoch.
 
     And the block that will draw its groups. Model owner only.
     """
-    session = Session(settings)
     if session.send(lambda: session.ledger.freeze()):
         session.printer().note(f"Next: omnilytics epoch draw --market {session.market} --wait")
 
@@ -37,21 +36,19 @@ def freeze(settings: Settings) -> None:
 @epoch.command("draw", epilog=example("omnilytics epoch draw --market 0x... --wait"))
 @click.option("--wait", is_flag=True, help="Wait until the chain has come to the block of the draw.")
 @options(CHAIN, MARKET, ACCOUNT, SENDING)
-def draw(settings: Settings, wait: bool) -> None:
+def draw(session: Session, wait: bool) -> None:
     """Draw the groups of the frozen epoch.
 
     By the randomness of the block that the freeze has fixed. Anybody may.
     """
-    session = Session(settings)
-    _come_to_draw_block(session, wait=wait and not settings.dry_run)
+    _come_to_draw_block(session, wait=wait and not session.settings.dry_run)
     session.send(lambda: session.ledger.draw(), lambda: {"groups": group_facts(session.reader)})
 
 
 @epoch.command("show", epilog=example("omnilytics epoch show --market 0x..."))
 @options(CHAIN, MARKET)
-def show_epoch(settings: Settings) -> None:
+def show_epoch(session: Session) -> None:
     """Groups of the present epoch and their members."""
-    session = Session(settings)
     state, now = session.reader.state(), session.connection.block_number()
     facts: dict[str, Any] = {
         "stage": state.stage.name.lower(),
@@ -73,12 +70,11 @@ def round_group() -> None:
 @round_group.command("show", epilog=example("omnilytics round show --market 0x...", "omnilytics round show --round 3 --market 0x..."))
 @click.option("--round", "number", type=click.IntRange(1), help="A finished round; by default the live one, or the last.")
 @options(CHAIN, MARKET)
-def show_round(settings: Settings, number: int | None) -> None:
+def show_round(session: Session, number: int | None) -> None:
     """Deadlines, roster and accusations of a round.
 
     Of a finished one, who is paid.
     """
-    session = Session(settings)
     reader, state = session.reader, session.reader.state()
     printer = session.printer(market=reader)
     if is_live(state) and number in (None, state.round):
@@ -90,12 +86,11 @@ def show_round(settings: Settings, number: int | None) -> None:
 
 @round_group.command("timeout", epilog=example("omnilytics round timeout --market 0x..."))
 @options(CHAIN, MARKET, ACCOUNT, SENDING)
-def timeout(settings: Settings) -> None:
+def timeout(session: Session) -> None:
     """Pay everybody on the roster of an overdue round.
 
     One that was not settled in time; its bond is shared. Anybody may.
     """
-    session = Session(settings)
     number = session.reader.state().round
     session.send(lambda: session.ledger.timeout(number), lambda: _finished(session, number))
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from ..errors import Malformed, UnsupportedChain
 from .account import ask_password, key_source
 from .market_facts import Facts, log_facts
-from .printer import Printer
-from .settings import Settings, default_deployments
+from .printer import Printer, refusals_as_sentences
+from .settings import ALWAYS, SHARED, Decorator, Settings, default_deployments
 
 if TYPE_CHECKING:
     from ..chain.deploy import Deployment
@@ -192,6 +194,29 @@ class Session:
         if not value:
             raise click.UsageError(f"no {name.replace('_', '-')} is given; {remedy}")
         return str(value)
+
+
+def options(*groups: tuple[Decorator[Any], ...]) -> Decorator[Any]:
+    """Give a command ``--json``, ``--config`` and these groups of options, collected in the settings of its first argument, a `Session`.
+
+    What market, chain or machine refuse becomes a sentence and exit code 1.
+    """
+
+    def decorate(function: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(function)
+        def run(**values: Any) -> None:
+            source = click.get_current_context().get_parameter_source
+            shared = {name: values.pop(name) for name in SHARED & set(values)}
+            explicit = frozenset(name for name in shared if source(name) is ParameterSource.COMMANDLINE)
+            from_environment = frozenset(name for name in shared if source(name) is ParameterSource.ENVIRONMENT)
+            with refusals_as_sentences(as_json=shared["as_json"]):
+                function(Session(Settings(**shared, explicit=explicit, from_environment=from_environment)), **values)
+
+        for option in reversed([option for group in (*groups, ALWAYS) for option in group]):
+            run = option(run)
+        return run
+
+    return decorate
 
 
 def read_deployments(settings: Settings) -> dict[int, Deployment]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
@@ -10,32 +9,54 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from click.core import ParameterSource
 
 from ..errors import OmnilyticsError
 from ..market.amount import Amount, parse_amount
-from .printer import refusals_as_sentences
 
 APP = "omnilytics"
 CONFIG_VARIABLE = "OMNILYTICS_CONFIG"
-
-_PATHS = frozenset({"keystore", "password-file", "deployments"})
-_TYPES: dict[str, type] = {
-    "rpc-url": str,
-    "chain-id": int,
-    "market": str,
-    "keystore": str,
-    "password-file": str,
-    "deployments": str,
-    "dev-account": int,
-    "confirmations": int,
-}
 
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Values of the shared options; those that a command does not offer are left at their defaults.
+
+    Attributes
+    ----------
+    explicit : frozenset of str
+        Names of the options that stand on the command line, which come before an owner home.
+    from_environment : frozenset of str
+        Names of those that the environment gives, which come before the configuration file.
+    """
+
+    as_json: bool = False
+    dry_run: bool = False
+    rpc_url: str | None = None
+    chain_id: int | None = None
+    deployments: Path | None = None
+    market: str | None = None
+    home: Path | None = None
+    keystore: Path | None = None
+    password_file: Path | None = None
+    dev_account: int | None = None
+    confirmations: int = 0
+    explicit: frozenset[str] = frozenset()
+    from_environment: frozenset[str] = frozenset()
+
+
+SHARED = frozenset(field.name for field in fields(Settings)) - {"explicit", "from_environment"}
+"""Names of the shared options."""
+
+_ENTRIES = {
+    field.name.replace("_", "-"): str(field.type) for field in fields(Settings) if field.name in SHARED - {"as_json", "dry_run", "home"}
+}
+"""Entries of a configuration file, and their types as `Settings` has them."""
 
 
 def app_folder() -> Path:
@@ -72,14 +93,15 @@ def read_config(path: Path) -> dict[str, Any]:
         raise click.UsageError(f"{path} cannot be read ({error.strerror}); expected a configuration file; check its path") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{path} does not parse: {error}; write it as TOML") from error
-    unknown = sorted(set(entries) - set(_TYPES))
-    if unknown:
-        raise click.UsageError(f"{path} has unknown entries {', '.join(unknown)}; known are {', '.join(_TYPES)}")
+    if unknown := sorted(set(entries) - set(_ENTRIES)):
+        raise click.UsageError(f"{path} has unknown entries {', '.join(unknown)}; known are {', '.join(_ENTRIES)}")
     for name, value in entries.items():
-        if type(value) is not _TYPES[name]:
-            raise click.UsageError(f"{path}: {name} is {value!r}; expected {'a number' if _TYPES[name] is int else 'text in quotes'}")
-    located = {name: str(path.parent / Path(value).expanduser()) if name in _PATHS else value for name, value in entries.items()}
-    return {name.replace("-", "_"): value for name, value in located.items()}
+        kind, expected = (int, "a number") if "int" in _ENTRIES[name] else (str, "text in quotes")
+        if type(value) is not kind:
+            raise click.UsageError(f"{path}: {name} is {value!r}; expected {expected}")
+        if "Path" in _ENTRIES[name]:
+            entries[name] = str(path.parent / Path(str(value)).expanduser())
+    return {name.replace("-", "_"): value for name, value in entries.items()}
 
 
 def load_into(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
@@ -120,36 +142,7 @@ def to_bytes(context: click.Context, parameter: click.Parameter, value: str) -> 
         raise click.BadParameter(f"{value!r} is not hexadecimal; expected 0x and an even number of digits.") from error
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
-    """Values of the shared options; those that a command does not offer are left at their defaults.
-
-    Attributes
-    ----------
-    explicit : frozenset of str
-        Names of the options that stand on the command line, which come before an owner home.
-    from_environment : frozenset of str
-        Names of those that the environment gives, which come before the configuration file.
-    """
-
-    as_json: bool = False
-    dry_run: bool = False
-    rpc_url: str | None = None
-    chain_id: int | None = None
-    deployments: Path | None = None
-    market: str | None = None
-    home: Path | None = None
-    keystore: Path | None = None
-    password_file: Path | None = None
-    dev_account: int | None = None
-    confirmations: int = 0
-    explicit: frozenset[str] = frozenset()
-    from_environment: frozenset[str] = frozenset()
-
-
-_NAMES = frozenset(field.name for field in fields(Settings)) - {"explicit", "from_environment"}
-
-_ALWAYS = (
+ALWAYS = (
     click.option("--json", "as_json", is_flag=True, help="Show JSON; amounts in wei, as strings."),
     click.option(
         "--config",
@@ -201,29 +194,6 @@ SENDING = (
         help="Blocks to wait for on top of the transaction's.",
     ),
 )
-
-
-def options(*groups: tuple[Decorator[Any], ...]) -> Decorator[Any]:
-    """Give a command ``--json``, ``--config`` and these groups of options, collected in its first argument, a `Settings`.
-
-    What market, chain or machine refuse becomes a sentence and exit code 1.
-    """
-
-    def decorate(function: Callable[..., None]) -> Callable[..., None]:
-        @functools.wraps(function)
-        def run(**values: Any) -> None:
-            source = click.get_current_context().get_parameter_source
-            shared = {name: values.pop(name) for name in _NAMES & set(values)}
-            explicit = frozenset(name for name in shared if source(name) is ParameterSource.COMMANDLINE)
-            from_environment = frozenset(name for name in shared if source(name) is ParameterSource.ENVIRONMENT)
-            with refusals_as_sentences(as_json=shared["as_json"]):
-                function(Settings(**shared, explicit=explicit, from_environment=from_environment), **values)
-
-        for option in reversed([option for group in (*groups, _ALWAYS) for option in group]):
-            run = option(run)
-        return run
-
-    return decorate
 
 
 def example(*lines: str) -> str:

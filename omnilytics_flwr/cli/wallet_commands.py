@@ -14,8 +14,8 @@ from ..errors import ChainError
 from .account import ask_password, ask_secret
 from .market_facts import account_facts
 from .printer import Printer
-from .session import Session
-from .settings import ACCOUNT, CHAIN, DEPLOYMENTS, FILE, HOME, KEYSTORE, PASSWORD, Settings, default_keystore, example, options, to_address
+from .session import Session, options
+from .settings import ACCOUNT, CHAIN, DEPLOYMENTS, FILE, HOME, KEYSTORE, PASSWORD, default_keystore, example, to_address
 
 if TYPE_CHECKING:
     from ..evm.wallet import Wallet
@@ -32,20 +32,20 @@ def wallet() -> None:
 
 @wallet.command("new", epilog=example("omnilytics wallet new --keystore alice.json --password-file alice.password"))
 @options(KEYSTORE, PASSWORD)
-def new(settings: Settings) -> None:
+def new(session: Session) -> None:
     """Make a wallet with a new random key.
 
     Where --keystore says, else where every command looks for it.
     """
     from ..evm.wallet import Wallet
 
-    _save(settings, Wallet.create)
+    _save(session, Wallet.create)
 
 
 @wallet.command("import", epilog=example("omnilytics wallet import --private-key-file alice.key --keystore alice.json"))
 @click.option("--private-key-file", type=FILE, help="File with 64 hexadecimal digits; else OMNILYTICS_PRIVATE_KEY, else asked for.")
 @options(KEYSTORE, PASSWORD)
-def import_(settings: Settings, private_key_file: Path | None) -> None:
+def import_(session: Session, private_key_file: Path | None) -> None:
     """Encrypt a private key that you have."""
     from ..evm.wallet import KEY_VARIABLE, Secret, Wallet
 
@@ -61,7 +61,7 @@ def import_(settings: Settings, private_key_file: Path | None) -> None:
         except ValueError:
             raise ChainError("that is no private key; expected 64 hexadecimal digits; check where it comes from") from None
 
-    _save(settings, read)
+    _save(session, read)
 
 
 @wallet.command("show", epilog=example("omnilytics wallet show --market 0x... --market 0x...", "omnilytics wallet show --all-markets"))
@@ -77,17 +77,16 @@ def import_(settings: Settings, private_key_file: Path | None) -> None:
 )
 @click.option("--all-markets", is_flag=True, help="Look into every market of the chain's known factory that knows the account.")
 @options(HOME, CHAIN, DEPLOYMENTS, ACCOUNT)
-def show(settings: Settings, address: Address | None, markets: tuple[Address, ...], all_markets: bool) -> None:
+def show(session: Session, address: Address | None, markets: tuple[Address, ...], all_markets: bool) -> None:
     """Address, balance, and what markets hold for the account.
 
     That is stake, claims and credits in one or more markets.
 
     Without an endpoint the address alone. A password is asked for only if the keystore does not state its address.
     """
-    session = Session(settings)
     found = address or session.address()
-    if settings.rpc_url is None and settings.home is None:
-        Printer(settings.as_json).facts({"address": found})
+    if session.settings.rpc_url is None and session.settings.home is None:
+        session.printer().facts({"address": found})
         return
     facts: dict[str, Any] = {
         "address": found,
@@ -96,10 +95,10 @@ def show(settings: Settings, address: Address | None, markets: tuple[Address, ..
     }
     named = click.get_current_context().get_parameter_source("markets") is ParameterSource.COMMANDLINE
     wanted = (session.home.config.market,) if session.home is not None and not named else markets
-    printer = Printer(settings.as_json)
+    printer = session.printer()
     if all_markets or wanted:
         facts["markets"] = _in_markets(session, found, wanted, all_markets=all_markets)
-        printer = Printer(settings.as_json, now=session.connection.now())
+        printer = Printer(session.settings.as_json, now=session.connection.now())
     printer.facts(facts)
 
 
@@ -114,18 +113,18 @@ def _in_markets(session: Session, account: Address, wanted: tuple[Address, ...],
     return [row for row in rows if not all_markets or row["role"] != "none" or row["credit_wei"] or row["refund_wei"]]
 
 
-def _save(settings: Settings, make: Callable[[], Wallet]) -> None:
+def _save(session: Session, make: Callable[[], Wallet]) -> None:
     from ..evm.wallet import read_password
 
-    path = settings.keystore or default_keystore()
+    path = session.settings.keystore or default_keystore()
     if path.exists():
         raise ChainError(f"there is a file at {path} already; expected a new one, for it may be a wallet; choose another by --keystore")
     made = make()
-    password = read_password(file=settings.password_file, ask=lambda: ask_password(f"Password for {path}", confirm=True))
+    password = read_password(file=session.settings.password_file, ask=lambda: ask_password(f"Password for {path}", confirm=True))
     if not password.reveal():
         raise ChainError("the password is empty; expected at least one character; choose another")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     made.save_keystore(path, password)
-    printer = Printer(settings.as_json)
+    printer = session.printer()
     printer.facts({"address": made.address, "keystore": str(path)})
     printer.note("Keep the file and its password in two places: without both the account is lost.")

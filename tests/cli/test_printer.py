@@ -1,0 +1,40 @@
+"""Times and refusals as a person reads them."""
+
+from __future__ import annotations
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from omnilytics_flwr.cli.printer import format_span, format_time, refusals_as_sentences
+from omnilytics_flwr.market.refusals import TooEarly, TooLate
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0 s"), (59, "59 s"), (60, "1 min"), (5400, "1 h 30 min"), (90_061, "1 d 1 h"), (86_400, "1 d")]
+)
+def test_format_span_names_the_two_largest_units(seconds: int, text: str) -> None:
+    assert format_span(seconds) == text
+
+
+def test_format_time_tells_how_far_it_is() -> None:
+    assert format_time(0) == "1970-01-01 00:00:00 UTC"
+    assert format_time(3600, 0) == "1970-01-01 01:00:00 UTC (in 1 h)"
+    assert format_time(0, 90) == "1970-01-01 00:00:00 UTC (1 min 30 s ago)"
+
+
+@pytest.mark.parametrize(
+    ("refusal", "said"),
+    [
+        (TooLate(1_700_000_001, 1_700_000_000), "it is 2023-11-14 22:13:21 UTC; the deadline was 2023-11-14 22:13:20 UTC"),
+        (TooEarly(1_700_000_000, 1_700_000_001), "it is 2023-11-14 22:13:20 UTC; this is allowed from 2023-11-14 22:13:21 UTC on"),
+        (TooEarly(8, 8200), "it is 8; this is allowed from 8200 on (Unix seconds, or blocks if a frozen market is to be closed)"),
+    ],
+)
+def test_refusal_shows_moments_as_dates_and_blocks_as_they_are(refusal: TooEarly | TooLate, said: str) -> None:
+    @click.command()
+    def command() -> None:
+        with refusals_as_sentences(as_json=False):
+            raise refusal
+
+    assert said in CliRunner().invoke(command).stderr
