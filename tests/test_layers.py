@@ -38,7 +38,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "crypto": frozenset({"numpy", "cryptography", "Crypto", "py_arkworks_bls12381"}),
     "market": frozenset({"numpy", "eth_abi", "eth_keys", "eth_utils", "rlp"}),
     "data_owner": frozenset({"numpy", "msgspec", "tomli_w"}),
-    "model_owner": frozenset({"numpy", "py_arkworks_bls12381"}),
+    "model_owner": frozenset({"msgspec", "numpy", "py_arkworks_bls12381"}),
     "evm": frozenset({"ckzg", "msgspec", "web3", "eth_abi", "eth_account", "eth_typing", "eth_utils", "requests", "rlp", "rich"}),
     "chain": frozenset({"ckzg", "msgspec", "web3", "eth_abi", "eth_account", "eth_typing", "eth_utils", "requests", "rlp", "rich"}),
     "flower": frozenset({"numpy", "flwr"}),

@@ -69,8 +69,8 @@ class SettleCall:
 
 
 @dataclass(slots=True)
-class LiveRound:
-    """A round; it is kept for a while after its end, in case the chain forgets it.
+class NotedRound:
+    """What is written down of a round, but for its deliveries, each of which is a record of its own.
 
     Attributes
     ----------
@@ -80,13 +80,10 @@ class LiveRound:
     groups : tuple of tuple of Member
         All groups of the epoch.
     commitments : dict of Address to Signed
-    asked_for : int
-        The `open_by` for which data owners were asked to sign again; 0 if they were not.
     roster : tuple of int, ascending
         Numbers of the groups with which it was opened.
     opened : bool
         Whether it was opened, or is about to be.
-    deliveries : dict of Address to Delivered
     accused, answered : set of Address
     spoilt : set of int
         Roster positions that proof or market fell over; they are waived.
@@ -94,8 +91,6 @@ class LiveRound:
         With which it was settled, or is about to be.
     fates : dict of str to tuple of int
         What the report says of the groups, by name of its field.
-    refusals : int
-        How often the market refused to settle it.
     done : bool
         Whether its end was reported, and what it taught is saved.
     receipts : list of Receipt
@@ -107,19 +102,34 @@ class LiveRound:
     open_by: int
     groups: tuple[tuple[Member, ...], ...]
     commitments: dict[Address, Signed] = field(default_factory=dict)
-    asked_for: int = 0
     roster: tuple[int, ...] = ()
     opened: bool = False
-    deliveries: dict[Address, Delivered] = field(default_factory=dict)
     accused: set[Address] = field(default_factory=set)
     answered: set[Address] = field(default_factory=set)
     spoilt: set[int] = field(default_factory=set)
     call: SettleCall | None = None
     fates: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    refusals: int = 0
     done: bool = False
     receipts: list[Receipt] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class LiveRound(NotedRound):
+    """A round; it is kept for a while after its end, in case the chain forgets it.
+
+    Attributes
+    ----------
+    deliveries : dict of Address to Delivered
+    asked_for : int
+        The `open_by` for which this process asked data owners to sign again; 0 if it did not.
+    refusals : int
+        How often the market refused to settle it.
+    """
+
+    deliveries: dict[Address, Delivered] = field(default_factory=dict)
+    asked_for: int = 0
+    refusals: int = 0
 
     # Who takes part
 

@@ -7,22 +7,24 @@ noted steps is missing.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict
+from dataclasses import fields, replace
 
+import msgspec
 import numpy as np
 
+from ..decoding import convert
 from ..errors import Malformed
-from ..market.ledger import Receipt
-from ..market.market_view import Member
-from ..market.task import TaskId
 from ..market.terms import Address
-from .live_round import Delivered, LiveRound, SettleCall, Signed
+from .live_round import Delivered, LiveRound, NotedRound
 from .run_directory import Record, RunDirectory
 
 KEPT_ROUNDS = 4
 """Rounds whose steps are kept: as many as a reorganisation may undo."""
 
-UNRELIABLE = "unreliable"
+ROUND, DELIVERY, OUTCOME, UNRELIABLE = "round", "delivery", "outcome", "unreliable"
+"""Kinds of records, how their names begin."""
+
+_NOTED = tuple(one.name for one in fields(NotedRound))
 
 
 class RoundJournal:
@@ -48,11 +50,13 @@ class RoundJournal:
         if self._directory is None or self.rounds:
             return
         self._directory.claim(chain_id=chain_id, market=market)
-        for record in self._directory.records("round-"):
+        for record in self._directory.records(f"{ROUND}-"):
             live = decode_round(record)
             self.rounds[live.task.round] = live
         for number, live in self.rounds.items():
-            live.deliveries.update(decode_delivery(record, self._polynomials) for record in self._directory.records(_delivery_name(number)))
+            live.deliveries.update(
+                decode_delivery(record, self._polynomials) for record in self._directory.records(_name(DELIVERY, number))
+            )
         found = self._directory.read(UNRELIABLE)
         if found is not None:
             self._epoch, self._unreliable = found.facts["epoch"], frozenset(map(Address, found.facts["owners"]))
@@ -73,39 +77,39 @@ class RoundJournal:
         """Forget a round altogether."""
         self.rounds.pop(number, None)
         self.clear(number)
-        self._delete(_round_name(number))
+        self._delete(_name(ROUND, number))
 
     def save(self, live: LiveRound) -> None:
         """Write a round down, without its deliveries."""
         if self._directory is not None:
-            self._directory.write(_round_name(live.task.round), encode_round(live))
+            self._directory.write(_name(ROUND, live.task.round), encode_round(live))
 
     def add_delivery(self, live: LiveRound, owner: Address, delivered: Delivered) -> None:
         """Note a delivery."""
         live.deliveries[owner] = delivered
         if self._directory is not None:
-            self._directory.write(_delivery_name(live.task.round, owner), encode_delivery(owner, delivered))
+            self._directory.write(_name(DELIVERY, live.task.round, owner), encode_delivery(owner, delivered))
 
     def drop_delivery(self, live: LiveRound, owner: Address) -> None:
         """Forget a delivery."""
         del live.deliveries[owner]
-        self._delete(_delivery_name(live.task.round, owner))
+        self._delete(_name(DELIVERY, live.task.round, owner))
 
     def save_outcome(self, number: int, outcome: Record | None) -> None:
         """Write down what comes of settling a round, if anything does."""
         if self._directory is not None and outcome is not None:
-            self._directory.write(_outcome_name(number), outcome)
+            self._directory.write(_name(OUTCOME, number), outcome)
 
     def outcome(self, number: int) -> Record | None:
         """What comes of having settled a round."""
-        return None if self._directory is None else self._directory.read(_outcome_name(number))
+        return None if self._directory is None else self._directory.read(_name(OUTCOME, number))
 
     def clear(self, number: int) -> None:
         """Delete what must not be kept of a round that is over: the vectors, and the outcome, which is booked by now."""
         if number in self.rounds:
             self.rounds[number].deliveries.clear()
         if self._directory is not None:
-            self._delete(*self._directory.names(_delivery_name(number)), _outcome_name(number))
+            self._delete(*self._directory.names(_name(DELIVERY, number)), _name(OUTCOME, number))
 
     def unreliable(self, epoch: int) -> frozenset[Address]:
         """Who did not deliver in an earlier round of this epoch."""
@@ -125,16 +129,8 @@ class RoundJournal:
             self._directory.delete(*names)
 
 
-def _round_name(number: int) -> str:
-    return f"round-{number:010d}"
-
-
-def _delivery_name(number: int, owner: str = "") -> str:
-    return f"delivery-{number:010d}-{owner.lower()}"
-
-
-def _outcome_name(number: int) -> str:
-    return f"outcome-{number:010d}"
+def _name(kind: str, number: int, owner: str = "") -> str:
+    return f"{kind}-{number:010d}-{owner.lower()}" if kind == DELIVERY else f"{kind}-{number:010d}"
 
 
 # Records
@@ -142,50 +138,20 @@ def _outcome_name(number: int) -> str:
 
 def encode_round(live: LiveRound) -> Record:
     """A round without its deliveries, each of which is a record of its own."""
-    task, call = live.task, live.call
-    facts = {
-        "task": [task.chain_id, task.market, task.epoch, task.round, task.task_hash.hex()],
-        "open_by": live.open_by,
-        "groups": [[[member.owner, member.seat, member.mask_key.hex()] for member in group] for group in live.groups],
-        "commitments": {owner: [signed.digest.hex(), signed.signature.hex()] for owner, signed in live.commitments.items()},
-        "roster": live.roster,
-        "opened": live.opened,
-        "accused": sorted(live.accused),
-        "answered": sorted(live.answered),
-        "spoilt": sorted(live.spoilt),
-        "call": None if call is None else [str(call.waived), call.following.hex()],
-        "fates": live.fates,
-        "done": live.done,
-        "receipts": [{key: value for key, value in asdict(receipt).items() if key != "logs"} for receipt in live.receipts],
-        "seconds": live.seconds,
-    }
-    return Record(facts, {} if call is None else {"settlement": np.frombuffer(call.settlement, dtype=np.uint8)})
+    noted = NotedRound(**{name: getattr(live, name) for name in _NOTED})
+    noted.receipts = [replace(receipt, logs={}) for receipt in live.receipts]
+    return Record(msgspec.to_builtins(noted))
 
 
 def decode_round(record: Record) -> LiveRound:
     """The round of a record; raises `Malformed` for a record of another kind."""
-    facts = record.facts
+    if set(record.facts) != set(_NOTED):
+        raise _damaged("round", f"it has {sorted(record.facts)}")
     try:
-        chain_id, market, epoch, number, task_hash = facts["task"]
-        call = facts["call"]
-        return LiveRound(
-            task=TaskId(chain_id, market, epoch, number, bytes.fromhex(task_hash)),
-            open_by=facts["open_by"],
-            groups=tuple(tuple(Member(Address(o), s, bytes.fromhex(k)) for o, s, k in group) for group in facts["groups"]),
-            commitments={Address(o): Signed(bytes.fromhex(d), bytes.fromhex(s)) for o, (d, s) in facts["commitments"].items()},
-            roster=tuple(facts["roster"]),
-            opened=facts["opened"],
-            accused=set(map(Address, facts["accused"])),
-            answered=set(map(Address, facts["answered"])),
-            spoilt=set(facts["spoilt"]),
-            call=None if call is None else SettleCall(record.arrays["settlement"].tobytes(), int(call[0]), bytes.fromhex(call[1])),
-            fates={name: tuple(places) for name, places in facts["fates"].items()},
-            done=facts["done"],
-            receipts=[Receipt(**receipt) for receipt in facts["receipts"]],
-            seconds=dict(facts["seconds"]),
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        noted = convert(record.facts, NotedRound)
+    except Malformed as error:
         raise _damaged("round", error) from error
+    return LiveRound(**{name: getattr(noted, name) for name in _NOTED})
 
 
 def encode_delivery(owner: Address, delivered: Delivered) -> Record:
@@ -205,8 +171,8 @@ def decode_delivery(record: Record, polynomials: int) -> tuple[Address, Delivere
         vector, points = record.arrays["vector"].tobytes(), record.arrays["points"].tobytes()
         return Address(record.facts["owner"]), Delivered.decode(vector, points, record.facts["metrics"], polynomials)
     except (KeyError, TypeError, ValueError) as error:
-        raise _damaged("delivery", error) from error
+        raise _damaged("delivery", repr(error)) from error
 
 
-def _damaged(what: str, error: Exception) -> Malformed:
-    return Malformed(f"a {what} of the run directory does not decode ({error!r}); expected it as it was written; put it back from a copy")
+def _damaged(what: str, error: object) -> Malformed:
+    return Malformed(f"a {what} of the run directory does not decode ({error}); expected it as it was written; put it back from a copy")

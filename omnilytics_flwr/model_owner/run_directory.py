@@ -6,9 +6,7 @@ temporary file, synced, renamed, and the folder synced, so that there is either 
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -19,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import Malformed, Refused, TermsError
+from ..files import locked, make_folder, remove_leftovers, sync_folder, write_file
 
 SUFFIX = ".npz"
 _FACTS = "facts"
@@ -51,7 +50,7 @@ class RunDirectory:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(path)
 
     @property
     def path(self) -> Path:
@@ -67,16 +66,9 @@ class RunDirectory:
         Refused
             Another run holds it.
         """
-        descriptor = os.open(self._path / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
-        with open(descriptor, "w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                raise Refused(
-                    f"another process runs from {self._path}; expected a run directory of one's own; wait for it or end it"
-                ) from error
-            for leftover in self._path.glob("*.tmp"):
-                leftover.unlink()
+        held = Refused(f"another process runs from {self._path}; expected a run directory of one's own; wait for it or end it")
+        with locked(self._path / ".lock", if_held=held):
+            remove_leftovers(self._path)
             yield
 
     def claim(self, *, chain_id: int, market: str) -> None:
@@ -99,15 +91,8 @@ class RunDirectory:
 
     def write(self, name: str, record: Record) -> None:
         """Write and sync; returns only when the record would survive a power cut."""
-        temporary = self._path / f"{name}.tmp"
         facts = np.frombuffer(json.dumps(record.facts).encode(), dtype=np.uint8)
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "wb") as file:
-            np.savez(file, allow_pickle=False, **{_FACTS: facts, **record.arrays})
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, self._file(name))
-        self._sync()
+        write_file(self._file(name), lambda file: np.savez(file, allow_pickle=False, **{_FACTS: facts, **record.arrays}))
 
     def read(self, name: str) -> Record | None:
         """The record of this name, or None.
@@ -147,14 +132,7 @@ class RunDirectory:
         for name in names:
             self._file(name).unlink(missing_ok=True)
         if names:
-            self._sync()
+            sync_folder(self._path)
 
     def _file(self, name: str) -> Path:
         return self._path / (name + SUFFIX)
-
-    def _sync(self) -> None:
-        folder = os.open(self._path, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
