@@ -95,9 +95,13 @@ def test_never_commits(tmp_path: Path, missing: Missing) -> None:
     play = dropout_play(tmp_path, missing)
     play.grid.on_request = lambda node, message: None if node == NODE else message
     report = settled(play)
-    assert len(report.roster) == 5
-    assert address_of(CULPRIT) not in {owner for group in report.roster for owner in group}
+    assert (len(report.committed), len(report.roster)) == (17, 5)
     assert report.accused == report.waived == report.void == ()
+    for number in next(group for group in play.groups() if CULPRIT in group):
+        assert address_of(number) not in {owner for group in report.roster for owner in group}
+        assert play.scene.market.claimable_wei(address_of(number)) == 0
+        asked = [message for node, message in play.grid.requests if node == FIRST_NODE + number and is_deliver(message)]
+        assert not asked, "who is not on the roster is not asked for its vector"
 
 
 @pytest.mark.parametrize("missing", MODES)

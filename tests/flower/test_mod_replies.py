@@ -124,45 +124,40 @@ def test_train_reply_has_no_array_of_the_update(client: Client) -> None:
         assert not is_within(array, reply), name
 
 
-BAD_REPLIES: dict[str, tuple[Callable[[ArrayRecord], RecordDict], str]] = {
-    "other shape": (
-        lambda new: RecordDict({"arrays": ArrayRecord({**dict(new.items()), "body.bias": Array(np.zeros(5, "float32"))})}),
-        "same names, shapes and dtypes",
-    ),
-    "other dtype": (
-        lambda new: RecordDict({"arrays": ArrayRecord({n: Array(a.astype("float64")) for n, a in arrays_of(new).items()})}),
-        "same names, shapes and dtypes",
-    ),
-    "integers": (
-        lambda new: RecordDict({"arrays": ArrayRecord({n: Array(a.astype("int32")) for n, a in arrays_of(new).items()})}),
-        "same names, shapes and dtypes",
-    ),
-    "missing array": (
-        lambda new: RecordDict({"arrays": ArrayRecord({"body.bias": new["body.bias"]})}),
-        "same names, shapes and dtypes",
-    ),
-    "other order": (
-        lambda new: RecordDict({"arrays": ArrayRecord(dict(reversed(list(new.items()))))}),
-        "same names, shapes and dtypes",
-    ),
-    "no arrays": (lambda new: RecordDict({"metrics": MetricRecord({"loss": 1.0})}), "one ArrayRecord"),
-    "two records": (lambda new: RecordDict({"arrays": new, "again": new}), "one ArrayRecord"),
-    "NaN": (lambda new: RecordDict({"arrays": filled(new, np.nan)}), "is nan"),
-    "infinity": (lambda new: RecordDict({"arrays": filled(new, np.inf)}), "is inf"),
-    "negative infinity": (lambda new: RecordDict({"arrays": filled(new, -np.inf)}), "is -inf"),
-    "liar about its shape": (
-        lambda new: RecordDict(
-            {"arrays": ArrayRecord({n: Array(a.dtype, a.shape, a.stype, Array(np.zeros(7, "float32")).data) for n, a in new.items()})}
-        ),
-        "",
-    ),
+def with_dtype(new: ArrayRecord, dtype: str) -> ArrayRecord:
+    return ArrayRecord({name: Array(array.astype(dtype)) for name, array in arrays_of(new).items()})
+
+
+def lying(new: ArrayRecord) -> ArrayRecord:
+    """Arrays whose bytes are of another shape than they say."""
+    other = Array(np.zeros(7, "float32")).data
+    return ArrayRecord({name: Array(array.dtype, array.shape, array.stype, other) for name, array in new.items()})
+
+
+OTHER = "same names, shapes and dtypes"
+BAD_REPLIES: dict[str, tuple[Callable[[ArrayRecord], dict[str, ArrayRecord | MetricRecord]], str]] = {
+    "other shape": (lambda new: {"arrays": ArrayRecord({**new, "body.bias": Array(np.zeros(5, "float32"))})}, OTHER),
+    "other dtype": (lambda new: {"arrays": with_dtype(new, "float64")}, OTHER),
+    "integers": (lambda new: {"arrays": with_dtype(new, "int32")}, OTHER),
+    "missing array": (lambda new: {"arrays": ArrayRecord({"body.bias": new["body.bias"]})}, OTHER),
+    "other order": (lambda new: {"arrays": ArrayRecord(dict(reversed(list(new.items()))))}, OTHER),
+    "no arrays": (lambda new: {"metrics": MetricRecord({"loss": 1.0})}, "one ArrayRecord"),
+    "two records": (lambda new: {"arrays": new, "again": new}, "one ArrayRecord"),
+    "NaN": (lambda new: {"arrays": filled(new, np.nan)}, "is nan"),
+    "infinity": (lambda new: {"arrays": filled(new, np.inf)}, "is inf"),
+    "negative infinity": (lambda new: {"arrays": filled(new, -np.inf)}, "is -inf"),
+    "liar about its shape": (lambda new: {"arrays": lying(new)}, ""),
 }
+
+
+def spoilt(case: str) -> Callable[[Message, ArrayRecord], Message]:
+    return lambda message, new: Message(RecordDict(BAD_REPLIES[case][0](new)), reply_to=message)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("case", BAD_REPLIES)
 def test_train_unusable_update_is_told_to_the_log_only(client: Client, caplog: pytest.LogCaptureFixture, case: str) -> None:
-    make, reason = BAD_REPLIES[case]
-    client.trainer.reply = lambda message, new: Message(make(new), reply_to=message)
+    reason = BAD_REPLIES[case][1]
+    client.trainer.reply = spoilt(case)
     assert_tells_nothing(client.train(make_model()), *([reason] if reason else []))
     assert reason in caplog.text
     assert not client.owner.journal.entries()
@@ -170,7 +165,7 @@ def test_train_unusable_update_is_told_to_the_log_only(client: Client, caplog: p
 
 @pytest.mark.parametrize("case", ["NaN", "other shape"])
 def test_train_after_an_unusable_update_commits_the_next_try(client: Client, case: str) -> None:
-    client.trainer.reply = lambda message, new: Message(BAD_REPLIES[case][0](new), reply_to=message)
+    client.trainer.reply = spoilt(case)
     reason_of(client.train(make_model()))
     client.trainer.reply = None
     assert not client.train(make_model()).has_error()

@@ -103,6 +103,7 @@ def test_strategy_that_widens_dtypes_still_settles_every_round(tmp_path: Path, i
     [
         ({"half": np.full((2, 3), np.nan, dtype="float16")}, "'half' holds numbers that are not finite"),
         ({"mask": np.zeros(3)}, r"19 weights, .* say 16; .*mask 3"),
+        ({name: np.zeros(3, dtype=int) for name in MODEL}, r"0 weights, .* say 16; .*Constant, because .*: half, single"),
     ],
 )
 def test_model_that_cannot_be_traded_is_refused_by_name_before_anything_is_anchored(

@@ -19,6 +19,7 @@ from omnilytics_flwr.clock import Clock
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.errors import OmnilyticsError
 from omnilytics_flwr.flower.strategy import Omnilytics
+from omnilytics_flwr.market.refusals import WrongStage
 from omnilytics_flwr.market.stage import ALLOWED, Event, Stage
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
@@ -81,8 +82,11 @@ def bring_to(scene: Scene, stage: Stage, owners: dict[int, Owner]) -> None:
     if stage is Stage.IDLE and scene.state.stage is Stage.OPEN:
         scene.time_out()
     if stage is Stage.FROZEN:
-        for owner in owners.values():
-            owner.agent().join()
+        for number in range(scene.num_owners):
+            if number in owners:
+                owners[number].agent().join()
+            else:
+                scene.join(number)
         scene.ledger().freeze()
     if stage is Stage.CLOSED:
         scene.ledger().close()
@@ -93,6 +97,20 @@ def enrolling_play(folder: Path) -> Play:
     """A market that was never drawn, and a keeper that knows of no round."""
     scene = make_scene(OWNERS, escrow_wei=200_000, weights=WEIGHTS)
     return Play(scene, {}, RoundKeeper(scene.ledger(), missing="accuse", clock=Clock(waiter(scene))))
+
+
+@pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.ENROLLING])
+def test_agent_joins_in_the_stages_of_the_table_only(tmp_path: Path, stage: Stage) -> None:
+    scene, owners = make_owners_scene(tmp_path, num_owners=OWNERS, real=[0])
+    bring_to(scene, stage, owners)
+    before = scene.state
+    if Event.JOIN in ALLOWED[stage]:
+        owners[0].agent().join()
+        assert scene.state.enrolled >> scene.market.owner_record(owners[0].address).seat & 1
+    else:
+        with pytest.raises(WrongStage):
+            owners[0].agent().join()
+        assert scene.state == before
 
 
 def assert_untouched(scene: Scene, attempt: Callable[[], object], *, refused: bool) -> None:
@@ -209,15 +227,7 @@ def asked_in(folder: Path, stage: Stage, exchange: str) -> Asked:
         asked.digests = (commitments[0].digest,)
     if stage in (Stage.OPEN, Stage.IDLE):
         asked.digests = open_with(scene, *commitments)
-    if stage is Stage.IDLE:
-        scene.time_out()
-    if stage is Stage.FROZEN:
-        scene.join(*range(1, OWNERS))
-        owners[0].agent().join()
-        scene.ledger().freeze()
-    if stage is Stage.CLOSED:
-        scene.ledger().close()
-    assert scene.state.stage is stage
+    bring_to(scene, stage, owners)
     return asked
 
 

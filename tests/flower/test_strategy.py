@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.app import Array, ArrayRecord, ConfigRecord, Context
+from flwr.app import ArrayRecord, ConfigRecord, Context
 from flwr.serverapp.strategy import FedAvg
 
 from omnilytics_flwr.errors import TermsError
@@ -32,18 +32,13 @@ def test_two_rounds_settle_and_learn_the_mean_of_the_accepted(play: MarketPlay) 
         assert set(report.paid) == set(accepted)
         assert_close(after, play.expected(before, accepted))
     assert {n: a.data for n, a in result.arrays.items()} == {n: a.data for n, a in models[-1].items()}
+    assert [(report.round, play.events(number)) for number, report in enumerate(play.reports)] == [
+        (1, ["anchor", "open", "settle"]),
+        (2, ["open", "settle"]),
+    ]
+    assert play.scene.state.stage is Stage.ANCHORED, "the last model stays anchored, so that it can be evaluated"
     assert play.scene.surplus_wei() == 0
     assert all(len(trainer.trained) == 2 for trainer in play.trainers.values())
-
-
-def test_settlement_anchors_the_next_task_and_the_next_round_uses_it(play: MarketPlay) -> None:
-    play.strategy.start(play.grid, make_model(), 2)
-    assert [play.events(number) for number in range(2)] == [
-        ["anchor", "open", "settle"],
-        ["open", "settle"],
-    ]
-    assert [report.round for report in play.reports] == [1, 2]
-    assert play.scene.state.stage is Stage.ANCHORED, "the last model stays anchored, so that it can be evaluated"
 
 
 def test_changed_configuration_is_anchored_again(play: MarketPlay) -> None:
@@ -113,18 +108,15 @@ def test_run_config_of_the_clients_must_be_the_one_anchored(tmp_path: Path, give
     assert all(trainer.untouched != matches for trainer in play.trainers.values())
 
 
-def test_evaluation_asks_whom_the_inner_strategy_samples(tmp_path: Path) -> None:
-    play = make_play(tmp_path, inner=FedAvg(fraction_evaluate=0.4, min_evaluate_nodes=2))
+@pytest.mark.parametrize(
+    ("fractions", "evaluated"),
+    [({"fraction_evaluate": 0.4, "min_evaluate_nodes": 2}, 6), ({"fraction_train": 0.2, "fraction_evaluate": 0.0}, 0)],
+)
+def test_inner_strategy_samples_who_evaluates_and_everybody_trains(tmp_path: Path, fractions: dict[str, float], evaluated: int) -> None:
+    play = make_play(tmp_path, inner=FedAvg(**fractions))  # type: ignore[arg-type]
     play.strategy.start(play.grid, make_model(), 1)
-    assert sum(len(trainer.evaluated) for trainer in play.trainers.values()) == 6
+    assert sum(len(trainer.evaluated) for trainer in play.trainers.values()) == evaluated
     assert sum(len(trainer.trained) for trainer in play.trainers.values()) == 15
-
-
-def test_training_asks_everybody_whom_the_inner_strategy_does_not_sample(tmp_path: Path) -> None:
-    play = make_play(tmp_path, inner=FedAvg(fraction_train=0.2, fraction_evaluate=0.0))
-    play.strategy.start(play.grid, make_model(), 1)
-    assert sum(len(trainer.trained) for trainer in play.trainers.values()) == 15
-    assert not any(trainer.evaluated for trainer in play.trainers.values())
 
 
 def test_inner_strategy_that_trains_nobody_leaves_the_market_alone(tmp_path: Path) -> None:
@@ -143,30 +135,6 @@ def test_plain_flower_arrays_settle(tmp_path: Path) -> None:
     assert list(result.arrays) == ["0", "1", "2"]
     accepted = tuple(owner for position in play.reports[0].accepted for owner in play.reports[0].roster[position])
     assert_close(result.arrays, play.expected(plain_model(), accepted))
-
-
-def test_scalar_parameter_settles(tmp_path: Path) -> None:
-    play = make_play(tmp_path, weights=43)
-    scalar = {"scale": Array(np.asarray(1.0, dtype="float32"))}
-    for trainer in play.trainers.values():
-        trainer.target = ArrayRecord({**dict(trainer.target.items()), "scale": Array(np.asarray(2.0, dtype="float32"))})
-    result = play.strategy.start(play.grid, ArrayRecord({**dict(make_model().items()), **scalar}), 1)
-    assert result.arrays["scale"].shape == ()
-    assert float(result.arrays["scale"].numpy()) == pytest.approx(1.25, abs=1e-4)
-
-
-def test_model_of_another_size_than_the_terms_is_refused_before_anything_is_anchored(tmp_path: Path) -> None:
-    play = make_play(tmp_path, weights=43)
-    with pytest.raises(TermsError, match="42 weights, the market's terms say 43"):
-        play.strategy.start(play.grid, make_model(), 1)
-    assert play.scene.state.round == 0
-
-
-def test_public_part_of_constants_alone_is_refused_before_anything_is_anchored(play: MarketPlay) -> None:
-    counts = ArrayRecord({"steps": Array(np.arange(42))})
-    with pytest.raises(TermsError, match=r"0 weights, .* say 42; .*Constant, because .*: steps"):
-        play.strategy.start(play.grid, counts, 1)
-    assert play.scene.state.round == 0
 
 
 def test_stage_callbacks_come_in_order(tmp_path: Path) -> None:

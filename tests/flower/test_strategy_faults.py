@@ -48,21 +48,6 @@ def position_of(play: MarketPlay, number: int, report: int = 0) -> int:
     return next(place for place, group in enumerate(roster) if address_of(number) in group)
 
 
-def test_group_with_a_silent_member_sits_out(tmp_path: Path) -> None:
-    play = make_play(tmp_path, num_owners=18, on_request=lose("train", 4))
-    play.strategy.start(play.grid, make_model(), 1)
-    (report,) = play.reports
-    sits_out = next(group for group in play.groups() if 4 in group)
-    assert report.settled
-    assert len(report.committed) == 17
-    assert len(report.roster) == 5
-    for number in sits_out:
-        assert not any(address_of(number) in group for group in report.roster)
-        assert play.scene.market.claimable_wei(address_of(number)) == 0
-        asked = [m for node, m in play.grid.requests if node == FIRST_NODE + number and exchange_in(m) == "deliver"]
-        assert not asked, "who is not on the roster is not asked for its vector"
-
-
 def test_too_few_groups_opens_nothing_and_the_next_round_goes_on(tmp_path: Path) -> None:
     silent = {4}
     play = make_play(tmp_path)
@@ -82,18 +67,6 @@ def test_too_few_groups_opens_nothing_and_the_next_round_goes_on(tmp_path: Path)
     assert list(result.evaluate_metrics_clientapp) == [2], "a model that is not anchored is not evaluated"
 
 
-def test_lost_delivery_waives_the_group_and_pays_everybody_else(tmp_path: Path) -> None:
-    play = make_play(tmp_path, on_request=lose("deliver", 6))
-    play.strategy.start(play.grid, make_model(), 1)
-    (report,) = play.reports
-    assert report.waived == (position_of(play, 6),)
-    waived = report.roster[report.waived[0]]
-    assert set(waived) <= set(report.paid)
-    assert len(report.accepted) == 3
-    assert len(report.dropped) == 1
-    assert len(report.paid) == 12
-
-
 def test_every_delivery_lost_learns_nothing_and_pays_everybody(tmp_path: Path) -> None:
     play = make_play(tmp_path, on_request=lose("deliver", *range(15)))
     result = play.strategy.start(play.grid, make_model(), 1)
@@ -106,21 +79,18 @@ def test_every_delivery_lost_learns_nothing_and_pays_everybody(tmp_path: Path) -
     assert play.scene.state.stage is Stage.IDLE
 
 
-def swap_vectors(node: int, message: Message) -> Message:
-    """The reply of data owner 6 to a deliver request holds another vector than it committed to."""
-    record = ConfigRecord() if message.has_error() else message.content.config_records.get(RECORD, ConfigRecord())
-    if node == FIRST_NODE + 6 and "vector" in record:
-        record["vector"] = bytes(len(record["vector"]))  # type: ignore[arg-type]
-    return message
-
-
 def test_wrong_vector_waives_the_group_and_settles_the_others(tmp_path: Path) -> None:
-    play = make_play(tmp_path, on_reply=swap_vectors)
+    def swap(content: RecordDict) -> RecordDict:
+        record = content.config_records.get(RECORD, ConfigRecord())
+        return changed(vector=bytes(len(record["vector"])))(content) if "vector" in record else content  # type: ignore[arg-type]
+
+    play = make_play(tmp_path, on_reply=answer_with(6, swap))
     result = play.strategy.start(play.grid, make_model(), 1)
     (report,) = play.reports
     assert report.settled
     assert report.waived == (position_of(play, 6),)
-    assert len(report.accepted) == 3
+    assert set(report.roster[report.waived[0]]) <= set(report.paid)
+    assert (len(report.accepted), len(report.dropped), len(report.paid)) == (3, 1, 12)
     losses = [number for number in play.owners if number != 6]
     assert dict(result.train_metrics_clientapp[1]) == {"loss": pytest.approx(sum(losses) / 14)}, "only who delivered is heard"
 
@@ -140,29 +110,18 @@ def test_commit_replies_carry_no_metrics_and_what_they_carry_is_ignored(tmp_path
 def test_reply_that_the_grid_cannot_fetch_costs_only_its_sender(tmp_path: Path) -> None:
     """In both exchanges one node's reply makes every call that fetches it fail."""
     play = make_play(tmp_path, num_owners=18)
-    grid, pull, push = play.grid, play.grid.pull_messages, play.grid.push_messages
-    bad: set[str] = set()
-
-    def push_messages(messages: Iterable[Message]) -> Iterable[str]:
-        messages = list(messages)
-        names = list(push(messages))
-        bad.update(name for name, message in zip(names, messages, strict=True) if message.metadata.dst_node_id in spoilt[0])
-        return names
+    grid, pull = play.grid, play.grid.pull_messages
 
     def pull_messages(names: Iterable[str]) -> Iterable[Message]:
         names = list(names)
-        if bad & set(names):
+        if FIRST_NODE + 4 in {grid.requests[int(name)][0] for name in names}:
             raise ValueError("cannot decode")
         return pull(names)
 
-    spoilt = [{FIRST_NODE + 4}]
-    grid.push_messages, grid.pull_messages = push_messages, pull_messages  # type: ignore[method-assign]
+    grid.pull_messages = pull_messages  # type: ignore[method-assign]
     play.strategy.start(grid, make_model(), 1)
     (report,) = play.reports
-    assert report.settled
-    assert len(report.committed) == 17
-    assert len(report.roster) == 5
-    assert report.waived == ()
+    assert (report.settled, len(report.committed), len(report.roster), report.waived) == (True, 17, 5, ())
 
 
 def test_grid_that_fails_altogether_opens_nothing_and_ends_nothing(tmp_path: Path) -> None:
@@ -181,21 +140,18 @@ def test_grid_that_fails_altogether_opens_nothing_and_ends_nothing(tmp_path: Pat
     assert [report.settled for report in play.reports] == [False, True]
 
 
+def changed(**fields: object) -> Callable[[RecordDict], RecordDict]:
+    """Other fields of our record."""
+    return lambda content: RecordDict({RECORD: ConfigRecord({**content.config_records[RECORD], **fields})})  # type: ignore[dict-item]
+
+
 SPOILT: dict[str, Callable[[RecordDict], RecordDict]] = {
     "nothing": lambda content: RecordDict(),
     "no record of ours": lambda content: RecordDict({"metrics": MetricRecord({"loss": 1.0})}),
-    "short digest": lambda content: RecordDict(
-        {RECORD: ConfigRecord({**dict(content.config_records[RECORD].items()), "digest": bytes(31)})}
-    ),
-    "other digest": lambda content: RecordDict(
-        {RECORD: ConfigRecord({**dict(content.config_records[RECORD].items()), "digest": bytes(32)})}
-    ),
-    "other owner": lambda content: RecordDict(
-        {RECORD: ConfigRecord({**dict(content.config_records[RECORD].items()), "owner": address_of(STRANGER)})}
-    ),
-    "zero signature": lambda content: RecordDict(
-        {RECORD: ConfigRecord({**dict(content.config_records[RECORD].items()), "signature": bytes(64)})}
-    ),
+    "short digest": changed(digest=bytes(31)),
+    "other digest": changed(digest=bytes(32)),
+    "other owner": changed(owner=address_of(STRANGER)),
+    "zero signature": changed(signature=bytes(64)),
 }
 
 
@@ -209,39 +165,32 @@ def test_invalid_commitment_counts_as_none(tmp_path: Path, case: str) -> None:
     assert address_of(4) not in report.committed
 
 
-STRANGE_METRICS: dict[str, RecordDict] = {
-    "none": RecordDict(),
-    "other name": RecordDict({"metrics": MetricRecord({"lose": 1.0, "num-examples": 10})}),
-    "other record": RecordDict({"numbers": MetricRecord({"loss": 1.0, "num-examples": 10})}),
-    "one name in two records": RecordDict(
-        {"metrics": MetricRecord({"loss": 1.0, "num-examples": 10}), "x": MetricRecord({"loss": [1.0, 2.0], "num-examples": 10})}
-    ),
-    "one more record": RecordDict({"metrics": MetricRecord({"loss": 1.0, "num-examples": 10}), "x": MetricRecord({"y": 1})}),
-    "list": RecordDict({"metrics": MetricRecord({"loss": [1.0, 2.0], "num-examples": 10})}),
-    "list as weight": RecordDict({"metrics": MetricRecord({"loss": 1.0, "num-examples": [10]})}),
-    "weight that undoes the others": RecordDict({"metrics": MetricRecord({"loss": 1.0, "num-examples": -140})}),
-    "no weight": RecordDict({"metrics": MetricRecord({"loss": 1.0, "num-examples": 0})}),
-    "infinite weight": RecordDict({"metrics": MetricRecord({"loss": 1.0, "num-examples": float("inf")})}),
-    "weight that is no number": RecordDict({"metrics": MetricRecord({"loss": 1.0, "num-examples": float("nan")})}),
+GOOD = MetricRecord({"loss": 1.0, "num-examples": 10})
+STRANGE_METRICS: dict[str, dict[str, MetricRecord]] = {
+    "none": {},
+    "other name": {"metrics": MetricRecord({"lose": 1.0, "num-examples": 10})},
+    "other record": {"numbers": GOOD},
+    "one name in two records": {"metrics": GOOD, "x": MetricRecord({"loss": [1.0, 2.0], "num-examples": 10})},
+    "one more record": {"metrics": GOOD, "x": MetricRecord({"y": 1})},
+    "list": {"metrics": MetricRecord({"loss": [1.0, 2.0], "num-examples": 10})},
+    "list as weight": {"metrics": MetricRecord({"loss": 1.0, "num-examples": [10]})},
+    "weight that undoes the others": {"metrics": MetricRecord({"loss": 1.0, "num-examples": -140})},
+    "no weight": {"metrics": MetricRecord({"loss": 1.0, "num-examples": 0})},
+    "infinite weight": {"metrics": MetricRecord({"loss": 1.0, "num-examples": float("inf")})},
+    "weight that is no number": {"metrics": MetricRecord({"loss": 1.0, "num-examples": float("nan")})},
 }
 
 
 @pytest.mark.parametrize("case", STRANGE_METRICS)
 def test_strange_metrics_of_one_data_owner_spoil_nothing(case: str) -> None:
-    def strange(content: RecordDict) -> RecordDict:
-        if RECORD in content and "vector" not in content.config_records[RECORD]:
-            return content
-        ours = {RECORD: content[RECORD]} if RECORD in content else {}
-        return RecordDict({**dict(STRANGE_METRICS[case].items()), **ours})
-
-    grid, strategy = exact_grid(FedAvg(), num_owners=5)
-    node = list(grid.apps)[4]
-    grid.on_reply = lambda replier, message: tampered(message) if replier == node else message
-
-    def tampered(message: Message) -> Message:
-        message.content = strange(message.content)
+    def strange(node: int, message: Message) -> Message:
+        ours = {RECORD: message.content[RECORD]} if RECORD in message.content else {}
+        if node == max(grid.apps) and not (ours and "vector" not in ours[RECORD]):
+            message.content = RecordDict({**STRANGE_METRICS[case], **ours})
         return message
 
+    grid, strategy = exact_grid(FedAvg(), num_owners=5)
+    grid.on_reply = strange
     result = strategy.start(grid, make_model(), 1)
     assert dict(result.train_metrics_clientapp[1]) == {"loss": pytest.approx(0.15)}
     assert set(result.evaluate_metrics_clientapp[1]) == {"loss"}
