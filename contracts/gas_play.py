@@ -9,13 +9,13 @@ import numpy as np
 from omnilytics_flwr.chain.deploy import create_market, deploy
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.crypto.address import address_bytes
-from omnilytics_flwr.crypto.commitment import commit, points_digest
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.crypto.fixedpoint import pack, quantise
-from omnilytics_flwr.crypto.hashing import keccak256, word
+from omnilytics_flwr.crypto.hashing import Keystream, keccak256, word
+from omnilytics_flwr.crypto.kzg import commit, points_digest
 from omnilytics_flwr.crypto.masks import MaskKey, Peer, group_mask
-from omnilytics_flwr.crypto.proof import Statement, prove
-from omnilytics_flwr.crypto.stream import Keystream
+from omnilytics_flwr.crypto.prover import prove
+from omnilytics_flwr.crypto.statement import Statement
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import dev_wallet

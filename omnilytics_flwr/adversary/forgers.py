@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ..crypto.commitment import commit, points_digest
+from ..crypto.kzg import commit, points_digest
 from ..data_owner.journal import Journal
 from ..data_owner.local_agent import LocalAgent
 from ..data_owner.owner_agent import Delivery, SignedCommitment, Signer

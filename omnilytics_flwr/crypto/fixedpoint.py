@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import Malformed, UpdateError
 from .field import FieldVector, N
-from .stream import Keystream
+from .hashing import Keystream
 
 HALF_BITS = 84
 """Distance of the two weights in an element, in bits."""

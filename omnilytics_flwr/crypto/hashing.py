@@ -1,9 +1,12 @@
-"""Keccak-256, 32-byte words and domain tags."""
+"""Keccak-256, 32-byte words and domain tags, and the ChaCha20 keystream."""
 
 from __future__ import annotations
 
 from Crypto.Hash import keccak
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 
+KEY_BYTES = 32
 VERSION = "OmniLytics/v1/"
 """Prefix of every domain tag."""
 
@@ -21,3 +24,21 @@ def word(value: int) -> bytes:
 def tag(name: str) -> bytes:
     """Domain tag: Keccak-256 of ``OmniLytics/v1/`` and `name`, 32 bytes."""
     return keccak256((VERSION + name).encode())
+
+
+class Keystream:
+    """The ChaCha20 keystream of one key, from counter 0 under nonce 0. A key must serve one purpose only.
+
+    Parameters
+    ----------
+    key : bytes, length 32
+    """
+
+    __slots__ = ("_encryptor",)
+
+    def __init__(self, key: bytes) -> None:
+        self._encryptor = Cipher(ChaCha20(key, bytes(16)), mode=None).encryptor()
+
+    def read(self, length: int) -> bytes:
+        """Next `length` bytes."""
+        return self._encryptor.update(bytes(length))

@@ -19,13 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import WrongLength
-from .commitment import commit_polynomial, parse_points, sum_points
-from .curve import encode_point
+from .curve import encode_point, parse_points
 from .domain import INVERSE_N, evaluation_weights, roots, theta
 from .exact import Signed, combine, gram, inner_products
 from .field import FieldVector, Integers, N, R
 from .fixedpoint import HALF_BITS, Units, first_out_of_range, unpack, zero_unit
-from .kzg_opening import prove_opening
+from .kzg import commit_polynomial, prove_opening, sum_points
 from .settlement import Argument, Exclusion, Settlement, roster_hash_of
 from .statement import Statement, Verdict, VerificationWrongRoster, distance_of, pairs
 from .transcript import challenge_gamma, challenge_rho, challenge_z

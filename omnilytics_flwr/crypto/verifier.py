@@ -26,7 +26,7 @@ from .curve import POINT_BYTES, compress, decode_on_curve, encode_point, multipl
 from .domain import INVERSE_N, roots
 from .field import FieldVector, N, R
 from .fixedpoint import HALF_BITS, zero_unit
-from .kzg_opening import opens
+from .kzg import opens
 from .settlement import Argument, Settlement
 from .statement import (
     Statement,

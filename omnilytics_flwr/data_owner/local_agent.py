@@ -9,9 +9,9 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from ..crypto.commitment import commit, points_digest
 from ..crypto.field import FieldVector
 from ..crypto.fixedpoint import pack, quantise
+from ..crypto.kzg import commit, points_digest
 from ..crypto.masks import group_mask
 from ..errors import ChainError, Refused, WireError
 from ..market.ledger import DataOwnerLedger

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..clock import Clock
-from ..crypto.commitment import commit, points_digest
 from ..crypto.curve import parse_points
 from ..crypto.field import FieldVector, N
+from ..crypto.kzg import commit, points_digest
 from ..errors import ChainError, LedgerError, ProtocolError
 from ..market.dispute import accuse_by, lapsed, void_groups
 from ..market.ledger import ModelOwnerLedger

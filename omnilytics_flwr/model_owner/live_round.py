@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from py_arkworks_bls12381 import G1Point
 
-from ..crypto.commitment import mismatched, points_digest
 from ..crypto.curve import parse_points
 from ..crypto.field import FieldVector, N
 from ..crypto.hashing import keccak256
+from ..crypto.kzg import mismatched, points_digest
 from ..errors import ProtocolError, TaskMismatch
 from ..market.commitment_message import Commitment, recover
 from ..market.ledger import Receipt

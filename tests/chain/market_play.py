@@ -9,12 +9,13 @@ import rlp
 
 from omnilytics_flwr.chain.deploy import Deployment, create_market
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
-from omnilytics_flwr.crypto.commitment import commit, points_digest
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.crypto.fixedpoint import pack
 from omnilytics_flwr.crypto.hashing import keccak256, word
+from omnilytics_flwr.crypto.kzg import commit, points_digest
 from omnilytics_flwr.crypto.masks import MaskKey
-from omnilytics_flwr.crypto.proof import Statement, prove
+from omnilytics_flwr.crypto.prover import prove
+from omnilytics_flwr.crypto.statement import Statement
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import HISTORY_CONTRACT, Connection
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet

@@ -11,7 +11,7 @@ import pytest
 from omnilytics_flwr.chain.deploy import Deployment, deploy
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.chain.market_reader import MarketReader
-from omnilytics_flwr.crypto.commitment import points_digest
+from omnilytics_flwr.crypto.kzg import points_digest
 from omnilytics_flwr.errors import BlobsMissing
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection, connect

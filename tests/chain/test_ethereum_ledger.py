@@ -11,7 +11,7 @@ from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.chain.market_reader import MarketReader
-from omnilytics_flwr.crypto.commitment import commit
+from omnilytics_flwr.crypto.kzg import commit
 from omnilytics_flwr.errors import UnknownMarket
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection

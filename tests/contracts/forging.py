@@ -9,12 +9,11 @@ from typing import Any
 
 from py_arkworks_bls12381 import G1Point
 
-from omnilytics_flwr.crypto.commitment import commit
 from omnilytics_flwr.crypto.domain import INVERSE_N, evaluation_weights
 from omnilytics_flwr.crypto.exact import combine, inner_products
 from omnilytics_flwr.crypto.field import FieldVector, N, R
 from omnilytics_flwr.crypto.fixedpoint import HALF_BITS
-from omnilytics_flwr.crypto.kzg_opening import prove_opening
+from omnilytics_flwr.crypto.kzg import commit, prove_opening
 from omnilytics_flwr.crypto.settlement import Argument, Exclusion, Settlement
 from omnilytics_flwr.crypto.statement import (
     Refusal,

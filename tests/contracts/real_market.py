@@ -13,14 +13,15 @@ from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment, create_market
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.chain.market_reader import refusals
-from omnilytics_flwr.crypto.commitment import commit_polynomial, points_digest
 from omnilytics_flwr.crypto.curve import encode_point
 from omnilytics_flwr.crypto.field import FieldVector, N, R
 from omnilytics_flwr.crypto.fixedpoint import pack
 from omnilytics_flwr.crypto.hashing import keccak256, word
+from omnilytics_flwr.crypto.kzg import commit_polynomial, points_digest
 from omnilytics_flwr.crypto.masks import MaskKey
-from omnilytics_flwr.crypto.proof import Statement, prove
+from omnilytics_flwr.crypto.prover import prove
 from omnilytics_flwr.crypto.settlement import Settlement
+from omnilytics_flwr.crypto.statement import Statement
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.sender import sender_for
 from omnilytics_flwr.evm.transaction import Mined, Payload

@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from omnilytics_flwr.chain.deploy import Deployment
-from omnilytics_flwr.crypto.proof import Statement
+from omnilytics_flwr.crypto.statement import Statement
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.market.refusals import BadSignature, VerificationWrongSumcheck

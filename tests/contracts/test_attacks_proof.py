@@ -12,11 +12,13 @@ from omnilytics_flwr.chain.market_reader import refusals
 from omnilytics_flwr.crypto.domain import roots
 from omnilytics_flwr.crypto.field import N, R
 from omnilytics_flwr.crypto.hashing import keccak256
-from omnilytics_flwr.crypto.kzg_opening import prove_opening
-from omnilytics_flwr.crypto.proof import Statement, Verdict, prove, roster_hash_of
-from omnilytics_flwr.crypto.settlement import Exclusion, Settlement
+from omnilytics_flwr.crypto.kzg import prove_opening
+from omnilytics_flwr.crypto.prover import prove
+from omnilytics_flwr.crypto.settlement import Exclusion, Settlement, roster_hash_of
 from omnilytics_flwr.crypto.statement import (
     Refusal,
+    Statement,
+    Verdict,
     VerificationBadPoint,
     VerificationWrongExclusion,
     VerificationWrongLength,

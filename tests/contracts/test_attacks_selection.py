@@ -8,9 +8,8 @@ from dataclasses import replace
 import pytest
 
 from omnilytics_flwr.crypto.domain import roots
-from omnilytics_flwr.crypto.kzg_opening import prove_opening
-from omnilytics_flwr.crypto.proof import roster_hash_of
-from omnilytics_flwr.crypto.settlement import Exclusion, Settlement
+from omnilytics_flwr.crypto.kzg import prove_opening
+from omnilytics_flwr.crypto.settlement import Exclusion, Settlement, roster_hash_of
 from omnilytics_flwr.market.refusals import (
     TooManyUnpaid,
     VerificationBadPoint,

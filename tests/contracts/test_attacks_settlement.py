@@ -12,7 +12,7 @@ import pytest
 
 from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.market_reader import refusals
-from omnilytics_flwr.crypto.proof import verify
+from omnilytics_flwr.crypto.verifier import verify
 from omnilytics_flwr.errors import LedgerError
 from omnilytics_flwr.market.refusals import Refusal, WrongStage
 from omnilytics_flwr.market.stage import Stage

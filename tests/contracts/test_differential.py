@@ -9,8 +9,8 @@ from random import Random
 import pytest
 
 from omnilytics_flwr.chain.deploy import Deployment
-from omnilytics_flwr.crypto.commitment import points_digest
-from omnilytics_flwr.crypto.proof import prove
+from omnilytics_flwr.crypto.kzg import points_digest
+from omnilytics_flwr.crypto.prover import prove
 from omnilytics_flwr.crypto.settlement import Settlement
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.market.dispute import BURN_ADDRESS

@@ -15,12 +15,13 @@ from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.chain.market_reader import refusals
 from omnilytics_flwr.crypto.address import address_bytes
-from omnilytics_flwr.crypto.commitment import commit, points_digest
 from omnilytics_flwr.crypto.field import FieldVector, N
 from omnilytics_flwr.crypto.fixedpoint import pack, quantise
 from omnilytics_flwr.crypto.hashing import keccak256, word
+from omnilytics_flwr.crypto.kzg import commit, points_digest
 from omnilytics_flwr.crypto.masks import MaskKey, Peer, group_mask
-from omnilytics_flwr.crypto.proof import Statement, prove
+from omnilytics_flwr.crypto.prover import prove
+from omnilytics_flwr.crypto.statement import Statement
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.market.ledger import Receipt

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from omnilytics_flwr.crypto.proof import Proof, prove
+from omnilytics_flwr.crypto.prover import Proof, prove
 
 from .rounds import Round, make_round
 

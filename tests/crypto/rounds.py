@@ -6,12 +6,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from omnilytics_flwr.crypto.commitment import commit, parse_points, points_digest
-from omnilytics_flwr.crypto.curve import encode_point
+from omnilytics_flwr.crypto.curve import encode_point, parse_points
 from omnilytics_flwr.crypto.field import FieldVector, N, R
 from omnilytics_flwr.crypto.fixedpoint import Units, pack
 from omnilytics_flwr.crypto.hashing import keccak256
-from omnilytics_flwr.crypto.proof import Statement, roster_hash_of
+from omnilytics_flwr.crypto.kzg import commit, points_digest
+from omnilytics_flwr.crypto.settlement import roster_hash_of
+from omnilytics_flwr.crypto.statement import Statement
 
 from .plain import Plain
 

@@ -7,7 +7,7 @@ import pytest
 
 from omnilytics_flwr.crypto.domain import roots
 from omnilytics_flwr.crypto.field import FieldVector, N, R
-from omnilytics_flwr.crypto.kzg_opening import opens, prove_opening
+from omnilytics_flwr.crypto.kzg import opens, prove_opening
 
 from ..support import bad_inputs
 from . import plain

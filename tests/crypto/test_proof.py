@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from omnilytics_flwr.crypto.field import FieldVector, N, R
-from omnilytics_flwr.crypto.proof import Proof, Verdict, prove, verify
-from omnilytics_flwr.crypto.statement import VerificationWrongRoster, distance_of
+from omnilytics_flwr.crypto.prover import Proof, prove
+from omnilytics_flwr.crypto.statement import Verdict, VerificationWrongRoster, distance_of
+from omnilytics_flwr.crypto.verifier import verify
 from omnilytics_flwr.errors import BadPoint, WrongLength
 
 from ..support import bad_inputs

@@ -10,10 +10,11 @@ from py_arkworks_bls12381 import G1Point
 
 from omnilytics_flwr.crypto.curve import decode_on_curve, encode_point
 from omnilytics_flwr.crypto.field import N, R
-from omnilytics_flwr.crypto.proof import Proof, Statement, prove, verify
+from omnilytics_flwr.crypto.prover import Proof, prove
 from omnilytics_flwr.crypto.settlement import Argument, Settlement
 from omnilytics_flwr.crypto.statement import (
     Refusal,
+    Statement,
     VerificationBadPoint,
     VerificationNotCanonical,
     VerificationWrongLength,
@@ -21,6 +22,7 @@ from omnilytics_flwr.crypto.statement import (
     VerificationWrongRoster,
     VerificationWrongSumcheck,
 )
+from omnilytics_flwr.crypto.verifier import verify
 
 from ..support import bad_inputs
 from .plain import Lies

@@ -9,8 +9,8 @@ import pytest
 
 from omnilytics_flwr.crypto.domain import roots
 from omnilytics_flwr.crypto.field import N, R
-from omnilytics_flwr.crypto.kzg_opening import prove_opening
-from omnilytics_flwr.crypto.proof import prove, verify
+from omnilytics_flwr.crypto.kzg import prove_opening
+from omnilytics_flwr.crypto.prover import prove
 from omnilytics_flwr.crypto.settlement import Exclusion, Settlement
 from omnilytics_flwr.crypto.statement import (
     Refusal,
@@ -19,6 +19,7 @@ from omnilytics_flwr.crypto.statement import (
     VerificationWrongOpening,
     VerificationWrongRoster,
 )
+from omnilytics_flwr.crypto.verifier import verify
 
 from .rounds import Round, random_vector, sparse_vector
 

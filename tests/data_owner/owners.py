@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from omnilytics_flwr.crypto.commitment import commit, points_digest
 from omnilytics_flwr.crypto.fixedpoint import pack
+from omnilytics_flwr.crypto.kzg import commit, points_digest
 from omnilytics_flwr.crypto.masks import Peer, group_mask
 from omnilytics_flwr.data_owner.journal import Journal
 from omnilytics_flwr.data_owner.local_agent import LocalAgent

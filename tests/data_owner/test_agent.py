@@ -11,10 +11,10 @@ from typing import Any, cast
 import numpy as np
 import pytest
 
-from omnilytics_flwr.crypto.commitment import mismatched, points_digest
 from omnilytics_flwr.crypto.curve import parse_points
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.crypto.fixedpoint import decode_mean, first_out_of_range, unpack
+from omnilytics_flwr.crypto.kzg import mismatched, points_digest
 from omnilytics_flwr.data_owner.local_agent import LocalAgent
 from omnilytics_flwr.data_owner.owner_agent import SignedCommitment
 from omnilytics_flwr.data_owner.policy import Policy

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnilytics_flwr.crypto.ceremony import setup_path
-from omnilytics_flwr.crypto.commitment import commit
 from omnilytics_flwr.crypto.curve import compress, split_points
 from omnilytics_flwr.crypto.hashing import keccak256
+from omnilytics_flwr.crypto.kzg import commit
 from omnilytics_flwr.errors import Malformed, NotFunded, TransactionLost, UnsupportedChain, WrongLength
 from omnilytics_flwr.evm import blobs
 from omnilytics_flwr.evm.anvil import Anvil

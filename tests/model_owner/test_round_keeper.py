@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from omnilytics_flwr.crypto.commitment import points_digest
+from omnilytics_flwr.crypto.kzg import points_digest
 from omnilytics_flwr.data_owner.owner_agent import Delivery
 from omnilytics_flwr.errors import (
     BadPoint,

@@ -10,9 +10,9 @@ from typing import Any
 
 import rlp
 
-from omnilytics_flwr.crypto.commitment import commit
 from omnilytics_flwr.crypto.field import FieldVector, N
 from omnilytics_flwr.crypto.hashing import keccak256, word
+from omnilytics_flwr.crypto.kzg import commit
 from omnilytics_flwr.errors import NotFunded, UnknownMarket, WrongLength
 from omnilytics_flwr.market.dispute import BLOBS_PER_TRANSACTION, versioned_hash
 from omnilytics_flwr.market.ledger import Receipt

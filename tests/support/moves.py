@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 
-from omnilytics_flwr.crypto.commitment import points_digest
+from omnilytics_flwr.crypto.kzg import points_digest
 from omnilytics_flwr.market.commitment_message import Commitment
 from omnilytics_flwr.market.dispute import BURN_ADDRESS, lapsed, void_groups
 from omnilytics_flwr.market.draw import draw_order, epoch_seed, prevrandao_of

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from omnilytics_flwr import files
-from omnilytics_flwr.crypto.commitment import commit
 from omnilytics_flwr.crypto.field import FieldVector
+from omnilytics_flwr.crypto.kzg import commit
 from omnilytics_flwr.data_owner import local_agent, owner_keys
 
 _points: dict[bytes, bytes] = {}

@@ -7,10 +7,10 @@ from functools import cache
 from py_arkworks_bls12381 import Scalar
 
 from omnilytics_flwr.crypto.ceremony import lagrange_points
-from omnilytics_flwr.crypto.commitment import points_digest
 from omnilytics_flwr.crypto.curve import encode_point
 from omnilytics_flwr.crypto.field import ELEMENT_BYTES, N
 from omnilytics_flwr.crypto.hashing import keccak256, word
+from omnilytics_flwr.crypto.kzg import points_digest
 
 ELEMENT = 17
 """Place of the element that is not zero."""

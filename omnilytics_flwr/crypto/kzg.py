@@ -1,4 +1,7 @@
-"""KZG commitments over Ethereum's ceremony (docs/protocol.md section 5). Commitments add as the vectors do."""
+"""KZG commitments over Ethereum's ceremony, and their opening proofs (docs/protocol.md section 5).
+
+Commitments add as the vectors do. Proofs are those that the point evaluation precompile (EIP-4844, 0x0a) checks.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,11 @@ import secrets
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
-from py_arkworks_bls12381 import G1Point
+from py_arkworks_bls12381 import GT, G1Point, G2Point, Scalar
 
-from .ceremony import lagrange_points
+from .ceremony import lagrange_points, tau_g2
 from .curve import encode_point, multiply_sum
-from .curve import parse_points as parse_points
+from .domain import quotient
 from .exact import combine
 from .field import FieldVector
 from .hashing import keccak256
@@ -99,3 +102,30 @@ def _mismatched(vectors: Sequence[FieldVector], points: Sequence[Sequence[G1Poin
         return list(chosen)
     middle = len(chosen) // 2
     return _mismatched(vectors, points, chosen[:middle]) + _mismatched(vectors, points, chosen[middle:])
+
+
+def prove_opening(polynomial: FieldVector, point: int, value: int) -> bytes:
+    """Proof that a polynomial, given by its values on H, has ``value`` at ``point``; 48 bytes.
+
+    It is a proof only if the value is right, see `omnilytics_flwr.crypto.domain.evaluation_weights`.
+    """
+    return commit_polynomial(quotient(polynomial.to_ints(), point, value)).to_compressed_bytes()
+
+
+def opens(commitment: bytes, point: int, value: int, proof: bytes) -> bool:
+    """Whether the committed polynomial has this value at this point.
+
+    Parameters
+    ----------
+    commitment : bytes
+        Compressed; anything but 48 bytes of a point of the subgroup opens to nothing.
+    point, value : int, 0 .. R - 1
+    proof : bytes
+        Compressed, the same holds.
+    """
+    try:
+        committed, witness = G1Point.from_compressed_bytes(commitment), G1Point.from_compressed_bytes(proof)
+    except ValueError:
+        return False
+    left = committed - G1Point() * Scalar(value) + witness * Scalar(point)
+    return GT.pairing_check([left, -witness], [G2Point(), tau_g2()])

@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from omnilytics_flwr.crypto import ceremony
-from omnilytics_flwr.crypto.commitment import commit, matches_all, mismatched, parse_points, points_digest, sum_points
-from omnilytics_flwr.crypto.curve import encode_point
+from omnilytics_flwr.crypto.curve import encode_point, parse_points
 from omnilytics_flwr.crypto.field import FieldVector, N, R
+from omnilytics_flwr.crypto.kzg import commit, matches_all, mismatched, points_digest, sum_points
 from omnilytics_flwr.errors import ToolMissing
 
 from . import plain
@@ -74,7 +74,7 @@ def test_mismatched_with_another_number_of_points_is_wrong() -> None:
 
 def test_commit_loads_neither_eth_account_nor_c_kzg() -> None:
     code = (
-        "import sys; from omnilytics_flwr.crypto.commitment import commit;"
+        "import sys; from omnilytics_flwr.crypto.kzg import commit;"
         "from omnilytics_flwr.crypto.field import FieldVector; commit(FieldVector.zeros(4096));"
         "print([name for name in ('eth_account', 'ckzg', 'web3', 'torch', 'flwr') if name in sys.modules])"
     )
