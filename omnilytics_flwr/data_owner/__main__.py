@@ -1,4 +1,4 @@
-"""``python -m omnilytics_flwr.data_owner HOME`` is the owner agent of a home; it says one line when clients are served."""
+"""``python -m omnilytics_flwr.data_owner HOME`` runs the owner agent of a home; it prints ``ready`` once clients are served."""
 
 from __future__ import annotations
 

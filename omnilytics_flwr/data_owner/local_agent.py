@@ -27,22 +27,21 @@ from .task_checks import TaskChecks, masks_hash, out_of_turn, peers_hash, peers_
 
 
 class LocalAgent:
-    """An owner agent in this process; implements `omnilytics_flwr.data_owner.owner_agent.OwnerAgent`. Threads and processes may share its home.
+    """An owner agent in this process; implements `omnilytics_flwr.data_owner.owner_agent.OwnerAgent`.
+
+    Agents of several threads and processes may share keys and journal.
 
     Parameters
     ----------
-    ledger : DataOwnerLedger
-        The market as this data owner sees it.
-    signer : Signer
-    keys : OwnerKeys
-        Mask keys and rounding secret.
-    journal : Journal
+    ledger, signer, keys, journal
+        Of one data owner in one market.
     policy : Policy
+        Read as for a public chain where it leaves that open.
     on_work : callable, optional
         Called with kind of work (``"mask"``, ``"commit"``), task and seconds.
     check_ready : callable, optional
-        Raises `Refused` while nobody would answer an accusation; asked before every commitment. Left out, nobody does: the data
-        owner must deliver when it is asked to.
+        Asked before every commitment; raises `Refused` while nobody would answer an accusation. Left out, nobody answers them, and the
+        data owner must deliver when it is asked to.
     """
 
     def __init__(
@@ -83,7 +82,7 @@ class LocalAgent:
             enrolled = int(str(self._ledger.join(key.public, admission_data).logs["Joined"]["epoch"]))
             if enrolled == epoch:
                 return
-            # Members were frozen meanwhile, so that this key stands for the epoch after: enrol with that epoch's own, which is free.
+            # Members were frozen meanwhile, so this key now stands for the epoch after: enrol again with that epoch's own, which is free.
 
     def admit(self, task: TaskId) -> Admission:
         """See `OwnerAgent.admit`."""

@@ -44,7 +44,7 @@ class OwnerKeys:
     def forget(self, market_id: str, *, before_epoch: int) -> None:
         """Delete the mask keys of epochs that are over: nobody can unmask their vectors any more.
 
-        So is what a crash left half written: it may be a second name of a key. The caller holds the journal's lock.
+        What a crash left half written goes as well, for it may be a second name of a key. The caller holds the journal's lock.
         """
         remove_leftovers(self._folder)
         for path in self._folder.glob(f"mask-{market_id}-*.key"):
@@ -55,7 +55,7 @@ class OwnerKeys:
         return self._folder / f"mask-{market_id}-{epoch:010d}.key"
 
     def _secret(self, path: Path) -> bytes:
-        """The secret in a file; made if missing, complete before it is visible, and the same for all processes."""
+        """The secret in a file. It is made if missing, complete before it is visible, and the same for all processes."""
         if not path.exists():
             create_file(path, secrets.token_bytes(SECRET_BYTES))
         secret = path.read_bytes()

@@ -20,47 +20,10 @@ FINAL_BLOCKS = 64
 
 
 class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
-    """What the operator of a data owner allows.
+    """What the operator of a data owner allows; docs/policy.md says what each entry means.
 
-    Parameters
-    ----------
-    markets : tuple of Address, or None (default: None)
-        Markets to work for; None allows any.
-    chain_ids : tuple of int, or None (default: None)
-        Chains to work on; None allows any.
-    tokens : tuple of Address, or None (default: ether only)
-        What to be paid in: addresses of ERC-20 tokens, the zero address for ether; None allows any.
-    most_stake_wei : int, or None (default: None)
-        Largest stake to pay; None allows any.
-    least_group_size : int (default: 3)
-        Smallest group to hide in.
-    most_clip : float (default: 10.0)
-        Largest clip c of an update's entries.
-    most_rounds : int (default: 1000)
-        Most rounds of one market to train in.
-    most_peer_sets : int, or None (default: None)
-        Most different groups that may ever see sums with this data set: each redraw lets a patient model owner
-        solve for more (So et al., "Securing Secure Aggregation", arXiv 2106.03328). None stands for h - 2, at least 1.
-    least_reward_wei : int (default: 0)
-        Smallest reward to work for.
-    metrics : tuple of str, or None (default: None)
-        Names of metrics that may leave; None allows what the terms name.
-    app_hashes : tuple of bytes, or None (default: None)
-        The client apps to work for, 32 bytes each; None allows any.
-    known_verification : bool, or None (default: None)
-        Whether the market's verification must run the code of this version: any other may accept what it likes. None stands for
-        yes, but on a local chain for no.
-    confirmations : int, or None (default: None)
-        Blocks on top of an opening before a vector leaves. None stands for 1, but on a local chain for 0.
-    keep_blocks : int, or None (default: None)
-        Blocks on top of a round's end before its vector is deleted: until then a reorganisation may ask for it again.
-        None stands for 64, but on a local chain for 0.
-    fresh_seconds : float (default: 60.0)
-        An agent process commits only if it has seen the chain within this time, for an accusation must not escape it.
-    poll_seconds : float (default: 4.0)
-        How often an agent process looks at the chain.
-    claim_after_wei : int (default: 1)
-        An agent process claims once so much is owed; 1 claims after every round.
+    Where None does not stand for anything at all, it stands for a value that depends on the terms (`most_peer_sets`) or on the chain
+    (`for_chain`).
     """
 
     markets: tuple[Address, ...] | None = None
@@ -70,6 +33,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     least_group_size: Count = 3
     most_clip: Positive = 10.0
     most_rounds: Count = 1000
+    # Each redraw lets a patient model owner solve for more (So et al., "Securing Secure Aggregation", arXiv 2106.03328).
     most_peer_sets: Count | None = None
     least_reward_wei: Count = 0
     metrics: tuple[str, ...] | None = None
@@ -77,6 +41,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     known_verification: bool | None = None
     confirmations: Count | None = None
     keep_blocks: Count | None = None
+    # The agent's process only: a commitment needs somebody who would see its accusation.
     fresh_seconds: Positive = 60.0
     poll_seconds: Positive = 4.0
     claim_after_wei: Count = 1

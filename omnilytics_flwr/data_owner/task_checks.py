@@ -16,16 +16,7 @@ from .policy import Policy
 
 
 class TaskChecks:
-    """One data owner's view of a market, its journal and its policy; every method raises with a reason if something does not hold.
-
-    Parameters
-    ----------
-    ledger : MarketView
-    owner : Address
-    keys : OwnerKeys
-    journal : Journal
-    policy : Policy
-    """
+    """Checks for one data owner in one market; every method raises with a reason if something does not hold."""
 
     def __init__(self, *, ledger: MarketView, owner: Address, keys: OwnerKeys, journal: Journal, policy: Policy) -> None:
         self._ledger = ledger
@@ -101,7 +92,7 @@ class TaskChecks:
             raise Refused(f"policy: this would be round {rounds} of this market, at most {self._policy.most_rounds} allowed")
 
     def repeat(self, entry: Entry, task: TaskId, state: MarketState, group: tuple[Member, ...]) -> None:
-        """Check that what is in the journal for the round may be signed (again): a mask is used once, and must be able to be delivered."""
+        """Check that the journal's entry for the round may be signed again: it is for this task, and can still be delivered."""
         if entry.task != task:
             raise Refused(
                 f"round {task.round} is already committed for another task; a mask is used once; anchor a task for the next round"
@@ -166,6 +157,6 @@ def peers_of(group: tuple[Member, ...]) -> list[Peer]:
 
 
 def out_of_turn(state: MarketState, event: str) -> OutOfTurn:
-    """What the market's stage has against an event, with what it would take instead."""
+    """The refusal of an event that the market's stage does not allow, with what it allows instead."""
     takes = {Stage.ANCHORED: ("train", "evaluate"), Stage.OPEN: ("deliver",)}.get(state.stage, ())
     return OutOfTurn(state.stage.name.lower(), event, tuple(f"{name} in round {state.round} of epoch {state.epoch}" for name in takes))

@@ -1,4 +1,4 @@
-"""The watcher: what a data owner must do on chain by itself, for a Flower client runs only when the server calls it.
+"""What a data owner must do on chain by itself: a Flower client runs only when the server calls it.
 
 It answers accusations of its own seat with the journal's vector, calls the timeout of rounds that were not settled, claims what
 finished rounds owe, and takes back the ether that disputes freed. It asks nobody but the chain and its own journal.
@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from ..clock import Clock
 from ..errors import LedgerError, OmnilyticsError, Refused
 from ..market.dispute import BLOB_BYTES, BLOBS_PER_TRANSACTION
 from ..market.ledger import DataOwnerLedger
@@ -23,7 +23,7 @@ from .journal import Entry, Journal
 from .policy import Policy
 
 ANSWERS_KEPT = 2
-"""A commitment needs the ether of so many answers in the account."""
+"""Answers whose ether must be in the account before a commitment."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,16 +35,17 @@ class Watcher:
 
     Parameters
     ----------
-    ledger : DataOwnerLedger
-    journal : Journal
+    ledger, journal
+        Of that data owner.
     policy : Policy
         With a value for `confirmations`, see `Policy.for_chain`.
     balance_wei : callable
-        Ether of the account.
+        Returns the account's ether.
     tidy : callable, optional
         Deletes what must not be kept; called at every look.
     on_seen : callable, optional
         Called with the market's state at every look that reached the chain.
+    clock : Clock, optional
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Watcher:
         balance_wei: Callable[[], int],
         tidy: Callable[[], None] | None = None,
         on_seen: Callable[[MarketState], None] | None = None,
+        clock: Clock | None = None,
     ) -> None:
         self._ledger = ledger
         self._journal = journal
@@ -63,6 +65,7 @@ class Watcher:
         self._balance_wei = balance_wei
         self._tidy = tidy or (lambda: None)
         self._on_seen = on_seen or (lambda state: None)
+        self._clock = clock or Clock()
         self._seen_at: float | None = None
         self._late_since: tuple[int, float] | None = None
         self._may_have_credit = True
@@ -99,7 +102,7 @@ class Watcher:
         Refused
             The chain was not seen for the policy's `fresh_seconds`, or the account cannot pay for two answers.
         """
-        age = float("inf") if self._seen_at is None else time.monotonic() - self._seen_at
+        age = float("inf") if self._seen_at is None else self._clock.now() - self._seen_at
         if age > self._policy.fresh_seconds:
             raise Refused(
                 f"the owner agent has not seen the chain for {age:.0f} s, at most {self._policy.fresh_seconds:.0f} s allowed; "
@@ -113,7 +116,7 @@ class Watcher:
 
     def _read(self) -> MarketState:
         state = self._ledger.state()
-        self._seen_at = time.monotonic()
+        self._seen_at = self._clock.now()
         self._on_seen(state)
         return state
 
@@ -140,7 +143,7 @@ class Watcher:
             blobs = _blobs(entry, first)
             try:
                 self._ledger.answer(state.round, seat, entry.points, first, blobs)
-            except (WrongStart, NotAccused):  # somebody else has answered with the same vector; go on where that leaves it
+            except (WrongStart, NotAccused):  # somebody else sent part of the same vector: continue after it
                 if self._next_polynomial(seat, entry) == first:
                     raise
 
@@ -150,13 +153,13 @@ class Watcher:
         return accusation.answered_polynomials if accusation.digest == entry.digest else -1
 
     def _time_out(self, state: MarketState, seat: int) -> None:
-        """Call the timeout of a round that is late, after those before oneself on the roster have had a look's time each."""
+        """Call the timeout of a late round; each member waits one look longer than the one before it on the roster, so that one pays."""
         place = member_place([self._ledger.group_seats(number) for number in bits_of(state.groups)], seat)
         if place is None or self._ledger.now() <= state.settle_by:
             return
         if self._late_since is None or self._late_since[0] != state.round:
-            self._late_since = (state.round, time.monotonic())
-        if time.monotonic() - self._late_since[1] >= place * self._policy.poll_seconds:
+            self._late_since = (state.round, self._clock.now())
+        if self._clock.now() - self._late_since[1] >= place * self._policy.poll_seconds:
             _log.info("time out round %d", state.round)
             self._ledger.timeout(state.round)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from omnilytics_flwr.crypto.fixedpoint import pack
@@ -17,6 +18,7 @@ from omnilytics_flwr.data_owner.local_agent import LocalAgent
 from omnilytics_flwr.data_owner.owner_agent import Delivery, SignedCommitment
 from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
 from omnilytics_flwr.data_owner.policy import Policy
+from omnilytics_flwr.errors import Refused
 from omnilytics_flwr.evm.wallet import Secret, Wallet
 from omnilytics_flwr.market.commitment_message import Commitment
 from omnilytics_flwr.market.roster import bits_of
@@ -135,6 +137,19 @@ def make_owners_scene(
             scene.join(number)
     scene.freeze_and_draw()
     return scene, owners
+
+
+def lone_owner(folder: Path, **options: object) -> tuple[Scene, Owner]:
+    """A drawn market with data owner 0 for real; options as for `make_owners_scene`."""
+    scene, owners = make_owners_scene(folder, real=[0], **options)  # type: ignore[arg-type]
+    return scene, owners[0]
+
+
+def assert_refused(agent: LocalAgent, task: TaskId, reason: str, *, evaluation: bool = False) -> None:
+    """The agent neither admits nor commits a task, nor its evaluation if that is meant as well."""
+    for ask in (agent.admit, lambda task: agent.commit(task, update_of(0)), *([agent.admit_evaluation] if evaluation else [])):
+        with pytest.raises(Refused, match=reason):
+            ask(task)
 
 
 def anchor(scene: Scene, parts: TaskParts = TASK) -> TaskId:

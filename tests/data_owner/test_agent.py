@@ -32,7 +32,9 @@ from tests.data_owner.owners import (
     WEIGHTS,
     Owner,
     anchor,
+    assert_refused,
     live_task,
+    lone_owner,
     make_owners_scene,
     make_wallet,
     market_id,
@@ -43,8 +45,8 @@ from tests.data_owner.owners import (
 from tests.support.builders import STRANGER, Scene, address_of, make_scene
 
 
-def test_commitment_is_signed_for_the_task_and_its_deadline(owned: tuple[Scene, Owner]) -> None:
-    scene, owner = owned
+def test_commitment_is_signed_for_the_task_and_its_deadline(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
     task = anchor(scene)
     commitment = owner.agent().commit(task, update_of(0))
     message = Commitment(task.epoch, task.round, task.task_hash, commitment.digest, scene.state.open_by)
@@ -71,8 +73,8 @@ def test_group_of_deliveries_sums_to_the_group_of_updates(tmp_path: Path) -> Non
     np.testing.assert_allclose(mean, np.mean([update_of(n) for n in group], axis=0), rtol=0, atol=1 / (2**15 - 1))
 
 
-def test_commit_again_gives_the_same_whoever_asks(owned: tuple[Scene, Owner]) -> None:
-    scene, owner = owned
+def test_commit_again_gives_the_same_whoever_asks(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
     task = anchor(scene)
     first = owner.agent().commit(task, update_of(0))
     assert owner.agent().commit(task, update_of(1)) == first
@@ -80,8 +82,8 @@ def test_commit_again_gives_the_same_whoever_asks(owned: tuple[Scene, Owner]) ->
     assert len(owner.journal.entries()) == 1
 
 
-def test_commit_by_several_at_once_makes_one_commitment(owned: tuple[Scene, Owner]) -> None:
-    scene, owner = owned
+def test_commit_by_several_at_once_makes_one_commitment(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
     task = anchor(scene)
     works: list[str] = []
 
@@ -94,26 +96,24 @@ def test_commit_by_several_at_once_makes_one_commitment(owned: tuple[Scene, Owne
     assert sorted(works) == ["commit", "mask"]
 
 
-def test_commit_the_same_update_in_two_rounds_gives_different_vectors(owned: tuple[Scene, Owner]) -> None:
-    scene, owner = owned
+def test_commit_the_same_update_in_two_rounds_gives_different_vectors(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
     digests = {owner.agent().commit(anchor(scene), update_of(0)).digest for _ in range(2)}
     assert len(digests) == 2
 
 
-def test_commit_another_task_in_the_same_round_is_refused(owned: tuple[Scene, Owner]) -> None:
+def test_commit_another_task_in_the_same_round_is_refused(tmp_path: Path) -> None:
     """A market never anchors twice under one number; a chain that forgot a block might."""
-    scene, owner = owned
+    scene, owner = lone_owner(tmp_path)
     task = anchor(scene)
     owner.agent().commit(task, update_of(0))
     other = replace(task, task_hash=b"\5" * 32)
     scene.market.storage.task_hash = other.task_hash
-    for ask in (lambda: owner.agent().admit(other), lambda: owner.agent().commit(other, update_of(0))):
-        with pytest.raises(Refused, match="a mask is used once"):
-            ask()
+    assert_refused(owner.agent(), other, "a mask is used once")
 
 
-def test_commit_a_task_that_is_not_anchored_is_refused_and_leaves_no_entry(owned: tuple[Scene, Owner]) -> None:
-    scene, owner = owned
+def test_commit_a_task_that_is_not_anchored_is_refused_and_leaves_no_entry(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
     task = anchor(scene)
     for other, error in (
         (replace(task, task_hash=b"\5" * 32), TaskMismatch),
@@ -140,10 +140,8 @@ def test_commit_a_task_that_is_not_anchored_is_refused_and_leaves_no_entry(owned
         (np.full(WEIGHTS, -np.inf), "inf"),
     ],
 )
-def test_commit_unusable_update_is_a_named_error_and_the_next_try_commits(
-    owned: tuple[Scene, Owner], update: np.ndarray, reason: str
-) -> None:
-    scene, owner = owned
+def test_commit_unusable_update_is_a_named_error_and_the_next_try_commits(tmp_path: Path, update: np.ndarray, reason: str) -> None:
+    scene, owner = lone_owner(tmp_path)
     task = anchor(scene)
     with pytest.raises(UpdateError, match=reason):
         owner.agent().commit(task, update)
@@ -151,8 +149,8 @@ def test_commit_unusable_update_is_a_named_error_and_the_next_try_commits(
     owner.agent().commit(task, update_of(0))
 
 
-def test_commit_is_written_before_it_is_told(owned: tuple[Scene, Owner], monkeypatch: pytest.MonkeyPatch) -> None:
-    scene, owner = owned
+def test_commit_is_written_before_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene, owner = lone_owner(tmp_path)
     task = anchor(scene)
 
     def full(path: str, flags: int, mode: int = 0o777) -> int:
@@ -163,20 +161,18 @@ def test_commit_is_written_before_it_is_told(owned: tuple[Scene, Owner], monkeyp
         owner.agent().commit(task, update_of(0))
 
 
-def test_commit_without_its_mask_key_is_refused(owned: tuple[Scene, Owner]) -> None:
-    scene, owner = owned
+def test_commit_without_its_mask_key_is_refused(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
     task = anchor(scene)
     for path in (owner.folder / "keys").glob("mask-*"):
         path.unlink()
-    for ask in (owner.agent().admit, owner.agent().admit_evaluation, lambda t: owner.agent().commit(t, update_of(0))):
-        with pytest.raises(Refused, match=r"another mask key for .* in epoch 1 than this home has"):
-            ask(task)
+    assert_refused(owner.agent(), task, r"another mask key for .* in epoch 1 than this home has", evaluation=True)
     assert not owner.journal.entries()
     assert not list((owner.folder / "keys").glob("mask-*")), "a new key would be of no use"
 
 
-def test_damaged_journal_refuses_everything(owned: tuple[Scene, Owner]) -> None:
-    scene, owner = owned
+def test_damaged_journal_refuses_everything(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
     task = anchor(scene)
     commitment = owner.agent().commit(task, update_of(0))
     (path,) = (owner.folder / "journal").glob("*.entry")
@@ -189,8 +185,8 @@ def test_damaged_journal_refuses_everything(owned: tuple[Scene, Owner]) -> None:
         owner.agent().commit(anchor(scene), update_of(0))
 
 
-def test_vector_is_kept_while_the_round_is_live_and_emptied_after(owned: tuple[Scene, Owner]) -> None:
-    scene, owner = owned
+def test_vector_is_kept_while_the_round_is_live_and_emptied_after(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
     task = anchor(scene)
     commitment = owner.agent().commit(task, update_of(0))
     digests = open_with(scene, commitment)
@@ -205,8 +201,8 @@ def test_vector_is_kept_while_the_round_is_live_and_emptied_after(owned: tuple[S
     assert entry.digest == commitment.digest
 
 
-def test_vector_is_emptied_when_the_task_is_anchored_again(owned: tuple[Scene, Owner]) -> None:
-    scene, owner = owned
+def test_vector_is_emptied_when_the_task_is_anchored_again(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
     first = anchor(scene)
     owner.agent().commit(first, update_of(0))
     second = anchor(scene)
@@ -229,8 +225,8 @@ def test_mask_key_is_forgotten_after_its_epoch(tmp_path: Path) -> None:
     assert names == {f"mask-{market_id(scene)}-{2:010d}.key"}
 
 
-def test_vector_is_emptied_when_its_time_is_over_though_nobody_ends_the_round(owned: tuple[Scene, Owner]) -> None:
-    scene, owner = owned
+def test_vector_is_emptied_when_its_time_is_over_though_nobody_ends_the_round(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
     anchor(scene)
     commitment = owner.agent().commit(live_task(scene), update_of(0))
     open_with(scene, commitment)
@@ -243,8 +239,8 @@ def test_vector_is_emptied_when_its_time_is_over_though_nobody_ends_the_round(ow
     assert scene.state.stage is Stage.OPEN
 
 
-def test_vector_is_emptied_when_its_round_could_never_have_been_opened(owned: tuple[Scene, Owner]) -> None:
-    scene, owner = owned
+def test_vector_is_emptied_when_its_round_could_never_have_been_opened(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
     owner.agent().commit(anchor(scene), update_of(0))
     last = scene.state.open_by + scene.terms.round_seconds
     for now, kept in ((last, True), (last + 1, False)):
@@ -254,8 +250,8 @@ def test_vector_is_emptied_when_its_round_could_never_have_been_opened(owned: tu
     assert scene.state.stage is Stage.ANCHORED
 
 
-def test_error_names_what_was_asked_and_what_the_stage_takes(owned: tuple[Scene, Owner]) -> None:
-    scene, owner = owned
+def test_error_names_what_was_asked_and_what_the_stage_takes(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
     task = anchor(scene)
     wanted = "train in round 1 of epoch 1, evaluate in round 1 of epoch 1"
     for ask, event in (
@@ -273,8 +269,8 @@ def test_error_names_what_was_asked_and_what_the_stage_takes(owned: tuple[Scene,
     assert str(refusal.value).endswith("allowed now: deliver in round 1 of epoch 1")
 
 
-def test_key_on_the_market_is_the_one_on_disk(owned: tuple[Scene, Owner]) -> None:
-    scene, owner = owned
+def test_key_on_the_market_is_the_one_on_disk(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
     member = next(m for m in scene.market.members() if m.owner == owner.address)
     assert owner.keys.mask_key(market_id(scene), 1).public == member.mask_key
 

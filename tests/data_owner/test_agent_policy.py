@@ -13,13 +13,15 @@ from tests.data_owner.owners import (
     TASK,
     Owner,
     anchor,
+    assert_refused,
     live_task,
+    lone_owner,
     make_owners_scene,
     next_epoch,
     open_with,
     update_of,
 )
-from tests.support.builders import VERIFICATION, DictatedVerification, Scene, make_scene
+from tests.support.builders import VERIFICATION, DictatedVerification, make_scene
 
 
 def test_join_unacceptable_market_is_refused_before_the_stake_is_paid(tmp_path: Path) -> None:
@@ -31,26 +33,19 @@ def test_join_unacceptable_market_is_refused_before_the_stake_is_paid(tmp_path: 
     assert not list((tmp_path / "keys").iterdir())
 
 
-def test_policy_is_asked_again_for_every_task(owned: tuple[Scene, Owner]) -> None:
-    scene, owner = owned
+def test_policy_is_asked_again_for_every_task(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
     task = anchor(scene)
     strict = owner.agent(**{"least-reward-wei": 10**9})
-    for ask in (strict.admit, strict.admit_evaluation, lambda t: strict.commit(t, update_of(0))):
-        with pytest.raises(Refused, match="reward 1000 wei"):
-            ask(task)
+    assert_refused(strict, task, "reward 1000 wei", evaluation=True)
 
 
-def test_most_rounds_are_counted_by_the_journal(owned: tuple[Scene, Owner]) -> None:
-    scene, owner = owned
+def test_most_rounds_are_counted_by_the_journal(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
     for _ in range(2):
         owner.agent(**{"most-rounds": 2}).commit(anchor(scene), update_of(0))
     task = anchor(scene)
-    for ask in (
-        lambda: owner.agent(**{"most-rounds": 2}).admit(task),
-        lambda: owner.agent(**{"most-rounds": 2}).commit(task, update_of(0)),
-    ):
-        with pytest.raises(Refused, match="this would be round 3 of this market, at most 2 allowed"):
-            ask()
+    assert_refused(owner.agent(**{"most-rounds": 2}), task, "this would be round 3 of this market, at most 2 allowed")
     owner.agent(**{"most-rounds": 3}).commit(task, update_of(0))
 
 
@@ -61,9 +56,7 @@ def test_most_peer_sets_allow_the_same_group_and_refuse_another(tmp_path: Path) 
         owner.agent(**once).commit(anchor(scene), update_of(0))
     next_epoch(scene, owners)
     task = anchor(scene)
-    for ask in (lambda: owner.agent(**once).admit(task), lambda: owner.agent(**once).commit(task, update_of(0))):
-        with pytest.raises(Refused, match="these would be 2 different groups for one data set, at most 1 allowed"):
-            ask()
+    assert_refused(owner.agent(**once), task, "these would be 2 different groups for one data set, at most 1 allowed")
     owner.agent(**{"most-peer-sets": 2}).commit(task, update_of(0))
     assert len({entry.peers_hash for entry in owner.journal.entries()}) == 2
 
@@ -110,8 +103,8 @@ def test_evaluation_after_a_round_that_timed_out_is_refused_though_it_paid(tmp_p
         ({"app-hashes": ["ab" * 32]}, "another client app"),
     ],
 )
-def test_policy_refuses_to_join_and_to_work(owned: tuple[Scene, Owner], policy: dict[str, object], reason: str) -> None:
-    scene, owner = owned
+def test_policy_refuses_to_join_and_to_work(tmp_path: Path, policy: dict[str, object], reason: str) -> None:
+    scene, owner = lone_owner(tmp_path)
     task, strict = anchor(scene), owner.agent(**policy)
     before = scene.state
     for ask in (strict.join, lambda: strict.admit(task), lambda: strict.admit_evaluation(task), lambda: strict.commit(task, update_of(0))):
@@ -121,13 +114,11 @@ def test_policy_refuses_to_join_and_to_work(owned: tuple[Scene, Owner], policy: 
     assert not owner.journal.entries()
 
 
-def test_agent_that_is_not_ready_refuses_commitments_and_delivers_all_the_same(owned: tuple[Scene, Owner]) -> None:
-    scene, owner = owned
+def test_agent_that_is_not_ready_refuses_commitments_and_delivers_all_the_same(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
     task = anchor(scene)
     agent = owner.agent(check_ready=refuse)
-    for ask in (lambda: agent.admit(task), lambda: agent.commit(task, update_of(0))):
-        with pytest.raises(Refused, match="nobody would answer"):
-            ask()
+    assert_refused(agent, task, "nobody would answer")
     assert not owner.journal.entries()
     digests = open_with(scene, owner.agent().commit(task, update_of(0)))
     assert agent.deliver(task.chain_id, task.market, task.epoch, task.round, digests).vector

@@ -16,7 +16,9 @@ from tests.data_owner.owners import (
     TASK,
     Owner,
     anchor,
+    assert_refused,
     live_task,
+    lone_owner,
     make_owners_scene,
     market_id,
     next_epoch,
@@ -32,8 +34,8 @@ def signer_of(scene: Scene, task: TaskId, digest: bytes, signature: bytes) -> Ad
     return recover(message.signing_hash(chain_id=scene.world.chain_id, market=scene.market.address), signature)
 
 
-def test_same_task_anchored_again_gets_the_same_digest_signed_for_its_new_deadline(owned: tuple[Scene, Owner]) -> None:
-    scene, owner = owned
+def test_same_task_anchored_again_gets_the_same_digest_signed_for_its_new_deadline(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
     before = scene.world.snapshot()
     first = owner.agent().commit(anchor(scene), update_of(0))
     first_deadline = scene.state.open_by
@@ -50,8 +52,8 @@ def test_same_task_anchored_again_gets_the_same_digest_signed_for_its_new_deadli
     assert owner.agent().deliver(task.chain_id, task.market, task.epoch, task.round, digests).vector
 
 
-def test_round_that_opens_again_after_its_opening_was_forgotten_gets_the_same_vector(owned: tuple[Scene, Owner]) -> None:
-    scene, owner = owned
+def test_round_that_opens_again_after_its_opening_was_forgotten_gets_the_same_vector(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
     task = anchor(scene)
     commitment = owner.agent().commit(task, update_of(0))
     before = scene.world.snapshot()
@@ -64,15 +66,13 @@ def test_round_that_opens_again_after_its_opening_was_forgotten_gets_the_same_ve
     assert len(vectors) == 1
 
 
-def test_another_task_in_the_place_of_a_forgotten_one_is_refused(owned: tuple[Scene, Owner]) -> None:
-    scene, owner = owned
+def test_another_task_in_the_place_of_a_forgotten_one_is_refused(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
     before = scene.world.snapshot()
     owner.agent().commit(anchor(scene), update_of(0))
     scene.world.restore(before)
     other = anchor(scene, replace(TASK, arrays=b"\7" * 32))
-    for ask in (lambda: owner.agent().admit(other), lambda: owner.agent().commit(other, update_of(0))):
-        with pytest.raises(Refused, match="a mask is used once"):
-            ask()
+    assert_refused(owner.agent(), other, "a mask is used once")
 
 
 def test_draw_that_came_out_otherwise_the_second_time_is_refused(tmp_path: Path) -> None:
@@ -84,27 +84,23 @@ def test_draw_that_came_out_otherwise_the_second_time_is_refused(tmp_path: Path)
     scene.world.restore(before)
     scene.market.storage.epoch_seed = b"\2" * 32
     task = anchor(scene)
-    for ask in (lambda: owners[0].agent().admit(task), lambda: owners[0].agent().commit(task, update_of(0))):
-        with pytest.raises(Refused, match="for masks that are no longer these"):
-            ask()
+    assert_refused(owners[0].agent(), task, "for masks that are no longer these")
 
 
-def test_vector_that_is_deleted_is_not_signed_for_again(owned: tuple[Scene, Owner]) -> None:
+def test_vector_that_is_deleted_is_not_signed_for_again(tmp_path: Path) -> None:
     """It could not be delivered, and its owner would lose its stake."""
-    scene, owner = owned
+    scene, owner = lone_owner(tmp_path)
     before = scene.world.snapshot()
     owner.agent().commit(anchor(scene), update_of(0))
     anchor(scene)
     owner.agent().tidy()
     scene.world.restore(before)
     task = anchor(scene)
-    for ask in (lambda: owner.agent().admit(task), lambda: owner.agent().commit(task, update_of(0))):
-        with pytest.raises(Refused, match="committed before the chain was reorganised"):
-            ask()
+    assert_refused(owner.agent(), task, "committed before the chain was reorganised")
 
 
-def test_vector_of_a_round_that_the_chain_forgot_is_kept(owned: tuple[Scene, Owner]) -> None:
-    scene, owner = owned
+def test_vector_of_a_round_that_the_chain_forgot_is_kept(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
     before = scene.world.snapshot()
     owner.agent().commit(anchor(scene), update_of(0))
     scene.world.restore(before)
@@ -119,9 +115,7 @@ def test_second_home_of_the_same_account_is_refused(tmp_path: Path) -> None:
     task = anchor(scene)
     second.keys.mask_key(market_id(scene), 1)
     second.journal.note_joined(task.chain_id, task.market, 1)
-    for ask in (lambda: second.agent().admit(task), lambda: second.agent().commit(task, update_of(0))):
-        with pytest.raises(Refused, match="has joined from another home"):
-            ask()
+    assert_refused(second.agent(), task, "has joined from another home")
     assert first.agent().commit(task, update_of(0)).digest
 
 
@@ -142,15 +136,13 @@ def test_home_that_lost_its_journal_is_refused_until_the_next_epoch(tmp_path: Pa
     task = anchor(scene)
     owner.agent().commit(task, update_of(0))
     shutil.rmtree(owner.folder / "journal")
-    for ask in (lambda: owner.agent().admit(task), lambda: owner.agent().commit(task, update_of(1))):
-        with pytest.raises(Refused, match="the journal of this home knows nothing of epoch 1"):
-            ask()
+    assert_refused(owner.agent(), task, "the journal of this home knows nothing of epoch 1")
     next_epoch(scene, owners)
     assert owner.agent().commit(anchor(scene), update_of(1)).digest
 
 
-def test_group_with_two_equal_mask_keys_is_refused(owned: tuple[Scene, Owner]) -> None:
-    scene, owner = owned
+def test_group_with_two_equal_mask_keys_is_refused(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
     mine = owner.keys.mask_key(market_id(scene), 1).public
     seat = scene.market.owner_record(owner.address).seat
     seats = next(group for group in scene.market.storage.groups if group >> seat & 1)

@@ -4,20 +4,74 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from omnilytics_flwr.clock import Clock
+from omnilytics_flwr.data_owner.policy import Policy
+from omnilytics_flwr.data_owner.watcher import Watcher
 from omnilytics_flwr.errors import NotFunded, Refused, Unreachable
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.market_view import MarketState
+from omnilytics_flwr.market.roster import bitmap_of
 from omnilytics_flwr.market.stage import Stage
+from tests.data_owner.owners import Owner, anchor, make_owners_scene, open_with
 from tests.oracle import MemoryLedger
-from tests.support.builders import STRANGER, WEALTH_WEI, address_of
+from tests.support.builders import STRANGER, WEALTH_WEI, DictatedVerification, Scene, address_of
 
-from .watched import FEE_WEI, Watched, make_watched
+WEIGHTS = 60_000
+"""Eight polynomials: an answer takes two transactions."""
+FEE_WEI = 77
+WIDE: dict[str, object] = {"weights": WEIGHTS, "answer_seconds": 600, "prove_seconds": 300, "accuse_fee_wei": FEE_WEI}
+
+
+@dataclass
+class Watched:
+    """A market with data owner 0 for real, and what its watcher works with."""
+
+    scene: Scene
+    owner: Owner
+    digests: tuple[bytes, ...] = ()
+
+    @property
+    def seat(self) -> int:
+        return self.scene.market.owner_record(self.owner.address).seat
+
+    @property
+    def balance_wei(self) -> int:
+        return self.scene.world.balances[self.owner.address]
+
+    def watcher(self, ledger: MemoryLedger | None = None, clock: Clock | None = None, **policy: object) -> Watcher:
+        """A new watcher, as a new process would have it."""
+        return Watcher(
+            ledger=ledger or self.scene.ledger(0),
+            journal=self.owner.journal,
+            policy=Policy(**policy),  # type: ignore[arg-type]
+            balance_wei=lambda: self.balance_wei,
+            tidy=lambda: self.owner.agent().tidy(),
+            clock=clock,
+        )
+
+    def open(self) -> None:
+        """A round that is open with the data owner's commitment."""
+        update = np.random.default_rng(0).normal(0.0, 0.2, self.scene.terms.weights)
+        commitment = self.owner.agent().commit(anchor(self.scene), update)
+        self.digests = open_with(self.scene, commitment)
+
+    def accuse(self, *seats: int) -> None:
+        self.scene.ledger().accuse(self.scene.state.round, bitmap_of(seats), self.digests)
+
+    @property
+    def answered(self) -> bool:
+        return bool(self.scene.state.answered >> self.seat & 1)
+
+
+def make_watched(folder: Path, **changes: object) -> Watched:
+    scene, owners = make_owners_scene(folder, real=[0], verification=DictatedVerification(), **(WIDE | changes))  # type: ignore[arg-type]
+    return Watched(scene, owners[0])
 
 
 @pytest.fixture
@@ -206,15 +260,14 @@ def test_new_process_takes_back_what_was_freed_before_it(watched: Watched) -> No
     assert watched.scene.state.disputes_wei == 0
 
 
-def test_commitment_needs_a_look_at_the_chain_within_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    watched = make_watched(tmp_path)
-    watcher = watched.watcher(fresh_seconds=30.0)
+def test_commitment_needs_a_look_at_the_chain_within_the_time(tmp_path: Path) -> None:
+    clock = Clock(wait=lambda seconds: None)
+    watcher = make_watched(tmp_path).watcher(clock=clock, fresh_seconds=30.0)
     with pytest.raises(Refused, match="has not seen the chain for inf s, at most 30 s allowed"):
         watcher.check_ready()
     watcher.look()
     watcher.check_ready()
-    now = time.monotonic()
-    monkeypatch.setattr(time, "monotonic", lambda: now + 31)
+    clock.wait(31)
     with pytest.raises(Refused, match="has not seen the chain for 31 s"):
         watcher.check_ready()
 
