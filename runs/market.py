@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from omnilytics_flwr import Address, Terms
 
 from .recipes import require
-
-__all__ = ["Market"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,25 +28,31 @@ class Market:
         for name in ("clip", "longest_mean", "reward_wei", "bond_wei"):
             require(getattr(self, name) > 0, f"market.{name}", getattr(self, name), "above 0")
 
-    def terms(self, *, owners: int, rounds: int, weights: int, **others: Any) -> Callable[[Address], Terms]:
+    def terms(
+        self,
+        model: Mapping[str, object] | int,
+        *,
+        owners: int,
+        rounds: int,
+        private: Iterable[str] = (),
+        metrics: Iterable[str] = (),
+        **others: Any,
+    ) -> Callable[[Address], Terms]:
         """Terms given the address of the verification.
 
         Parameters
         ----------
-        owners : int
-            Most data owners.
-        rounds : int
-            Of an epoch.
-        weights : int
-            Of the public part.
+        model, owners, rounds, private, metrics
+            As of `Terms.for_model`.
         others
             Further fields of `Terms`.
         """
 
         def terms(verification: Address) -> Terms:
             usual = Terms.for_model(
-                weights,
+                model,
                 verification=verification,
+                private=private,
                 owners=owners,
                 group_size=self.group_size,
                 faulty_groups=self.faulty_groups,
@@ -59,11 +63,8 @@ class Market:
                 longest_mean=self.longest_mean,
                 rounds=rounds,
                 update_bits=self.update_bits,
+                metrics=metrics,
             )
             return replace(usual, draw_delay_blocks=2, **others)
 
         return terms
-
-    def escrow_wei(self, *, owners: int, rounds: int) -> int:
-        """What pays everybody in every round, and the bond."""
-        return rounds * owners * self.reward_wei + self.bond_wei

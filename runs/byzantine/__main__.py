@@ -10,7 +10,8 @@ from pathlib import Path
 from omnilytics_flwr import OmnilyticsError
 
 from ..digits import DataMissingError
-from .recipe import DEFAULT_PATH, RecipeError, load_recipe
+from ..recipes import RecipeError
+from .recipe import DEFAULT_PATH, load_recipe
 from .run import run
 
 

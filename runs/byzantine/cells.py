@@ -13,9 +13,8 @@ from omnilytics_flwr.adversary.knowledge import Knowledge
 from omnilytics_flwr.adversary.registry import Family
 from omnilytics_flwr.crypto.hashing import keccak256, word
 
-from .recipe import Recipe, family_of
+from .recipe import ANY_VERIFICATION, Recipe, family_of, terms_of
 from .shortcut import Decision, Offer, decide
-from .terms import ANY_VERIFICATION, terms_of
 from .trainer import Trainer, Weights
 
 __all__ = ["Cell", "Crowd", "fedavg_cell", "market_cell"]

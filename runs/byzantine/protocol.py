@@ -16,9 +16,8 @@ from omnilytics_flwr.market.task import TaskParts
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 
 from .confirm import Seat, play_round, seats_of
-from .recipe import Recipe
+from .recipe import Recipe, terms_of
 from .shortcut import Offer, groups_of
-from .terms import terms_of
 
 __all__ = ["MISDEEDS", "Misdeed", "Outcome", "play"]
 
@@ -98,8 +97,7 @@ def play(recipe: Recipe, misdeed: Misdeed) -> Outcome:
     few = replace(recipe.market, faulty_groups=recipe.misdeeds.faulty_groups)
     recipe = replace(recipe, market=few, data=replace(recipe.data, owners=recipe.misdeeds.owners))
     terms = terms_of(recipe, rounds=misdeed.rounds, weights=WEIGHTS)
-    escrow_wei = recipe.market.escrow_wei(owners=recipe.data.owners, rounds=misdeed.rounds)
-    with LocalMarket(terms, num_owners=recipe.data.owners, escrow_wei=escrow_wei) as market:
+    with LocalMarket(terms, num_owners=recipe.data.owners) as market:
         return _Game(recipe, market, misdeed).play()
 
 

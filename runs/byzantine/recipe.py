@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from omnilytics_flwr import Address, Terms
 from omnilytics_flwr.adversary.colluding import DirectedDeviation, InnerProduct, LittleIsEnough
 from omnilytics_flwr.adversary.registry import Family, attack_named
 from omnilytics_flwr.adversary.updates import BeyondClip, Constant, Echo, Noise, NotANumber, Scaled, SignFlip, Stale, Zero
 from omnilytics_flwr.adversary.vectors import Isotropic, OutOfRange, Unmasked
 
 from ..market import Market
+from ..mnist.model import initial_model
 from ..mnist.recipe import Data
 from ..mnist.recipe import Recipe as Digits
 from ..mnist.recipe import load_recipe as load_mnist_recipe
-from ..recipes import RecipeError, read_recipe, require
-
-__all__ = ["DEFAULT_PATH", "Recipe", "RecipeError", "load_recipe"]
+from ..recipes import read_recipe, require
 
 DEFAULT_PATH = Path(__file__).with_name("config.toml")
+
+ANY_VERIFICATION = Address("0x" + "0" * 39 + "1")
+"""Stands in the terms of a market that is only reckoned with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,12 @@ class Recipe:
     def digits(self) -> Digits:
         """The recipe of the MNIST run with this split, for `runs.mnist.data.load`."""
         return dataclasses.replace(load_mnist_recipe(), seed=self.seed, data=self.data)
+
+
+def terms_of(recipe: Recipe, *, rounds: int, weights: int | None = None) -> Callable[[Address], Terms]:
+    """Terms given the address of the verification; `weights` if not those of the whole model."""
+    model = initial_model(recipe.seed).state_dict() if weights is None else weights
+    return recipe.market.terms(model, owners=recipe.data.owners, rounds=rounds)
 
 
 def family_of(name: str) -> Family:

@@ -22,11 +22,10 @@ from ..record import circumstances, new_folder, point_latest, write_json, write_
 from .confirm import Confirmation, confirm
 from .figure import draw
 from .protocol import MISDEEDS, Outcome, play
-from .recipe import Recipe
+from .recipe import Recipe, terms_of
 from .result import broken_promises, result_of
 from .show import show_result
 from .sweep import Finding, sweep
-from .terms import terms_of
 
 __all__ = ["run"]
 
@@ -76,9 +75,8 @@ def _confirm(
 ) -> dict[str, Confirmation]:
     begun = time.perf_counter()
     bar = progress.add_task("repeat each attack on a chain", total=len(attacks))
-    escrow_wei = recipe.market.escrow_wei(owners=recipe.data.owners, rounds=len(attacks))
     confirmed = {}
-    with LocalMarket(terms_of(recipe, rounds=len(attacks)), num_owners=recipe.data.owners, escrow_wei=escrow_wei) as market:
+    with LocalMarket(terms_of(recipe, rounds=len(attacks)), num_owners=recipe.data.owners) as market:
         keeper = RoundKeeper(market.ledger)
         for attack in attacks:
             finding = findings[attack, recipe.confirm.crowd]

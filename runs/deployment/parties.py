@@ -82,7 +82,7 @@ def set_up(recipe: Recipe, connection: Connection, url: str, folder: Path, *, on
     on_step("create market")
     market = create_market(connection, wallet, deployment, terms_of(recipe, deployment.verification))
     ledger = EthereumLedger(connection, market, wallet)
-    ledger.fund(recipe.market.escrow_wei(owners=recipe.owners, rounds=2 * recipe.rounds))
+    ledger.fund(ledger.terms().escrow_wei(2 * recipe.rounds))
     model_owner = ModelOwner(*_keystore_paths(folder / "model-owner"), write_digits(folder / "model-owner", test), ledger)
     owners = []
     for index, share in enumerate(shares):
@@ -103,9 +103,9 @@ def set_up(recipe: Recipe, connection: Connection, url: str, folder: Path, *, on
 def terms_of(recipe: Recipe, verification: Address) -> Terms:
     """Terms of the recipe's market, of twice as many rounds as one run has."""
     terms = recipe.market.terms(
+        initial_model(recipe.seed),
         owners=recipe.owners,
         rounds=2 * recipe.rounds,
-        weights=sum(part.size for part in initial_model(recipe.seed).values()),
         accuse_fee_wei=recipe.market.accuse_fee_wei,
         accuse_seconds=recipe.market.accuse_seconds,
         metrics=METRICS,

@@ -13,12 +13,12 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from omnilytics_flwr import Address, LocalMarket, OmnilyticsError, Terms
+from omnilytics_flwr import LocalMarket, OmnilyticsError
 from omnilytics_flwr.evm.processing_time import chain_processing
 from omnilytics_flwr.market.task import TaskParts
-from omnilytics_flwr.market.terms_bounds import norm_bound_steps
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 
+from ..market import Market
 from ..record import circumstances, new_folder, point_latest, write_json
 
 HERE = Path(__file__).parent
@@ -64,26 +64,16 @@ def recipe_facts(recipe: dict[str, Any]) -> dict[str, Any]:
 
 def measure(size: Size, *, seed: int, bits: int) -> dict[str, Any]:
     """Settle one round of random updates and return its gas and times."""
-
-    def terms(verification: Address) -> Terms:
-        return Terms(
-            verification=verification,
-            reward_wei=10**12,
-            stake_wei=10**12 * (size.group_size + 1),
-            bond_wei=10**15,
-            most_owners=size.owners,
-            group_size=size.group_size,
-            weights=size.weights,
-            update_bits=bits,
-            clip_nano=round(CLIP * 1e9),
-            norm_bound=norm_bound_steps(1e6, clip=CLIP, update_bits=bits),
-            rounds_per_epoch=4,
-            accuse_seconds=7200,
-            answer_seconds=7 * 24 * 3600,
-            prove_seconds=7200,
-            draw_delay_blocks=2,
-        )
-
+    chosen = Market(
+        group_size=size.group_size,
+        faulty_groups=1,
+        update_bits=bits,
+        clip=CLIP,
+        longest_mean=1e6,
+        reward_wei=10**12,
+        bond_wei=10**15,
+    )
+    terms = chosen.terms(size.weights, owners=size.owners, rounds=4, accuse_seconds=7200, answer_seconds=7 * 24 * 3600, prove_seconds=7200)
     rng = np.random.default_rng(seed)
     with LocalMarket(terms, num_owners=size.owners, escrow_wei=10**18) as market:
         keeper = RoundKeeper(market.ledger)

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["PRIVATE", "Net", "accuracy", "fit_private", "initial_model", "pretrain", "public_weights", "train"]
+__all__ = ["PRIVATE", "Net", "accuracy", "fit_private", "initial_model", "pretrain", "train"]
 
 PRIVATE = ("conv1.*",)
 """Names of the parameters that never leave their owner; the others are the public part."""
@@ -72,11 +72,6 @@ def initial_model(seed: int) -> Net:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Net()
-
-
-def public_weights(model: Net, private: Iterable[str]) -> int:
-    """Number of weights that are not private by these name patterns."""
-    return sum(parameter.numel() for name, parameter in model.named_parameters() if not _matches(name, private))
 
 
 def train(model: Net, images: Tensor, labels: Tensor, *, epochs: int, lr: float, batch_size: int, generator: torch.Generator) -> float:

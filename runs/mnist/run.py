@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
 
-from omnilytics_flwr import LocalMarket
+from omnilytics_flwr import Address, LocalMarket, Terms
 from omnilytics_flwr.evm.processing_time import chain_processing
 
 from ..record import circumstances, new_folder, point_latest, write_json, write_recipe
+from .app import METRICS
 from .data import resolve_source
 from .figure import draw
-from .market import escrow_wei, terms_of
+from .model import PRIVATE, initial_model
 from .recipe import Recipe
 from .result import Outcome, broken_promises, collect_work, result_of
 from .show import Progress, quiet_flower, show_result
@@ -47,7 +49,7 @@ def run(recipe: Recipe) -> int:
 def _trainings(recipe: Recipe, progress: Progress) -> Outcome:
     progress.step("model owner trains on its own digits")
     start = pretrained(recipe)
-    with LocalMarket(terms_of(recipe), num_owners=recipe.data.owners, escrow_wei=escrow_wei(recipe), on_stage=progress.step) as market:
+    with LocalMarket(terms_of(recipe), num_owners=recipe.data.owners, on_stage=progress.step) as market:
         progress.begin("market")
         trained = train_in_market(
             recipe, market, start, on_stage=progress.stage, on_round=progress.round_done, on_accuracy=progress.accuracy
@@ -77,6 +79,12 @@ def _trainings(recipe: Recipe, progress: Progress) -> Outcome:
         work_seconds=work,
         processing=processing,
     )
+
+
+def terms_of(recipe: Recipe) -> Callable[[Address], Terms]:
+    """Terms of the recipe's market, given the address of the verification contract."""
+    model = initial_model(recipe.seed).state_dict()
+    return recipe.market.terms(model, owners=recipe.data.owners, rounds=recipe.training.rounds, private=PRIVATE, metrics=METRICS)
 
 
 def _claim_all(market: LocalMarket, trained: Training) -> tuple[int, ...]:

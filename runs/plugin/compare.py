@@ -68,7 +68,7 @@ def _compare_one(example: Example, source: Path, folder: Path, on_step: Callable
     on_step(f"{example.name}: plain")
     plain = run_example(example, source, folder / "plain", [REPEAT_PATCH])
     on_step(f"{example.name}: in a market")
-    with LocalMarket(example.terms, num_owners=OWNERS, escrow_wei=example.escrow_wei) as market:
+    with LocalMarket(example.terms, num_owners=OWNERS) as market:
         traded = run_example(example, source, folder / "market", [REPEAT_PATCH, MARKET_PATCH], market.environment)
         paid = [market.ledger.paid_seats(number).bit_count() for number in range(1, example.rounds + 1)]
     return {

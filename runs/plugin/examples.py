@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from omnilytics_flwr import Address, Terms
 
+from ..market import Market
 from .patches import FilePatch, read_patch
 
 HERE = Path(__file__).parent
@@ -17,8 +18,6 @@ REPEAT_PATCH = "repeat"
 
 GROUP_SIZE, FAULTY_GROUPS = 3, 1
 OWNERS = GROUP_SIZE * (2 * FAULTY_GROUPS + 3)
-REWARD_WEI = 10**15
-BOND_WEI = 10**17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,26 +66,16 @@ class Example:
 
     def terms(self, verification: Address) -> Terms:
         """Terms of a market for this example, given the address of the verification contract."""
-        usual = Terms.for_model(
-            self.weights,
-            verification=verification,
-            owners=OWNERS,
+        market = Market(
             group_size=GROUP_SIZE,
             faulty_groups=FAULTY_GROUPS,
-            stake=(GROUP_SIZE + 1) * REWARD_WEI,
-            reward=REWARD_WEI,
-            bond=BOND_WEI,
+            update_bits=16,
             clip=self.clip,
             longest_mean=self.longest_mean,
-            rounds=self.rounds,
-            metrics=self.metrics,
+            reward_wei=10**15,
+            bond_wei=10**17,
         )
-        return replace(usual, draw_delay_blocks=2)
-
-    @property
-    def escrow_wei(self) -> int:
-        """What pays everybody in every round, and the bond."""
-        return self.rounds * OWNERS * REWARD_WEI + BOND_WEI
+        return market.terms(self.weights, owners=OWNERS, rounds=self.rounds, metrics=self.metrics)(verification)
 
 
 EXAMPLES = {

@@ -17,11 +17,11 @@ from omnilytics_flwr.errors import TermsError
 from runs.byzantine.cells import Cell, Crowd, fedavg_cell, market_cell
 from runs.byzantine.figure import draw
 from runs.byzantine.protocol import MISDEEDS
-from runs.byzantine.recipe import DEFAULT_PATH, Recipe, RecipeError, load_recipe
+from runs.byzantine.recipe import ANY_VERIFICATION, DEFAULT_PATH, Recipe, load_recipe, terms_of
 from runs.byzantine.result import broken_promises, cell_figures
 from runs.byzantine.shortcut import Decision
-from runs.byzantine.terms import ANY_VERIFICATION, terms_of
 from runs.byzantine.trainer import Trainer
+from runs.recipes import RecipeError
 
 TEXT = DEFAULT_PATH.read_text(encoding="utf-8")
 REFERENCE = DEFAULT_PATH.parent / "reference" / "result.json"

@@ -12,9 +12,8 @@ from omnilytics_flwr import LocalMarket
 from omnilytics_flwr.adversary.vectors import Isotropic
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 from runs.byzantine.confirm import confirm, seats_of
-from runs.byzantine.recipe import Recipe, load_recipe
+from runs.byzantine.recipe import ANY_VERIFICATION, Recipe, load_recipe, terms_of
 from runs.byzantine.shortcut import Offer, decide
-from runs.byzantine.terms import ANY_VERIFICATION, terms_of
 
 WEIGHTS = 50
 
@@ -27,7 +26,7 @@ def recipe() -> Recipe:
 
 @pytest.fixture(scope="module")
 def market(recipe: Recipe) -> Iterator[LocalMarket]:
-    with LocalMarket(terms_of(recipe, rounds=4, weights=WEIGHTS), num_owners=18, escrow_wei=10**18) as market:
+    with LocalMarket(terms_of(recipe, rounds=4, weights=WEIGHTS), num_owners=18) as market:
         yield market
 
 

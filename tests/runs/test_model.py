@@ -5,9 +5,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from omnilytics_flwr import Address
 from runs.mnist.data import load
-from runs.mnist.model import PRIVATE, Net, accuracy, fit_private, initial_model, pretrain, public_weights, train
+from runs.mnist.model import Net, accuracy, fit_private, initial_model, pretrain, train
 from runs.mnist.recipe import load_recipe
+from runs.mnist.run import terms_of
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +29,9 @@ def generator() -> torch.Generator:
 
 
 def test_public_part_has_twenty_thousand_weights_and_the_private_part_is_conv1() -> None:
-    model = Net()
+    model, recipe = Net(), load_recipe()
 
-    assert public_weights(model, PRIVATE) == 20_314
+    assert terms_of(recipe)(Address("0x" + "0" * 39 + "1")).weights == 20_314
     assert sum(value.numel() for value in model.parameters()) - 20_314 == sum(value.numel() for value in model.conv1.parameters())
 
 

@@ -28,7 +28,6 @@ PRIVATE = {
     ("deployment", "data_owner.owner_keys"): "two runs round by the same secrets, to be compared",
     ("deployment", "market.task"): "the same",
     ("plugin", "flower.weights"): "counts weights as the strategy does",
-    ("gas", "market.terms_bounds"): "the same",
 }
 """Run and private module, and why the one may import the other."""
 
