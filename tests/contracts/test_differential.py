@@ -19,8 +19,7 @@ from omnilytics_flwr.market.roster import bitmap_of, bits_of, positions_of
 from omnilytics_flwr.market.stage import Stage
 from tests.support.builders import MODEL_OWNER, STRANGER, Scene, address_of, make_mask_key, make_task
 from tests.support.moves import Move, Mover, View
-from tests.support.spoilers import Spoiler, Spoilers
-from tests.support.walk import DisputeWalk, Walk
+from tests.support.walk import DisputeWalk, Spoiler, Walk
 
 from .forging import COMMON_FORGERIES
 from .real_market import Part, far, isotropic, masked, near, total, wild
@@ -116,7 +115,7 @@ class ProvenSpoiler(Spoiler):
         super().__init__(mover)
         self._prover = mover
 
-    def settle(self, move: Move, state: MarketState) -> Spoilers:
+    def settle(self, move: Move, state: MarketState) -> list[Move]:
         round_number, honest, waived, next_task = move.arguments
         assert isinstance(honest, bytes)
         assert isinstance(waived, int)
@@ -127,14 +126,13 @@ class ProvenSpoiler(Spoiler):
             parts = self._prover.taken_apart(honest, self._prover.outside(state, waived, move.wait_seconds))
             names = self._random.sample(sorted(COMMON_FORGERIES), FORGERIES_A_MOVE if parts.argument else 0)
             forged += [COMMON_FORGERIES[name].change(parts) for name in names]
-        others = self._with_arguments(
+        others = [
             (state.round + 1, honest, waived, next_task),
             (round_number, honest, waived ^ state.groups, next_task),
             (round_number, honest, 1 << 200, next_task),
-        )
-        until_late = max(0, state.settle_by - self._view.ledger.now())
-        others.append(lambda move: replace(move, wait_seconds=until_late + self._random.randrange(2)))
-        return others + self._with_arguments(*((round_number, raw, waived, next_task) for raw in forged))
+            *((round_number, raw, waived, next_task) for raw in forged),
+        ]
+        return [*(replace(move, arguments=arguments) for arguments in others), *self._around(move, state.settle_by)]
 
     def _flipped(self, honest: bytes) -> bytes:
         """One bit changed."""

@@ -13,9 +13,18 @@ from omnilytics_flwr.market.dispute import versioned_hash
 from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.roster import bitmap_of
 from tests.support.bad_inputs import INFINITY, NOT_ON_CURVE, WRONG_SUBGROUP
-from tests.support.builders import MODEL_OWNER, STRANGER, dictate, equal_distances, make_mask_key, make_task
+from tests.support.builders import (
+    MODEL_OWNER,
+    STRANGER,
+    blob_of,
+    dictate,
+    equal_distances,
+    make_blob,
+    make_mask_key,
+    make_points,
+    make_task,
+)
 from tests.support.moves import Move, Mover
-from tests.support.sparse import blob_of, make_blob, make_points
 
 from .twin import Twin
 

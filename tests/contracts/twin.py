@@ -28,9 +28,19 @@ from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.terms import Address, Terms
 from tests.evm.tiny_contracts import creation_code
 from tests.oracle import MemoryMarket, SumcheckVerification, Verification, World
-from tests.support.builders import MODEL_OWNER, STRANGER, WEALTH_WEI, DictatedVerification, Scene, address_of, make_account, make_terms
+from tests.support.builders import (
+    MODEL_OWNER,
+    STRANGER,
+    WEALTH_WEI,
+    DictatedVerification,
+    Scene,
+    address_of,
+    blob_of,
+    make_account,
+    make_terms,
+    value_of,
+)
 from tests.support.moves import Move, View
-from tests.support.sparse import blob_of, value_of
 
 Request = tuple[str, list[object]]
 

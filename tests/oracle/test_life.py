@@ -15,9 +15,8 @@ from omnilytics_flwr.errors import NotCanonical, NotFunded, OmnilyticsError, Ter
 from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.stage import Stage
 from tests.support.bad_inputs import WORD_MAX
-from tests.support.builders import MARKET, WEALTH_WEI, Scene, address_of, make_drawn_scene, make_scene
+from tests.support.builders import MARKET, WEALTH_WEI, Scene, address_of, blob_of, make_drawn_scene, make_scene
 from tests.support.moves import Move
-from tests.support.sparse import blob_of
 from tests.support.walk import FUNCTIONS, DisputeWalk, Walk, play, view_of
 
 OWNERS = 24
@@ -128,7 +127,7 @@ class Reached:
 
 def test_walk_reaches_every_stage_every_function_and_nearly_every_refusal() -> None:
     reached = Reached()
-    for seed in range(6):
+    for seed in range(6, 12):
         scene = random_scene()
         reached.play(scene, Walk(Random(seed), view_of(scene), OWNERS), 250)
 

@@ -15,8 +15,7 @@ from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.roster import bitmap_of, bits_of, roster_seats
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.terms import Address
-from tests.support.builders import MODEL_OWNER, STRANGER, address_of, dictate, make_mask_key, make_task, sign_hash
-from tests.support.sparse import make_blobs, make_points
+from tests.support.builders import MODEL_OWNER, STRANGER, address_of, dictate, make_blobs, make_mask_key, make_points, make_task, sign_hash
 
 Arguments = tuple[object, ...]
 

@@ -6,16 +6,20 @@ ledgers side by side. Which calls are refused, and how, is for the ledgers to sa
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 from omnilytics_flwr.errors import OmnilyticsError
+from omnilytics_flwr.market.commitment_message import HALF_ORDER
 from omnilytics_flwr.market.dispute import accuse_by
 from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.stage import Stage
-from tests.support.builders import Scene, address_of
-from tests.support.moves import Move, Mover, View
-from tests.support.spoilers import Spoiler
+from tests.support.builders import MODEL_OWNER, STRANGER, Scene, address_of, blob_of, dictate
+from tests.support.moves import Arguments, Move, Mover, View
 
+LOW_ORDER_KEY, UNREDUCED_KEY = bytes(32), b"\xee" + b"\xff" * 30 + b"\x7f"
+SECP256K1_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 FUNCTIONS = (
     *("join", "leave", "depart", "claim", "freeze", "draw", "close"),
     *("anchor", "open", "accuse", "answer", "settle", "timeout", "fund", "withdraw"),
@@ -147,3 +151,176 @@ class DisputeWalk(Walk):
             pending = state.accused & ~state.answered and self._view.ledger.now() <= state.answer_by
             goals |= {"answer": 20 if pending else 2, "settle": 1.5, "timeout": 0.3, "depart": 0.3}
         return goals
+
+
+class Spoiler:
+    """Spoils the calls of a `Mover` by one change, mostly for the worse; what applies to one function is the method of its name."""
+
+    def __init__(self, mover: Mover) -> None:
+        self._mover = mover
+        self._random = mover.random
+        self._view = mover.view
+
+    def spoil(self, move: Move, state: MarketState) -> Move:
+        """The move with one thing changed."""
+        other_caller = replace(move, account=self._random.choice([*range(self._mover.num_owners), MODEL_OWNER, STRANGER]))
+        own: list[Move] = getattr(self, move.function)(move, state) if hasattr(self, move.function) else []
+        return self._random.choice([other_caller, *own])
+
+    def join(self, move: Move, state: MarketState) -> list[Move]:
+        keys = _with(move, (LOW_ORDER_KEY, b""), (UNREDUCED_KEY, b""))
+        return [*keys, *(replace(move, value_wei=max(0, move.value_wei + more)) for more in (1, -1))]
+
+    def depart(self, move: Move, state: MarketState) -> list[Move]:
+        return [*_sooner(move), *self._with_accounts(move)]
+
+    def claim(self, move: Move, state: MarketState) -> list[Move]:
+        owner = move.arguments[0]
+        rounds = (0, max(0, state.round - 1), 2**32 - 1)
+        return _with(move, (address_of(STRANGER), state.round), *((owner, through) for through in rounds))
+
+    def draw(self, move: Move, state: MarketState) -> list[Move]:
+        header, order = move.arguments
+        assert isinstance(header, bytes)
+        assert isinstance(order, bytes)
+        foreign = next(seat for seat in range(256) if not state.members >> seat & 1)
+        place = self._random.randrange(max(1, len(order) - 1))
+        swapped = order[:place] + order[place : place + 2][::-1] + order[place + 2 :]
+        last_twice, first_twice, unknown = order + order[-1:], order[:1] + order[:-1], order[:-1] + bytes([foreign])
+        orders = (order[:-1], last_twice, order[::-1], swapped, first_twice, unknown)
+        headers = (self._view.header(self._view.block_number() - 1), header[:-1], b"")
+        blocks = [0, max(0, move.mine_blocks - 1)]
+        if self._mover.may_lapse and self._random.random() < 0.1:
+            blocks.append(8192)
+        spoiled = _with(move, *((other, order) for other in headers), *((header, other) for other in orders))
+        return [*spoiled, *(replace(move, mine_blocks=mined) for mined in blocks)]
+
+    def close(self, move: Move, state: MarketState) -> list[Move]:
+        return [replace(move, mine_blocks=max(0, move.mine_blocks - 1))]
+
+    def anchor(self, move: Move, state: MarketState) -> list[Move]:
+        return _with(move, (bytes(32),))
+
+    def open(self, move: Move, state: MarketState) -> list[Move]:
+        round_number, groups, digests, signatures = move.arguments
+        assert isinstance(groups, int)
+        assert isinstance(digests, tuple)
+        assert isinstance(signatures, bytes)
+        spoiled = _with(
+            move,
+            (round_number, groups | 1 << 200, digests, signatures),
+            (round_number, groups & (groups - 1), digests, signatures),
+            (round_number, 0, (), b""),
+            (round_number, groups, digests[1:], signatures),
+            (round_number, groups, (*digests, bytes(32)), signatures),
+            (round_number, groups, digests, signatures[:-1]),
+            (round_number, groups, digests, signatures + bytes(64)),
+            (round_number, groups, digests[::-1], signatures),
+        )
+        if digests:
+            place = 64 * self._random.randrange(len(digests))
+            bad = self._bad_signature(state, digests[place // 64], signatures[place : place + 64])
+            spoiled += 6 * _with(move, (round_number, groups, digests, signatures[:place] + bad + signatures[place + 64 :]))
+        fewer = self._mover.open_with(state, groups & (groups - 1))
+        return [*spoiled, fewer, *self._around(move, state.open_by), *_other_rounds(move, state)]
+
+    def _bad_signature(self, state: MarketState, digest: bytes, good: bytes) -> bytes:
+        """A signature that nobody should take for the data owner's."""
+        packed = int.from_bytes(good[32:], "big")
+        negated_s = SECP256K1_ORDER - (packed & (1 << 255) - 1)
+        owner = address_of(self._random.randrange(self._mover.num_owners))
+        choices: list[Callable[[], bytes]] = [
+            lambda: bytes(64),
+            lambda: b"\xff" * 64,
+            lambda: good[:32] + bytes(32),
+            lambda: good[:32] + (packed ^ 1 << 255).to_bytes(32, "big"),
+            lambda: good[:32] + (HALF_ORDER + 1).to_bytes(32, "big"),
+            # The other signature of the pair: its s needs the bit that the parity has here.
+            lambda: good[:32] + negated_s.to_bytes(32, "big"),
+            lambda: self._mover.sign(state, owner, digest),
+            lambda: self._mover.sign(state, owner, digest, round=state.round + 1),
+            lambda: self._mover.sign(state, owner, digest, open_by=state.open_by + 1),
+        ]
+        return self._random.choice(choices)()
+
+    def settle(self, move: Move, state: MarketState) -> list[Move]:
+        round_number, verdict, waived, next_task = move.arguments
+        roster, distances = state.groups.bit_count(), self._mover.distances
+        verdicts = (
+            b"",
+            dictate(distances(roster)[1:]),
+            dictate([*distances(roster), 0]),
+            dictate(distances(roster, over_bound=2)),
+            dictate(distances(max(0, roster - 2)), 0b11),
+            dictate(distances(roster), 1 << roster),
+            dictate(distances(roster), 1 << 255),
+        )
+        spoiled = _with(
+            move,
+            (round_number, verdict, 1 << 200, next_task),
+            (round_number, verdict, state.groups, next_task),
+            (round_number, dictate(()), state.groups, next_task),
+            *((round_number, other, 0 if other else waived, next_task) for other in verdicts),
+        )
+        return [*spoiled, *self._around(move, state.settle_by), *_other_rounds(move, state)]
+
+    def accuse(self, move: Move, state: MarketState) -> list[Move]:
+        round_number, seats, digests = move.arguments
+        assert isinstance(seats, int)
+        assert isinstance(digests, tuple)
+        spoiled = _with(
+            move,
+            *((round_number, others, digests) for others in (0, seats | 1 << 200, 1 << 255, seats | state.staked, seats | state.accused)),
+            *((round_number, seats, others) for others in (digests[1:], digests[::-1], ())),
+        )
+        for value_wei in (0, move.value_wei * 2 // 3, max(0, move.value_wei - 1_001)):
+            spoiled.append(replace(move, value_wei=value_wei))
+        return [*spoiled, *self._around(move, accuse_by(state.settle_by, self._view.ledger.terms())), *_other_rounds(move, state)]
+
+    def answer(self, move: Move, state: MarketState) -> list[Move]:
+        round_number, seat, points, first, count = move.arguments
+        assert isinstance(seat, int)
+        assert isinstance(points, bytes)
+        assert isinstance(first, int)
+        assert isinstance(count, int)
+        foreign, sent = blob_of(7), move.blobs
+        blobs = ((), sent[1:], (foreign, *sent[1:]), sent[::-1], (*sent[:5], foreign))
+        spoiled = _with(
+            move,
+            *((round_number, other, points, first, count) for other in ((seat + 1) % 20, 255)),
+            *((round_number, seat, other, first, count) for other in (points[:-1], points + bytes(128), points[128:] + points[:128])),
+            *((round_number, seat, points, other, count) for other in (first + 1, max(0, first - 1))),
+            *((round_number, seat, points, first, other) for other in (0, count + 1, 2**16 - 1)),
+            (state.round + 1, seat, points, first, count),
+        )
+        return [*spoiled, *(replace(move, blobs=other) for other in blobs), *self._around(move, state.answer_by)]
+
+    def timeout(self, move: Move, state: MarketState) -> list[Move]:
+        return [*_sooner(move), *_other_rounds(move, state)]
+
+    def fund(self, move: Move, state: MarketState) -> list[Move]:
+        return [replace(move, value_wei=move.value_wei + 1), *_with(move, (2**128,), (2**256 - 1,))]
+
+    def withdraw(self, move: Move, state: MarketState) -> list[Move]:
+        return self._with_accounts(move)
+
+    def _with_accounts(self, move: Move) -> list[Move]:
+        return _with(move, (address_of(STRANGER),), (address_of(self._random.randrange(self._mover.num_owners)),))
+
+    def _around(self, move: Move, deadline: int) -> list[Move]:
+        """In the last second of a deadline, and in the next."""
+        until = max(0, deadline - self._view.ledger.now())
+        return [replace(move, wait_seconds=until), replace(move, wait_seconds=until + 1)]
+
+
+def _with(move: Move, *choices: Arguments) -> list[Move]:
+    return [replace(move, arguments=arguments) for arguments in choices]
+
+
+def _sooner(move: Move) -> list[Move]:
+    return [replace(move, wait_seconds=0), replace(move, wait_seconds=max(0, move.wait_seconds - 1))]
+
+
+def _other_rounds(move: Move, state: MarketState) -> list[Move]:
+    """For a call whose first argument is the round."""
+    return _with(move, *((number, *move.arguments[1:]) for number in (state.round + 1, max(0, state.round - 1))))

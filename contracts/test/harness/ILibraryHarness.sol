@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {Statement} from "../../src/interfaces/IVerification.sol";
+
 /// @notice What forge's tests use of the opened libraries.
 interface ILibraryHarness {
     function fr(uint256 value) external pure returns (uint256);
@@ -13,6 +15,14 @@ interface ILibraryHarness {
     function msm(bytes calldata points, uint256[] calldata scalars) external view returns (bool success, bytes memory result);
     function opens(bytes calldata commitment, uint256 point, uint256 value, bytes calldata proof) external view returns (bool);
     function versionedHash(bytes calldata commitment) external view returns (bytes32);
+    function transcript(
+        Statement calldata statement,
+        uint256 excluded,
+        bytes calldata points,
+        bytes calldata values,
+        bytes calldata commitments,
+        bytes calldata evaluations
+    ) external pure returns (bytes32 rho, bytes32 z, bytes32 gamma);
     function lcm(uint256[] calldata sizes, uint256 places) external pure returns (uint256);
     function eligible(uint256[] calldata distances, uint256 groups, uint256 scale, uint256 normBound) external pure returns (uint256);
     function scores(uint256[] calldata distances, uint256 groups, uint256 faulty) external pure returns (uint256[] memory);

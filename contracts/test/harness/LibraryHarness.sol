@@ -73,8 +73,18 @@ contract LibraryHarness is ILibraryHarness {
         return Blobs.versionedHash(pointAt(commitment, 0));
     }
 
-    function transcriptBegin(Statement calldata statement, uint256 excluded, bytes32 sums, bytes32 values) external pure returns (bytes32) {
-        return Transcript.begin(statement, excluded, sums, values);
+    /// @dev The three digests of a transcript; points and values are strings of 128 and 32 bytes each.
+    function transcript(
+        Statement calldata statement,
+        uint256 excluded,
+        bytes calldata points,
+        bytes calldata values,
+        bytes calldata commitments,
+        bytes calldata evaluations
+    ) external pure returns (bytes32 rho, bytes32 z, bytes32 gamma) {
+        rho = Transcript.begin(statement, excluded, keccak256(points), keccak256(values));
+        z = Transcript.commit(rho, commitments);
+        gamma = Transcript.evaluate(z, evaluations);
     }
 
     function lcm(uint256[] memory sizes, uint256 places) external pure returns (uint256) {

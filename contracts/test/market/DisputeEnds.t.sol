@@ -115,12 +115,10 @@ contract DisputeEndsTest is DisputeFixture {
             vm.warp(SETTLE_BY + 1);
             return market.timeout(1);
         }
-        verification.setVerdict(0, Builders.noDistances(5));
         if (end == 0) return settle(0, TASK);
         passAnswerWindow();
         // The groups of the two accused, or of the one who did not answer.
         uint256 groups = answered ? 16 : 16 | (1 << groupOf(0));
-        verification.setVerdict(0, Builders.noDistances(5 - size(groups)));
         settle(end == 2 ? groups : 0, TASK);
     }
 

@@ -175,21 +175,6 @@ contract EpochTest is MarketFixture {
         assertEq(ownerAt(0).balance, 0, "nothing");
     }
 
-    function test_fuzz_draw_anyRandomness_partitions(bytes32 prevRandao, uint256 owners) external {
-        owners = bound(owners, 20, 25);
-        joinAll(owners);
-        freeze();
-        market.draw(mineDraw(prevRandao), rightOrder(prevRandao));
-
-        uint256 all = 0;
-        for (uint256 group = 0; group < owners / 4; ++group) {
-            uint256 seats = market.groupSeats(group);
-            assertEq(all & seats, 0, "disjoint");
-            all |= seats;
-        }
-        assertEq(all, (1 << owners) - 1, "complete");
-    }
-
     /// @dev Header that only the history contract still knows, `age` blocks later.
     function historyHeader(uint256 age) private returns (bytes memory header) {
         header = Builders.header(100_004, _RANDAO);

@@ -90,7 +90,6 @@ contract SettleTest is MarketFixture {
 
     function test_settle_waived_isPaidAndDoesNotTakePart() external {
         reachOpen();
-        verification.setVerdict(0, Builders.noDistances(4));
         settle(2, 0);
 
         assertEq(verification.asked().outside, 2, "outside");
@@ -99,7 +98,6 @@ contract SettleTest is MarketFixture {
 
     function test_settle_allWaived_paysAll() external {
         reachOpen();
-        verification.setVerdict(0, new uint256[](0));
         settle(31, 0);
         assertEq(market.paidSeats(1), members(31), "all");
     }

@@ -15,11 +15,9 @@ contract SlashedTest is DisputeFixture {
     /// @dev Round 1 pays seat 0, round 2 takes its stake; round 3 is anchored.
     function slash() private {
         reachOpen();
-        verification.setVerdict(0, Builders.noDistances(4));
         settle(1 << groupOf(0), TASK);
         open(31);
-        accuse(1, leastDeposit());
-        passAnswerWindow();
+        lapse(1);
         settle(0, TASK);
         assertEq(market.state().slashed, 1, "slashed");
     }
@@ -55,8 +53,7 @@ contract SlashedTest is DisputeFixture {
         join(0);
         open(31);
         // It can be accused and slashed again.
-        accuse(1, leastDeposit());
-        passAnswerWindow();
+        lapse(1);
         settle(0, TASK);
         assertEq(market.state().slashed, 1, "slashed");
         assertEq(market.state().creditsWei, 2 * (_STAKE - 3 * _REWARD), "burned twice");
@@ -105,11 +102,9 @@ contract SlashedTest is DisputeFixture {
         reachOpen();
         vm.prank(ownerAt(0));
         market.leave();
-        accuse(1, leastDeposit());
-        passAnswerWindow();
+        lapse(1);
         expectRevert(IMarket.MarketTooEarly.selector, block.timestamp, START + 2400);
         market.depart(ownerAt(0));
-        verification.setVerdict(0, Builders.noDistances(4));
         settle(0, 0);
         market.depart(ownerAt(0));
         assertEq(ownerAt(0).balance, 0, "nothing");

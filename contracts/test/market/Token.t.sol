@@ -72,7 +72,6 @@ contract TokenTest is DisputeFixture {
         assertEq(held(), tokens, "no tokens moved");
         assertEq(address(market).balance, 2 * (FEE + depositWei), "ether");
         passAnswerWindow();
-        verification.setVerdict(0, Builders.noDistances(4));
         settle(0, 0);
         assertBooks();
 
@@ -100,9 +99,7 @@ contract TokenTest is DisputeFixture {
 
     function test_join_slashedInTokens_paysAgain() external {
         reachOpen();
-        accuse(1, leastDeposit());
-        passAnswerWindow();
-        verification.setVerdict(0, Builders.noDistances(4));
+        lapse(1);
         settle(0, 0);
         vm.prank(ownerAt(0));
         vm.expectRevert();

@@ -20,7 +20,6 @@ contract VoidTest is DisputeFixture {
         uint256 depositWei = leastDeposit();
         accuse(1 << seat, depositWei);
         passAnswerWindow();
-        verification.setVerdict(0, Builders.noDistances(4));
         // Of the other four groups the last is dropped.
         uint256 paid = members(1 + 2 + 8) | others;
         vm.expectEmit();
@@ -97,7 +96,8 @@ contract VoidTest is DisputeFixture {
         uint256 depositWei = 3 * leastDeposit();
         accuse(1, depositWei);
         answer(0, 0, 2);
-        settleVoidAfter(1);
+        passAnswerWindow();
+        settle(0, 0);
         assertEq(market.state().slashed, 1, "two of three polynomials are no answer");
         assertEq(freedFor(RELAY), (depositWei * 2) / 3, "what was sent was sent");
         assertEq(freedFor(MODEL_OWNER), FEE + depositWei - (depositWei * 2) / 3, "the rest and the fee");
@@ -106,9 +106,7 @@ contract VoidTest is DisputeFixture {
     function test_settle_waivedGroup_isNotVoid() external {
         reachOpen();
         uint256 seat = seatIn(1, 0);
-        accuse(1 << seat, leastDeposit());
-        passAnswerWindow();
-        verification.setVerdict(0, Builders.noDistances(4));
+        lapse(1 << seat);
         settle(2, 0);
         assertEq(market.paidSeats(1), members(1 + 2 + 4 + 8), "all of the waived group");
         assertEq(market.state().slashed, 0, "nobody is slashed");
@@ -121,9 +119,7 @@ contract VoidTest is DisputeFixture {
     function test_settle_oneWaivedOneVoid_slashesTheVoidOnly() external {
         reachOpen();
         (uint256 waived, uint256 slashed) = (seatIn(1, 0), seatIn(3, 2));
-        accuse((1 << waived) | (1 << slashed), leastDeposit());
-        passAnswerWindow();
-        verification.setVerdict(0, Builders.noDistances(3));
+        lapse((1 << waived) | (1 << slashed));
         settle(2, 0);
         assertEq(verification.asked().outside, 2 + 8, "both outside");
         assertEq(market.state().slashed, 1 << slashed, "one is slashed");
@@ -135,9 +131,7 @@ contract VoidTest is DisputeFixture {
     function test_settle_severalLapsed_burnsSeveralStakes() external {
         reachOpen();
         uint256 lapsed = (1 << seatIn(0, 0)) | (1 << seatIn(0, 3)) | (1 << seatIn(4, 1));
-        accuse(lapsed, leastDeposit());
-        passAnswerWindow();
-        verification.setVerdict(0, Builders.noDistances(3));
+        lapse(lapsed);
         vm.expectEmit();
         emit IMarket.Voided(1, 1, 17, lapsed, 3 * _STAKE - 5 * _REWARD);
         settle(0, 0);
@@ -169,8 +163,7 @@ contract VoidTest is DisputeFixture {
     function test_settle_voidGroups_doNotCountAgainstF() external {
         reachOpen();
         uint256 seat = seatIn(0, 0);
-        accuse(1 << seat, leastDeposit());
-        passAnswerWindow();
+        lapse(1 << seat);
         // One of the four others is excluded: f is used up, all the rest must be paid.
         verification.setVerdict(2, Builders.noDistances(3));
         settle(0, 0);
@@ -179,8 +172,7 @@ contract VoidTest is DisputeFixture {
 
     function test_settle_verdictOnAVoidGroup_reverts() external {
         reachOpen();
-        accuse(1 << seatIn(0, 0), leastDeposit());
-        passAnswerWindow();
+        lapse(1 << seatIn(0, 0));
         verification.setVerdict(1, Builders.noDistances(4));
         vm.prank(MODEL_OWNER);
         expectRevert(IMarket.MarketUnknownGroup.selector, 1, 30);
@@ -189,11 +181,9 @@ contract VoidTest is DisputeFixture {
 
     function test_settle_booksAreFull_revertsUntilWaived() external {
         reachOpen();
-        accuse(1 << seatIn(1, 0), leastDeposit());
-        passAnswerWindow();
+        lapse(1 << seatIn(1, 0));
         MarketState memory state = market.state();
         fund(type(uint128).max - state.escrowWei - state.bondWei);
-        verification.setVerdict(0, Builders.noDistances(4));
         vm.prank(MODEL_OWNER);
         expectRevert(IMarket.MarketWrongPayment.selector, _STAKE, 0);
         market.settle(1, "", 0, 0);
@@ -205,17 +195,7 @@ contract VoidTest is DisputeFixture {
 
     /// @dev Accuse, let lapse, settle with the groups that are left.
     function settleVoid(uint256 seats) private {
-        accuse(seats, leastDeposit());
-        settleVoidAfter(seats);
-    }
-
-    function settleVoidAfter(uint256 lapsed) private {
-        passAnswerWindow();
-        uint256 voided = 0;
-        for (uint256 group = 0; group < 5; ++group) {
-            if (market.groupSeats(group) & lapsed != 0) ++voided;
-        }
-        verification.setVerdict(0, Builders.noDistances(5 - voided));
+        lapse(seats);
         settle(0, 0);
     }
 }

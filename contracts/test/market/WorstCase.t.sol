@@ -47,7 +47,6 @@ contract WorstCaseTest is DisputeFixture {
     function test_settle_everybodyLapsed_fitsATransaction() external {
         accuseEverybody();
         passAnswerWindow();
-        verification.setVerdict(0, new uint256[](0));
         start();
         vm.prank(MODEL_OWNER);
         market.settle(1, "", 0, 0);
@@ -58,7 +57,6 @@ contract WorstCaseTest is DisputeFixture {
 
     function test_settle_everybodyAcquitted_fitsATransaction() external {
         accuseEverybody();
-        verification.setVerdict(0, new uint256[](0));
         start();
         vm.prank(MODEL_OWNER);
         market.settle(1, "", _GROUPS, 0);
@@ -70,7 +68,6 @@ contract WorstCaseTest is DisputeFixture {
     function test_depart_everybodySlashed_worksForEach() external {
         accuseEverybody();
         passAnswerWindow();
-        verification.setVerdict(0, new uint256[](0));
         settle(0, 0);
         for (uint256 i = 0; i < _EVERYBODY; ++i) market.depart(ownerAt(i));
         assertEq(market.state().slashed, 0, "nobody is left");

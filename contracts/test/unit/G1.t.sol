@@ -119,19 +119,6 @@ contract G1Test is Test {
         assertTrue(!_harness.opens(_ORDER_3, 5, 0, infinite), "order 3");
     }
 
-    function test_checkPoints_goodPoints_isTrue() external view {
-        assertTrue(_verification.checkPoints(bytes.concat(_G, _TAU, _TWICE_G), 3), "good");
-    }
-
-    function test_checkPoints_badPoint_isFalse() external view {
-        bytes memory off = _G;
-        off[127] = bytes1(uint8(off[127]) ^ 1);
-        bytes[3] memory bad = [_ORDER_3, _NOT_CANONICAL, off];
-        for (uint256 i = 0; i < bad.length; ++i) {
-            assertTrue(!_verification.checkPoints{gas: 2_000_000}(bytes.concat(_G, bad[i]), 2), "bad");
-        }
-    }
-
     function test_checkPoints_wrongLength_reverts() external {
         vm.expectRevert(abi.encodeWithSelector(IVerification.VerificationWrongLength.selector, 127, 128));
         _verification.checkPoints(new bytes(127), 1);

@@ -9,11 +9,6 @@ contract MaskKeysTest is Test {
 
     ILibraryHarness private immutable _harness = ILibraryHarness(deploy("LibraryHarness"));
 
-    function test_isUsable_lowOrder_isFalse() external view {
-        uint256[5] memory low = _lowOrder();
-        for (uint256 i = 0; i < low.length; ++i) assertTrue(!_harness.isUsable(_littleEndian(low[i])), "low order");
-    }
-
     function test_isUsable_notCanonical_isFalse() external view {
         for (uint256 u = _ORDER; u < 2 ** 255; ++u) assertTrue(!_harness.isUsable(_littleEndian(u)), "at or above the order");
         assertTrue(!_harness.isUsable(_littleEndian(2 ** 255 + 9)), "top bit");

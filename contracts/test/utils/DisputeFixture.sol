@@ -88,6 +88,12 @@ abstract contract DisputeFixture is MarketFixture {
         vm.warp(uint256(market.state().answerBy) + 1);
     }
 
+    /// @dev Accuse for the least deposit, and let the time to answer pass.
+    function lapse(uint256 seats) internal {
+        accuse(seats, leastDeposit());
+        passAnswerWindow();
+    }
+
     // ------------------------------------------------------------------------------------------------------------ points
 
     function point(uint256 seat, uint256 k) internal view returns (bytes memory one) {

@@ -188,7 +188,6 @@ abstract contract MarketFixture is Test {
     function reachOpen() internal {
         reachAnchored();
         open(31);
-        verification.setVerdict(0, Builders.noDistances(5));
     }
 
     /// @dev Six groups of four, so that a roster may leave one out; funded and anchored.

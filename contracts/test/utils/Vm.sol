@@ -25,6 +25,17 @@ interface Vm {
     function expectRevert(bytes calldata data) external;
     function expectEmit() external;
     function assume(bool condition) external pure;
+    function readFile(string calldata path) external view returns (string memory);
+    function toString(uint256 value) external pure returns (string memory);
+    function keyExistsJson(string calldata json, string calldata key) external view returns (bool);
+    function parseJsonBool(string calldata json, string calldata key) external pure returns (bool);
+    function parseJsonUint(string calldata json, string calldata key) external pure returns (uint256);
+    function parseJsonUintArray(string calldata json, string calldata key) external pure returns (uint256[] memory);
+    function parseJsonBytes(string calldata json, string calldata key) external pure returns (bytes memory);
+    function parseJsonBytesArray(string calldata json, string calldata key) external pure returns (bytes[] memory);
+    function parseJsonBytes32(string calldata json, string calldata key) external pure returns (bytes32);
+    function parseJsonBytes32Array(string calldata json, string calldata key) external pure returns (bytes32[] memory);
+    function parseJsonString(string calldata json, string calldata key) external pure returns (string memory);
     function getCode(string calldata artifact) external view returns (bytes memory);
 }
 
