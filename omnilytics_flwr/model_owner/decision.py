@@ -30,22 +30,21 @@ class GroupSum:
 
     Attributes
     ----------
-    members : int
+    digests : tuple of bytes
+        One of each member.
     vector : FieldVector or None
         Sum of the delivered vectors, masks cancelled; None if a delivery is missing.
-    rows : tuple of bytes
-        For each member its points, or its digest if a delivery is missing.
-    digests : tuple of bytes
+    points : tuple of bytes
+        Of each delivery.
     """
 
-    members: int
-    vector: FieldVector | None
-    rows: tuple[bytes, ...]
     digests: tuple[bytes, ...]
+    vector: FieldVector | None
+    points: tuple[bytes, ...]
 
     def is_in_range(self, bits: int) -> bool:
         """Whether the sum is there, and what this many honest members can add up to."""
-        return self.vector is not None and first_out_of_range(self.vector, members=self.members, bits=bits) is None
+        return self.vector is not None and first_out_of_range(self.vector, members=len(self.digests), bits=bits) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +173,7 @@ def judge(
     outside = set(range(len(groups))) - set(taking_part) | set(out_of_range[terms.faulty_groups :])
     while True:
         statement = Statement(
-            context, roster_hash, tuple(group.members for group in groups), bitmap_of(outside), terms.polynomials, terms.update_bits
+            context, roster_hash, tuple(len(group.digests) for group in groups), bitmap_of(outside), terms.polynomials, terms.update_bits
         )
         proof = _prove(statement, groups)
         places, distances = proof.taking_part, proof.verdict.distances
@@ -205,14 +204,14 @@ def judge(
         void=tuple(sorted(void)),
         distances=distances,
         scale=scale,
-        mean=_mean([proof.sums[place] for place in selection.accepted], sum(groups[position].members for position in accepted), terms),
+        mean=_mean([proof.sums[place] for place in selection.accepted], sum(len(groups[position].digests) for position in accepted), terms),
     )
 
 
 def _prove(statement: Statement, groups: Sequence[GroupSum]) -> Proof:
-    vectors = [None if statement.is_outside(position) else group.vector for position, group in enumerate(groups)]
-    rows = [group.digests if statement.is_outside(position) else group.rows for position, group in enumerate(groups)]
-    return prove(statement, vectors, rows)
+    inside = [not statement.is_outside(position) for position in range(len(groups))]
+    vectors = [group.vector if there else None for group, there in zip(groups, inside, strict=True)]
+    return prove(statement, vectors, [group.points if there else group.digests for group, there in zip(groups, inside, strict=True)])
 
 
 def _mean(sums: Sequence[NDArray[np.uint64]], members: int, terms: Terms) -> NDArray[np.float64] | None:

@@ -20,7 +20,7 @@ from ..market.market_view import MarketState, Member
 from ..market.stage import Stage
 from ..market.task import TaskId
 from ..market.terms import Address
-from .decision import Decision, GroupSum
+from .decision import GroupSum
 from .round_report import RoundReport
 
 Metrics = Mapping[str, Mapping[str, int | float | list[int] | list[float]]]
@@ -91,6 +91,8 @@ class NotedRound:
         With which it was settled, or is about to be.
     fates : dict of str to tuple of int
         What the report says of the groups, by name of its field.
+    scale : int
+        L.
     done : bool
         Whether its end was reported, and what it taught is saved.
     receipts : list of Receipt
@@ -109,6 +111,7 @@ class NotedRound:
     spoilt: set[int] = field(default_factory=set)
     call: SettleCall | None = None
     fates: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    scale: int = 1
     done: bool = False
     receipts: list[Receipt] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -216,40 +219,27 @@ class LiveRound(NotedRound):
         for group in self.roster_groups():
             digests = tuple(self.commitments[member.owner].digest for member in group)
             there = [self.deliveries[member.owner] for member in group if member.owner in self.deliveries]
-            if len(there) < len(group):
-                sums.append(GroupSum(len(group), None, digests, digests))
-            else:
-                sums.append(GroupSum(len(group), FieldVector.total([one.vector for one in there]), tuple(o.points for o in there), digests))
+            whole = len(there) == len(group)
+            total = FieldVector.total([one.vector for one in there]) if whole else None
+            sums.append(GroupSum(digests, total, tuple(one.points for one in there)))
         return sums
 
-    def note_decision(self, decision: Decision) -> None:
-        """Keep what the report says of the groups."""
-        self.fates = decision.fates() | {"scale": (decision.scale,)}
-
     def report(self, *, paid_seats: int, timed_out: bool) -> RoundReport:
-        """What the round came to.
-
-        Parameters
-        ----------
-        paid_seats : int
-            Bitmap of the seats that the market pays.
-        timed_out : bool
-        """
-        fates = {} if timed_out else {name: tuple(places) for name, places in self.fates.items() if name != "scale"}
+        """What the round came to; `paid_seats` is the bitmap of the seats that the market pays."""
         return RoundReport(
             self.task.epoch,
             self.task.round,
             not timed_out,
             tuple(self.commitments),
             roster=tuple(tuple(member.owner for member in group) for group in self.roster_groups()),
-            scale=self.fates.get("scale", (1,))[0],
+            scale=self.scale,
             accused=tuple(member.owner for member in self.roster_members() if member.owner in self.accused),
             answered=tuple(member.owner for member in self.roster_members() if member.owner in self.answered),
             timed_out=timed_out,
             paid=tuple(member.owner for group in self.groups for member in group if paid_seats >> member.seat & 1),
             receipts=tuple(self.receipts),
             seconds=dict(self.seconds),
-            **fates,
+            **{} if timed_out else self.fates,
         )
 
     def report_not_opened(self) -> RoundReport:

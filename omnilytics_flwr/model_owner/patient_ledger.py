@@ -31,7 +31,6 @@ def insist(
 
     Parameters
     ----------
-    call : callable
     clock : Clock
         Paused between two tries.
     seconds : float (default: 900)

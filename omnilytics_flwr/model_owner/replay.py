@@ -47,8 +47,8 @@ class Replay:
         self._journal = journal
         self._on_trouble = on_trouble
 
-    def catch_up(self) -> None:
-        """Take every noted step again that the chain does not show.
+    def catch_up(self) -> MarketState:
+        """Take every noted step again that the chain does not show; the market's state then.
 
         Raises
         ------
@@ -61,7 +61,7 @@ class Replay:
             if step is None:
                 if state.round in self._journal.rounds:
                     self.note_anchored(self._journal.rounds[state.round], state)
-                return
+                return state
             event, live = step
             try:
                 self._take(event, live, state)
@@ -69,6 +69,7 @@ class Replay:
                 continue  # the market has moved since its state was read
             except LedgerError as refusal:
                 self._give_up(event, live, str(refusal))
+        return self._ledger.state()
 
     def note_anchored(self, live: LiveRound, state: MarketState) -> None:
         """Take over the deadline with which a round is anchored now; with another one its signatures are void."""

@@ -158,8 +158,7 @@ class RoundKeeper:
             The round was anchored anew, and must be signed again before it can be opened again.
         """
         self._journal.load(chain_id=self.ledger.chain_id, market=self.ledger.address)
-        self.catch_up()
-        live, state = self._journal.newest(), self._steady.state()
+        state, live = self.catch_up(), self._journal.newest()
         if live is None:
             return None
         is_open = live.is_open_in(state)
@@ -182,9 +181,9 @@ class RoundKeeper:
             self._journal.save(live)
         self._unbooked.clear()
 
-    def catch_up(self) -> None:
+    def catch_up(self) -> MarketState:
         """Take every step again that the chain has forgotten, or never got; raises `CommitmentsExpired` like `resume`."""
-        self._replay.catch_up()
+        return self._replay.catch_up()
 
     # Anchoring
 
@@ -194,9 +193,8 @@ class RoundKeeper:
 
     def anchor(self, parts: TaskParts) -> TaskId:
         """Make sure that these parts are the anchored task, and begin its round; the task, with the round's number."""
-        self.catch_up()
+        state = self.catch_up()
         self._live = None
-        state = self._steady.state()
         self._live = self._take_up(parts, state) or self._begin(parts, state)
         self._on_stage(self.task.round, "train")
         return self.task
@@ -246,7 +244,6 @@ class RoundKeeper:
 
         Parameters
         ----------
-        owner : Address
         digest : bytes, length 32
         signature : bytes, length 64
         round_number : int, optional
@@ -286,9 +283,7 @@ class RoundKeeper:
         """
         live = self._need()
         self._on_stage(live.task.round, "open")
-        self.catch_up()
-        state = self._steady.state()
-        self._replay.note_anchored(live, state)
+        state = self.catch_up()
         self._replay.check_signatures(live)
         if not (live.opened and state.stage is Stage.OPEN):
             try:
@@ -335,13 +330,8 @@ class RoundKeeper:
 
     def _look_again(self, live: LiveRound) -> None:
         """The market is not where it was: the round may be open by now, or anchored anew, or never have been anchored."""
-        if live.is_open_in(self._steady.state()):
-            return
-        self.catch_up()
-        state = self._steady.state()
-        self._note_opened(live, live.is_open_in(state))
+        self._note_opened(live, live.is_open_in(self.catch_up()))
         if not live.opened:
-            self._replay.note_anchored(live, state)
             self._replay.check_signatures(live)
 
     def _note_opened(self, live: LiveRound, opened: bool) -> None:
@@ -417,14 +407,14 @@ class RoundKeeper:
 
     # Settling
 
-    def settle(self, proven: Decision, following: TaskParts | None, outcome: Record | None = None) -> RoundReport:
+    def settle(self, decision: Decision, following: TaskParts | None, outcome: Record | None = None) -> RoundReport:
         """Settle the round and anchor the next task, if there is one, in the same transaction.
 
         A round that is found to have timed out is reported as such: all its members are paid.
 
         Parameters
         ----------
-        proven : Decision
+        decision : Decision
         As `prove` gave it.
         following : TaskParts or None
         outcome : Record, optional
@@ -440,21 +430,20 @@ class RoundKeeper:
         live = self._need()
         self._on_stage(live.task.round, "settle")
         with live.timed("chain"):
-            self._settle(live, proven, following, outcome)
+            self._settle(live, decision, following, outcome)
         report = self._finish(self._report(live))
         if outcome is None:
             self._journal.clear(live.task.round)
         return report
 
-    def _settle(self, live: LiveRound, proven: Decision, following: TaskParts | None, outcome: Record | None) -> None:
+    def _settle(self, live: LiveRound, decision: Decision, following: TaskParts | None, outcome: Record | None) -> None:
         number = live.task.round
-        self.catch_up()
-        state = self._steady.state()
-        if (state.stage, state.round) == (Stage.OPEN, number) and state.roster_hash != proven.roster_hash:
+        state = self.catch_up()
+        if (state.stage, state.round) == (Stage.OPEN, number) and state.roster_hash != decision.roster_hash:
             raise SettlementRefused(number, "it had to be opened again with fewer groups")
-        waived = bitmap_of(live.roster[position] for position in proven.waived)
-        live.call = SettleCall(proven.settlement, waived, bytes(32) if following is None else following.task_hash(number + 1))
-        live.note_decision(proven)
+        waived = bitmap_of(live.roster[position] for position in decision.waived)
+        live.call = SettleCall(decision.settlement, waived, bytes(32) if following is None else following.task_hash(number + 1))
+        live.fates, live.scale = decision.fates(), decision.scale
         # The outcome first: a round that is noted as settled must not teach nothing.
         self._journal.save_outcome(number, outcome)
         self._journal.save(live)
@@ -463,13 +452,12 @@ class RoundKeeper:
         except TooLate:
             self._time_out(live)
         except (WrongStage, WrongRound):
-            self.catch_up()
-            if not live.is_over_in(self._steady.state()):
+            if not live.is_over_in(self.catch_up()):
                 self._withdraw(live)
                 raise
         except LedgerError as refusal:
             self._withdraw(live)
-            self._waive_culprits(live, proven, refusal)
+            self._waive_culprits(live, decision, refusal)
             raise SettlementRefused(number, str(refusal)) from refusal
 
     def _send(self, live: LiveRound, call: SettleCall, settle_by: int) -> None:

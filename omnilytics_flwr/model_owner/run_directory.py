@@ -49,13 +49,8 @@ class RunDirectory:
     """
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self.path = path
         make_folder(path)
-
-    @property
-    def path(self) -> Path:
-        """Where it is."""
-        return self._path
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -66,9 +61,9 @@ class RunDirectory:
         Refused
             Another run holds it.
         """
-        held = Refused(f"another process runs from {self._path}; expected a run directory of one's own; wait for it or end it")
-        with locked(self._path / ".lock", if_held=held):
-            remove_leftovers(self._path)
+        held = Refused(f"another process runs from {self.path}; expected a run directory of one's own; wait for it or end it")
+        with locked(self.path / ".lock", if_held=held):
+            remove_leftovers(self.path)
             yield
 
     def claim(self, *, chain_id: int, market: str) -> None:
@@ -85,7 +80,7 @@ class RunDirectory:
             self.write(_MARKET, Record(wanted))
         elif found.facts != wanted:
             raise TermsError(
-                f"{self._path} is the run directory of market {found.facts.get('market')} on chain {found.facts.get('chain_id')}, "
+                f"{self.path} is the run directory of market {found.facts.get('market')} on chain {found.facts.get('chain_id')}, "
                 f"this is {market} on chain {chain_id}; name another directory for it"
             )
 
@@ -118,7 +113,7 @@ class RunDirectory:
 
     def names(self, prefix: str) -> list[str]:
         """Names of records that begin so, sorted."""
-        return sorted(path.stem for path in self._path.glob(f"{prefix}*{SUFFIX}"))
+        return sorted(path.stem for path in self.path.glob(f"{prefix}*{SUFFIX}"))
 
     def records(self, prefix: str) -> Iterator[Record]:
         """Records whose names begin so, in the order of the names; raises `Malformed` like `read`."""
@@ -132,7 +127,7 @@ class RunDirectory:
         for name in names:
             self._file(name).unlink(missing_ok=True)
         if names:
-            sync_folder(self._path)
+            sync_folder(self.path)
 
     def _file(self, name: str) -> Path:
-        return self._path / (name + SUFFIX)
+        return self.path / (name + SUFFIX)
