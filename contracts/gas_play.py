@@ -19,6 +19,7 @@ from omnilytics_flwr.crypto.statement import Statement
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import dev_wallet
+from omnilytics_flwr.market.commitment_message import sign_commitment
 from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import Address, Terms
@@ -177,7 +178,7 @@ class Play:
         state, roster = self.owner.state(), self.groups()
         task = TaskId(self.connection.chain_id, self.owner.address, state.epoch, state.round, state.task_hash)
         seats = [seat for group in roster for seat in group]
-        signatures = tuple(self.data[seat].wallet.sign_commitment(task, digests[seat], state.open_by) for seat in seats)
+        signatures = tuple(sign_commitment(self.data[seat].wallet, task, digests[seat], state.open_by) for seat in seats)
         receipt = self.owner.open(state.round, (1 << len(roster)) - 1, tuple(digests[seat] for seat in seats), signatures)
         return receipt.gas_used
 

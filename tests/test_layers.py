@@ -24,7 +24,7 @@ BELOW: dict[str, frozenset[str]] = {
     "market": frozenset({"errors", "crypto"}),
     "data_owner": frozenset({"errors", "files", "decoding", "clock", "crypto", "market"}),
     "model_owner": frozenset({"errors", "files", "decoding", "clock", "crypto", "market"}),
-    "evm": frozenset({"errors", "files", "decoding", "clock", "crypto", "market", "chain"}),
+    "evm": frozenset({"errors", "files", "decoding", "clock", "crypto"}),
     "chain": frozenset({"errors", "files", "decoding", "clock", "crypto", "market", "evm"}),
     "flower": frozenset({"errors", "clock", "crypto", "market", "data_owner", "model_owner"}),
 }

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from ..crypto.kzg import commit, points_digest
 from ..data_owner.journal import Journal
 from ..data_owner.local_agent import LocalAgent
-from ..data_owner.owner_agent import Delivery, SignedCommitment, Signer
+from ..data_owner.owner_agent import Delivery, SignedCommitment
+from ..market.commitment_message import Signer
 from ..market.task import TaskId
 from ..market.terms import Address
 from .rogues import CommitsAnew, Rogue

@@ -10,8 +10,8 @@ from typing import Any
 
 from ..data_owner.journal import Journal
 from ..data_owner.local_agent import LocalAgent
-from ..data_owner.owner_agent import Signer
 from ..errors import TermsError
+from ..market.commitment_message import Signer
 from .colluding import DirectedDeviation, InnerProduct, LittleIsEnough
 from .forgers import CommitsToGarbage, DeliversAnother, DeliversNotCanonical, DeliversWrongLength, Forges
 from .labels import flip_labels

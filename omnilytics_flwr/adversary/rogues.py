@@ -17,8 +17,9 @@ from ..crypto.field import FieldVector
 from ..crypto.kzg import commit, points_digest
 from ..data_owner.journal import Journal
 from ..data_owner.local_agent import LocalAgent
-from ..data_owner.owner_agent import Admission, Delivery, SignedCommitment, Signer
+from ..data_owner.owner_agent import Admission, Delivery, SignedCommitment
 from ..errors import Refused
+from ..market.commitment_message import Signer, sign_commitment
 from ..market.ledger import DataOwnerLedger
 from ..market.task import TaskId
 from ..market.terms import Address
@@ -77,7 +78,7 @@ class Rogue:
 
     def signed(self, task: TaskId, digest: bytes) -> SignedCommitment:
         """Any digest, signed well."""
-        return SignedCommitment(self.signer.address, digest, self.signer.sign_commitment(task, digest, self.ledger.state().open_by))
+        return SignedCommitment(self.signer.address, digest, sign_commitment(self.signer, task, digest, self.ledger.state().open_by))
 
 
 class CommitsAnew(Rogue):

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..crypto.hashing import word
+from ..crypto.kzg import BLOB_BYTES
 from ..errors import BlobsMissing
 from ..evm import rpc_values
 from ..evm.abi import Abi
@@ -14,7 +15,6 @@ from ..evm.beacon import BeaconNode
 from ..evm.blobs import blobs_by_hash
 from ..evm.endpoint import redacted
 from ..evm.transaction import log_of
-from ..market.dispute import BLOB_BYTES
 from ..market.terms import Address
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ BLOB_DAYS = 18
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class AnswerPart:
     """One answer: `count` polynomials from `first` on are the first blobs of a transaction."""
 
     first: int
@@ -38,7 +38,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class AnswerQuery:
     """Whose answer is looked for.
 
     Attributes
@@ -62,7 +62,7 @@ class Answer:
         return BlobsMissing(self.round_number, self.seat, found * BLOB_BYTES, self.polynomials * BLOB_BYTES, advice)
 
 
-def fetch_vector(connection: Connection, abi: Abi, answer: Answer) -> bytes:
+def fetch_vector(connection: Connection, abi: Abi, answer: AnswerQuery) -> bytes:
     """The vector of an answer as it travels, 131,072 bytes for each polynomial; its blobs are checked against their hashes.
 
     Raises
@@ -82,11 +82,11 @@ def fetch_vector(connection: Connection, abi: Abi, answer: Answer) -> bytes:
     return b"".join(blobs)
 
 
-def find_parts(connection: Connection, abi: Abi, answer: Answer) -> list[Part]:
+def find_parts(connection: Connection, abi: Abi, answer: AnswerQuery) -> list[AnswerPart]:
     """The parts of an answer that belong together from the first polynomial on, latest blocks searched first."""
     topic = next(topic for topic, signature in abi.events.items() if signature.name == ANSWERED)
     topics = ["0x" + topic.hex(), None, "0x" + word(answer.round_number).hex(), "0x" + word(answer.seat).hex()]
-    found: dict[int, Part] = {}
+    found: dict[int, AnswerPart] = {}
     last = connection.block_number()
     while last >= 0:
         first = max(0, last - WINDOW_BLOCKS + 1)
@@ -100,7 +100,7 @@ def find_parts(connection: Connection, abi: Abi, answer: Answer) -> list[Part]:
     return _in_order(found)
 
 
-def fetch_blobs(connection: Connection, part: Part) -> list[bytes]:
+def fetch_blobs(connection: Connection, part: AnswerPart) -> list[bytes]:
     """The blobs of one part that are to be had, each the one that the transaction names."""
     transaction = rpc_values.record("transaction", connection.request("eth_getTransactionByHash", part.transaction_hash))
     named = transaction.get("blobVersionedHashes")
@@ -111,7 +111,7 @@ def fetch_blobs(connection: Connection, part: Part) -> list[bytes]:
     return [blobs[blob_hash] for blob_hash in hashes if blob_hash in blobs]
 
 
-def _served(connection: Connection, part: Part, hashes: Sequence[bytes]) -> list[bytes]:
+def _served(connection: Connection, part: AnswerPart, hashes: Sequence[bytes]) -> list[bytes]:
     """What somebody serves as the blobs of a part."""
     if connection.blobs_url is not None:
         node = BeaconNode(connection.blobs_url, connection.endpoint.timeout_seconds)
@@ -122,7 +122,7 @@ def _served(connection: Connection, part: Part, hashes: Sequence[bytes]) -> list
     return [rpc_values.octets("blob", blob) for blob in served]
 
 
-def _advice(connection: Connection, part: Part) -> str:
+def _advice(connection: Connection, part: AnswerPart) -> str:
     """What to do if the blobs of a part are not served."""
     if connection.blobs_url is None:
         return (
@@ -135,18 +135,18 @@ def _advice(connection: Connection, part: Part) -> str:
     )
 
 
-def _part(abi: Abi, log: dict[str, object]) -> Part:
+def _part(abi: Abi, log: dict[str, object]) -> AnswerPart:
     decoded = abi.log(*log_of(log)[1:])
     if decoded is None or decoded[0] != ANSWERED:
         raise rpc_values.bad("log", log)
     fields = decoded[1]
     transaction_hash = "0x" + rpc_values.octets("transactionHash", log.get("transactionHash"), 32).hex()
-    return Part(int(str(fields["first"])), int(str(fields["count"])), transaction_hash, rpc_values.field(log, "blockNumber"))
+    return AnswerPart(int(str(fields["first"])), int(str(fields["count"])), transaction_hash, rpc_values.field(log, "blockNumber"))
 
 
-def _in_order(found: dict[int, Part]) -> list[Part]:
+def _in_order(found: dict[int, AnswerPart]) -> list[AnswerPart]:
     """Parts from polynomial 0 on, each beginning where the one before ends."""
-    parts: list[Part] = []
+    parts: list[AnswerPart] = []
     while (part := found.get(parts[-1].first + parts[-1].count if parts else 0)) is not None and part.count > 0:
         parts.append(part)
     return parts

@@ -7,8 +7,9 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 from ..crypto.hashing import keccak256
+from ..crypto.kzg import versioned_hash
 from ..errors import UnsupportedChain
-from ..evm.blobs import BLOB_TYPE, ZERO_SIDECAR, versioned_hash
+from ..evm.blobs import BLOB_TYPE, ZERO_SIDECAR
 from ..evm.connection import HISTORY_CONTRACT
 from ..evm.endpoint import NodeError
 from ..evm.fees import base_fee_wei, blob_base_fee_wei

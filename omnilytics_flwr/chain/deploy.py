@@ -12,7 +12,7 @@ from ..evm.wallet import Wallet
 from ..market.terms import Address, Terms
 from . import artifacts
 from .chain_support import check_blobs, check_supported
-from .market_reader import refusals
+from .market_reader import market_reverts
 
 CREATED = "MarketCreated"
 
@@ -76,7 +76,7 @@ def create_market(connection: Connection, wallet: Wallet, deployment: Deployment
     check_blobs(connection)
     abi = artifacts.load(artifacts.FACTORY).abi
     payload = Payload(deployment.factory, abi.call_data("create", terms.abi_tuple()))
-    mined = sender_for(connection, wallet).send("create", payload, refusals())
+    mined = sender_for(connection, wallet).send("create", payload, market_reverts())
     for contract, topics, data in mined.logs:
         decoded = abi.log(topics, data) if contract == deployment.factory else None
         if decoded is not None and decoded[0] == CREATED:
@@ -130,12 +130,12 @@ def check_deployment(connection: Connection, deployment: Deployment) -> None:
 
 def _deploy_one(connection: Connection, wallet: Wallet, name: str) -> Mined:
     artifact = artifacts.load(name)
-    return sender_for(connection, wallet).send(f"deploy {name}", Payload(None, artifact.creation_code), refusals())
+    return sender_for(connection, wallet).send(f"deploy {name}", Payload(None, artifact.creation_code), market_reverts())
 
 
 def _read_factory(connection: Connection, factory: Address, function: str, *arguments: object) -> object:
     abi = artifacts.load(artifacts.FACTORY).abi
-    return abi.results(function, connection.call(factory, abi.call_data(function, *arguments), refusals()))[0]
+    return abi.results(function, connection.call(factory, abi.call_data(function, *arguments), market_reverts()))[0]
 
 
 def _address(mined: Mined) -> Address:

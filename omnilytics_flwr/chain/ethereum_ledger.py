@@ -6,7 +6,7 @@ from ..evm.connection import Connection
 from ..evm.erc20 import allow
 from ..evm.header import header_rlp
 from ..evm.sender import sender_for
-from ..evm.transaction import Mined, Payload
+from ..evm.transaction import Payload
 from ..evm.wallet import Wallet
 from ..market.ledger import Ledger, Receipt
 from ..market.stage import Event
@@ -67,13 +67,5 @@ class EthereumLedger(MarketReader, Ledger):
         # Fees rise between two tries and the deposit with them: the same accusation that is pending is awaited, whatever it paid.
         any_value = event is Event.ACCUSE
         payload = Payload(self.address, self._abi.call_data(event.value, *arguments), value_wei, blobs, any_value)
-        mined = sender_for(self._connection, self._wallet).send(event.value, payload, self._refusals)
-        return self._receipt(event, mined)
-
-    def _receipt(self, event: Event, mined: Mined) -> Receipt:
-        logs = {}
-        for contract, topics, data in mined.logs:
-            decoded = self._abi.log(topics, data) if contract == self.address else None
-            if decoded is not None:
-                logs[decoded[0]] = decoded[1]
-        return Receipt(event.value, mined.transaction_hash, mined.block, mined.gas_used, mined.fee_wei, logs)
+        mined = sender_for(self._connection, self._wallet).send(event.value, payload, self._reverts)
+        return Receipt(event.value, mined.transaction_hash, mined.block, mined.gas_used, mined.fee_wei, self._events(mined.logs))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, Self
 
@@ -10,15 +11,17 @@ from ..errors import Malformed, UnknownMarket
 from ..evm import rpc_values
 from ..evm.abi import Abi
 from ..evm.connection import BlockName, Connection
+from ..evm.dry_run import simulated
 from ..evm.fees import base_fee_wei, blob_base_fee_wei
-from ..evm.reverts import Refusals
+from ..evm.reverts import Reverts
+from ..evm.transaction import Log, log_of
 from ..market.dispute import answer_cost_wei
 from ..market.market_view import Accusation, MarketState, MarketView, Member, OwnerRecord
-from ..market.refusals import UnknownGroup, WrongStage
+from ..market.refusals import REFUSALS, UnknownGroup, WrongStage
 from ..market.stage import Stage
 from ..market.terms import Address, Terms
 from . import artifacts
-from .answer_blobs import BLOB_DAYS, Answer, fetch_vector
+from .answer_blobs import BLOB_DAYS, AnswerQuery, fetch_vector
 
 PROXY_BEFORE = bytes.fromhex("363d3d373d3d3d363d73")
 PROXY_AFTER = bytes.fromhex("5af43d82803e903d91602b57fd5bf3")
@@ -27,9 +30,9 @@ PROXY_BYTES = len(PROXY_BEFORE) + 20 + len(PROXY_AFTER)
 _DAY_SECONDS = 24 * 60 * 60
 
 
-def refusals() -> Refusals:
-    """Errors of all contracts of this version."""
-    return Refusals(artifacts.load(name).abi for name in (artifacts.MARKET, artifacts.FACTORY, artifacts.VERIFICATION))
+def market_reverts() -> Reverts:
+    """What reverts of this version's contracts mean: a market passes its verification's on."""
+    return Reverts((artifacts.load(name).abi for name in (artifacts.MARKET, artifacts.FACTORY, artifacts.VERIFICATION)), REFUSALS)
 
 
 class MarketReader(MarketView):
@@ -51,7 +54,7 @@ class MarketReader(MarketView):
         self._connection = connection
         self._address = address
         self._abi = artifacts.load(artifacts.MARKET).abi
-        self._refusals = refusals()
+        self._reverts = market_reverts()
         self._block: BlockName = "latest"
         check_market(connection, address)
 
@@ -140,6 +143,21 @@ class MarketReader(MarketView):
         """What `account` would get by claiming now."""
         return int(self._read("claimableWei", account))
 
+    def withdrawable_wei(self, account: Address) -> tuple[int, int]:
+        """What `account` would get by withdrawing now: its credit, and the ether that disputes have freed for it.
+
+        No function of the contract tells it, so a withdrawal is simulated.
+
+        Raises
+        ------
+        ChainError
+            The node cannot simulate.
+        """
+        call = {"from": account, "to": self._address, "data": "0x" + self._abi.call_data("withdraw", account).hex()}
+        (result,) = simulated(self._connection, [call])
+        fields = self._events(map(log_of, rpc_values.records("logs", result.get("logs")))).get("Withdrawn", {})
+        return int(str(fields.get("amountWei", 0))), int(str(fields.get("refundWei", 0)))
+
     def answer_cost_wei(self) -> int:
         """Least deposit for one accused at the present fees.
 
@@ -166,7 +184,7 @@ class MarketReader(MarketView):
         state, terms = self.state(), self.terms()
         live = state.stage is Stage.OPEN and state.round == round_number
         since = state.settle_by - terms.round_seconds if live else self.now() - BLOB_DAYS * _DAY_SECONDS
-        answer = Answer(self._address, round_number, seat, terms.polynomials, since)
+        answer = AnswerQuery(self._address, round_number, seat, terms.polynomials, since)
         return fetch_vector(self._connection, self._abi, answer)
 
     def commitment_hash(self, digest: bytes) -> bytes:
@@ -192,6 +210,11 @@ class MarketReader(MarketView):
         """Whether the terms' verification runs the code of this version; any other may accept what it likes."""
         return artifacts.load(artifacts.VERIFICATION).is_code(self._connection.code(self.terms().verification))
 
+    def _events(self, logs: Iterable[Log]) -> dict[str, dict[str, object]]:
+        """Fields of the market's own events among logs, by name; of several the last."""
+        decoded = (self._abi.log(topics, data) for contract, topics, data in logs if contract == self._address)
+        return {event[0]: event[1] for event in decoded if event is not None}
+
     def _read(self, function: str, *arguments: object) -> Any:
         return self._read_all(function, *arguments)[0]
 
@@ -199,7 +222,7 @@ class MarketReader(MarketView):
         return self._call(self._address, self._abi, function, *arguments)
 
     def _call(self, to: Address, abi: Abi, function: str, *arguments: object, block: BlockName | None = None) -> tuple[Any, ...]:
-        data = self._connection.call(to, abi.call_data(function, *arguments), self._refusals, block=block or self._block)
+        data = self._connection.call(to, abi.call_data(function, *arguments), self._reverts, block=block or self._block)
         try:
             return abi.results(function, data)
         except Malformed as error:

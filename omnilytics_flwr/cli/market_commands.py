@@ -212,12 +212,12 @@ def _is_of_known_factory(session: Session) -> bool | None:
 def _plan_deployment(session: Session) -> None:
     from ..chain import artifacts
     from ..chain.chain_support import check_supported
-    from ..chain.market_reader import refusals
+    from ..chain.market_reader import market_reverts
     from ..evm.dry_run import plan_for
     from ..evm.transaction import Payload
 
     check_supported(session.connection)
     sender = plan_for(session.connection, session.account)
     for name in (artifacts.VERIFICATION, artifacts.FACTORY):
-        sender.plan(f"deploy {name}", Payload(None, artifacts.load(name).creation_code), refusals())
+        sender.plan(f"deploy {name}", Payload(None, artifacts.load(name).creation_code), market_reverts())
     show_plan(tuple(sender.transactions), session.printer())

@@ -39,13 +39,11 @@ def log_facts(log: dict[str, object]) -> Facts:
 
 def account_facts(market: MarketReader, account: Address) -> Facts:
     """What a market holds for an account; amounts that the node cannot tell are None."""
-    from ..evm.dry_run import withdrawable_wei
-
     record, state = market.owner_record(account), market.state()
     mine = [name for name in ("enrolled", "members", "staked") if record.registered and getattr(state, name) >> record.seat & 1]
     credit_wei: int | None
     try:
-        credit_wei, refund_wei = withdrawable_wei(market.connection, market.address, account)
+        credit_wei, refund_wei = market.withdrawable_wei(account)
     except ChainError:
         credit_wei = refund_wei = None
     return {

@@ -264,14 +264,11 @@ def _plan_facts(planned: PlannedTransaction) -> Facts:
 def _call_text(data: bytes) -> str:
     """A call of our contracts in words; digits of any other, and the length of code."""
     from ..chain import artifacts
-    from ..evm.abi import decode_values
 
     for name in (artifacts.MARKET, artifacts.FACTORY):
-        for signature in artifacts.load(name).abi.functions.values():
-            if signature.selector == data[:4]:
-                values = decode_values(signature.types, data[4:])
-                named = (f"{key}={_short(value)}" for key, value in zip(signature.names, values, strict=True))
-                return f"{signature.name}({', '.join(named)})"
+        call = artifacts.load(name).abi.call(data)
+        if call is not None:
+            return f"{call[0]}({', '.join(f'{key}={_short(value)}' for key, value in call[1].items())})"
     return "0x" + data.hex() if len(data) <= 100 else f"{len(data):,} bytes"
 
 

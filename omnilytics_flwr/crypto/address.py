@@ -11,6 +11,8 @@ from .hashing import keccak256
 Address = NewType("Address", str)
 """EIP-55 checksummed address, ``0x`` and 40 digits."""
 
+ZERO_ADDRESS = Address("0x" + "00" * 20)
+
 _ADDRESS = re.compile("(?:0[xX])?([0-9a-fA-F]{40})")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 
 from py_arkworks_bls12381 import GT, G1Point, G2Point, Scalar
 
@@ -17,6 +18,9 @@ from .domain import quotient
 from .exact import combine
 from .field import FieldVector
 from .hashing import keccak256
+
+BLOB_BYTES = 131_072
+"""A polynomial as it travels, which is a blob (EIP-4844): 4096 field elements of 32 bytes. It takes as many units of blob gas."""
 
 _THREADS = 2
 _COEFFICIENT_BITS = 128
@@ -42,6 +46,11 @@ def commit(vector: FieldVector) -> bytes:
 def points_digest(points: bytes) -> bytes:
     """What a data owner signs: Keccak-256 of its points, 32 bytes."""
     return keccak256(points)
+
+
+def versioned_hash(commitment: bytes) -> bytes:
+    """Hash under which a transaction names a blob (EIP-4844), from its commitment in compressed form."""
+    return b"\x01" + sha256(commitment).digest()[1:]
 
 
 def sum_points(rows: Sequence[Sequence[G1Point]]) -> list[G1Point]:

@@ -14,13 +14,14 @@ from ..crypto.fixedpoint import pack, quantise
 from ..crypto.kzg import commit, points_digest
 from ..crypto.masks import group_mask
 from ..errors import ChainError, Refused, WireError
+from ..market.commitment_message import Signer, sign_commitment
 from ..market.ledger import DataOwnerLedger
 from ..market.market_view import MarketState, Member
 from ..market.stage import Stage
 from ..market.task import TaskId
 from ..market.terms import Address
 from .journal import Entry, Journal
-from .owner_agent import Admission, Delivery, SignedCommitment, Signer
+from .owner_agent import Admission, Delivery, SignedCommitment
 from .owner_keys import OwnerKeys
 from .policy import Policy
 from .task_checks import TaskChecks, masks_hash, out_of_turn, peers_hash, peers_of
@@ -162,7 +163,7 @@ class LocalAgent:
     def _signed(self, entry: Entry, task: TaskId, state: MarketState, group: tuple[Member, ...]) -> SignedCommitment:
         """The journal's digest, signed for the present deadline: a task that was anchored again by a reorganised chain has another."""
         self._checks.repeat(entry, task, state, group)
-        signature = self._signer.sign_commitment(task, entry.digest, state.open_by)
+        signature = sign_commitment(self._signer, task, entry.digest, state.open_by)
         return SignedCommitment(self._signer.address, entry.digest, signature)
 
     def _forget(self) -> None:

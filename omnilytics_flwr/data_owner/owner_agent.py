@@ -62,17 +62,6 @@ class Admission:
     commitment: SignedCommitment | None
 
 
-class Signer(Protocol):
-    """Signs commitments for one account, and nothing else."""
-
-    @property
-    def address(self) -> Address:
-        """Account whose signatures these are."""
-
-    def sign_commitment(self, task: TaskId, digest: bytes, open_by: int) -> bytes:
-        """Compact EIP-712 signature (EIP-2098), 64 bytes, low s."""
-
-
 class OwnerAgent(Protocol):
     """What the mod asks of an agent. Every method raises an `OmnilyticsError` with the reason if the answer is no."""
 

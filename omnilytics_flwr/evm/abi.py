@@ -1,20 +1,36 @@
-"""Solidity's ABI: calls, results, events and errors of one contract, as plain Python values."""
+"""Solidity's ABI: calls, results, events and errors of one contract, as plain Python values.
+
+eth-abi's codec and eth-utils' signatures do the work. web3's contracts are not used: they decode an event only with its whole receipt, and
+know no typed error for bytes that a stranger sent.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from eth_abi.abi import decode, encode
+from eth_abi.codec import ABICodec
+from eth_abi.decoding import AddressDecoder
 from eth_abi.exceptions import DecodingError
+from eth_abi.registry import registry
+from eth_utils.abi import abi_to_signature, get_abi_input_names, get_abi_input_types, get_abi_output_types
 from eth_utils.address import to_checksum_address
 
 from ..crypto.hashing import keccak256
 from ..errors import Malformed
 
 SELECTOR_BYTES = 4
-AbiEntry = Mapping[str, Any]
+
+
+class _ChecksummedAddressDecoder(AddressDecoder):
+    decoder_fn = staticmethod(to_checksum_address)
+
+
+_registry = registry.copy()  # type: ignore[no-untyped-call]
+_registry.unregister_decoder("address")
+_registry.register_decoder("address", _ChecksummedAddressDecoder, label="address")
+_CODEC = ABICodec(_registry)
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +40,10 @@ class Signature:
     Attributes
     ----------
     name : str
+    hash : bytes, length 32
+        Keccak-256 of the canonical signature: an event's first topic, and what a function's or error's selector begins.
     types, names : tuple of str
-        Of the arguments (for a function), fields (for an event) or facts (for an error).
+        Of a function's arguments, an event's fields or an error's facts.
     results : tuple of str
         Types that a function returns.
     indexed : tuple of bool
@@ -33,15 +51,11 @@ class Signature:
     """
 
     name: str
+    hash: bytes
     types: tuple[str, ...]
     names: tuple[str, ...]
-    results: tuple[str, ...] = ()
-    indexed: tuple[bool, ...] = ()
-
-    @property
-    def hash(self) -> bytes:
-        """Keccak-256 of the canonical signature: an event's topic, or what begins with a function's or error's selector."""
-        return keccak256(f"{self.name}({','.join(self.types)})".encode())
+    results: tuple[str, ...]
+    indexed: tuple[bool, ...]
 
     @property
     def selector(self) -> bytes:
@@ -54,20 +68,29 @@ class Abi:
 
     Parameters
     ----------
-    entries : sequence of mapping
+    entries : sequence of dict
         The compiler's JSON.
     """
 
-    def __init__(self, entries: Sequence[AbiEntry]) -> None:
-        kinds = {kind: [e for e in entries if e["type"] == kind] for kind in ("function", "event", "error")}
-        self.functions = {e["name"]: _signature(e) for e in kinds["function"]}
-        self.events = {signature.hash: signature for signature in map(_signature, kinds["event"])}
-        self.errors = {signature.selector: signature for signature in map(_signature, kinds["error"])}
+    def __init__(self, entries: Sequence[Any]) -> None:
+        functions, events, errors = (
+            [_signature(entry) for entry in entries if entry["type"] == kind] for kind in ("function", "event", "error")
+        )
+        self.functions = {signature.name: signature for signature in functions}
+        self.events = {signature.hash: signature for signature in events}
+        self.errors = {signature.selector: signature for signature in errors}
 
     def call_data(self, function: str, *arguments: object) -> bytes:
         """Selector and arguments of a call."""
         signature = self.functions[function]
-        return signature.selector + encode(signature.types, arguments)
+        return signature.selector + _CODEC.encode(signature.types, arguments)
+
+    def call(self, data: bytes) -> tuple[str, dict[str, object]] | None:
+        """Name and arguments of a call; None if `data` begins with no function's selector. Raises `Malformed`."""
+        signature = next((s for s in self.functions.values() if s.selector == data[:SELECTOR_BYTES]), None)
+        if signature is None:
+            return None
+        return signature.name, dict(zip(signature.names, decode_values(signature.types, data[SELECTOR_BYTES:]), strict=True))
 
     def results(self, function: str, data: bytes) -> tuple[Any, ...]:
         """What a call returned.
@@ -80,9 +103,9 @@ class Abi:
         return decode_values(self.functions[function].results, data)
 
     def log(self, topics: Sequence[bytes], data: bytes) -> tuple[str, dict[str, object]] | None:
-        """Name and fields of an event; None if it is not one of this contract's.
+        """Name and fields of an event; None if it is not one of this contract's. Raises `Malformed`.
 
-        Indexed fields of dynamic types come as their hashes.
+        An indexed field of a dynamic type is its hash.
         """
         signature = self.events.get(topics[0]) if topics else None
         if signature is None or sum(signature.indexed) != len(topics) - 1:
@@ -105,52 +128,21 @@ def decode_values(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
         `data` does not hold such values.
     """
     try:
-        values = decode(types, data)
+        return _CODEC.decode(types, data)
     except (DecodingError, OverflowError, ValueError) as error:
-        raise Malformed(
-            f"{len(data)} bytes do not decode as ({','.join(types)}): {error}; check that the contract is what it should be"
-        ) from error
-    return tuple(_with_checksums(kind, value) for kind, value in zip(types, values, strict=True))
+        raise Malformed(f"{len(data)} bytes do not decode as ({','.join(types)}): {error}") from error
 
 
-def _signature(entry: AbiEntry) -> Signature:
-    inputs = entry.get("inputs", [])
+def _signature(entry: Any) -> Signature:
     return Signature(
-        name=entry.get("name", ""),
-        types=tuple(_type(i) for i in inputs),
-        names=tuple(i.get("name", "") for i in inputs),
-        results=tuple(_type(o) for o in entry.get("outputs", [])),
-        indexed=tuple(bool(i.get("indexed", False)) for i in inputs),
+        name=entry["name"],
+        hash=keccak256(abi_to_signature(entry).encode()),
+        types=tuple(get_abi_input_types(entry)),
+        names=tuple(name or "" for name in get_abi_input_names(entry)),
+        results=tuple(get_abi_output_types(entry)) if entry["type"] == "function" else (),
+        indexed=tuple(bool(field.get("indexed")) for field in entry.get("inputs", [])),
     )
-
-
-def _type(component: AbiEntry) -> str:
-    kind = str(component["type"])
-    if not kind.startswith("tuple"):
-        return kind
-    return "(" + ",".join(_type(c) for c in component["components"]) + ")" + kind.removeprefix("tuple")
 
 
 def _topic_type(kind: str) -> str:
     return "bytes32" if kind in ("string", "bytes") or kind.endswith(("]", ")")) else kind
-
-
-def _with_checksums(kind: str, value: Any) -> Any:
-    if kind == "address":
-        return to_checksum_address(value)
-    if kind.endswith("]"):
-        return tuple(_with_checksums(kind[: kind.rindex("[")], item) for item in value)
-    if kind.startswith("("):
-        return tuple(_with_checksums(part, item) for part, item in zip(_parts(kind), value, strict=True))
-    return value
-
-
-def _parts(kind: str) -> list[str]:
-    """Types of a tuple's components."""
-    parts, depth, start = [], 0, 1
-    for place, letter in enumerate(kind):
-        depth += (letter == "(") - (letter == ")")
-        if (letter == "," and depth == 1) or depth == 0:
-            parts.append(kind[start:place])
-            start = place + 1
-    return [part for part in parts if part]

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from hashlib import sha256
 from typing import Any
 
 import rlp
 
 from ..crypto.ceremony import setup_path
 from ..crypto.curve import COMPRESSED_BYTES
+from ..crypto.kzg import BLOB_BYTES, versioned_hash
 from ..errors import Malformed, WrongLength
-from ..market.dispute import BLOB_BYTES, BLOBS_PER_TRANSACTION
 
 BLOB_TYPE = 3
+MOST_BLOBS = 6
+"""Of a transaction (EIP-7594)."""
 WRAPPER_VERSION = b"\x01"
 CELLS = 128
 """Cells of an extended blob, each with a proof."""
@@ -53,11 +54,6 @@ ZERO_SIDECAR = Sidecar((bytes(BLOB_BYTES),), (_INFINITY,), (_INFINITY,) * CELLS)
 """Of one blob of zeros."""
 
 
-def versioned_hash(commitment: bytes) -> bytes:
-    """Hash under which a transaction names a blob, from the blob's commitment in compressed form."""
-    return b"\x01" + sha256(commitment).digest()[1:]
-
-
 @lru_cache(maxsize=2)
 def commitments_of(blobs: tuple[bytes, ...]) -> tuple[bytes, ...]:
     """Compressed commitments of blobs; 40 ms each.
@@ -69,8 +65,8 @@ def commitments_of(blobs: tuple[bytes, ...]) -> tuple[bytes, ...]:
     Malformed
         A blob has an element that is not below the field's order.
     """
-    if not 1 <= len(blobs) <= BLOBS_PER_TRANSACTION:
-        raise WrongLength("a transaction's list of blobs", len(blobs), BLOBS_PER_TRANSACTION)
+    if not 1 <= len(blobs) <= MOST_BLOBS:
+        raise WrongLength("a transaction's list of blobs", len(blobs), MOST_BLOBS)
     return tuple(_commitment(index, blob) for index, blob in enumerate(blobs))
 
 

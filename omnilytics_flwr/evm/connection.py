@@ -10,11 +10,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ..crypto.address import Address
 from ..errors import Unreachable, UnsupportedChain, WrongChain
-from ..market.terms import Address
 from . import rpc_values
 from .endpoint import Endpoint, NodeError, redacted
-from .reverts import Refusals, revert_data
+from .reverts import Reverts, revert_data
 
 T = TypeVar("T")
 
@@ -155,7 +155,7 @@ class Connection:
         """Runtime code of a contract; empty if there is none."""
         return self.octets("eth_getCode", address, "latest")
 
-    def call(self, to: Address, data: bytes, refusals: Refusals, *, sender: Address | None = None, block: BlockName = "latest") -> bytes:
+    def call(self, to: Address, data: bytes, reverts: Reverts, *, sender: Address | None = None, block: BlockName = "latest") -> bytes:
         """What a contract answers, without a transaction, on the state of a block.
 
         Raises
@@ -170,7 +170,7 @@ class Connection:
             reason = revert_data(error)
             if reason is None:
                 raise
-            raise refusals.exception(reason) from None
+            raise reverts.exception(reason) from None
 
     def await_block(self, number: int) -> None:
         """Wait until a block is there; a local chain is told to mine what is missing.

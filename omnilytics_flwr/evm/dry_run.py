@@ -6,19 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from ..chain import artifacts
-from ..errors import ChainError, LedgerError
-from ..market.refusals import Refusal
-from ..market.task import TaskId
-from ..market.terms import Address
+from ..crypto.address import Address
+from ..errors import ChainError, LedgerError, Refusal
 from . import rpc_values
 from .connection import Connection
 from .endpoint import NodeError
 from .erc20 import APPROVE
 from .fees import GAS_FEE, TIP, highest_cost_wei
-from .reverts import Refusals
+from .reverts import Reverts
 from .sender import Sender
-from .transaction import Mined, Payload, log_of
+from .transaction import Mined, Payload
 from .wallet import Wallet
 
 PREPARING = frozenset({APPROVE})
@@ -82,10 +79,6 @@ class AddressOnly(Wallet):
         """Refuse."""
         self._refuse()
 
-    def sign_commitment(self, task: TaskId, digest: bytes, open_by: int) -> NoReturn:
-        """Refuse."""
-        self._refuse()
-
     def _refuse(self) -> NoReturn:
         raise ChainError(f"{self.address} is known by its address only and cannot sign; expected its wallet; open that to sign")
 
@@ -107,7 +100,7 @@ class PlanningSender(Sender):
         self._calls: list[dict[str, Any]] = []
         self._gas = 0
 
-    def send(self, event: str, payload: Payload, refusals: Refusals) -> Mined:
+    def send(self, event: str, payload: Payload, reverts: Reverts) -> Mined:
         """Plan a transaction.
 
         Raises
@@ -117,14 +110,14 @@ class PlanningSender(Sender):
         LedgerError, NotFunded, ChainError
             As `Sender.send` raises them before it sends.
         """
-        self.plan(event, payload, refusals)
+        self.plan(event, payload, reverts)
         if event not in PREPARING:
             raise Planned(tuple(self.transactions))
         return Mined("", 0, 0, 0, 0.0, (), None)
 
-    def plan(self, event: str, payload: Payload, refusals: Refusals) -> None:
+    def plan(self, event: str, payload: Payload, reverts: Reverts) -> None:
         """Plan a transaction and go on; raises as `send` does, but for `Planned`."""
-        built = self._build(payload, refusals)
+        built = self._build(payload, reverts)
         price_wei = (built[GAS_FEE] - built[TIP]) // 2 + built[TIP]
         self.transactions.append(
             PlannedTransaction(
@@ -140,10 +133,10 @@ class PlanningSender(Sender):
             )
         )
 
-    def _estimate(self, call: dict[str, Any], refusals: Refusals) -> str:
+    def _estimate(self, call: dict[str, Any], reverts: Reverts) -> str:
         """Gas after the transactions planned before: a payment in tokens needs the allowance that the one before it gives."""
         try:
-            estimate = super()._estimate(call, refusals)
+            estimate = super()._estimate(call, reverts)
         except LedgerError as error:
             if not self._calls or isinstance(error, Refusal):
                 raise
@@ -179,20 +172,3 @@ def simulated(connection: Connection, calls: list[dict[str, Any]]) -> list[dict[
     if len(results) != len(calls):
         raise rpc_values.bad(_SIMULATE, blocks)
     return results
-
-
-def withdrawable_wei(connection: Connection, market: Address, account: Address) -> tuple[int, int]:
-    """What `account` would get by withdrawing now: its credit, and the ether that disputes have freed for it.
-
-    Raises
-    ------
-    ChainError
-        The node cannot simulate.
-    """
-    abi = artifacts.load(artifacts.MARKET).abi
-    call = {"from": account, "to": market, "data": "0x" + abi.call_data("withdraw", account).hex()}
-    for contract, topics, data in map(log_of, rpc_values.records("logs", simulated(connection, [call])[0].get("logs"))):
-        decoded = abi.log(topics, data) if contract == market else None
-        if decoded is not None and decoded[0] == "Withdrawn":
-            return int(str(decoded[1]["amountWei"])), int(str(decoded[1]["refundWei"]))
-    return 0, 0

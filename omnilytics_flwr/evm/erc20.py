@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from ..crypto.address import Address
 from ..errors import NotFunded
-from ..market.terms import Address
 from .abi import Abi
 from .connection import Connection
-from .reverts import Refusals
+from .reverts import Reverts
 from .sender import sender_for
 from .transaction import Payload
 from .wallet import Wallet
@@ -25,7 +25,7 @@ _ABI = Abi(
         _function(APPROVE, ("address", "uint256"), "bool"),
     ]
 )
-_REFUSALS = Refusals([])
+_REFUSALS = Reverts([])
 
 
 def balance_wei(connection: Connection, token: Address, account: Address) -> int:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..crypto.kzg import BLOB_BYTES
 from ..errors import UnsupportedChain
-from ..market.dispute import BLOB_BYTES
 from . import rpc_values
 from .endpoint import NodeError
 

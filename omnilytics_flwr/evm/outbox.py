@@ -10,10 +10,10 @@ from typing import Annotated, Any
 
 import msgspec
 
+from ..crypto.address import Address
 from ..decoding import Count, decode_json
 from ..errors import ChainError, Malformed
 from ..files import make_folder, write_file
-from ..market.terms import Address
 from .blobs import sidecar_of
 from .fees import BLOB_FEE, GAS_FEE, TIP
 from .transaction import Payload

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-from ..errors import LedgerError, Malformed, OmnilyticsError
-from ..market.refusals import REFUSALS
+from ..errors import LedgerError, Malformed
 from .abi import SELECTOR_BYTES, Abi, Signature, decode_values
 from .endpoint import NodeError
 
@@ -16,37 +15,37 @@ REVERT_CODE = 3
 _HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
 
 
-class Refusals:
-    """The custom errors of some contracts.
+class Reverts:
+    """What the reverts of some contracts mean.
 
     Parameters
     ----------
-    abis : iterable of Abi
-        A market passes its verification's errors on, so all contracts of a deployment belong in one.
+    abis : iterable of Abi (default: none)
+        Of all contracts whose errors a call may pass on.
+    classes : mapping of str to LedgerError class (default: none)
+        By the name of a Solidity error, the class that takes its facts; errors without one are told in words.
     """
 
-    def __init__(self, abis: Iterable[Abi]) -> None:
+    def __init__(self, abis: Iterable[Abi] = (), classes: Mapping[str, type[LedgerError]] | None = None) -> None:
+        self._classes = classes or {}
         self._signatures: dict[bytes, Signature] = {}
         for abi in abis:
             self._signatures.update(abi.errors)
 
-    def exception(self, data: bytes) -> OmnilyticsError:
-        """What a call that reverted with `data` means.
-
-        Returns
-        -------
-        OmnilyticsError
-            The class of `omnilytics_flwr.market.refusals` with the error's facts, or a plain `LedgerError` with the reason as
-            far as it is known.
-        """
+    def exception(self, data: bytes) -> LedgerError:
+        """The error of a call that reverted with `data`: its class with its facts, or a plain `LedgerError` with what is known."""
         selector, rest = data[:SELECTOR_BYTES], data[SELECTOR_BYTES:]
         signature = self._signatures.get(selector)
-        if signature is not None and signature.name in REFUSALS:
+        if signature is not None and signature.name in self._classes:
             try:
-                return REFUSALS[signature.name](*decode_values(signature.types, rest))
+                return self._classes[signature.name](*decode_values(signature.types, rest))
             except Malformed as error:
                 return LedgerError(f"the contract refused with {signature.name}, but its facts do not decode: {error}")
-        return LedgerError(f"the contract refused: {_reason(signature, selector, rest)}; expected success; check what was sent")
+        return LedgerError(f"the contract refused: {_reason(signature, selector, rest)}")
+
+
+PLAIN = Reverts()
+"""For contracts without errors of their own."""
 
 
 def revert_data(error: NodeError) -> bytes | None:

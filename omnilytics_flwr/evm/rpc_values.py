@@ -6,9 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from ..crypto.address import parse_address
+from ..crypto.address import Address, parse_address
 from ..errors import ChainError, Malformed
-from ..market.terms import Address
 
 _QUANTITY = re.compile(r"0x[0-9a-fA-F]{1,64}")
 _BYTES = re.compile(r"0x(?:[0-9a-fA-F]{2})*")

@@ -13,7 +13,7 @@ from .connection import Connection, TransactionRecord, poll
 from .endpoint import NodeError
 from .fees import highest_cost_wei, raised, suggested
 from .outbox import Outbox, Pending
-from .reverts import Refusals, revert_data
+from .reverts import Reverts, revert_data
 from .rpc_values import BadAnswer
 from .transaction import Mined, Payload, call_of, mined_of
 from .wallet import Wallet
@@ -52,7 +52,7 @@ class Sender:
         self._lock = threading.Lock()
         self._outbox = Outbox(connection.outbox, connection.chain_id, wallet.address)
 
-    def send(self, event: str, payload: Payload, refusals: Refusals) -> Mined:
+    def send(self, event: str, payload: Payload, reverts: Reverts) -> Mined:
         """Send a payload and wait until it is mined and confirmed.
 
         Parameters
@@ -60,7 +60,7 @@ class Sender:
         event : str
             Name for the record.
         payload : Payload
-        refusals : Refusals
+        reverts : Reverts
             Errors that the called contract may give.
 
         Raises
@@ -76,27 +76,27 @@ class Sender:
         """
         with self._lock:
             start = time.monotonic()
-            pending, receipt = self._carry(payload, refusals)
+            pending, receipt = self._carry(payload, reverts)
             mined, succeeded = mined_of(receipt, time.monotonic() - start), rpc_values.field(receipt, "status") == 1
             self._outbox.remove(payload)
             self._record(event, mined, succeeded)
         if not succeeded:
-            raise self._failure(pending, mined, refusals)
+            raise self._failure(pending, mined, reverts)
         return mined
 
-    def _carry(self, payload: Payload, refusals: Refusals) -> tuple[Pending, dict[str, Any]]:
+    def _carry(self, payload: Payload, reverts: Reverts) -> tuple[Pending, dict[str, Any]]:
         """Bring a payload onto the chain, under another nonce whenever its own was taken; the transaction and its receipt."""
         self._push_on(payload)
         for _ in range(TRIES):
-            pending = self._resume(payload) or self._submit(payload, refusals)
+            pending = self._resume(payload) or self._submit(payload, reverts)
             receipt = self._await_receipt(pending)
             if receipt is not None:
                 return pending, receipt
             self._outbox.remove(payload)
         raise self._crowded()
 
-    def _submit(self, payload: Payload, refusals: Refusals) -> Pending:
-        transaction = self._build(payload, refusals)
+    def _submit(self, payload: Payload, reverts: Reverts) -> Pending:
+        transaction = self._build(payload, reverts)
         for _ in range(TRIES):
             pending = Pending(payload, transaction | {"nonce": self._count("pending")})
             self._sign(pending)
@@ -143,23 +143,23 @@ class Sender:
             return pending
         return fresh
 
-    def _build(self, payload: Payload, refusals: Refusals) -> dict[str, Any]:
+    def _build(self, payload: Payload, reverts: Reverts) -> dict[str, Any]:
         transaction = payload.fields() | {"chainId": self._connection.chain_id, "gas": MOST_GAS}
         self._check_funds(payload.value_wei)
-        estimate = rpc_values.quantity("estimate of gas", self._estimate(call_of(self._wallet.address, transaction), refusals))
+        estimate = rpc_values.quantity("estimate of gas", self._estimate(call_of(self._wallet.address, transaction), reverts))
         transaction["gas"] = min(estimate + estimate // 5 + SPARE_GAS, MOST_GAS)
         transaction |= suggested(self._connection, blobs=bool(payload.blobs))
         self._check_funds(highest_cost_wei(transaction))
         return transaction
 
-    def _estimate(self, call: dict[str, Any], refusals: Refusals) -> str:
+    def _estimate(self, call: dict[str, Any], reverts: Reverts) -> str:
         try:
             estimate: str = self._request("eth_estimateGas", call)
         except NodeError as error:
             reason = revert_data(error)
             if reason is None:
                 raise
-            raise refusals.exception(reason) from None
+            raise reverts.exception(reason) from None
         return estimate
 
     def _check_funds(self, needed_wei: int) -> None:
@@ -271,7 +271,7 @@ class Sender:
             )
         )
 
-    def _failure(self, pending: Pending, mined: Mined, refusals: Refusals) -> OmnilyticsError:
+    def _failure(self, pending: Pending, mined: Mined, reverts: Reverts) -> OmnilyticsError:
         """Why a mined transaction failed, by repeating it as a call on the state after and before its block."""
         call = call_of(self._wallet.address, pending.transaction)
         for number in (mined.block, mined.block - 1):
@@ -280,7 +280,7 @@ class Sender:
             except NodeError as error:
                 reason = revert_data(error)
                 if reason is not None:
-                    return refusals.exception(reason)
+                    return reverts.exception(reason)
         return ChainError(
             f"transaction {mined.transaction_hash} failed in block {mined.block} after {mined.gas_used} gas "
             "for a reason that does not show again; expected success; read the market's state, then try again"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..crypto.address import parse_address
+from ..crypto.address import Address, parse_address
 from ..crypto.hashing import keccak256, word
-from ..market.terms import Address
 from . import rpc_values
 from .blobs import BLOB_TYPE, versioned_hashes
 

@@ -1,4 +1,4 @@
-"""Accounts: where their keys come from, and the two things that are signed, transactions and commitments.
+"""Accounts: where their keys come from, and what they sign.
 
 A key or password never comes from the command line, where every user of the machine can read it, and never shows in a `repr`.
 """
@@ -13,10 +13,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from ..crypto.address import Address
 from ..errors import ChainError
-from ..market.commitment_message import Commitment, compact
-from ..market.task import TaskId
-from ..market.terms import Address
 from .keystore import open_keystore
 
 if TYPE_CHECKING:
@@ -141,24 +139,12 @@ class Wallet:
         signed = self._account.sign_transaction(dict(transaction))
         return bytes(signed.raw_transaction), "0x" + bytes(signed.hash).hex()
 
-    def sign_commitment(self, task: TaskId, digest: bytes, open_by: int) -> bytes:
-        """Commit to the update with this digest, for this task, until `open_by`.
+    def sign_hash(self, signing_hash: bytes) -> bytes:
+        """Sign 32 bytes: r, s (the lower of the two) and v, 65 bytes.
 
-        Parameters
-        ----------
-        task : TaskId
-        digest : bytes, length 32
-            Keccak-256 of the update's points.
-        open_by : int, Unix seconds
-
-        Returns
-        -------
-        bytes, length 64
-            EIP-712 signature in the compact form of EIP-2098, low s.
+        Only for hashes with a domain of their own, such as EIP-712's, or what is signed might be a transaction.
         """
-        message = Commitment(task.epoch, task.round, task.task_hash, digest, open_by)
-        signing_hash = message.signing_hash(chain_id=task.chain_id, market=Address(task.market))
-        return compact(bytes(self._account.unsafe_sign_hash(cast("Hash32", signing_hash)).signature))
+        return bytes(self._account.unsafe_sign_hash(cast("Hash32", signing_hash)).signature)
 
 
 def read_password(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from eth_keys.datatypes import Signature
 from eth_keys.exceptions import BadSignature as UnusableSignature
@@ -11,6 +12,7 @@ from eth_utils.exceptions import ValidationError as OutOfRange
 from ..crypto.address import address_bytes
 from ..crypto.hashing import keccak256, word
 from ..errors import Malformed, WrongLength
+from .task import TaskId
 from .terms import Address
 
 SIGNATURE_BYTES = 64
@@ -64,6 +66,23 @@ class Commitment:
     def signing_hash(self, *, chain_id: int, market: Address) -> bytes:
         """The 32 bytes that are signed, bound to one market on one chain."""
         return keccak256(b"\x19\x01" + domain_separator(chain_id, market) + self.struct_hash())
+
+
+class Signer(Protocol):
+    """What signs for one account."""
+
+    @property
+    def address(self) -> Address:
+        """Account whose signatures these are."""
+
+    def sign_hash(self, signing_hash: bytes) -> bytes:
+        """Ordinary signature of 32 bytes: r, s and v, 65 bytes."""
+
+
+def sign_commitment(signer: Signer, task: TaskId, digest: bytes, open_by: int) -> bytes:
+    """Commit to the update with this digest, for this task, until `open_by` (Unix seconds); compact signature, 64 bytes, low s."""
+    message = Commitment(task.epoch, task.round, task.task_hash, digest, open_by)
+    return compact(signer.sign_hash(message.signing_hash(chain_id=task.chain_id, market=Address(task.market))))
 
 
 def domain_separator(chain_id: int, market: Address) -> bytes:

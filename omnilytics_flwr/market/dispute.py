@@ -7,16 +7,15 @@ delivered, or its accusation lapses: then its stake pays its group, which takes 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from hashlib import sha256
 
 from ..crypto.curve import compress
+from ..crypto.kzg import BLOB_BYTES as BLOB_BYTES
+from ..crypto.kzg import versioned_hash
 from .terms import Address, Terms
 
 BURN_ADDRESS = Address("0x000000000000000000000000000000000000dEaD")
 """Whom the rest of lost stakes is credited to."""
 
-BLOB_BYTES = 131_072
-"""A blob: 4096 field elements of 32 bytes, one polynomial; as many units of blob gas."""
 BLOBS_PER_TRANSACTION = 6
 ANSWER_GAS = 80_000
 """Gas of an answering transaction, but for its polynomials."""
@@ -109,6 +108,6 @@ def freed_wei(deposit_wei: int, left_wei: int, *, first: int, count: int, polyno
     return left_wei if first + count == polynomials else deposit_wei * count // polynomials
 
 
-def versioned_hash(point: bytes) -> bytes:
-    """Hash by which a transaction names a blob (EIP-4844), of its commitment in EIP-2537 form."""
-    return b"\x01" + sha256(compress(point)).digest()[1:]
+def blob_hash_of(point: bytes) -> bytes:
+    """Versioned hash of the blob whose commitment, in EIP-2537 form, is `point`."""
+    return versioned_hash(compress(point))

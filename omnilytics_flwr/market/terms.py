@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Any, NamedTuple, Self
 
+from ..crypto.address import ZERO_ADDRESS as ZERO_ADDRESS
 from ..crypto.address import Address as Address
 from ..crypto.address import is_address
 from ..crypto.fixedpoint import polynomials_for
@@ -28,8 +29,6 @@ from .terms_bounds import (
     scoring_steps,
     settlement_bytes,
 )
-
-ZERO_ADDRESS = Address("0x" + "00" * 20)
 
 Bound = int | Callable[["Terms"], int]
 

@@ -19,6 +19,7 @@ from omnilytics_flwr.crypto.statement import Statement
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import HISTORY_CONTRACT, Connection
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
+from omnilytics_flwr.market.commitment_message import sign_commitment
 from omnilytics_flwr.market.dispute import BLOB_BYTES, BLOBS_PER_TRANSACTION
 from omnilytics_flwr.market.draw import PREVRANDAO_FIELD
 from omnilytics_flwr.market.roster import bitmap_of, bits_of
@@ -119,7 +120,7 @@ class Play:
         wallet_of = {wallet.address: wallet for wallet in self.wallets}
         signers = {member.seat: wallet_of[member.owner] for member in self.owner.members()}
         seats = self.seats()
-        signatures = tuple(signers[seat].sign_commitment(task, digests[seat], state.open_by) for seat in seats)
+        signatures = tuple(sign_commitment(signers[seat], task, digests[seat], state.open_by) for seat in seats)
         roster = tuple(digests[seat] for seat in seats)
         self.owner.open(state.round, ALL_GROUPS, roster, signatures)
         return roster

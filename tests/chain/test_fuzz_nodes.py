@@ -11,7 +11,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from omnilytics_flwr.chain.answer_blobs import Part, fetch_blobs
+from omnilytics_flwr.chain.answer_blobs import AnswerPart, fetch_blobs
 from omnilytics_flwr.chain.chain_support import check_supported
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.evm.anvil import Anvil
@@ -103,7 +103,7 @@ def use_everything(connection: Connection, market: Address) -> None:
         lambda: ledger.check_points(bytes(128)),
         lambda: dev_wallet(0, connection),
         lambda: chain_processing(connection, [HASH], repeats=1),
-        lambda: fetch_blobs(connection, Part(0, 1, HASH, 1)),
+        lambda: fetch_blobs(connection, AnswerPart(0, 1, HASH, 1)),
         lambda: ledger.fund(1),
         ledger.leave,
         ledger.draw,

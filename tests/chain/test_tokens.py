@@ -13,7 +13,7 @@ from omnilytics_flwr.errors import ChainError, Malformed, NotFunded, OmnilyticsE
 from omnilytics_flwr.evm.abi import Abi
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.erc20 import allow, allowance_wei, balance_wei
-from omnilytics_flwr.evm.reverts import Refusals
+from omnilytics_flwr.evm.reverts import PLAIN
 from omnilytics_flwr.evm.rpc_values import BadAnswer
 from omnilytics_flwr.evm.sender import sender_for
 from omnilytics_flwr.evm.transaction import Payload
@@ -37,10 +37,10 @@ def tokens() -> dict[str, dict[str, Any]]:
 def deployed(connection: Connection, wallet: Wallet, token: dict[str, Any]) -> Address:
     """A token of which accounts 0 and 1 have some."""
     send, abi = sender_for(connection, wallet).send, Abi(token["abi"])
-    address = send("deploy", Payload(None, bytes.fromhex(token["bytecode"].removeprefix("0x"))), Refusals([])).contract
+    address = send("deploy", Payload(None, bytes.fromhex(token["bytecode"].removeprefix("0x"))), PLAIN).contract
     assert address is not None
     for number in (0, 1):
-        send("mint", Payload(address, abi.call_data("mint", dev_wallet(number, connection).address, SUPPLY)), Refusals([]))
+        send("mint", Payload(address, abi.call_data("mint", dev_wallet(number, connection).address, SUPPLY)), PLAIN)
     return address
 
 

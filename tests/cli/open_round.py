@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from omnilytics_flwr.market.commitment_message import sign_commitment
 from omnilytics_flwr.market.task import TaskId
 from tests.chain.market_play import ALL_GROUPS, TASK, Play
 
@@ -17,6 +18,6 @@ def open_round(play: Play) -> tuple[bytes, ...]:
     wallet_of = {wallet.address: wallet for wallet in play.wallets}
     signers = {member.seat: wallet_of[member.owner] for member in play.owner.members()}
     digests = tuple(bytes([seat + 1]) * 32 for seat in play.seats())
-    signed = tuple(signers[seat].sign_commitment(task, digest, state.open_by) for seat, digest in zip(play.seats(), digests, strict=True))
+    signed = tuple(sign_commitment(signers[seat], task, digest, state.open_by) for seat, digest in zip(play.seats(), digests, strict=True))
     play.owner.open(state.round, ALL_GROUPS, digests, signed)
     return digests

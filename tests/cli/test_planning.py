@@ -7,8 +7,7 @@ import pytest
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.errors import ChainError, LedgerError
 from omnilytics_flwr.evm.connection import connect
-from omnilytics_flwr.evm.dry_run import AddressOnly, Planned, plan_for, withdrawable_wei
-from omnilytics_flwr.market.task import TaskId
+from omnilytics_flwr.evm.dry_run import AddressOnly, Planned, plan_for
 
 from .command_line import DATA_OWNER, CommandLine
 
@@ -17,8 +16,6 @@ def test_address_alone_signs_nothing(market: EthereumLedger) -> None:
     watched = AddressOnly(market.account)
     with pytest.raises(ChainError, match="cannot sign"):
         watched.sign_transaction({})
-    with pytest.raises(ChainError, match="cannot sign"):
-        watched.sign_commitment(TaskId(1, market.address, 1, 1, bytes(32)), bytes(32), 1)
 
 
 def test_plan_is_never_taken_for_done(market: EthereumLedger) -> None:
@@ -39,9 +36,9 @@ def test_plan_of_what_the_market_refuses_is_refused(market: EthereumLedger) -> N
 
 
 def test_node_that_cannot_simulate_tells_no_credit(line: CommandLine, market: EthereumLedger, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert withdrawable_wei(market.connection, market.address, market.account) == (0, 0)
+    assert market.withdrawable_wei(market.account) == (0, 0)
     monkeypatch.setattr("omnilytics_flwr.evm.dry_run._SIMULATE", "eth_simulateNothing")
     with pytest.raises(ChainError, match="cannot simulate"):
-        withdrawable_wei(market.connection, market.address, market.account)
+        market.withdrawable_wei(market.account)
     (held,) = line.json("wallet", "show", *DATA_OWNER)["markets"]
     assert held["credit_wei"] is held["refund_wei"] is None

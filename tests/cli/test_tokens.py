@@ -11,7 +11,7 @@ from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.evm.abi import Abi
 from omnilytics_flwr.evm.connection import Connection
-from omnilytics_flwr.evm.reverts import Refusals
+from omnilytics_flwr.evm.reverts import PLAIN
 from omnilytics_flwr.evm.sender import sender_for
 from omnilytics_flwr.evm.transaction import Payload
 from omnilytics_flwr.evm.wallet import dev_wallet
@@ -36,10 +36,10 @@ def token_market(
     """A market in a new token, of which accounts 0 and 1 have plenty."""
     wallet, abi = dev_wallet(0, connection), Abi(token["abi"])
     send = sender_for(connection, wallet).send
-    address = send("deploy", Payload(None, bytes.fromhex(token["bytecode"].removeprefix("0x"))), Refusals([])).contract
+    address = send("deploy", Payload(None, bytes.fromhex(token["bytecode"].removeprefix("0x"))), PLAIN).contract
     assert address is not None
     for number in (0, 1):
-        send("mint", Payload(address, abi.call_data("mint", dev_wallet(number, connection).address, SUPPLY)), Refusals([]))
+        send("mint", Payload(address, abi.call_data("mint", dev_wallet(number, connection).address, SUPPLY)), PLAIN)
     market = create_small_market(connection, deployment, token=address)
     monkeypatch.setenv("OMNILYTICS_MARKET", market.address)
     return market, address

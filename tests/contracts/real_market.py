@@ -12,7 +12,7 @@ from py_arkworks_bls12381 import G1Point
 from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment, create_market
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
-from omnilytics_flwr.chain.market_reader import refusals
+from omnilytics_flwr.chain.market_reader import market_reverts
 from omnilytics_flwr.crypto.curve import encode_point
 from omnilytics_flwr.crypto.field import FieldVector, N, R
 from omnilytics_flwr.crypto.fixedpoint import pack
@@ -26,6 +26,7 @@ from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.sender import sender_for
 from omnilytics_flwr.evm.transaction import Mined, Payload
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
+from omnilytics_flwr.market.commitment_message import sign_commitment
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.roster import bitmap_of, bits_of, positions_of
 from omnilytics_flwr.market.task import TaskId
@@ -256,7 +257,7 @@ class RealMarket:
         """Signatures of all members of a roster under their digests."""
         seats, wallets = [seat for group in self.seats(groups) for seat in group], self.wallets()
         task, open_by = self.task(), self.owner.state().open_by
-        return tuple(wallets[s].sign_commitment(task, d, open_by) for s, d in zip(seats, digests, strict=True))
+        return tuple(sign_commitment(wallets[s], task, d, open_by) for s, d in zip(seats, digests, strict=True))
 
     def open(self, update: Update, *, groups: int | None = None, masks: bool = True, task: bytes | None = None) -> OpenRound:
         """Anchor a task and open the round with all groups, or those named."""
@@ -313,7 +314,7 @@ class Opened:
 def send(ledger: EthereumLedger, function: str, *arguments: object, value_wei: int = 0) -> Mined:
     """Call any function of the market with any arguments, from a ledger's account."""
     payload = Payload(ledger.address, artifacts.load(artifacts.MARKET).abi.call_data(function, *arguments), value_wei)
-    return sender_for(ledger.connection, ledger.wallet).send(function, payload, refusals())
+    return sender_for(ledger.connection, ledger.wallet).send(function, payload, market_reverts())
 
 
 def mask_key(number: int) -> bytes:

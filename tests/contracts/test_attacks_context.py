@@ -14,6 +14,7 @@ from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.crypto.statement import Statement
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import connect
+from omnilytics_flwr.market.commitment_message import sign_commitment
 from omnilytics_flwr.market.refusals import BadSignature, VerificationWrongSumcheck
 from omnilytics_flwr.market.stage import Stage
 from tests.support.builders import make_task
@@ -104,7 +105,7 @@ def test_settlement_and_signatures_of_another_chain_are_refused(drawn: RealMarke
     wallets = market.wallets()
     seats = [seat for group in market.seats(groups) for seat in group]
     digest, open_by = bytes(32), market.owner.state().open_by
-    foreign = tuple(wallets[seat].sign_commitment(replace(task, chain_id=drawn.owner.chain_id), digest, open_by) for seat in seats)
+    foreign = tuple(sign_commitment(wallets[seat], replace(task, chain_id=drawn.owner.chain_id), digest, open_by) for seat in seats)
 
     with pytest.raises(BadSignature):
         market.owner.open(1, groups, (digest,) * len(seats), foreign)

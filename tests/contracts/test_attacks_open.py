@@ -17,7 +17,7 @@ from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.evm.wallet import GROUP_ORDER, Secret, Wallet, dev_wallet
-from omnilytics_flwr.market.commitment_message import HALF_ORDER, Commitment
+from omnilytics_flwr.market.commitment_message import HALF_ORDER, Commitment, sign_commitment
 from omnilytics_flwr.market.refusals import BadSignature
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.task import TaskId
@@ -53,7 +53,7 @@ class Anchored:
         open_by = changes.pop("open_by", self.open_by)
         task = replace(self.task, **changes)  # type: ignore[arg-type]
         assert isinstance(open_by, int)
-        return (by or self.wallets[self.seats[place]]).sign_commitment(task, digest or self.digests[place], open_by)
+        return sign_commitment((by or self.wallets[self.seats[place]]), task, digest or self.digests[place], open_by)
 
     def open(self, digests: Strings | None = None, signatures: Strings | None = None, round_number: int = 1) -> None:
         self.market.owner.open(round_number, ALL, digests or self.digests, signatures or self.signatures)

@@ -8,7 +8,7 @@ import pytest
 
 from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment
-from omnilytics_flwr.chain.market_reader import refusals
+from omnilytics_flwr.chain.market_reader import market_reverts
 from omnilytics_flwr.crypto.domain import roots
 from omnilytics_flwr.crypto.field import N, R
 from omnilytics_flwr.crypto.hashing import keccak256
@@ -57,7 +57,7 @@ def ask(connection: Connection, deployment: Deployment) -> Callable[[Statement, 
     def verify(s: Statement, settlement: bytes) -> Verdict:
         statement = (s.context, s.roster_hash, s.sizes, s.outside, s.polynomials, s.update_bits)
         data = abi.call_data("verify", statement, settlement)
-        ((excluded, distances),) = abi.results("verify", connection.call(deployment.verification, data, refusals()))
+        ((excluded, distances),) = abi.results("verify", connection.call(deployment.verification, data, market_reverts()))
         return Verdict(excluded, tuple(distances))
 
     return verify

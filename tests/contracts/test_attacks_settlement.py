@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 
 from omnilytics_flwr.chain import artifacts
-from omnilytics_flwr.chain.market_reader import refusals
+from omnilytics_flwr.chain.market_reader import market_reverts
 from omnilytics_flwr.crypto.verifier import verify
 from omnilytics_flwr.errors import LedgerError
 from omnilytics_flwr.market.refusals import Refusal, WrongStage
@@ -95,9 +95,9 @@ def test_settle_calldata_malformed_is_refused(opened: Opened, change: Callable[[
     owner = opened.market.owner
     arguments = (1, opened.settlement, opened.waived, NO_TASK)
     data = artifacts.load(artifacts.MARKET).abi.call_data("settle", *arguments)
-    owner.connection.call(owner.address, data, refusals(), sender=owner.account)
+    owner.connection.call(owner.address, data, market_reverts(), sender=owner.account)
 
     with pytest.raises(LedgerError) as refusal:
-        owner.connection.call(owner.address, change(data), refusals(), sender=owner.account)
+        owner.connection.call(owner.address, change(data), market_reverts(), sender=owner.account)
 
     assert "no reason given" in str(refusal.value)

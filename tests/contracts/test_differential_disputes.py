@@ -9,7 +9,7 @@ import pytest
 
 from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.evm.anvil import Anvil
-from omnilytics_flwr.market.dispute import versioned_hash
+from omnilytics_flwr.market.dispute import blob_hash_of
 from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.roster import bitmap_of
 from tests.support.bad_inputs import INFINITY, NOT_ON_CURVE, WRONG_SUBGROUP
@@ -125,7 +125,7 @@ def test_answer_of_eight_polynomials_takes_two_transactions(free_anvil: Anvil, d
 
 def wanted(play: Play, seat: int, polynomial: int) -> bytes:
     """Versioned hash of a polynomial of a seat."""
-    return versioned_hash(play.mover.points(play.state, seat)[128 * polynomial : 128 * (polynomial + 1)])
+    return blob_hash_of(play.mover.points(play.state, seat)[128 * polynomial : 128 * (polynomial + 1)])
 
 
 @pytest.mark.parametrize("name", NOT_ON_CURVE)

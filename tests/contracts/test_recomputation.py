@@ -13,7 +13,7 @@ from Crypto.Hash import keccak
 
 from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment
-from omnilytics_flwr.chain.market_reader import refusals
+from omnilytics_flwr.chain.market_reader import market_reverts
 from omnilytics_flwr.crypto.address import address_bytes
 from omnilytics_flwr.crypto.field import FieldVector, N
 from omnilytics_flwr.crypto.fixedpoint import pack, quantise
@@ -211,7 +211,7 @@ def distances_on_chain(market: RealMarket, s: Statement, settlement: bytes) -> l
     """The distances that the verification answers the market."""
     abi = artifacts.load(artifacts.VERIFICATION).abi
     data = abi.call_data("verify", (s.context, s.roster_hash, s.sizes, s.outside, s.polynomials, s.update_bits), settlement)
-    ((_, distances),) = abi.results("verify", market.owner.connection.call(market.owner.terms().verification, data, refusals()))
+    ((_, distances),) = abi.results("verify", market.owner.connection.call(market.owner.terms().verification, data, market_reverts()))
     return list(distances)
 
 

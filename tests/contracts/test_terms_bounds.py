@@ -11,7 +11,7 @@ import pytest
 
 from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment
-from omnilytics_flwr.chain.market_reader import refusals
+from omnilytics_flwr.chain.market_reader import market_reverts
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.market.refusals import MarketBadTerms
 from omnilytics_flwr.market.terms import ABOUT, Terms, bounds, solidity_name
@@ -50,7 +50,7 @@ def refused_on_chain(connection: Connection, deployment: Deployment, all_terms: 
 def _refused(answer: Mapping[str, Any]) -> Refused:
     if "result" in answer:
         return None
-    error = refusals().exception(bytes.fromhex(answer["error"]["data"][2:]))
+    error = market_reverts().exception(bytes.fromhex(answer["error"]["data"][2:]))
     assert isinstance(error, MarketBadTerms)
     name, actual, least, most = error.args
     return name, actual, least, most

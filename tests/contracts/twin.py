@@ -10,10 +10,11 @@ from py_arkworks_bls12381 import G1Point, Scalar
 
 from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment, create_market
-from omnilytics_flwr.chain.market_reader import refusals
+from omnilytics_flwr.chain.market_reader import market_reverts
+from omnilytics_flwr.crypto.kzg import BLOB_BYTES, versioned_hash
 from omnilytics_flwr.errors import OmnilyticsError
 from omnilytics_flwr.evm.anvil import Anvil
-from omnilytics_flwr.evm.blobs import BLOB_TYPE, Sidecar, sidecar_of, versioned_hash
+from omnilytics_flwr.evm.blobs import BLOB_TYPE, Sidecar, sidecar_of
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.endpoint import Endpoint, NodeError
 from omnilytics_flwr.evm.header import header_rlp
@@ -21,7 +22,7 @@ from omnilytics_flwr.evm.reverts import revert_data
 from omnilytics_flwr.evm.sender import MOST_GAS, sender_for
 from omnilytics_flwr.evm.transaction import Mined, Payload, mined_of
 from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_wallet
-from omnilytics_flwr.market.dispute import BLOB_BYTES, BURN_ADDRESS
+from omnilytics_flwr.market.dispute import BURN_ADDRESS
 from omnilytics_flwr.market.market_view import Accusation, MarketState, Member, OwnerRecord
 from omnilytics_flwr.market.roster import roster_seats
 from omnilytics_flwr.market.stage import Stage
@@ -112,7 +113,7 @@ class Twin:
         self.connection: Connection = connect(anvil.url)
         self.numbers = (*range(num_owners), MODEL_OWNER, STRANGER)
         self._abi = artifacts.load(artifacts.MARKET).abi
-        self._refusals = refusals()
+        self._reverts = market_reverts()
         self.forced_wei = 0
         terms = make_terms(verification=deployment.verification if proven else self._deploy_dictating(), **term_changes)
         address = self._create(deployment, terms)
@@ -175,7 +176,7 @@ class Twin:
         except NodeError as error:
             reason = revert_data(error)
             assert reason is not None
-            assert Outcome.refused(self._refusals.exception(reason)).refusal == in_memory, move
+            assert Outcome.refused(self._reverts.exception(reason)).refusal == in_memory, move
         else:
             assert in_memory is None, move
         return in_memory
@@ -249,7 +250,7 @@ class Twin:
 
     def _deploy_dictating(self) -> Address | None:
         wallet = dev_wallet(0, self.connection)
-        return sender_for(self.connection, wallet).send("deploy", Payload(None, DICTATING), self._refusals).contract
+        return sender_for(self.connection, wallet).send("deploy", Payload(None, DICTATING), self._reverts).contract
 
     def _create(self, deployment: Deployment, terms: Terms) -> Address:
         wallet = Wallet(Secret(bytes(make_account(MODEL_OWNER).key)))
@@ -309,7 +310,7 @@ class Twin:
         if int(receipt["status"], 16) == 1:
             return Outcome(self._logs(mined_of(receipt, 0.0)), None)
         trace = self._request("debug_traceTransaction", receipt["transactionHash"], {"tracer": "callTracer"})
-        return Outcome.refused(self._refusals.exception(bytes.fromhex(trace.get("output", "0x")[2:])))
+        return Outcome.refused(self._reverts.exception(bytes.fromhex(trace.get("output", "0x")[2:])))
 
     def _send_blobs(self, move: Move) -> Any:
         nonce = int(self._request("eth_getTransactionCount", address_of(move.account), "latest"), 16)
@@ -335,7 +336,7 @@ class Twin:
 
     def _decode(self, function: str, answer: Any) -> object:
         if "error" in answer:
-            return Outcome.refused(self._refusals.exception(bytes.fromhex(answer["error"]["data"][2:])))
+            return Outcome.refused(self._reverts.exception(bytes.fromhex(answer["error"]["data"][2:])))
         values = self._abi.results(function, bytes.fromhex(answer["result"][2:]))
         if function == "state":
             stage, *rest = values[0]

@@ -27,6 +27,7 @@ from omnilytics_flwr.data_owner.owner_config import CONFIG_NAME
 from omnilytics_flwr.data_owner.owner_home import OwnerHome
 from omnilytics_flwr.data_owner.remote_agent import RemoteAgent
 from omnilytics_flwr.local_market import LocalMarket
+from omnilytics_flwr.market.commitment_message import sign_commitment
 from omnilytics_flwr.market.roster import bits_of, roster_seats
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address, Terms
@@ -178,7 +179,7 @@ class ProcessPlay:
             owner, digest = members[seat], keccak256(bytes([seat]))
             mine = owner == commitment.owner
             digests.append(commitment.digest if mine else digest)
-            signatures.append(commitment.signature if mine else wallets[owner].sign_commitment(self.task, digest, state.open_by))
+            signatures.append(commitment.signature if mine else sign_commitment(wallets[owner], self.task, digest, state.open_by))
         ledger.open(state.round, groups, tuple(digests), tuple(signatures))
         return tuple(digests)
 

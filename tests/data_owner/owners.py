@@ -20,7 +20,7 @@ from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.errors import Refused
 from omnilytics_flwr.evm.wallet import Secret, Wallet
-from omnilytics_flwr.market.commitment_message import Commitment
+from omnilytics_flwr.market.commitment_message import Commitment, sign_commitment
 from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address
@@ -103,7 +103,7 @@ class Owner:
         vector = pack(units) + mask
         points = commit(vector)
         digest = points_digest(points)
-        signature = make_wallet(self.number).sign_commitment(task, digest, state.open_by)
+        signature = sign_commitment(make_wallet(self.number), task, digest, state.open_by)
         return SignedCommitment(self.address, digest, signature), Delivery(self.address, vector.to_bytes(), points)
 
 

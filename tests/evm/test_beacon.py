@@ -13,7 +13,7 @@ from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.beacon import BeaconNode
 from omnilytics_flwr.evm.blobs import versioned_hashes
 from omnilytics_flwr.evm.connection import connect
-from omnilytics_flwr.evm.reverts import Refusals
+from omnilytics_flwr.evm.reverts import PLAIN
 from omnilytics_flwr.evm.rpc_values import BadAnswer
 from omnilytics_flwr.evm.sender import sender_for
 from omnilytics_flwr.evm.transaction import Payload
@@ -38,7 +38,7 @@ def test_blobs_of_a_block_by_its_timestamp() -> None:
         connection = connect(anvil.url)
         wallet = dev_wallet(0, connection)
         anvil.mine(3)
-        mined = sender_for(connection, wallet).send("blobs", Payload(wallet.address, b"", 0, BLOBS), Refusals([]))
+        mined = sender_for(connection, wallet).send("blobs", Payload(wallet.address, b"", 0, BLOBS), PLAIN)
         node = BeaconNode(anvil.url + "/")
         assert set(node.blobs(connection.timestamp(mined.block), versioned_hashes(BLOBS))) == set(BLOBS)
         assert node.blobs(connection.timestamp(mined.block) - 12, versioned_hashes(BLOBS)) == []

@@ -14,18 +14,17 @@ from hypothesis import strategies as st
 from omnilytics_flwr.crypto.ceremony import setup_path
 from omnilytics_flwr.crypto.curve import compress, split_points
 from omnilytics_flwr.crypto.hashing import keccak256
-from omnilytics_flwr.crypto.kzg import commit
+from omnilytics_flwr.crypto.kzg import BLOB_BYTES, commit, versioned_hash
 from omnilytics_flwr.errors import Malformed, NotFunded, TransactionLost, UnsupportedChain, WrongLength
 from omnilytics_flwr.evm import blobs
 from omnilytics_flwr.evm.anvil import Anvil
-from omnilytics_flwr.evm.blobs import ZERO_SIDECAR, Sidecar, blobs_by_hash, commitments_of, sidecar_of, versioned_hash, versioned_hashes
+from omnilytics_flwr.evm.blobs import ZERO_SIDECAR, Sidecar, blobs_by_hash, commitments_of, sidecar_of, versioned_hashes
 from omnilytics_flwr.evm.connection import Connection, connect
-from omnilytics_flwr.evm.reverts import Refusals
+from omnilytics_flwr.evm.reverts import PLAIN
 from omnilytics_flwr.evm.sender import sender_for
 from omnilytics_flwr.evm.transaction import Mined, Payload
 from omnilytics_flwr.evm.wallet import Wallet
-from omnilytics_flwr.market.dispute import BLOB_BYTES
-from omnilytics_flwr.market.dispute import versioned_hash as hash_of_point
+from omnilytics_flwr.market.dispute import blob_hash_of
 
 from ..chain.market_play import wide_vector
 
@@ -34,7 +33,7 @@ SIX = tuple(VECTOR[at * BLOB_BYTES : (at + 1) * BLOB_BYTES] for at in range(6))
 
 
 def send(connection: Connection, wallet: Wallet, payload: Payload) -> Mined:
-    return sender_for(connection, wallet).send("blobs", payload, Refusals([]))
+    return sender_for(connection, wallet).send("blobs", payload, PLAIN)
 
 
 def to_itself(wallet: Wallet, carried: tuple[bytes, ...] = SIX[:1], value_wei: int = 0) -> Payload:
@@ -44,7 +43,7 @@ def to_itself(wallet: Wallet, carried: tuple[bytes, ...] = SIX[:1], value_wei: i
 def test_commitments_are_those_of_the_vector_that_travels() -> None:
     points = split_points(commit(wide_vector()))[:6]
     assert list(commitments_of(SIX)) == [compress(point) for point in points]
-    assert versioned_hashes(SIX) == [hash_of_point(point) for point in points]
+    assert versioned_hashes(SIX) == [blob_hash_of(point) for point in points]
 
 
 def test_cell_proofs_prove_all_cells_of_their_blobs() -> None:

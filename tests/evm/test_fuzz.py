@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.known_deployments import parse_deployments
-from omnilytics_flwr.chain.market_reader import implementation_of, refusals
+from omnilytics_flwr.chain.market_reader import implementation_of, market_reverts
 from omnilytics_flwr.errors import OmnilyticsError
 from omnilytics_flwr.evm import rpc_values
 from omnilytics_flwr.evm.abi import decode_values
@@ -84,11 +84,11 @@ def test_values(kind: str, data: bytes) -> None:
 
 
 @PURE
-@given(st.sampled_from(sorted(refusals()._signatures)), st.binary(max_size=150))
+@given(st.sampled_from(sorted(market_reverts()._signatures)), st.binary(max_size=150))
 @example(bytes.fromhex("08c379a0"), b"\xff" * 64)
 def test_revert_data_is_an_error_with_a_text(selector: bytes, rest: bytes) -> None:
     for data in (selector + rest, selector[: len(rest) % 4], rest):
-        error = refusals().exception(data)
+        error = market_reverts().exception(data)
         assert isinstance(error, OmnilyticsError)
         assert str(error)
 

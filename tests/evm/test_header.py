@@ -10,7 +10,7 @@ from omnilytics_flwr.errors import UnsupportedChain
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.header import header_rlp
-from omnilytics_flwr.evm.reverts import Refusals
+from omnilytics_flwr.evm.reverts import PLAIN
 from omnilytics_flwr.evm.sender import sender_for
 from omnilytics_flwr.evm.transaction import Payload
 from omnilytics_flwr.evm.wallet import Wallet
@@ -28,7 +28,7 @@ def test_header_rlp_of_every_fork_hashes_to_the_block(hardfork: str) -> None:
 
 
 def test_header_rlp_block_with_transactions_hashes_to_the_block(connection: Connection, wallet: Wallet) -> None:
-    mined = sender_for(connection, wallet).send("test", Payload(wallet.address, b"", 1), Refusals([]))
+    mined = sender_for(connection, wallet).send("test", Payload(wallet.address, b"", 1), PLAIN)
     block = connection.block(mined.block)
     assert int(block["gasUsed"], 16) == mined.gas_used
     assert keccak256(header_rlp(block)).hex() == block["hash"][2:]

@@ -8,7 +8,7 @@ from omnilytics_flwr.errors import ChainError
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.processing_time import chain_processing, sealing_ms
-from omnilytics_flwr.evm.reverts import Refusals
+from omnilytics_flwr.evm.reverts import PLAIN
 from omnilytics_flwr.evm.sender import sender_for
 from omnilytics_flwr.evm.transaction import Payload
 from omnilytics_flwr.evm.wallet import Wallet
@@ -20,9 +20,9 @@ from .tiny_contracts import WORKING, creation_code
 def worked(connection: Connection, wallet: Wallet) -> list[str]:
     """Hashes of a transaction that does little, and of one that does much."""
     sender = sender_for(connection, wallet)
-    contract = sender.send("deploy", Payload(None, creation_code(WORKING)), Refusals([])).contract
+    contract = sender.send("deploy", Payload(None, creation_code(WORKING)), PLAIN).contract
     work = [Payload(contract, loops.to_bytes(32, "big")) for loops in (10, 100_000)]
-    return [sender.send("work", payload, Refusals([])).transaction_hash for payload in work]
+    return [sender.send("work", payload, PLAIN).transaction_hash for payload in work]
 
 
 def test_chain_processing_more_work_takes_longer(connection: Connection, worked: list[str]) -> None:

@@ -14,7 +14,7 @@ import pytest
 from omnilytics_flwr.errors import ChainError, TransactionLost, Unreachable
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection, connect
-from omnilytics_flwr.evm.reverts import Refusals
+from omnilytics_flwr.evm.reverts import PLAIN
 from omnilytics_flwr.evm.sender import sender_for
 from omnilytics_flwr.evm.transaction import Mined, Payload
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
@@ -53,7 +53,7 @@ def deploy_counting(connection: Connection, wallet: Wallet) -> Address:
 
 
 def send(connection: Connection, wallet: Wallet, payload: Payload) -> Mined:
-    return sender_for(connection, wallet).send("test", payload, Refusals([]))
+    return sender_for(connection, wallet).send("test", payload, PLAIN)
 
 
 def counted(connection: Connection, contract: Address) -> int:

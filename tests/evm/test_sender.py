@@ -12,11 +12,11 @@ from omnilytics_flwr.evm.abi import Abi
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.endpoint import NodeError
-from omnilytics_flwr.evm.reverts import Refusals
+from omnilytics_flwr.evm.reverts import Reverts
 from omnilytics_flwr.evm.sender import MOST_GAS, sender_for
 from omnilytics_flwr.evm.transaction import Mined, Payload
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
-from omnilytics_flwr.market.refusals import Underfunded, VerificationBadPoint
+from omnilytics_flwr.market.refusals import REFUSALS, Underfunded, VerificationBadPoint
 from omnilytics_flwr.market.terms import Address
 
 from .nodes import faulty_node
@@ -32,7 +32,7 @@ ERRORS = Abi(
         {"type": "error", "name": "VerificationBadPoint", "inputs": []},
     ]
 )
-REFUSALS = Refusals([ERRORS])
+REVERTS = Reverts([ERRORS], REFUSALS)
 UNDERFUNDED = next(e for e in ERRORS.errors.values() if e.name == "MarketUnderfunded").selector + encode(["uint256", "uint256"], [3, 8])
 BAD_POINT = next(e for e in ERRORS.errors.values() if e.name == "VerificationBadPoint").selector
 
@@ -52,7 +52,7 @@ def deployed(connection: Connection, wallet: Wallet) -> Deployer:
 
 
 def send(connection: Connection, wallet: Wallet, payload: Payload) -> Mined:
-    return sender_for(connection, wallet).send("test", payload, REFUSALS)
+    return sender_for(connection, wallet).send("test", payload, REVERTS)
 
 
 def nonce(connection: Connection, wallet: Wallet) -> int:
@@ -82,11 +82,11 @@ def test_send_mined_receipt_has_gas_fee_and_logs(connection: Connection, wallet:
     [
         (UNDERFUNDED, Underfunded, (3, 8)),
         (BAD_POINT, VerificationBadPoint, ()),
-        (b"", LedgerError, ("the contract refused: no reason given; expected success; check what was sent",)),
+        (b"", LedgerError, ("the contract refused: no reason given",)),
         (
             b"\x12\x34\x56\x78",
             LedgerError,
-            ("the contract refused: unknown error 0x12345678; expected success; check what was sent",),
+            ("the contract refused: unknown error 0x12345678",),
         ),
     ],
 )
@@ -117,7 +117,7 @@ def test_send_refused_raises_typed_and_costs_nothing(
     ],
 )
 def test_exception_other_reverts_tell_the_reason(reason: bytes, words: str) -> None:
-    error = REFUSALS.exception(reason)
+    error = REVERTS.exception(reason)
     assert type(error) is LedgerError
     assert words in str(error)
 

@@ -9,17 +9,13 @@ from pathlib import Path
 
 import pytest
 from eth_account import Account
-from eth_account.messages import encode_typed_data
 from eth_keys.datatypes import PrivateKey
 
 from omnilytics_flwr.errors import ChainError
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key, dev_wallet, read_password
-from omnilytics_flwr.market.commitment_message import HALF_ORDER
-from omnilytics_flwr.market.task import TaskId
 
 MARKET = "0x5FbDB2315678afecb367f032d93F642f64180aa3"
-TASK = TaskId(chain_id=31337, market=MARKET, epoch=2, round=9, task_hash=b"\x07" * 32)
 PASSWORD = Secret(b"correct horse")
 
 
@@ -28,36 +24,12 @@ def signer() -> Wallet:
     return Wallet(Secret(dev_key(3)))
 
 
-def test_sign_commitment_is_an_eip712_signature_of_the_account(signer: Wallet) -> None:
-    digest, open_by = b"\x05" * 32, 1_900_000_000
-    signature = signer.sign_commitment(TASK, digest, open_by)
-    message = encode_typed_data(
-        domain_data={"name": "OmniLytics", "version": "1", "chainId": 31337, "verifyingContract": MARKET},
-        message_types={
-            "Commitment": [
-                {"name": "epoch", "type": "uint32"},
-                {"name": "round", "type": "uint32"},
-                {"name": "taskHash", "type": "bytes32"},
-                {"name": "digest", "type": "bytes32"},
-                {"name": "openBy", "type": "uint64"},
-            ]
-        },
-        message_data={"epoch": 2, "round": 9, "taskHash": TASK.task_hash, "digest": digest, "openBy": open_by},
-    )
-    r, packed = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-    s, parity = packed & (1 << 255) - 1, packed >> 255
-    assert len(signature) == 64
-    assert Account.recover_message(message, vrs=(27 + parity, r, s)) == signer.address
-
-
-def test_sign_commitment_many_digests_always_low_s(signer: Wallet) -> None:
-    for number in range(32):
-        signature = signer.sign_commitment(TASK, bytes([number]) * 32, 1)
-        assert 0 < int.from_bytes(signature[32:], "big") & (1 << 255) - 1 <= HALF_ORDER
-
-
-def test_sign_commitment_repeated_is_the_same(signer: Wallet) -> None:
-    assert signer.sign_commitment(TASK, bytes(32), 1) == signer.sign_commitment(TASK, bytes(32), 1)
+def test_sign_hash_is_the_accounts_and_always_the_same(signer: Wallet) -> None:
+    for number in range(16):
+        signature = signer.sign_hash(bytes([number]) * 32)
+        assert len(signature) == 65
+        assert signature == signer.sign_hash(bytes([number]) * 32)
+        assert Account._recover_hash(bytes([number]) * 32, signature=signature) == signer.address
 
 
 def test_sign_transaction_hash_and_sender_are_right(signer: Wallet) -> None:

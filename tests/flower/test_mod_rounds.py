@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from omnilytics_flwr.flower.wire import RECORD, CommitReply
+from omnilytics_flwr.market.commitment_message import sign_commitment
 from tests.data_owner.owners import live_task, make_owners_scene, make_wallet, open_with
 from tests.flower.clients import Client, anchor_model, make_client, make_model, parts_of, reason_of
 from tests.support.builders import STRANGER, address_of
@@ -82,7 +83,7 @@ def test_deliver_wrong_roster_is_refused(client: Client) -> None:
 def test_deliver_opened_with_another_digest_of_the_owner_is_refused(client: Client) -> None:
     commit = committed(client)
     other = CommitReply(commit.owner, b"\7" * 32, b"")
-    signature = make_wallet(0).sign_commitment(live_task(client.scene), other.digest, client.scene.state.open_by)
+    signature = sign_commitment(make_wallet(0), live_task(client.scene), other.digest, client.scene.state.open_by)
     digests = open_with(client.scene, CommitReply(commit.owner, other.digest, signature))  # type: ignore[arg-type]
     assert "without this data owner's digest" in reason_of(client.deliver(digests))
 

@@ -19,6 +19,7 @@ from omnilytics_flwr.errors import (
     WireError,
     WrongLength,
 )
+from omnilytics_flwr.market.commitment_message import sign_commitment
 from omnilytics_flwr.market.refusals import TooLate, Underfunded
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.task import TaskId
@@ -63,7 +64,7 @@ def test_keeper_of_a_new_process_takes_up_the_anchored_task(play: Play) -> None:
 
 def test_commitment_of_a_stranger_is_refused(play: Play) -> None:
     task = play.keeper.anchor(TASK)
-    signature = make_wallet(STRANGER).sign_commitment(task, bytes(32), play.scene.state.open_by)
+    signature = sign_commitment(make_wallet(STRANGER), task, bytes(32), play.scene.state.open_by)
     with pytest.raises(ProtocolError, match="is not of epoch 1"):
         play.keeper.add_commitment(address_of(STRANGER), bytes(32), signature)
 
@@ -72,19 +73,19 @@ def test_commitment_signed_otherwise_is_refused(play: Play) -> None:
     task, open_by = play.keeper.anchor(TASK), play.scene.state.open_by
     own, digest = make_wallet(0), b"\7" * 32
     wrong = {
-        "another's": make_wallet(1).sign_commitment(task, digest, open_by),
-        "other digest": own.sign_commitment(task, b"\x08" * 32, open_by),
-        "other deadline": own.sign_commitment(task, digest, open_by + 1),
-        "other round": own.sign_commitment(replace(task, round=2), digest, open_by),
-        "other epoch": own.sign_commitment(replace(task, epoch=2), digest, open_by),
-        "other task": own.sign_commitment(replace(task, task_hash=bytes(32)), digest, open_by),
-        "other market": own.sign_commitment(replace(task, market=address_of(STRANGER)), digest, open_by),
-        "other chain": own.sign_commitment(replace(task, chain_id=1), digest, open_by),
+        "another's": sign_commitment(make_wallet(1), task, digest, open_by),
+        "other digest": sign_commitment(own, task, b"\x08" * 32, open_by),
+        "other deadline": sign_commitment(own, task, digest, open_by + 1),
+        "other round": sign_commitment(own, replace(task, round=2), digest, open_by),
+        "other epoch": sign_commitment(own, replace(task, epoch=2), digest, open_by),
+        "other task": sign_commitment(own, replace(task, task_hash=bytes(32)), digest, open_by),
+        "other market": sign_commitment(own, replace(task, market=address_of(STRANGER)), digest, open_by),
+        "other chain": sign_commitment(own, replace(task, chain_id=1), digest, open_by),
     }
     for signature in wrong.values():
         with pytest.raises(TaskMismatch, match="it must be signed for this round by its own key"):
             play.keeper.add_commitment(own.address, digest, signature)
-    play.keeper.add_commitment(own.address, digest, own.sign_commitment(task, digest, open_by))
+    play.keeper.add_commitment(own.address, digest, sign_commitment(own, task, digest, open_by))
 
 
 @pytest.mark.parametrize("signature", [bytes(64), b"\xff" * 64, b"", bytes(65)])
@@ -98,9 +99,9 @@ def test_second_commitment_counts_only_if_it_is_the_same(play: Play) -> None:
     task, open_by = play.keeper.anchor(TASK), play.scene.state.open_by
     wallet = make_wallet(0)
     for _ in range(2):
-        play.keeper.add_commitment(wallet.address, b"\7" * 32, wallet.sign_commitment(task, b"\7" * 32, open_by))
+        play.keeper.add_commitment(wallet.address, b"\7" * 32, sign_commitment(wallet, task, b"\7" * 32, open_by))
     with pytest.raises(ProtocolError, match="has committed to another vector"):
-        play.keeper.add_commitment(wallet.address, b"\x08" * 32, wallet.sign_commitment(task, b"\x08" * 32, open_by))
+        play.keeper.add_commitment(wallet.address, b"\x08" * 32, sign_commitment(wallet, task, b"\x08" * 32, open_by))
 
 
 # Opening
@@ -192,7 +193,7 @@ def test_committed_points_that_are_none_are_refused_and_waive_the_group(play: Pl
     garbage, wallet = bytes(range(128)), make_wallet(0)
     digest = points_digest(garbage)
     task = play.anchor_and_commit(but=0)
-    play.keeper.add_commitment(wallet.address, digest, wallet.sign_commitment(task, digest, play.scene.state.open_by))
+    play.keeper.add_commitment(wallet.address, digest, sign_commitment(wallet, task, digest, play.scene.state.open_by))
     play.lost = {0}
     play.open_and_deliver(task)
     with pytest.raises(BadPoint):

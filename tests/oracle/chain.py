@@ -14,7 +14,7 @@ from omnilytics_flwr.crypto.field import FieldVector, N
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.kzg import commit
 from omnilytics_flwr.errors import NotFunded, UnknownMarket, WrongLength
-from omnilytics_flwr.market.dispute import BLOBS_PER_TRANSACTION, versioned_hash
+from omnilytics_flwr.market.dispute import BLOBS_PER_TRANSACTION, blob_hash_of
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.stage import Event
 from omnilytics_flwr.market.terms import Address
@@ -179,4 +179,4 @@ def _blob_hashes(blobs: tuple[bytes, ...]) -> tuple[bytes, ...]:
 
 @lru_cache(maxsize=32)
 def _blob_hash(blob: bytes) -> bytes:
-    return versioned_hash(commit(FieldVector.from_bytes(blob, N)))
+    return blob_hash_of(commit(FieldVector.from_bytes(blob, N)))

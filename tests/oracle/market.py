@@ -19,7 +19,7 @@ from omnilytics_flwr.crypto.masks import WeakMaskKey, check_mask_key
 from omnilytics_flwr.crypto.statement import Statement, Verdict
 from omnilytics_flwr.errors import WireError
 from omnilytics_flwr.market.commitment_message import SIGNATURE_BYTES, recover
-from omnilytics_flwr.market.dispute import BURN_ADDRESS, accuse_by, lapsed, versioned_hash, void_groups
+from omnilytics_flwr.market.dispute import BURN_ADDRESS, accuse_by, blob_hash_of, lapsed, void_groups
 from omnilytics_flwr.market.draw import epoch_seed, rank
 from omnilytics_flwr.market.krum import select
 from omnilytics_flwr.market.market_view import OwnerRecord
@@ -430,8 +430,8 @@ class MemoryMarket(MarketBase):
             if decode_on_curve(point) is None:
                 raise refused("BadPoint", index)
             actual = call.blob_hashes[index] if index < len(call.blob_hashes) else NO_HASH
-            if actual != versioned_hash(point):
-                raise refused("WrongBlob", index, actual, versioned_hash(point))
+            if actual != blob_hash_of(point):
+                raise refused("WrongBlob", index, actual, blob_hash_of(point))
 
         is_last = first + count == polynomials
         freed_wei = charge.left_wei if is_last else charge.deposit_wei * count // polynomials
