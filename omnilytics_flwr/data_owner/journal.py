@@ -20,6 +20,7 @@ from ..decoding import Count, HexHash, decode_json
 from ..errors import Malformed
 from ..files import create_file, locked, make_folder, remove_leftovers, write_file
 from ..market.task import TaskId
+from ..market.terms import Address
 
 MOST_HEADER_BYTES = 2048
 """No file without a vector is larger, none with one is smaller."""
@@ -51,7 +52,7 @@ class Entry:
 
 class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     chain_id: Count
-    market: str
+    market: Address
     epoch: Count
     round: Count
     task_hash: HexHash

@@ -78,36 +78,6 @@ def usual_deposit_wei(cost_wei: int) -> int:
     return -(-5 * cost_wei // 4)
 
 
-def split_deposits(value_wei: int, *, accused: int, fee_wei: int) -> tuple[int, int]:
-    """Deposit of each accused, and what is left over, of the ether that came with an accusation.
-
-    Parameters
-    ----------
-    value_wei : int
-        At least the fees.
-    accused : int
-        How many, at least one.
-    fee_wei : int
-        The terms' fee of each.
-    """
-    return divmod(value_wei - accused * fee_wei, accused)
-
-
-def freed_wei(deposit_wei: int, left_wei: int, *, first: int, count: int, polynomials: int) -> int:
-    """Part of a deposit that answering `count` polynomials from `first` on frees: its share, rounded down, and all that is left at the end.
-
-    Parameters
-    ----------
-    deposit_wei, left_wei : int
-        The deposit of the accused, and what earlier answers left of it.
-    first, count : int
-        Polynomials answered.
-    polynomials : int
-        B.
-    """
-    return left_wei if first + count == polynomials else deposit_wei * count // polynomials
-
-
 def blob_hash_of(point: bytes) -> bytes:
     """Versioned hash of the blob whose commitment, in EIP-2537 form, is `point`."""
     return versioned_hash(compress(point))

@@ -7,13 +7,11 @@ group sums would soon determine every single update (So et al., arXiv 2106.03328
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from ..crypto.address import address_bytes
 from ..crypto.hashing import keccak256, word
 from ..errors import Malformed
-from .refusals import TooFewOwners, UnevenGroups
-from .roster import bitmap_of, bits_of
 from .terms import Address
 
 PREVRANDAO_FIELD = 13
@@ -81,38 +79,7 @@ def draw_order(seed: bytes, owners: Mapping[int, Address]) -> tuple[int, ...]:
     return tuple(sorted(owners, key=lambda seat: rank(seed, owners[seat])))
 
 
-def group_count(owners: int, *, group_size: int, least_groups: int) -> int:
-    """Number of groups that `owners` members make: floor(owners / h).
-
-    Raises
-    ------
-    TooFewOwners
-        They make fewer than `least_groups` groups.
-    UnevenGroups
-        More members are left over than there are groups to take one more each.
-    """
-    if owners // group_size < least_groups:
-        raise TooFewOwners(owners, group_size * least_groups)
-    if owners % group_size > owners // group_size:
-        raise UnevenGroups(owners, group_size)
-    return owners // group_size
-
-
 def group_sizes(owners: int, group_size: int) -> tuple[int, ...]:
     """Members of each group: the first ``owners mod h`` groups take h + 1, the rest h."""
     groups, left_over = divmod(owners, group_size)
     return tuple(group_size + 1 if group < left_over else group_size for group in range(groups))
-
-
-def cut_groups(order: Sequence[int], group_size: int) -> tuple[int, ...]:
-    """Groups, as bitmaps of seats, that the drawn order is cut into; sizes as `group_sizes` tells."""
-    groups, start = [], 0
-    for size in group_sizes(len(order), group_size):
-        groups.append(bitmap_of(order[start : start + size]))
-        start += size
-    return tuple(groups)
-
-
-def group_members(seats: int, owners: Mapping[int, Address]) -> tuple[Address, ...]:
-    """Members of a group in the order that masks, digests and points follow: by seat."""
-    return tuple(owners[seat] for seat in bits_of(seats))

@@ -30,6 +30,9 @@ _TEXTS = {
     "MarketLeaving(owner, leave_at)": "{owner} is leaving; depart at {leave_at} (Unix seconds), then join anew",
     "MarketNotLeaving(owner)": "{owner} has not given notice; leave first, then wait",
     "MarketOnRoster(owner)": "{owner} is on the roster of the open round; depart when it is settled or timed out",
+    "MarketTooFewOwners(actual, least)": "{actual} data owners are enrolled; an epoch needs {least}",
+    "MarketUnevenGroups(owners, group_size)": "{owners} data owners cannot be cut into groups of {group_size} or one more; wait for more "
+    "to join",
     "MarketDrawLapsed(block_number, draw_block)": "at block {block_number} the chain has forgotten block {draw_block}: a draw must come "
     "within 8191 blocks; close the market",
     "MarketWrongHeader(actual, expected)": "the header hashes to {actual}; the draw's block has the hash {expected}",
@@ -67,22 +70,6 @@ class WrongStage(Refusal):
     def __str__(self) -> str:
         allowed = " or ".join(Stage(stage).name.lower() for stage in bits_of(self.allowed))
         return f"the market is in stage {Stage(self.actual).name.lower()}; this needs {allowed}"
-
-
-class TooFewOwners(Refusal):
-    """Too few data owners are enrolled for the least number of groups."""
-
-    actual: int
-    least: int
-    TEXT = "{actual} data owners are enrolled; an epoch needs {least}"
-
-
-class UnevenGroups(Refusal):
-    """More data owners are left over than there are groups to take one more each."""
-
-    owners: int
-    group_size: int
-    TEXT = "{owners} data owners cannot be cut into groups of {group_size} or one more; wait for more to join"
 
 
 class DrawTooEarly(Refusal):

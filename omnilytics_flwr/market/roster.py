@@ -18,11 +18,6 @@ def bitmap_of(numbers: Iterable[int]) -> int:
     return bitmap
 
 
-def lowest_clear(bitmap: int) -> int:
-    """Lowest number whose bit is not set."""
-    return (~bitmap & (bitmap + 1)).bit_length() - 1
-
-
 def positions_of(groups: int, roster: int) -> int:
     """Bitmap over roster positions (0 is the roster's first group) of those `groups` that are on the `roster`."""
     return bitmap_of(position for position, group in enumerate(bits_of(roster)) if groups >> group & 1)

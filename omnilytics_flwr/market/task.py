@@ -30,17 +30,26 @@ class TaskId:
     Attributes
     ----------
     chain_id : int
-    market : str
-        Checksummed address.
+        EIP-155.
+    market : Address
+        Checksummed, like all addresses.
     epoch, round : int
+        From 1.
     task_hash : bytes, length 32
+        From `TaskParts.task_hash`.
     """
 
     chain_id: int
-    market: str
+    market: Address
     epoch: int
     round: int
     task_hash: bytes
+
+    def settlement_context(self, epoch_seed: bytes) -> bytes:
+        """Hash that binds a settlement to this task, and to the draw of its epoch (docs/protocol.md section 7); 32 bytes."""
+        market_word = bytes(12) + address_bytes(self.market)
+        numbers = word(self.epoch) + word(self.round)
+        return keccak256(tag("settlement") + word(self.chain_id) + market_word + epoch_seed + numbers + self.task_hash)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,27 +73,6 @@ class TaskParts:
         """Hash of the task of a round, 32 bytes."""
         parts = self.arrays + self.train_config + self.evaluate_config + self.run_config
         return keccak256(b"OmniLytics/v1/task" + parts + word(round_number))
-
-
-def settlement_context(*, chain_id: int, market: Address, epoch_seed: bytes, epoch: int, round_number: int, task_hash: bytes) -> bytes:
-    """Hash that binds a settlement to one task of one round of one market, 32 bytes.
-
-    Parameters
-    ----------
-    chain_id : int
-        EIP-155 chain id.
-    market : Address
-        The market.
-    epoch_seed : bytes, length 32
-        Seed of the epoch's draw.
-    epoch, round_number : int
-        The open round.
-    task_hash : bytes, length 32
-        Its task.
-    """
-    market_word = bytes(12) + address_bytes(market)
-    numbers = word(epoch) + word(round_number)
-    return keccak256(tag("settlement") + word(chain_id) + market_word + epoch_seed + numbers + task_hash)
 
 
 def arrays_hash(arrays: Iterable[tuple[str, NDArray[np.generic]]]) -> bytes:

@@ -18,7 +18,7 @@ from ..market.market_view import MarketState, Member
 from ..market.refusals import BadSignature, NotStaked, TooLate, WrongRound, WrongStage
 from ..market.roster import bitmap_of, bits_of
 from ..market.stage import Stage
-from ..market.task import TaskId, TaskParts, settlement_context
+from ..market.task import TaskId, TaskParts
 from ..market.terms import Address, Terms
 from .decision import Decision, decide
 from .disputes import Disputes
@@ -390,14 +390,7 @@ class RoundKeeper:
         with live.timed("server_crypto"):
             return decide(
                 self.terms,
-                settlement_context(
-                    chain_id=live.task.chain_id,
-                    market=Address(live.task.market),
-                    epoch_seed=state.epoch_seed,
-                    epoch=live.task.epoch,
-                    round_number=live.task.round,
-                    task_hash=live.task.task_hash,
-                ),
+                live.task.settlement_context(state.epoch_seed),
                 live.roster_hash(),
                 live.group_sums(),
                 void=self._disputes.void_positions(live, state),

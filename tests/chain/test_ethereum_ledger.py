@@ -23,7 +23,7 @@ from omnilytics_flwr.market.draw import epoch_seed
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.market_view import MarketState, OwnerRecord
 from omnilytics_flwr.market.stage import Stage
-from omnilytics_flwr.market.task import settlement_context
+from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import ZERO_ADDRESS, Address
 
 from .market_play import GROUPS, NEXT_TASK, NO_TASK, OWNERS, REWARD_WEI, TASK, Play, all_seats, mask_key, updates
@@ -180,9 +180,7 @@ def test_readings_agree_with_what_python_computes(market: Play) -> None:
     assert state.epoch_seed == epoch_seed(prevrandao, 1, owner.address)
     message = Commitment(1, 1, TASK, b"\x05" * 32, state.open_by)
     assert owner.commitment_hash(b"\x05" * 32) == message.signing_hash(chain_id=31337, market=owner.address)
-    assert owner.settlement_context() == settlement_context(
-        chain_id=31337, market=owner.address, epoch_seed=state.epoch_seed, epoch=1, round_number=1, task_hash=TASK
-    )
+    assert owner.settlement_context() == TaskId(31337, owner.address, 1, 1, TASK).settlement_context(state.epoch_seed)
     assert [member.mask_key for member in owner.members()] == [mask_key(number) for number in range(OWNERS)]
     assert sorted(market.seats()) == list(range(OWNERS))
     assert [owner.group_seats(group).bit_count() for group in range(GROUPS + 1)] == [3] * GROUPS + [0]

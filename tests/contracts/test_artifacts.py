@@ -19,7 +19,7 @@ from omnilytics_flwr.market.commitment_message import Commitment, domain_separat
 from omnilytics_flwr.market.market_view import MarketState, OwnerRecord
 from omnilytics_flwr.market.refusals import REFUSALS
 from omnilytics_flwr.market.stage import Event, Stage
-from omnilytics_flwr.market.task import settlement_context
+from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import ABI_TYPE, Terms
 from tests.support.builders import make_task, make_terms
 
@@ -178,14 +178,7 @@ def test_settlement_context_is_the_same_on_chain_and_in_python(drawn: RealMarket
     drawn.owner.anchor(make_task(1))
     state, owner = drawn.owner.state(), drawn.owner
 
-    in_python = settlement_context(
-        chain_id=owner.chain_id,
-        market=owner.address,
-        epoch_seed=state.epoch_seed,
-        epoch=1,
-        round_number=1,
-        task_hash=make_task(1),
-    )
+    in_python = TaskId(owner.chain_id, owner.address, 1, 1, make_task(1)).settlement_context(state.epoch_seed)
 
     tag = keccak256(b"OmniLytics/v1/settlement")
     market = bytes(12) + bytes.fromhex(owner.address[2:])

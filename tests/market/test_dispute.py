@@ -5,17 +5,13 @@ from __future__ import annotations
 from hashlib import sha256
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from omnilytics_flwr.market.dispute import (
     BURN_ADDRESS,
     accuse_by,
     answer_cost_wei,
     blob_transactions,
-    freed_wei,
     lapsed,
-    split_deposits,
     usual_deposit_wei,
     versioned_hash,
     void_groups,
@@ -63,25 +59,6 @@ def test_answer_cost_is_twice_blobs_and_gas(polynomials: int, base: int, blob_ba
 @pytest.mark.parametrize(("cost", "expected"), [(0, 0), (1, 2), (4, 5), (5, 7), (1000, 1250)])
 def test_usual_deposit_is_a_quarter_more_rounded_up(cost: int, expected: int) -> None:
     assert usual_deposit_wei(cost) == expected
-
-
-@given(deposits=st.integers(0, 2**104), accused=st.integers(1, 254), fee=st.integers(0, 2**96))
-def test_split_deposits_parts_sum_to_what_came(deposits: int, accused: int, fee: int) -> None:
-    deposit, rest = split_deposits(deposits + accused * fee, accused=accused, fee_wei=fee)
-
-    assert accused * (deposit + fee) + rest == deposits + accused * fee
-    assert 0 <= rest < accused
-
-
-@given(deposit=st.integers(0, 2**104), counts=st.lists(st.integers(1, 6), min_size=1, max_size=90))
-def test_freed_parts_sum_to_the_deposit_however_an_answer_is_split(deposit: int, counts: list[int]) -> None:
-    polynomials, first, left = sum(counts), 0, deposit
-    for count in counts:
-        freed = freed_wei(deposit, left, first=first, count=count, polynomials=polynomials)
-        assert freed >= deposit * count // polynomials
-        first, left = first + count, left - freed
-        assert left >= 0
-    assert left == 0
 
 
 def test_versioned_hash_is_of_the_compressed_commitment() -> None:

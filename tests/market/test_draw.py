@@ -13,16 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnilytics_flwr.market.draw import (
-    cut_groups,
     draw_order,
     epoch_seed,
-    group_count,
-    group_members,
     group_sizes,
     rank,
 )
-from omnilytics_flwr.market.refusals import TooFewOwners, UnevenGroups
-from omnilytics_flwr.market.roster import bits_of
 from tests.support.builders import MARKET, address_of
 
 SEED = bytes(range(32))
@@ -94,50 +89,10 @@ def test_group_sizes_first_groups_take_one_more(owners: int, group_size: int, si
     assert group_sizes(owners, group_size) == sizes
 
 
-@given(group_size=st.integers(3, 16), faulty=st.integers(1, 20), owners=st.integers(0, 254))
-def test_group_count_accepts_exactly_what_can_be_cut_into_h_and_h_plus_one(group_size: int, faulty: int, owners: int) -> None:
-    least = 2 * faulty + 3
-    # n members make G groups of h and h + 1 if h G <= n <= (h + 1) G, and G must be floor(n / h).
-    groups = owners // group_size
-    cuttable = group_size * groups <= owners <= (group_size + 1) * groups
-
-    if groups < least:
-        with pytest.raises(TooFewOwners) as few:
-            group_count(owners, group_size=group_size, least_groups=least)
-        assert few.value.args == (owners, group_size * least)
-    elif not cuttable:
-        with pytest.raises(UnevenGroups) as uneven:
-            group_count(owners, group_size=group_size, least_groups=least)
-        assert uneven.value.args == (owners, group_size)
-    else:
-        sizes = group_sizes(owners, group_size)
-        assert group_count(owners, group_size=group_size, least_groups=least) == len(sizes) == groups
-        assert sum(sizes) == owners
-        assert set(sizes) <= {group_size, group_size + 1}
-
-
-def test_group_count_left_over_members_beyond_the_groups_raises() -> None:
-    # 41 in groups of 7: five groups and six members too many.
-    with pytest.raises(UnevenGroups) as caught:
-        group_count(41, group_size=7, least_groups=5)
-
-    assert caught.value.args == (41, 7)
-
-
-@given(seed=st.binary(min_size=32, max_size=32), size=st.integers(15, 60))
-def test_cut_groups_gives_every_seat_to_one_group(seed: bytes, size: int) -> None:
-    owners = {seat: address_of(seat) for seat in range(size)}
-    order = draw_order(seed, owners)
-
-    groups = cut_groups(order, 3)
-
-    assert tuple(seats.bit_count() for seats in groups) == group_sizes(size, 3)
-    assert sum(groups) == (1 << size) - 1  # no carry: no seat twice
-    assert set(bits_of(groups[0])) == set(order[: groups[0].bit_count()])
-
-
-def test_group_members_stand_by_seat_not_by_rank() -> None:
-    assert group_members(0b101001, OWNERS) == (OWNERS[0], OWNERS[3], OWNERS[5])
+def cut(order: tuple[int, ...], group_size: int) -> list[set[int]]:
+    """Groups that a drawn order is cut into."""
+    places = iter(order)
+    return [{next(places) for _ in range(size)} for size in group_sizes(len(order), group_size)]
 
 
 def rank_of(rows: list[list[int]]) -> int:
@@ -156,11 +111,11 @@ def rank_of(rows: list[list[int]]) -> int:
 
 
 def test_group_sums_of_an_epoch_determine_no_single_update() -> None:
-    groups = cut_groups(draw_order(SEED, OWNERS), 3)
+    groups = cut(draw_order(SEED, OWNERS), 3)
     random = Random(1)
     rounds = [random.sample(groups, random.randint(3, len(groups))) for _ in range(30)]
 
-    rows = [[seats >> seat & 1 for seat in OWNERS] for roster in rounds for seats in roster]
+    rows = [[int(seat in seats) for seat in OWNERS] for roster in rounds for seats in roster]
 
     # However many rounds: one equation for each group, and no unit vector among their combinations.
     assert rank_of(rows) == len(groups) == 5
@@ -170,7 +125,7 @@ def test_group_sums_of_an_epoch_determine_no_single_update() -> None:
 def test_group_sums_redrawn_every_round_would_determine_every_update() -> None:
     rows: list[list[int]] = []
     for number in range(6):
-        groups = cut_groups(draw_order(plain_keccak(bytes([number])), OWNERS), 3)
-        rows += [[seats >> seat & 1 for seat in OWNERS] for seats in groups]
+        groups = cut(draw_order(plain_keccak(bytes([number])), OWNERS), 3)
+        rows += [[int(seat in seats) for seat in OWNERS] for seats in groups]
 
     assert rank_of(rows) == len(OWNERS)

@@ -9,7 +9,6 @@ from omnilytics_flwr.market.roster import (
     bitmap_of,
     bits_of,
     groups_at,
-    lowest_clear,
     member_place,
     positions_of,
     roster_seats,
@@ -21,11 +20,6 @@ bitmaps = st.integers(0, 2**256 - 1)
 @given(numbers=st.sets(st.integers(0, 255)))
 def test_bits_of_gives_back_what_bitmap_of_set(numbers: set[int]) -> None:
     assert list(bits_of(bitmap_of(numbers))) == sorted(numbers)
-
-
-@given(bitmap=bitmaps)
-def test_lowest_clear_is_the_first_number_missing(bitmap: int) -> None:
-    assert lowest_clear(bitmap) == next(i for i in range(257) if not bitmap >> i & 1)
 
 
 def test_positions_of_counts_along_the_roster() -> None:

@@ -16,7 +16,7 @@ from omnilytics_flwr.market.market_view import Accusation, MarketState, Member, 
 from omnilytics_flwr.market.refusals import REFUSALS, Refusal
 from omnilytics_flwr.market.roster import bitmap_of, bits_of
 from omnilytics_flwr.market.stage import ALLOWED, DRAWN, Event, Stage, stages_for
-from omnilytics_flwr.market.task import settlement_context
+from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import ZERO_ADDRESS, Address, Terms
 
 from .storage import NO_HASH, Payout, Storage
@@ -250,14 +250,7 @@ class MarketBase:
     def settlement_context(self) -> bytes:
         """What a settlement of the live round is bound to."""
         held = self._live()
-        return settlement_context(
-            chain_id=self.chain_id,
-            market=self.address,
-            epoch_seed=held.epoch_seed,
-            epoch=held.epoch,
-            round_number=held.round,
-            task_hash=held.task_hash,
-        )
+        return TaskId(self.chain_id, self.address, held.epoch, held.round, held.task_hash).settlement_context(held.epoch_seed)
 
     def _live(self) -> Storage:
         if not self.storage.live:
