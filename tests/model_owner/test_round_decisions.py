@@ -84,6 +84,7 @@ CASES: dict[str, tuple[Callable[[Play], None], dict[str, int], dict[str, tuple[i
     "attacking group": (attack, {}, {"dropped": (2,)}),
     "delivery lost": (lose_one, {}, {"waived": (2,)}),
     "everything lost": (lose_all, {}, {"waived": (0, 1, 2, 3, 4)}),
+    "wrong vector": (deliver_another_vector((1, 0)), {}, {"waived": (1,)}),
     "wrong vectors of several groups": (deliver_another_vector((1, 0), (2, 0), (2, 1)), {}, {"waived": (1, 2)}),
     # At most f groups may go unpaid, whatever they did: the market would refuse anything else.
     "unit 0": (out_of_range(1, value=0), {}, {"excluded": (1,), "dropped": ()}),
@@ -117,14 +118,6 @@ def test_round_comes_to(tmp_path: Path, case: str) -> None:
 
 def members_of(play: Play, positions: Collection[int]) -> set[int]:
     return {number for position in positions for number in play.groups()[position]}
-
-
-def test_wrong_vector_waives_its_group_and_settles_everybody_else(play: Play) -> None:
-    deliver_another_vector((1, 0))(play)
-    report, decision, task = play.run()
-    assert report.waived == (1,)
-    assert len(report.paid) == 12
-    play.check_learnt(report, decision, task)
 
 
 def test_accepted_mean_is_the_plain_mean_of_the_updates(play: Play) -> None:
