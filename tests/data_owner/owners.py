@@ -15,7 +15,7 @@ from omnilytics_flwr.crypto.kzg import commit, points_digest
 from omnilytics_flwr.crypto.masks import Peer, group_mask
 from omnilytics_flwr.data_owner.journal import Journal
 from omnilytics_flwr.data_owner.local_agent import LocalAgent
-from omnilytics_flwr.data_owner.owner_agent import Delivery, SignedCommitment
+from omnilytics_flwr.data_owner.owner_agent import Delivery, OwnerAgent, SignedCommitment
 from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.errors import Refused
@@ -68,10 +68,7 @@ class Owner:
         return Journal(self.folder / "journal")
 
     def agent(
-        self,
-        on_work: Callable[[str, TaskId, float], None] | None = None,
-        check_ready: Callable[[], None] | None = None,
-        **policy: object,
+        self, on_work: Callable[[str, TaskId, float], None] | None = None, check_ready: Callable[[], None] | None = None, **policy: object
     ) -> LocalAgent:
         """A new agent, as a new process would have it; policy entries as in ``owner.toml``."""
         return LocalAgent(
@@ -83,6 +80,14 @@ class Owner:
             on_work=on_work,
             check_ready=check_ready,
         )
+
+    def commit(self, task: TaskId, number: int = 0) -> SignedCommitment:
+        """Commit the update of that number."""
+        return self.agent().commit(task, update_of(number))
+
+    def deliver(self, task: TaskId, digests: tuple[bytes, ...]) -> Delivery:
+        """Deliver in the round of a task."""
+        return self.agent().deliver(task.chain_id, task.market, task.epoch, task.round, digests)
 
     def commit_units(self, task: TaskId, units: NDArray[np.uint64]) -> tuple[SignedCommitment, Delivery]:
         """What a data owner sends that masks and signs well, but whatever units it likes."""
@@ -145,7 +150,7 @@ def lone_owner(folder: Path, **options: object) -> tuple[Scene, Owner]:
     return scene, owners[0]
 
 
-def assert_refused(agent: LocalAgent, task: TaskId, reason: str, *, evaluation: bool = False) -> None:
+def assert_refused(agent: OwnerAgent, task: TaskId, reason: str, *, evaluation: bool = False) -> None:
     """The agent neither admits nor commits a task, nor its evaluation if that is meant as well."""
     for ask in (agent.admit, lambda task: agent.commit(task, update_of(0)), *([agent.admit_evaluation] if evaluation else [])):
         with pytest.raises(Refused, match=reason):

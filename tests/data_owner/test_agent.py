@@ -18,14 +18,7 @@ from omnilytics_flwr.crypto.kzg import mismatched, points_digest
 from omnilytics_flwr.data_owner.local_agent import LocalAgent
 from omnilytics_flwr.data_owner.owner_agent import SignedCommitment
 from omnilytics_flwr.data_owner.policy import Policy
-from omnilytics_flwr.errors import (
-    Malformed,
-    OutOfTurn,
-    Refused,
-    TaskMismatch,
-    UpdateError,
-)
-from omnilytics_flwr.market.commitment_message import Commitment, recover
+from omnilytics_flwr.errors import Malformed, OutOfTurn, Refused, TaskMismatch, UpdateError
 from omnilytics_flwr.market.ledger import DataOwnerLedger
 from omnilytics_flwr.market.stage import Stage
 from tests.data_owner.owners import (
@@ -45,22 +38,13 @@ from tests.data_owner.owners import (
 from tests.support.builders import STRANGER, Scene, address_of, make_scene
 
 
-def test_commitment_is_signed_for_the_task_and_its_deadline(tmp_path: Path) -> None:
-    scene, owner = lone_owner(tmp_path)
-    task = anchor(scene)
-    commitment = owner.agent().commit(task, update_of(0))
-    message = Commitment(task.epoch, task.round, task.task_hash, commitment.digest, scene.state.open_by)
-    signing_hash = message.signing_hash(chain_id=scene.world.chain_id, market=scene.market.address)
-    assert recover(signing_hash, commitment.signature) == commitment.owner == owner.address
-
-
 def test_group_of_deliveries_sums_to_the_group_of_updates(tmp_path: Path) -> None:
     scene, owners = make_owners_scene(tmp_path, real=range(15))
     task = anchor(scene)
-    commitments = [owner.agent().commit(task, update_of(owner.number)) for owner in owners.values()]
+    commitments = [owner.commit(task, owner.number) for owner in owners.values()]
     digests = open_with(scene, *commitments)
     group = scene.owners_of(0b10)
-    deliveries = [owners[n].agent().deliver(task.chain_id, task.market, task.epoch, task.round, digests) for n in group]
+    deliveries = [owners[n].deliver(task, digests) for n in group]
     for delivery in deliveries:
         vector = FieldVector.from_bytes(delivery.vector, 4096)
         assert points_digest(delivery.points) in digests
@@ -76,8 +60,8 @@ def test_group_of_deliveries_sums_to_the_group_of_updates(tmp_path: Path) -> Non
 def test_commit_again_gives_the_same_whoever_asks(tmp_path: Path) -> None:
     scene, owner = lone_owner(tmp_path)
     task = anchor(scene)
-    first = owner.agent().commit(task, update_of(0))
-    assert owner.agent().commit(task, update_of(1)) == first
+    first = owner.commit(task)
+    assert owner.commit(task, 1) == first
     assert owner.agent().admit(task).commitment == first
     assert len(owner.journal.entries()) == 1
 
@@ -98,7 +82,7 @@ def test_commit_by_several_at_once_makes_one_commitment(tmp_path: Path) -> None:
 
 def test_commit_the_same_update_in_two_rounds_gives_different_vectors(tmp_path: Path) -> None:
     scene, owner = lone_owner(tmp_path)
-    digests = {owner.agent().commit(anchor(scene), update_of(0)).digest for _ in range(2)}
+    digests = {owner.commit(anchor(scene)).digest for _ in range(2)}
     assert len(digests) == 2
 
 
@@ -106,7 +90,7 @@ def test_commit_another_task_in_the_same_round_is_refused(tmp_path: Path) -> Non
     """A market never anchors twice under one number; a chain that forgot a block might."""
     scene, owner = lone_owner(tmp_path)
     task = anchor(scene)
-    owner.agent().commit(task, update_of(0))
+    owner.commit(task)
     other = replace(task, task_hash=b"\5" * 32)
     scene.market.storage.task_hash = other.task_hash
     assert_refused(owner.agent(), other, "a mask is used once")
@@ -122,23 +106,14 @@ def test_commit_a_task_that_is_not_anchored_is_refused_and_leaves_no_entry(tmp_p
         (replace(task, chain_id=1), Refused),
         (replace(task, market=address_of(STRANGER)), Refused),
     ):
-        for ask in (
-            owner.agent().admit,
-            owner.agent().admit_evaluation,
-            lambda t: owner.agent().commit(t, update_of(0)),
-        ):
+        for ask in (owner.agent().admit, owner.agent().admit_evaluation, lambda t: owner.commit(t)):
             with pytest.raises(error):
                 ask(other)
     assert not owner.journal.entries()
 
 
 @pytest.mark.parametrize(
-    ("update", "reason"),
-    [
-        (np.zeros(WEIGHTS - 1), "shape"),
-        (np.full(WEIGHTS, np.nan), "nan"),
-        (np.full(WEIGHTS, -np.inf), "inf"),
-    ],
+    ("update", "reason"), [(np.zeros(WEIGHTS - 1), "shape"), (np.full(WEIGHTS, np.nan), "nan"), (np.full(WEIGHTS, -np.inf), "inf")]
 )
 def test_commit_unusable_update_is_a_named_error_and_the_next_try_commits(tmp_path: Path, update: np.ndarray, reason: str) -> None:
     scene, owner = lone_owner(tmp_path)
@@ -146,19 +121,19 @@ def test_commit_unusable_update_is_a_named_error_and_the_next_try_commits(tmp_pa
     with pytest.raises(UpdateError, match=reason):
         owner.agent().commit(task, update)
     assert not owner.journal.entries()
-    owner.agent().commit(task, update_of(0))
+    owner.commit(task)
 
 
 def test_commit_is_written_before_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scene, owner = lone_owner(tmp_path)
     task = anchor(scene)
 
-    def full(path: str, flags: int, mode: int = 0o777) -> int:
+    def full(source: str, target: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(os, "open", full)
+    monkeypatch.setattr(os, "replace", full)
     with pytest.raises(OSError, match="No space left"):
-        owner.agent().commit(task, update_of(0))
+        owner.commit(task)
 
 
 def test_commit_without_its_mask_key_is_refused(tmp_path: Path) -> None:
@@ -174,24 +149,23 @@ def test_commit_without_its_mask_key_is_refused(tmp_path: Path) -> None:
 def test_damaged_journal_refuses_everything(tmp_path: Path) -> None:
     scene, owner = lone_owner(tmp_path)
     task = anchor(scene)
-    commitment = owner.agent().commit(task, update_of(0))
+    commitment = owner.commit(task)
     (path,) = (owner.folder / "journal").glob("*.entry")
     path.write_bytes(path.read_bytes()[:-1])
     digests = open_with(scene, commitment)
     with pytest.raises(Malformed, match="is damaged"):
-        owner.agent().deliver(task.chain_id, task.market, task.epoch, task.round, digests)
+        owner.deliver(task, digests)
     scene.time_out()
     with pytest.raises(Malformed, match="is damaged"):
-        owner.agent().commit(anchor(scene), update_of(0))
+        owner.commit(anchor(scene))
 
 
 def test_vector_is_kept_while_the_round_is_live_and_emptied_after(tmp_path: Path) -> None:
     scene, owner = lone_owner(tmp_path)
     task = anchor(scene)
-    commitment = owner.agent().commit(task, update_of(0))
-    digests = open_with(scene, commitment)
+    digests = open_with(scene, commitment := owner.commit(task))
     for _ in range(2):
-        delivery = owner.agent().deliver(task.chain_id, task.market, task.epoch, task.round, digests)
+        delivery = owner.deliver(task, digests)
         assert len(delivery.vector) == 131_072
     scene.time_out()
     with pytest.raises(OutOfTurn):
@@ -204,9 +178,9 @@ def test_vector_is_kept_while_the_round_is_live_and_emptied_after(tmp_path: Path
 def test_vector_is_emptied_when_the_task_is_anchored_again(tmp_path: Path) -> None:
     scene, owner = lone_owner(tmp_path)
     first = anchor(scene)
-    owner.agent().commit(first, update_of(0))
+    owner.commit(first)
     second = anchor(scene)
-    owner.agent().commit(second, update_of(0))
+    owner.commit(second)
     old, new = owner.journal.entries()
     assert (old.task, new.task) == (first, second)
     assert not old.vector
@@ -216,7 +190,7 @@ def test_vector_is_emptied_when_the_task_is_anchored_again(tmp_path: Path) -> No
 def test_mask_key_is_forgotten_after_its_epoch(tmp_path: Path) -> None:
     scene, owners = make_owners_scene(tmp_path, real=[0])
     owner = owners[0]
-    owner.agent().commit(anchor(scene), update_of(0))
+    owner.commit(anchor(scene))
     next_epoch(scene, owners)
     names = {path.name for path in (owner.folder / "keys").glob("mask-*")}
     assert names == {f"mask-{market_id(scene)}-{epoch:010d}.key" for epoch in (1, 2)}
@@ -228,7 +202,7 @@ def test_mask_key_is_forgotten_after_its_epoch(tmp_path: Path) -> None:
 def test_vector_is_emptied_when_its_time_is_over_though_nobody_ends_the_round(tmp_path: Path) -> None:
     scene, owner = lone_owner(tmp_path)
     anchor(scene)
-    commitment = owner.agent().commit(live_task(scene), update_of(0))
+    commitment = owner.commit(live_task(scene))
     open_with(scene, commitment)
     scene.world.timestamp = scene.state.settle_by
     owner.agent().tidy()
@@ -241,7 +215,7 @@ def test_vector_is_emptied_when_its_time_is_over_though_nobody_ends_the_round(tm
 
 def test_vector_is_emptied_when_its_round_could_never_have_been_opened(tmp_path: Path) -> None:
     scene, owner = lone_owner(tmp_path)
-    owner.agent().commit(anchor(scene), update_of(0))
+    owner.commit(anchor(scene))
     last = scene.state.open_by + scene.terms.round_seconds
     for now, kept in ((last, True), (last + 1, False)):
         scene.world.timestamp = now
@@ -261,18 +235,12 @@ def test_error_names_what_was_asked_and_what_the_stage_takes(tmp_path: Path) -> 
         with pytest.raises(OutOfTurn) as refusal:
             ask()
         assert str(refusal.value) == f"{event} is not allowed in stage anchored; allowed now: {wanted}"
-    digests = open_with(scene, owner_commitment := owner.agent().commit(task, update_of(0)))
+    digests = open_with(scene, owner_commitment := owner.commit(task))
     assert owner_commitment.digest in digests
     with pytest.raises(OutOfTurn) as refusal:
         owner.agent().deliver(task.chain_id, task.market, 2, task.round, digests)
     assert str(refusal.value).startswith("deliver in round 1 of epoch 2 is not allowed in stage open")
     assert str(refusal.value).endswith("allowed now: deliver in round 1 of epoch 1")
-
-
-def test_key_on_the_market_is_the_one_on_disk(tmp_path: Path) -> None:
-    scene, owner = lone_owner(tmp_path)
-    member = next(m for m in scene.market.members() if m.owner == owner.address)
-    assert owner.keys.mask_key(market_id(scene), 1).public == member.mask_key
 
 
 def test_owner_outside_the_epoch_is_refused(tmp_path: Path) -> None:

@@ -23,7 +23,6 @@ from tests.data_owner.owners import (
     market_id,
     next_epoch,
     open_with,
-    update_of,
 )
 from tests.support.builders import Scene
 
@@ -37,39 +36,39 @@ def signer_of(scene: Scene, task: TaskId, digest: bytes, signature: bytes) -> Ad
 def test_same_task_anchored_again_gets_the_same_digest_signed_for_its_new_deadline(tmp_path: Path) -> None:
     scene, owner = lone_owner(tmp_path)
     before = scene.world.snapshot()
-    first = owner.agent().commit(anchor(scene), update_of(0))
+    first = owner.commit(anchor(scene))
     first_deadline = scene.state.open_by
     scene.world.restore(before)
     scene.world.timestamp += 7
     task = anchor(scene)
     assert scene.state.open_by == first_deadline + 7
-    again = owner.agent().commit(task, update_of(1))
+    again = owner.commit(task, 1)
     assert again == owner.agent().admit(task).commitment
     assert again.digest == first.digest
     assert again.signature != first.signature
     assert signer_of(scene, task, again.digest, again.signature) == owner.address
     digests = open_with(scene, again)
-    assert owner.agent().deliver(task.chain_id, task.market, task.epoch, task.round, digests).vector
+    assert owner.deliver(task, digests).vector
 
 
 def test_round_that_opens_again_after_its_opening_was_forgotten_gets_the_same_vector(tmp_path: Path) -> None:
     scene, owner = lone_owner(tmp_path)
     task = anchor(scene)
-    commitment = owner.agent().commit(task, update_of(0))
+    commitment = owner.commit(task)
     before = scene.world.snapshot()
     vectors = set()
     for _ in range(2):
         scene.world.restore(before)
         digests = open_with(scene, commitment)
-        vectors.add(owner.agent().deliver(task.chain_id, task.market, task.epoch, task.round, digests).vector)
-        assert owner.agent().deliver(task.chain_id, task.market, task.epoch, task.round, digests).vector in vectors
+        vectors.add(owner.deliver(task, digests).vector)
+        assert owner.deliver(task, digests).vector in vectors
     assert len(vectors) == 1
 
 
 def test_another_task_in_the_place_of_a_forgotten_one_is_refused(tmp_path: Path) -> None:
     scene, owner = lone_owner(tmp_path)
     before = scene.world.snapshot()
-    owner.agent().commit(anchor(scene), update_of(0))
+    owner.commit(anchor(scene))
     scene.world.restore(before)
     other = anchor(scene, replace(TASK, arrays=b"\7" * 32))
     assert_refused(owner.agent(), other, "a mask is used once")
@@ -80,7 +79,7 @@ def test_draw_that_came_out_otherwise_the_second_time_is_refused(tmp_path: Path)
     scene, owners = make_owners_scene(tmp_path, real=[0])
     scene.market.storage.epoch_seed = b"\1" * 32
     before = scene.world.snapshot()
-    owners[0].agent().commit(anchor(scene), update_of(0))
+    owners[0].commit(anchor(scene))
     scene.world.restore(before)
     scene.market.storage.epoch_seed = b"\2" * 32
     task = anchor(scene)
@@ -91,7 +90,7 @@ def test_vector_that_is_deleted_is_not_signed_for_again(tmp_path: Path) -> None:
     """It could not be delivered, and its owner would lose its stake."""
     scene, owner = lone_owner(tmp_path)
     before = scene.world.snapshot()
-    owner.agent().commit(anchor(scene), update_of(0))
+    owner.commit(anchor(scene))
     anchor(scene)
     owner.agent().tidy()
     scene.world.restore(before)
@@ -102,7 +101,7 @@ def test_vector_that_is_deleted_is_not_signed_for_again(tmp_path: Path) -> None:
 def test_vector_of_a_round_that_the_chain_forgot_is_kept(tmp_path: Path) -> None:
     scene, owner = lone_owner(tmp_path)
     before = scene.world.snapshot()
-    owner.agent().commit(anchor(scene), update_of(0))
+    owner.commit(anchor(scene))
     scene.world.restore(before)
     assert scene.state.round == 0
     owner.agent().tidy()
@@ -116,7 +115,7 @@ def test_second_home_of_the_same_account_is_refused(tmp_path: Path) -> None:
     second.keys.mask_key(market_id(scene), 1)
     second.journal.note_joined(task.chain_id, task.market, 1)
     assert_refused(second.agent(), task, "has joined from another home")
-    assert first.agent().commit(task, update_of(0)).digest
+    assert first.commit(task).digest
 
 
 def test_home_that_enrolled_last_works_in_the_next_epoch_and_the_other_does_not(tmp_path: Path) -> None:
@@ -127,18 +126,18 @@ def test_home_that_enrolled_last_works_in_the_next_epoch_and_the_other_does_not(
     task = anchor(scene)
     with pytest.raises(Refused, match="has joined from another home"):
         first.agent().admit(task)
-    assert second.agent().commit(task, update_of(0)).owner == first.address
+    assert second.commit(task).owner == first.address
 
 
 def test_home_that_lost_its_journal_is_refused_until_the_next_epoch(tmp_path: Path) -> None:
     scene, owners = make_owners_scene(tmp_path, real=[0])
     owner = owners[0]
     task = anchor(scene)
-    owner.agent().commit(task, update_of(0))
+    owner.commit(task)
     shutil.rmtree(owner.folder / "journal")
     assert_refused(owner.agent(), task, "the journal of this home knows nothing of epoch 1")
     next_epoch(scene, owners)
-    assert owner.agent().commit(anchor(scene), update_of(1)).digest
+    assert owner.commit(anchor(scene), 1).digest
 
 
 def test_group_with_two_equal_mask_keys_is_refused(tmp_path: Path) -> None:
@@ -151,10 +150,10 @@ def test_group_with_two_equal_mask_keys_is_refused(tmp_path: Path) -> None:
     keys = {member.seat: member.mask_key for member in others}
     for twin, key in ((others[0], mine), (others[1], others[0].mask_key)):
         scene.market.storage.mask_keys[twin.seat] = key
-        for ask in (lambda: owner.agent().admit(task), lambda: owner.agent().commit(task, update_of(0))):
+        for ask in (lambda: owner.agent().admit(task), lambda: owner.commit(task)):
             with pytest.raises(Refused, match="have the same mask key in epoch 1") as refusal:
                 ask()
             assert twin.owner in str(refusal.value)
         scene.market.storage.mask_keys[twin.seat] = keys[twin.seat]
-    assert owner.agent().commit(task, update_of(0)).digest
+    assert owner.commit(task).digest
     assert live_task(scene) == task

@@ -24,7 +24,7 @@ from omnilytics_flwr.data_owner.agent_socket import SOCKET_NAME, TOKEN_NAME, VER
 from omnilytics_flwr.data_owner.messages import MOST_ANSWER_BYTES, MOST_CALL_BYTES, AdmitCall, decode_answer
 from omnilytics_flwr.data_owner.owner_agent import Admission, OwnerAgent
 from omnilytics_flwr.data_owner.remote_agent import RemoteAgent
-from omnilytics_flwr.errors import Malformed, OutOfTurn, ProtocolError, Refused, TaskMismatch, UpdateError, WireError
+from omnilytics_flwr.errors import Malformed, OutOfTurn, ProtocolError, Refused, UpdateError, WireError
 from omnilytics_flwr.market.task import TaskId
 from tests.data_owner.owners import WEIGHTS, Owner, anchor, live_task, make_owners_scene, open_with, update_of
 from tests.support.builders import MARKET, DictatedVerification, Scene
@@ -63,41 +63,22 @@ def send(home: Path, *parts: bytes, ends: bool = False) -> Admission:
 def test_whole_round_through_the_socket(served: tuple[Scene, Owner, AgentServer]) -> None:
     scene, owner, _ = served
     scene.open()
-    scene.settle()
-    task, agent = anchor(scene), RemoteAgent(owner.folder)
+    scene.settle(next_task=b"\5" * 32)
+    agent = RemoteAgent(owner.folder)
+    assert agent.admit_evaluation(live_task(scene)) == ("loss",)
+    with pytest.raises(Refused, match="evaluated already"):
+        agent.admit_evaluation(live_task(scene))
+    task = anchor(scene)
+    with pytest.raises(UpdateError, match="is nan"):
+        agent.commit(task, np.full(WEIGHTS, np.nan))
     assert agent.admit(task).metrics == ("loss",)
     assert agent.admit(task).commitment is None
     commitment = agent.commit(task, update_of(0))
     assert commitment == agent.commit(task, update_of(1)) == agent.admit(task).commitment
     digests = open_with(scene, commitment)
     delivery = agent.deliver(task.chain_id, task.market, task.epoch, task.round, digests)
-    assert delivery == owner.agent().deliver(task.chain_id, task.market, task.epoch, task.round, digests)
+    assert delivery == owner.deliver(task, digests)
     assert (len(delivery.vector), len(delivery.points), delivery.metrics) == (131_072, 128, ("loss",))
-
-
-def test_evaluation_through_the_socket_is_admitted_once(served: tuple[Scene, Owner, AgentServer]) -> None:
-    scene, owner, _ = served
-    scene.open()
-    scene.settle(next_task=b"\5" * 32)
-    agent = RemoteAgent(owner.folder)
-    assert agent.admit_evaluation(live_task(scene)) == ("loss",)
-    with pytest.raises(Refused, match="evaluated already"):
-        agent.admit_evaluation(live_task(scene))
-
-
-def test_refusals_come_back_with_class_and_reason(served: tuple[Scene, Owner, AgentServer]) -> None:
-    scene, owner, _ = served
-    agent = RemoteAgent(owner.folder)
-    task = anchor(scene)
-    with pytest.raises(TaskMismatch, match="the market has anchored"):
-        agent.admit(TaskId(task.chain_id, task.market, 1, 1, b"\5" * 32))
-    with pytest.raises(OutOfTurn) as refusal:
-        agent.admit(TaskId(task.chain_id, task.market, 1, 2, task.task_hash))
-    assert (refusal.value.stage, refusal.value.event) == ("anchored", "train in round 2 of epoch 1")
-    with pytest.raises(Refused, match="nothing is committed here"):
-        agent.deliver(task.chain_id, task.market, 1, 1, ())
-    with pytest.raises(UpdateError, match="is nan"):
-        agent.commit(task, np.full(WEIGHTS, np.nan))
 
 
 def test_files_are_the_owners_only(served: tuple[Scene, Owner, AgentServer]) -> None:

@@ -49,17 +49,6 @@ def test_entry_is_found_by_a_new_instance(tmp_path: Path) -> None:
     assert Journal(tmp_path).find(1, MARKET, 1) is None
 
 
-def test_entry_is_found_by_a_new_process(tmp_path: Path) -> None:
-    Journal(tmp_path).write(make_entry())
-    code = (
-        "import sys; from pathlib import Path; from omnilytics_flwr.data_owner.journal import Journal\n"
-        f"entry = Journal(Path(sys.argv[1])).find(31337, {MARKET!r}, 1)\n"
-        "print(entry.digest.hex(), len(entry.vector), len(entry.points))"
-    )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["02" * 32, "131072", "128"]
-
-
 def test_entries_come_oldest_round_first(tmp_path: Path) -> None:
     journal = Journal(tmp_path)
     for number in (10, 9, 100, 1):

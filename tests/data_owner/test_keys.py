@@ -12,10 +12,7 @@ import pytest
 from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
 from omnilytics_flwr.errors import Malformed
 from omnilytics_flwr.market.task import TaskId
-from tests.data_owner.owners import (
-    make_owners_scene,
-    make_wallet,
-)
+from tests.data_owner.owners import make_owners_scene, make_wallet, market_id
 
 TASKS = [
     TaskId(31337, "0x5FbDB2315678afecb367f032d93F642f64180aa3", 1, 1, b"\1" * 32),
@@ -33,11 +30,6 @@ def test_mask_key_is_the_same_again_and_another_for_every_market_and_epoch(tmp_p
     others = [("1-0xa", 2), ("1-0xb", 1), ("2-0xa", 1)]
     publics = {OwnerKeys(tmp_path).mask_key(market, epoch).public for market, epoch in others} | {first.public}
     assert len(publics) == 4
-
-
-def test_mask_key_of_another_folder_is_another(tmp_path: Path) -> None:
-    publics = {OwnerKeys(tmp_path / name).mask_key("m", 1).public for name in "ab"}
-    assert len(publics) == 2
 
 
 def test_rounding_key_is_the_same_again_and_another_for_every_task(tmp_path: Path) -> None:
@@ -90,10 +82,6 @@ def test_find_mask_key_makes_none(tmp_path: Path) -> None:
     assert found.public == made.public
 
 
-def test_forget_with_nothing_to_forget_does_nothing(tmp_path: Path) -> None:
-    OwnerKeys(tmp_path).forget("m", before_epoch=3)
-
-
 def test_processes_at_once_agree_on_one_key(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         publics = list(pool.map(lambda _: OwnerKeys(tmp_path).mask_key("m", 1).public, range(32)))
@@ -113,21 +101,13 @@ def test_damaged_file_is_a_named_error(tmp_path: Path, content: bytes) -> None:
             use()
 
 
-def test_repr_shows_no_secret(tmp_path: Path) -> None:
-    keys = OwnerKeys(tmp_path)
-    key = keys.mask_key("m", 1)
-    secret = next(tmp_path.glob("mask-*")).read_bytes()
-    for shown in (repr(keys), str(keys), repr(key), str(key), repr(vars(keys))):
-        assert secret.hex() not in shown
-        assert repr(secret)[2:-1] not in shown
-
-
 def test_agent_and_its_wallet_show_no_secret(tmp_path: Path) -> None:
-    _, owners = make_owners_scene(tmp_path, real=[0])
+    scene, owners = make_owners_scene(tmp_path, real=[0])
     agent = owners[0].agent()
-    private = make_wallet(0)._account.key
+    private, keys = make_wallet(0)._account.key, owners[0].keys
     mask = next((owners[0].folder / "keys").glob("mask-*")).read_bytes()
-    for shown in (repr(agent), repr(vars(agent)), repr(make_wallet(0)), repr(owners[0].agent().ledger)):
+    key = keys.mask_key(market_id(scene), 1)
+    for shown in map(repr, (agent, vars(agent), make_wallet(0), agent.ledger, keys, vars(keys), key)):
         for secret in (bytes(private), mask):
             assert secret.hex() not in shown
             assert repr(secret)[2:-1] not in shown

@@ -1,0 +1,403 @@
+"""The owner agent as a real process on a real chain: served, watched, killed at every stage, and right in the end."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import IO, cast
+
+import numpy as np
+import pytest
+from flwr.app import Context, RecordDict
+from msgspec import structs
+
+from omnilytics_flwr.clock import Clock
+from omnilytics_flwr.crypto.hashing import keccak256
+from omnilytics_flwr.data_owner.agent_process import SEEN_NAME
+from omnilytics_flwr.data_owner.agent_socket import SOCKET_NAME, TOKEN_NAME
+from omnilytics_flwr.data_owner.journal import Entry, Journal
+from omnilytics_flwr.data_owner.local_agent import LocalAgent
+from omnilytics_flwr.data_owner.owner_agent import Delivery, OwnerAgent, SignedCommitment
+from omnilytics_flwr.data_owner.owner_config import CONFIG_NAME
+from omnilytics_flwr.data_owner.owner_home import OwnerHome
+from omnilytics_flwr.data_owner.remote_agent import RemoteAgent
+from omnilytics_flwr.errors import Refused, UpdateError
+from omnilytics_flwr.flower.mod import HOME_KEY, agent_of_operator
+from omnilytics_flwr.local_market import LocalMarket
+from omnilytics_flwr.market.commitment_message import sign_commitment
+from omnilytics_flwr.market.roster import bits_of, roster_seats
+from omnilytics_flwr.market.stage import Stage
+from omnilytics_flwr.market.task import TaskId, TaskParts
+from omnilytics_flwr.market.terms import Address, Terms
+from omnilytics_flwr.model_owner.round_keeper import Missing, RoundKeeper
+from tests.data_owner.owners import assert_refused
+from tests.support.builders import make_terms
+
+NUM_OWNERS = 15
+WIDE = 60_000
+"""Weights of eight polynomials: an answer takes two transactions."""
+START_SECONDS = 120.0
+
+
+class AgentProcess:
+    """``python -m omnilytics_flwr.data_owner HOME``, ended by force at the end of the block at the latest."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.log = home / "agent.log"
+
+    def __enter__(self) -> AgentProcess:
+        with open(self.log, "ab") as log:
+            command = [sys.executable, "-m", "omnilytics_flwr.data_owner", str(self.home)]
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=Path(__file__).parents[2])
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.kill()
+        self._output.close()
+
+    def await_ready(self) -> AgentProcess:
+        """Wait until it serves clients."""
+        readable, _, _ = select.select([self._output], [], [], START_SECONDS)
+        assert readable, self.log.read_text()
+        assert self._output.readline() == b"ready\n", self.log.read_text()
+        return self
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.process.wait()
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
+        """Its exit code after a signal."""
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+    @property
+    def _output(self) -> IO[bytes]:
+        return cast("IO[bytes]", self.process.stdout)
+
+
+@contextmanager
+def running(home: Path) -> Iterator[AgentProcess]:
+    """An agent that serves clients."""
+    with AgentProcess(home) as agent:
+        yield agent.await_ready()
+
+
+def await_true(holds: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, f"{what} did not come"
+        time.sleep(0.05)
+
+
+def terms_of(weights: int, verification: Address) -> Terms:
+    return make_terms(
+        verification=verification,
+        weights=weights,
+        update_bits=16,
+        norm_bound=2**70,
+        metrics=("loss",),
+        accuse_fee_wei=77,
+        rounds_per_epoch=100,
+        **dict.fromkeys(("commit_seconds", "accuse_seconds", "answer_seconds", "prove_seconds"), 3600),
+    )
+
+
+def to_process(home: OwnerHome, **policy: object) -> Path:
+    """Let the agent of a home be a process that looks at the chain often."""
+    entries = {"poll-seconds": 0.2, **{name.replace("_", "-"): value for name, value in policy.items()}}
+    (home.path / CONFIG_NAME).write_bytes(structs.replace(home.config, agent="process", policy=entries).to_toml())
+    return home.path
+
+
+@dataclass
+class ProcessMarket:
+    """A market on a local chain in which data owner 0 has its agent in a process; the others' are here."""
+
+    market: LocalMarket
+    home: Path
+    others: list[LocalAgent]
+    parts: int = 0
+    task: TaskId = field(init=False)
+
+    @property
+    def owner(self) -> Address:
+        return self.market.owners[0]
+
+    @property
+    def seat(self) -> int:
+        return self.market.ledger.owner_record(self.owner).seat
+
+    @property
+    def remote(self) -> RemoteAgent:
+        """As a new Flower client has it."""
+        return RemoteAgent(self.home)
+
+    def anchor(self, missing: Missing = "waive") -> RoundKeeper:
+        """A keeper with a task that nobody has seen."""
+        keeper = RoundKeeper(self.market.ledger, missing=missing, clock=Clock(poll_seconds=0.1))
+        self.parts += 1
+        self.task = keeper.anchor(TaskParts(self.parts.to_bytes(32, "big"), bytes(32), bytes(32)))
+        return keeper
+
+    def update_of(self, number: int) -> np.ndarray:
+        return np.random.default_rng(number).normal(0.0, 0.2, self.market.ledger.terms().weights)
+
+    def commit_others(self, keeper: RoundKeeper) -> None:
+        for number, agent in enumerate(self.others, start=1):
+            add(keeper, agent.commit(self.task, self.update_of(number)))
+
+    def deliver(self, digests: tuple[bytes, ...], agent: OwnerAgent | None = None) -> Delivery:
+        task = self.task
+        return (agent or self.remote).deliver(task.chain_id, Address(task.market), task.epoch, task.round, digests)
+
+    def deliver_others(self, keeper: RoundKeeper, digests: tuple[bytes, ...]) -> None:
+        for agent in self.others:
+            delivery = self.deliver(digests, agent)
+            keeper.add_delivery(delivery.owner, delivery.vector, delivery.points)
+
+    def open_with(self, commitment: SignedCommitment) -> tuple[bytes, ...]:
+        """Open the live round with a commitment, and digests of no vector for everybody else."""
+        ledger = self.market.ledger
+        state, digests, signatures = ledger.state(), [], []
+        wallets = {ledger.account: ledger.wallet for ledger in self.market.owner_ledgers()}
+        members = {member.seat: member.owner for member in ledger.members()}
+        groups = (1 << NUM_OWNERS // 3) - 1
+        for seat in roster_seats([ledger.group_seats(group) for group in bits_of(groups)]):
+            mine, digest = members[seat] == commitment.owner, keccak256(bytes([seat]))
+            digests.append(commitment.digest if mine else digest)
+            signatures.append(commitment.signature if mine else sign_commitment(wallets[members[seat]], self.task, digest, state.open_by))
+        ledger.open(state.round, groups, tuple(digests), tuple(signatures))
+        return tuple(digests)
+
+    def pass_deadline(self) -> None:
+        self.request("evm_setNextBlockTimestamp", self.market.ledger.state().settle_by + 1)
+        self.request("anvil_mine", "0x1")
+
+    def request(self, method: str, *params: object) -> object:
+        return self.market.ledger.connection.request(method, *params)
+
+    def entries(self) -> list[Entry]:
+        return Journal(self.home / "journal").entries()
+
+
+def add(keeper: RoundKeeper, commitment: SignedCommitment) -> None:
+    keeper.add_commitment(commitment.owner, commitment.digest, commitment.signature)
+
+
+@contextmanager
+def process_market(folder: Path, weights: int, **policy: object) -> Iterator[ProcessMarket]:
+    """A drawn market; nobody's agent is at work yet."""
+    with LocalMarket(partial(terms_of, weights), num_owners=NUM_OWNERS, escrow_wei=10**6, folder=folder) as market:
+        others = [home.agent_for(ledger) for home, ledger in zip(market.homes, market.owner_ledgers(), strict=True)]
+        yield ProcessMarket(market, to_process(market.homes[0], **policy), others[1:])
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessMarket]:
+    """A market with vectors of one polynomial."""
+    with process_market(tmp_path_factory.mktemp("play"), 42) as made:
+        yield made
+
+
+def test_round_ends_right_though_the_agent_is_killed_at_every_stage(narrow: ProcessMarket) -> None:
+    keeper = narrow.anchor("accuse")
+    with running(narrow.home) as agent:
+        assert narrow.remote.admit(narrow.task).commitment is None
+        agent.kill()  # before the commitment
+    with running(narrow.home) as agent:
+        first = narrow.remote.commit(narrow.task, narrow.update_of(0))
+        agent.kill()  # before its reply reached anybody, say
+    with running(narrow.home) as agent:
+        assert narrow.remote.commit(narrow.task, narrow.update_of(100)) == first, "a client that trains again trains otherwise"
+        add(keeper, first)
+        narrow.commit_others(keeper)
+        agent.kill()  # between commitment and opening
+    digests = keeper.open()
+    with running(narrow.home) as agent:
+        vectors = {narrow.deliver(digests).vector}
+        agent.kill()  # after a delivery that never arrived
+    narrow.deliver_others(keeper, digests)
+    with running(narrow.home) as agent:
+        vectors.add(narrow.deliver(digests).vector)
+        assert len(vectors) == 1
+        agent.kill()  # and the model owner, without the vector, accuses
+    narrow.market.ledger.accuse(narrow.task.round, 1 << narrow.seat, digests)
+    assert not narrow.market.ledger.state().answered
+    with running(narrow.home):
+        await_true(lambda: bool(narrow.market.ledger.state().answered), "the answer")
+        proven = keeper.prove()
+        report = keeper.settle(proven, None)
+        assert report.settled
+        assert narrow.owner in {owner for group in report.roster for owner in group}
+        assert vectors == {narrow.market.ledger.answered_vector(narrow.task.round, narrow.seat)}
+        await_true(lambda: narrow.market.ledger.claimable_wei(narrow.owner) == 0, "the claim")
+        await_true(lambda: not narrow.entries()[-1].vector, "the end of the vector")
+        await_true(lambda: narrow.market.ledger.state().disputes_wei == 0, "the refund")
+
+
+def test_model_owner_settles_with_the_vector_that_the_agent_answered_by_itself(narrow: ProcessMarket) -> None:
+    """No message asks the data owner for it: it is in no client's hands."""
+    with running(narrow.home):
+        keeper = narrow.anchor("accuse")
+        add(keeper, narrow.remote.commit(narrow.task, narrow.update_of(0)))
+        narrow.commit_others(keeper)
+        narrow.deliver_others(keeper, keeper.open())
+        report = keeper.settle(keeper.prove(), None)
+    assert report.settled
+    assert [receipt.event for receipt in report.receipts].count("accuse") == 1
+    accepted = {owner for position in report.accepted for owner in report.roster[position]}
+    assert len(accepted) == NUM_OWNERS - 3, "one group of five is dropped, and none is void or waived"
+
+
+def test_same_task_after_a_reorganisation_gets_the_same_digest(narrow: ProcessMarket) -> None:
+    with running(narrow.home):
+        before = narrow.request("evm_snapshot")
+        narrow.anchor()
+        first = narrow.remote.commit(narrow.task, narrow.update_of(0))
+        task = narrow.task
+        assert narrow.request("evm_revert", before)
+        narrow.request("evm_increaseTime", 5)
+        narrow.request("anvil_mine", "0x3")
+        narrow.market.ledger.anchor(task.task_hash)
+        again = narrow.remote.commit(task, narrow.update_of(1))
+        assert (again.digest, again.owner) == (first.digest, first.owner)
+        assert again.signature != first.signature
+        digests = narrow.open_with(again)
+        assert narrow.deliver(digests).points
+        narrow.pass_deadline()
+        await_true(lambda: narrow.market.ledger.state().stage is Stage.IDLE, "the timeout")
+
+
+def test_files_of_an_agent_at_work(narrow: ProcessMarket) -> None:
+    with running(narrow.home) as agent:
+        for name in (SOCKET_NAME, TOKEN_NAME, "agent.lock"):
+            assert stat.S_IMODE((narrow.home / name).stat().st_mode) == 0o600
+        seen = json.loads((narrow.home / SEEN_NAME).read_text())
+        assert seen["process"] == agent.process.pid
+        assert abs(seen["seen"] - time.time()) < 60
+        inode = os.stat(narrow.home / SEEN_NAME).st_ino
+        await_true(lambda: os.stat(narrow.home / SEEN_NAME).st_ino != inode, "the next look")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_ends_the_agent_cleanly(narrow: ProcessMarket, number: signal.Signals) -> None:
+    with running(narrow.home) as agent:
+        assert agent.end(number) == 0
+        assert not (narrow.home / SOCKET_NAME).exists()
+        assert "at rest" in agent.log.read_text()
+    with pytest.raises(Refused, match="does not answer"):
+        narrow.remote.admit(narrow.task)
+
+
+def test_second_agent_on_a_home_is_refused_and_the_first_goes_on(narrow: ProcessMarket) -> None:
+    with running(narrow.home), AgentProcess(narrow.home) as second:
+        assert second.process.wait(60) == 1
+        assert "Refused: an owner agent is at work on" in second.log.read_text(), "a named error, not a traceback"
+        with pytest.raises(Refused, match="nothing is committed here"):
+            narrow.remote.deliver(31337, narrow.market.ledger.address, 1, 99, ())
+
+
+def test_killed_agent_leaves_a_socket_that_the_next_one_replaces(narrow: ProcessMarket) -> None:
+    with running(narrow.home) as agent:
+        agent.kill()
+    assert (narrow.home / SOCKET_NAME).exists()
+    with running(narrow.home), pytest.raises(Refused, match="nothing is committed here"):
+        narrow.remote.deliver(31337, narrow.market.ledger.address, 1, 99, ())
+
+
+def test_agent_without_ether_for_answers_refuses_to_commit(narrow: ProcessMarket) -> None:
+    with running(narrow.home):
+        narrow.anchor()
+        balance = narrow.request("eth_getBalance", narrow.owner, "latest")
+        narrow.request("anvil_setBalance", narrow.owner, hex(narrow.market.ledger.answer_cost_wei()))
+        assert_refused(narrow.remote, narrow.task, "answering accusations may take")
+        narrow.request("anvil_setBalance", narrow.owner, balance)
+        assert narrow.remote.commit(narrow.task, narrow.update_of(0)).owner == narrow.owner
+
+
+def test_agent_that_is_not_fresh_refuses_to_commit(tmp_path: Path) -> None:
+    """A thousandth of a microsecond is over before anybody can ask."""
+    with process_market(tmp_path, 42, fresh_seconds=1e-9) as market, running(market.home):
+        market.anchor()
+        assert_refused(market.remote, market.task, "the owner agent has not seen the chain for")
+
+
+def test_operators_agent_is_the_process_where_the_home_says_so(narrow: ProcessMarket) -> None:
+    context = Context(run_id=1, node_id=1, node_config={HOME_KEY: str(narrow.home)}, state=RecordDict(), run_config={})
+    agent = agent_of_operator(context)
+    assert isinstance(agent, RemoteAgent)
+    with pytest.raises(Refused, match="does not answer"):
+        agent.admit(narrow.task)
+    with running(narrow.home):
+        narrow.anchor()
+        assert agent.admit(narrow.task).metrics == ("loss",)
+        with pytest.raises(UpdateError, match="shape"):
+            agent.commit(narrow.task, narrow.update_of(0)[:-1])
+
+
+KEEP_BLOCKS = 3
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessMarket]:
+    """A market with vectors of eight polynomials."""
+    with process_market(tmp_path_factory.mktemp("play"), WIDE, keep_blocks=KEEP_BLOCKS) as made:
+        yield made
+
+
+def test_answer_survives_a_kill_between_its_transactions_and_the_abandoned_round_pays(wide: ProcessMarket) -> None:
+    ledger = wide.market.ledger
+    with running(wide.home) as agent:
+        wide.anchor()
+        digests = wide.open_with(wide.remote.commit(wide.task, wide.update_of(0)))
+        ledger.accuse(wide.task.round, 1 << wide.seat, digests)
+        await_true(lambda: ledger.accusation(wide.seat).answered_polynomials == 6, "the first part of the answer")
+        agent.kill()
+    assert ledger.accusation(wide.seat).answered_polynomials in (6, 8)
+    (entry,) = wide.entries()
+    with running(wide.home):
+        await_true(lambda: bool(ledger.state().answered >> wide.seat & 1), "the rest of the answer")
+        assert ledger.answered_vector(wide.task.round, wide.seat) == entry.vector
+
+        wide.pass_deadline()
+        await_true(lambda: ledger.state().stage is Stage.IDLE, "the timeout")
+        await_true(lambda: ledger.claimable_wei(wide.owner) == 0, "the claim")
+        assert ledger.bond_share_wei(wide.task.round) == ledger.terms().bond_wei // NUM_OWNERS
+        await_true(lambda: ledger.state().disputes_wei == 0, "the refund of fee and deposit, all of which it earned")
+
+        wide.request("anvil_mine", hex(KEEP_BLOCKS))
+        await_true(lambda: not wide.entries()[-1].vector, "the end of the vector")
+    assert agent.log.read_text().count("claim through round 1") == 1
+
+
+def test_vector_is_kept_for_some_blocks_after_its_round(wide: ProcessMarket) -> None:
+    """A reorganisation of fewer blocks may ask for it again."""
+    agent = OwnerHome.open(wide.home).agent_for(wide.market.owner_ledgers()[0])
+    wide.anchor()
+    agent.commit(wide.task, wide.update_of(0))
+    wide.anchor()
+    for _ in range(KEEP_BLOCKS - 1):
+        agent.tidy()
+        assert wide.entries()[-1].vector
+        wide.request("anvil_mine", "0x1")
+    agent.tidy()
+    assert wide.entries()[-1].vector
+    wide.request("anvil_mine", "0x1")
+    agent.tidy()
+    assert not wide.entries()[-1].vector
