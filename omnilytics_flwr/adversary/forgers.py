@@ -6,22 +6,21 @@ process for each message.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..crypto.field import ELEMENT_BYTES, FieldVector
 from ..crypto.kzg import commit, points_digest
-from ..data_owner.journal import Journal
-from ..data_owner.local_agent import LocalAgent
 from ..data_owner.owner_agent import Delivery, SignedCommitment
-from ..market.commitment_message import Signer
 from ..market.task import TaskId
 from ..market.terms import Address
 from .rogues import CommitsAnew, Rogue
 from .vectors import VectorAttack, add_at
 
 
+@dataclass(eq=False, kw_only=True)
 class Forges(CommitsAnew):
     """Commits to an attacked vector and delivers just that: nothing is wrong but the group's sum.
 
@@ -31,47 +30,43 @@ class Forges(CommitsAnew):
         What it makes of the honest, masked vector.
     """
 
-    def __init__(self, honest: LocalAgent, *, signer: Signer, journal: Journal, attack: VectorAttack) -> None:
-        super().__init__(honest, signer=signer, journal=journal)
-        self._attack = attack
+    attack: VectorAttack
 
     def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
         """Commit to the attacked vector."""
         self.honest.commit(task, update)
-        points = commit(self._attack(self.masked(task.chain_id, task.market, task.round)))
+        points = commit(self.attack(self.masked(task.chain_id, task.market, task.round)))
         return self.signed(task, points_digest(points))
 
     def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
         """Deliver the attacked vector, without a look at the chain."""
-        vector = self._attack(self.masked(chain_id, market, round_number))
+        vector = self.attack(self.masked(chain_id, market, round_number))
         return Delivery(self.signer.address, vector.to_bytes(), commit(vector))
 
 
 class DeliversAnother(Rogue):
     """Commits to one vector, and delivers another under the points of the first."""
 
-    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
-        """The honest points with a vector that differs in one element."""
-        honest = self.honest.deliver(chain_id, market, epoch, round_number, digests)
-        return replace(honest, vector=add_at(self.masked(chain_id, market, round_number), {0: 1}).to_bytes())
+    def instead_of(self, delivery: Delivery) -> Delivery:
+        """A vector that differs in one element."""
+        vector = FieldVector.from_bytes(delivery.vector, len(delivery.vector) // ELEMENT_BYTES)
+        return replace(delivery, vector=add_at(vector, {0: 1}).to_bytes())
 
 
 class DeliversWrongLength(Rogue):
     """Delivers a vector without its last element."""
 
-    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
-        """The honest points with too short a vector."""
-        honest = self.honest.deliver(chain_id, market, epoch, round_number, digests)
-        return replace(honest, vector=honest.vector[:-32])
+    def instead_of(self, delivery: Delivery) -> Delivery:
+        """Too short a vector."""
+        return replace(delivery, vector=delivery.vector[:-ELEMENT_BYTES])
 
 
 class DeliversNotCanonical(Rogue):
     """Delivers a first element that is not below the field's order: two readers might take it for two numbers."""
 
-    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
-        """The honest points with 2^256 - 1 in the vector."""
-        honest = self.honest.deliver(chain_id, market, epoch, round_number, digests)
-        return replace(honest, vector=b"\xff" * 32 + honest.vector[32:])
+    def instead_of(self, delivery: Delivery) -> Delivery:
+        """2^256 - 1 in the vector."""
+        return replace(delivery, vector=b"\xff" * ELEMENT_BYTES + delivery.vector[ELEMENT_BYTES:])
 
 
 class CommitsToGarbage(CommitsAnew):

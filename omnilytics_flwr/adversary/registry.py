@@ -6,10 +6,11 @@ import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..data_owner.journal import Journal
 from ..data_owner.local_agent import LocalAgent
+from ..data_owner.owner_home import OwnerHome
 from ..errors import TermsError
 from ..market.commitment_message import Signer
 from .colluding import DirectedDeviation, InnerProduct, LittleIsEnough
@@ -27,8 +28,11 @@ from .rogues import (
     Rogue,
     SignsTwo,
 )
-from .updates import BeyondClip, Constant, Copied, Echo, Noise, NotANumber, Scaled, SignFlip, Stale, WrongLength, Zero
+from .updates import BeyondClip, Constant, Copied, Echo, Noise, NotANumber, Scaled, SignFlip, Stale, Truncated, Zero
 from .vectors import Isotropic, OutOfRange, Unmasked
+
+if TYPE_CHECKING:
+    from ..chain.ethereum_ledger import EthereumLedger
 
 
 class Family(StrEnum):
@@ -50,12 +54,7 @@ class Family(StrEnum):
 class Attack:
     """One entry of the registry.
 
-    Attributes
-    ----------
-    name : str
-    family : Family
-    make : callable
-        Class or function that is the attack.
+    `make` is the class or function that is the attack.
     """
 
     name: str
@@ -86,7 +85,7 @@ _FAMILIES: dict[Family, dict[str, Callable[..., Any]]] = {
         "echo": Echo,
         "nan": NotANumber,
         "beyond-clip": BeyondClip,
-        "wrong-length": WrongLength,
+        "wrong-length": Truncated,
     },
     Family.COLLUSION: {
         "little-is-enough": LittleIsEnough,
@@ -151,3 +150,20 @@ def rogue_named(name: str, honest: LocalAgent, *, signer: Signer, journal: Journ
         return Forges(honest, signer=signer, journal=journal, attack=attack.make(**options))
     rogue: Rogue = attack.make(honest, signer=signer, journal=journal, **options)
     return rogue
+
+
+def rogue_of_home(home: OwnerHome, ledger: EthereumLedger, name: str, **options: Any) -> Rogue:
+    """The agent of an owner home, made to attack; see `rogue_named`.
+
+    Parameters
+    ----------
+    home : OwnerHome
+        Of the attacker.
+    ledger : EthereumLedger
+        The market as the attacker sees it.
+    name : str
+        Of family ``agent`` or ``vector``.
+    **options
+        What the rogue takes besides, or the fields of the vector attack.
+    """
+    return rogue_named(name, home.agent_for(ledger), signer=ledger.wallet, journal=Journal(home.path / "journal"), **options)

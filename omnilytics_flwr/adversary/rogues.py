@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from ..market.terms import Address
 from .vectors import add_at
 
 
+@dataclass(eq=False)
 class Rogue:
     """An owner agent that does what an honest one does; base of those that do not.
 
@@ -39,10 +40,10 @@ class Rogue:
         Its journal, from which masked vectors are taken.
     """
 
-    def __init__(self, honest: LocalAgent, *, signer: Signer, journal: Journal) -> None:
-        self.honest = honest
-        self.signer = signer
-        self.journal = journal
+    honest: LocalAgent
+    _: KW_ONLY
+    signer: Signer
+    journal: Journal
 
     @property
     def ledger(self) -> DataOwnerLedger:
@@ -67,7 +68,11 @@ class Rogue:
 
     def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
         """See `OwnerAgent.deliver`."""
-        return self.honest.deliver(chain_id, market, epoch, round_number, digests)
+        return self.instead_of(self.honest.deliver(chain_id, market, epoch, round_number, digests))
+
+    def instead_of(self, delivery: Delivery) -> Delivery:
+        """What is delivered instead of an honest delivery."""
+        return delivery
 
     def masked(self, chain_id: int, market: str, round_number: int) -> FieldVector:
         """The masked vector that the honest agent made for a round."""
@@ -108,6 +113,7 @@ class NeverDelivers(Rogue):
         raise Refused(f"round {round_number}: this data owner does not answer")
 
 
+@dataclass(eq=False, kw_only=True)
 class Late(Rogue):
     """Does what is honest, but only after `wait`, so that it may come after a window has closed.
 
@@ -119,32 +125,27 @@ class Late(Rogue):
         Where it is late.
     """
 
-    def __init__(
-        self,
-        honest: LocalAgent,
-        *,
-        signer: Signer,
-        journal: Journal,
-        wait: Callable[[], None] | float,
-        exchange: str = "deliver",
-    ) -> None:
-        super().__init__(honest, signer=signer, journal=journal)
-        self._wait = wait if callable(wait) else lambda: time.sleep(wait)
-        self._exchange = exchange
+    wait: Callable[[], None] | float
+    exchange: str = "deliver"
 
     def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
         """Commit honestly, and answer later if that is where it is late."""
         commitment = super().commit(task, update)
-        if self._exchange == "commit":
+        if self.exchange == "commit":
             self._wait()
         return commitment
 
-    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
-        """Deliver honestly, and answer later if that is where it is late."""
-        delivery = super().deliver(chain_id, market, epoch, round_number, digests)
-        if self._exchange == "deliver":
+    def instead_of(self, delivery: Delivery) -> Delivery:
+        """The same, later if that is where it is late."""
+        if self.exchange == "deliver":
             self._wait()
         return delivery
+
+    def _wait(self) -> None:
+        if callable(self.wait):
+            self.wait()
+        else:
+            time.sleep(self.wait)
 
 
 class Leaves(Rogue):
@@ -157,15 +158,14 @@ class Leaves(Rogue):
         raise Refused(f"round {round_number}: this data owner has left")
 
 
+@dataclass(eq=False, kw_only=True)
 class SignsTwo(CommitsAnew):
     """Signs a second vector under the same masks whenever it is asked again, and delivers that one.
 
     Their difference would tell whoever sees both what changed; the market opens with one digest only.
     """
 
-    def __init__(self, honest: LocalAgent, *, signer: Signer, journal: Journal) -> None:
-        super().__init__(honest, signer=signer, journal=journal)
-        self._asked: dict[TaskId, int] = {}
+    _asked: dict[TaskId, int] = field(default_factory=dict, init=False)
 
     def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
         """The honest commitment first, another one every time after that."""
@@ -182,12 +182,11 @@ class SignsTwo(CommitsAnew):
         return add_at(self.masked(chain_id, market, round_number), {0: 1})
 
 
+@dataclass(eq=False, kw_only=True)
 class ReplaysCommitment(CommitsAnew):
     """Answers every round with the commitment of the first."""
 
-    def __init__(self, honest: LocalAgent, *, signer: Signer, journal: Journal) -> None:
-        super().__init__(honest, signer=signer, journal=journal)
-        self._first: SignedCommitment | None = None
+    _first: SignedCommitment | None = field(default=None, init=False)
 
     def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
         """The first commitment ever made."""
@@ -196,20 +195,19 @@ class ReplaysCommitment(CommitsAnew):
         return self._first
 
 
+@dataclass(eq=False, kw_only=True)
 class ReplaysDelivery(Rogue):
     """Commits honestly, and delivers in every round what it delivered in the first."""
 
-    def __init__(self, honest: LocalAgent, *, signer: Signer, journal: Journal) -> None:
-        super().__init__(honest, signer=signer, journal=journal)
-        self._first: Delivery | None = None
+    _first: Delivery | None = field(default=None, init=False)
 
-    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
+    def instead_of(self, delivery: Delivery) -> Delivery:
         """The first delivery ever made."""
-        delivery = self.honest.deliver(chain_id, market, epoch, round_number, digests)
         self._first = self._first or delivery
         return self._first
 
 
+@dataclass(eq=False, kw_only=True)
 class Impersonates(CommitsAnew):
     """Signs with its own key, and says that it is somebody else.
 
@@ -219,20 +217,19 @@ class Impersonates(CommitsAnew):
         Whose name it uses.
     """
 
-    def __init__(self, honest: LocalAgent, *, signer: Signer, journal: Journal, victim: Address) -> None:
-        super().__init__(honest, signer=signer, journal=journal)
-        self._victim = victim
+    victim: Address
 
     def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
         """The honest commitment under another's name."""
-        return replace(self.honest.commit(task, update), owner=self._victim)
+        return replace(self.honest.commit(task, update), owner=self.victim)
 
     def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
         """Its own vector under another's name."""
         vector = self.masked(chain_id, market, round_number)
-        return Delivery(self._victim, vector.to_bytes(), commit(vector))
+        return Delivery(self.victim, vector.to_bytes(), commit(vector))
 
 
+@dataclass(eq=False, kw_only=True)
 class JoinsWithKey(Rogue):
     """Enrols with a mask key of its choice: of low order, so that every secret shared with it is known, or another data owner's.
 
@@ -242,10 +239,8 @@ class JoinsWithKey(Rogue):
         What it enrols with.
     """
 
-    def __init__(self, honest: LocalAgent, *, signer: Signer, journal: Journal, mask_key: bytes = bytes(32)) -> None:
-        super().__init__(honest, signer=signer, journal=journal)
-        self._mask_key = mask_key
+    mask_key: bytes = bytes(32)
 
     def join(self, admission_data: bytes = b"") -> None:
         """Enrol with that key."""
-        self.ledger.join(self._mask_key, admission_data)
+        self.ledger.join(self.mask_key, admission_data)

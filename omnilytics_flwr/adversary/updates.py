@@ -172,7 +172,7 @@ class BeyondClip:
 
 
 @dataclass(frozen=True, slots=True)
-class WrongLength:
+class Truncated:
     """The honest update without its last `missing` weights."""
 
     missing: int = 1

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from omnilytics_flwr import Address, LocalMarket, OmnilyticsError, RoundReport, Terms
-from omnilytics_flwr.adversary.homes import rogue_of_home
+from omnilytics_flwr.adversary.registry import rogue_of_home
 from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.data_owner.owner_agent import OwnerAgent
 from omnilytics_flwr.data_owner.owner_keys import OwnerKeys

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from omnilytics_flwr import LocalMarket, OmnilyticsError, RoundReport, Terms
-from omnilytics_flwr.adversary.homes import rogue_of_home
+from omnilytics_flwr.adversary.registry import rogue_of_home
 from omnilytics_flwr.clock import Clock
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.market.task import TaskParts

@@ -9,7 +9,7 @@ import pytest
 from omnilytics_flwr.adversary.colluding import LittleIsEnough
 from omnilytics_flwr.adversary.knowledge import UpdateAttack
 from omnilytics_flwr.adversary.registry import Family, rogue_named
-from omnilytics_flwr.adversary.updates import Constant, Noise, NotANumber, Scaled, SignFlip, WrongLength
+from omnilytics_flwr.adversary.updates import Constant, Noise, NotANumber, Scaled, SignFlip, Truncated
 from omnilytics_flwr.errors import TermsError, UpdateError
 from tests.data_owner.owners import make_wallet
 from tests.model_owner.conftest import honest_update
@@ -97,7 +97,7 @@ def test_attack_near_the_majority_is_accepted_and_paid(game: Game) -> None:
     assert game.owed()[attacker] == REWARD_WEI
 
 
-@pytest.mark.parametrize("made", [NotANumber(), WrongLength()], ids=lambda made: type(made).__name__)
+@pytest.mark.parametrize("made", [NotANumber(), Truncated()], ids=lambda made: type(made).__name__)
 def test_update_that_no_agent_quantises_costs_its_group_the_round(tmp_path: Path, made: UpdateAttack) -> None:
     game = make_game(tmp_path, num_owners=18)
     attacker = game.group()[0]

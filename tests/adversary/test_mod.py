@@ -12,8 +12,8 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, 
 from flwr.clientapp import ClientApp
 from flwr.serverapp.strategy import FedAvg
 
+from omnilytics_flwr.adversary.adversary_mod import AdversaryMod
 from omnilytics_flwr.adversary.knowledge import Knowledge, Update
-from omnilytics_flwr.adversary.mod import AdversaryMod
 from omnilytics_flwr.adversary.updates import Noise, SignFlip
 from omnilytics_flwr.data_owner.owner_agent import OwnerAgent
 from omnilytics_flwr.errors import TermsError

@@ -22,7 +22,7 @@ from omnilytics_flwr.adversary.updates import (
     Scaled,
     SignFlip,
     Stale,
-    WrongLength,
+    Truncated,
     Zero,
 )
 from omnilytics_flwr.crypto.fixedpoint import quantise, zero_unit
@@ -39,7 +39,7 @@ ALONE: list[UpdateAttack] = [
     Echo(),
     NotANumber(),
     BeyondClip(),
-    WrongLength(),
+    Truncated(),
 ]
 KEY = bytes(32)
 
@@ -128,7 +128,7 @@ def test_beyond_clip_is_clipped_by_an_agent_like_any_other_weight(honest: Update
 
 @given(updates, st.integers(1, 50))
 def test_wrong_length_lacks_its_end_and_no_agent_takes_it(honest: Update, missing: int) -> None:
-    sent = WrongLength(missing)(known_of(honest))
+    sent = Truncated(missing)(known_of(honest))
     assert np.array_equal(sent, honest[: max(0, len(honest) - missing)])
     with pytest.raises(UpdateError, match="the update has shape"):
         quantise(sent, weights=len(honest), bits=16, clip=0.5, key=KEY)
@@ -156,7 +156,7 @@ def test_attack_leaves_what_it_knows_alone_and_is_a_value(attack: UpdateAttack, 
         lambda: Noise(float("nan")),
         lambda: Echo(-0.1),
         lambda: NotANumber(0),
-        lambda: WrongLength(0),
+        lambda: Truncated(0),
     ],
 )
 def test_strength_without_meaning_is_refused(make: object) -> None:

@@ -10,10 +10,10 @@ from omnilytics_flwr.market.dispute import (
     BURN_ADDRESS,
     accuse_by,
     answer_cost_wei,
+    blob_hash_of,
     blob_transactions,
     lapsed,
     usual_deposit_wei,
-    versioned_hash,
     void_groups,
 )
 from omnilytics_flwr.market.roster import bits_of
@@ -65,9 +65,9 @@ def test_versioned_hash_is_of_the_compressed_commitment() -> None:
     # x of the generator with the flag of compression; y is the smaller root.
     compressed = bytes([GENERATOR[16] | 0x80]) + GENERATOR[17:64]
 
-    assert versioned_hash(GENERATOR) == b"\x01" + sha256(compressed).digest()[1:]
+    assert blob_hash_of(GENERATOR) == b"\x01" + sha256(compressed).digest()[1:]
     # The hash of a blob of zeros, as every chain knows it.
-    assert versioned_hash(INFINITY).hex() == "010657f37554c781402a22917dee2f75def7ab966d7b770905398eba3c444014"
+    assert blob_hash_of(INFINITY).hex() == "010657f37554c781402a22917dee2f75def7ab966d7b770905398eba3c444014"
 
 
 def test_burn_address_is_the_one_of_the_protocol() -> None:
