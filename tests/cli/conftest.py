@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
+from omnilytics_flwr.chain.known_deployments import json_of
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import dev_wallet
@@ -17,6 +17,8 @@ from omnilytics_flwr.market.terms import Address
 from tests.chain.market_play import Play, create_small_market
 
 from .command_line import CommandLine
+
+PASSWORD = "correct horse"
 
 
 @pytest.fixture(scope="session")
@@ -42,14 +44,8 @@ def bare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
 @pytest.fixture
 def line(bare: CommandLine, deployment: Deployment, connection: Connection, anvil: Anvil, monkeypatch: pytest.MonkeyPatch) -> CommandLine:
     """The command line with endpoint and deployment in the environment."""
-    entry = {
-        "verification": deployment.verification,
-        "implementation": deployment.implementation,
-        "factory": deployment.factory,
-        "block": 1,
-    }
     path = bare.folder / "known.json"
-    path.write_text(json.dumps({str(deployment.chain_id): entry}))
+    path.write_text(json_of({deployment.chain_id: deployment}))
     monkeypatch.setenv("OMNILYTICS_RPC_URL", anvil.url)
     monkeypatch.setenv("OMNILYTICS_DEPLOYMENTS", str(path))
     return bare
@@ -68,3 +64,23 @@ def drawn(line: CommandLine, connection: Connection, drawn_address: Address, mon
     """The market with drawn groups, named in the environment."""
     monkeypatch.setenv("OMNILYTICS_MARKET", drawn_address)
     return Play.of(EthereumLedger(connection, drawn_address, dev_wallet(0, connection)))
+
+
+@pytest.fixture
+def password_file(bare: CommandLine) -> str:
+    """A file that holds `PASSWORD`."""
+    (bare.folder / "password").write_text(PASSWORD + "\n")
+    return "password"
+
+
+@pytest.fixture
+def poor(line: CommandLine, market: EthereumLedger, password_file: str) -> str:
+    """Address of a new wallet, a.json, which has no ether."""
+    return str(line.json("wallet", "new", "--keystore", "a.json", "--password-file", password_file)["address"])
+
+
+@pytest.fixture
+def account(poor: str, connection: Connection) -> str:
+    """Address of a new wallet, a.json, with one ether."""
+    connection.request("anvil_setBalance", poor, hex(10**18))
+    return poor

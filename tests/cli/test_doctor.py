@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
-import subprocess
-import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.cli import doctor
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 
-from .command_line import DATA_OWNER, CommandLine
+from .command_line import DATA_OWNER, CommandLine, run_without
 
 
 def findings(said: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
@@ -82,18 +80,8 @@ def test_local_chain_that_is_missing_is_optional(bare: CommandLine, monkeypatch:
 
 
 def test_doctor_runs_where_almost_nothing_is_installed(bare: CommandLine) -> None:
-    hook = (
-        "import sys\n"
-        "class Refuse:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.split('.')[0] in {'web3', 'eth_abi', 'eth_utils', 'py_arkworks_bls12381', 'rich', 'packaging', 'numpy', 'flwr'}:\n"
-        "            raise ModuleNotFoundError(f'No module named {name!r}', name=name)\n"
-        "sys.meta_path.insert(0, Refuse())\n"
-        "from omnilytics_flwr.cli.main import main\n"
-        "main(sys.argv[1:])\n"
-    )
-    command = [sys.executable, "-c", hook, "doctor", "--rpc-url", "http://127.0.0.1:1", "--home", str(bare.folder)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    missing = {"web3", "eth_abi", "eth_utils", "py_arkworks_bls12381", "rich", "packaging", "numpy", "flwr"}
+    done = run_without(missing, "doctor", "--rpc-url", "http://127.0.0.1:1", "--home", str(bare.folder))
     assert done.returncode == 1
     assert not done.stderr
     for what in ("KZG ceremony", "owner home", "chain"):
@@ -130,17 +118,13 @@ def test_home_in_order_is_healthy_and_one_that_others_can_read_is_not(line: Comm
     assert "-> chmod 700 home" in said
 
 
-def test_keystore_that_others_can_read_and_an_account_without_ether_are_told(
-    line: CommandLine, market: EthereumLedger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OMNILYTICS_PASSWORD", "x")
-    made = line.json("wallet", "new", "--keystore", "a.json")["address"]
+def test_keystore_that_others_can_read_and_an_account_without_ether_are_told(line: CommandLine, poor: str) -> None:
     line("owner", "init", "home", "--keystore", "a.json")
     (line.folder / "a.json").chmod(0o644)
     code, said, _ = line.run(("doctor", "--home", "home"))
     assert code == 1
     assert "missing: private a.json" in said
-    assert f"-> send ether to {made}" in said
+    assert f"-> send ether to {poor}" in said
     (line.folder / "a.json").unlink()
     code, said, _ = line.run(("doctor", "--home", "home"))
     assert "is not there" in said

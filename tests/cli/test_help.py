@@ -109,7 +109,3 @@ def _named(row: str) -> Iterator[tuple[list[str], str]]:
     words = first.split()[1:]
     for last in (words[-1], *others):
         yield words, last
-
-
-def test_unknown_command_is_a_wrong_command_line(bare: CommandLine) -> None:
-    assert "No such command" in bare.misused("market", "sell")

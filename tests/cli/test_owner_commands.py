@@ -10,7 +10,6 @@ import signal
 import stat
 import subprocess
 import sys
-from pathlib import Path
 from typing import IO, cast
 
 import pytest
@@ -21,18 +20,9 @@ from omnilytics_flwr.evm.anvil import Anvil
 from tests.chain.market_play import REWARD_WEI, Play
 
 from .command_line import DATA_OWNER, MODEL_OWNER, CommandLine
+from .conftest import PASSWORD
 
-PASSWORD = "correct horse"
 START_SECONDS = 60
-
-
-@pytest.fixture
-def account(line: CommandLine, market: EthereumLedger, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Address of a funded wallet, a.json; its password is in the file `password`."""
-    (line.folder / "password").write_text(PASSWORD)
-    made: str = line.json("wallet", "new", "--keystore", "a.json", "--password-file", "password")["address"]
-    market.connection.request("anvil_setBalance", made, hex(10**18))
-    return made
 
 
 def init(line: CommandLine, *more: str) -> dict[str, str]:
@@ -100,6 +90,7 @@ def test_join_with_the_wrong_password_is_refused(line: CommandLine, market: Ethe
 def test_join_without_a_home_is_a_wrong_command_line(line: CommandLine, market: EthereumLedger) -> None:
     assert "omnilytics owner init" in line.misused("join")
     assert "there is no owner home at none" in line.refused("join", "--home", "none")
+    assert "there is no owner home at none" in line.refused("agent", "none")
 
 
 def test_leave_and_depart_return_the_stake_after_the_delay(line: CommandLine, market: EthereumLedger, account: str, anvil: Anvil) -> None:
@@ -111,7 +102,7 @@ def test_leave_and_depart_return_the_stake_after_the_delay(line: CommandLine, ma
     left = line.json("leave", "--home", "home")
     assert left["leave_at"] == left["events"]["Left"]["leave_at"] == market.owner_record(account).leave_at
     assert "(in " in line("wallet", "show", "--home", "home")
-    assert re.search(r"allowed from 20\d\d-.* UTC on; wait", line.refused("depart", "--home", "home"))
+    assert re.search(r"allowed from 20\d\d-.* UTC on", line.refused("depart", "--home", "home"))
     anvil.increase_time(market.terms().leave_seconds)
     before = market.connection.balance_wei(account)
     assert line.json("depart", "--home", "home", "--dry-run")["transactions"][0]["call"] == f"depart(owner={account})"
@@ -144,7 +135,3 @@ def test_agent_serves_until_it_is_terminated(line: CommandLine, market: Ethereum
         finally:
             process.send_signal(signal.SIGTERM)
             assert process.wait(START_SECONDS) == 0
-
-
-def test_agent_of_no_home_is_refused(bare: CommandLine) -> None:
-    assert "there is no owner home" in bare.refused("agent", str(Path("none")))

@@ -9,7 +9,13 @@ from omnilytics_flwr.evm.anvil import Anvil
 from tests.chain.market_play import OWNERS, REWARD_WEI, TASK, Play
 
 from .command_line import DATA_OWNER, MODEL_OWNER, CommandLine
-from .open_round import open_round
+
+
+def open_round(play: Play) -> tuple[bytes, ...]:
+    """Fund, anchor and open the next round with everybody, without any vectors behind its digests."""
+    play.owner.fund(10**18)
+    play.owner.anchor(TASK)
+    return play.open_digests({seat: bytes([seat + 1]) * 32 for seat in play.seats()})
 
 
 def test_freeze_and_draw_make_groups_of_everybody(line: CommandLine, market: EthereumLedger) -> None:
@@ -32,7 +38,7 @@ def test_draw_before_its_block_is_refused_with_the_block_and_planned_after_it(li
     Play.of(market).join_all()
     market.freeze()
     block = market.state().draw_block
-    assert f"after {block}; wait for it" in line.refused("epoch", "draw", "--dry-run", *MODEL_OWNER)
+    assert f"after {block}" in line.refused("epoch", "draw", "--dry-run", *MODEL_OWNER)
     market.connection.await_block(block + 1)
     (plan,) = line.json("epoch", "draw", "--dry-run", *MODEL_OWNER)["transactions"]
     assert plan["event"] == "draw"
@@ -69,7 +75,7 @@ def test_show_round_has_deadlines_roster_and_accusations(line: CommandLine, draw
 
 def test_timeout_pays_everybody_who_then_claims(line: CommandLine, drawn: Play, anvil: Anvil) -> None:
     open_round(drawn)
-    assert "wait" in line.refused("round", "timeout", *DATA_OWNER)
+    assert "allowed from 20" in line.refused("round", "timeout", *DATA_OWNER)
     anvil.increase_time(drawn.owner.terms().round_seconds + 60)
     assert line.json("round", "timeout", "--dry-run", *DATA_OWNER)["transactions"][0]["event"] == "timeout"
     done = line.json("round", "timeout", *DATA_OWNER)
@@ -86,9 +92,5 @@ def test_timeout_pays_everybody_who_then_claims(line: CommandLine, drawn: Play, 
     claimed = line.json("claim", "--owner", member.account, *DATA_OWNER)
     assert claimed["events"]["Claimed"]["amount_wei"] == done["paid_each_wei"]
     assert member.connection.balance_wei(member.account) == before + int(done["paid_each_wei"])
-    assert "nothing to claim" in line.refused("claim", "--owner", member.account, *DATA_OWNER)
+    assert "is left to claim" in line.refused("claim", "--owner", member.account, *DATA_OWNER)
     assert "has no seat" in line.refused("claim", "--owner", drawn.owner.account, *DATA_OWNER)
-
-
-def test_freeze_by_a_stranger_is_refused(line: CommandLine, drawn: Play) -> None:
-    assert "is not the model owner" in line.refused("epoch", "freeze", *DATA_OWNER)

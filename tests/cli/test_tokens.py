@@ -82,7 +82,7 @@ def test_token_that_keeps_a_fee_is_refused_when_it_is_paid_in(
     line: CommandLine, connection: Connection, deployment: Deployment, tokens: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     market, token = token_market(connection, deployment, tokens["FeeToken"], monkeypatch)
-    assert "expected 1000" in line.refused("market", "fund", "1000 units", *MODEL_OWNER)
+    assert "exactly 1000" in line.refused("market", "fund", "1000 units", *MODEL_OWNER)
     line("owner", "init", "home", "--policy", f'tokens=["{token}"]', *DATA_OWNER)
-    assert f"expected {4 * REWARD_WEI}" in line.refused("join", "--home", "home")
+    assert f"exactly {4 * REWARD_WEI}" in line.refused("join", "--home", "home")
     assert (market.state().escrow_wei, market.state().staked) == (0, 0)

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import stat
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,15 +13,8 @@ from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key
 from tests.chain.market_play import REWARD_WEI, Play, mask_key
 
-from .command_line import DATA_OWNER, MODEL_OWNER, CommandLine
-
-PASSWORD = "correct horse"
-
-
-@pytest.fixture
-def password_file(bare: CommandLine) -> str:
-    (bare.folder / "password").write_text(PASSWORD + "\n")
-    return "password"
+from .command_line import DATA_OWNER, MODEL_OWNER, CommandLine, run_without
+from .conftest import PASSWORD
 
 
 def opened(path: Path, password: str = PASSWORD) -> str:
@@ -103,9 +93,8 @@ def test_keystore_without_an_address_is_opened_to_show_it(bare: CommandLine, pas
 
 
 def test_wrong_password_is_told_and_nothing_is_sent(
-    line: CommandLine, market: EthereumLedger, password_file: str, monkeypatch: pytest.MonkeyPatch
+    line: CommandLine, market: EthereumLedger, account: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    line("wallet", "new", "--keystore", "a.json", "--password-file", password_file)
     monkeypatch.setenv("OMNILYTICS_PASSWORD", "wrong")
     assert "the password is wrong" in line.refused("market", "fund", "1 wei", "--keystore", "a.json")
     assert "there is no keystore at b.json" in line.refused("market", "fund", "1 wei", "--keystore", "b.json")
@@ -141,20 +130,8 @@ def test_show_all_markets_are_those_that_hold_something(line: CommandLine, marke
 
 
 def test_wallet_and_join_work_where_flower_and_torch_are_not_installed(line: CommandLine, market: EthereumLedger, anvil: Anvil) -> None:
-    hook = (
-        "import sys\n"
-        "class Refuse:\n"
-        "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name.split('.')[0] in {'flwr', 'torch', 'torchvision', 'ray'}:\n"
-        "            raise ModuleNotFoundError(name)\n"
-        "sys.meta_path.insert(0, Refuse())\n"
-        "from omnilytics_flwr.cli.main import main\n"
-        "main()\n"
-    )
-
     def run(*arguments: str) -> str:
-        environment = os.environ | {"OMNILYTICS_PASSWORD": PASSWORD}
-        done = subprocess.run([sys.executable, "-c", hook, *arguments], capture_output=True, text=True, env=environment)
+        done = run_without({"flwr", "torch", "torchvision", "ray"}, *arguments, OMNILYTICS_PASSWORD=PASSWORD)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
