@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
-import json
-import operator
 from collections.abc import Mapping
-from dataclasses import asdict
 from importlib import resources
-from typing import Any
 
-from ..crypto.address import parse_address
+import msgspec
+from msgspec import structs
+
+from ..crypto.address import Address, parse_address
+from ..decoding import Count, decode_json
 from ..errors import Malformed, UnsupportedChain
 from .deploy import Deployment
 
-_ADDRESSES = ("verification", "implementation", "factory")
+
+class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A deployment in a file."""
+
+    verification: Address
+    implementation: Address
+    factory: Address
+    block: Count
+
+    def __post_init__(self) -> None:
+        for name in ("verification", "implementation", "factory"):
+            structs.force_setattr(self, name, parse_address(getattr(self, name)))
 
 
 def known_deployment(chain_id: int, own: Mapping[int, Deployment] | None = None) -> Deployment:
@@ -40,21 +51,13 @@ def parse_deployments(text: str | bytes) -> dict[int, Deployment]:
         It is anything else, or an entry has other keys.
     """
     try:
-        return {int(chain_id): _deployment(int(chain_id), entry) for chain_id, entry in json.loads(text).items()}
-    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        entries = decode_json(text, dict[Count, _Entry])
+    except Malformed as error:
         raise Malformed(f"these are no deployments ({error}); expected an object by chain id") from error
-
-
-def _deployment(chain_id: int, entry: Mapping[str, Any]) -> Deployment:
-    if set(entry) != {*_ADDRESSES, "block"}:
-        raise ValueError(f"chain {chain_id} needs {', '.join(_ADDRESSES)} and block")
-    addresses = {name: parse_address(entry[name]) for name in _ADDRESSES}
-    return Deployment(chain_id=chain_id, block=operator.index(entry["block"]), **addresses)
+    return {chain_id: Deployment(chain_id=chain_id, **structs.asdict(entry)) for chain_id, entry in entries.items()}
 
 
 def json_of(deployments: Mapping[int, Deployment]) -> str:
     """What `parse_deployments` reads."""
-    entries = {str(chain_id): asdict(deployment) for chain_id, deployment in deployments.items()}
-    for entry in entries.values():
-        del entry["chain_id"]
-    return json.dumps(entries, indent=2) + "\n"
+    entries = {chain_id: _Entry(d.verification, d.implementation, d.factory, d.block) for chain_id, d in deployments.items()}
+    return msgspec.json.format(msgspec.json.encode(entries), indent=2).decode() + "\n"
