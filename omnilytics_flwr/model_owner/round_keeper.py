@@ -211,12 +211,10 @@ class RoundKeeper:
         task = self._task_in(state, parts)
         if task is None or state.open_by < self._steady.now() + self.terms.commit_seconds // LEAST_COMMIT_SHARE:
             return None
-        noted = self._journal.rounds.get(task.round)
-        if noted is not None and noted.task == task:
-            self._replay.note_anchored(noted, state)
-            return noted
-        live = LiveRound(task, state.open_by, self._groups(state))
-        self._journal.begin(live)
+        live = self._journal.rounds.get(task.round)
+        if live is None or live.task != task:
+            live = LiveRound(task, state.open_by, self._groups(state))
+            self._journal.begin(live)
         return live
 
     def _begin(self, parts: TaskParts, state: MarketState) -> LiveRound:
