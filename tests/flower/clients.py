@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
+import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, MessageType, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.common.constant import ErrorCode
@@ -27,14 +28,10 @@ SERVER_NODE = 1
 @contextmanager
 def as_server() -> Iterator[None]:
     """Messages can be made as a server app makes them."""
-    names = ("_task_id", "_run_id", "_node_id")
-    before = {name: getattr(TaskIdentity, name) for name in names}
-    TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, SERVER_NODE
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in {"_task_id": 1, "_run_id": 1, "_node_id": SERVER_NODE}.items():
+            patch.setattr(TaskIdentity, name, value)
         yield
-    finally:
-        for name, value in before.items():
-            setattr(TaskIdentity, name, value)
 
 
 Tamper = Callable[[int, Message], Message | None]
@@ -58,22 +55,7 @@ def make_context(node: int, **node_config: str | int) -> Context:
 
 
 class FakeGrid(Grid):
-    """Nodes that answer at once.
-
-    Parameters
-    ----------
-    apps : mapping of int to ClientApp
-        By node.
-    on_request, on_reply : Tamper, optional
-        See and change what travels.
-
-    Attributes
-    ----------
-    contexts : dict of int to Context
-        By node; lives as long as the grid.
-    requests, replies : list of (int, Message)
-        Everything that travelled, with the client's node.
-    """
+    """Nodes that answer at once; `on_request` and `on_reply` see and change what travels, `requests` and `replies` remember it."""
 
     def __init__(self, apps: Mapping[int, ClientApp], *, on_request: Tamper | None = None, on_reply: Tamper | None = None) -> None:
         self.apps = dict(apps)
@@ -131,6 +113,7 @@ class FakeGrid(Grid):
 SHAPES = {"body.weight": (4, 5), "body.bias": (4,), "head.weight": (3, 6)}
 """42 weights."""
 
+Config = Mapping[str, object]
 TRAIN_CONFIG: dict[str, object] = {"server-round": 1, "lr": 0.25, "layers": ["a", "b"]}
 EVALUATE_CONFIG: dict[str, object] = {"server-round": 0, "batch": 8}
 
@@ -153,53 +136,41 @@ def arrays_of(record: ArrayRecord) -> dict[str, np.ndarray]:
     return {name: array.numpy() for name, array in record.items()}
 
 
-def parts_of(
-    arrays: ArrayRecord,
-    config: Mapping[str, object] = TRAIN_CONFIG,
-    evaluate_config: Mapping[str, object] = EVALUATE_CONFIG,
-) -> TaskParts:
+def parts_of(arrays: ArrayRecord, config: Config = TRAIN_CONFIG, evaluate_config: Config = EVALUATE_CONFIG) -> TaskParts:
     """Hashes of a task."""
-    return TaskParts(
-        hash_of_arrays(arrays),
-        hash_of_config(ConfigRecord(dict(config))),  # type: ignore[arg-type]
-        hash_of_config(ConfigRecord(dict(evaluate_config))),  # type: ignore[arg-type]
-    )
+    return TaskParts(hash_of_arrays(arrays), hash_of(config), hash_of(evaluate_config))
+
+
+def hash_of(config: Config) -> bytes:
+    return hash_of_config(ConfigRecord(dict(config)))  # type: ignore[arg-type]
+
+
+def changed(arrays: ArrayRecord, change: Callable[[str, np.ndarray], np.ndarray]) -> ArrayRecord:
+    """`arrays` with each array changed, in its own dtype."""
+    return ArrayRecord({name: Array(np.asarray(change(name, array), dtype=array.dtype)) for name, array in arrays_of(arrays).items()})
 
 
 def step_towards(target: ArrayRecord, arrays: ArrayRecord, rate: float = 0.25) -> ArrayRecord:
     """One step of "training": a share of the way from `arrays` to a data owner's target."""
-    return ArrayRecord(
-        {
-            name: Array(np.asarray(array + rate * (target[name].numpy() - array), dtype=array.dtype))
-            for name, array in arrays_of(arrays).items()
-        }
-    )
-
-
-def filled(new: ArrayRecord, value: float) -> ArrayRecord:
-    """`new` with one weight replaced."""
-    arrays = {name: array.copy() for name, array in arrays_of(new).items()}
-    arrays["body.bias"][2] = value
-    return ArrayRecord({name: Array(array) for name, array in arrays.items()})
+    return changed(arrays, lambda name, array: array + rate * (target[name].numpy() - array))
 
 
 def shifted(arrays: ArrayRecord, by: float) -> ArrayRecord:
     """`arrays` with `by` added to every weight."""
-    return ArrayRecord({name: Array(np.asarray(array + by, dtype=array.dtype)) for name, array in arrays_of(arrays).items()})
+    return changed(arrays, lambda name, array: array + by)
+
+
+def filled(arrays: ArrayRecord, value: float) -> ArrayRecord:
+    """`arrays` with one weight replaced."""
+    third = np.arange(4) == 2
+    return changed(arrays, lambda name, array: np.where(third, value, array) if name == "body.bias" else array)
 
 
 @dataclass
 class Trainer:
-    """A user's client app; remembers what it was asked.
+    """A user's client app, whose data pull the model towards `target`; remembers what its functions got.
 
-    Attributes
-    ----------
-    target : ArrayRecord
-        Where this data owner's data pull the model.
-    trained, evaluated : list of Message
-        What the user's functions got.
-    reply, evaluate_reply : callable, optional
-        Make the replies of the train and of the evaluate function instead.
+    `reply` and `evaluate_reply` make the replies of the train and of the evaluate function instead.
     """
 
     target: ArrayRecord
@@ -276,15 +247,9 @@ class Client:
 
     def deliver(self, digests: tuple[bytes, ...], **changes: object) -> Message:
         """The reply to a deliver request for the live round."""
-        state = self.scene.state
-        values = {
-            "chain_id": self.scene.world.chain_id,
-            "market": self.scene.market.address,
-            "epoch": state.epoch,
-            "round": state.round,
-            "digests": digests,
-        }
-        request = DeliverRequest(**(values | changes))  # type: ignore[arg-type]
+        state, scene = self.scene.state, self.scene
+        values = {"chain_id": scene.world.chain_id, "market": scene.market.address, "epoch": state.epoch, "round": state.round}
+        request = DeliverRequest(**(values | changes), digests=digests)  # type: ignore[arg-type]
         return self.ask(RecordDict({RECORD: request.to_record()}))
 
 
@@ -294,26 +259,15 @@ def make_client(owner: Owner, *, initial_model: ModelMaker | None = None, **trai
     return Client(owner, Trainer(target, **trainer), initial_model)  # type: ignore[arg-type]
 
 
-def header_for(scene: Scene, exchange: Exchange, other: Mapping[str, object], **changes: object) -> ConfigRecord:
-    """Our record of a request for the live task."""
+def header_for(scene: Scene, exchange: Exchange, other: Config, **changes: object) -> ConfigRecord:
+    """Our record of a request for the live task; `changes` are fields of it."""
     state = scene.state
-    values = {
-        "exchange": exchange,
-        "chain_id": scene.world.chain_id,
-        "market": scene.market.address,
-        "epoch": state.epoch,
-        "round": state.round,
-        "other_config_hash": hash_of_config(ConfigRecord(dict(other))),  # type: ignore[arg-type]
-    }
-    return TaskHeader(**(values | changes)).to_record()  # type: ignore[arg-type]
+    values = {"chain_id": scene.world.chain_id, "market": scene.market.address, "epoch": state.epoch, "round": state.round}
+    return TaskHeader(exchange, **({**values, "other_config_hash": hash_of(other)} | changes)).to_record()  # type: ignore[arg-type]
 
 
 def train_content(
-    scene: Scene,
-    arrays: ArrayRecord,
-    config: Mapping[str, object] = TRAIN_CONFIG,
-    evaluate_config: Mapping[str, object] = EVALUATE_CONFIG,
-    **changes: object,
+    scene: Scene, arrays: ArrayRecord, config: Config = TRAIN_CONFIG, evaluate_config: Config = EVALUATE_CONFIG, **changes: object
 ) -> RecordDict:
     """Content of a train request; `changes` are fields of the header."""
     header = header_for(scene, Exchange.TRAIN, evaluate_config, **changes)
@@ -321,11 +275,7 @@ def train_content(
 
 
 def evaluate_content(
-    scene: Scene,
-    arrays: ArrayRecord,
-    config: Mapping[str, object] = EVALUATE_CONFIG,
-    train_config: Mapping[str, object] = TRAIN_CONFIG,
-    **changes: object,
+    scene: Scene, arrays: ArrayRecord, config: Config = EVALUATE_CONFIG, train_config: Config = TRAIN_CONFIG, **changes: object
 ) -> RecordDict:
     """Content of an evaluate request; `changes` are fields of the header."""
     header = header_for(scene, Exchange.EVALUATE, train_config, **changes)
