@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.data_owner.owner_agent import Admission, Delivery, SignedCommitment
+from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
 from omnilytics_flwr.evm.anvil import AnvilOptions
 from omnilytics_flwr.flower.mod import OmnilyticsMod
 from omnilytics_flwr.flower.strategy import Omnilytics
@@ -39,7 +40,7 @@ METRICS = ("loss", "num-examples")
 
 
 @dataclass
-class MarketPlay:
+class MemoryRun:
     """Everybody in a market."""
 
     scene: Scene
@@ -67,7 +68,7 @@ class MarketPlay:
         return {name: np.mean([t[name] for t in trained], axis=0, dtype=np.float64) for name in before}
 
 
-def make_play(
+def memory_run(
     folder: Path,
     *,
     inner: Strategy | None = None,
@@ -77,23 +78,29 @@ def make_play(
     initial_model: ModelMaker | None = None,
     options: dict[str, object] | None = None,
     **term_changes: object,
-) -> MarketPlay:
+) -> MemoryRun:
     """A drawn market with a node for each data owner; `options` are those of `Omnilytics`."""
     scene, owners = make_owners_scene(folder, num_owners=num_owners, **({"metrics": METRICS} | term_changes))  # type: ignore[arg-type]
-    agents = {number: owner.agent() for number, owner in owners.items()}
-    mod = OmnilyticsMod(initial_model=initial_model, agent=lambda context: agents[number_of(context)])
     trainers = {
         number: Trainer(make_model(100 + number), metrics={"loss": float(number), "num-examples": 10, "secret": 7.5}) for number in owners
     }
-    apps = {FIRST_NODE + number: trainer.app(mod) for number, trainer in trainers.items()}
-    grid = FakeGrid(apps, on_request=on_request, on_reply=on_reply)
+    agents = [owner.agent() for owner in owners.values()]
+    grid = nodes(agents, trainers.values(), initial_model=initial_model, on_request=on_request, on_reply=on_reply)
     strategy = Omnilytics(inner or FedAvg(), ledger=scene.ledger(), **({"wait": waiter(scene)} | (options or {})))  # type: ignore[arg-type]
-    return MarketPlay(scene, owners, trainers, grid, strategy)
+    return MemoryRun(scene, owners, trainers, grid, strategy)
 
 
 def waiter(scene: Scene) -> Callable[[float], None]:
     """Lets time pass on the chain in memory instead of sleeping."""
     return lambda seconds: scene.world.wait(math.ceil(seconds))
+
+
+def nodes(
+    agents: Sequence[Any], trainers: Iterable[Trainer], *, initial_model: ModelMaker | None = None, **tampering: Tamper | None
+) -> FakeGrid:
+    """A node for each data owner, from `FIRST_NODE` on, whose mod asks its agent."""
+    mod = OmnilyticsMod(initial_model=initial_model, agent=lambda context: agents[number_of(context)])
+    return FakeGrid({FIRST_NODE + number: trainer.app(mod) for number, trainer in enumerate(trainers)}, **tampering)
 
 
 def number_of(context: Context) -> int:
@@ -114,13 +121,8 @@ REWARD_WEI = 1_000
 NO_TASK = TaskId(1, "0x" + 40 * "0", 1, 1, bytes(32))
 
 
-def small_terms(verification: Address, **changes: object) -> Terms:
-    values = {"weights": 42, "update_bits": 16, "norm_bound": 2**60, "metrics": ("loss",), "commit_seconds": 3600, "reward_wei": REWARD_WEI}
-    return make_terms(verification=verification, **(values | changes))
-
-
 @dataclass
-class ChainPlay:
+class ChainRun:
     """A market that can be set back to its beginning, with the data owners' homes."""
 
     market: LocalMarket
@@ -141,17 +143,13 @@ class ChainPlay:
 
     def grid(self) -> FakeGrid:
         """Nodes that have just started."""
-        homes = self.market.homes
-        agents = {n: home.agent_for(ledger) for n, (home, ledger) in enumerate(zip(homes, self.market.owner_ledgers(), strict=True))}
-
-        def agent_of(context: Context) -> Any:
-            return agents[int(context.node_config["partition-id"])]
-
-        mod = OmnilyticsMod(agent=agent_of)
         self.trainers = [Trainer(make_model(100 + place)) for place in range(NUM_OWNERS)]
-        return FakeGrid({100 + place: trainer.app(mod) for place, trainer in enumerate(self.trainers)})
+        agents = [home.agent_for(ledger) for home, ledger in zip(self.market.homes, self.market.owner_ledgers(), strict=True)]
+        return nodes(agents, self.trainers)
 
-    def run(self, grid: FakeGrid, *, ledger: ModelOwnerLedger | None = None, rounds: int = 2, **options: Any) -> tuple[Result, Omnilytics]:
+    def start(
+        self, grid: FakeGrid, *, ledger: ModelOwnerLedger | None = None, rounds: int = 2, **options: Any
+    ) -> tuple[Result, Omnilytics]:
         """A model owner's process."""
         strategy = Omnilytics(FedAvg(), ledger=ledger or self.market.ledger, wait=self.wait, **options)
         return strategy.start(grid, make_model(), rounds), strategy
@@ -172,26 +170,22 @@ class ChainPlay:
 
 
 @contextmanager
-def chain_play(folder: Path, *, chain: AnvilOptions | None = None, **term_changes: object) -> Iterator[ChainPlay]:
+def chain_run(folder: Path, *, chain: AnvilOptions | None = None, **term_changes: object) -> Iterator[ChainRun]:
     """A drawn market on a chain of its own, some blocks after the draw."""
     homes = folder / "homes"
 
+    values = {"weights": 42, "update_bits": 16, "norm_bound": 2**60, "metrics": ("loss",), "commit_seconds": 3600, "reward_wei": REWARD_WEI}
+
     def terms(verification: Address) -> Terms:
-        return small_terms(verification, **term_changes)
+        return make_terms(verification=verification, **(values | term_changes))
 
     with LocalMarket(terms, num_owners=NUM_OWNERS, escrow_wei=200_000, folder=homes, chain=chain) as market:
         for home, ledger in zip(market.homes, market.owner_ledgers(), strict=True):
             home.agent_for(ledger)
-            _keys_of(home.path).rounding_key(NO_TASK)  # makes the secret that updates are rounded by, the same in every run
+            OwnerKeys(home.path / "keys").rounding_key(NO_TASK)  # makes the secret that updates are rounded by, the same in every run
         market.anvil.mine(4)
         copy_folder(homes, folder / "kept")
-        yield ChainPlay(market, homes, folder / "kept", market.anvil.snapshot())
-
-
-def _keys_of(home: Path) -> Any:
-    from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
-
-    return OwnerKeys(home / "keys")
+        yield ChainRun(market, homes, folder / "kept", market.anvil.snapshot())
 
 
 @dataclass
@@ -225,7 +219,7 @@ class ExactProven:
 class ExactKeeper:
     """What `Omnilytics` asks of its keeper, with the plain mean of all updates; anchored tasks are checked as the market does."""
 
-    scene: Scene
+    ledger: ModelOwnerLedger
     live: TaskId | None = None
     is_open: bool = False
     committed: list[Address] = field(default_factory=list)
@@ -233,12 +227,8 @@ class ExactKeeper:
     held: dict[Address, Metrics] = field(default_factory=dict)
 
     @property
-    def ledger(self) -> object:
-        return self.scene.ledger()
-
-    @property
     def terms(self) -> Terms:
-        return self.scene.terms
+        return self.ledger.terms()
 
     @property
     def is_live(self) -> bool:
@@ -269,17 +259,15 @@ class ExactKeeper:
     def catch_up(self) -> None:
         return
 
-    def booked(self) -> None:
-        return
+    booked = catch_up
 
     def state(self) -> MarketState:
-        return self.scene.state
+        return self.ledger.state()
 
     def commit_seconds(self) -> float:
         return 3600.0
 
-    def deliver_seconds(self) -> float:
-        return 3600.0
+    deliver_seconds = commit_seconds
 
     def digests(self) -> tuple[bytes, ...]:
         return ()
@@ -304,7 +292,7 @@ class ExactKeeper:
 
     def _anchor(self, parts: TaskParts) -> None:
         number = 1 if self.live is None else self.live.round + 1
-        self.live = TaskId(self.scene.world.chain_id, self.scene.market.address, 1, number, parts.task_hash(number))
+        self.live = TaskId(self.ledger.chain_id, self.ledger.address, 1, number, parts.task_hash(number))
 
 
 def make_trainers(num_owners: int, dtype: str) -> list[Trainer]:
@@ -325,24 +313,18 @@ def history(strategy: Strategy, grid: FakeGrid, rounds: int, dtype: str) -> tupl
 
 def plain_grid(inner: Strategy, *, num_owners: int = 3, dtype: str = "float32") -> tuple[FakeGrid, Strategy]:
     """Nodes and strategy of Flower's own run."""
-    apps = {10 + place: trainer.app(None) for place, trainer in enumerate(make_trainers(num_owners, dtype))}
-    return FakeGrid(apps), inner
+    trainers = make_trainers(num_owners, dtype)
+    return FakeGrid({FIRST_NODE + place: trainer.app(None) for place, trainer in enumerate(trainers)}), inner
 
 
 def exact_grid(inner: Strategy, *, num_owners: int = 3, dtype: str = "float32") -> tuple[FakeGrid, Omnilytics]:
     """The same nodes with the mod, and the strategy in an unquantised market."""
     scene = make_scene(num_owners, weights=WEIGHTS, metrics=METRICS)
-    agents: Mapping[int, ExactAgent] = {n: ExactAgent(address_of(n), scene.terms) for n in range(num_owners)}
-
-    def agent(context: Context) -> ExactAgent:
-        return agents[int(context.node_config["partition-id"])]
-
-    mod = OmnilyticsMod(agent=agent)
-    apps = {10 + place: trainer.app(mod) for place, trainer in enumerate(make_trainers(num_owners, dtype))}
     strategy = Omnilytics(inner, ledger=scene.ledger())
-    keeper = ExactKeeper(scene)
+    keeper = ExactKeeper(scene.ledger())
     strategy._keeper = strategy._exchanges._keeper = strategy._learner._keeper = keeper  # type: ignore[assignment]
-    return FakeGrid(apps), strategy
+    agents = [ExactAgent(address_of(number), scene.terms) for number in range(num_owners)]
+    return nodes(agents, make_trainers(num_owners, dtype)), strategy
 
 
 def plain_history(inner: Strategy, *, num_owners: int, rounds: int, dtype: str) -> tuple[list[ArrayRecord], Result]:

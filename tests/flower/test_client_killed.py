@@ -12,7 +12,7 @@ from flwr.app import Message
 from omnilytics_flwr.data_owner.owner_agent import OwnerAgent
 from omnilytics_flwr.flower.mod import OmnilyticsMod
 from tests.flower.clients import FakeGrid, make_model
-from tests.flower.markets import FIRST_NODE, MarketPlay, make_play
+from tests.flower.markets import FIRST_NODE, MemoryRun, memory_run
 from tests.support.builders import address_of
 
 VICTIM = 6
@@ -60,50 +60,50 @@ class MortalGrid(FakeGrid):
             return None
 
 
-def killed_play(folder: Path, step: str) -> MarketPlay:
+def killed_run(folder: Path, step: str) -> MemoryRun:
     """Two rounds of 18 data owners; the victim's client is killed at this step of the first."""
-    play, steps = make_play(folder, num_owners=18), [step]
-    mod = OmnilyticsMod(agent=lambda context: cast("OwnerAgent", Deadly(play.owners[VICTIM].agent(), steps)))
-    play.grid.apps[NODE] = play.trainers[VICTIM].app(mod)
-    play.strategy.start(MortalGrid(play.grid.apps), make_model(), 2)
+    run, steps = memory_run(folder, num_owners=18), [step]
+    mod = OmnilyticsMod(agent=lambda context: cast("OwnerAgent", Deadly(run.owners[VICTIM].agent(), steps)))
+    run.grid.apps[NODE] = run.trainers[VICTIM].app(mod)
+    run.strategy.start(MortalGrid(run.grid.apps), make_model(), 2)
     assert not steps, "it was killed"
-    assert [report.settled for report in play.reports] == [True, True]
-    assert play.scene.surplus_wei() == 0
-    return play
+    assert [report.settled for report in run.reports] == [True, True]
+    assert run.scene.surplus_wei() == 0
+    return run
 
 
-def took_part(play: MarketPlay, report: int) -> bool:
-    return any(address_of(VICTIM) in group for group in play.reports[report].roster)
+def took_part(run: MemoryRun, report: int) -> bool:
+    return any(address_of(VICTIM) in group for group in run.reports[report].roster)
 
 
 @pytest.mark.parametrize("step", IN_TRAIN)
 def test_client_killed_in_training_sits_out_one_round(tmp_path: Path, step: str) -> None:
-    play = killed_play(tmp_path, step)
-    assert not took_part(play, 0)
-    assert took_part(play, 1)
-    assert all(len(group) == 3 for group in play.reports[0].roster)
+    run = killed_run(tmp_path, step)
+    assert not took_part(run, 0)
+    assert took_part(run, 1)
+    assert all(len(group) == 3 for group in run.reports[0].roster)
 
 
 def test_client_killed_after_committing_has_used_the_mask_of_that_round_once(tmp_path: Path) -> None:
-    play = killed_play(tmp_path, "after commit")
-    owner, market = play.owners[VICTIM], play.scene.market
-    entries = [owner.journal.find(play.scene.world.chain_id, market.address, report.round) for report in play.reports]
+    run = killed_run(tmp_path, "after commit")
+    owner, market = run.owners[VICTIM], run.scene.market
+    entries = [owner.journal.find(run.scene.world.chain_id, market.address, report.round) for report in run.reports]
     assert entries[0] is not None
-    assert not took_part(play, 0), "what it committed to never left"
-    assert len(play.trainers[VICTIM].trained) == 2
+    assert not took_part(run, 0), "what it committed to never left"
+    assert len(run.trainers[VICTIM].trained) == 2
 
 
 @pytest.mark.parametrize("step", IN_DELIVER)
 def test_client_killed_in_delivering_delivers_when_asked_again(tmp_path: Path, step: str) -> None:
-    play = killed_play(tmp_path, step)
-    for report in play.reports:
+    run = killed_run(tmp_path, step)
+    for report in run.reports:
         assert len(report.roster) == 6
         assert report.waived == report.accused == ()
-    assert took_part(play, 0)
+    assert took_part(run, 0)
 
 
 @pytest.mark.parametrize("step", IN_EVALUATE)
 def test_client_killed_in_evaluating_takes_part_in_the_next_round(tmp_path: Path, step: str) -> None:
-    play = killed_play(tmp_path, step)
-    assert took_part(play, 0)
-    assert took_part(play, 1)
+    run = killed_run(tmp_path, step)
+    assert took_part(run, 0)
+    assert took_part(run, 1)

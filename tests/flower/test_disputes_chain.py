@@ -14,29 +14,29 @@ from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.flower.wire import RECORD
 from omnilytics_flwr.model_owner.round_report import RoundReport
 from tests.flower.clients import make_model
-from tests.flower.markets import ChainPlay, chain_play
+from tests.flower.markets import ChainRun, chain_run
 
 CULPRIT = 6
 FEE_WEI = 10**9
 
 
 @pytest.fixture(scope="module")
-def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChainPlay]:
-    with chain_play(tmp_path_factory.mktemp("chain"), accuse_fee_wei=FEE_WEI) as made:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChainRun]:
+    with chain_run(tmp_path_factory.mktemp("chain"), accuse_fee_wei=FEE_WEI) as made:
         yield made
 
 
-def run(play: ChainPlay, run_dir: Path, *, watched: bool) -> RoundReport:
+def one_round(run: ChainRun, run_dir: Path, *, watched: bool) -> RoundReport:
     """A round in which no request for its vector reaches the culprit, whose watcher looks at the chain or does not."""
-    play.rewind()
-    grid = play.grid()
+    run.rewind()
+    grid = run.grid()
 
     def lose(node: int, message: Message) -> Message | None:
         delivers = message.content.config_records[RECORD]["exchange"] == "deliver"
         return None if node == 100 + CULPRIT and delivers else message
 
     grid.on_request = lose
-    home, ledger = play.market.homes[CULPRIT], play.market.owner_ledgers()[CULPRIT]
+    home, ledger = run.market.homes[CULPRIT], run.market.owner_ledgers()[CULPRIT]
     watcher = Watcher(
         ledger=ledger,
         journal=home.journal(),
@@ -45,35 +45,35 @@ def run(play: ChainPlay, run_dir: Path, *, watched: bool) -> RoundReport:
     )
 
     def wait(seconds: float) -> None:
-        play.wait(seconds)
+        run.wait(seconds)
         if watched:
             watcher.look()
 
-    strategy = Omnilytics(FedAvg(), ledger=play.market.ledger, missing="accuse", run_dir=run_dir, wait=wait)
+    strategy = Omnilytics(FedAvg(), ledger=run.market.ledger, missing="accuse", run_dir=run_dir, wait=wait)
     strategy.start(grid, make_model(), 1)
     (report,) = strategy.reports
     assert report.settled
     assert report.accused == (ledger.account,)
-    assert play.surplus_wei() == 0
-    assert play.state.owed_wei == play.claimable_wei()
+    assert run.surplus_wei() == 0
+    assert run.state.owed_wei == run.claimable_wei()
     return report
 
 
-def test_accused_answers_with_blobs_that_the_model_owner_settles_with(play: ChainPlay, tmp_path: Path) -> None:
-    account = play.market.owners[CULPRIT]
-    report = run(play, tmp_path, watched=True)
+def test_accused_answers_with_blobs_that_the_model_owner_settles_with(run: ChainRun, tmp_path: Path) -> None:
+    account = run.market.owners[CULPRIT]
+    report = one_round(run, tmp_path, watched=True)
     assert report.answered == (account,)
     assert (report.waived, report.void) == ((), ())
     position = next(place for place, group in enumerate(report.roster) if account in group)
     assert position in (*report.accepted, *report.dropped), "its vector takes part, though no message ever brought it"
-    assert play.state.slashed == 0
+    assert run.state.slashed == 0
 
 
-def test_accused_that_is_silent_loses_its_stake_to_its_group(play: ChainPlay, tmp_path: Path) -> None:
-    account = play.market.owners[CULPRIT]
-    report = run(play, tmp_path, watched=False)
+def test_accused_that_is_silent_loses_its_stake_to_its_group(run: ChainRun, tmp_path: Path) -> None:
+    account = run.market.owners[CULPRIT]
+    report = one_round(run, tmp_path, watched=False)
     position = next(place for place, group in enumerate(report.roster) if account in group)
     assert (report.void, report.waived, report.answered) == ((position,), (), ())
     assert set(report.roster[position]) - {account} <= set(report.paid)
     assert account not in report.paid
-    assert play.state.slashed == 1 << play.market.ledger.owner_record(account).seat
+    assert run.state.slashed == 1 << run.market.ledger.owner_record(account).seat

@@ -22,7 +22,7 @@ from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.model_owner.round_keeper import Missing
 from omnilytics_flwr.model_owner.round_report import RoundReport
 from tests.flower.clients import make_model
-from tests.flower.markets import FIRST_NODE, MarketPlay, make_play
+from tests.flower.markets import FIRST_NODE, MemoryRun, memory_run
 from tests.support.builders import address_of
 
 CULPRIT = 6
@@ -30,42 +30,40 @@ NODE = FIRST_NODE + CULPRIT
 MODES: tuple[Missing, ...] = ("waive", "accuse")
 
 
-def answer(play: MarketPlay, number: int) -> None:
+def answer(run: MemoryRun, number: int) -> None:
     """A data owner answers the accusation of the open round from its journal."""
-    state, market = play.scene.state, play.scene.market
-    entry = play.owners[number].journal.find(play.scene.world.chain_id, market.address, state.round)
+    state, market = run.scene.state, run.scene.market
+    entry = run.owners[number].journal.find(run.scene.world.chain_id, market.address, state.round)
     assert entry is not None
     blobs = tuple(entry.vector[start : start + BLOB_BYTES] for start in range(0, len(entry.vector), BLOB_BYTES))
-    play.scene.ledger(number).answer(state.round, market.owner_record(address_of(number)).seat, entry.points, 0, blobs)
+    run.scene.ledger(number).answer(state.round, market.owner_record(address_of(number)).seat, entry.points, 0, blobs)
 
 
-def dropout_play(
-    folder: Path, missing: Missing, answers: Callable[[MarketPlay], bool] = lambda play: False, **options: object
-) -> MarketPlay:
+def dropout_run(folder: Path, missing: Missing, answers: Callable[[MemoryRun], bool] = lambda run: False, **options: object) -> MemoryRun:
     """A market whose model owner waives or accuses; the culprit answers an accusation when it likes."""
-    play = make_play(folder, num_owners=18, accuse_fee_wei=77)
+    run = memory_run(folder, num_owners=18, accuse_fee_wei=77)
 
     def wait(seconds: float) -> None:
-        play.scene.world.wait(math.ceil(seconds))
-        state = play.scene.state
-        seat = play.scene.market.owner_record(address_of(CULPRIT)).seat
-        if state.accused & ~state.answered & 1 << seat and answers(play):
-            answer(play, CULPRIT)
+        run.scene.world.wait(math.ceil(seconds))
+        state = run.scene.state
+        seat = run.scene.market.owner_record(address_of(CULPRIT)).seat
+        if state.accused & ~state.answered & 1 << seat and answers(run):
+            answer(run, CULPRIT)
 
-    play.strategy = Omnilytics(FedAvg(), ledger=play.scene.ledger(), missing=missing, wait=wait, **options)  # type: ignore[arg-type]
-    return play
+    run.strategy = Omnilytics(FedAvg(), ledger=run.scene.ledger(), missing=missing, wait=wait, **options)  # type: ignore[arg-type]
+    return run
 
 
-def settled(play: MarketPlay) -> RoundReport:
+def settled(run: MemoryRun) -> RoundReport:
     """Run a round, which must settle with all books balanced."""
-    play.strategy.start(play.grid, make_model(), 1)
-    (report,) = play.reports
+    run.strategy.start(run.grid, make_model(), 1)
+    (report,) = run.reports
     assert report.settled
     assert len(report.accepted) >= 4
-    state = play.scene.state
+    state = run.scene.state
     assert state.stage is Stage.ANCHORED
-    assert play.scene.surplus_wei() == 0
-    assert state.owed_wei == sum(play.scene.market.claimable_wei(address_of(number)) for number in play.owners)
+    assert run.scene.surplus_wei() == 0
+    assert state.owed_wei == sum(run.scene.market.claimable_wei(address_of(number)) for number in run.owners)
     return report
 
 
@@ -92,24 +90,24 @@ def is_deliver(message: Message) -> bool:
 
 @pytest.mark.parametrize("missing", MODES)
 def test_never_commits(tmp_path: Path, missing: Missing) -> None:
-    play = dropout_play(tmp_path, missing)
-    play.grid.on_request = lambda node, message: None if node == NODE else message
-    report = settled(play)
+    run = dropout_run(tmp_path, missing)
+    run.grid.on_request = lambda node, message: None if node == NODE else message
+    report = settled(run)
     assert (len(report.committed), len(report.roster)) == (17, 5)
     assert report.accused == report.waived == report.void == ()
-    for number in next(group for group in play.groups() if CULPRIT in group):
+    for number in next(group for group in run.groups() if CULPRIT in group):
         assert address_of(number) not in {owner for group in report.roster for owner in group}
-        assert play.scene.market.claimable_wei(address_of(number)) == 0
-        asked = [message for node, message in play.grid.requests if node == FIRST_NODE + number and is_deliver(message)]
+        assert run.scene.market.claimable_wei(address_of(number)) == 0
+        asked = [message for node, message in run.grid.requests if node == FIRST_NODE + number and is_deliver(message)]
         assert not asked, "who is not on the roster is not asked for its vector"
 
 
 @pytest.mark.parametrize("missing", MODES)
 def test_commits_and_never_delivers(tmp_path: Path, missing: Missing) -> None:
-    play = dropout_play(tmp_path, missing)
-    play.grid.on_request = lambda node, message: None if node == NODE and is_deliver(message) else message
-    check_fate(settled(play), missing)
-    asked = [message for node, message in play.grid.requests if node != NODE and is_deliver(message)]
+    run = dropout_run(tmp_path, missing)
+    run.grid.on_request = lambda node, message: None if node == NODE and is_deliver(message) else message
+    check_fate(settled(run), missing)
+    asked = [message for node, message in run.grid.requests if node != NODE and is_deliver(message)]
     assert len(asked) == 17, "who has delivered is not asked again"
 
 
@@ -141,10 +139,10 @@ GARBAGE: dict[str, Callable[[Message], Message]] = {
 
 @pytest.mark.parametrize(("case", "missing"), [(case, MODES[place % 2]) for place, case in enumerate(GARBAGE)])
 def test_delivers_garbage(tmp_path: Path, case: str, missing: Missing) -> None:
-    play = dropout_play(tmp_path, missing)
+    run = dropout_run(tmp_path, missing)
 
-    play.grid.on_reply = lambda node, message: GARBAGE[case](message) if node == NODE and delivers(message) else message
-    check_fate(settled(play), missing)
+    run.grid.on_reply = lambda node, message: GARBAGE[case](message) if node == NODE and delivers(message) else message
+    check_fate(settled(run), missing)
 
 
 def delivers(message: Message) -> bool:
@@ -153,36 +151,36 @@ def delivers(message: Message) -> bool:
 
 @pytest.mark.parametrize("missing", MODES)
 def test_refuses_to_deliver(tmp_path: Path, missing: Missing) -> None:
-    play = dropout_play(tmp_path, missing)
-    play.grid.on_request = lambda node, message: changed(digests=b"")(message) if node == NODE and is_deliver(message) else message
-    check_fate(settled(play), missing)
+    run = dropout_run(tmp_path, missing)
+    run.grid.on_request = lambda node, message: changed(digests=b"")(message) if node == NODE and is_deliver(message) else message
+    check_fate(settled(run), missing)
 
 
 @pytest.mark.parametrize("missing", MODES)
 def test_delivers_too_late_and_answers_too_late(tmp_path: Path, missing: Missing) -> None:
     stages: list[str] = []
     refusals: list[TooLate] = []
-    play = dropout_play(tmp_path, missing, on_stage=lambda number, name: late(name))
+    run = dropout_run(tmp_path, missing, on_stage=lambda number, name: late(name))
 
     def late(name: str) -> None:
         stages.append(name)
         if name == "prove" and missing == "accuse":
             with pytest.raises(TooLate) as refusal:
-                answer(play, CULPRIT)
+                answer(run, CULPRIT)
             refusals.append(refusal.value)
 
     def hold(node: int, message: Message) -> Message | None:
         return None if node == NODE and "deliver" in stages and "prove" not in stages else message
 
-    play.grid.on_reply = hold
-    check_fate(settled(play), missing)
+    run.grid.on_reply = hold
+    check_fate(settled(run), missing)
     assert len(refusals) == (missing == "accuse")
 
 
 def test_delivers_nothing_but_answers_on_chain(tmp_path: Path) -> None:
-    play = dropout_play(tmp_path, "accuse", answers=lambda play: True)
-    play.grid.on_request = lambda node, message: None if node == NODE and is_deliver(message) else message
-    report = settled(play)
+    run = dropout_run(tmp_path, "accuse", answers=lambda run: True)
+    run.grid.on_request = lambda node, message: None if node == NODE and is_deliver(message) else message
+    report = settled(run)
     assert report.accused == report.answered == (address_of(CULPRIT),)
     assert report.waived == report.void == ()
     assert position(report) in (*report.accepted, *report.dropped)
@@ -198,16 +196,16 @@ def test_delivers_when_asked_again(tmp_path: Path) -> None:
             return None
         return message
 
-    play = dropout_play(tmp_path, "accuse")
-    play.grid.on_request = lose_once
-    report = settled(play)
+    run = dropout_run(tmp_path, "accuse")
+    run.grid.on_request = lose_once
+    report = settled(run)
     assert lost
     assert report.accused == report.waived == ()
 
 
 def test_data_owners_that_wait_for_confirmations_are_asked_until_they_have_them(tmp_path: Path) -> None:
-    play = dropout_play(tmp_path, "accuse")
-    asked = dict.fromkeys(play.grid.apps, 0)
+    run = dropout_run(tmp_path, "accuse")
+    asked = dict.fromkeys(run.grid.apps, 0)
 
     def slow(app: ClientApp) -> ClientApp:
         """The node's chain does not show the opening yet when it is asked for the first four times."""
@@ -222,7 +220,7 @@ def test_data_owners_that_wait_for_confirmations_are_asked_until_they_have_them(
 
         return answer  # type: ignore[return-value]
 
-    play.grid.apps = {node: slow(app) for node, app in play.grid.apps.items()}
-    report = settled(play)
+    run.grid.apps = {node: slow(app) for node, app in run.grid.apps.items()}
+    report = settled(run)
     assert set(asked.values()) == {5}
     assert report.accused == report.waived == ()

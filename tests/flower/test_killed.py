@@ -22,21 +22,21 @@ from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.market.stage import Stage
 from tests.evm.nodes import FaultyNode, faulty_node
 from tests.flower.killing import Orders
-from tests.flower.markets import NUM_OWNERS, REWARD_WEI, ChainPlay, chain_play
+from tests.flower.markets import NUM_OWNERS, REWARD_WEI, ChainRun, chain_run
 
 ROUNDS = 2
 CHILD_SECONDS = 200
 
 
 @pytest.fixture(scope="module")
-def play(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChainPlay]:
-    with chain_play(tmp_path_factory.mktemp("chain")) as made:
+def run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ChainRun]:
+    with chain_run(tmp_path_factory.mktemp("chain")) as made:
         yield made
 
 
-def start(play: ChainPlay, run_dir: Path, kind: str = "", times: int = -1) -> subprocess.CompletedProcess[str]:
+def start(run: ChainRun, run_dir: Path, kind: str = "", times: int = -1) -> subprocess.CompletedProcess[str]:
     """A process of the model owner, until it ends or is killed."""
-    orders = Orders(play.market.anvil.url, play.market.ledger.address, str(play.folder), str(run_dir), NUM_OWNERS, ROUNDS, kind, times)
+    orders = Orders(run.market.anvil.url, run.market.ledger.address, str(run.folder), str(run_dir), NUM_OWNERS, ROUNDS, kind, times)
     return subprocess.run(
         [sys.executable, "-m", "tests.flower.killing", orders.argument()],
         capture_output=True,
@@ -48,29 +48,29 @@ def start(play: ChainPlay, run_dir: Path, kind: str = "", times: int = -1) -> su
     )
 
 
-def live(play: ChainPlay, run_dir: Path) -> dict[str, Any]:
+def live(run: ChainRun, run_dir: Path) -> dict[str, Any]:
     """Let a process live to its end; what it ended with."""
-    done = start(play, run_dir)
+    done = start(run, run_dir)
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def kill(play: ChainPlay, run_dir: Path, kind: str, times: int = 0) -> None:
-    done = start(play, run_dir, kind, times)
+def kill(run: ChainRun, run_dir: Path, kind: str, times: int = 0) -> None:
+    done = start(run, run_dir, kind, times)
     assert done.returncode == -signal.SIGKILL, done.stderr[-3000:]
 
 
 @pytest.fixture(scope="module")
-def undisturbed(play: ChainPlay, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    play.rewind()
-    return live(play, tmp_path_factory.mktemp("undisturbed"))
+def undisturbed(run: ChainRun, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    run.rewind()
+    return live(run, tmp_path_factory.mktemp("undisturbed"))
 
 
-def sent_of_model_owner(play: ChainPlay, since_block: int) -> int:
+def sent_of_model_owner(run: ChainRun, since_block: int) -> int:
     """Transactions that the model owner has on the chain since a block."""
-    connection = play.market.ledger.connection
-    owner = play.market.ledger.account.lower()
+    connection = run.market.ledger.connection
+    owner = run.market.ledger.account.lower()
     found = 0
     for number in range(since_block + 1, connection.block_number() + 1):
         block = connection.request("eth_getBlockByNumber", hex(number), True)
@@ -78,35 +78,35 @@ def sent_of_model_owner(play: ChainPlay, since_block: int) -> int:
     return found
 
 
-def check_end(play: ChainPlay, since_block: int) -> None:
+def check_end(run: ChainRun, since_block: int) -> None:
     """Two rounds are settled and paid, by five transactions and no more."""
-    state = play.state
+    state = run.state
     assert (state.stage, state.round) == (Stage.ANCHORED, ROUNDS + 1)
-    assert state.owed_wei == ROUNDS * 12 * REWARD_WEI == play.claimable_wei()
-    assert play.surplus_wei() == 0
-    assert sent_of_model_owner(play, since_block) == 5, "anchor, then open and settle twice"
+    assert state.owed_wei == ROUNDS * 12 * REWARD_WEI == run.claimable_wei()
+    assert run.surplus_wei() == 0
+    assert sent_of_model_owner(run, since_block) == 5, "anchor, then open and settle twice"
 
 
-def test_killed_whenever_a_transaction_has_left_ends_as_undisturbed(play: ChainPlay, undisturbed: dict[str, Any], tmp_path: Path) -> None:
-    play.rewind()
-    since = play.market.ledger.connection.block_number()
+def test_killed_whenever_a_transaction_has_left_ends_as_undisturbed(run: ChainRun, undisturbed: dict[str, Any], tmp_path: Path) -> None:
+    run.rewind()
+    since = run.market.ledger.connection.block_number()
     for _ in range(5):
-        kill(play, tmp_path / "run", "broadcast")
-    end = live(play, tmp_path / "run")
+        kill(run, tmp_path / "run", "broadcast")
+    end = live(run, tmp_path / "run")
     assert end["model"] == undisturbed["model"]
     assert "broadcast" not in end["steps"]
-    check_end(play, since)
+    check_end(run, since)
 
 
 @pytest.mark.slow
-def test_killed_at_stages_in_between_ends_as_undisturbed(play: ChainPlay, undisturbed: dict[str, Any], tmp_path: Path) -> None:
-    play.rewind()
-    since = play.market.ledger.connection.block_number()
+def test_killed_at_stages_in_between_ends_as_undisturbed(run: ChainRun, undisturbed: dict[str, Any], tmp_path: Path) -> None:
+    run.rewind()
+    since = run.market.ledger.connection.block_number()
     for kind, times in (("write round", 0), ("write round", 1), ("write delivery", 7), ("write outcome", 0), ("write progress", 0)):
-        kill(play, tmp_path / "run", kind, times)
-    end = live(play, tmp_path / "run")
+        kill(run, tmp_path / "run", kind, times)
+    end = live(run, tmp_path / "run")
     assert end["model"] == undisturbed["model"]
-    check_end(play, since)
+    check_end(run, since)
 
 
 # A node that restarts
@@ -131,20 +131,20 @@ def restart_when_missed(node: FaultyNode, anvil: Anvil, options: AnvilOptions, s
 def test_node_that_restarts_in_mid_round_costs_nothing(tmp_path: Path, stage: tuple[int, str]) -> None:
     options = AnvilOptions(accounts=NUM_OWNERS + 10, state=tmp_path / "state.json")
     started: list[Anvil] = []
-    with chain_play(tmp_path, chain=options) as play, faulty_node(play.market.anvil.url) as node:
+    with chain_run(tmp_path, chain=options) as run, faulty_node(run.market.anvil.url) as node:
         connection = connect(node.url)
-        ledger = EthereumLedger(connection, play.market.ledger.address, dev_wallet(0, connection))
-        for number, home in enumerate(play.market.homes):
-            play.market._owner_ledgers[number] = EthereumLedger(connection, ledger.address, home.wallet(connection))
+        ledger = EthereumLedger(connection, run.market.ledger.address, dev_wallet(0, connection))
+        for number, home in enumerate(run.market.homes):
+            run.market._owner_ledgers[number] = EthereumLedger(connection, ledger.address, home.wallet(connection))
 
         def strike(number: int, name: str) -> None:
             if (number, name) == stage and not struck:
                 struck.append(name)
-                restart_when_missed(node, play.market.anvil, options, started)
+                restart_when_missed(node, run.market.anvil, options, started)
 
         struck: list[str] = []
         try:
-            _, strategy = play.run(play.grid(), ledger=ledger, rounds=1, on_stage=strike)
+            _, strategy = run.start(run.grid(), ledger=ledger, rounds=1, on_stage=strike)
             assert struck
             assert len(started) == 1
             (report,) = strategy.reports

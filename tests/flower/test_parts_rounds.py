@@ -13,7 +13,7 @@ from flwr.serverapp.strategy import FedAdam, FedAvg, FedAvgM, Strategy
 from omnilytics_flwr.errors import TermsError
 from omnilytics_flwr.flower.mod import OmnilyticsMod
 from tests.flower.clients import arrays_of
-from tests.flower.markets import FIRST_NODE, MarketPlay, make_play, number_of
+from tests.flower.markets import FIRST_NODE, MemoryRun, memory_run, number_of
 from tests.support.builders import address_of
 
 MODEL: dict[str, np.ndarray] = {
@@ -42,10 +42,10 @@ def record_of(model: dict[str, np.ndarray]) -> ArrayRecord:
     return ArrayRecord({name: Array(np.asarray(array)) for name, array in model.items()})
 
 
-def mixed_play(folder: Path, inner: Strategy) -> tuple[MarketPlay, list[dict[str, np.ndarray]]]:
+def mixed_run(folder: Path, inner: Strategy) -> tuple[MemoryRun, list[dict[str, np.ndarray]]]:
     """A market for `MODEL`, and the models that data owner 0 is sent."""
-    play = make_play(folder, inner=inner, weights=WEIGHTS, metrics=())
-    agents = {number: owner.agent() for number, owner in play.owners.items()}
+    run = memory_run(folder, inner=inner, weights=WEIGHTS, metrics=())
+    agents = {number: owner.agent() for number, owner in run.owners.items()}
     sent: list[dict[str, np.ndarray]] = []
 
     app = ClientApp(mods=[OmnilyticsMod(agent=lambda context: agents[number_of(context)])])
@@ -60,20 +60,18 @@ def mixed_play(folder: Path, inner: Strategy) -> tuple[MarketPlay, list[dict[str
         new = record_of(trained_by(number_of(context), own))
         return Message(RecordDict({"arrays": new, "metrics": MetricRecord({"num-examples": 1})}), reply_to=message)
 
-    play.grid.apps = {FIRST_NODE + number: app for number in play.owners}
-    return play, sent
+    run.grid.apps = {FIRST_NODE + number: app for number in run.owners}
+    return run, sent
 
 
 def test_mean_is_learnt_in_every_dtype_and_constants_stay(tmp_path: Path) -> None:
-    play, sent = mixed_play(tmp_path, FedAvg())
+    run, sent = mixed_run(tmp_path, FedAvg())
     models: list[dict[str, np.ndarray]] = []
-    result = play.strategy.start(
-        play.grid, record_of(MODEL), 2, evaluate_fn=lambda number, arrays: models.append(arrays_of(arrays)) or None
-    )
-    assert [report.settled for report in play.reports] == [True, True]
-    for before, after, report in zip(models, models[1:], play.reports, strict=False):
+    result = run.strategy.start(run.grid, record_of(MODEL), 2, evaluate_fn=lambda number, arrays: models.append(arrays_of(arrays)) or None)
+    assert [report.settled for report in run.reports] == [True, True]
+    for before, after, report in zip(models, models[1:], run.reports, strict=False):
         accepted = {owner for position in report.accepted for owner in report.roster[position]}
-        replies = [trained_by(number, before) for number in play.owners if address_of(number) in accepted]
+        replies = [trained_by(number, before) for number in run.owners if address_of(number) in accepted]
         assert len(replies) == 12
         for name, array in after.items():
             assert (array.dtype, array.shape) == (MODEL[name].dtype, MODEL[name].shape)
@@ -89,9 +87,9 @@ def test_mean_is_learnt_in_every_dtype_and_constants_stay(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("inner", [FedAdam(eta=0.01), FedAvgM(server_learning_rate=0.5, server_momentum=0.9)])
 def test_strategy_that_widens_dtypes_still_settles_every_round(tmp_path: Path, inner: Strategy) -> None:
-    play, sent = mixed_play(tmp_path, inner)
-    result = play.strategy.start(play.grid, record_of(MODEL), 3)
-    assert [report.settled for report in play.reports] == [True] * 3
+    run, sent = mixed_run(tmp_path, inner)
+    result = run.strategy.start(run.grid, record_of(MODEL), 3)
+    assert [report.settled for report in run.reports] == [True] * 3
     for model in (*sent, arrays_of(result.arrays)):
         assert {name: (array.dtype, array.shape) for name, array in model.items()} == {n: (a.dtype, a.shape) for n, a in MODEL.items()}
         assert all(np.array_equal(model[name], MODEL[name]) for name in ("num_batches_tracked", "table", "mask"))
@@ -109,8 +107,8 @@ def test_strategy_that_widens_dtypes_still_settles_every_round(tmp_path: Path, i
 def test_model_that_cannot_be_traded_is_refused_by_name_before_anything_is_anchored(
     tmp_path: Path, changes: dict[str, np.ndarray], reason: str
 ) -> None:
-    play, sent = mixed_play(tmp_path, FedAvg())
+    run, sent = mixed_run(tmp_path, FedAvg())
     with pytest.raises(TermsError, match=reason):
-        play.strategy.start(play.grid, record_of(MODEL | changes), 1)
-    assert play.scene.state.round == 0
+        run.strategy.start(run.grid, record_of(MODEL | changes), 1)
+    assert run.scene.state.round == 0
     assert not sent

@@ -15,7 +15,7 @@ from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.task import TaskId
 from tests.flower.clients import make_model
 from tests.flower.killing import TRANSACTIONS
-from tests.flower.markets import FIRST_NODE, MarketPlay, make_play, waiter
+from tests.flower.markets import FIRST_NODE, MemoryRun, memory_run, waiter
 
 ROUNDS = 2
 
@@ -23,8 +23,8 @@ ROUNDS = 2
 class Remembering:
     """Remembers how the world was before each transaction of the model owner."""
 
-    def __init__(self, play: MarketPlay, ledger: ModelOwnerLedger) -> None:
-        self.play, self.ledger = play, ledger
+    def __init__(self, run: MemoryRun, ledger: ModelOwnerLedger) -> None:
+        self.run, self.ledger = run, ledger
         self.before: dict[tuple[str, int], Any] = {}
         self.sent: list[str] = []
 
@@ -34,7 +34,7 @@ class Remembering:
             return value
 
         def send(*arguments: object) -> object:
-            world = self.play.scene.world.snapshot()
+            world = self.run.scene.world.snapshot()
             receipt = value(*arguments)
             self.sent.append(name)
             self.before.setdefault((name, self.sent.count(name)), world)
@@ -43,32 +43,32 @@ class Remembering:
         return send
 
 
-def run(
+def two_rounds(
     folder: Path, stage: tuple[int, str], forgotten: tuple[str, int] | None, later: int = 0, silent: int | None = None
-) -> tuple[Result, MarketPlay, list[str]]:
+) -> tuple[Result, MemoryRun, list[str]]:
     """Two rounds; when a stage of one begins, the chain goes back to before a transaction, and `later` seconds pass.
 
     From then on a data owner may be silent.
     """
-    play = make_play(folder, commit_seconds=3600, num_owners=15 if silent is None else 18)
-    for owner in play.owners.values():
+    run = memory_run(folder, commit_seconds=3600, num_owners=15 if silent is None else 18)
+    for owner in run.owners.values():
         owner.keys.rounding_key(TaskId(1, owner.address, 1, 1, bytes(32)))
-    ledger = Remembering(play, play.scene.ledger())
+    ledger = Remembering(run, run.scene.ledger())
     struck: list[tuple[int, str]] = []
 
     def strike(number: int, name: str) -> None:
         if (number, name) == stage and not struck and forgotten is not None:
             struck.append(stage)
-            play.scene.world.restore(ledger.before[forgotten])
-            play.scene.world.wait(later)
+            run.scene.world.restore(ledger.before[forgotten])
+            run.scene.world.wait(later)
             if silent is not None:
-                play.grid.on_request = lambda node, message: None if node == FIRST_NODE + silent else message
+                run.grid.on_request = lambda node, message: None if node == FIRST_NODE + silent else message
 
-    strategy = Omnilytics(FedAvg(), ledger=cast("ModelOwnerLedger", ledger), on_stage=strike, wait=waiter(play.scene))
-    play.strategy = strategy
-    result = strategy.start(play.grid, make_model(), ROUNDS)
+    strategy = Omnilytics(FedAvg(), ledger=cast("ModelOwnerLedger", ledger), on_stage=strike, wait=waiter(run.scene))
+    run.strategy = strategy
+    result = strategy.start(run.grid, make_model(), ROUNDS)
     assert bool(struck) == (forgotten is not None)
-    return result, play, ledger.sent
+    return result, run, ledger.sent
 
 
 CASES: dict[str, tuple[tuple[int, str], tuple[str, int], int, list[str]]] = {
@@ -93,34 +93,34 @@ CASES: dict[str, tuple[tuple[int, str], tuple[str, int], int, list[str]]] = {
 @pytest.mark.parametrize("case", [pytest.param(case, marks=pytest.mark.slow if place % 3 else ()) for place, case in enumerate(CASES)])
 def test_forgotten_steps_are_taken_again(tmp_path: Path, case: str) -> None:
     stage, forgotten, later, expected = CASES[case]
-    result, play, sent = run(tmp_path, stage, forgotten, later)
+    result, run, sent = two_rounds(tmp_path, stage, forgotten, later)
     assert sent[len(sent) - len(expected) :] == expected
     assert sent[: len(sent) - len(expected)] == ["anchor", "open", "settle", "open", "settle"][: len(sent) - len(expected)]
-    assert [(report.round, report.settled) for report in play.reports] == [(1, True), (2, True)]
-    state = play.scene.state
+    assert [(report.round, report.settled) for report in run.reports] == [(1, True), (2, True)]
+    state = run.scene.state
     assert (state.stage, state.round) == (Stage.ANCHORED, 3)
-    assert state.owed_wei == 24 * play.scene.terms.reward_wei, "both rounds are paid, once"
-    assert play.scene.surplus_wei() == 0
-    assert all(len(trainer.trained) == ROUNDS for trainer in play.trainers.values()), "who has trained does not train again"
-    accepted = [owner for position in play.reports[0].accepted for owner in play.reports[0].roster[position]]
-    assert set(play.reports[0].paid) == set(accepted)
+    assert state.owed_wei == 24 * run.scene.terms.reward_wei, "both rounds are paid, once"
+    assert run.scene.surplus_wei() == 0
+    assert all(len(trainer.trained) == ROUNDS for trainer in run.trainers.values()), "who has trained does not train again"
+    accepted = [owner for position in run.reports[0].accepted for owner in run.reports[0].roster[position]]
+    assert set(run.reports[0].paid) == set(accepted)
     assert len(result.arrays) == len(make_model())
 
 
 def test_forgotten_round_that_is_not_signed_again_is_given_up_and_the_run_goes_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING, logger="flwr"):
-        _, play, _ = run(tmp_path, (2, "train"), ("anchor", 1), later=5, silent=4)
+        _, run, _ = two_rounds(tmp_path, (2, "train"), ("anchor", 1), later=5, silent=4)
     assert "cannot be repeated" in caplog.text
-    assert [(report.round, report.settled) for report in play.reports] == [(1, True), (2, True)]
-    assert play.scene.market.paid_seats(1) == 0
-    assert play.scene.market.paid_seats(2)
-    assert play.scene.surplus_wei() == 0
+    assert [(report.round, report.settled) for report in run.reports] == [(1, True), (2, True)]
+    assert run.scene.market.paid_seats(1) == 0
+    assert run.scene.market.paid_seats(2)
+    assert run.scene.surplus_wei() == 0
 
 
 def test_forgotten_opening_goes_on_without_the_group_of_who_does_not_sign_again(tmp_path: Path) -> None:
-    _, play, _ = run(tmp_path, (1, "deliver"), ("anchor", 1), later=5, silent=4)
-    report = play.reports[0]
+    _, run, _ = two_rounds(tmp_path, (1, "deliver"), ("anchor", 1), later=5, silent=4)
+    report = run.reports[0]
     assert report.settled
     assert len(report.roster) == 5
-    assert play.owners[4].address not in {owner for group in report.roster for owner in group}
-    assert play.scene.surplus_wei() == 0
+    assert run.owners[4].address not in {owner for group in report.roster for owner in group}
+    assert run.scene.surplus_wei() == 0

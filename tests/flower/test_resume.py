@@ -15,7 +15,7 @@ from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.model_owner.round_keeper import Missing
 from tests.flower.clients import as_server, make_model, shifted
 from tests.flower.killing import Killed, Killer, boundaries, copy_folder, kind_of
-from tests.flower.markets import FIRST_NODE, MarketPlay, make_play, waiter
+from tests.flower.markets import FIRST_NODE, MemoryRun, memory_run, waiter
 from tests.support.builders import address_of
 
 ROUNDS = 2
@@ -33,22 +33,22 @@ class Decaying(FedAdam):
 class World:
     """A market that can be set back to its beginning, with the data owners' folders."""
 
-    play: MarketPlay
+    run: MemoryRun
     folder: Path
     kept: Path
     beginning: object
 
     def rewind(self) -> None:
-        self.play.scene.world.restore(self.beginning)  # type: ignore[arg-type]
+        self.run.scene.world.restore(self.beginning)  # type: ignore[arg-type]
         copy_folder(self.kept, self.folder)
-        for context in self.play.grid.contexts.values():
+        for context in self.run.grid.contexts.values():
             context.state.clear()
-        for trainer in self.play.trainers.values():
+        for trainer in self.run.trainers.values():
             trainer.trained.clear()
 
     def start(self, run_dir: Path, killer: Killer, missing: Missing = "waive") -> tuple[Result, Omnilytics]:
         """A new process of the model owner."""
-        scene = self.play.scene
+        scene = self.run.scene
         strategy = Omnilytics(
             Decaying(eta=0.1, tau=0.1),
             ledger=killer.ledger(scene.ledger()),
@@ -60,7 +60,7 @@ class World:
         )
         with killer.watching_files():
             result = strategy.start(
-                self.play.grid,
+                self.run.grid,
                 make_model(),
                 ROUNDS,
                 train_config=ConfigRecord({"lr": 1.0}),
@@ -72,24 +72,24 @@ class World:
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     folder = tmp_path_factory.mktemp("owners")
-    play = make_play(folder, initial_model=lambda context: make_model(50), weights=24, commit_seconds=3600)
-    for owner in play.owners.values():  # makes the secret that updates are rounded by, which must be the same in every run
+    run = memory_run(folder, initial_model=lambda context: make_model(50), weights=24, commit_seconds=3600)
+    for owner in run.owners.values():  # makes the secret that updates are rounded by, which must be the same in every run
         owner.keys.rounding_key(TaskId(1, owner.address, 1, 1, bytes(32)))
     kept = tmp_path_factory.mktemp("kept") / "owners"
     copy_folder(folder, kept)
-    return World(play, folder, kept, play.scene.world.snapshot())
+    return World(run, folder, kept, run.scene.world.snapshot())
 
 
 def outcome(world: World, result: Result) -> tuple[object, ...]:
     """All that must be the same: the model, the results, the books."""
-    state = world.play.scene.state
+    state = world.run.scene.state
     return (
         {name: array.data for name, array in result.arrays.items()},
         {number: dict(metrics) for number, metrics in result.train_metrics_clientapp.items()},
         {number: dict(metrics) for number, metrics in result.evaluate_metrics_serverapp.items()},
         (state.stage, state.round, state.task_hash, state.escrow_wei, state.bond_wei, state.owed_wei, state.stakes_wei),
-        tuple(world.play.scene.market.paid_seats(number) for number in (1, 2)),
-        world.play.scene.surplus_wei(),
+        tuple(world.run.scene.market.paid_seats(number) for number in (1, 2)),
+        world.run.scene.surplus_wei(),
     )
 
 
@@ -124,7 +124,7 @@ def check_killed_at(world: World, run_dir: Path, undisturbed: tuple[list[str], t
     sent += [step for step in killer.steps if step.startswith("send")]
     assert sent == [step for step in steps if step.startswith("send")], "no step is taken twice, none is forgotten"
     assert all(report.settled for report in strategy.reports)
-    assert all(len(trainer.trained) == ROUNDS for trainer in world.play.trainers.values()), "nobody trains twice for one round"
+    assert all(len(trainer.trained) == ROUNDS for trainer in world.run.trainers.values()), "nobody trains twice for one round"
     kept = {kind_of(path.stem) for path in run_dir.glob("*.npz")}
     assert kept == {"market", "progress", "results", "round"}, "vectors and outcomes go when their round is booked"
 
@@ -198,7 +198,7 @@ def test_killed_while_accused_are_waited_for_ends_as_undisturbed(world: World, t
         report = strategy.reports[0]
         return (*outcome(world, result), report.void, report.accused, report.waived)
 
-    before, world.play.grid.on_request = world.play.grid.on_request, lose
+    before, world.run.grid.on_request = world.run.grid.on_request, lose
     try:
         world.rewind()
         undisturbed = Killer()
@@ -212,9 +212,9 @@ def test_killed_while_accused_are_waited_for_ends_as_undisturbed(world: World, t
         assert end(tmp_path / "run", later) == expected
         assert "send accuse" not in later.steps
     finally:
-        world.play.grid.on_request = before
+        world.run.grid.on_request = before
     assert expected[-3:-1] == ((position_of(world),), (address_of(6),))
 
 
 def position_of(world: World) -> int:
-    return next(position for position, group in enumerate(world.play.groups()) if 6 in group)
+    return next(position for position, group in enumerate(world.run.groups()) if 6 in group)

@@ -12,110 +12,110 @@ from omnilytics_flwr.errors import CannotCompose, Malformed, Refused, TermsError
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.stage import Stage
 from tests.flower.clients import SHAPES, make_model
-from tests.flower.markets import FIRST_NODE, MarketPlay, make_play, waiter
+from tests.flower.markets import FIRST_NODE, MemoryRun, memory_run, waiter
 from tests.support.builders import address_of
 
 
 @pytest.fixture
-def play(tmp_path: Path) -> MarketPlay:
-    return make_play(tmp_path)
+def run(tmp_path: Path) -> MemoryRun:
+    return memory_run(tmp_path)
 
 
 def start(
-    play: MarketPlay, run_dir: Path, rounds: int, inner: Strategy | None = None, model: ArrayRecord | None = None, **options: object
+    run: MemoryRun, run_dir: Path, rounds: int, inner: Strategy | None = None, model: ArrayRecord | None = None, **options: object
 ) -> tuple[Result, Omnilytics]:
-    strategy = Omnilytics(inner or FedAvg(), ledger=play.scene.ledger(), run_dir=run_dir, wait=waiter(play.scene))
-    result = strategy.start(play.grid, model or make_model(), rounds, **options)  # type: ignore[arg-type]
+    strategy = Omnilytics(inner or FedAvg(), ledger=run.scene.ledger(), run_dir=run_dir, wait=waiter(run.scene))
+    result = strategy.start(run.grid, model or make_model(), rounds, **options)  # type: ignore[arg-type]
     return result, strategy
 
 
-def test_run_is_prolonged_by_more_rounds(play: MarketPlay, tmp_path: Path) -> None:
+def test_run_is_prolonged_by_more_rounds(run: MemoryRun, tmp_path: Path) -> None:
     evaluated: list[int] = []
 
     def evaluate(number: int, arrays: ArrayRecord) -> MetricRecord:
         evaluated.append(number)
         return MetricRecord({"first": float(arrays["body.bias"].numpy()[0])})
 
-    first, _ = start(play, tmp_path / "run", 1, evaluate_fn=evaluate)
-    second, strategy = start(play, tmp_path / "run", 3, evaluate_fn=evaluate)
+    first, _ = start(run, tmp_path / "run", 1, evaluate_fn=evaluate)
+    second, strategy = start(run, tmp_path / "run", 3, evaluate_fn=evaluate)
     assert [report.round for report in strategy.reports] == [2, 3]
     assert [[receipt.event for receipt in report.receipts] for report in strategy.reports] == [["open", "settle"]] * 2
     assert evaluated == [0, 1, 2, 3]
     assert list(second.train_metrics_clientapp) == list(second.evaluate_metrics_clientapp) == [1, 2, 3]
     assert list(second.evaluate_metrics_serverapp) == [0, 1, 2, 3]
     assert dict(second.evaluate_metrics_serverapp[1]) == dict(first.evaluate_metrics_serverapp[1])
-    sent = [message.content.config_records["config"]["server-round"] for message in play.trainers[0].trained]
+    sent = [message.content.config_records["config"]["server-round"] for message in run.trainers[0].trained]
     assert sent == [1, 2, 3]
 
 
-def test_settings_that_the_operator_changes_count(play: MarketPlay, tmp_path: Path) -> None:
+def test_settings_that_the_operator_changes_count(run: MemoryRun, tmp_path: Path) -> None:
     for lr in (1.0, 0.5):
-        start(play, tmp_path / "run", round(1 / lr), train_config=ConfigRecord({"lr": lr}))
-    sent = [message.content.config_records["config"]["lr"] for message in play.trainers[0].trained]
+        start(run, tmp_path / "run", round(1 / lr), train_config=ConfigRecord({"lr": lr}))
+    sent = [message.content.config_records["config"]["lr"] for message in run.trainers[0].trained]
     assert sent == [1.0, 0.5]
 
 
-def test_round_that_did_not_open_counts_as_done(play: MarketPlay, tmp_path: Path) -> None:
-    play.grid.on_request = lambda node, message: None if node == FIRST_NODE else message
-    _, strategy = start(play, tmp_path / "run", 1)
+def test_round_that_did_not_open_counts_as_done(run: MemoryRun, tmp_path: Path) -> None:
+    run.grid.on_request = lambda node, message: None if node == FIRST_NODE else message
+    _, strategy = start(run, tmp_path / "run", 1)
     assert [report.settled for report in strategy.reports] == [False]
-    play.grid.on_request = lambda node, message: message
-    result, strategy = start(play, tmp_path / "run", 2)
+    run.grid.on_request = lambda node, message: message
+    result, strategy = start(run, tmp_path / "run", 2)
     assert [report.settled for report in strategy.reports] == [True]
     assert list(result.train_metrics_clientapp) == [2]
     assert address_of(0) in strategy.reports[0].committed
 
 
-def test_run_directory_of_another_strategy_is_refused(play: MarketPlay, tmp_path: Path) -> None:
-    start(play, tmp_path / "run", 1)
+def test_run_directory_of_another_strategy_is_refused(run: MemoryRun, tmp_path: Path) -> None:
+    start(run, tmp_path / "run", 1)
     with pytest.raises(TermsError, match="is of a run of FedAvg, this is FedAdam"):
-        start(play, tmp_path / "run", 2, FedAdam())
+        start(run, tmp_path / "run", 2, FedAdam())
 
 
-def test_run_directory_of_another_model_is_refused(play: MarketPlay, tmp_path: Path) -> None:
-    start(play, tmp_path / "run", 1)
+def test_run_directory_of_another_model_is_refused(run: MemoryRun, tmp_path: Path) -> None:
+    start(run, tmp_path / "run", 1)
     other = ArrayRecord({name.replace("head", "tail"): array for name, array in make_model().items()})
     with pytest.raises(TermsError, match=r"another model: parameter 'head\.weight' came where 'tail\.weight' was expected"):
-        start(play, tmp_path / "run", 2, model=other)
+        start(run, tmp_path / "run", 2, model=other)
     shaped = ArrayRecord({name: Array(array.numpy().reshape(-1)) for name, array in make_model().items()})
     with pytest.raises(TermsError, match=r"of shape \(4, 5\), expected float32 of shape \(20,\)"):
-        start(play, tmp_path / "run", 2, model=shaped)
+        start(run, tmp_path / "run", 2, model=shaped)
 
 
-def test_strategy_that_cannot_be_saved_is_refused_before_anything_is_anchored(play: MarketPlay, tmp_path: Path) -> None:
+def test_strategy_that_cannot_be_saved_is_refused_before_anything_is_anchored(run: MemoryRun, tmp_path: Path) -> None:
     inner = FedAvg()
     inner.seen = {1, 2}  # type: ignore[attr-defined]
     with pytest.raises(CannotCompose, match=r"FedAvg\.seen cannot be saved"):
-        start(play, tmp_path / "run", 1, inner)
-    assert play.scene.state.round == 0
-    start(play, tmp_path / "other", 1)
+        start(run, tmp_path / "run", 1, inner)
+    assert run.scene.state.round == 0
+    start(run, tmp_path / "other", 1)
 
 
-def test_two_runs_from_one_directory_are_refused(play: MarketPlay, tmp_path: Path) -> None:
+def test_two_runs_from_one_directory_are_refused(run: MemoryRun, tmp_path: Path) -> None:
     refused: list[str] = []
 
     def intrude(number: int, arrays: ArrayRecord) -> None:
         if number == 1:
             with pytest.raises(Refused, match="another process runs from") as refusal:
-                start(play, tmp_path / "run", 2)
+                start(run, tmp_path / "run", 2)
             refused.append(str(refusal.value))
 
-    start(play, tmp_path / "run", 1, evaluate_fn=intrude)
+    start(run, tmp_path / "run", 1, evaluate_fn=intrude)
     assert len(refused) == 1
 
 
 @pytest.mark.parametrize("name", ["progress", "results", "market", "round-0000000001"])
-def test_damaged_run_directory_is_said_to_be(play: MarketPlay, tmp_path: Path, name: str) -> None:
-    start(play, tmp_path / "run", 1)
+def test_damaged_run_directory_is_said_to_be(run: MemoryRun, tmp_path: Path, name: str) -> None:
+    start(run, tmp_path / "run", 1)
     path = tmp_path / "run" / f"{name}.npz"
     path.write_bytes(path.read_bytes()[:-40])
-    before = play.scene.state
+    before = run.scene.state
     with pytest.raises(Malformed, match="is damaged"):
-        start(play, tmp_path / "run", 2)
-    assert play.scene.state == before
+        start(run, tmp_path / "run", 2)
+    assert run.scene.state == before
 
 
-def test_open_round_is_settled_even_if_no_round_is_asked_for_any_more(play: MarketPlay, tmp_path: Path) -> None:
+def test_open_round_is_settled_even_if_no_round_is_asked_for_any_more(run: MemoryRun, tmp_path: Path) -> None:
     class Gone(BaseException):
         pass
 
@@ -123,11 +123,11 @@ def test_open_round_is_settled_even_if_no_round_is_asked_for_any_more(play: Mark
         if (number, stage) == (2, "prove"):
             raise Gone
 
-    strategy = Omnilytics(FedAvg(), ledger=play.scene.ledger(), run_dir=tmp_path / "run", on_stage=die, wait=waiter(play.scene))
+    strategy = Omnilytics(FedAvg(), ledger=run.scene.ledger(), run_dir=tmp_path / "run", on_stage=die, wait=waiter(run.scene))
     with pytest.raises(Gone):
-        strategy.start(play.grid, make_model(), 2)
-    assert play.scene.state.stage is Stage.OPEN
-    result, later = start(play, tmp_path / "run", 1)
+        strategy.start(run.grid, make_model(), 2)
+    assert run.scene.state.stage is Stage.OPEN
+    result, later = start(run, tmp_path / "run", 1)
     assert [(report.round, report.settled) for report in later.reports] == [(2, True)]
     assert list(result.arrays) == list(SHAPES)
-    assert play.scene.surplus_wei() == 0
+    assert run.scene.surplus_wei() == 0

@@ -13,7 +13,7 @@ from flwr.serverapp.strategy import FedAvg
 from omnilytics_flwr.flower.wire import RECORD
 from omnilytics_flwr.market.stage import Stage
 from tests.flower.clients import make_model, raw
-from tests.flower.markets import FIRST_NODE, MarketPlay, exact_grid, make_play
+from tests.flower.markets import FIRST_NODE, MemoryRun, exact_grid, memory_run
 from tests.support.builders import STRANGER, address_of
 
 
@@ -42,41 +42,41 @@ def answer_with(number: int, content: Callable[[RecordDict], RecordDict]) -> Cal
     return tamper
 
 
-def position_of(play: MarketPlay, number: int, report: int = 0) -> int:
+def position_of(run: MemoryRun, number: int, report: int = 0) -> int:
     """Roster position of a data owner's group."""
-    roster = play.reports[report].roster
+    roster = run.reports[report].roster
     return next(place for place, group in enumerate(roster) if address_of(number) in group)
 
 
 def test_too_few_groups_opens_nothing_and_the_next_round_goes_on(tmp_path: Path) -> None:
     silent = {4}
-    play = make_play(tmp_path)
-    play.grid.on_request = lambda node, message: None if node - FIRST_NODE in silent else message
-    bond_before = play.scene.state.escrow_wei
+    run = memory_run(tmp_path)
+    run.grid.on_request = lambda node, message: None if node - FIRST_NODE in silent else message
+    bond_before = run.scene.state.escrow_wei
 
     def recover(number: int, arrays: ArrayRecord) -> None:
         if number == 1:
-            assert play.scene.state.escrow_wei == bond_before
+            assert run.scene.state.escrow_wei == bond_before
             silent.clear()
 
-    result = play.strategy.start(play.grid, make_model(), 2, evaluate_fn=recover)
-    assert [report.settled for report in play.reports] == [False, True]
-    assert len(play.reports[0].committed) == 14
-    assert [play.events(0), play.events(1)] == [["anchor"], ["anchor", "open", "settle"]]
+    result = run.strategy.start(run.grid, make_model(), 2, evaluate_fn=recover)
+    assert [report.settled for report in run.reports] == [False, True]
+    assert len(run.reports[0].committed) == 14
+    assert [run.events(0), run.events(1)] == [["anchor"], ["anchor", "open", "settle"]]
     assert list(result.train_metrics_clientapp) == [2]
     assert list(result.evaluate_metrics_clientapp) == [2], "a model that is not anchored is not evaluated"
 
 
 def test_every_delivery_lost_learns_nothing_and_pays_everybody(tmp_path: Path) -> None:
-    play = make_play(tmp_path, on_request=lose("deliver", *range(15)))
-    result = play.strategy.start(play.grid, make_model(), 1)
-    (report,) = play.reports
+    run = memory_run(tmp_path, on_request=lose("deliver", *range(15)))
+    result = run.strategy.start(run.grid, make_model(), 1)
+    (report,) = run.reports
     assert report.settled
     assert report.waived == (0, 1, 2, 3, 4)
     assert len(report.paid) == 15
     assert not result.arrays
     assert not result.train_metrics_clientapp
-    assert play.scene.state.stage is Stage.IDLE
+    assert run.scene.state.stage is Stage.IDLE
 
 
 def test_wrong_vector_waives_the_group_and_settles_the_others(tmp_path: Path) -> None:
@@ -84,14 +84,14 @@ def test_wrong_vector_waives_the_group_and_settles_the_others(tmp_path: Path) ->
         record = content.config_records.get(RECORD, ConfigRecord())
         return changed(vector=bytes(len(record["vector"])))(content) if "vector" in record else content  # type: ignore[arg-type]
 
-    play = make_play(tmp_path, on_reply=answer_with(6, swap))
-    result = play.strategy.start(play.grid, make_model(), 1)
-    (report,) = play.reports
+    run = memory_run(tmp_path, on_reply=answer_with(6, swap))
+    result = run.strategy.start(run.grid, make_model(), 1)
+    (report,) = run.reports
     assert report.settled
-    assert report.waived == (position_of(play, 6),)
+    assert report.waived == (position_of(run, 6),)
     assert set(report.roster[report.waived[0]]) <= set(report.paid)
     assert (len(report.accepted), len(report.dropped), len(report.paid)) == (3, 1, 12)
-    losses = [number for number in play.owners if number != 6]
+    losses = [number for number in run.owners if number != 6]
     assert dict(result.train_metrics_clientapp[1]) == {"loss": pytest.approx(sum(losses) / 14)}, "only who delivered is heard"
 
 
@@ -102,15 +102,15 @@ def test_commit_replies_carry_no_metrics_and_what_they_carry_is_ignored(tmp_path
             message.content["metrics"] = MetricRecord({"loss": 1e9, "num-examples": 10})
         return message
 
-    play = make_play(tmp_path, on_reply=gossip)
-    result = play.strategy.start(play.grid, make_model(), 1)
+    run = memory_run(tmp_path, on_reply=gossip)
+    result = run.strategy.start(run.grid, make_model(), 1)
     assert dict(result.train_metrics_clientapp[1]) == {"loss": pytest.approx(7.0)}
 
 
 def test_reply_that_the_grid_cannot_fetch_costs_only_its_sender(tmp_path: Path) -> None:
     """In both exchanges one node's reply makes every call that fetches it fail."""
-    play = make_play(tmp_path, num_owners=18)
-    grid, pull = play.grid, play.grid.pull_messages
+    run = memory_run(tmp_path, num_owners=18)
+    grid, pull = run.grid, run.grid.pull_messages
 
     def pull_messages(names: Iterable[str]) -> Iterable[Message]:
         names = list(names)
@@ -119,8 +119,8 @@ def test_reply_that_the_grid_cannot_fetch_costs_only_its_sender(tmp_path: Path) 
         return pull(names)
 
     grid.pull_messages = pull_messages  # type: ignore[method-assign]
-    play.strategy.start(grid, make_model(), 1)
-    (report,) = play.reports
+    run.strategy.start(grid, make_model(), 1)
+    (report,) = run.reports
     assert (report.settled, len(report.committed), len(report.roster), report.waived) == (True, 17, 5, ())
 
 
@@ -128,16 +128,16 @@ def test_grid_that_fails_altogether_opens_nothing_and_ends_nothing(tmp_path: Pat
     def fail(messages: Iterable[Message]) -> Iterable[str]:
         raise ConnectionError("no grid")
 
-    play = make_play(tmp_path)
-    push = play.grid.push_messages
-    play.grid.push_messages = fail  # type: ignore[method-assign]
+    run = memory_run(tmp_path)
+    push = run.grid.push_messages
+    run.grid.push_messages = fail  # type: ignore[method-assign]
 
     def mend(number: int, arrays: ArrayRecord) -> None:
         if number == 1:
-            play.grid.push_messages = push  # type: ignore[method-assign]
+            run.grid.push_messages = push  # type: ignore[method-assign]
 
-    play.strategy.start(play.grid, make_model(), 2, evaluate_fn=mend)
-    assert [report.settled for report in play.reports] == [False, True]
+    run.strategy.start(run.grid, make_model(), 2, evaluate_fn=mend)
+    assert [report.settled for report in run.reports] == [False, True]
 
 
 def changed(**fields: object) -> Callable[[RecordDict], RecordDict]:
@@ -157,9 +157,9 @@ SPOILT: dict[str, Callable[[RecordDict], RecordDict]] = {
 
 @pytest.mark.parametrize("case", SPOILT)
 def test_invalid_commitment_counts_as_none(tmp_path: Path, case: str) -> None:
-    play = make_play(tmp_path, on_reply=answer_with(4, SPOILT[case]))
-    play.strategy.start(play.grid, make_model(), 1)
-    (report,) = play.reports
+    run = memory_run(tmp_path, on_reply=answer_with(4, SPOILT[case]))
+    run.strategy.start(run.grid, make_model(), 1)
+    (report,) = run.reports
     assert not report.settled
     assert len(report.committed) == 14
     assert address_of(4) not in report.committed
@@ -197,22 +197,22 @@ def test_strange_metrics_of_one_data_owner_spoil_nothing(case: str) -> None:
 
 
 def test_client_that_raises_does_not_take_part(tmp_path: Path) -> None:
-    play = make_play(tmp_path, num_owners=18)
+    run = memory_run(tmp_path, num_owners=18)
 
     def crash(message: Message, new: ArrayRecord) -> Message:
         raise ZeroDivisionError("no data")
 
-    play.trainers[4].reply = crash
-    play.strategy.start(play.grid, make_model(), 1)
-    assert play.reports[0].settled
-    assert address_of(4) not in play.reports[0].committed
-    assert not [reply for _, reply in play.grid.replies if b"no data" in raw(reply)]
+    run.trainers[4].reply = crash
+    run.strategy.start(run.grid, make_model(), 1)
+    assert run.reports[0].settled
+    assert address_of(4) not in run.reports[0].committed
+    assert not [reply for _, reply in run.grid.replies if b"no data" in raw(reply)]
 
 
 def test_reply_of_a_restarted_client_is_the_same_commitment(tmp_path: Path) -> None:
     """The train request comes twice, as after a lost reply; nobody trains or commits again."""
-    play = make_play(tmp_path)
-    grid, strategy = play.grid, play.strategy
+    run = memory_run(tmp_path)
+    grid, strategy = run.grid, run.strategy
     messages = list(strategy.configure_train(1, make_model(), ConfigRecord(), grid))
     lost = list(grid.send_and_receive(messages))
     replies = list(grid.send_and_receive(messages))
@@ -220,27 +220,27 @@ def test_reply_of_a_restarted_client_is_the_same_commitment(tmp_path: Path) -> N
         assert first.content[RECORD] == second.content[RECORD]
     arrays, _ = strategy.aggregate_train(1, [*lost, *replies])
     assert arrays is not None
-    assert all(len(trainer.trained) == 1 for trainer in play.trainers.values())
-    assert len(play.reports[0].committed) == 15
+    assert all(len(trainer.trained) == 1 for trainer in run.trainers.values())
+    assert len(run.reports[0].committed) == 15
 
 
 def test_task_that_has_waited_too_long_is_anchored_again(tmp_path: Path) -> None:
     """What comes between a settlement and the next round takes most of the commit window, and a member is silent in the rest."""
-    play = make_play(tmp_path, num_owners=18)
+    run = memory_run(tmp_path, num_owners=18)
 
     def dawdle(number: int, arrays: ArrayRecord) -> None:
         if number == 1:
-            play.scene.world.wait(play.scene.terms.commit_seconds * 6 // 10)
-            play.grid.on_request = lose("train", 4)
+            run.scene.world.wait(run.scene.terms.commit_seconds * 6 // 10)
+            run.grid.on_request = lose("train", 4)
 
-    play.strategy.start(play.grid, make_model(), 2, evaluate_fn=dawdle)
-    assert [report.settled for report in play.reports] == [True, True]
-    assert play.events(1) == ["anchor", "open", "settle"]
+    run.strategy.start(run.grid, make_model(), 2, evaluate_fn=dawdle)
+    assert [report.settled for report in run.reports] == [True, True]
+    assert run.events(1) == ["anchor", "open", "settle"]
 
 
 def test_node_that_is_early_for_ever_holds_no_round_up(tmp_path: Path) -> None:
     """It answers the train request that its chain does not show the task yet, and is silent when asked again."""
-    play = make_play(tmp_path, num_owners=18)
+    run = memory_run(tmp_path, num_owners=18)
     asked = 0
 
     def stall(node: int, message: Message) -> Message | None:
@@ -252,12 +252,12 @@ def test_node_that_is_early_for_ever_holds_no_round_up(tmp_path: Path) -> None:
 
     def early(node: int, message: Message) -> Message:
         if node == FIRST_NODE + 4 and asked == 1:
-            return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, "OutOfTurn: not yet"), reply_to=play.grid.requests[-1][1])
+            return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, "OutOfTurn: not yet"), reply_to=run.grid.requests[-1][1])
         return message
 
-    play.grid.on_request, play.grid.on_reply = stall, early
-    play.strategy.start(play.grid, make_model(), 1)
-    (report,) = play.reports
+    run.grid.on_request, run.grid.on_reply = stall, early
+    run.strategy.start(run.grid, make_model(), 1)
+    (report,) = run.reports
     assert asked > 1
     assert report.settled
     assert not any(address_of(4) in group for group in report.roster)

@@ -15,7 +15,7 @@ from omnilytics_flwr.crypto.statement import Statement, Verdict, VerificationWro
 from omnilytics_flwr.errors import CannotCompose
 from omnilytics_flwr.market.stage import Stage
 from tests.flower.clients import make_model
-from tests.flower.markets import make_play
+from tests.flower.markets import memory_run
 from tests.oracle import SumcheckVerification
 
 
@@ -23,12 +23,12 @@ def test_inner_strategy_that_fails_settles_first(tmp_path: Path) -> None:
     def broken(contents: list[RecordDict], weight: str) -> MetricRecord:
         raise RuntimeError("my metrics are wrong")
 
-    play = make_play(tmp_path, inner=FedAvg(train_metrics_aggr_fn=broken))
+    run = memory_run(tmp_path, inner=FedAvg(train_metrics_aggr_fn=broken))
     with pytest.raises(RuntimeError, match="my metrics are wrong"):
-        play.strategy.start(play.grid, make_model(), 1)
-    assert play.reports[0].settled
-    assert len(play.reports[0].paid) == 12
-    assert play.scene.state.stage is Stage.IDLE
+        run.strategy.start(run.grid, make_model(), 1)
+    assert run.reports[0].settled
+    assert len(run.reports[0].paid) == 12
+    assert run.scene.state.stage is Stage.IDLE
 
 
 class Grudging(SumcheckVerification):
@@ -43,15 +43,15 @@ class Grudging(SumcheckVerification):
 def test_settlement_that_is_refused_teaches_only_what_is_settled_at_last(tmp_path: Path) -> None:
     """The inner strategy learns from a mean that the market then refuses; its moments must not remember it."""
     inner = FedAdam()
-    play = make_play(tmp_path, inner=inner, verification=Grudging())
+    run = memory_run(tmp_path, inner=inner, verification=Grudging())
     before = make_model()
-    play.strategy.start(play.grid, before, 1)
-    (report,) = play.reports
+    run.strategy.start(run.grid, before, 1)
+    (report,) = run.reports
     assert report.settled
     assert report.waived == (1,)
     accepted = tuple(owner for position in report.accepted for owner in report.roster[position])
     assert len(accepted) == 9
-    mean = play.expected(before, accepted)
+    mean = run.expected(before, accepted)
     assert inner.m_t is not None
     for name, moment in inner.m_t.items():
         np.testing.assert_allclose(moment, 0.1 * (mean[name] - before[name].numpy()), rtol=0, atol=1e-5)
@@ -107,9 +107,9 @@ class PickyEvaluation(FedAvg):
     ],
 )
 def test_inner_strategy_that_sends_more_than_one_task_is_refused(tmp_path: Path, inner: type[FedAvg], reason: str, reports: int) -> None:
-    play = make_play(tmp_path, inner=inner())
+    run = memory_run(tmp_path, inner=inner())
     with pytest.raises(CannotCompose, match=reason):
-        play.strategy.start(play.grid, make_model(), 2)
-    assert [report.settled for report in play.reports] == [True] * reports
-    assert play.scene.state.stage is Stage.IDLE
-    assert play.scene.state.round == reports
+        run.strategy.start(run.grid, make_model(), 2)
+    assert [report.settled for report in run.reports] == [True] * reports
+    assert run.scene.state.stage is Stage.IDLE
+    assert run.scene.state.round == reports

@@ -18,7 +18,7 @@ from omnilytics_flwr.flower.wire import RECORD
 from omnilytics_flwr.market.stage import Stage
 from tests.data_owner.owners import Owner
 from tests.flower.clients import Trainer, make_context, make_model
-from tests.flower.markets import FIRST_NODE, MarketPlay, assert_close, make_play
+from tests.flower.markets import FIRST_NODE, MemoryRun, assert_close, memory_run
 from tests.support.builders import WEALTH_WEI, address_of
 
 NEWCOMER = 15
@@ -41,7 +41,7 @@ def asks_to(exchange: str, message: Message) -> bool:
     return str(message.content.config_records[RECORD]["exchange"]) == exchange
 
 
-def newcomer_for(play: MarketPlay, folder: Path) -> Owner:
+def newcomer_for(play: MemoryRun, folder: Path) -> Owner:
     """A data owner with ether, a folder and a client, who is of no epoch yet."""
     owner = Owner(play.scene, NEWCOMER, folder / "newcomer", Policy.from_mapping({}))
     play.scene.num_owners = NEWCOMER + 1
@@ -53,20 +53,20 @@ def newcomer_for(play: MarketPlay, folder: Path) -> Owner:
     return owner
 
 
-def begin_next_epoch(play: MarketPlay) -> None:
+def begin_next_epoch(play: MemoryRun) -> None:
     for owner in play.owners.values():
         owner.agent().join()
     play.scene.freeze_and_draw()
 
 
-def accepted_in(play: MarketPlay, report: int) -> tuple[str, ...]:
+def accepted_in(play: MemoryRun, report: int) -> tuple[str, ...]:
     one = play.reports[report]
     return tuple(owner for position in one.accepted for owner in one.roster[position])
 
 
 def test_every_round_has_the_roster_of_the_whole_groups_that_take_part(tmp_path: Path) -> None:
     silent = {1: 4, 2: 11, 3: 0}
-    play = make_play(tmp_path, num_owners=18)
+    play = memory_run(tmp_path, num_owners=18)
     now = {"round": 1}
 
     def lose(node: int, message: Message) -> Message | None:
@@ -91,7 +91,7 @@ def test_every_round_has_the_roster_of_the_whole_groups_that_take_part(tmp_path:
 
 
 def test_newcomer_is_refused_until_the_next_epoch_and_takes_part_from_then_on(tmp_path: Path) -> None:
-    play = make_play(tmp_path, policy=TWO_EPOCHS)
+    play = memory_run(tmp_path, policy=TWO_EPOCHS)
     owner = newcomer_for(play, tmp_path)
 
     def after(number: int, arrays: ArrayRecord) -> None:
@@ -110,7 +110,7 @@ def test_newcomer_is_refused_until_the_next_epoch_and_takes_part_from_then_on(tm
 
 
 def test_run_that_outlasts_its_epoch_ends_with_what_it_has_and_goes_on_in_the_next(tmp_path: Path) -> None:
-    play = make_play(tmp_path, policy=TWO_EPOCHS, rounds_per_epoch=2)
+    play = memory_run(tmp_path, policy=TWO_EPOCHS, rounds_per_epoch=2)
     result = play.strategy.start(play.grid, make_model(), 4)
     assert [(report.epoch, report.settled) for report in play.reports] == [(1, True), (1, True)]
     assert all(len(trainer.trained) == 2 for trainer in play.trainers.values()), "nobody trains for a round that cannot open"
@@ -127,7 +127,7 @@ def test_run_that_outlasts_its_epoch_ends_with_what_it_has_and_goes_on_in_the_ne
 
 
 def test_epoch_that_is_being_drawn_stops_the_run_with_the_reason(tmp_path: Path) -> None:
-    play = make_play(tmp_path)
+    play = memory_run(tmp_path)
 
     def freeze_only(number: int, arrays: ArrayRecord) -> None:
         if number == 1:
@@ -142,7 +142,7 @@ def test_epoch_that_is_being_drawn_stops_the_run_with_the_reason(tmp_path: Path)
 
 
 def test_sampling_of_the_inner_strategy_does_not_choose_who_trains(tmp_path: Path) -> None:
-    play = make_play(tmp_path, inner=FedAvg(fraction_train=0.1, fraction_evaluate=0.2))
+    play = memory_run(tmp_path, inner=FedAvg(fraction_train=0.1, fraction_evaluate=0.2))
     result = play.strategy.start(play.grid, make_model(), 1)
     assert all(len(trainer.trained) == 1 for trainer in play.trainers.values())
     assert sum(len(trainer.evaluated) for trainer in play.trainers.values()) == 3
@@ -151,7 +151,7 @@ def test_sampling_of_the_inner_strategy_does_not_choose_who_trains(tmp_path: Pat
 
 @pytest.mark.parametrize("metrics", [("loss",), ("loss", "num-examples"), ()])
 def test_evaluation_tells_what_the_terms_name_and_no_more(tmp_path: Path, metrics: tuple[str, ...]) -> None:
-    play = make_play(tmp_path, inner=FedAvg(fraction_evaluate=1.0), metrics=metrics)
+    play = memory_run(tmp_path, inner=FedAvg(fraction_evaluate=1.0), metrics=metrics)
     models: list[ArrayRecord] = []
     result = play.strategy.start(
         play.grid, make_model(), 1, evaluate_config=ConfigRecord({"batch": 4}), evaluate_fn=lambda number, arrays: models.append(arrays)
@@ -177,7 +177,7 @@ def test_evaluation_tells_what_the_terms_name_and_no_more(tmp_path: Path, metric
 def test_run_config_with_overrides_is_agreed_upon_by_both_sides(
     tmp_path: Path, server: dict[str, object], client: dict[str, object], settles: bool
 ) -> None:
-    play = make_play(tmp_path, options={"run_config": server})
+    play = memory_run(tmp_path, options={"run_config": server})
     for context in play.grid.contexts.values():
         context.run_config = client  # type: ignore[assignment]
     play.strategy.start(play.grid, make_model(), 1)
