@@ -15,7 +15,7 @@ from tests.data_owner.owners import make_wallet
 from tests.model_owner.conftest import honest_update
 from tests.support.builders import address_of
 
-from .game import REWARD_WEI, STAKE_WEI, Game, attack_update, make_game
+from .conftest import REWARD_WEI, STAKE_WEI, Game, attack_update, make_game
 
 VECTORS = ("out-of-range", "isotropic", "unmasked")
 

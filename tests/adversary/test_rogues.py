@@ -23,7 +23,7 @@ from omnilytics_flwr.market.refusals import BadMaskKey, OnRoster, TooEarly, TooL
 from tests.data_owner.owners import make_wallet
 from tests.support.builders import address_of, make_mask_key
 
-from .game import REWARD_WEI, STAKE_WEI, Game, make_game
+from .conftest import REWARD_WEI, STAKE_WEI, Game, make_game
 
 NO_DELIVERY: dict[str, type[OmnilyticsError] | None] = {
     "never-delivers": Refused,

@@ -25,8 +25,8 @@ from omnilytics_flwr.crypto.statement import (
     VerificationWrongSumcheck,
 )
 from omnilytics_flwr.crypto.transcript import Challenge, challenge_gamma, challenge_rho, challenge_z
+from tests.crypto.conftest import Round
 from tests.crypto.plain import Lies, squares_of, values_of
-from tests.crypto.rounds import Round
 from tests.support import bad_inputs
 
 Change = Callable[[Settlement], bytes]

@@ -31,7 +31,7 @@ from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.roster import bitmap_of, bits_of, positions_of
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import Address
-from tests.crypto.rounds import random_vector, sparse_vector
+from tests.crypto.conftest import random_vector, sparse_vector
 from tests.support.builders import make_task, make_terms
 
 WEIGHTS, BITS = 100, 8

@@ -26,9 +26,8 @@ from omnilytics_flwr.crypto.statement import (
     VerificationWrongSumcheck,
 )
 from omnilytics_flwr.evm.connection import Connection
+from tests.crypto.conftest import Round, at_infinity, make_round, off_the_curve, outside_the_subgroup, padded, x_not_reduced
 from tests.crypto.plain import Lies
-from tests.crypto.rounds import Round, make_round
-from tests.crypto.spoiled_points import at_infinity, off_the_curve, outside_the_subgroup, padded, x_not_reduced
 from tests.support import bad_inputs
 
 from .forging import Liar

@@ -26,7 +26,7 @@ from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.roster import bits_of, positions_of
-from tests.crypto.rounds import sparse_vector
+from tests.crypto.conftest import sparse_vector
 from tests.support.builders import make_task
 
 from .real_market import NO_TASK, RealMarket, mask_secret

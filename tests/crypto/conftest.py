@@ -1,12 +1,103 @@
-"""Fixtures: rounds that many tests look at; they are made once a process."""
+"""Rounds of a few groups, as their members deliver them, made once a process; and ways to spoil an encoded point."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
+import numpy as np
 import pytest
 
+from omnilytics_flwr.crypto.curve import decode_on_curve, encode_point, parse_points
+from omnilytics_flwr.crypto.field import FieldVector, N, R
+from omnilytics_flwr.crypto.fixedpoint import Units, pack
+from omnilytics_flwr.crypto.hashing import keccak256
+from omnilytics_flwr.crypto.kzg import commit, points_digest
 from omnilytics_flwr.crypto.prover import Proof, prove
+from omnilytics_flwr.crypto.settlement import roster_hash_of
+from omnilytics_flwr.crypto.statement import Statement
+from tests.support import bad_inputs
 
-from .rounds import Round, make_round
+from .plain import Plain
+
+
+@dataclass(frozen=True)
+class Round:
+    """What a model owner holds when it settles.
+
+    `units[g][i]` are the quantised updates, which it does not hold.
+    """
+
+    statement: Statement
+    vectors: tuple[FieldVector, ...]
+    members: tuple[tuple[bytes, ...], ...]
+    units: tuple[tuple[Units, ...], ...]
+
+    def sums(self) -> list[list[int]]:
+        """Plain sums of the quantised updates of every group."""
+        return [[int(u) for u in sum(group[1:], start=group[0])] for group in self.units]
+
+    def with_extra(self, position: int, extra: FieldVector) -> Round:
+        """The same deliveries, but that the last member of this group adds something to its vector against the rules."""
+        *rows, last = self.members[position]
+        pairs = zip(parse_points(last, self.statement.polynomials), parse_points(commit(extra), self.statement.polynomials), strict=True)
+        changed = b"".join(encode_point(own + more) for own, more in pairs)
+        vectors = tuple(v + extra if i == position else v for i, v in enumerate(self.vectors))
+        return replace(self.with_rows(position, (*rows, changed)), vectors=vectors)
+
+    def with_rows(self, position: int, rows: tuple[bytes, ...]) -> Round:
+        """The same round, opened with other points for the members of this group."""
+        members = tuple(rows if i == position else group for i, group in enumerate(self.members))
+        return replace(self, members=members, statement=replace(self.statement, roster_hash=roster_hash_of(self.statement, members)))
+
+    def with_outside(self, outside: int) -> Round:
+        """The same deliveries, these groups waived."""
+        members = tuple(tuple(points_digest(row) if outside >> i & 1 else row for row in group) for i, group in enumerate(self.members))
+        return replace(self, statement=replace(self.statement, outside=outside), members=members)
+
+    def plain(self, excluded: int = 0) -> Plain:
+        """The plain prover of this round."""
+        s = self.statement
+        taking = s.taking_part(excluded)
+        sums = tuple(tuple(tuple(p.to_ints()) for p in self.vectors[i].polynomials()) for i in taking)
+        points = [point for i in taking for point in self._group_points(i)]
+        return Plain(s.context, s.roster_hash, s.sizes, s.outside, excluded, s.polynomials, s.update_bits, sums, points)
+
+    def head(self, exclusions: bytes = b"\0") -> bytes:
+        """The settlement up to its argument."""
+        return b"".join(row for group in self.members for row in group) + exclusions
+
+    def _group_points(self, position: int) -> list[bytes]:
+        raw = commit(self.vectors[position])
+        return [raw[at : at + 128] for at in range(0, len(raw), 128)]
+
+
+def make_round(sizes: tuple[int, ...], *, polynomials: int = 1, bits: int = 8, seed: int = 0) -> Round:
+    """A round of random updates, by groups of these sizes."""
+    rng = np.random.default_rng(seed)
+    length = N * polynomials
+    units, vectors, members = [], [], []
+    for size in sizes:
+        group = [rng.integers(1, 1 << bits, 2 * length, dtype=np.uint64) for _ in range(size)]
+        delivered = [pack(member) for member in group]
+        mask = random_vector(length, seed=rng.integers(1 << 32))
+        delivered[0], delivered[1] = delivered[0] + mask, delivered[1] - mask
+        units.append(tuple(group))
+        vectors.append(FieldVector.total(delivered))
+        members.append(tuple(commit(vector) for vector in delivered))
+    statement = Statement(keccak256(b"context"), bytes(32), sizes, 0, polynomials, bits)
+    statement = replace(statement, roster_hash=roster_hash_of(statement, tuple(members)))
+    return Round(statement, tuple(vectors), tuple(members), tuple(units))
+
+
+def random_vector(length: int, *, seed: int) -> FieldVector:
+    """Uniform field elements, reproducibly."""
+    raw = np.random.default_rng(int(seed)).bytes(48 * length)
+    return FieldVector.from_ints(int.from_bytes(raw[at : at + 48], "big") % R for at in range(0, len(raw), 48))
+
+
+def sparse_vector(length: int, values: dict[int, int]) -> FieldVector:
+    """Zero but for these elements."""
+    return FieldVector.from_ints(values.get(i, 0) for i in range(length))
 
 
 @pytest.fixture(scope="session")
@@ -25,3 +116,27 @@ def small_proof(small_round: Round) -> Proof:
 def wide_round() -> Round:
     """Five groups, two polynomials, 16 bits."""
     return make_round((4, 4, 3, 3, 3), polynomials=2, bits=16, seed=2)
+
+
+def outside_the_subgroup(raw: bytes) -> bytes:
+    """The point plus one of order 3."""
+    point, small = decode_on_curve(raw), decode_on_curve(bad_inputs.WRONG_SUBGROUP)
+    assert point is not None
+    assert small is not None
+    return encode_point(point + small)
+
+
+def off_the_curve(raw: bytes) -> bytes:
+    return raw[:-1] + bytes([raw[-1] ^ 1])
+
+
+def padded(raw: bytes) -> bytes:
+    return b"\1" + raw[1:]
+
+
+def x_not_reduced(raw: bytes) -> bytes:
+    return (int.from_bytes(raw[:64], "big") + bad_inputs.BASE_MODULUS).to_bytes(64, "big") + raw[64:]
+
+
+def at_infinity(raw: bytes) -> bytes:
+    return bad_inputs.INFINITY

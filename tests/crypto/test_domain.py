@@ -7,8 +7,8 @@ from omnilytics_flwr.crypto.domain import REVERSED, evaluation_weights, quotient
 from omnilytics_flwr.crypto.exact import inner_products
 from omnilytics_flwr.crypto.field import FieldVector, N, R
 
+from .conftest import random_vector
 from .plain import H, coefficients_of, evaluate, values_of
-from .rounds import random_vector
 
 TWELVE_BIT_ONES = sum(0xFFF << 12 * i for i in range(21))
 """Every digit that the transform cuts an element into at its largest."""

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from omnilytics_flwr.crypto.exact import combine, gram, inner_products, join_digits
 from omnilytics_flwr.crypto.field import FieldVector, R
 
-from .rounds import random_vector
+from .conftest import random_vector
 
 EXTREMES = [2**36 - 1, -(2**36) + 1, 2**18, -(2**18), 2**18 - 1, -1, 0, 1]
 

@@ -14,7 +14,7 @@ from omnilytics_flwr.errors import BadPoint, WrongLength
 
 from ..support import bad_inputs
 from . import plain
-from .rounds import Round, random_vector, sparse_vector
+from .conftest import Round, random_vector, sparse_vector
 
 
 def expected_distances(round_: Round, taking: list[int]) -> tuple[int, ...]:

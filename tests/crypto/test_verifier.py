@@ -9,14 +9,17 @@ import pytest
 from py_arkworks_bls12381 import G1Point
 
 from omnilytics_flwr.crypto.curve import decode_on_curve, encode_point
+from omnilytics_flwr.crypto.domain import roots
 from omnilytics_flwr.crypto.field import N, R
+from omnilytics_flwr.crypto.kzg import prove_opening
 from omnilytics_flwr.crypto.prover import Proof, prove
-from omnilytics_flwr.crypto.settlement import Argument, Settlement
+from omnilytics_flwr.crypto.settlement import Argument, Exclusion, Settlement
 from omnilytics_flwr.crypto.statement import (
     Refusal,
     Statement,
     VerificationBadPoint,
     VerificationNotCanonical,
+    VerificationWrongExclusion,
     VerificationWrongLength,
     VerificationWrongOpening,
     VerificationWrongRoster,
@@ -25,15 +28,15 @@ from omnilytics_flwr.crypto.statement import (
 from omnilytics_flwr.crypto.verifier import verify
 
 from ..support import bad_inputs
+from .conftest import Round, off_the_curve, outside_the_subgroup, padded, random_vector, sparse_vector, x_not_reduced
 from .plain import Lies
-from .rounds import Round
-from .spoiled_points import off_the_curve, outside_the_subgroup, padded, x_not_reduced
 
 
-def refusal_of(round_: Round, settlement: bytes) -> Refusal:
+def refusal_of(round_: Round, settlement: bytes) -> tuple[type[Refusal], tuple[object, ...]]:
+    """Class and facts of what the verifier says no with."""
     with pytest.raises(Refusal) as refusal:
         verify(round_.statement, settlement)
-    return refusal.value
+    return type(refusal.value), refusal.value.args
 
 
 def with_argument(round_: Round, settlement: bytes, change: Callable[[Argument], Argument]) -> bytes:
@@ -55,14 +58,14 @@ def test_settlement_there_and_back_is_the_same_string(small_round: Round, small_
 def test_verify_distance_off_by_one_is_refused(small_round: Round, small_proof: Proof, place: int, by: int) -> None:
     forged = with_argument(small_round, small_proof.settlement, lambda a: replace(a, values=bumped(a.values, place, by)))
 
-    assert type(refusal_of(small_round, forged)) is VerificationWrongSumcheck
+    assert refusal_of(small_round, forged)[0] is VerificationWrongSumcheck
 
 
 @pytest.mark.parametrize("place", range(5))
 def test_verify_evaluation_off_by_one_is_refused(small_round: Round, small_proof: Proof, place: int) -> None:
     forged = with_argument(small_round, small_proof.settlement, lambda a: replace(a, evaluations=bumped(a.evaluations, place, 1)))
 
-    assert type(refusal_of(small_round, forged)) is VerificationWrongSumcheck
+    assert refusal_of(small_round, forged)[0] is VerificationWrongSumcheck
 
 
 @pytest.mark.parametrize("field", ["values", "evaluations"])
@@ -76,10 +79,7 @@ def test_verify_scalar_not_canonical_is_refused(small_round: Round, small_proof:
         numbers[place] = value
         return replace(argument, **{field: tuple(numbers)})
 
-    refusal = refusal_of(small_round, with_argument(small_round, small_proof.settlement, change))
-
-    assert type(refusal) is VerificationNotCanonical
-    assert refusal.args == (value,)
+    assert refusal_of(small_round, with_argument(small_round, small_proof.settlement, change)) == (VerificationNotCanonical, (value,))
 
 
 @pytest.mark.parametrize("field", ["values", "evaluations"])
@@ -90,7 +90,7 @@ def test_verify_scalar_plus_modulus_is_refused(small_round: Round, small_proof: 
         first, *rest = getattr(argument, field)
         return replace(argument, **{field: (first + R, *rest)})
 
-    assert type(refusal_of(small_round, with_argument(small_round, small_proof.settlement, change))) is VerificationNotCanonical
+    assert refusal_of(small_round, with_argument(small_round, small_proof.settlement, change))[0] is VerificationNotCanonical
 
 
 @pytest.mark.parametrize(
@@ -104,14 +104,14 @@ def test_verify_scalar_plus_modulus_is_refused(small_round: Round, small_proof: 
 def test_verify_for_another_statement_is_refused(small_round: Round, small_proof: Proof, change: Callable[[Statement], Statement]) -> None:
     other = replace(small_round, statement=change(small_round.statement))
 
-    assert type(refusal_of(other, small_proof.settlement)) is VerificationWrongSumcheck
+    assert refusal_of(other, small_proof.settlement)[0] is VerificationWrongSumcheck
 
 
 def test_verify_for_other_sizes_is_refused(small_round: Round, small_proof: Proof) -> None:
     other = replace(small_round, statement=replace(small_round.statement, sizes=(4, 3, 3)))
 
     # The members are the same ten, cut into other groups.
-    assert type(refusal_of(other, small_proof.settlement)) is VerificationWrongSumcheck
+    assert refusal_of(other, small_proof.settlement)[0] is VerificationWrongSumcheck
 
 
 @pytest.mark.parametrize(
@@ -132,10 +132,9 @@ def test_verify_other_members_points_are_refused(
     rows = change([row for group in small_round.members for row in group])
     forged = b"".join(rows) + small_proof.settlement[10 * 128 :]
 
-    refusal = refusal_of(small_round, forged)
+    kind, facts = refusal_of(small_round, forged)
 
-    assert type(refusal) is VerificationWrongRoster
-    assert refusal.args[1] == small_round.statement.roster_hash
+    assert (kind, facts[1]) == (VerificationWrongRoster, small_round.statement.roster_hash)
 
 
 @pytest.mark.parametrize(
@@ -155,13 +154,13 @@ def test_verify_wrong_length_is_refused(
 ) -> None:
     raw = change(small_proof.settlement)
 
-    refusal = refusal_of(small_round, raw)
+    kind, facts = refusal_of(small_round, raw)
 
-    assert type(refusal) is VerificationWrongLength
+    assert kind is VerificationWrongLength
     if raw[1280:1281] == b"\0":
         expected = len(small_proof.settlement)
     if expected is not None:
-        assert refusal.args == (len(raw), expected)
+        assert facts == (len(raw), expected)
 
 
 @pytest.mark.parametrize("missing", ["quotient", "remainder", "fold_proof", "constant_proof", "values", "evaluations"])
@@ -169,7 +168,7 @@ def test_verify_part_left_empty_is_refused(small_round: Round, small_proof: Proo
     """A part of length zero that is hashed as nothing and read as its neighbour would let any distances pass."""
     forged = with_argument(small_round, small_proof.settlement, lambda a: replace(a, **{missing: type(getattr(a, missing))()}))
 
-    assert type(refusal_of(small_round, forged)) is VerificationWrongLength
+    assert refusal_of(small_round, forged)[0] is VerificationWrongLength
 
 
 @pytest.mark.parametrize("num_exclusions", [1, 3, 4, 255])
@@ -179,7 +178,7 @@ def test_verify_number_of_exclusions_decides_the_length(small_round: Round, smal
     words = groups * (groups + 1) // 2 + groups + 2
     expected = 1281 + 85 * num_exclusions + (32 * words + 256 + 96 if groups else 0)
 
-    assert refusal_of(small_round, forged).args == (len(forged), expected)
+    assert refusal_of(small_round, forged)[1] == (len(forged), expected)
 
 
 @pytest.mark.parametrize(("sizes", "polynomials", "args"), [((3, 1, 3), 1, (1, 2)), ((3, 0), 1, (0, 2)), ((3, 3), 0, (0, 1))])
@@ -188,10 +187,7 @@ def test_verify_statement_without_anything_to_prove_is_refused(
 ) -> None:
     empty = replace(small_round, statement=replace(small_round.statement, sizes=sizes, polynomials=polynomials))
 
-    refusal = refusal_of(empty, b"\0")
-
-    assert type(refusal) is VerificationWrongLength
-    assert refusal.args == args
+    assert refusal_of(empty, b"\0") == (VerificationWrongLength, args)
 
 
 @pytest.mark.parametrize("field", ["fold_proof", "constant_proof"])
@@ -203,10 +199,7 @@ def test_verify_statement_without_anything_to_prove_is_refused(
 def test_verify_other_opening_proof_is_refused(small_round: Round, small_proof: Proof, field: str, proof: bytes) -> None:
     forged = with_argument(small_round, small_proof.settlement, lambda a: replace(a, **{field: proof}))
 
-    refusal = refusal_of(small_round, forged)
-
-    assert type(refusal) is VerificationWrongOpening
-    assert refusal.args == (0 if field == "fold_proof" else 1,)
+    assert refusal_of(small_round, forged) == (VerificationWrongOpening, (0 if field == "fold_proof" else 1,))
 
 
 @pytest.mark.parametrize("field", ["quotient", "remainder"])
@@ -217,7 +210,7 @@ def test_verify_other_commitment_is_refused(small_round: Round, small_proof: Pro
     forged = with_argument(small_round, small_proof.settlement, lambda a: replace(a, **{field: point}))
 
     # Another commitment means another z, for which the evaluations are not.
-    assert type(refusal_of(small_round, forged)) is VerificationWrongSumcheck
+    assert refusal_of(small_round, forged)[0] is VerificationWrongSumcheck
 
 
 @pytest.mark.parametrize("field", ["quotient_point", "remainder_point"])
@@ -225,17 +218,14 @@ def test_verify_other_commitment_is_refused(small_round: Round, small_proof: Pro
 def test_verify_bad_commitment_consistently_argued_is_refused(small_round: Round, field: str, spoil: Callable[[bytes], bytes]) -> None:
     forged = small_round.head() + small_round.plain().argue(Lies(**{field: spoil}))
 
-    assert type(refusal_of(small_round, forged)) is VerificationBadPoint
+    assert refusal_of(small_round, forged)[0] is VerificationBadPoint
 
 
 @pytest.mark.parametrize("field", ["quotient_point", "remainder_point"])
 def test_verify_commitment_at_infinity_consistently_argued_is_refused(small_round: Round, field: str) -> None:
     forged = small_round.head() + small_round.plain().argue(Lies(**{field: lambda raw: bad_inputs.INFINITY}))
 
-    refusal = refusal_of(small_round, forged)
-
-    assert type(refusal) is VerificationWrongOpening
-    assert refusal.args == (0 if field == "quotient_point" else 1,)
+    assert refusal_of(small_round, forged) == (VerificationWrongOpening, (0 if field == "quotient_point" else 1,))
 
 
 def test_verify_forged_distance_argued_ever_better_is_refused_by_each_check(small_round: Round) -> None:
@@ -256,19 +246,14 @@ def test_verify_forged_distance_argued_ever_better_is_refused_by_each_check(smal
 
     refusals = [refusal_of(small_round, small_round.head() + plain.argue(lies)) for lies in (only_claimed, and_committed, and_evaluated)]
 
-    assert [type(refusal) for refusal in refusals] == [
-        VerificationWrongOpening,
-        VerificationWrongSumcheck,
-        VerificationWrongOpening,
-    ]
-    assert [refusal.args for refusal in refusals] == [(1,), (), (0,)]
+    assert refusals == [(VerificationWrongOpening, (1,)), (VerificationWrongSumcheck, ()), (VerificationWrongOpening, (0,))]
 
 
 @pytest.mark.parametrize("name", bad_inputs.NOT_ON_CURVE)
 def test_verify_committed_point_off_the_curve_is_refused(small_round: Round, small_proof: Proof, name: str) -> None:
     spoilt = small_round.with_rows(1, (bad_inputs.NOT_ON_CURVE[name], *small_round.members[1][1:]))
 
-    assert type(refusal_of(spoilt, spoilt.head() + small_proof.settlement[1281:])) is VerificationBadPoint
+    assert refusal_of(spoilt, spoilt.head() + small_proof.settlement[1281:])[0] is VerificationBadPoint
 
 
 def test_verify_committed_point_outside_the_subgroup_is_refused(small_round: Round) -> None:
@@ -277,7 +262,7 @@ def test_verify_committed_point_outside_the_subgroup_is_refused(small_round: Rou
     plain = spoilt.plain()
     plain.points = [outside_the_subgroup(point) if i == 1 else point for i, point in enumerate(plain.points)]
 
-    assert type(refusal_of(spoilt, spoilt.head() + plain.argue())) is VerificationBadPoint
+    assert refusal_of(spoilt, spoilt.head() + plain.argue())[0] is VerificationBadPoint
 
 
 def test_verify_points_outside_the_subgroup_that_cancel_are_harmless(small_round: Round) -> None:
@@ -292,3 +277,106 @@ def test_verify_points_outside_the_subgroup_that_cancel_are_harmless(small_round
     verdict = verify(spoilt.statement, spoilt.head() + spoilt.plain().argue())
 
     assert verdict == prove(small_round.statement, small_round.vectors, small_round.members).verdict
+
+
+# Exclusions: each is taken for what the sum opens to, and for nothing else.
+
+
+@pytest.fixture(scope="module")
+def excluding(small_round: Round) -> tuple[Round, Settlement]:
+    """Groups 0 and 2 of three are out of range."""
+    round_ = small_round.with_extra(0, random_vector(N, seed=1)).with_extra(2, sparse_vector(N, {9: 1 << 200}))
+    proof = prove(round_.statement, round_.vectors, round_.members)
+    return round_, Settlement.from_bytes(proof.settlement, round_.statement)
+
+
+def test_verify_exclusions_are_taken(excluding: tuple[Round, Settlement]) -> None:
+    round_, settlement = excluding
+
+    assert verify(round_.statement, settlement.to_bytes()).excluded == 0b101
+
+
+@pytest.mark.parametrize(
+    ("change", "expected", "args"),
+    [
+        (lambda e: replace(e, polynomial=1), VerificationWrongExclusion, (2,)),
+        (lambda e: replace(e, index=N), VerificationWrongExclusion, (2,)),
+        (lambda e: replace(e, position=3), VerificationWrongExclusion, (3,)),
+        (lambda e: replace(e, position=255), VerificationWrongExclusion, (255,)),
+        (lambda e: replace(e, position=0), VerificationWrongExclusion, (0,)),
+        (lambda e: replace(e, value=R), VerificationNotCanonical, (R,)),
+        (lambda e: replace(e, value=(1 << 256) - 1), VerificationNotCanonical, ((1 << 256) - 1,)),
+        (lambda e: replace(e, value=e.value + 1), VerificationWrongOpening, (3,)),
+        (lambda e: replace(e, value=3 * (1 + (1 << 84))), VerificationWrongExclusion, (2,)),
+        (lambda e: replace(e, index=e.index + 1), VerificationWrongOpening, (3,)),
+        (lambda e: replace(e, position=1), VerificationWrongOpening, (3,)),
+        (lambda e: replace(e, proof=bytes(48)), VerificationWrongOpening, (3,)),
+        (lambda e: replace(e, proof=bytes([0xC0]) + bytes(47)), VerificationWrongOpening, (3,)),
+    ],
+    ids=[
+        "polynomial",
+        "index",
+        "position",
+        "last position",
+        "order",
+        "modulus",
+        "largest",
+        "value",
+        "in range",
+        "other index",
+        "honest group",
+        "no proof",
+        "infinity",
+    ],
+)
+def test_verify_wrong_exclusion_is_refused(
+    excluding: tuple[Round, Settlement],
+    change: Callable[[Exclusion], Exclusion],
+    expected: type[Refusal],
+    args: tuple[int, ...],
+) -> None:
+    round_, settlement = excluding
+    first, second = settlement.exclusions
+
+    assert refusal_of(round_, replace(settlement, exclusions=(first, change(second))).to_bytes()) == (expected, args)
+
+
+def test_verify_exclusions_swapped_are_refused(excluding: tuple[Round, Settlement]) -> None:
+    round_, settlement = excluding
+
+    assert refusal_of(round_, replace(settlement, exclusions=settlement.exclusions[::-1]).to_bytes()) == (VerificationWrongExclusion, (0,))
+
+
+def test_verify_exclusion_of_an_honest_group_truly_opened_is_refused(small_round: Round) -> None:
+    """Its value is in range by the group's own size; with a smaller h it would not be."""
+    values = small_round.vectors[1].to_ints()
+    largest = max(range(N), key=lambda i: values[i])
+    exclusion = Exclusion(1, 0, largest, values[largest], prove_opening(small_round.vectors[1], roots()[largest], values[largest]))
+    claim = Settlement(small_round.members, (exclusion,), None).to_bytes() + bytes(32 * 3 + 256 + 32 * 4 + 96)
+
+    assert refusal_of(small_round, claim) == (VerificationWrongExclusion, (1,))
+
+
+def test_verify_exclusion_of_a_group_outside_is_refused(excluding: tuple[Round, Settlement]) -> None:
+    round_, settlement = excluding
+    waived = round_.with_outside(0b001)
+    claim = replace(settlement, members=waived.members, argument=None).to_bytes()
+
+    # Two groups take part and two are said to be excluded: the length is right.
+    assert refusal_of(waived, claim) == (VerificationWrongExclusion, (0,))
+
+
+def test_verify_more_exclusions_than_groups_is_refused(excluding: tuple[Round, Settlement]) -> None:
+    round_, settlement = excluding
+    first, second = settlement.exclusions
+    claim = replace(settlement, exclusions=(first, second, second, second), argument=None).to_bytes()
+
+    assert refusal_of(round_, claim) == (VerificationWrongExclusion, (2,))
+
+
+def test_verify_digest_of_a_group_outside_is_checked(small_round: Round) -> None:
+    waived = small_round.with_outside(0b111)
+    raw = bytearray(waived.head())
+    raw[5] ^= 1
+
+    assert refusal_of(waived, bytes(raw))[0] is VerificationWrongRoster

@@ -15,7 +15,7 @@ from omnilytics_flwr.crypto.fixedpoint import quantise
 from omnilytics_flwr.market.terms import Terms
 from omnilytics_flwr.model_owner.round_report import RoundReport
 from runs.byzantine.shortcut import Decision, Offer, decide, groups_of
-from tests.adversary.game import Game, attack_update, make_game
+from tests.adversary.conftest import Game, attack_update, make_game
 from tests.data_owner.owners import live_task
 from tests.model_owner.conftest import honest_update
 from tests.support.builders import address_of, make_terms

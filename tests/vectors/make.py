@@ -30,7 +30,7 @@ from omnilytics_flwr.errors import BadPoint, OmnilyticsError, Refusal
 from omnilytics_flwr.market.dispute import versioned_hash
 from omnilytics_flwr.market.task import TaskParts, arrays_hash, config_hash
 from tests.contracts.forging import COMMON_FORGERIES
-from tests.crypto.rounds import make_round, sparse_vector
+from tests.crypto.conftest import make_round, sparse_vector
 from tests.support import bad_inputs
 
 FOLDER = Path(__file__).parent
