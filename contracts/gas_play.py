@@ -19,6 +19,7 @@ from omnilytics_flwr.crypto.statement import Statement
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import dev_wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.commitment_message import sign_commitment
 from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.task import TaskId
@@ -87,11 +88,11 @@ class Play:
         """Deploy the contracts and create the market."""
         connection = connect(anvil.url)
         wallet = dev_wallet(0, connection)
-        deployment = deploy(connection, wallet)
+        deployment = deploy(sender_for(connection, wallet))
         terms = terms_for(deployment.verification)
-        address = create_market(connection, wallet, deployment, terms)
+        address = create_market(sender_for(connection, wallet), deployment, terms)
         gas = {transaction.event: transaction.gas_used for transaction in connection.transactions}
-        ledgers = [EthereumLedger(connection, address, dev_wallet(i, connection)) for i in range(OWNERS + 1)]
+        ledgers = [EthereumLedger(sender_for(connection, dev_wallet(i, connection)), address) for i in range(OWNERS + 1)]
         return cls(anvil, connection, ledgers[0], tuple(ledgers[1:]), terms, gas)
 
     def run(self) -> None:
@@ -178,7 +179,7 @@ class Play:
         state, roster = self.owner.state(), self.groups()
         task = TaskId(self.connection.chain_id, self.owner.address, state.epoch, state.round, state.task_hash)
         seats = [seat for group in roster for seat in group]
-        signatures = tuple(sign_commitment(self.data[seat].wallet, task, digests[seat], state.open_by) for seat in seats)
+        signatures = tuple(sign_commitment(self.data[seat].sender, task, digests[seat], state.open_by) for seat in seats)
         receipt = self.owner.open(state.round, (1 << len(roster)) - 1, tuple(digests[seat] for seat in seats), signatures)
         return receipt.gas_used
 

@@ -15,6 +15,7 @@ from .errors import ChainError, Malformed, TermsError
 from .evm.connection import connect
 from .evm.key_source import KeySource
 from .evm.wallet import KEY_VARIABLE
+from .evm.wallet_sender import sender_for
 
 RPC_VARIABLE = "OMNILYTICS_RPC_URL"
 CHAIN_VARIABLE = "OMNILYTICS_CHAIN_ID"
@@ -72,7 +73,7 @@ def open_market(*, run_dir: Path | None = None, environment: Mapping[str, str] =
         blobs_url=environment.get(BLOBS_VARIABLE) or None,
         outbox=None if run_dir is None else run_dir / "outbox",
     )
-    ledger = EthereumLedger(connection, market, _key_source(environment).wallet(connection, environment=environment))
+    ledger = EthereumLedger(sender_for(connection, _key_source(environment).wallet(connection, environment=environment)), market)
     owner = ledger.model_owner
     if owner != ledger.account:
         raise TermsError(

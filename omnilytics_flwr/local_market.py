@@ -25,6 +25,7 @@ from .errors import ProtocolError
 from .evm.anvil import Anvil, AnvilOptions
 from .evm.connection import TransactionRecord, connect
 from .evm.wallet import dev_wallet
+from .evm.wallet_sender import sender_for
 from .flower.mod import HOME_VARIABLE
 from .market.public_part import count_weights
 from .market.terms import Address, Terms
@@ -213,11 +214,11 @@ class LocalMarket:
         self._records = connection.transactions
         model_owner = dev_wallet(0, connection)
         self._on_stage("deploy contracts")
-        deployment = deploy(connection, model_owner)
+        deployment = deploy(sender_for(connection, model_owner))
         self._on_stage("create market")
         terms = self._terms(deployment.verification)
-        market = create_market(connection, model_owner, deployment, terms)
-        self.ledger = EthereumLedger(connection, market, model_owner)
+        market = create_market(sender_for(connection, model_owner), deployment, terms)
+        self.ledger = EthereumLedger(sender_for(connection, model_owner), market)
         self.ledger.fund(terms.escrow_wei(terms.rounds_per_epoch) if self._escrow_wei is None else self._escrow_wei)
         homes = []
         for owner in range(self._num_owners):
@@ -230,7 +231,7 @@ class LocalMarket:
                 factory=deployment.factory,
                 account={"development": owner + 1},
             )
-            ledger = EthereumLedger(connection, market, home.wallet(connection))
+            ledger = EthereumLedger(sender_for(connection, home.wallet(connection)), market)
             home.agent_for(ledger).join()
             homes.append(home)
             self._owner_ledgers.append(ledger)

@@ -12,6 +12,7 @@ from omnilytics_flwr.chain.deploy import Deployment, deploy
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 
 _LINEAGES = count(1)
 
@@ -50,7 +51,7 @@ def anvil(shared_anvil: Anvil) -> Iterator[Anvil]:
 def deployment(shared_anvil: Anvil) -> Deployment:
     """The contracts, deployed once for all tests of this process."""
     connection = connect(shared_anvil.url)
-    return deploy(connection, dev_wallet(0, connection))
+    return deploy(sender_for(connection, dev_wallet(0, connection)))
 
 
 @pytest.fixture

@@ -166,4 +166,4 @@ def rogue_of_home(home: OwnerHome, ledger: EthereumLedger, name: str, **options:
     **options
         What the rogue takes besides, or the fields of the vector attack.
     """
-    return rogue_named(name, home.agent_for(ledger), signer=ledger.wallet, journal=Journal(home.path / "journal"), **options)
+    return rogue_named(name, home.agent_for(ledger), signer=ledger.sender, journal=Journal(home.path / "journal"), **options)

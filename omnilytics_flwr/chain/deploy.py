@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from ..errors import ChainError, UnknownMarket, UnsupportedChain
 from ..evm.connection import Connection
-from ..evm.sender import sender_for
+from ..evm.reverts import Reverts
+from ..evm.sender import Sender
 from ..evm.transaction import Mined, Payload
-from ..evm.wallet import Wallet
 from ..market.terms import Address, Terms
 from . import artifacts
 from .chain_support import check_blobs, check_supported
@@ -36,8 +36,8 @@ class Deployment:
     block: int
 
 
-def deploy(connection: Connection, wallet: Wallet) -> Deployment:
-    """Deploy the verification, and the factory with the market's implementation; gas is in `connection.transactions`.
+def deploy(sender: Sender) -> Deployment:
+    """Deploy the verification, and the factory with the market's implementation; gas is in the connection's `transactions`.
 
     Raises
     ------
@@ -46,20 +46,19 @@ def deploy(connection: Connection, wallet: Wallet) -> Deployment:
     ChainError
         As `Sender.send` raises it.
     """
-    check_supported(connection)
-    verification = _deploy_one(connection, wallet, artifacts.VERIFICATION)
-    factory = _deploy_one(connection, wallet, artifacts.FACTORY)
+    check_supported(sender.connection)
+    verification, factory = (sender.send(*deployment_of(name)) for name in (artifacts.VERIFICATION, artifacts.FACTORY))
     return Deployment(
-        chain_id=connection.chain_id,
+        chain_id=sender.connection.chain_id,
         verification=_address(verification),
-        implementation=Address(str(_read_factory(connection, _address(factory), "implementation"))),
+        implementation=Address(str(_read_factory(sender.connection, _address(factory), "implementation"))),
         factory=_address(factory),
         block=verification.block,
     )
 
 
-def create_market(connection: Connection, wallet: Wallet, deployment: Deployment, terms: Terms) -> Address:
-    """Create a market whose model owner is the wallet's account.
+def create_market(sender: Sender, deployment: Deployment, terms: Terms) -> Address:
+    """Create a market whose model owner is the sender's account.
 
     Returns
     -------
@@ -73,10 +72,10 @@ def create_market(connection: Connection, wallet: Wallet, deployment: Deployment
     MarketBadTerms
         The factory refuses the terms.
     """
-    check_blobs(connection)
+    check_blobs(sender.connection)
     abi = artifacts.load(artifacts.FACTORY).abi
     payload = Payload(deployment.factory, abi.call_data("create", terms.abi_tuple()))
-    mined = sender_for(connection, wallet).send("create", payload, market_reverts())
+    mined = sender.send("create", payload, market_reverts())
     for contract, topics, data in mined.logs:
         decoded = abi.log(topics, data) if contract == deployment.factory else None
         if decoded is not None and decoded[0] == CREATED:
@@ -128,9 +127,9 @@ def check_deployment(connection: Connection, deployment: Deployment) -> None:
             )
 
 
-def _deploy_one(connection: Connection, wallet: Wallet, name: str) -> Mined:
-    artifact = artifacts.load(name)
-    return sender_for(connection, wallet).send(f"deploy {name}", Payload(None, artifact.creation_code), market_reverts())
+def deployment_of(name: str) -> tuple[str, Payload, Reverts]:
+    """Event, payload and errors of the transaction that deploys a contract, as a sender takes them."""
+    return f"deploy {name}", Payload(None, artifacts.load(name).creation_code), market_reverts()
 
 
 def _read_factory(connection: Connection, factory: Address, function: str, *arguments: object) -> object:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from ..evm.connection import Connection
 from ..evm.erc20 import allow
 from ..evm.header import header_rlp
-from ..evm.sender import sender_for
+from ..evm.sender import Sender
 from ..evm.transaction import Payload
-from ..evm.wallet import Wallet
 from ..market.ledger import Ledger, Receipt
 from ..market.stage import Event
 from ..market.terms import ZERO_ADDRESS, Address
@@ -21,11 +19,10 @@ class EthereumLedger(MarketReader, Ledger):
 
     Parameters
     ----------
-    connection : Connection
+    sender : Sender
+        Of the account: `sender_for(connection, wallet)`, or a `DryRun`.
     address : Address
         The market's.
-    wallet : Wallet
-        Signs the transactions.
 
     Raises
     ------
@@ -33,22 +30,22 @@ class EthereumLedger(MarketReader, Ledger):
         The address holds no market of this version.
     """
 
-    def __init__(self, connection: Connection, address: Address, wallet: Wallet) -> None:
-        super().__init__(connection, address)
-        self._wallet = wallet
+    def __init__(self, sender: Sender, address: Address) -> None:
+        super().__init__(sender.connection, address)
+        self._sender = sender
 
     def __repr__(self) -> str:
         return f"EthereumLedger({self.address}, account={self.account}, {self._connection!r})"
 
     @property
-    def wallet(self) -> Wallet:
-        """What signs for the account."""
-        return self._wallet
+    def sender(self) -> Sender:
+        """What sends, and signs, for the account."""
+        return self._sender
 
     @property
     def account(self) -> Address:
         """The account that sends."""
-        return self._wallet.address
+        return self._sender.address
 
     def _header(self, block_number: int) -> bytes:
         self._connection.await_block(block_number + 1)
@@ -60,12 +57,12 @@ class EthereumLedger(MarketReader, Ledger):
         if token == ZERO_ADDRESS:
             return amount_wei
         if amount_wei:
-            allow(self._connection, self._wallet, token, spender=self.address, amount_wei=amount_wei)
+            allow(self._sender, token, spender=self.address, amount_wei=amount_wei)
         return 0
 
     def _send(self, event: Event, *arguments: object, value_wei: int = 0, blobs: tuple[bytes, ...] = ()) -> Receipt:
         # Fees rise between two tries and the deposit with them: the same accusation that is pending is awaited, whatever it paid.
         any_value = event is Event.ACCUSE
         payload = Payload(self.address, self._abi.call_data(event.value, *arguments), value_wei, blobs, any_value)
-        mined = sender_for(self._connection, self._wallet).send(event.value, payload, self._reverts)
+        mined = self._sender.send(event.value, payload, self._reverts)
         return Receipt(event.value, mined.transaction_hash, mined.block, mined.gas_used, mined.fee_wei, self._events(mined.logs))

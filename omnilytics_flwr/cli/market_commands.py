@@ -13,7 +13,7 @@ import click
 from ..errors import ChainError, TermsError
 from ..market.amount import Amount, amount_for
 from .market_facts import state_facts, terms_facts
-from .session import Session, options, read_deployments, show_plan
+from .session import Session, options, read_deployments
 from .settings import (
     ACCOUNT,
     CHAIN,
@@ -61,10 +61,9 @@ def deploy(session: Session) -> None:
 
     path = session.settings.deployments or default_deployments()
     known = read_deployments(session.settings) if path.exists() else {}
-    if session.settings.dry_run:
-        _plan_deployment(session)
+    if session.plan(lambda: _prepare_deployment(session), session.printer()):
         return
-    made = deploy_contracts(session.connection, session.wallet)
+    made = deploy_contracts(session.sender)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json_of(known | {made.chain_id: made}))
     records = session.connection.transactions
@@ -80,16 +79,13 @@ def deploy(session: Session) -> None:
 def create(session: Session, terms_path: Path) -> None:
     """Create a market whose model owner is the account."""
     from ..chain.deploy import create_market
-    from ..evm.dry_run import Planned
     from .terms_file import read_terms
 
     deployment = session.deployment
     terms = read_terms(terms_path, deployment.verification)
-    try:
-        address = create_market(session.connection, session.wallet, deployment, terms)
-    except Planned as planned:
-        show_plan(planned.transactions, session.printer())
+    if session.plan(lambda: create_market(session.sender, deployment, terms), session.printer()):
         return
+    address = create_market(session.sender, deployment, terms)
     record = session.connection.transactions[-1]
     made = {"market": address, "model_owner": session.account, "terms_hash": terms.digest()}
     sent = {"transaction": record.transaction_hash, "block": record.block, "gas": record.gas_used, "fee_wei": record.fee_wei}
@@ -209,15 +205,12 @@ def _is_of_known_factory(session: Session) -> bool | None:
     return True
 
 
-def _plan_deployment(session: Session) -> None:
+def _prepare_deployment(session: Session) -> None:
+    """Both transactions of a deployment, as a dry run notes them: neither needs the other's receipt."""
     from ..chain import artifacts
     from ..chain.chain_support import check_supported
-    from ..chain.market_reader import market_reverts
-    from ..evm.dry_run import plan_for
-    from ..evm.transaction import Payload
+    from ..chain.deploy import deployment_of
 
     check_supported(session.connection)
-    sender = plan_for(session.connection, session.account)
     for name in (artifacts.VERIFICATION, artifacts.FACTORY):
-        sender.plan(f"deploy {name}", Payload(None, artifacts.load(name).creation_code), market_reverts())
-    show_plan(tuple(sender.transactions), session.printer())
+        session.sender.prepare(*deployment_of(name))

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from ..evm.connection import Connection
     from ..evm.dry_run import PlannedTransaction
     from ..evm.key_source import KeySource
-    from ..evm.wallet import Secret, Wallet
+    from ..evm.sender import Sender
+    from ..evm.wallet import Secret
     from ..market.ledger import Receipt
     from ..market.terms import Address
 
@@ -78,21 +79,20 @@ class Session:
         connection = self.connection if self.settings.rpc_url is not None or self.home is not None else None
         return self.source.address(connection, ask=self._ask_password)
 
-    @cached_property
+    @property
     def account(self) -> Address:
         """The account that acts."""
-        return self.wallet.address
+        return self.sender.address
 
     @cached_property
-    def wallet(self) -> Wallet:
-        """What signs; in a dry run only its address is known, and whatever would be sent on the connection is planned."""
-        from ..evm.dry_run import AddressOnly, plan_for
+    def sender(self) -> Sender:
+        """What sends for the account; in a dry run it only plans, and knows no more than the account's address."""
+        from ..evm.dry_run import DryRun
+        from ..evm.wallet_sender import sender_for
 
-        if not self.settings.dry_run:
-            return self.source.wallet(self.connection, ask=self._ask_password)
-        address = self.address()
-        plan_for(self.connection, address)
-        return AddressOnly(address)
+        if self.settings.dry_run:
+            return DryRun(self.connection, self.address())
+        return sender_for(self.connection, self.source.wallet(self.connection, ask=self._ask_password))
 
     @cached_property
     def reader(self) -> MarketReader:
@@ -106,7 +106,7 @@ class Session:
         """The market as the account sees it."""
         from ..chain.ethereum_ledger import EthereumLedger
 
-        return EthereumLedger(self.connection, self.market, self.wallet)
+        return EthereumLedger(self.sender, self.market)
 
     @cached_property
     def deployment(self) -> Deployment:
@@ -169,20 +169,25 @@ class Session:
         bool
             Whether something was sent.
         """
-        from ..evm.dry_run import Planned
-
         printer = self.printer(market=self.reader if market else None)
-        sent = len(self.connection.transactions)
-        try:
-            receipt = action()
-        except Planned as planned:
-            show_plan(planned.transactions, printer)
+        if self.plan(action, printer):
             return False
+        sent = len(self.connection.transactions)
+        receipt = action()
         transactions = [_sent_facts(record) for record in self.connection.transactions[sent:]]
         title = f"done, from {self.account}" if transactions else "done already: nothing had to be sent"
         logs = {"events": {name: log_facts(log) for name, log in receipt.logs.items()}} if receipt is not None and receipt.logs else {}
         printer.facts({**facts(), **logs, "transactions": transactions}, title)
         return bool(transactions)
+
+    def plan(self, action: Callable[[], object], printer: Printer) -> bool:
+        """In a dry run show what `action` would send, and say so; otherwise leave it alone."""
+        from ..evm.dry_run import DryRun
+
+        if not isinstance(self.sender, DryRun):
+            return False
+        show_plan(self.sender.plan(action), printer)
+        return True
 
     def _ask_password(self) -> Secret:
         return ask_password(f"Password of {self.source.keystore}")

@@ -118,6 +118,7 @@ class OwnerHome:
         """
         from ..chain.ethereum_ledger import EthereumLedger
         from ..evm.connection import connect
+        from ..evm.wallet_sender import sender_for
 
         connection = connect(
             self.config.rpc_url,
@@ -126,7 +127,7 @@ class OwnerHome:
             receipt_seconds=receipt_seconds,
             outbox=self.path / "outbox",
         )
-        ledger = EthereumLedger(connection, self.config.market, self.wallet(connection))
+        ledger = EthereumLedger(sender_for(connection, self.wallet(connection)), self.config.market)
         check_trusted(ledger, self._trusted_factory(connection), self.policy)
         return ledger
 
@@ -134,7 +135,7 @@ class OwnerHome:
         """The owner agent of this home on a ledger that is connected already; `check_ready` as for `LocalAgent`."""
         return LocalAgent(
             ledger=ledger,
-            signer=ledger.wallet,
+            signer=ledger.sender,
             keys=OwnerKeys(self.path / "keys"),
             journal=self.journal(),
             policy=self.policy_on(ledger.connection),

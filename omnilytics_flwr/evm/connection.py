@@ -8,13 +8,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..crypto.address import Address
 from ..errors import Unreachable, UnsupportedChain, WrongChain
 from . import rpc_values
 from .endpoint import Endpoint, NodeError, redacted
 from .reverts import Reverts, revert_data
+
+if TYPE_CHECKING:
+    from .wallet_sender import WalletSender
 
 T = TypeVar("T")
 
@@ -94,7 +97,7 @@ class Connection:
         self.blobs_url = blobs_url
         self.outbox = outbox
         self.transactions: list[TransactionRecord] = []
-        self.senders: dict[Address, Any] = {}
+        self.senders: dict[Address, WalletSender] = {}
         self.lock = threading.Lock()
 
     def __repr__(self) -> str:

@@ -1,8 +1,9 @@
-"""What a transaction would be and cost, without signing or sending anything."""
+"""What transactions would be and cost, without signing or sending anything."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -11,15 +12,10 @@ from ..errors import ChainError, LedgerError, Refusal
 from . import rpc_values
 from .connection import Connection
 from .endpoint import NodeError
-from .erc20 import APPROVE
 from .fees import GAS_FEE, TIP, highest_cost_wei
-from .reverts import Reverts
+from .reverts import PLAIN, Reverts
 from .sender import Sender
-from .transaction import Mined, Payload
-from .wallet import Wallet
-
-PREPARING = frozenset({APPROVE})
-"""Events that another transaction follows."""
+from .transaction import Payload
 
 _SIMULATE = "eth_simulateV1"
 
@@ -56,104 +52,70 @@ class PlannedTransaction:
     most_fee_wei: int
 
 
-class Planned(Exception):
-    """The plan is complete; raised instead of sending, so that no caller takes it for done."""
-
-    def __init__(self, transactions: tuple[PlannedTransaction, ...]) -> None:
-        super().__init__(transactions)
-        self.transactions = transactions
+class _Planned(Exception):
+    """Ends an action at the transaction whose receipt it would need: there is none, and nobody may take a plan for done."""
 
 
-class AddressOnly(Wallet):
-    """A wallet that knows its address and cannot sign."""
+class DryRun(Sender):
+    """A sender that estimates and notes each transaction, and needs no key.
 
-    def __init__(self, address: Address) -> None:
-        self._address = address
-
-    @property
-    def address(self) -> Address:
-        """The account's address."""
-        return self._address
-
-    def sign_transaction(self, transaction: Mapping[str, Any]) -> NoReturn:
-        """Refuse."""
-        self._refuse()
-
-    def _refuse(self) -> NoReturn:
-        raise ChainError(f"{self.address} is known by its address only and cannot sign; expected its wallet; open that to sign")
-
-
-class PlanningSender(Sender):
-    """A sender that estimates each transaction as `Sender` does, and keeps it as a plan.
-
-    Use `plan_for`; every ledger and every deployment on the connection then sends through it.
-
-    Attributes
-    ----------
-    transactions : list of PlannedTransaction
-        What would have been sent so far.
+    `send` never returns. Hand it to a ledger, or to whatever else sends, inside `plan`.
     """
 
-    def __init__(self, connection: Connection, wallet: Wallet) -> None:
-        super().__init__(connection, wallet)
-        self.transactions: list[PlannedTransaction] = []
+    def __init__(self, connection: Connection, address: Address) -> None:
+        super().__init__(connection, address)
+        self._plan: list[PlannedTransaction] = []
         self._calls: list[dict[str, Any]] = []
         self._gas = 0
 
-    def send(self, event: str, payload: Payload, reverts: Reverts) -> Mined:
-        """Plan a transaction.
+    def sign_hash(self, signing_hash: bytes) -> NoReturn:
+        """Refuse."""
+        raise ChainError(f"{self.address} is known by its address only and cannot sign; expected its wallet; open that to sign")
 
-        Raises
-        ------
-        Planned
-            Unless it only prepares another one.
-        LedgerError, NotFunded, ChainError
-            As `Sender.send` raises them before it sends.
-        """
-        self.plan(event, payload, reverts)
-        if event not in PREPARING:
-            raise Planned(tuple(self.transactions))
-        return Mined("", 0, 0, 0, 0.0, (), None)
+    def plan(self, action: Callable[[], object]) -> tuple[PlannedTransaction, ...]:
+        """What `action` would send, up to the first transaction whose receipt it needs; raises what it raises before that."""
+        self._plan, self._calls = [], []
+        with suppress(_Planned):
+            action()
+        return tuple(self._plan)
 
-    def plan(self, event: str, payload: Payload, reverts: Reverts) -> None:
-        """Plan a transaction and go on; raises as `send` does, but for `Planned`."""
-        built = self._build(payload, reverts)
-        price_wei = (built[GAS_FEE] - built[TIP]) // 2 + built[TIP]
-        self.transactions.append(
+    def send(self, event: str, payload: Payload, reverts: Reverts = PLAIN) -> NoReturn:
+        """Note a transaction and end the action."""
+        self.prepare(event, payload, reverts)
+        raise _Planned
+
+    def prepare(self, event: str, payload: Payload, reverts: Reverts = PLAIN) -> None:
+        """Note a transaction; raises what `Sender.send` raises before it sends."""
+        draft = self._draft(payload, reverts)
+        price_wei = (draft[GAS_FEE] - draft[TIP]) // 2 + draft[TIP]
+        self._plan.append(
             PlannedTransaction(
                 event=event,
-                sender=self._wallet.address,
+                sender=self.address,
                 to=payload.to,
                 value_wei=payload.value_wei,
                 data=payload.data,
                 gas=self._gas,
-                gas_limit=built["gas"],
+                gas_limit=draft["gas"],
                 fee_wei=self._gas * price_wei,
-                most_fee_wei=highest_cost_wei(built) - payload.value_wei,
+                most_fee_wei=highest_cost_wei(draft) - payload.value_wei,
             )
         )
 
-    def _estimate(self, call: dict[str, Any], reverts: Reverts) -> str:
-        """Gas after the transactions planned before: a payment in tokens needs the allowance that the one before it gives."""
+    def _estimate_gas(self, call: dict[str, Any], reverts: Reverts) -> int:
+        """Gas after the transactions noted before: a payment in tokens needs the allowance that the one before it gives."""
         try:
-            estimate = super()._estimate(call, reverts)
+            self._gas = super()._estimate_gas(call, reverts)
         except LedgerError as error:
+            # The market's own refusals stand whatever was noted before; only a token's depend on it.
             if not self._calls or isinstance(error, Refusal):
                 raise
-            result = simulated(self._connection, [*self._calls, call])[-1]
+            result = simulated(self.connection, [*self._calls, call])[-1]
             if rpc_values.field(result, "status") != 1:
                 raise
-            estimate = hex(rpc_values.field(result, "gasUsed"))
+            self._gas = rpc_values.field(result, "gasUsed")
         self._calls.append(call)
-        self._gas = rpc_values.quantity("estimate of gas", estimate)
-        return estimate
-
-
-def plan_for(connection: Connection, account: Address) -> PlanningSender:
-    """From now on plan what `account` would send through this connection."""
-    sender = PlanningSender(connection, AddressOnly(account))
-    connection.senders[account] = sender
-    return sender
+        return self._gas
 
 
 def simulated(connection: Connection, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:

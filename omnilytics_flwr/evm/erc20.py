@@ -6,10 +6,9 @@ from ..crypto.address import Address
 from ..errors import NotFunded
 from .abi import Abi
 from .connection import Connection
-from .reverts import Reverts
-from .sender import sender_for
+from .reverts import PLAIN
+from .sender import Sender
 from .transaction import Payload
-from .wallet import Wallet
 
 APPROVE = "approve"
 
@@ -25,7 +24,6 @@ _ABI = Abi(
         _function(APPROVE, ("address", "uint256"), "bool"),
     ]
 )
-_REFUSALS = Reverts([])
 
 
 def balance_wei(connection: Connection, token: Address, account: Address) -> int:
@@ -38,7 +36,7 @@ def allowance_wei(connection: Connection, token: Address, owner: Address, spende
     return _read(connection, token, "allowance", owner, spender)
 
 
-def allow(connection: Connection, wallet: Wallet, token: Address, *, spender: Address, amount_wei: int) -> None:
+def allow(sender: Sender, token: Address, *, spender: Address, amount_wei: int) -> None:
     """Let `spender` take an amount, and no more; sends nothing if it already may.
 
     Raises
@@ -48,23 +46,23 @@ def allow(connection: Connection, wallet: Wallet, token: Address, *, spender: Ad
     ChainError
         As `Sender.send` raises it.
     """
-    held = balance_wei(connection, token, wallet.address)
+    held = balance_wei(sender.connection, token, sender.address)
     if held < amount_wei:
         raise NotFunded(
-            f"{wallet.address} holds {held} units of the token {token}; expected {amount_wei}; send it the other {amount_wei - held}"
+            f"{sender.address} holds {held} units of the token {token}; expected {amount_wei}; send it the other {amount_wei - held}"
         )
-    allowed = allowance_wei(connection, token, wallet.address, spender)
+    allowed = allowance_wei(sender.connection, token, sender.address, spender)
     if allowed >= amount_wei:
         return
     if allowed:
         # Some tokens let an allowance be changed only from or to zero.
-        _approve(connection, wallet, token, spender, 0)
-    _approve(connection, wallet, token, spender, amount_wei)
+        _approve(sender, token, spender, 0)
+    _approve(sender, token, spender, amount_wei)
 
 
-def _approve(connection: Connection, wallet: Wallet, token: Address, spender: Address, amount_wei: int) -> None:
-    sender_for(connection, wallet).send(APPROVE, Payload(token, _ABI.call_data(APPROVE, spender, amount_wei)), _REFUSALS)
+def _approve(sender: Sender, token: Address, spender: Address, amount_wei: int) -> None:
+    sender.prepare(APPROVE, Payload(token, _ABI.call_data(APPROVE, spender, amount_wei)))
 
 
 def _read(connection: Connection, token: Address, function: str, *arguments: object) -> int:
-    return int(_ABI.results(function, connection.call(token, _ABI.call_data(function, *arguments), _REFUSALS))[0])
+    return int(_ABI.results(function, connection.call(token, _ABI.call_data(function, *arguments), PLAIN))[0])

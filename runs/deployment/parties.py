@@ -26,6 +26,7 @@ from omnilytics_flwr import (
     dev_wallet,
 )
 from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
+from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.task import TaskId
 
 from ..digits import read_npm_digits
@@ -76,12 +77,12 @@ def set_up(recipe: Recipe, connection: Connection, url: str, folder: Path, *, on
     """Deploy, create the market, let everybody join, draw the groups."""
     shares, test = split(recipe)
     on_step("deploy contracts")
-    deployment = deploy(connection, dev_wallet(0, connection))
+    deployment = deploy(sender_for(connection, dev_wallet(0, connection)))
     wallet = _new_wallet(folder / "model-owner")
     connection.request(SET_BALANCE, wallet.address, hex(100 * OWNER_WEI))
     on_step("create market")
-    market = create_market(connection, wallet, deployment, terms_of(recipe, deployment.verification))
-    ledger = EthereumLedger(connection, market, wallet)
+    market = create_market(sender_for(connection, wallet), deployment, terms_of(recipe, deployment.verification))
+    ledger = EthereumLedger(sender_for(connection, wallet), market)
     ledger.fund(ledger.terms().escrow_wei(2 * recipe.rounds))
     model_owner = ModelOwner(*_keystore_paths(folder / "model-owner"), write_digits(folder / "model-owner", test), ledger)
     owners = []
@@ -91,7 +92,7 @@ def set_up(recipe: Recipe, connection: Connection, url: str, folder: Path, *, on
         wallet = _new_wallet(place)
         connection.request(SET_BALANCE, wallet.address, hex(OWNER_WEI))
         home = _make_home(place / "home", url, connection, market, deployment)
-        owner_ledger = EthereumLedger(connection, market, wallet)
+        owner_ledger = EthereumLedger(sender_for(connection, wallet), market)
         home.agent_for(owner_ledger).join()
         owners.append(DataOwner(index, place, home, write_digits(place, share), owner_ledger))
     on_step("draw groups")

@@ -9,6 +9,7 @@ from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import dev_wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.terms import Address
 
 from .market_play import Play, create_small_market
@@ -33,4 +34,4 @@ def market(connection: Connection, deployment: Deployment) -> Play:
 @pytest.fixture
 def drawn(connection: Connection, drawn_address: Address) -> Play:
     """The market with drawn groups."""
-    return Play.of(EthereumLedger(connection, drawn_address, dev_wallet(0, connection)))
+    return Play.of(EthereumLedger(sender_for(connection, dev_wallet(0, connection)), drawn_address))

@@ -19,6 +19,7 @@ from omnilytics_flwr.crypto.statement import Statement
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import HISTORY_CONTRACT, Connection
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.commitment_message import sign_commitment
 from omnilytics_flwr.market.dispute import BLOB_BYTES, BLOBS_PER_TRANSACTION
 from omnilytics_flwr.market.draw import PREVRANDAO_FIELD
@@ -66,8 +67,8 @@ def small_terms(deployment: Deployment, **changes: object) -> Terms:
 
 def create_small_market(connection: Connection, deployment: Deployment, **changes: object) -> EthereumLedger:
     """A market of account 0."""
-    wallet = dev_wallet(0, connection)
-    return EthereumLedger(connection, create_market(connection, wallet, deployment, small_terms(deployment, **changes)), wallet)
+    sender = sender_for(connection, dev_wallet(0, connection))
+    return EthereumLedger(sender, create_market(sender, deployment, small_terms(deployment, **changes)))
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Play:
     @classmethod
     def of(cls, owner: EthereumLedger) -> Play:
         wallets = tuple(dev_wallet(1 + i, owner.connection) for i in range(OWNERS))
-        return cls(owner, tuple(EthereumLedger(owner.connection, owner.address, wallet) for wallet in wallets), wallets)
+        return cls(owner, tuple(EthereumLedger(sender_for(owner.connection, wallet), owner.address) for wallet in wallets), wallets)
 
     def join_all(self) -> None:
         """Every data owner joins, with a mask key that follows from its number."""

@@ -13,6 +13,7 @@ from omnilytics_flwr.errors import UnsupportedChain
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import dev_wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 
 from ..evm.nodes import FaultyNode, faulty_node
 from .market_play import small_terms
@@ -100,7 +101,7 @@ def test_market_on_a_chain_without_blobs_is_not_created_and_contracts_are_not_de
     node.falsifying = {"eth_sendRawTransaction": error(-32000, "transaction type not supported")}
     number = connection.block_number()
     with pytest.raises(UnsupportedChain, match="nobody could answer an accusation"):
-        create_market(connection, wallet, deployment, small_terms(deployment))
+        create_market(sender_for(connection, wallet), deployment, small_terms(deployment))
     with pytest.raises(UnsupportedChain, match="nobody could answer an accusation"):
-        deploy(connection, wallet)
+        deploy(sender_for(connection, wallet))
     assert connection.block_number() == number

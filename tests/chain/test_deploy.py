@@ -11,13 +11,14 @@ from omnilytics_flwr.errors import NotFunded, ToolMissing, UnsupportedChain
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.refusals import MarketBadTerms
 
 from .market_play import small_terms
 
 
 def test_deploy_gas_of_each_contract_is_recorded(connection: Connection, wallet: Wallet) -> None:
-    deployed = deploy(connection, wallet)
+    deployed = deploy(sender_for(connection, wallet))
     check_deployment(connection, deployed)
     records = {record.event: record for record in connection.transactions}
     assert set(records) == {"deploy SumcheckVerification", "deploy MarketFactory"}
@@ -28,19 +29,19 @@ def test_deploy_old_chain_raises_before_anything_is_sent() -> None:
     with Anvil(AnvilOptions(hardfork="cancun")) as old:
         connection = connect(old.url)
         with pytest.raises(UnsupportedChain):
-            deploy(connection, dev_wallet(0, connection))
+            deploy(sender_for(connection, dev_wallet(0, connection)))
         assert connection.transactions == []
 
 
 def test_deploy_without_ether_raises_not_funded(connection: Connection) -> None:
     with pytest.raises(NotFunded, match="lacks"):
-        deploy(connection, Wallet.create())
+        deploy(sender_for(connection, Wallet.create()))
 
 
 def test_create_market_is_announced_and_found(connection: Connection, wallet: Wallet, deployment: Deployment) -> None:
     before = markets(connection, deployment)
     terms = small_terms(deployment)
-    address = create_market(connection, wallet, deployment, terms)
+    address = create_market(sender_for(connection, wallet), deployment, terms)
     assert markets(connection, deployment) == (*before, address)
     reader = MarketReader(connection, address)
     assert reader.terms() == terms
@@ -52,7 +53,7 @@ def test_create_market_bad_terms_raises_the_factorys_error(connection: Connectio
     terms = small_terms(deployment)
     object.__setattr__(terms, "reward_wei", 0)
     with pytest.raises(MarketBadTerms) as caught:
-        create_market(connection, wallet, deployment, terms)
+        create_market(sender_for(connection, wallet), deployment, terms)
     assert caught.value.args == ("rewardWei", 0, 1, 2**96)
 
 

@@ -16,6 +16,7 @@ from omnilytics_flwr.errors import BlobsMissing
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import dev_wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market import refusals
 from omnilytics_flwr.market.dispute import BLOB_BYTES, BURN_ADDRESS
 from omnilytics_flwr.market.ledger import Receipt
@@ -52,7 +53,7 @@ def wide_market(connection: Connection, deployment: Deployment) -> Play:
 
 
 def test_accused_answers_by_blobs_and_the_vector_is_taken_from_the_chain(connection: Connection, dispute: Dispute) -> None:
-    owner, stranger = dispute.owner, EthereumLedger(connection, dispute.owner.address, dev_wallet(30, connection))
+    owner, stranger = dispute.owner, EthereumLedger(sender_for(connection, dev_wallet(30, connection)), dispute.owner.address)
     cost_wei = owner.answer_cost_wei()
     receipt = owner.accuse(1, 1 << SEAT, dispute.digests)
     state, accusation = owner.state(), owner.accusation(SEAT)
@@ -149,7 +150,7 @@ def test_answered_vector_beacon_node_without_the_blobs_says_so(connection: Conne
 def test_answered_vector_from_a_beacon_node() -> None:
     with Anvil(AnvilOptions(block_seconds=12)) as anvil:
         connection = connect(anvil.url, blobs_url=anvil.url + "/?key=1")
-        dispute = open_dispute(wide_market(connection, deploy(connection, dev_wallet(0, connection))), seat=SEAT)
+        dispute = open_dispute(wide_market(connection, deploy(sender_for(connection, dev_wallet(0, connection)))), seat=SEAT)
         answer_all(dispute)
         connection.__dict__["is_local"] = False
         assert dispute.owner.answered_vector(1, SEAT) == dispute.vector

@@ -17,6 +17,7 @@ from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.processing_time import chain_processing
 from omnilytics_flwr.evm.wallet import Wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market import refusals
 from omnilytics_flwr.market.commitment_message import Commitment
 from omnilytics_flwr.market.draw import epoch_seed
@@ -214,7 +215,7 @@ def test_every_error_of_the_contracts_has_a_class_with_as_many_facts() -> None:
 @pytest.mark.parametrize("address", [ZERO_ADDRESS, Address("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")])
 def test_ledger_no_contract_raises_unknown_market(connection: Connection, wallet: Wallet, address: Address) -> None:
     with pytest.raises(UnknownMarket, match="no contract"):
-        EthereumLedger(connection, address, wallet)
+        EthereumLedger(sender_for(connection, wallet), address)
 
 
 def test_ledger_other_contract_raises_unknown_market(connection: Connection, deployment: Deployment) -> None:

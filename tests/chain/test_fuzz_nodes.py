@@ -19,6 +19,7 @@ from omnilytics_flwr.evm.beacon import BeaconNode
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.processing_time import chain_processing
 from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key, dev_wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.terms import Address
 
 from ..evm.nodes import JSON, REAL, FaultyNode, faulty_node, spoil, spoiled, survives
@@ -88,7 +89,7 @@ def test_everything_that_is_read_or_sent_with_a_lying_node(
 def use_everything(connection: Connection, market: Address) -> None:
     wallet = Wallet(Secret(dev_key(0)))
     survives(lambda: check_supported(connection))
-    ledger = EthereumLedger(connection, market, wallet)
+    ledger = EthereumLedger(sender_for(connection, wallet), market)
     actions: list[Callable[[], object]] = [
         ledger.state,
         ledger.snapshot,

@@ -15,9 +15,9 @@ from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.erc20 import allow, allowance_wei, balance_wei
 from omnilytics_flwr.evm.reverts import PLAIN
 from omnilytics_flwr.evm.rpc_values import BadAnswer
-from omnilytics_flwr.evm.sender import sender_for
 from omnilytics_flwr.evm.transaction import Payload
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market import refusals
 from omnilytics_flwr.market.terms import Address
 
@@ -56,7 +56,7 @@ def events(connection: Connection) -> list[str]:
 
 def test_stake_and_funds_are_allowed_exactly_and_taken(connection: Connection, deployment: Deployment, token: Address) -> None:
     owner = create_small_market(connection, deployment, token=token)
-    data = EthereumLedger(connection, owner.address, dev_wallet(1, connection))
+    data = EthereumLedger(sender_for(connection, dev_wallet(1, connection)), owner.address)
     connection.transactions.clear()
     ether = connection.balance_wei(data.account)
     data.join(mask_key(0))
@@ -71,7 +71,7 @@ def test_stake_and_funds_are_allowed_exactly_and_taken(connection: Connection, d
 
 def test_allowance_that_is_there_is_used(connection: Connection, wallet: Wallet, deployment: Deployment, token: Address) -> None:
     owner = create_small_market(connection, deployment, token=token)
-    allow(connection, wallet, token, spender=owner.address, amount_wei=1000)
+    allow(sender_for(connection, wallet), token, spender=owner.address, amount_wei=1000)
     connection.transactions.clear()
     owner.fund(600)
     assert events(connection) == ["fund"]
@@ -84,7 +84,7 @@ def test_too_few_tokens_raise_not_funded_with_the_gap_and_nothing_is_sent(
     connection: Connection, deployment: Deployment, token: Address
 ) -> None:
     owner = create_small_market(connection, deployment, token=token)
-    poor = EthereumLedger(connection, owner.address, dev_wallet(2, connection))
+    poor = EthereumLedger(sender_for(connection, dev_wallet(2, connection)), owner.address)
     connection.transactions.clear()
     with pytest.raises(NotFunded, match=f"holds 0 units of the token {token}; expected {STAKE}"):
         poor.join(mask_key(0))

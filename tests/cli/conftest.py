@@ -13,6 +13,7 @@ from omnilytics_flwr.chain.known_deployments import json_of
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import dev_wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.terms import Address
 from tests.chain.market_play import Play, create_small_market
 
@@ -63,7 +64,7 @@ def market(line: CommandLine, connection: Connection, deployment: Deployment, mo
 def drawn(line: CommandLine, connection: Connection, drawn_address: Address, monkeypatch: pytest.MonkeyPatch) -> Play:
     """The market with drawn groups, named in the environment."""
     monkeypatch.setenv("OMNILYTICS_MARKET", drawn_address)
-    return Play.of(EthereumLedger(connection, drawn_address, dev_wallet(0, connection)))
+    return Play.of(EthereumLedger(sender_for(connection, dev_wallet(0, connection)), drawn_address))
 
 
 @pytest.fixture

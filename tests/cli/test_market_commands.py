@@ -10,6 +10,7 @@ from omnilytics_flwr.chain.deploy import Deployment, create_market
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.wallet import dev_wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.terms_bounds import norm_bound_steps
 from tests.chain.market_play import small_terms
 
@@ -79,7 +80,7 @@ def test_create_makes_the_market_of_the_terms(line: CommandLine, connection: Con
     made = line.json("market", "create", "--terms", terms, *MODEL_OWNER)
     assert plan["gas"] == pytest.approx(made["gas"], rel=0.01)
     assert int(made["fee_wei"]) <= int(plan["most_fee_wei"])
-    ledger = EthereumLedger(connection, made["market"], dev_wallet(0, connection))
+    ledger = EthereumLedger(sender_for(connection, dev_wallet(0, connection)), made["market"])
     expected = small_terms(
         deployment,
         metrics=("accuracy",),
@@ -101,7 +102,7 @@ def test_create_with_wrong_terms_is_refused(line: CommandLine, connection: Conne
 
 
 def test_list_has_the_newest_first(line: CommandLine, connection: Connection, deployment: Deployment, market: EthereumLedger) -> None:
-    other = create_market(connection, dev_wallet(7, connection), deployment, small_terms(deployment))
+    other = create_market(sender_for(connection, dev_wallet(7, connection)), deployment, small_terms(deployment))
     listed = [row["market"] for row in line.json("market", "list")]
     assert listed[:2] == [other, market.address]
     assert [row["market"] for row in line.json("market", "list", "--newest", "1")] == [other]

@@ -1,4 +1,4 @@
-"""Plans cannot sign, and a node that cannot simulate costs a figure and nothing else."""
+"""Plans cannot sign and are never taken for done, and a node that cannot simulate costs a figure and nothing else."""
 
 from __future__ import annotations
 
@@ -7,32 +7,40 @@ import pytest
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.errors import ChainError, LedgerError
 from omnilytics_flwr.evm.connection import connect
-from omnilytics_flwr.evm.dry_run import AddressOnly, Planned, plan_for
+from omnilytics_flwr.evm.dry_run import DryRun, _Planned
 
 from .command_line import DATA_OWNER, CommandLine
 
 
-def test_address_alone_signs_nothing(market: EthereumLedger) -> None:
-    watched = AddressOnly(market.account)
+@pytest.fixture
+def dry_run(market: EthereumLedger) -> DryRun:
+    """A dry run of the model owner, on a connection of its own."""
+    return DryRun(connect(market.connection.endpoint.url), market.account)
+
+
+def test_dry_run_signs_nothing(market: EthereumLedger, dry_run: DryRun) -> None:
     with pytest.raises(ChainError, match="cannot sign"):
-        watched.sign_transaction({})
+        EthereumLedger(dry_run, market.address).sender.sign_hash(bytes(32))
 
 
-def test_plan_is_never_taken_for_done(market: EthereumLedger) -> None:
-    connection = connect(market.connection.endpoint.url)
-    sender = plan_for(connection, market.account)
-    with pytest.raises(Planned) as caught:
-        EthereumLedger(connection, market.address, AddressOnly(market.account)).fund(5)
-    assert [one.event for one in caught.value.transactions] == ["fund"] == [one.event for one in sender.transactions]
+def test_plan_is_never_taken_for_done(market: EthereumLedger, dry_run: DryRun) -> None:
+    ledger, done = EthereumLedger(dry_run, market.address), []
+
+    def fund_and_note() -> None:
+        ledger.fund(5)
+        done.append("funded")
+
+    assert [transaction.event for transaction in dry_run.plan(fund_and_note)] == ["fund"]
+    assert done == []
+    with pytest.raises(_Planned):
+        ledger.fund(5)
     assert market.state().escrow_wei == 0
-    assert connection.transactions == []
+    assert dry_run.connection.transactions == []
 
 
-def test_plan_of_what_the_market_refuses_is_refused(market: EthereumLedger) -> None:
-    connection = connect(market.connection.endpoint.url)
-    plan_for(connection, market.account)
+def test_plan_of_what_the_market_refuses_is_refused(market: EthereumLedger, dry_run: DryRun) -> None:
     with pytest.raises(LedgerError):
-        EthereumLedger(connection, market.address, AddressOnly(market.account)).leave()
+        dry_run.plan(EthereumLedger(dry_run, market.address).leave)
 
 
 def test_node_that_cannot_simulate_tells_no_credit(line: CommandLine, market: EthereumLedger, monkeypatch: pytest.MonkeyPatch) -> None:

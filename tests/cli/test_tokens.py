@@ -12,9 +12,9 @@ from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.evm.abi import Abi
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.reverts import PLAIN
-from omnilytics_flwr.evm.sender import sender_for
 from omnilytics_flwr.evm.transaction import Payload
 from omnilytics_flwr.evm.wallet import dev_wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.terms import Address
 from tests.chain.market_play import REWARD_WEI, create_small_market
 

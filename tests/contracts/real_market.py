@@ -23,10 +23,10 @@ from omnilytics_flwr.crypto.prover import prove
 from omnilytics_flwr.crypto.settlement import Settlement
 from omnilytics_flwr.crypto.statement import Statement
 from omnilytics_flwr.evm.connection import Connection
-from omnilytics_flwr.evm.sender import sender_for
 from omnilytics_flwr.evm.transaction import Mined, Payload
-from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
-from omnilytics_flwr.market.commitment_message import sign_commitment
+from omnilytics_flwr.evm.wallet import dev_wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
+from omnilytics_flwr.market.commitment_message import Signer, sign_commitment
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.roster import bitmap_of, bits_of, positions_of
 from omnilytics_flwr.market.task import TaskId
@@ -204,7 +204,7 @@ class RealMarket:
     @classmethod
     def at(cls, connection: Connection, address: Address, num_owners: int) -> RealMarket:
         """The market at an address."""
-        ledgers = [EthereumLedger(connection, address, dev_wallet(i, connection)) for i in range(num_owners + 1)]
+        ledgers = [EthereumLedger(sender_for(connection, dev_wallet(i, connection)), address) for i in range(num_owners + 1)]
         return cls(ledgers[0], tuple(ledgers[1:]))
 
     @classmethod
@@ -212,7 +212,7 @@ class RealMarket:
         """A new market whose windows last days."""
         windows = dict.fromkeys(("commit_seconds", "accuse_seconds", "answer_seconds", "prove_seconds"), DAY)
         terms = make_terms(verification=deployment.verification, **(windows | changes))
-        address = create_market(connection, dev_wallet(0, connection), deployment, terms)
+        address = create_market(sender_for(connection, dev_wallet(0, connection)), deployment, terms)
         return cls.at(connection, address, num_owners)
 
     def join_and_draw(self, escrow_wei: int = ESCROW_WEI) -> RealMarket:
@@ -243,9 +243,9 @@ class RealMarket:
         """Seats of each group of a roster."""
         return [bits_of(self.owner.group_seats(group)) for group in bits_of(groups)]
 
-    def wallets(self) -> dict[int, Wallet]:
+    def wallets(self) -> dict[int, Signer]:
         """Who signs for each seat of the epoch."""
-        of_address = {ledger.account: ledger.wallet for ledger in self.data}
+        of_address = {ledger.account: ledger.sender for ledger in self.data}
         return {member.seat: of_address[member.owner] for member in self.owner.members()}
 
     def task(self) -> TaskId:
@@ -314,7 +314,7 @@ class Opened:
 def send(ledger: EthereumLedger, function: str, *arguments: object, value_wei: int = 0) -> Mined:
     """Call any function of the market with any arguments, from a ledger's account."""
     payload = Payload(ledger.address, artifacts.load(artifacts.MARKET).abi.call_data(function, *arguments), value_wei)
-    return sender_for(ledger.connection, ledger.wallet).send(function, payload, market_reverts())
+    return ledger.sender.send(function, payload, market_reverts())
 
 
 def mask_key(number: int) -> bytes:
@@ -344,4 +344,4 @@ def whole_groups(by_position: Mapping[int, Part], otherwise: Update = honest) ->
 
 def stranger(market: RealMarket) -> EthereumLedger:
     """Somebody with ether and nothing to do with the market."""
-    return EthereumLedger(market.owner.connection, market.owner.address, dev_wallet(45, market.owner.connection))
+    return EthereumLedger(sender_for(market.owner.connection, dev_wallet(45, market.owner.connection)), market.owner.address)

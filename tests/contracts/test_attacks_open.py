@@ -17,7 +17,8 @@ from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.evm.wallet import GROUP_ORDER, Secret, Wallet, dev_wallet
-from omnilytics_flwr.market.commitment_message import HALF_ORDER, Commitment, sign_commitment
+from omnilytics_flwr.evm.wallet_sender import sender_for
+from omnilytics_flwr.market.commitment_message import HALF_ORDER, Commitment, Signer, sign_commitment
 from omnilytics_flwr.market.refusals import BadSignature
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.task import TaskId
@@ -40,7 +41,7 @@ class Anchored:
     task: TaskId
     open_by: int
     seats: tuple[int, ...]
-    wallets: dict[int, Wallet]
+    wallets: dict[int, Signer]
     digests: tuple[bytes, ...]
     signatures: tuple[bytes, ...]
 
@@ -48,7 +49,7 @@ class Anchored:
     def owners(self) -> tuple[Address, ...]:
         return tuple(self.wallets[seat].address for seat in self.seats)
 
-    def sign(self, place: int = PLACE, *, by: Wallet | None = None, digest: bytes | None = None, **changes: object) -> bytes:
+    def sign(self, place: int = PLACE, *, by: Signer | None = None, digest: bytes | None = None, **changes: object) -> bytes:
         """A commitment of the member at a place with something changed: signer, digest, deadline, or a field of the task."""
         open_by = changes.pop("open_by", self.open_by)
         task = replace(self.task, **changes)  # type: ignore[arg-type]
@@ -138,7 +139,7 @@ def changed(change: Callable[[int, int, int], tuple[int, int, int]]) -> Callable
 
 SIGNATURES: dict[str, Callable[[Anchored], bytes]] = {
     "by a stranger": lambda a: a.sign(by=dev_wallet(40, a.market.owner.connection)),
-    "by the model owner": lambda a: a.sign(by=a.market.owner.wallet),
+    "by the model owner": lambda a: a.sign(by=a.market.owner.sender),
     "by another member of the group": lambda a: a.sign(by=a.wallets[a.seats[PLACE - 1]]),
     "by a member of another group": lambda a: a.sign(by=a.wallets[a.seats[0]]),
     "of another member": lambda a: a.signatures[PLACE + 1],
@@ -197,7 +198,7 @@ def test_open_with_a_high_s_signature_that_recovers_to_the_member_is_refused(anv
     key, signature = high_s_signature(signing_hash)
     rogue = Wallet(Secret(key))
     anvil.endpoint.request("anvil_setBalance", rogue.address, hex(10**18))
-    ledger = EthereumLedger(market.owner.connection, market.owner.address, rogue)
+    ledger = EthereumLedger(sender_for(market.owner.connection, rogue), market.owner.address)
     market = RealMarket(market.owner, (ledger, *market.data[1:])).join_and_draw()
     anvil.set_next_timestamp(anchored_at)
     market.owner.anchor(message.task_hash)

@@ -19,9 +19,10 @@ from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.endpoint import Endpoint, NodeError
 from omnilytics_flwr.evm.header import header_rlp
 from omnilytics_flwr.evm.reverts import revert_data
-from omnilytics_flwr.evm.sender import MOST_GAS, sender_for
+from omnilytics_flwr.evm.sender import MOST_GAS
 from omnilytics_flwr.evm.transaction import Mined, Payload, mined_of
 from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.dispute import BURN_ADDRESS
 from omnilytics_flwr.market.market_view import Accusation, MarketState, Member, OwnerRecord
 from omnilytics_flwr.market.roster import roster_seats
@@ -255,7 +256,7 @@ class Twin:
     def _create(self, deployment: Deployment, terms: Terms) -> Address:
         wallet = Wallet(Secret(bytes(make_account(MODEL_OWNER).key)))
         self._request("anvil_setBalance", wallet.address, hex(10**24))
-        address = create_market(self.connection, wallet, deployment, terms)
+        address = create_market(sender_for(self.connection, wallet), deployment, terms)
         for number in self.numbers:
             self._request("anvil_setBalance", address_of(number), hex(WEALTH_WEI))
         return address

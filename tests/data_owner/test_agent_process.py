@@ -175,7 +175,7 @@ class ProcessMarket:
         """Open the live round with a commitment, and digests of no vector for everybody else."""
         ledger = self.market.ledger
         state, digests, signatures = ledger.state(), [], []
-        wallets = {ledger.account: ledger.wallet for ledger in self.market.owner_ledgers()}
+        wallets = {ledger.account: ledger.sender for ledger in self.market.owner_ledgers()}
         members = {member.seat: member.owner for member in ledger.members()}
         groups = (1 << NUM_OWNERS // 3) - 1
         for seat in roster_seats([ledger.group_seats(group) for group in bits_of(groups)]):

@@ -22,6 +22,7 @@ from omnilytics_flwr.errors import Refused, TermsError, UnknownMarket
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import Secret, dev_wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.flower.mod import HOME_KEY, HOME_VARIABLE, agent_of_operator
 from tests.data_owner.owners import make_wallet
 from tests.support.builders import MARKET, address_of, make_terms
@@ -141,8 +142,8 @@ def test_home_that_could_not_be_opened_is_not_made(tmp_path: Path) -> None:
 def deployed(anvil: Anvil) -> tuple[Connection, Deployment, Address]:
     """A deployment on the local chain, and a market of it that nobody has joined."""
     connection = connect(anvil.url, expected_chain_id=31337)
-    deployment = deploy(connection, dev_wallet(0, connection))
-    market = create_market(connection, dev_wallet(0, connection), deployment, make_terms(verification=deployment.verification))
+    deployment = deploy(sender_for(connection, dev_wallet(0, connection)))
+    market = create_market(sender_for(connection, dev_wallet(0, connection)), deployment, make_terms(verification=deployment.verification))
     return connection, deployment, market
 
 
@@ -150,8 +151,8 @@ def test_agent_of_a_market_that_the_factory_has_not_made_is_refused(
     tmp_path: Path, anvil: Anvil, deployed: tuple[Connection, Deployment, Address]
 ) -> None:
     connection, ours, market = deployed
-    others = deploy(connection, dev_wallet(0, connection))
-    create_market(connection, dev_wallet(0, connection), others, make_terms(verification=others.verification))
+    others = deploy(sender_for(connection, dev_wallet(0, connection)))
+    create_market(sender_for(connection, dev_wallet(0, connection)), others, make_terms(verification=others.verification))
     check_created(connection, ours.factory, Address(market.lower()))
     make_home(tmp_path / "ours", rpc_url=anvil.url, market=market, factory=ours.factory).agent()
     with pytest.raises(UnknownMarket, match="has not created the market"):
@@ -175,7 +176,7 @@ def test_agent_of_a_home_joins_its_market(tmp_path: Path, anvil: Anvil, deployed
     connection, _, market = deployed
     make_home(tmp_path, rpc_url=anvil.url, market=market).agent().join()
     wallet = dev_wallet(1, connection)
-    assert EthereumLedger(connection, market, wallet).owner_record(wallet.address).registered
+    assert EthereumLedger(sender_for(connection, wallet), market).owner_record(wallet.address).registered
     (key,) = (tmp_path / "keys").glob("mask-*")
     assert key.name == f"mask-31337-{market.lower()}-0000000001.key"
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.evm.reverts import PLAIN
-from omnilytics_flwr.evm.sender import sender_for
 from omnilytics_flwr.evm.transaction import Payload
 from omnilytics_flwr.evm.wallet import dev_wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.terms import Address
 
 

@@ -15,9 +15,9 @@ from omnilytics_flwr.evm.blobs import versioned_hashes
 from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.evm.reverts import PLAIN
 from omnilytics_flwr.evm.rpc_values import BadAnswer
-from omnilytics_flwr.evm.sender import sender_for
 from omnilytics_flwr.evm.transaction import Payload
 from omnilytics_flwr.evm.wallet import dev_wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.dispute import BLOB_BYTES
 
 from .test_endpoint import Answer, answering

@@ -21,9 +21,9 @@ from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.blobs import ZERO_SIDECAR, Sidecar, blobs_by_hash, commitments_of, sidecar_of, versioned_hashes
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.reverts import PLAIN
-from omnilytics_flwr.evm.sender import sender_for
 from omnilytics_flwr.evm.transaction import Mined, Payload
 from omnilytics_flwr.evm.wallet import Wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.dispute import blob_hash_of
 
 from ..chain.market_play import wide_vector

@@ -11,9 +11,9 @@ from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.header import header_rlp
 from omnilytics_flwr.evm.reverts import PLAIN
-from omnilytics_flwr.evm.sender import sender_for
 from omnilytics_flwr.evm.transaction import Payload
 from omnilytics_flwr.evm.wallet import Wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.draw import prevrandao_of
 
 

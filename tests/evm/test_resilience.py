@@ -15,9 +15,9 @@ from omnilytics_flwr.errors import ChainError, TransactionLost, Unreachable
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.reverts import PLAIN
-from omnilytics_flwr.evm.sender import sender_for
 from omnilytics_flwr.evm.transaction import Mined, Payload
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.terms import Address
 
 from .nodes import FaultyNode, faulty_node

@@ -13,9 +13,10 @@ from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.endpoint import NodeError
 from omnilytics_flwr.evm.reverts import Reverts
-from omnilytics_flwr.evm.sender import MOST_GAS, sender_for
+from omnilytics_flwr.evm.sender import MOST_GAS
 from omnilytics_flwr.evm.transaction import Mined, Payload
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.refusals import REFUSALS, Underfunded, VerificationBadPoint
 from omnilytics_flwr.market.terms import Address
 

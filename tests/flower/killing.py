@@ -26,6 +26,7 @@ from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.data_owner.owner_home import OwnerHome
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import dev_wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.flower.mod import OmnilyticsMod
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.ledger import ModelOwnerLedger
@@ -196,7 +197,7 @@ def main(orders: Orders) -> dict[str, Any]:
     """Run the rounds; what came of it."""
     homes = [OwnerHome.open(Path(orders.homes) / f"owner-{number}") for number in range(orders.num_owners)]
     owners = connect(orders.url)
-    agents = [home.agent_for(EthereumLedger(owners, Address(orders.market), home.wallet(owners))) for home in homes]
+    agents = [home.agent_for(EthereumLedger(sender_for(owners, home.wallet(owners)), Address(orders.market))) for home in homes]
     mod = OmnilyticsMod(agent=lambda context: agents[int(context.node_config["partition-id"])])
     trainers = [Trainer(make_model(100 + number)) for number in range(orders.num_owners)]
     grid = FakeGrid({100 + number: trainer.app(mod) for number, trainer in enumerate(trainers)})
@@ -204,7 +205,7 @@ def main(orders: Orders) -> dict[str, Any]:
     killer.watch_files()
     connection = connect(orders.url, outbox=Path(orders.run_dir) / "outbox")
     watch_broadcasts(connection, killer)
-    ledger = EthereumLedger(connection, Address(orders.market), dev_wallet(0, connection))
+    ledger = EthereumLedger(sender_for(connection, dev_wallet(0, connection)), Address(orders.market))
     strategy = Omnilytics(FedAvg(), ledger=killer.ledger(ledger), run_dir=Path(orders.run_dir))
     with as_server():
         result = strategy.start(grid, make_model(), orders.rounds)

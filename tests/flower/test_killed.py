@@ -19,6 +19,7 @@ from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.evm.wallet import dev_wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.stage import Stage
 from tests.evm.nodes import FaultyNode, faulty_node
 from tests.flower.killing import Orders
@@ -133,9 +134,9 @@ def test_node_that_restarts_in_mid_round_costs_nothing(tmp_path: Path, stage: tu
     started: list[Anvil] = []
     with chain_run(tmp_path, chain=options) as run, faulty_node(run.market.anvil.url) as node:
         connection = connect(node.url)
-        ledger = EthereumLedger(connection, run.market.ledger.address, dev_wallet(0, connection))
+        ledger = EthereumLedger(sender_for(connection, dev_wallet(0, connection)), run.market.ledger.address)
         for number, home in enumerate(run.market.homes):
-            run.market._owner_ledgers[number] = EthereumLedger(connection, ledger.address, home.wallet(connection))
+            run.market._owner_ledgers[number] = EthereumLedger(sender_for(connection, home.wallet(connection)), ledger.address)
 
         def strike(number: int, name: str) -> None:
             if (number, name) == stage and not struck:

@@ -13,6 +13,7 @@ from omnilytics_flwr.errors import ChainError, OmnilyticsError, TermsError, Unkn
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key, dev_wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
 from tests.chain.market_play import create_small_market
 
 PASSWORD = "correct horse"
@@ -22,7 +23,7 @@ PASSWORD = "correct horse"
 def ledger(anvil: Anvil) -> EthereumLedger:
     """A market of development account 0."""
     connection = connect(anvil.url)
-    return create_small_market(connection, deploy(connection, dev_wallet(0, connection)))
+    return create_small_market(connection, deploy(sender_for(connection, dev_wallet(0, connection))))
 
 
 @pytest.fixture
