@@ -62,10 +62,6 @@ def test_evaluation_after_a_round_that_timed_out_is_refused_though_it_paid(tmp_p
     [
         ({"chain-ids": [1]}, "policy refuses chain 31337"),
         ({"markets": [VERIFICATION]}, "it is not among those allowed"),
-        ({"tokens": [VERIFICATION]}, "pay in token 0x0000000000000000000000000000000000000000"),
-        ({"most-stake-wei": 4_999}, "stake 5000 wei, at most 4999 allowed"),
-        ({"app-hashes": ["ab" * 32]}, "another client app"),
-        ({"least-reward-wei": 10**9}, "reward 1000 wei"),
         ({"least-group-size": 5}, "groups of 3, at least 5 wanted"),
     ],
 )

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import IO, cast
 
 import numpy as np
@@ -26,7 +25,7 @@ from msgspec import structs
 from omnilytics_flwr.clock import Clock
 from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.data_owner.agent_process import SEEN_NAME
-from omnilytics_flwr.data_owner.agent_socket import SOCKET_NAME, TOKEN_NAME
+from omnilytics_flwr.data_owner.agent_socket import SOCKET_NAME
 from omnilytics_flwr.data_owner.journal import Entry, Journal
 from omnilytics_flwr.data_owner.local_agent import LocalAgent
 from omnilytics_flwr.data_owner.owner_agent import Delivery, OwnerAgent, SignedCommitment
@@ -52,48 +51,42 @@ START_SECONDS = 120.0
 
 
 class AgentProcess:
-    """``python -m omnilytics_flwr.data_owner HOME``, ended by force at the end of the block at the latest."""
+    """``python -m omnilytics_flwr.data_owner HOME``."""
 
     def __init__(self, home: Path) -> None:
-        self.home = home
         self.log = home / "agent.log"
-
-    def __enter__(self) -> AgentProcess:
+        command = [sys.executable, "-m", "omnilytics_flwr.data_owner", str(home)]
         with open(self.log, "ab") as log:
-            command = [sys.executable, "-m", "omnilytics_flwr.data_owner", str(self.home)]
             self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, cwd=Path(__file__).parents[2])
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        self.kill()
-        self._output.close()
+        self.output = cast("IO[bytes]", self.process.stdout)
 
     def await_ready(self) -> AgentProcess:
         """Wait until it serves clients."""
-        readable, _, _ = select.select([self._output], [], [], START_SECONDS)
+        readable, _, _ = select.select([self.output], [], [], START_SECONDS)
         assert readable, self.log.read_text()
-        assert self._output.readline() == b"ready\n", self.log.read_text()
+        assert self.output.readline() == b"ready\n", self.log.read_text()
         return self
 
     def kill(self) -> None:
-        """SIGKILL."""
         self.process.kill()
         self.process.wait()
 
-    def end(self, number: signal.Signals = signal.SIGTERM) -> int:
-        """Its exit code after a signal."""
-        self.process.send_signal(number)
-        return self.process.wait(60)
 
-    @property
-    def _output(self) -> IO[bytes]:
-        return cast("IO[bytes]", self.process.stdout)
+@contextmanager
+def started(home: Path) -> Iterator[AgentProcess]:
+    """An agent's process, killed at the end of the block at the latest."""
+    agent = AgentProcess(home)
+    try:
+        yield agent
+    finally:
+        agent.kill()
+        agent.output.close()
 
 
 @contextmanager
 def running(home: Path) -> Iterator[AgentProcess]:
     """An agent that serves clients."""
-    with AgentProcess(home) as agent:
+    with started(home) as agent:
         yield agent.await_ready()
 
 
@@ -286,8 +279,7 @@ def test_same_task_after_a_reorganisation_gets_the_same_digest(narrow: ProcessMa
 
 def test_files_of_an_agent_at_work(narrow: ProcessMarket) -> None:
     with running(narrow.home) as agent:
-        for name in (SOCKET_NAME, TOKEN_NAME, "agent.lock"):
-            assert stat.S_IMODE((narrow.home / name).stat().st_mode) == 0o600
+        assert stat.S_IMODE((narrow.home / "agent.lock").stat().st_mode) == 0o600
         seen = json.loads((narrow.home / SEEN_NAME).read_text())
         assert seen["process"] == agent.process.pid
         assert abs(seen["seen"] - time.time()) < 60
@@ -298,7 +290,8 @@ def test_files_of_an_agent_at_work(narrow: ProcessMarket) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_ends_the_agent_cleanly(narrow: ProcessMarket, number: signal.Signals) -> None:
     with running(narrow.home) as agent:
-        assert agent.end(number) == 0
+        agent.process.send_signal(number)
+        assert agent.process.wait(60) == 0
         assert not (narrow.home / SOCKET_NAME).exists()
         assert "at rest" in agent.log.read_text()
     with pytest.raises(Refused, match="does not answer"):
@@ -306,7 +299,7 @@ def test_signal_ends_the_agent_cleanly(narrow: ProcessMarket, number: signal.Sig
 
 
 def test_second_agent_on_a_home_is_refused_and_the_first_goes_on(narrow: ProcessMarket) -> None:
-    with running(narrow.home), AgentProcess(narrow.home) as second:
+    with running(narrow.home), started(narrow.home) as second:
         assert second.process.wait(60) == 1
         assert "Refused: an owner agent is at work on" in second.log.read_text(), "a named error, not a traceback"
         with pytest.raises(Refused, match="nothing is committed here"):

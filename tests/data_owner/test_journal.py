@@ -216,11 +216,3 @@ def test_lock_holds_against_another_process_and_ends_with_it(tmp_path: Path) -> 
             child.kill()
             child.wait()
     assert lock_is_free(tmp_path)
-
-
-def test_lock_is_freed_by_an_exception(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
-    with contextlib.suppress(ZeroDivisionError), journal.locked():
-        assert not lock_is_free(tmp_path)
-        raise ZeroDivisionError
-    assert lock_is_free(tmp_path)
