@@ -20,25 +20,25 @@ from .steady_grid import SteadyGrid
 from .wire import RECORD, CommitReply, DeliverReply, DeliverRequest, our_record
 
 KEPT_REQUESTS = 4
-"""Train requests that are kept, in case a reorganisation makes their round be signed for again."""
+"""Train requests that are kept: after a reorganisation, data owners may have to sign for one of these rounds again."""
 
 TOO_EARLY = OutOfTurn.__name__
-"""How a data owner's refusal begins if its chain does not show the opened round, yet or any more."""
+"""First word of a data owner's refusal while its chain does not show the round as it was asked about, not yet or no longer."""
 
 MOST_PAUSES = 4
-"""How many pauses long the longest one is, while nodes are too early."""
+"""Length of the longest wait for nodes that are too early, in pauses of the clock."""
 
 MOST_EARLY_SECONDS = 2 * 64 * 12
-"""How long after the opening a node may say that it is too early: what two epochs of Ethereum take, after which a block is final."""
+"""How long after the opening a node may be too early: two epochs of Ethereum, after which a block is final."""
 
 MOST_SIGNINGS = 2 * KEPT_REQUESTS
-"""How often data owners are asked to sign again before one step; a keeper asks once for each round and deadline."""
+"""How often data owners are asked to sign again for one step; the keeper asks once for each round and deadline."""
 
 T = TypeVar("T")
 
 
 class Exchanges:
-    """The exchanges of a run.
+    """Asks the nodes, checks every reply on its own, asks again.
 
     Parameters
     ----------
@@ -48,9 +48,9 @@ class Exchanges:
     Attributes
     ----------
     grid : SteadyGrid or None
-        Where the nodes are; none before the first round.
-    timeout, train_timeout : float, > 0
-        Seconds that deliveries and commitments are waited for at most.
+        None before the first round.
+    timeout, train_timeout : float, > 0 (default: 3600)
+        Longest wait for deliveries and for commitments, in seconds.
     """
 
     def __init__(self, keeper: RoundKeeper, clock: Clock) -> None:
@@ -62,27 +62,26 @@ class Exchanges:
         self.timeout = self.train_timeout = 3600.0
 
     def train_messages(self, task: TaskId, content: RecordDict, header: ConfigRecord) -> list[Message]:
-        """A task for every node."""
+        """The messages that ask every node to train a task."""
         self._nodes.clear()
         self._requests[task.round] = RecordDict({**dict(content.items()), RECORD: header})
         for number in sorted(self._requests)[:-KEPT_REQUESTS]:
             del self._requests[number]
-        return self._to_all(self._requests[task.round])
+        return _messages(self._requests[task.round], self._all_nodes())
 
     def commit(self, replies: Iterable[Message]) -> None:
-        """Give every valid commitment to the keeper; nodes whose chain does not show the task yet, or any more, are asked again."""
+        """Give every valid commitment to the keeper; ask nodes again whose chain does not show the task."""
         early = self._collect(replies)
         for times in range(1, MOST_PAUSES):
             if not early:
                 return
             self._clock.pause(times)
             self.with_signatures(self._keeper.catch_up)
-            request = self._requests[self._keeper.task.round]
-            messages = [Message(request, node, MessageType.TRAIN) for node in early]
-            early = self._collect(self._ask(messages, min(self.train_timeout, self._keeper.commit_seconds())))
+            seconds = min(self.train_timeout, self._keeper.commit_seconds())
+            early = self._collect(self._ask(self._requests[self._keeper.task.round], early, seconds))
 
     def _collect(self, replies: Iterable[Message], round_number: int | None = None) -> list[int]:
-        """Give every valid commitment to the keeper; nodes for which it is too early."""
+        """Give every valid commitment to the keeper; the nodes for which it is too early."""
         seen: set[Address] = set()
         early = []
         for reply in replies:
@@ -96,7 +95,7 @@ class Exchanges:
                 if commit.owner in seen:
                     raise ProtocolError(f"{commit.owner} has answered already; expected one reply a data owner; the first one counts")
                 self._keeper.add_commitment(commit.owner, commit.digest, commit.signature, round_number)
-            except Exception as error:  # whatever a reply holds, it is its sender's trouble alone
+            except Exception as error:  # whatever a reply holds costs its sender alone
                 log(WARNING, "\t> node %s sent no valid commitment: %s", node, error)
                 continue
             seen.add(commit.owner)
@@ -105,9 +104,10 @@ class Exchanges:
         return early
 
     def deliver(self) -> None:
-        """Ask everybody on the roster for its vector, and those who did not deliver once more; nothing may escape, for the bond is at stake.
+        """Ask everybody on the roster for its vector, and those who did not deliver once more.
 
-        Nodes whose chain does not show the opening yet are asked for as long as there is time: data owners wait until it is confirmed.
+        Data owners wait until the opening is confirmed, so nodes whose chain does not show it are asked again while there is time.
+        No exception may escape: an open round that is not settled costs the bond.
         """
         try:
             most = None
@@ -125,9 +125,9 @@ class Exchanges:
             log(ERROR, "the deliver exchange broke off (%r); the round goes on without those who have not delivered", error)
 
     def with_signatures(self, step: Callable[[], T]) -> T:
-        """What a step of the keeper gives; if a round was anchored anew, its data owners are first asked to sign again.
+        """Take a step of the keeper; where a round was anchored anew, its data owners first sign their commitments again.
 
-        They sign what they have committed to, without training again.
+        They do not train again.
         """
         for _ in range(MOST_SIGNINGS):
             try:
@@ -140,28 +140,23 @@ class Exchanges:
     def _sign_again(self, round_number: int) -> None:
         request = self._requests.get(round_number)
         if request is None:
-            log(WARNING, "the request of round %s is not kept any more, so nobody can be asked", round_number)
+            log(WARNING, "the request of round %s is not kept any more, so nobody can sign it again", round_number)
             return
-        self._collect(self._ask(self._to_all(request), self.train_timeout), round_number)
+        self._collect(self._ask(request, self._all_nodes(), self.train_timeout), round_number)
 
     def _ask_missing(self, seconds: float) -> int:
-        """Ask those who have not delivered; all nodes while it is not known who is where, as after a restart.
-
-        How many answered that it is too early.
-        """
-        if self.grid is None:
-            return 0
+        """Ask those who have not delivered; the number of nodes for which it is too early."""
         task, ledger = self._keeper.task, self._keeper.ledger
         request = DeliverRequest(ledger.chain_id, ledger.address, task.epoch, task.round, self._keeper.digests())
         missing = self._keeper.missing_owners()
-        known = [self._nodes[owner] for owner in missing if owner in self._nodes]
-        nodes = known if len(known) == len(missing) else [node for node in self.grid.get_node_ids() if node not in self._delivered()]
-        content = RecordDict({RECORD: request.to_record()})
-        messages = [Message(content, node, MessageType.TRAIN) for node in nodes]
-        return sum(self._take(reply) for reply in self.grid.send_and_receive(messages, timeout=seconds))
+        nodes = [self._nodes[owner] for owner in missing if owner in self._nodes]
+        if len(nodes) < len(missing):  # after a restart it is not known who is where: ask every node that has not delivered
+            delivered = {node for owner, node in self._nodes.items() if owner not in missing}
+            nodes = [node for node in self._all_nodes() if node not in delivered]
+        return sum(self._take(reply) for reply in self._ask(RecordDict({RECORD: request.to_record()}), nodes, seconds))
 
     def _take(self, reply: Message) -> bool:
-        """Take a delivery; whether it was too early for it."""
+        """Take a delivery; whether the node said that it is too early."""
         node = reply.metadata.src_node_id
         if reply.has_error():
             log(WARNING, "\t> node %s did not deliver: %s", node, reply.error.reason)
@@ -172,23 +167,22 @@ class Exchanges:
                 raise ProtocolError(f"{answer.owner} has committed from another node; expected its delivery from there; ignore this one")
             self._keeper.add_delivery(answer.owner, answer.vector, answer.points, _metrics_of(reply.content))
             self._nodes[answer.owner] = node
-        except Exception as error:  # whatever a reply holds, it is its sender's trouble alone
+        except Exception as error:  # whatever a reply holds costs its sender alone
             log(WARNING, "\t> node %s delivered nothing valid: %s", node, error)
         return False
 
-    def _delivered(self) -> set[int]:
-        missing = self._keeper.missing_owners()
-        return {node for owner, node in self._nodes.items() if owner not in missing}
+    def _all_nodes(self) -> list[int]:
+        return [] if self.grid is None else list(self.grid.get_node_ids())
 
-    def _ask(self, messages: list[Message], seconds: float) -> Iterable[Message]:
-        return [] if self.grid is None else self.grid.send_and_receive(messages, timeout=seconds)
+    def _ask(self, content: RecordDict, nodes: list[int], seconds: float) -> Iterable[Message]:
+        return [] if self.grid is None else self.grid.send_and_receive(_messages(content, nodes), timeout=seconds)
 
-    def _to_all(self, content: RecordDict) -> list[Message]:
-        return [] if self.grid is None else [Message(content, node, MessageType.TRAIN) for node in self.grid.get_node_ids()]
+
+def _messages(content: RecordDict, nodes: Iterable[int]) -> list[Message]:
+    return [Message(content, node, MessageType.TRAIN) for node in nodes]
 
 
 def _is_early(reply: Message) -> bool:
-    """Whether a refusal says that the data owner's chain does not show the round like that."""
     return (reply.error.reason or "").startswith(TOO_EARLY)
 
 

@@ -1,8 +1,8 @@
 """The data owner's side of a round as a Flower mod; the user's own functions stay as they are.
 
-The mod fails closed: a message without our record, of another market, or of a task that is not anchored never reaches
-the user's functions, and nothing but digest, signature, masked vector and the metrics that the terms name leaves. The metrics of
-training wait in `Context.state` until the round is open, and leave with the vector: before, nobody has to pay for them.
+The mod fails closed: a message without our record, of another market, or of a task that is not anchored never reaches the user's
+functions. Only digest, signature, masked vector and the metrics that the terms name leave. Metrics of training wait in `Context.state`
+and leave with the vector: before the round is open, nobody has to pay for them.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ class OmnilyticsMod:
     Parameters
     ----------
     initial_model : callable, optional
-        ``(context) -> ArrayRecord``: the whole model as this data owner starts it. Whatever of it does not come from the
-        model owner is this data owner's private part. Left out, the whole model is public.
+        ``(context) -> ArrayRecord``: the whole model as this data owner starts it. The parameters that the model owner does not
+        send are this data owner's private part. By default the whole model is public.
     agent : callable, optional
-        ``(context) -> OwnerAgent``. Left out, the agent of the owner home that the operator names, see `agent_of_operator`.
+        ``(context) -> OwnerAgent``; by default the agent of the owner home that the operator names, see `agent_of_operator`.
     """
 
     def __init__(
@@ -164,9 +164,9 @@ class OmnilyticsMod:
 def agent_of_operator(context: Context) -> OwnerAgent:
     """The agent of the owner home that the operator of this client names.
 
-    The home's ``owner.toml`` says whether that is a process of its own (``agent = "process"``) or one in this process. Its path is read from ``omnilytics-home`` in the node config, or from the environment variable
-    ``OMNILYTICS_OWNER_HOME``; ``{partition-id}`` in it is replaced from the node config, which is how the clients of a
-    simulation are told apart. Never from the run config: that is the model owner's.
+    The path of the home comes from ``omnilytics-home`` in the node config or from the environment variable ``OMNILYTICS_OWNER_HOME``,
+    never from the run config, which is the model owner's. ``{partition-id}`` in it is replaced from the node config, so that the clients
+    of a simulation have different homes. The home's ``owner.toml`` says whether the agent is a process (``agent = "process"``).
 
     Raises
     ------

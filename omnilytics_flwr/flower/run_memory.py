@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
@@ -14,7 +15,7 @@ from ..errors import Malformed, TermsError
 from ..model_owner.run_directory import Record, RunDirectory
 from .compat import Result
 from .inner_strategy import InnerStrategy
-from .state_codec import Arrays, decode_arrays, decode_value, encode_value
+from .state_codec import Arrays, decode_value, encode_value
 from .weights import difference
 from .wire import hash_of_config
 
@@ -55,36 +56,28 @@ class Progress:
     def to_record(self, **more: object) -> Record:
         """Encode."""
         arrays = dict(self.state_arrays)
-        facts = {
-            "server_round": self.server_round,
-            "arrays": encode_value(self.arrays, arrays),
-            "state": dict(self.state),
-            "train_config": _encode_entries(self.train_config),
-            "evaluate_config": _encode_entries(self.evaluate_config),
-            "metrics": None if self.metrics is None else _encode_entries(self.metrics),
-            "ahead": self.ahead,
-        }
-        return Record(facts | more, arrays)
+        facts = {name: encode_value(getattr(self, name), arrays) for name in _ENCODED}
+        return Record(facts | {"state": dict(self.state)} | more, arrays)
 
     @classmethod
     def from_record(cls, record: Record) -> Progress:
         """Decode; raises `Malformed`."""
-        facts = record.facts
-        try:
-            return cls(
-                server_round=int(facts["server_round"]),
-                arrays=decode_arrays(facts["arrays"], record.arrays),
-                state=facts["state"],
-                state_arrays=dict(record.arrays),
-                train_config=ConfigRecord(decode_value(facts["train_config"], {})),
-                evaluate_config=ConfigRecord(decode_value(facts["evaluate_config"], {})),
-                metrics=None if facts["metrics"] is None else _decode_metrics(facts["metrics"]),
-                ahead=bool(facts["ahead"]),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise Malformed(
-                f"the run's progress does not decode ({error!r}); expected it as it was saved; put it back from a copy"
-            ) from error
+        values = {name: decode_value(record.facts.get(name), record.arrays) for name in _ENCODED}
+        for name, kind in _ENCODED.items():
+            if not isinstance(values[name], kind):
+                raise Malformed(f"the run's {name} is saved as {type(values[name]).__name__}, expected {kind}; put it back from a copy")
+        return cls(**values, state=record.facts.get("state", {}), state_arrays=dict(record.arrays))
+
+
+_ENCODED: dict[str, type | UnionType] = {
+    "server_round": int,
+    "arrays": ArrayRecord,
+    "train_config": ConfigRecord,
+    "evaluate_config": ConfigRecord,
+    "metrics": MetricRecord | None,
+    "ahead": bool,
+}
+"""Fields of `Progress` that are encoded one by one, and what they decode to; the state is encoded already."""
 
 
 class RunMemory:
@@ -168,14 +161,14 @@ class RunMemory:
         """Write down a result."""
         if metrics is None:
             return
-        self._results[kind][str(server_round)] = _encode_entries(metrics)
+        self._results[kind][str(server_round)] = encode_value(metrics, {})
         if self.directory is not None:
             self.directory.write(RESULTS, Record(self._results))
 
     def result(self, kind: str, server_round: int) -> MetricRecord | None:
         """A result that was written down."""
-        found = self._results[kind].get(str(server_round))
-        return None if found is None else _decode_metrics(found)
+        found: MetricRecord | None = decode_value(self._results[kind].get(str(server_round)), {})
+        return found
 
     def complete(self, result: Result) -> None:
         """Put the results of all rounds, those before a restart too, in place of those that Flower counted from 1 on."""
@@ -186,7 +179,7 @@ class RunMemory:
         ):
             held.clear()
             noted = self._results[kind]
-            held.update({number: _decode_metrics(noted[str(number)]) for number in sorted(map(int, noted))})
+            held.update({number: decode_value(noted[str(number)], {}) for number in sorted(map(int, noted))})
 
     def _check_same_run(self, path: Path, record: Record, saved: ArrayRecord, given: ArrayRecord) -> None:
         strategy = record.facts.get("strategy")
@@ -197,11 +190,3 @@ class RunMemory:
         wrong = difference(saved, given)
         if wrong:
             raise TermsError(f"{path} is of a run of another model: {wrong}; go on with that model, or name another directory")
-
-
-def _encode_entries(record: ConfigRecord | MetricRecord) -> Any:
-    return encode_value(dict(record.items()), {})
-
-
-def _decode_metrics(node: Any) -> MetricRecord:
-    return MetricRecord(decode_value(node, {}))

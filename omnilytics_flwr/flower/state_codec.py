@@ -57,14 +57,6 @@ def decode_value(node: Node, arrays: Mapping[str, NDArray[Any]]) -> Any:
         raise Malformed(f"a saved value does not decode ({error!r}); expected it as it was saved; put it back from a copy") from error
 
 
-def decode_arrays(node: Node, arrays: Mapping[str, NDArray[Any]]) -> ArrayRecord:
-    """The ArrayRecord that was encoded; raises `Malformed`."""
-    found = decode_value(node, arrays)
-    if not isinstance(found, ArrayRecord):
-        raise Malformed(f"a model is saved as {type(found).__name__}, expected arrays; put it back from a copy")
-    return found
-
-
 def copy_value(value: Any) -> Any:
     """A copy that shares nothing which could change."""
     match value:

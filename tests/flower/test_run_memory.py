@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord
 from flwr.serverapp.strategy import FedAdam, FedAvg, Result, Strategy
 
 from omnilytics_flwr.errors import CannotCompose, Malformed, Refused, TermsError
+from omnilytics_flwr.flower.run_memory import Progress
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.stage import Stage
 from tests.flower.clients import SHAPES, make_model
@@ -131,3 +133,14 @@ def test_open_round_is_settled_even_if_no_round_is_asked_for_any_more(run: Memor
     assert [(report.round, report.settled) for report in later.reports] == [(2, True)]
     assert list(result.arrays) == list(SHAPES)
     assert run.scene.surplus_wei() == 0
+
+
+@pytest.mark.parametrize(("name", "value"), [("arrays", 3), ("server_round", "1"), ("train_config", {"dict": []}), ("ahead", None)])
+def test_progress_comes_back_and_is_malformed_with_a_field_of_another_kind(name: str, value: object) -> None:
+    progress = Progress(2, make_model(), train_config=ConfigRecord({"lr": 0.5}), metrics=MetricRecord({"loss": 1.0}), ahead=True)
+    record = progress.to_record()
+    found = Progress.from_record(record)
+    assert (found.server_round, found.ahead, dict(found.train_config), dict(found.metrics or {})) == (2, True, {"lr": 0.5}, {"loss": 1.0})
+    assert {key: array.data for key, array in found.arrays.items()} == {key: array.data for key, array in make_model().items()}
+    with pytest.raises(Malformed, match=f"the run's {name} is saved as"):
+        Progress.from_record(replace(record, facts={**record.facts, name: value}))
