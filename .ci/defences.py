@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+CANNOT_RUN = 2
 LIST = Path(__file__).with_name("defences.toml")
 LINKED = ("contracts/node_modules", "runs/node_modules")
 WARM = ("contracts/out", "contracts/cache")
@@ -104,7 +105,9 @@ def _run_test(copy: Path, test: str) -> int:
     first, *rest = test.split()
     if first == "forge":
         (forge,) = (copy / "contracts" / "node_modules" / "@foundry-rs").glob("forge-*/bin/forge*")
-        return _run(copy / "contracts", str(forge), "test", *rest, FOUNDRY_PROFILE="quick")
+        # A filtered run compiles only what its tests import; they deploy contracts by name.
+        built = _run(copy / "contracts", str(forge), "build", FOUNDRY_PROFILE="quick") == 0
+        return _run(copy / "contracts", str(forge), "test", *rest, FOUNDRY_PROFILE="quick") if built else CANNOT_RUN
     return _python(copy, "-m", "pytest", "-q", "-n", "0", "-x", "-p", "no:cacheprovider", first, *rest)
 
 

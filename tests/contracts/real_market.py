@@ -46,15 +46,7 @@ IMAGINARY = pow(7, (R - 1) // 4, R)
 
 @dataclass(frozen=True)
 class Part:
-    """A vector of one polynomial and its commitment; both add.
-
-    Attributes
-    ----------
-    vector : FieldVector, length N
-    point : G1Point
-    sent : bytes, length 128, optional
-        What is sent instead of the commitment.
-    """
+    """A vector of one polynomial and its commitment; both add. `sent` (128 bytes) is sent instead of the commitment."""
 
     vector: FieldVector
     point: G1Point
@@ -149,18 +141,7 @@ Update = Callable[[int, int], Part]
 
 @dataclass(frozen=True)
 class OpenRound:
-    """An open round as its model owner knows it.
-
-    Attributes
-    ----------
-    number : int
-    groups : int
-        Bitmap of the groups on the roster.
-    statement : Statement
-        With no group outside.
-    deliveries : tuple of tuples of Part
-        For each roster position, by seat.
-    """
+    """An open round as its model owner knows it: `statement` has no group outside, `deliveries` are by roster position and seat."""
 
     number: int
     groups: int
@@ -190,12 +171,7 @@ class OpenRound:
 class RealMarket:
     """A market as all its parties see it: account 0 of the local chain is the model owner, 1 .. n are data owners.
 
-    Attributes
-    ----------
-    owner : EthereumLedger
-        The model owner's.
-    data : tuple of EthereumLedger
-        The data owners', by their number from 0, which is their seat if they join in order.
+    `data` has the data owners' ledgers by number, which is their seat if they join in order.
     """
 
     owner: EthereumLedger

@@ -1,4 +1,4 @@
-"""The memory ledger is the specification of the contract: both are driven by the same calls, and never differ."""
+"""Contract and oracle never differ: both are driven by the same random calls, right, nearly right and wrong."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from omnilytics_flwr.market.dispute import BURN_ADDRESS
 from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.roster import bitmap_of, bits_of, positions_of
 from omnilytics_flwr.market.stage import Stage
-from tests.support.builders import MODEL_OWNER, STRANGER, Scene, address_of, make_mask_key, make_task
+from tests.support.builders import MODEL_OWNER, STRANGER, Scene, address_of, make_task
 from tests.support.moves import Move, Mover, View
 from tests.support.walk import DisputeWalk, Spoiler, Walk
 
@@ -37,13 +37,7 @@ UNPROVEN = bytes(100)
 
 
 class ProvenMover(Mover):
-    """Opens with digests of real updates, and settles with a proof.
-
-    Parameters
-    ----------
-    scene : Scene
-        The market in memory, which knows the statement to prove.
-    """
+    """Opens with digests of real updates, and settles with a proof of the statement that the scene's market tells."""
 
     def __init__(self, random: Random, view: View, scene: Scene) -> None:
         super().__init__(random, view, scene.num_owners, may_lapse=False)
@@ -85,7 +79,7 @@ class ProvenMover(Mover):
 
     def taken_apart(self, settlement: bytes, outside: int) -> Settlement:
         """The parts of a settlement of the open round."""
-        return Settlement.from_bytes(settlement, self._scene.market.task(outside))
+        return Settlement.from_bytes(settlement, self._scene.market.statement(outside))
 
     def points(self, state: MarketState, seat: int) -> bytes:
         delivery = self._deliveries.get(seat)
@@ -101,7 +95,7 @@ class ProvenMover(Mover):
         return kind() if kind is far else kind(random.randrange(4))
 
     def _prove(self, state: MarketState, outside: int) -> bytes:
-        statement = self._scene.market.task(outside)
+        statement = self._scene.market.statement(outside)
         parts = [[self._deliveries[seat] for seat in bits_of(self.view.ledger.group_seats(group))] for group in bits_of(state.groups)]
         vectors = [None if statement.is_outside(i) else total(group) for i, group in enumerate(parts)]
         rows = [[points_digest(part.points) if statement.is_outside(i) else part.points for part in group] for i, group in enumerate(parts)]
@@ -149,20 +143,6 @@ class ProvenWalk(Walk):
         self._spoiler = ProvenSpoiler(self._mover)
 
 
-def open_a_round(twin: Twin, mover: Mover) -> None:
-    """From nothing to an open round; not one of these calls may fail."""
-    joins = [Move(n, "join", (make_mask_key(n), b""), twin.scene.terms.stake_wei) for n in range(16)]
-    moves = [*joins, Move(MODEL_OWNER, "fund", (200_000,), 200_000), Move(MODEL_OWNER, "freeze")]
-    for move in moves:
-        assert twin.play(move).refusal is None
-    # The first attempt waits for the block, whose header nobody can know before.
-    assert twin.play(mover.draw(twin.scene.state)).refusal is not None
-    assert twin.play(mover.draw(twin.scene.state)).refusal is None
-    assert twin.play(Move(MODEL_OWNER, "anchor", (make_task(1),))).refusal is None
-    assert twin.play(mover.open_with(twin.scene.state, twin.scene.all_groups())).refusal is None
-    twin.assert_equal_and_solvent()
-
-
 def wind_up(twin: Twin, mover: Mover) -> None:
     """End the market from wherever it is; everybody takes out what is theirs, and only what was forced in is left."""
     for stage, move in {Stage.OPEN: mover.timeout, Stage.FROZEN: mover.draw}.items():
@@ -171,18 +151,18 @@ def wind_up(twin: Twin, mover: Mover) -> None:
             if twin.scene.state.stage is stage:
                 twin.play(move(twin.scene.state))
     if twin.scene.state.stage is not Stage.CLOSED:
-        assert twin.play(Move(MODEL_OWNER, "close")).refusal is None
+        twin.do(Move(MODEL_OWNER, "close"))
     for number in twin.numbers:
         record = twin.scene.ledger().owner_record(address_of(number))
         if number % 2 and record.registered and record.claimed_through < twin.scene.state.round:
-            assert twin.play(Move(STRANGER, "claim", (address_of(number), 2**32 - 1))).refusal is None
+            twin.do(Move(STRANGER, "claim", (address_of(number), 2**32 - 1)))
         if record.registered:
             wait_seconds = 0
             if not mover.slashed(number):
                 if not record.leave_at:
-                    assert twin.play(Move(number, "leave")).refusal is None
+                    twin.do(Move(number, "leave"))
                 wait_seconds = twin.scene.ledger().owner_record(address_of(number)).leave_at - twin.scene.ledger().now()
-            assert twin.play(Move(STRANGER, "depart", (address_of(number),), wait_seconds=max(0, wait_seconds))).refusal is None
+            twin.do(Move(STRANGER, "depart", (address_of(number),), wait_seconds=max(0, wait_seconds)))
     for account in (*map(address_of, twin.numbers), BURN_ADDRESS):
         outcome = twin.play(Move(STRANGER, "withdraw", (account,)))
         assert outcome.refusal is None or outcome.refusal[0] == "NoCredit"
@@ -204,82 +184,50 @@ def walk(twin: Twin, walk: Walk, random: Random, steps: int) -> Counter[str]:
     return outcomes
 
 
-def walk_dictated(anvil: Anvil, deployment: Deployment, seed: int, steps: int, kind: type[Walk] = Walk) -> Counter[str]:
+def lives(anvil: Anvil, deployment: Deployment, kind: type[Walk], seed: int, steps: int) -> Counter[str]:
     """Random lives of markets, one after the other."""
     outcomes, random = Counter[str](), Random(seed)
     while outcomes.total() < steps:
-        twin = Twin(anvil, deployment, OWNERS, **WIDE)
-        mover = Mover(random, twin.view, OWNERS, may_lapse=False)
-        open_a_round(twin, mover)
-        outcomes += walk(twin, kind(random, twin.view, OWNERS, may_lapse=False), random, steps - outcomes.total())
+        proven = kind is ProvenWalk
+        twin = Twin(anvil, deployment, OWNERS, proven=proven, **({"accuse_fee_wei": 77} if proven else WIDE))
+        mover = ProvenMover(random, twin.view, twin.scene) if proven else Mover(random, twin.view, OWNERS, may_lapse=False)
+        twin.open_a_round(mover, num_owners=16, escrow_wei=200_000)
+        if proven:
+            twin.do(mover.settle(twin.scene.state))
+        walker = ProvenWalk(random, twin.view, twin.scene) if proven else kind(random, twin.view, OWNERS, may_lapse=False)
+        outcomes += walk(twin, walker, random, steps - outcomes.total())
         wind_up(twin, mover)
     return outcomes
 
 
-def walk_proven(anvil: Anvil, deployment: Deployment, seed: int, steps: int) -> Counter[str]:
-    """The same with real proofs."""
-    outcomes, random = Counter[str](), Random(seed)
-    while outcomes.total() < steps:
-        twin = Twin(anvil, deployment, OWNERS, proven=True, accuse_fee_wei=77)
-        mover = ProvenMover(random, twin.view, twin.scene)
-        open_a_round(twin, mover)
-        assert twin.play(mover.settle(twin.scene.state)).refusal is None
-        outcomes += walk(twin, ProvenWalk(random, twin.view, twin.scene), random, steps - outcomes.total())
-        wind_up(twin, mover)
-    return outcomes
+WALKS: list[tuple[type[Walk], range, int, int, int]] = [
+    (Walk, range(3), 120, 30, 5),
+    (DisputeWalk, range(2), 100, 30, 8),
+    (ProvenWalk, range(2), 45, 10, 3),
+]
+LONG_WALKS = [(Walk, range(100, 106), 800, 30, 12), (DisputeWalk, range(100, 104), 800, 30, 15), (ProvenWalk, range(100, 103), 400, 10, 8)]
+"""Kind of walk, seeds, steps, and more than how many calls are taken, and kinds of outcomes seen, with each seed."""
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_random_walk_with_dictated_verdicts_never_differs(free_anvil: Anvil, deployment: Deployment, seed: int) -> None:
-    outcomes = walk_dictated(free_anvil, deployment, seed, 120)
+@pytest.mark.parametrize(
+    ("kind", "seed", "steps", "taken", "outcomes"),
+    [
+        *(pytest.param(w[0], seed, *w[2:], id=f"{w[0].__name__}-{seed}") for w in WALKS for seed in w[1]),
+        *(pytest.param(w[0], seed, *w[2:], id=f"{w[0].__name__}-{seed}", marks=pytest.mark.slow) for w in LONG_WALKS for seed in w[1]),
+    ],
+)
+def test_random_walk_never_differs(
+    free_anvil: Anvil, deployment: Deployment, kind: type[Walk], seed: int, steps: int, taken: int, outcomes: int
+) -> None:
+    seen = lives(free_anvil, deployment, kind, seed, steps)
 
-    assert outcomes[""] > 30
-    assert len(outcomes) > 5
-
-
-@pytest.mark.parametrize("seed", range(2))
-def test_random_walk_of_disputes_never_differs(free_anvil: Anvil, deployment: Deployment, seed: int) -> None:
-    outcomes = walk_dictated(free_anvil, deployment, seed, 100, DisputeWalk)
-
-    assert outcomes[""] > 30
-    assert len(outcomes) > 8
-
-
-@pytest.mark.parametrize("seed", range(2))
-def test_random_walk_with_real_proofs_never_differs(free_anvil: Anvil, deployment: Deployment, seed: int) -> None:
-    outcomes = walk_proven(free_anvil, deployment, seed, 45)
-
-    assert outcomes[""] > 10
-    assert len(outcomes) > 3
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 106))
-def test_long_random_walk_with_dictated_verdicts_never_differs(free_anvil: Anvil, deployment: Deployment, seed: int) -> None:
-    outcomes = walk_dictated(free_anvil, deployment, seed, 800)
-
-    assert len(outcomes) > 12
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 104))
-def test_long_random_walk_of_disputes_never_differs(free_anvil: Anvil, deployment: Deployment, seed: int) -> None:
-    outcomes = walk_dictated(free_anvil, deployment, seed, 800, DisputeWalk)
-
-    assert len(outcomes) > 15
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", range(100, 103))
-def test_long_random_walk_with_real_proofs_never_differs(free_anvil: Anvil, deployment: Deployment, seed: int) -> None:
-    outcomes = walk_proven(free_anvil, deployment, seed, 400)
-
-    assert len(outcomes) > 8
+    assert seen[""] > taken
+    assert len(seen) > outcomes
 
 
 def test_ether_sent_by_a_contract_that_ends_itself_changes_nothing_but_the_balance(free_anvil: Anvil, deployment: Deployment) -> None:
     twin = Twin(free_anvil, deployment, OWNERS)
-    open_a_round(twin, Mover(Random(1), twin.view, OWNERS, may_lapse=False))
+    twin.open_a_round(Mover(Random(1), twin.view, OWNERS, may_lapse=False))
     before, market = twin.scene.state, twin.scene.market.address
 
     twin.end_a_contract(777)
@@ -292,10 +240,8 @@ def test_ether_sent_by_a_contract_that_ends_itself_changes_nothing_but_the_balan
 @pytest.mark.parametrize("late", [False, True])
 def test_draw_and_close_at_the_end_of_history_never_differ(free_anvil: Anvil, deployment: Deployment, late: bool) -> None:
     twin = Twin(free_anvil, deployment, OWNERS)
-    for number in range(15):
-        twin.play(Move(number, "join", (make_mask_key(number), b""), twin.scene.terms.stake_wei))
-    twin.play(Move(MODEL_OWNER, "freeze"))
     mover = Mover(Random(1), twin.view, OWNERS, may_lapse=False)
+    assert any(stage is Stage.FROZEN for stage in twin.life(mover))
     draw_block = twin.scene.state.draw_block
     twin.play(mover.draw(twin.scene.state))
     draw, close = mover.draw(twin.scene.state), Move(STRANGER, "close")

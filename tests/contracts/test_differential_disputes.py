@@ -13,17 +13,7 @@ from omnilytics_flwr.market.dispute import blob_hash_of
 from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.roster import bitmap_of
 from tests.support.bad_inputs import INFINITY, NOT_ON_CURVE, WRONG_SUBGROUP
-from tests.support.builders import (
-    MODEL_OWNER,
-    STRANGER,
-    blob_of,
-    dictate,
-    equal_distances,
-    make_blob,
-    make_mask_key,
-    make_points,
-    make_task,
-)
+from tests.support.builders import MODEL_OWNER, STRANGER, blob_of, dictate, equal_distances, make_blob, make_points
 from tests.support.moves import Move, Mover
 
 from .twin import Twin
@@ -33,30 +23,13 @@ FEE_WEI = 77
 
 
 class Play:
-    """An open round of five groups of three, played on both sides.
-
-    Parameters
-    ----------
-    anvil, deployment
-        Where.
-    polynomials : int
-        Of every vector.
-    odd_points : bytes, optional
-        What the owner of seat 0 commits to instead of its vector's points.
-    """
+    """An open round of five groups of three, played on both sides; the owner of seat 0 may commit to `odd_points`."""
 
     def __init__(self, anvil: Anvil, deployment: Deployment, *, polynomials: int = 1, odd_points: bytes | None = None) -> None:
         wide: dict[str, Any] = {"weights": 8192 * polynomials, "answer_seconds": 660, "prove_seconds": 300, "accuse_fee_wei": FEE_WEI}
         self.twin = Twin(anvil, deployment, OWNERS, **wide)
         self.mover = OddMover(self.twin, odd_points)
-        for number in range(OWNERS):
-            self.play(Move(number, "join", (make_mask_key(number), b""), self.twin.scene.terms.stake_wei))
-        self.play(Move(MODEL_OWNER, "fund", (100_000,), 100_000))
-        self.play(Move(MODEL_OWNER, "freeze"))
-        self.twin.play(self.mover.draw(self.state))
-        self.play(self.mover.draw(self.state))
-        self.play(Move(MODEL_OWNER, "anchor", (make_task(1),)))
-        self.play(self.mover.open_with(self.state, 0b11111))
+        self.twin.open_a_round(self.mover)
         self.seats = self.twin.scene.seats_of(0b11111)
 
     @property

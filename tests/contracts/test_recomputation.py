@@ -48,17 +48,7 @@ class Rules:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a settlement must come to.
-
-    Attributes
-    ----------
-    excluded, accepted : set of int
-        Groups.
-    distances : list of int
-        Between the zero update and the groups that take part, pair by pair.
-    pay_wei : dict of int to int
-        By seat.
-    """
+    """What a settlement must come to: groups; distances between the zero update and those that take part, pair by pair; pay by seat."""
 
     excluded: set[int]
     accepted: set[int]
@@ -79,18 +69,7 @@ def drawn_groups(seed: bytes, addresses: Mapping[int, bytes], group_size: int) -
 
 
 def decide(rules: Rules, roster: Mapping[int, Sequence[int]], vectors: Mapping[int, bytes], waived: set[int]) -> Outcome:
-    """The outcome of a round.
-
-    Parameters
-    ----------
-    rules : Rules
-    roster : mapping of int to sequence of int
-        Seats of each group of the roster, in order.
-    vectors : mapping of int to bytes
-        What was delivered, by seat.
-    waived : set of int
-        Groups that are paid and not aggregated.
-    """
+    """The outcome of a round: `roster` has the seats of each group, `vectors` what each seat delivered; `waived` groups are only paid."""
     judged = {group: sum_of([vectors[seat] for seat in seats]) for group, seats in roster.items() if group not in waived}
     excluded = {g for g, sums in judged.items() if not all(in_range(s, len(roster[g]), rules.bits) for s in sums)}
     taking = [group for group in judged if group not in excluded]
@@ -198,7 +177,7 @@ def play(market: RealMarket, plan: Plan) -> Played:
     digests = [points_digest(points[seat]) for group in roster for seat in group]
     market.owner.open(number, groups, tuple(digests), market.commitments(groups, digests))
 
-    statement = replace(market.task(), outside=positions_of(plan.waived, groups))
+    statement = replace(market.statement(), outside=positions_of(plan.waived, groups))
     sums = [None if statement.is_outside(i) else FieldVector.total([vectors[seat] for seat in group]) for i, group in enumerate(roster)]
     rows = [[points_digest(points[seat]) if statement.is_outside(i) else points[seat] for seat in group] for i, group in enumerate(roster)]
     settlement = prove(statement, sums, rows).settlement

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
 from random import Random
 
@@ -43,36 +42,10 @@ def test_table_and_arguments_cover_every_event() -> None:
     assert sum(event not in ALLOWED[stage] for stage, event in PRODUCT) == 41
 
 
-def life_of(twin: Twin) -> Iterator[Stage]:
-    """Lead a market through all of its stages; yields in each."""
-    mover = Mover(Random(1), twin.view, OWNERS, may_lapse=False)
-
-    def play(move: Move) -> None:
-        assert twin.play(move).refusal is None, move
-
-    for number in range(OWNERS):
-        play(Move(number, "join", (make_mask_key(number), b""), twin.scene.terms.stake_wei))
-    play(Move(MODEL_OWNER, "fund", (100_000,), 100_000))
-    yield Stage.ENROLLING
-    play(Move(MODEL_OWNER, "freeze"))
-    yield Stage.FROZEN
-    # Waits for the block of the draw, whose header nobody can know before.
-    assert twin.play(mover.draw(twin.scene.state)).refusal is not None
-    play(mover.draw(twin.scene.state))
-    yield Stage.IDLE
-    play(Move(MODEL_OWNER, "anchor", (make_task(1),)))
-    yield Stage.ANCHORED
-    play(mover.open_with(twin.scene.state, twin.scene.all_groups()))
-    yield Stage.OPEN
-    play(mover.timeout(twin.scene.state))
-    play(Move(MODEL_OWNER, "close"))
-    yield Stage.CLOSED
-
-
 def test_market_refuses_every_pair_that_the_table_does_not_allow(free_anvil: Anvil, deployment: Deployment) -> None:
     twin = Twin(free_anvil, deployment, OWNERS)
     seen = []
-    for stage in life_of(twin):
+    for stage in twin.life(Mover(Random(1), twin.view, OWNERS, may_lapse=False)):
         state = twin.scene.state
         assert state.stage is stage
         for event in Event:

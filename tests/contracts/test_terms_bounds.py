@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from random import Random
 from typing import Any
@@ -21,6 +21,7 @@ from .twin import ask_all
 
 FIELDS = {solidity_name(name): name for name, about in ABOUT.items() if about.abi_type.startswith("uint")}
 Refused = tuple[str, int, int, int] | None
+LONG_WINDOWS = dict.fromkeys(("accuse_seconds", "answer_seconds", "prove_seconds"), 30 * 24 * 3600)
 
 
 def unchecked(deployment: Deployment, **changes: object) -> Terms:
@@ -39,12 +40,22 @@ def refused_in_python(terms: Terms) -> Refused:
     return None
 
 
-def refused_on_chain(connection: Connection, deployment: Deployment, all_terms: list[Terms]) -> list[Refused]:
-    """What the factory says to each; one request."""
+Judge = Callable[..., list[Refused]]
+
+
+@pytest.fixture
+def judge(connection: Connection, deployment: Deployment) -> Judge:
+    """What both say to terms with each of these changes; asserted to be the same. The factory is asked in one request."""
     factory = artifacts.load(artifacts.FACTORY).abi
-    calls = [{"to": deployment.factory, "data": "0x" + factory.call_data("create", t.abi_tuple()).hex()} for t in all_terms]
-    answers = ask_all(connection.endpoint, [("eth_call", [call, "latest"]) for call in calls])
-    return [_refused(answer) for answer in answers]
+
+    def judge(*changes: Mapping[str, object]) -> list[Refused]:
+        all_terms = [unchecked(deployment, **one) for one in changes]
+        calls = [{"to": deployment.factory, "data": "0x" + factory.call_data("create", t.abi_tuple()).hex()} for t in all_terms]
+        on_chain = [_refused(answer) for answer in ask_all(connection.endpoint, [("eth_call", [call, "latest"]) for call in calls])]
+        assert on_chain == [refused_in_python(terms) for terms in all_terms]
+        return on_chain
+
+    return judge
 
 
 def _refused(answer: Mapping[str, Any]) -> Refused:
@@ -62,69 +73,56 @@ def largest(name: str) -> int:
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_field_at_and_beyond_its_bounds_is_judged_alike(connection: Connection, deployment: Deployment, name: str) -> None:
+def test_field_at_and_beyond_its_bounds_is_judged_alike(judge: Judge, name: str) -> None:
     _, least, most = bounds(make_terms())[name]
     values = {0, least - 1, least, most, most + 1, largest(name)}
-    all_terms = [unchecked(deployment, **{FIELDS[name]: v}) for v in sorted(values) if 0 <= v <= largest(name)]
 
-    on_chain = refused_on_chain(connection, deployment, all_terms)
+    refused = judge(*({FIELDS[name]: value} for value in sorted(values) if 0 <= value <= largest(name)))
 
-    assert on_chain == [refused_in_python(terms) for terms in all_terms]
-    assert any(refused is not None and refused[0] == name for refused in on_chain) or most == largest(name)
+    assert any(one is not None and one[0] == name for one in refused) or most == largest(name)
 
 
 @pytest.mark.parametrize("length", [0, 256, 257])
-def test_metrics_are_judged_alike(connection: Connection, deployment: Deployment, length: int) -> None:
-    terms = unchecked(deployment, metrics=("m" * length,) if length else ())
-
-    assert refused_on_chain(connection, deployment, [terms]) == [("metrics", 257, 0, 256) if length > 256 else None]
+def test_metrics_are_judged_alike(judge: Judge, length: int) -> None:
+    assert judge({"metrics": ("m" * length,) if length else ()}) == [("metrics", 257, 0, 256) if length > 256 else None]
 
 
 @pytest.mark.parametrize("weights", [1, 8192, 8193, 49_152, 49_153, 409_600])
-def test_owners_and_weights_that_fill_a_transaction_are_judged_alike(connection: Connection, deployment: Deployment, weights: int) -> None:
-    month = 30 * 24 * 3600
-    windows = dict.fromkeys(("accuse_seconds", "answer_seconds", "prove_seconds"), month)
-    all_terms = [unchecked(deployment, weights=weights, most_owners=owners, update_bits=2, **windows) for owners in range(15, 255)]
-
-    on_chain = refused_on_chain(connection, deployment, all_terms)
-
-    assert on_chain == [refused_in_python(terms) for terms in all_terms]
+def test_owners_and_weights_that_fill_a_transaction_are_judged_alike(judge: Judge, weights: int) -> None:
+    judge(*(LONG_WINDOWS | {"weights": weights, "most_owners": owners, "update_bits": 2} for owners in range(15, 255)))
 
 
 @pytest.mark.parametrize("faulty_groups", [1, 2, 3, 20])
-def test_groups_that_fill_a_transactions_gas_are_judged_alike(connection: Connection, deployment: Deployment, faulty_groups: int) -> None:
-    windows = {"accuse_seconds": 3600, "answer_seconds": 3600, "prove_seconds": 3600}
-    all_terms = [unchecked(deployment, faulty_groups=faulty_groups, most_owners=owners, **windows) for owners in range(15, 255)]
+def test_groups_that_fill_a_transactions_gas_are_judged_alike(judge: Judge, faulty_groups: int) -> None:
+    refused = judge(*(LONG_WINDOWS | {"faulty_groups": faulty_groups, "most_owners": owners} for owners in range(15, 255)))
 
-    on_chain = refused_on_chain(connection, deployment, all_terms)
-
-    assert on_chain == [refused_in_python(terms) for terms in all_terms]
-    assert any(refused is not None and refused[0] == "scoringSteps" for refused in on_chain) == (faulty_groups > 1)
+    assert any(one is not None and one[0] == "scoringSteps" for one in refused) == (faulty_groups > 1)
 
 
-def random_terms(random: Random, deployment: Deployment) -> Terms:
-    """Terms of which a few fields are drawn anew, often at a bound."""
+def random_changes(random: Random) -> dict[str, object]:
+    """A few fields drawn anew, often at a bound."""
     changes: dict[str, object] = {}
-    for _ in range(random.randint(1, 4)):
-        name = random.choice(list(FIELDS))
-        _, least, most = bounds(unchecked(deployment, **changes))[name]
+    for name in random.choices(list(FIELDS), k=random.randint(1, 4)):
+        _, least, most = bounds(make_terms())[name]
         value = random.choice([least - 1, least, random.randint(least, max(least, most)), most, most + 1, random.randint(0, largest(name))])
         changes[FIELDS[name]] = min(max(value, 0), largest(name))
-    return unchecked(deployment, **changes)
+    return changes
 
 
-def test_random_terms_are_judged_alike(connection: Connection, deployment: Deployment) -> None:
+def test_random_terms_are_judged_alike(judge: Judge) -> None:
     random = Random(11)
-    all_terms = [random_terms(random, deployment) for _ in range(500)]
 
-    on_chain = refused_on_chain(connection, deployment, all_terms)
+    refused = judge(*(random_changes(random) for _ in range(500)))
 
-    assert on_chain == [refused_in_python(terms) for terms in all_terms]
-    assert 50 < on_chain.count(None) < 450
-    assert len({refused[0] for refused in on_chain if refused}) > 12
+    assert 50 < refused.count(None) < 450
+    assert len({one[0] for one in refused if one}) > 12
 
 
 def test_verification_that_is_no_contract_is_refused(connection: Connection, deployment: Deployment) -> None:
     nobody = unchecked(deployment, verification=address_of(STRANGER), weights=8193, update_bits=2, prove_seconds=600)
+    data = artifacts.load(artifacts.FACTORY).abi.call_data("create", nobody.abi_tuple())
 
-    assert refused_on_chain(connection, deployment, [nobody]) == [("verification", 0, 2, 2)]
+    with pytest.raises(MarketBadTerms) as refusal:
+        connection.call(deployment.factory, data, market_reverts())
+
+    assert refusal.value.args == ("verification", 0, 2, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, cast
@@ -27,7 +28,7 @@ from omnilytics_flwr.market.dispute import BURN_ADDRESS
 from omnilytics_flwr.market.market_view import Accusation, MarketState, Member, OwnerRecord
 from omnilytics_flwr.market.roster import roster_seats
 from omnilytics_flwr.market.stage import Stage
-from omnilytics_flwr.market.terms import Address, Terms
+from omnilytics_flwr.market.terms import Address, Terms, solidity_name
 from tests.evm.tiny_contracts import creation_code
 from tests.oracle import MemoryMarket, SumcheckVerification, Verification, World
 from tests.support.builders import (
@@ -39,10 +40,12 @@ from tests.support.builders import (
     address_of,
     blob_of,
     make_account,
+    make_mask_key,
+    make_task,
     make_terms,
     value_of,
 )
-from tests.support.moves import Move, View
+from tests.support.moves import Move, Mover, View
 
 Request = tuple[str, list[object]]
 
@@ -65,10 +68,10 @@ class Outcome:
         return cls({}, (type(error).__name__, tuple(error.args)))
 
 
-def or_refusal(read: Any) -> object:
+def or_refusal(read: Any, *arguments: object) -> object:
     """What is read, or the refusal to tell."""
     try:
-        return read()
+        return read(*arguments)
     except OmnilyticsError as error:
         return Outcome.refused(error)
 
@@ -93,20 +96,9 @@ Facts = dict[str, Any]
 
 
 class Twin:
-    """A market in memory and its twin on a chain.
+    """A market in memory and its twin on a chain without fees, so that balances can be compared too; blocks are a second apart.
 
-    Parameters
-    ----------
-    anvil : Anvil
-        Without fees, so that balances can be compared too; blocks are a second apart.
-    deployment : Deployment
-        Its contracts.
-    num_owners : int
-        Accounts that may become data owners.
-    proven : bool
-        Whether settlements are proven, or dictated as `tests.support.builders.DictatedVerification` has it.
-    term_changes
-        For `tests.support.builders.make_terms`.
+    Settlements are proven, or dictated as `tests.support.builders.DictatedVerification` has it; `term_changes` are for `make_terms`.
     """
 
     def __init__(self, anvil: Anvil, deployment: Deployment, num_owners: int, *, proven: bool = False, **term_changes: object) -> None:
@@ -148,6 +140,36 @@ class Twin:
         assert on_chain == in_memory, f"{move}: {on_chain} on the chain, {in_memory} in memory"
         return on_chain
 
+    def do(self, move: Move) -> None:
+        """Play a call that both take."""
+        outcome = self.play(move)
+        assert outcome.refusal is None, f"{move}: {outcome.refusal}"
+
+    def life(self, mover: Mover, *, num_owners: int = 15, escrow_wei: int = 100_000) -> Iterator[Stage]:
+        """Lead the market through all of its stages, one round; yields in each."""
+        for number in range(num_owners):
+            self.do(Move(number, "join", (make_mask_key(number), b""), self.scene.terms.stake_wei))
+        self.do(Move(MODEL_OWNER, "fund", (escrow_wei,), escrow_wei))
+        yield Stage.ENROLLING
+        self.do(Move(MODEL_OWNER, "freeze"))
+        yield Stage.FROZEN
+        # The first attempt waits for the block, whose header nobody can know before.
+        assert self.play(mover.draw(self.scene.state)).refusal is not None
+        self.do(mover.draw(self.scene.state))
+        yield Stage.IDLE
+        self.do(Move(MODEL_OWNER, "anchor", (make_task(1),)))
+        yield Stage.ANCHORED
+        self.do(mover.open_with(self.scene.state, self.scene.all_groups()))
+        yield Stage.OPEN
+        self.do(mover.timeout(self.scene.state))
+        self.do(Move(MODEL_OWNER, "close"))
+        yield Stage.CLOSED
+
+    def open_a_round(self, mover: Mover, **options: int) -> None:
+        """From nothing to an open round."""
+        assert any(stage is Stage.OPEN for stage in self.life(mover, **options))
+        self.assert_equal_and_solvent()
+
     def force(self, amount_wei: int) -> None:
         """Give the market ether that it never asked for."""
         address = self.scene.market.address
@@ -187,67 +209,49 @@ class Twin:
         on_chain, in_memory = self.facts_on_chain(), self.facts_in_memory()
         differences = {name: (on_chain[name], fact) for name, fact in in_memory.items() if fact != on_chain[name]}
         assert not differences, f"on the chain and in memory: {differences}"
-        state = on_chain["state"]
-        own_wei = state.escrow_wei + state.bond_wei
-        debts_wei = own_wei + state.stakes_wei + state.owed_wei + state.credits_wei + state.disputes_wei
-        assert on_chain["balance"] == debts_wei + self.forced_wei
+        assert self.scene.surplus_wei() == self.forced_wei
 
     def facts_in_memory(self) -> Facts:
         """Everything that can be read from the market in memory."""
         market, world = self.scene.market, self.scene.world
-        facts: Facts = {"state": market.state(), "members": market.members()}
-        facts |= {f"group {i}": market.group_seats(i) for i in range(self._num_groups() + 1)}
-        for number in self.numbers:
-            account = address_of(number)
-            facts[f"record {number}"] = market.owner_record(account)
-            facts[f"claimable {number}"] = market.claimable_wei(account)
-            facts[f"balance {number}"] = world.balances.get(account, 0)
-        for round_number in self._rounds():
-            facts[f"paid {round_number}"] = market.paid_seats(round_number)
-            facts[f"share {round_number}"] = market.bond_share_wei(round_number)
-        facts |= {f"accusation {seat}": market.accusation(seat) for seat in self._seats()}
-        facts["cost of an answer"] = self.scene.ledger().answer_cost_wei()
-        facts["burned"] = world.balances.get(BURN_ADDRESS, 0)
-        facts["commitment"] = or_refusal(lambda: market.commitment_hash(DIGEST))
-        facts["context"] = or_refusal(market.settlement_context)
+        facts: Facts = {f"{name}{arguments}": or_refusal(getattr(market, name), *arguments) for name, arguments in self._reads()}
+        facts["answer_cost_wei()"] = market.answer_cost_wei(world)
+        facts |= {account: world.balances.get(account, 0) for account in self._accounts()}
         # The block before the one that the next call will be in.
-        last = (world.number - 1, world.timestamp - 1)
-        return facts | {"balance": world.balances.get(market.address, 0), "last block": last}
+        return facts | {"last block": (world.number - 1, world.timestamp - 1)}
 
     def facts_on_chain(self) -> Facts:
         """Everything that can be read from the market on the chain, under the same names; one request."""
-        calls: dict[str, tuple[str, tuple[object, ...]]] = {"state": ("state", ()), "members": ("members", ())}
-        calls |= {f"group {i}": ("groupSeats", (i,)) for i in range(self._num_groups() + 1)}
-        for number in self.numbers:
-            calls[f"record {number}"] = ("ownerRecord", (address_of(number),))
-            calls[f"claimable {number}"] = ("claimableWei", (address_of(number),))
-        for round_number in self._rounds():
-            calls[f"paid {round_number}"] = ("paidSeats", (round_number,))
-            calls[f"share {round_number}"] = ("bondShareWei", (round_number,))
-        calls |= {f"accusation {seat}": ("accusation", (seat,)) for seat in self._seats()}
-        calls |= {"commitment": ("commitmentHash", (DIGEST,)), "context": ("settlementContext", ())}
-        calls["cost of an answer"] = ("answerCostWei", ())
-        accounts = {f"balance {number}": address_of(number) for number in self.numbers}
-        accounts |= {"balance": self.scene.market.address, "burned": BURN_ADDRESS}
-        requests: list[Request] = [("eth_call", [self._read(*call), "latest"]) for call in calls.values()]
-        requests += [("eth_getBalance", [account, "latest"]) for account in accounts.values()]
+        reads = [*self._reads(), ("answer_cost_wei", ())]
+        requests: list[Request] = [("eth_call", [self._read(solidity_name(name), arguments), "latest"]) for name, arguments in reads]
+        requests += [("eth_getBalance", [account, "latest"]) for account in self._accounts()]
         answers = ask_all(self.anvil.endpoint, [*requests, ("eth_getBlockByNumber", ["latest", False])])
-        facts = {name: self._decode(call[0], answer) for (name, call), answer in zip(calls.items(), answers, strict=False)}
-        *balances, block = [answer["result"] for answer in answers[len(calls) :]]
-        facts |= {name: int(balance, 16) for name, balance in zip(accounts, balances, strict=True)}
+        facts = {f"{name}{arguments}": self._decode(name, answer) for (name, arguments), answer in zip(reads, answers, strict=False)}
+        *balances, block = [answer["result"] for answer in answers[len(reads) :]]
+        facts |= {account: int(balance, 16) for account, balance in zip(self._accounts(), balances, strict=True)}
         return facts | {"last block": (int(block["number"], 16), int(block["timestamp"], 16))}
 
-    def _num_groups(self) -> int:
-        return self.scene.market.storage.members.bit_count() // self.scene.terms.group_size
-
-    def _rounds(self) -> range:
-        """The latest rounds; earlier ones do not change any more, and what can be claimed sums over all."""
+    def _reads(self) -> list[tuple[str, tuple[object, ...]]]:
+        """What both sides are asked, as the oracle names it."""
+        groups = self.scene.market.storage.members.bit_count() // self.scene.terms.group_size + 1
+        # Earlier rounds do not change any more, and what can be claimed sums over all.
         last = self.scene.state.round + 1
-        return range(max(0, last - 3), last + 1)
+        seats = (*roster_seats(self.scene.market.storage.roster_seats()), 253)
+        of_accounts = [(name, (address_of(number),)) for number in self.numbers for name in ("owner_record", "claimable_wei")]
+        of_rounds = [(name, (number,)) for number in range(max(0, last - 3), last + 1) for name in ("paid_seats", "bond_share_wei")]
+        of_seats = [*(("group_seats", (group,)) for group in range(groups)), *(("accusation", (seat,)) for seat in seats)]
+        return [
+            ("state", ()),
+            ("members", ()),
+            ("commitment_hash", (DIGEST,)),
+            ("settlement_context", ()),
+            *of_accounts,
+            *of_rounds,
+            *of_seats,
+        ]
 
-    def _seats(self) -> tuple[int, ...]:
-        """Seats of the open roster, and one that is not on it."""
-        return (*roster_seats(self.scene.market.storage.roster_seats()), 253)
+    def _accounts(self) -> list[Address]:
+        return [*map(address_of, self.numbers), self.scene.market.address, BURN_ADDRESS]
 
     def _deploy_dictating(self) -> Address | None:
         wallet = dev_wallet(0, self.connection)
@@ -268,11 +272,7 @@ class Twin:
         # Other markets on this chain burned before.
         world.balances[BURN_ADDRESS] = self.connection.balance_wei(BURN_ADDRESS)
         market = MemoryMarket(
-            address=address,
-            chain_id=world.chain_id,
-            model_owner=address_of(MODEL_OWNER),
-            terms=terms,
-            verification=verification,
+            address=address, chain_id=world.chain_id, model_owner=address_of(MODEL_OWNER), terms=terms, verification=verification
         )
         world.deploy(market)
         return Scene(world, market, num_owners)
@@ -338,7 +338,7 @@ class Twin:
     def _decode(self, function: str, answer: Any) -> object:
         if "error" in answer:
             return Outcome.refused(self._reverts.exception(bytes.fromhex(answer["error"]["data"][2:])))
-        values = self._abi.results(function, bytes.fromhex(answer["result"][2:]))
+        values = self._abi.results(solidity_name(function), bytes.fromhex(answer["result"][2:]))
         if function == "state":
             stage, *rest = values[0]
             return MarketState(Stage(stage), *rest)
@@ -346,7 +346,7 @@ class Twin:
             return tuple(Member(*member) for member in zip(*values, strict=True))
         if function == "accusation":
             return Accusation(*values)
-        return OwnerRecord(*values[0]) if function == "ownerRecord" else values[0]
+        return OwnerRecord(*values[0]) if function == "owner_record" else values[0]
 
     def _request(self, method: str, *params: object) -> Any:
         return self.anvil.endpoint.request(method, *params)

@@ -61,7 +61,7 @@ def test_usual_deposit_is_a_quarter_more_rounded_up(cost: int, expected: int) ->
     assert usual_deposit_wei(cost) == expected
 
 
-def test_versioned_hash_is_of_the_compressed_commitment() -> None:
+def test_blob_hash_is_of_the_compressed_commitment() -> None:
     # x of the generator with the flag of compression; y is the smaller root.
     compressed = bytes([GENERATOR[16] | 0x80]) + GENERATOR[17:64]
 

@@ -109,14 +109,7 @@ class MarketBase:
     """
 
     def __init__(
-        self,
-        *,
-        address: Address,
-        chain_id: int,
-        model_owner: Address,
-        terms: Terms,
-        verification: Verification,
-        gate: Gate | None = None,
+        self, *, address: Address, chain_id: int, model_owner: Address, terms: Terms, verification: Verification, gate: Gate | None = None
     ) -> None:
         if terms.token != ZERO_ADDRESS:
             raise TermsError(f"a market in memory pays in ether, the terms name the token {terms.token}; use a chain for tokens")

@@ -22,22 +22,9 @@ Arguments = tuple[object, ...]
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """One call, and what passes before it.
+    """One call of an account (`make_account`), and the seconds, or blocks of one second each, that pass before it.
 
-    Attributes
-    ----------
-    account : int
-        Number of the account that sends (`tests.support.builders.make_account`).
-    function : str
-        Name of the contract's function.
-    arguments : tuple
-        As the contract takes them: addresses as text, numbers, bytes, tuples of bytes.
-    value_wei : int
-        Ether sent along.
-    wait_seconds, mine_blocks : int
-        Time, and blocks of one second each, that pass before the call's block.
-    blobs : tuple of bytes
-        Sent along; a transaction has at most six.
+    Arguments are as the contract takes them: addresses as text, numbers, bytes, tuples of bytes.
     """
 
     account: int
@@ -59,19 +46,7 @@ class View:
 
 
 class Mover:
-    """Makes a call of each function, whatever the stage; a market in the right stage mostly takes it.
-
-    Parameters
-    ----------
-    random : Random
-        Decides everything.
-    view : View
-        The market.
-    num_owners : int
-        The accounts 0 .. num_owners - 1 are those that may become data owners.
-    may_lapse : bool
-        Whether to let 8192 blocks pass now and then, until a draw has lapsed; real chains take long for it.
-    """
+    """Makes a call of each function, whatever the stage; a market in the right stage mostly takes it. Parameters as `Walk` has them."""
 
     def __init__(self, random: Random, view: View, num_owners: int, *, may_lapse: bool) -> None:
         self.may_lapse = may_lapse

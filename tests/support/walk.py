@@ -28,16 +28,7 @@ GOALS: dict[Stage, dict[str, float]] = {
     Stage.ENROLLING: {"join": 12, "freeze": 2, "fund": 2, "leave": 0.2, "depart": 0.2},
     Stage.FROZEN: {"draw": 8, "join": 2, "fund": 1, "leave": 0.2, "close": 0.1},
     Stage.IDLE: {"anchor": 6, "claim": 2, "join": 4, "fund": 2, "freeze": 2, "leave": 0.5, "depart": 1, "close": 0.1},
-    Stage.ANCHORED: {
-        "open": 8,
-        "anchor": 0.5,
-        "claim": 1,
-        "join": 3,
-        "fund": 2,
-        "freeze": 0.5,
-        "leave": 0.2,
-        "depart": 0.5,
-    },
+    Stage.ANCHORED: {"open": 8, "anchor": 0.5, "claim": 1, "join": 3, "fund": 2, "freeze": 0.5, "leave": 0.2, "depart": 0.5},
     Stage.OPEN: {
         "settle": 6,
         "timeout": 1,
@@ -74,18 +65,10 @@ def play(scene: Scene, move: Move) -> OmnilyticsError | None:
 
 
 class Walk:
-    """Moves without end.
+    """Moves without end; `random` decides everything.
 
-    Parameters
-    ----------
-    random : Random
-        Decides everything.
-    view : View
-        The market.
-    num_owners : int
-        The accounts 0 .. num_owners - 1 are those that may become data owners.
-    may_lapse : bool (default: True)
-        Whether to let 8192 blocks pass now and then, until a draw has lapsed; real chains take long for it.
+    Accounts 0 .. `num_owners` - 1 may become data owners. Unless it `may_lapse`, no 8192 blocks pass until a draw has lapsed: real chains
+    take long for it.
     """
 
     def __init__(self, random: Random, view: View, num_owners: int, *, may_lapse: bool = True) -> None:

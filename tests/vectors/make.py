@@ -9,6 +9,7 @@ import json
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,9 @@ from omnilytics_flwr.crypto.statement import Statement
 from omnilytics_flwr.crypto.transcript import challenge_gamma, challenge_rho, challenge_z
 from omnilytics_flwr.crypto.verifier import verify
 from omnilytics_flwr.errors import BadPoint, OmnilyticsError, Refusal
-from omnilytics_flwr.market.dispute import versioned_hash
+from omnilytics_flwr.market.dispute import blob_hash_of
+from omnilytics_flwr.market.krum import select
+from omnilytics_flwr.market.roster import bitmap_of
 from omnilytics_flwr.market.task import TaskParts, arrays_hash, config_hash
 from tests.contracts.forging import COMMON_FORGERIES
 from tests.crypto.conftest import make_round, sparse_vector
@@ -76,6 +79,7 @@ def inputs() -> dict[str, dict[str, Fields]]:
             "nothing": _task([], {}),
         },
         "digest": {name: {"points": _hex(raw)} for name, raw in (points | bad_inputs.BAD_POINTS).items()},
+        "selection": {f"{groups} groups, {faulty} faulty": _distances(groups, faulty) for groups in range(13) for faulty in (0, 1, 3)},
         "transcript": {"three groups": _transcript(honest.argument, _statement_of(settlements["three groups"]))},
         "settlement": settlements,
     }
@@ -111,6 +115,15 @@ def _transcript(argument: Any, statement: Statement) -> Fields:
     commitments = {"quotient": _hex(argument.quotient), "remainder": _hex(argument.remainder)}
     numbers = {"values": [_hex(word(v)) for v in argument.values], "evaluations": [_hex(word(y)) for y in argument.evaluations]}
     return _statement(statement) | {"excluded": 2, "points": points} | numbers | commitments
+
+
+def _distances(groups: int, faulty: int) -> Fields:
+    """Small numbers, so that ties are common; up to `faulty` groups are longer than the bound."""
+    random = Random(100 * groups + faulty)
+    distances = [random.randrange(16) for _ in range(groups * (groups + 1) // 2)]
+    for group in random.sample(range(groups), min(groups, random.randint(0, faulty))):
+        distances[group] = 1_000
+    return {"groups": groups, "faulty": faulty, "scale": 6, "norm_bound": 27, "distances": distances}
 
 
 def _statement(s: Statement) -> Fields:
@@ -169,8 +182,14 @@ def digest(f: Fields) -> Fields:
         parse_points(points, len(points) // 128)
     except BadPoint:
         return {"good": False, "digest": _hex(points_digest(points)), "versioned_hashes": []}
-    hashes = [_hex(versioned_hash(points[at : at + 128])) for at in range(0, len(points), 128)]
+    hashes = [_hex(blob_hash_of(points[at : at + 128])) for at in range(0, len(points), 128)]
     return {"good": True, "digest": _hex(points_digest(points)), "versioned_hashes": hashes}
+
+
+def selection(f: Fields) -> Fields:
+    numbers = {"groups": f["groups"], "scale": f["scale"], "norm_bound": f["norm_bound"]}
+    selected = select(f["distances"], excluded=0, faulty_groups=f["faulty"], **numbers)
+    return {"scores": list(selected.scores), "accepted": bitmap_of(selected.accepted)}
 
 
 def transcript(f: Fields) -> Fields:
@@ -187,7 +206,7 @@ def settlement(f: Fields) -> Fields:
 
 
 OUTPUTS: dict[str, Callable[[Fields], Fields]] = {
-    one.__name__: one for one in (mask_key, mask, quantised_vector, task_hash, digest, transcript, settlement)
+    one.__name__: one for one in (mask_key, mask, quantised_vector, task_hash, digest, selection, transcript, settlement)
 }
 
 
@@ -228,8 +247,13 @@ def make() -> dict[str, str]:
     texts = {}
     for kind, by_name in inputs().items():
         cases = [{"name": name, "input": fields} | answer(kind, fields) for name, fields in by_name.items()]
-        texts[f"{kind}.json"] = json.dumps({"cases": cases}, indent=1) + "\n"
+        texts[f"{kind}.json"] = _text(cases)
     return texts
+
+
+def _text(cases: list[Fields]) -> str:
+    """One case a line."""
+    return '{"cases": [\n' + ",\n".join(map(json.dumps, cases)) + "\n]}\n"
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ interface IMarket {
     error MarketBadSignature(uint256 seat, address owner);
     /// @notice Too late: the deadline has passed.
     error MarketTooLate(uint256 timestamp, uint256 deadline);
-    /// @notice Too early.
+    /// @notice Too early. Both are Unix seconds, or, if a frozen market is to be closed, block numbers.
     error MarketTooEarly(uint256 timestamp, uint256 from);
     /// @notice More groups than f would go unpaid.
     error MarketTooManyUnpaid(uint256 unpaid, uint256 most);

@@ -12,8 +12,9 @@ library TermsBounds {
     uint256 private constant _WEIGHTS_PER_POLYNOMIAL = 8192;
     /// @dev Seats are numbered 0 .. 253, so that a bitmap of them has room for a flag.
     uint256 private constant _MOST_SEATS = 254;
-    /// @dev What public nodes take in one transaction.
+    /// @dev Scoring g groups, f of them faulty, takes g^2 f steps; with so many a settlement stays below the gas of one transaction.
     uint256 private constant _MOST_SCORING_STEPS = 10_000;
+    /// @dev What public nodes take in one transaction.
     uint256 private constant _MOST_SETTLEMENT_BYTES = 131_072;
     uint256 private constant _LONGEST_SECONDS = 30 days;
     uint256 private constant _BLOBS_PER_TRANSACTION = 6;

@@ -19,39 +19,17 @@ contract MarketInvariantTest is Test {
 
     function targetSelectors() external view returns (FuzzSelector[] memory targets) {
         bytes4[23] memory once = [
-            Handler.callJoin.selector,
-            Handler.callJoinAll.selector,
-            Handler.callLeave.selector,
-            Handler.callDepart.selector,
-            Handler.callDepartInTime.selector,
-            Handler.callDepartSlashed.selector,
-            Handler.callClaim.selector,
-            Handler.callFund.selector,
-            Handler.callFreeze.selector,
-            Handler.callDraw.selector,
-            Handler.callAnchor.selector,
-            Handler.callOpen.selector,
-            Handler.callAccuse.selector,
-            Handler.callAnswer.selector,
-            Handler.callAnswerAll.selector,
-            Handler.callSettle.selector,
-            Handler.callTimeout.selector,
-            Handler.callClose.selector,
-            Handler.callWithdraw.selector,
-            Handler.passTime.selector,
-            Handler.passWindow.selector,
-            Handler.moveFees.selector,
-            Handler.callOutOfTurn.selector
+            Handler.callJoin.selector, Handler.callJoinAll.selector, Handler.callLeave.selector, Handler.callDepart.selector,
+            Handler.callDepartInTime.selector, Handler.callDepartSlashed.selector, Handler.callClaim.selector, Handler.callFund.selector,
+            Handler.callFreeze.selector, Handler.callDraw.selector, Handler.callAnchor.selector, Handler.callOpen.selector,
+            Handler.callAccuse.selector, Handler.callAnswer.selector, Handler.callAnswerAll.selector, Handler.callSettle.selector,
+            Handler.callTimeout.selector, Handler.callClose.selector, Handler.callWithdraw.selector, Handler.passTime.selector,
+            Handler.passWindow.selector, Handler.moveFees.selector, Handler.callOutOfTurn.selector
         ];
         // What leads to a settlement, and into a dispute, comes more often.
         bytes4[7] memory often = [
-            Handler.callAdvance.selector,
-            Handler.callAdvance.selector,
-            Handler.callAccuse.selector,
-            Handler.callAccuse.selector,
-            Handler.callAnswer.selector,
-            Handler.passWindow.selector,
-            Handler.callSettle.selector
+            Handler.callAdvance.selector, Handler.callAdvance.selector, Handler.callAccuse.selector, Handler.callAccuse.selector,
+            Handler.callAnswer.selector, Handler.passWindow.selector, Handler.callSettle.selector
         ];
         bytes4[] memory selectors = new bytes4[](23 + 35);
         for (uint256 i = 0; i < 23; ++i) selectors[i] = once[i];

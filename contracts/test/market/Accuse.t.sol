@@ -27,16 +27,6 @@ contract AccuseTest is DisputeFixture {
         assertTrue(digest == 0 && depositWei == 0 && done == 0, "not accused");
     }
 
-    function test_accuse_noRound_tellsNothing() external {
-        reachOpen();
-        accuse(1, leastDeposit());
-        settle(0, TASK);
-        (bytes32 digest, , ) = market.accusation(0);
-        assertEq(digest, 0, "the round is over");
-        MarketState memory state = market.state();
-        assertTrue(state.accused == 0 && state.answered == 0 && state.answerBy == 0, "no accusation");
-    }
-
     function test_accuse_again_movesTheDeadlineForAll() external {
         reachOpen();
         accuse(1, leastDeposit());
@@ -65,6 +55,8 @@ contract AccuseTest is DisputeFixture {
         answer(0, 0, 3);
         answer(1, 0, 2);
         settle(0, TASK);
+        MarketState memory state = market.state();
+        assertTrue(state.accused == 0 && state.answered == 0 && state.answerBy == 0, "the round is over");
         open(31);
         assertEq(market.state().answerBy, 0, "nobody");
         (bytes32 digest, , ) = market.accusation(1);
@@ -100,8 +92,6 @@ contract AccuseTest is DisputeFixture {
         if (toSplit % number != 0) assertEq(freedFor(MODEL_OWNER), toSplit % number, "the rest is the model owner's again");
         assertEq(market.state().disputesWei, valueWei - toSplit % number, "held");
     }
-
-    // ------------------------------------------------------------------------------------------------------------ checks
 
     /// @dev Everything is wrong at first, and put right from the first check on.
     function test_accuse_wrongly_revertsWithTheFirstCheck() external {

@@ -36,15 +36,13 @@ contract JoinTest is MarketFixture {
     }
 
     function test_join_wrongPayment_reverts() external {
-        vm.deal(ownerAt(0), 1 ether);
-        vm.startPrank(ownerAt(0));
         expectRevert(IMarket.MarketWrongPayment.selector, 1e16 - 1, 1e16);
-        market.join{value: 1e16 - 1}(Builders.maskKey(0), "");
+        joinFor(0, 1e16 - 1);
         expectRevert(IMarket.MarketWrongPayment.selector, 1e16 + 1, 1e16);
-        market.join{value: 1e16 + 1}(Builders.maskKey(0), "");
-        market.join{value: 1e16}(Builders.maskKey(0), "");
+        joinFor(0, 1e16 + 1);
+        joinFor(0, 1e16);
         expectRevert(IMarket.MarketWrongPayment.selector, 1, 0);
-        market.join{value: 1}(Builders.maskKey(0), "");
+        joinFor(0, 1);
     }
 
     function test_join_badMaskKey_reverts() external {
@@ -56,10 +54,8 @@ contract JoinTest is MarketFixture {
 
     function test_join_allSeatsTaken_reverts() external {
         joinAll(25);
-        vm.deal(ownerAt(25), 1 ether);
-        vm.prank(ownerAt(25));
         expectRevert(IMarket.MarketFull.selector, 25);
-        market.join{value: 1e16}(Builders.maskKey(25), "");
+        joinFor(25, 1e16);
     }
 
     function test_join_blockedSeats_doNotKeepEverybodyOut() external {
@@ -70,10 +66,8 @@ contract JoinTest is MarketFixture {
         // Seat 0 is blocked until the next freeze, but there is room for one more data owner.
         join(30);
         assertEq(market.ownerRecord(ownerAt(30)).seat, 25, "a seat beyond the number of data owners");
-        vm.deal(ownerAt(31), 1 ether);
-        vm.prank(ownerAt(31));
         expectRevert(IMarket.MarketFull.selector, 25);
-        market.join{value: 1e16}(Builders.maskKey(31), "");
+        joinFor(31, 1e16);
     }
 
     function test_join_gate_decides() external {
@@ -101,16 +95,6 @@ contract JoinTest is MarketFixture {
         (, , bytes32[] memory keys) = market.members();
         assertEq(keys[3], Builders.maskKey(3), "key of this epoch");
         assertEq(market.state().enrolled, 1 << 3, "enrolled for the next");
-    }
-
-    function test_join_notAgain_isNotInNextEpoch() external {
-        joinAll(25);
-        freeze();
-        draw();
-        for (uint256 i = 5; i < 25; ++i) join(i);
-        freeze();
-
-        assertEq(market.state().members, (1 << 25) - (1 << 5), "members");
     }
 
     function test_leave_thenDepart_paysTheStakeBack() external {
@@ -200,22 +184,6 @@ contract JoinTest is MarketFixture {
         assertEq(market.ownerRecord(ownerAt(31)).seat, 0, "free again");
     }
 
-    function test_depart_andRejoin_claimsNothingOld() external {
-        reachOpen();
-        settle(0, TASK);
-        uint256 paid = lowestSeat(market.paidSeats(1));
-        address owner = ownerAt(paid);
-        market.claim(owner, 1);
-        depart(paid);
-        join(paid);
-
-        assertEq(market.ownerRecord(owner).claimedThrough, 2, "cursor at the present round");
-        assertEq(market.claimableWei(owner), 0, "nothing");
-        expectRevert(IMarket.MarketNothingToClaim.selector, 2, 2);
-        market.claim(owner, 2);
-        assertBooks();
-    }
-
     function test_register_onReusedSeat_claimsNothingOfItsFormerOwner() external {
         reachOpen();
         settle(0, 0);
@@ -230,7 +198,16 @@ contract JoinTest is MarketFixture {
         join(41);
 
         assertEq(market.ownerRecord(ownerAt(41)).seat, seat, "same seat");
+        assertEq(market.ownerRecord(ownerAt(41)).claimedThrough, 1, "cursor at the present round");
         assertEq(market.claimableWei(ownerAt(41)), 0, "nothing");
+        expectRevert(IMarket.MarketNothingToClaim.selector, 1, 1);
+        market.claim(ownerAt(41), 1);
+    }
+
+    function joinFor(uint256 i, uint256 valueWei) private {
+        vm.deal(ownerAt(i), 1 ether);
+        vm.prank(ownerAt(i));
+        market.join{value: valueWei}(Builders.maskKey(i), "");
     }
 
     function joinFrom(uint256 first, uint256 end) private {

@@ -9,8 +9,6 @@ import {vm} from "../utils/Vm.sol";
 contract RoundTest is MarketFixture {
     uint256 private constant _SECP256K1_ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141;
 
-    // ----------------------------------------------------------------------------------------------------------- anchor
-
     function test_anchor_startsARound() external {
         reach(Stage.Idle);
         vm.expectEmit();
@@ -38,8 +36,6 @@ contract RoundTest is MarketFixture {
         expectRevert(IMarket.MarketNoTask.selector);
         market.anchor(0);
     }
-
-    // ------------------------------------------------------------------------------------------------------------- open
 
     function test_open_wholeRoster_locksTheBond() external {
         reachAnchored();
@@ -140,8 +136,6 @@ contract RoundTest is MarketFixture {
         anchor();
         open(31);
     }
-
-    // ---------------------------------------------------------------------------------------------------------- helpers
 
     function replaceSignature(bytes memory signatures, uint256 place, bytes memory by) private pure {
         for (uint256 i = 0; i < 64; ++i) signatures[64 * place + i] = by[i];

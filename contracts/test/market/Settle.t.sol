@@ -9,8 +9,6 @@ import {MarketFixture} from "../utils/MarketFixture.sol";
 import {vm} from "../utils/Vm.sol";
 
 contract SettleTest is MarketFixture {
-    // ----------------------------------------------------------------------------------------------------------- settle
-
     function test_settle_allAlike_dropsTheHighestAndAnchorsTheNext() external {
         reachOpen();
         bytes32 context = market.settlementContext();
@@ -144,8 +142,6 @@ contract SettleTest is MarketFixture {
         market.settle(1, "", 2, 0);
     }
 
-    // ---------------------------------------------------------------------------------------------------------- timeout
-
     function test_timeout_paysAllAndSharesTheBond() external {
         reachOpen();
         vm.warp(START + 1801);
@@ -163,6 +159,9 @@ contract SettleTest is MarketFixture {
         market.claim(ownerAt(3), 1);
         assertEq(ownerAt(3).balance, 1e15 + 15e14, "reward and share");
         assertBooks();
+        anchor();
+        open(31);
+        assertEq(market.state().bondWei, 3e16, "a new bond");
     }
 
     function test_timeout_restOfTheBond_goesToTheEscrow() external {
@@ -176,16 +175,6 @@ contract SettleTest is MarketFixture {
 
         assertEq(market.bondShareWei(1), 2, "rounded down");
         assertEq(market.state().escrowWei, escrowWei - 20e15 + 7, "rest");
-        assertBooks();
-    }
-
-    function test_timeout_thenOpen_locksANewBond() external {
-        reachOpen();
-        vm.warp(START + 1801);
-        market.timeout(1);
-        anchor();
-        open(31);
-        assertEq(market.state().bondWei, 3e16, "bond");
         assertBooks();
     }
 

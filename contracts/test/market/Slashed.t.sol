@@ -75,15 +75,6 @@ contract SlashedTest is DisputeFixture {
         market.depart(ownerAt(0));
     }
 
-    function test_claim_slashed_works() external {
-        slash();
-        market.claim(ownerAt(0), 2);
-        assertEq(ownerAt(0).balance, _REWARD, "what it earned is its own");
-        market.depart(ownerAt(0));
-        assertEq(ownerAt(0).balance, _REWARD, "nothing more");
-        assertBooks();
-    }
-
     function test_leave_slashed_isForGood() external {
         slash();
         vm.prank(ownerAt(0));
@@ -144,12 +135,5 @@ contract SlashedTest is DisputeFixture {
         assertEq(market.ownerRecord(ownerAt(21)).seat, 0, "free again");
         assertEq(market.claimableWei(ownerAt(21)), 0, "with nothing on it");
         assertBooks();
-    }
-
-    function test_freeze_withoutTheSlashed_works() external {
-        slash();
-        for (uint256 i = 1; i <= OWNERS; ++i) join(i);
-        freeze();
-        assertEq(market.state().members, ((1 << (OWNERS + 1)) - 1) & ~uint256(1), "20 others");
     }
 }

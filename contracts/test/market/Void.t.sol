@@ -103,19 +103,6 @@ contract VoidTest is DisputeFixture {
         assertEq(freedFor(MODEL_OWNER), FEE + depositWei - (depositWei * 2) / 3, "the rest and the fee");
     }
 
-    function test_settle_waivedGroup_isNotVoid() external {
-        reachOpen();
-        uint256 seat = seatIn(1, 0);
-        lapse(1 << seat);
-        settle(2, 0);
-        assertEq(market.paidSeats(1), members(1 + 2 + 4 + 8), "all of the waived group");
-        assertEq(market.state().slashed, 0, "nobody is slashed");
-        assertEq(market.state().owedWei, 16 * _REWARD, "from the escrow");
-        assertEq(freedFor(ownerAt(seat)), FEE, "fee");
-        assertEq(freedFor(MODEL_OWNER), leastDeposit(), "deposit");
-        assertBooks();
-    }
-
     function test_settle_oneWaivedOneVoid_slashesTheVoidOnly() external {
         reachOpen();
         (uint256 waived, uint256 slashed) = (seatIn(1, 0), seatIn(3, 2));
@@ -123,6 +110,7 @@ contract VoidTest is DisputeFixture {
         settle(2, 0);
         assertEq(verification.asked().outside, 2 + 8, "both outside");
         assertEq(market.state().slashed, 1 << slashed, "one is slashed");
+        assertEq(market.paidSeats(1) & members(2), members(2), "all of the waived group are paid");
         assertEq(freedFor(ownerAt(waived)), FEE, "fee of the waived");
         assertEq(freedFor(MODEL_OWNER), FEE + 2 * leastDeposit(), "the other's fee, both deposits");
         assertBooks();
@@ -190,8 +178,6 @@ contract VoidTest is DisputeFixture {
         settle(2, 0);
         assertBooks();
     }
-
-    // ---------------------------------------------------------------------------------------------------------- helpers
 
     /// @dev Accuse, let lapse, settle with the groups that are left.
     function settleVoid(uint256 seats) private {

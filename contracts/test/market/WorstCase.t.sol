@@ -74,8 +74,6 @@ contract WorstCaseTest is DisputeFixture {
         assertBooks();
     }
 
-    // ---------------------------------------------------------------------------------------------------------- helpers
-
     uint256 private _before;
 
     /// @dev As in a transaction of its own: account and slots are cold.

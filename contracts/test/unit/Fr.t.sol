@@ -54,12 +54,6 @@ contract FrTest is Test {
         assertEq(_harness.frPower(x, exponent), expected, "power");
     }
 
-    function test_fuzz_power_orderLessOne_isOne(uint256 x) external view {
-        x = bound(x, 1, FR_ORDER - 1);
-
-        assertEq(_harness.frPower(x, FR_ORDER - 1), 1, "little theorem");
-    }
-
     function test_constants_areWhatTheirNamesSay() external view {
         uint256 root = Fr.unwrap(FR_ROOT_4096);
         assertEq(mulmod(Fr.unwrap(FR_INVERSE_4096), 4096, FR_ORDER), 1, "inverse");

@@ -4,15 +4,10 @@ pragma solidity 0.8.37;
 import {IVerification} from "../../src/interfaces/IVerification.sol";
 import {FR_ORDER} from "../../src/types/Fr.sol";
 import {ILibraryHarness} from "../harness/ILibraryHarness.sol";
-import {Test} from "../utils/Test.sol";
+import {DisputeFixture} from "../utils/DisputeFixture.sol";
 import {vm} from "../utils/Vm.sol";
 
-contract G1Test is Test {
-    bytes private constant _G =
-        hex"0000000000000000000000000000000017f1d3a73197d7942695638c4fa9ac0f"
-        hex"c3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"
-        hex"0000000000000000000000000000000008b3f481e3aaa0f1a09e30ed741d8ae4"
-        hex"fcf5e095d5d00af600db18cb2c04b3edd03cc744a2888ae40caa232946c5e7e1";
+contract G1Test is DisputeFixture {
     bytes private constant _MINUS_G =
         hex"0000000000000000000000000000000017f1d3a73197d7942695638c4fa9ac0f"
         hex"c3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"
@@ -48,6 +43,8 @@ contract G1Test is Test {
     ILibraryHarness private immutable _harness = ILibraryHarness(deploy("LibraryHarness"));
     IVerification private immutable _verification = IVerification(deploy("SumcheckVerification"));
 
+    function setUp() public override {}
+
     function test_add_knownPoints_givesKnownSum() external view {
         bytes memory infinity = new bytes(128);
         assertEq(keccak256(_harness.addAll(bytes.concat(_G, _G))), keccak256(_TWICE_G), "G + G");
@@ -55,14 +52,11 @@ contract G1Test is Test {
         assertEq(keccak256(_harness.addAll(bytes.concat(_G, _MINUS_G))), keccak256(infinity), "G - G");
     }
 
-    function test_add_offCurve_reverts() external {
+    function test_add_offCurveOrNotCanonical_reverts() external {
         bytes memory off = _G;
         off[127] = bytes1(uint8(off[127]) ^ 1);
         vm.expectRevert(IVerification.VerificationBadPoint.selector);
         _harness.addAll(bytes.concat(_G, off));
-    }
-
-    function test_add_notCanonical_reverts() external {
         vm.expectRevert(IVerification.VerificationBadPoint.selector);
         _harness.addAll(bytes.concat(_G, _NOT_CANONICAL));
     }
@@ -130,5 +124,10 @@ contract G1Test is Test {
         assertEq(_verification.polynomialsFor(1), 1, "one weight");
         assertEq(_verification.polynomialsFor(8192), 1, "exactly full");
         assertEq(_verification.polynomialsFor(8193), 2, "one more");
+    }
+
+    function test_fuzz_versionedHash_anyPoint_matches(uint256 scalar) external view {
+        bytes memory commitment = multiple(bound(scalar, 1, type(uint248).max));
+        assertEq(_harness.versionedHash(commitment), blobHash(commitment), "hash");
     }
 }

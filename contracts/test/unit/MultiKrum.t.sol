@@ -39,61 +39,6 @@ contract MultiKrumTest is Test {
         assertEq(_harness.lowest(score, 15, 0), 0, "none");
     }
 
-    function test_fuzz_scores_anyDistances_matchSorting(uint256 seed, uint256 groups, uint256 faulty) external view {
-        (groups, faulty) = (bound(groups, 0, 12), bound(faulty, 0, 20));
-        uint256[] memory distances = _random(seed, (groups * (groups + 1)) / 2);
-
-        uint256[] memory score = _harness.scores(distances, groups, faulty);
-
-        for (uint256 group = 0; group < groups; ++group) {
-            assertEq(score[group], _plainScore(distances, groups, group, faulty), "score");
-        }
-    }
-
-    function test_fuzz_lowest_anyScores_matchCounting(uint256 seed, uint256 set, uint256 count) external view {
-        uint256[] memory score = _random(seed, 12);
-        (set, count) = (set % 4096, bound(count, 0, 12));
-
-        uint256 chosen = _harness.lowest(score, set, count);
-
-        // A group is chosen if fewer than `count` of the set come before it.
-        for (uint256 group = 0; group < 12; ++group) {
-            uint256 before = 0;
-            for (uint256 other = 0; other < 12; ++other) {
-                bool precedes = score[other] < score[group] || (score[other] == score[group] && other < group);
-                if ((set >> other) & 1 == 1 && precedes) ++before;
-            }
-            bool expected = (set >> group) & 1 == 1 && before < count;
-            assertTrue(((chosen >> group) & 1 == 1) == expected, "chosen");
-        }
-    }
-
-    /// @dev The definition: sort all distances to other groups, add the first c.
-    function _plainScore(uint256[] memory distances, uint256 groups, uint256 group, uint256 faulty) private pure returns (uint256 score) {
-        if (groups < 2) return 0;
-        uint256[] memory row = new uint256[](groups - 1);
-        uint256 length = 0;
-        uint256 pair = 0;
-        for (uint256 i = 0; i <= groups; ++i) {
-            for (uint256 k = i + 1; k <= groups; ++k) {
-                if (i != 0 && (i == group + 1 || k == group + 1)) row[length++] = distances[pair];
-                ++pair;
-            }
-        }
-        for (uint256 i = 1; i < length; ++i) {
-            for (uint256 j = i; j > 0 && row[j] < row[j - 1]; --j) (row[j], row[j - 1]) = (row[j - 1], row[j]);
-        }
-        uint256 closest = groups > faulty + 2 ? groups - faulty - 2 : 1;
-        if (closest > groups - 1) closest = groups - 1;
-        for (uint256 i = 0; i < closest; ++i) score += row[i];
-    }
-
-    /// @dev Small values, so that ties are common.
-    function _random(uint256 seed, uint256 length) private pure returns (uint256[] memory values) {
-        values = new uint256[](length);
-        for (uint256 i = 0; i < length; ++i) values[i] = uint256(keccak256(abi.encode(seed, i))) % 16;
-    }
-
     function _onALine(uint256[5] memory places) private pure returns (uint256[] memory distances) {
         distances = new uint256[](15);
         uint256 pair = 0;

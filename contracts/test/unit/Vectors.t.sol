@@ -49,6 +49,21 @@ contract VectorsTest is Test {
         }
     }
 
+    function test_selections() external {
+        for (uint256 i = 0; next("selection", i); ++i) {
+            uint256 groups = vm.parseJsonUint(_json, input("groups"));
+            uint256 faulty = vm.parseJsonUint(_json, input("faulty"));
+            uint256[] memory distances = vm.parseJsonUintArray(_json, input("distances"));
+            uint256[] memory scores = _harness.scores(distances, groups, faulty);
+            uint256[] memory expected = vm.parseJsonUintArray(_json, output("scores"));
+            assertEq(keccak256(abi.encodePacked(scores)), keccak256(abi.encodePacked(expected)), name());
+            uint256 eligible =
+                _harness.eligible(distances, groups, vm.parseJsonUint(_json, input("scale")), vm.parseJsonUint(_json, input("norm_bound")));
+            uint256 most = groups > faulty ? groups - faulty : 0;
+            assertEq(_harness.lowest(scores, eligible, most), vm.parseJsonUint(_json, output("accepted")), name());
+        }
+    }
+
     function test_settlements() external {
         for (uint256 i = 0; next("settlement", i); ++i) {
             bytes memory settlement = vm.parseJsonBytes(_json, input("settlement"));

@@ -15,7 +15,7 @@ abstract contract DisputeFixture is MarketFixture {
     uint256 internal constant ACCUSE_BY = START + 600;
     address internal constant BURNED = 0x000000000000000000000000000000000000dEaD;
     uint256 private constant _SEATS = 30;
-    bytes private constant _G =
+    bytes internal constant _G =
         hex"0000000000000000000000000000000017f1d3a73197d7942695638c4fa9ac0f"
         hex"c3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"
         hex"0000000000000000000000000000000008b3f481e3aaa0f1a09e30ed741d8ae4"
