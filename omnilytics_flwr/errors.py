@@ -1,4 +1,4 @@
-"""Errors of omnilytics_flwr: one tree, each says what happened, what was expected, what to do.
+"""Errors of omnilytics_flwr: one tree; each says what happened, what was expected, and what to do where there is something.
 
 OmnilyticsError
 ├── TermsError            what was asked for is impossible
@@ -42,7 +42,26 @@ from typing import ClassVar
 
 
 class OmnilyticsError(Exception):
-    """Root of the tree."""
+    """Root of the tree: takes a sentence or, if a subclass annotates facts, these in their order, which `TEXT` tells in words."""
+
+    FACTS: ClassVar[tuple[str, ...]] = ()
+    TEXT: ClassVar[str] = ""
+
+    def __init_subclass__(cls) -> None:
+        cls.FACTS = vars(cls).get("FACTS") or tuple(get_annotations(cls)) or cls.FACTS
+
+    def __init__(self, *facts: object) -> None:
+        if (self.FACTS or self.TEXT) and len(facts) != len(self.FACTS):
+            raise TypeError(f"{type(self).__name__} takes {len(self.FACTS)} facts ({', '.join(self.FACTS)}), not {len(facts)}")
+        super().__init__(*facts)
+        for name, fact in zip(self.FACTS, facts, strict=False):
+            setattr(self, name, fact)
+
+    def __str__(self) -> str:
+        if not self.TEXT:
+            return super().__str__()
+        shown = {name: f"0x{fact.hex()}" if isinstance(fact, bytes) else fact for name, fact in zip(self.FACTS, self.args, strict=True)}
+        return self.TEXT.format(**shown)
 
 
 class TermsError(OmnilyticsError):
@@ -52,9 +71,7 @@ class TermsError(OmnilyticsError):
 class BadTerms(TermsError):
     """Terms out of bounds; `faults` lists every one as a sentence."""
 
-    def __init__(self, faults: tuple[str, ...]) -> None:
-        super().__init__(faults)
-        self.faults = faults
+    faults: tuple[str, ...]
 
     def __str__(self) -> str:
         return "these terms cannot be used: " + "; ".join(self.faults)
@@ -71,48 +88,33 @@ class WireError(OmnilyticsError):
 class WrongLength(WireError):
     """Too short or too long."""
 
-    def __init__(self, what: str, actual: int, expected: int) -> None:
-        super().__init__(what, actual, expected)
-        self.what, self.actual, self.expected = what, actual, expected
-
-    def __str__(self) -> str:
-        return f"{self.what} has length {self.actual}, expected {self.expected}; ask the sender for it again"
+    what: str
+    actual: int
+    expected: int
+    TEXT = "{what} has length {actual}, expected {expected}"
 
 
 class NotCanonical(WireError):
     """A scalar that is not below the field's order."""
 
-    def __init__(self, index: int, value: int) -> None:
-        super().__init__(index, value)
-        self.index, self.value = index, value
-
-    def __str__(self) -> str:
-        return f"element {self.index} is {self.value:#x}, expected a value below the field's order; refuse the sender"
+    index: int
+    value: int
+    TEXT = "element {index} is {value:#x}, expected a value below the field's order"
 
 
 class BadPoint(WireError):
     """A point off the curve or outside the subgroup, or a bad encoding of one."""
 
-    def __init__(self, index: int) -> None:
-        super().__init__(index)
-        self.index = index
-
-    def __str__(self) -> str:
-        return f"point {self.index} is not a canonical point of the G1 subgroup; refuse the sender"
+    index: int
+    TEXT = "point {index} is not a canonical point of the G1 subgroup"
 
 
 class WeakMaskKey(WireError):
     """A public X25519 key that must not be used; `reason` says what it is."""
 
-    def __init__(self, key: bytes, reason: str) -> None:
-        super().__init__(key, reason)
-        self.key, self.reason = key, reason
-
-    def __str__(self) -> str:
-        return (
-            f"mask key 0x{self.key.hex()} is {self.reason}; expected the canonical X25519 key of full order that the market lists; "
-            "do not mask with it, enrol again with a new key if it is one's own"
-        )
+    key: bytes
+    reason: str
+    TEXT = "mask key {key} is {reason}; expected the canonical X25519 key of full order that the market lists"
 
 
 class Malformed(WireError):
@@ -130,9 +132,9 @@ class ProtocolError(OmnilyticsError):
 class OutOfTurn(ProtocolError):
     """An event that the stage does not allow."""
 
-    def __init__(self, stage: str, event: str, allowed: tuple[str, ...]) -> None:
-        super().__init__(stage, event, allowed)
-        self.stage, self.event, self.allowed = stage, event, allowed
+    stage: str
+    event: str
+    allowed: tuple[str, ...]
 
     def __str__(self) -> str:
         return f"{self.event} is not allowed in stage {self.stage}; allowed now: {', '.join(self.allowed) or 'nothing'}"
@@ -149,39 +151,28 @@ class Refused(ProtocolError):
 class TooFewGroups(ProtocolError):
     """Fewer whole groups committed than a round needs."""
 
-    def __init__(self, actual: int, least: int) -> None:
-        super().__init__(actual, least)
-        self.actual, self.least = actual, least
-
-    def __str__(self) -> str:
-        return (
-            f"{self.actual} whole groups committed, a round needs {self.least}; see which data owners are down, then anchor the task again"
-        )
+    actual: int
+    least: int
+    TEXT = "{actual} whole groups committed, a round needs {least}; see which data owners are down, then anchor the task again"
 
 
 class CommitmentsExpired(ProtocolError):
     """A task was anchored anew at another time, so that the signatures of its commitments are void."""
 
-    def __init__(self, round_number: int, open_by: int) -> None:
-        super().__init__(round_number, open_by)
-        self.round_number, self.open_by = round_number, open_by
-
-    def __str__(self) -> str:
-        return (
-            f"the chain has anchored round {self.round_number} anew, to open by {self.open_by} (Unix seconds); expected signatures that name "
-            "this deadline; ask the data owners to sign their commitments again"
-        )
+    round_number: int
+    open_by: int
+    TEXT = (
+        "the chain has anchored round {round_number} anew, to open by {open_by} (Unix seconds); expected signatures that name this deadline; "
+        "ask the data owners to sign their commitments again"
+    )
 
 
 class SettlementRefused(ProtocolError):
     """The market did not take a settlement; what it fell over is waived in the next proof."""
 
-    def __init__(self, round_number: int, reason: str) -> None:
-        super().__init__(round_number, reason)
-        self.round_number, self.reason = round_number, reason
-
-    def __str__(self) -> str:
-        return f"the settlement of round {self.round_number} is refused ({self.reason}); expected one that the market takes; prove again"
+    round_number: int
+    reason: str
+    TEXT = "the settlement of round {round_number} is refused ({reason}); prove again"
 
 
 class ChainError(OmnilyticsError):
@@ -195,12 +186,9 @@ class Unreachable(ChainError):
 class WrongChain(ChainError):
     """Another chain id than the one asked for."""
 
-    def __init__(self, actual: int, expected: int) -> None:
-        super().__init__(actual, expected)
-        self.actual, self.expected = actual, expected
-
-    def __str__(self) -> str:
-        return f"the endpoint serves chain {self.actual}, expected {self.expected}; check the RPC address"
+    actual: int
+    expected: int
+    TEXT = "the endpoint serves chain {actual}, expected {expected}; check the RPC address"
 
 
 class UnsupportedChain(ChainError):
@@ -218,15 +206,9 @@ class UnknownMarket(ChainError):
 class TransactionLost(ChainError):
     """No receipt within the time limit; the transaction may still be mined."""
 
-    def __init__(self, transaction_hash: str, seconds: float) -> None:
-        super().__init__(transaction_hash, seconds)
-        self.transaction_hash, self.seconds = transaction_hash, seconds
-
-    def __str__(self) -> str:
-        return (
-            f"transaction {self.transaction_hash} has no receipt after {self.seconds:g} s, expected one by then; "
-            "it may still be mined: call again, which goes on with the same nonce"
-        )
+    transaction_hash: str
+    seconds: float
+    TEXT = "transaction {transaction_hash} has no receipt after {seconds:g} s; it may still be mined: call again, which goes on with the same nonce"
 
 
 class BlobsMissing(ChainError):
@@ -253,24 +235,4 @@ class LedgerError(OmnilyticsError):
 
 
 class Refusal(LedgerError):
-    """The market or its verification said no with one of its Solidity errors.
-
-    A subclass annotates its facts in the order of the Solidity error's arguments; `TEXT` tells them in words.
-    """
-
-    FACTS: ClassVar[tuple[str, ...]] = ()
-    TEXT: ClassVar[str] = ""
-
-    def __init_subclass__(cls) -> None:
-        cls.FACTS = cls.FACTS or tuple(get_annotations(cls))
-
-    def __init__(self, *facts: object) -> None:
-        if len(facts) != len(self.FACTS):
-            raise TypeError(f"{type(self).__name__} takes {len(self.FACTS)} facts ({', '.join(self.FACTS)}), not {len(facts)}")
-        super().__init__(*facts)
-        for name, fact in zip(self.FACTS, facts, strict=True):
-            setattr(self, name, fact)
-
-    def __str__(self) -> str:
-        shown = {name: f"0x{fact.hex()}" if isinstance(fact, bytes) else fact for name, fact in zip(self.FACTS, self.args, strict=True)}
-        return self.TEXT.format(**shown)
+    """The market or its verification said no with one of its Solidity errors, whose arguments are the facts."""

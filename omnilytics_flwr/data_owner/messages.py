@@ -167,8 +167,8 @@ def _error_of(name: str, facts: Sequence[object], text: str) -> OmnilyticsError:
 
 
 def _says_its_text(kind: type[OmnilyticsError]) -> bool:
-    ours = [base for base in kind.__mro__ if issubclass(base, OmnilyticsError)]
-    return not any(name in vars(base) for base in ours for name in ("__init__", "__str__"))
+    ours = [base for base in kind.__mro__ if issubclass(base, OmnilyticsError) and base is not OmnilyticsError]
+    return not (kind.FACTS or kind.TEXT) and not any(name in vars(base) for base in ours for name in ("__init__", "__str__"))
 
 
 def _class_named(name: str) -> type[OmnilyticsError] | None:
