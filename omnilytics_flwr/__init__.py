@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .evm.wallet import Secret as Secret
     from .evm.wallet import Wallet as Wallet
     from .evm.wallet import dev_wallet as dev_wallet
+    from .evm.wallet_sender import sender_for as sender_for
     from .flower.mod import OmnilyticsMod as OmnilyticsMod
     from .flower.mod import omnilytics_mod as omnilytics_mod
     from .flower.strategy import Omnilytics as Omnilytics
@@ -48,6 +49,7 @@ _NAMES_OF = {
     "omnilytics_flwr.evm.anvil": ("Anvil", "AnvilOptions"),
     "omnilytics_flwr.evm.connection": ("Connection", "TransactionRecord", "connect"),
     "omnilytics_flwr.evm.wallet": ("Secret", "Wallet", "dev_wallet"),
+    "omnilytics_flwr.evm.wallet_sender": ("sender_for",),
     "omnilytics_flwr.flower.mod": ("OmnilyticsMod", "omnilytics_mod"),
     "omnilytics_flwr.flower.strategy": ("Omnilytics",),
     "omnilytics_flwr.market.market_view": ("MarketState",),

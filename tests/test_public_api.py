@@ -39,6 +39,7 @@ PUBLIC = [
     "dev_wallet",
     "omnilytics_mod",
     "open_market",
+    "sender_for",
 ]
 
 

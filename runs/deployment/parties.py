@@ -24,9 +24,9 @@ from omnilytics_flwr import (
     create_market,
     deploy,
     dev_wallet,
+    sender_for,
 )
 from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
-from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.task import TaskId
 
 from ..digits import read_npm_digits

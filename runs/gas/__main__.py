@@ -14,9 +14,9 @@ from rich.console import Console
 from rich.table import Table
 
 from omnilytics_flwr import LocalMarket, OmnilyticsError
-from omnilytics_flwr.evm.processing_time import chain_processing
 from omnilytics_flwr.market.task import TaskParts
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
+from runs.processing_time import chain_processing
 
 from ..market import Market
 from ..record import circumstances, new_folder, point_latest, write_json

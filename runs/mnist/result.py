@@ -9,7 +9,7 @@ from statistics import fmean
 from typing import Any
 
 from omnilytics_flwr import Address, LocalMarket, Terms, TransactionRecord
-from omnilytics_flwr.evm.processing_time import Processing
+from runs.processing_time import Processing
 
 from .recipe import Recipe
 from .trainings import WORKERS, Training

@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from omnilytics_flwr import Address, LocalMarket, Terms
-from omnilytics_flwr.evm.processing_time import chain_processing
+from runs.processing_time import chain_processing
 
 from ..record import circumstances, new_folder, point_latest, write_json, write_recipe
 from .app import METRICS

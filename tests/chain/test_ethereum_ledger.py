@@ -15,7 +15,6 @@ from omnilytics_flwr.crypto.kzg import commit
 from omnilytics_flwr.errors import UnknownMarket
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection
-from omnilytics_flwr.evm.processing_time import chain_processing
 from omnilytics_flwr.evm.wallet import Wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market import refusals
@@ -236,16 +235,6 @@ def test_has_known_verification_other_code_is_not(connection: Connection, drawn:
     code = connection.code(deployment.verification)
     connection.request("anvil_setCode", deployment.verification, "0x" + code.hex() + "00")
     assert not drawn.owner.has_known_verification()
-
-
-def test_chain_processing_of_a_round_counts_every_transaction(drawn: Play) -> None:
-    drawn.owner.fund(FUNDS_WEI)
-    drawn.owner.anchor(TASK)
-    settle_round(drawn, odd_group=0, next_task=NO_TASK)
-    records = [r for r in drawn.owner.connection.transactions if r.event in ("open", "settle")]
-    measured = chain_processing(drawn.owner.connection, [r.transaction_hash for r in records])
-    assert [r.event for r in records] == ["open", "settle"]
-    assert all(part > 0 for part in measured.execution_ms)
 
 
 def snake(name: str) -> str:

@@ -17,7 +17,6 @@ from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.beacon import BeaconNode
 from omnilytics_flwr.evm.connection import Connection, connect
-from omnilytics_flwr.evm.processing_time import chain_processing
 from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key, dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.terms import Address
@@ -103,7 +102,6 @@ def use_everything(connection: Connection, market: Address) -> None:
         ledger.has_known_verification,
         lambda: ledger.check_points(bytes(128)),
         lambda: dev_wallet(0, connection),
-        lambda: chain_processing(connection, [HASH], repeats=1),
         lambda: fetch_blobs(connection, AnswerPart(0, 1, HASH, 1)),
         lambda: ledger.fund(1),
         ledger.leave,

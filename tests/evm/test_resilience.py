@@ -14,22 +14,31 @@ import pytest
 from omnilytics_flwr.errors import ChainError, TransactionLost, Unreachable
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection, connect
-from omnilytics_flwr.evm.reverts import PLAIN
 from omnilytics_flwr.evm.transaction import Mined, Payload
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
-from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.terms import Address
 
 from .nodes import FaultyNode, faulty_node
-from .tiny_contracts import COUNTING, creation_code
+from .tiny_contracts import COUNTING, counted, deployed, nonce, send
 
 PATIENCE_SECONDS = 60.0
+
+CHILD = """
+import sys
+from pathlib import Path
+from omnilytics_flwr.evm.connection import connect
+from omnilytics_flwr.evm.transaction import Payload
+from omnilytics_flwr.evm.wallet import dev_wallet
+from omnilytics_flwr.evm.wallet_sender import sender_for
+connection = connect(sys.argv[1], outbox=Path(sys.argv[2]))
+sender_for(connection, dev_wallet(0, connection)).send("child", Payload(sys.argv[3], b""))
+"""
 
 
 @pytest.fixture
 def contract(connection: Connection, wallet: Wallet) -> Address:
     """Counts its calls."""
-    return deploy_counting(connection, wallet)
+    return deployed(connection, wallet, COUNTING)
 
 
 @pytest.fixture
@@ -44,20 +53,6 @@ def pool() -> Iterator[ThreadPoolExecutor]:
     """Threads to send from while the test lets the node fail."""
     with ThreadPoolExecutor() as pool:
         yield pool
-
-
-def deploy_counting(connection: Connection, wallet: Wallet) -> Address:
-    deployed = send(connection, wallet, Payload(None, creation_code(COUNTING))).contract
-    assert deployed is not None
-    return deployed
-
-
-def send(connection: Connection, wallet: Wallet, payload: Payload) -> Mined:
-    return sender_for(connection, wallet).send("test", payload, PLAIN)
-
-
-def counted(connection: Connection, contract: Address) -> int:
-    return connection.quantity("eth_getStorageAt", contract, "0x0", "latest")
 
 
 def until(condition: Callable[[], object]) -> None:
@@ -198,7 +193,7 @@ def test_node_restarted_while_waited_for_gets_it_again(tmp_path: Path, pool: Thr
     with faulty_node(first.url) as node:
         connection = connect(node.url, timeout_seconds=0.5)
         wallet = dev_wallet(0, connection)
-        contract = deploy_counting(connection, wallet)
+        contract = deployed(connection, wallet, COUNTING)
         future = sent_unmined(first, pool, connection, wallet, Payload(contract, b""))
         (transaction_hash,) = pooled(first)
         first.close()
@@ -210,7 +205,7 @@ def test_node_restarted_while_waited_for_gets_it_again(tmp_path: Path, pool: Thr
 
 
 def child(url: str, outbox: Path, contract: Address) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "tests.evm.sending_child", url, str(outbox), contract])
+    return subprocess.Popen([sys.executable, "-c", CHILD, url, str(outbox), contract])
 
 
 @pytest.mark.parametrize("arrived", [True, False])
@@ -220,7 +215,7 @@ def test_process_killed_after_signing_is_gone_on_with_under_the_same_nonce(
     """Once with the transaction in the pool, once while it was on its way there."""
     outbox = tmp_path / "outbox"
     connection = connect(anvil.url, outbox=outbox)
-    start = connection.quantity("eth_getTransactionCount", wallet.address, "latest")
+    start = nonce(connection, wallet)
     anvil.endpoint.request("evm_setAutomine", False)
     node.holding = set() if arrived else {"eth_sendRawTransaction"}
     process = child(node.url, outbox, contract)
@@ -240,7 +235,7 @@ def test_process_killed_after_signing_is_gone_on_with_under_the_same_nonce(
     mined = send(connection, wallet, Payload(contract, b""))
     assert known <= {mined.transaction_hash}
     assert counted(connection, contract) == 1
-    assert connection.quantity("eth_getTransactionCount", wallet.address, "latest") == start + 1
+    assert nonce(connection, wallet) == start + 1
     assert list(outbox.iterdir()) == []
     send(connection, wallet, Payload(contract, b""))
     assert counted(connection, contract) == 2

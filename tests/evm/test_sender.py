@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import pytest
 from eth_abi.abi import encode
 
@@ -14,14 +12,13 @@ from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.endpoint import NodeError
 from omnilytics_flwr.evm.reverts import Reverts
 from omnilytics_flwr.evm.sender import MOST_GAS
-from omnilytics_flwr.evm.transaction import Mined, Payload
+from omnilytics_flwr.evm.transaction import Payload
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
-from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.refusals import REFUSALS, Underfunded, VerificationBadPoint
 from omnilytics_flwr.market.terms import Address
 
 from .nodes import faulty_node
-from .tiny_contracts import COUNTING, ONCE, REVERTING, WORKING, creation_code
+from .tiny_contracts import COUNTING, ONCE, REVERTING, WORKING, counted, deployed, nonce, send
 
 ERRORS = Abi(
     [
@@ -37,35 +34,14 @@ REVERTS = Reverts([ERRORS], REFUSALS)
 UNDERFUNDED = next(e for e in ERRORS.errors.values() if e.name == "MarketUnderfunded").selector + encode(["uint256", "uint256"], [3, 8])
 BAD_POINT = next(e for e in ERRORS.errors.values() if e.name == "VerificationBadPoint").selector
 
-Deployer = Callable[[bytes], Address]
-
 
 @pytest.fixture
-def deployed(connection: Connection, wallet: Wallet) -> Deployer:
-    """Deploys runtime code."""
-
-    def deploy(runtime: bytes) -> Address:
-        contract = send(connection, wallet, Payload(None, creation_code(runtime))).contract
-        assert contract is not None
-        return contract
-
-    return deploy
+def contract(connection: Connection, wallet: Wallet) -> Address:
+    """Counts its calls."""
+    return deployed(connection, wallet, COUNTING)
 
 
-def send(connection: Connection, wallet: Wallet, payload: Payload) -> Mined:
-    return sender_for(connection, wallet).send("test", payload, REVERTS)
-
-
-def nonce(connection: Connection, wallet: Wallet) -> int:
-    return int(connection.request("eth_getTransactionCount", wallet.address, "latest"), 16)
-
-
-def counted(connection: Connection, contract: Address) -> int:
-    return int(connection.request("eth_getStorageAt", contract, "0x0", "latest"), 16)
-
-
-def test_send_mined_receipt_has_gas_fee_and_logs(connection: Connection, wallet: Wallet, deployed: Deployer) -> None:
-    contract = deployed(COUNTING)
+def test_send_mined_receipt_has_gas_fee_and_logs(connection: Connection, wallet: Wallet, contract: Address) -> None:
     before = connection.balance_wei(wallet.address)
     mined = send(connection, wallet, Payload(contract, b"", 5))
     assert connection.balance_wei(wallet.address) == before - mined.fee_wei - 5
@@ -94,15 +70,14 @@ def test_send_mined_receipt_has_gas_fee_and_logs(connection: Connection, wallet:
 def test_send_refused_raises_typed_and_costs_nothing(
     connection: Connection,
     wallet: Wallet,
-    deployed: Deployer,
     reason: bytes,
     kind: type[LedgerError],
     facts: tuple[object, ...],
 ) -> None:
-    contract = deployed(REVERTING)
+    contract = deployed(connection, wallet, REVERTING)
     before = (connection.balance_wei(wallet.address), nonce(connection, wallet), len(connection.transactions))
     with pytest.raises(kind) as caught:
-        send(connection, wallet, Payload(contract, reason))
+        send(connection, wallet, Payload(contract, reason), REVERTS)
     assert type(caught.value) is kind
     assert caught.value.args == facts
     assert (connection.balance_wei(wallet.address), nonce(connection, wallet), len(connection.transactions)) == before
@@ -123,19 +98,17 @@ def test_exception_other_reverts_tell_the_reason(reason: bytes, words: str) -> N
     assert words in str(error)
 
 
-def test_send_refused_only_when_mined_raises_typed(
-    connection: Connection, wallet: Wallet, deployed: Deployer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    contract = deployed(ONCE)
+def test_send_refused_only_when_mined_raises_typed(connection: Connection, wallet: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
+    contract = deployed(connection, wallet, ONCE)
     sign, before, start = wallet.sign_transaction, connection.balance_wei(wallet.address), nonce(connection, wallet)
 
     def be_overtaken(transaction: dict[str, object]) -> tuple[bytes, str]:
-        send(connection, dev_wallet(1, connection), Payload(contract, UNDERFUNDED))
+        send(connection, dev_wallet(1, connection), Payload(contract, UNDERFUNDED), REVERTS)
         return sign(transaction)
 
     monkeypatch.setattr(wallet, "sign_transaction", be_overtaken)
     with pytest.raises(Underfunded) as caught:
-        send(connection, wallet, Payload(contract, UNDERFUNDED))
+        send(connection, wallet, Payload(contract, UNDERFUNDED), REVERTS)
     assert caught.value.args == (3, 8)
     assert connection.balance_wei(wallet.address) < before
     assert [record.succeeded for record in connection.transactions][-2:] == [True, False]
@@ -157,8 +130,7 @@ def test_send_fee_above_balance_raises_not_funded(connection: Connection, wallet
     assert nonce(connection, poor) == 0
 
 
-def test_send_no_receipt_in_time_raises_lost_and_goes_on_with_same_nonce(anvil: Anvil, wallet: Wallet, deployed: Deployer) -> None:
-    contract = deployed(COUNTING)
+def test_send_no_receipt_in_time_raises_lost_and_goes_on_with_same_nonce(anvil: Anvil, wallet: Wallet, contract: Address) -> None:
     connection = connect(anvil.url, receipt_seconds=0.2)
     start = nonce(connection, wallet)
     anvil.endpoint.request("evm_setAutomine", False)
@@ -180,8 +152,7 @@ def test_send_behind_one_that_offers_too_little_raises_that_too() -> None:
     with Anvil() as anvil:  # its own, for a base fee that was set outlives a revert
         connection = connect(anvil.url, receipt_seconds=0.2)
         wallet = dev_wallet(0, connection)
-        contract = send(connection, wallet, Payload(None, creation_code(COUNTING))).contract
-        assert contract is not None
+        contract = deployed(connection, wallet, COUNTING)
         anvil.endpoint.request("evm_setAutomine", False)
         with pytest.raises(TransactionLost):
             send(connection, wallet, Payload(contract, b"1"))
@@ -194,8 +165,7 @@ def test_send_behind_one_that_offers_too_little_raises_that_too() -> None:
         assert counted(connection, contract) == 2
 
 
-def test_send_lost_while_mined_is_found(anvil: Anvil, wallet: Wallet, deployed: Deployer) -> None:
-    contract = deployed(COUNTING)
+def test_send_lost_while_mined_is_found(anvil: Anvil, wallet: Wallet, contract: Address) -> None:
     connection = connect(anvil.url, receipt_seconds=0.2)
     anvil.endpoint.request("evm_setAutomine", False)
     with pytest.raises(TransactionLost) as caught:
@@ -208,8 +178,7 @@ def test_send_lost_while_mined_is_found(anvil: Anvil, wallet: Wallet, deployed: 
     assert counted(connection, contract) == 2
 
 
-def test_send_lost_and_dropped_is_sent_anew(anvil: Anvil, wallet: Wallet, deployed: Deployer) -> None:
-    contract = deployed(COUNTING)
+def test_send_lost_and_dropped_is_sent_anew(anvil: Anvil, wallet: Wallet, contract: Address) -> None:
     connection = connect(anvil.url, receipt_seconds=0.2)
     anvil.endpoint.request("evm_setAutomine", False)
     with pytest.raises(TransactionLost):
@@ -223,8 +192,7 @@ def test_send_lost_and_dropped_is_sent_anew(anvil: Anvil, wallet: Wallet, deploy
 
 
 @pytest.mark.parametrize("lost", [1, 2])
-def test_send_answers_lost_on_the_way_is_mined_once(anvil: Anvil, wallet: Wallet, deployed: Deployer, lost: int) -> None:
-    contract = deployed(COUNTING)
+def test_send_answers_lost_on_the_way_is_mined_once(anvil: Anvil, wallet: Wallet, contract: Address, lost: int) -> None:
     with faulty_node(anvil.url) as node:
         connection = connect(node.url)
         node.losing["eth_sendRawTransaction"] = lost
@@ -234,8 +202,7 @@ def test_send_answers_lost_on_the_way_is_mined_once(anvil: Anvil, wallet: Wallet
     assert mined.logs[0][2] == (1).to_bytes(32, "big")
 
 
-def test_send_all_answers_lost_raises_lost_then_finds_it(anvil: Anvil, wallet: Wallet, deployed: Deployer) -> None:
-    contract = deployed(COUNTING)
+def test_send_all_answers_lost_raises_lost_then_finds_it(anvil: Anvil, wallet: Wallet, contract: Address) -> None:
     with faulty_node(anvil.url) as node:
         connection = connect(node.url, timeout_seconds=0.5)
         node.losing["eth_sendRawTransaction"] = 1000
@@ -245,8 +212,7 @@ def test_send_all_answers_lost_raises_lost_then_finds_it(anvil: Anvil, wallet: W
     assert counted(connect(anvil.url), contract) == 1
 
 
-def test_send_two_connections_of_one_account_both_mined(anvil: Anvil, wallet: Wallet, deployed: Deployer) -> None:
-    contract = deployed(COUNTING)
+def test_send_two_connections_of_one_account_both_mined(anvil: Anvil, wallet: Wallet, contract: Address) -> None:
     first, second = connect(anvil.url), connect(anvil.url)
     for connection in (first, second, first):
         send(connection, wallet, Payload(contract, b""))
@@ -254,9 +220,8 @@ def test_send_two_connections_of_one_account_both_mined(anvil: Anvil, wallet: Wa
 
 
 def test_send_nonce_taken_in_between_takes_the_next(
-    anvil: Anvil, wallet: Wallet, deployed: Deployer, monkeypatch: pytest.MonkeyPatch
+    anvil: Anvil, wallet: Wallet, contract: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    contract = deployed(COUNTING)
     first, second = connect(anvil.url), connect(anvil.url)
     sign = wallet.sign_transaction
     signed: list[int] = []
@@ -273,8 +238,7 @@ def test_send_nonce_taken_in_between_takes_the_next(
     assert counted(first, contract) == 2
 
 
-def test_send_confirmations_asked_waits_for_blocks_on_top(anvil: Anvil, wallet: Wallet, deployed: Deployer) -> None:
-    contract = deployed(COUNTING)
+def test_send_confirmations_asked_waits_for_blocks_on_top(anvil: Anvil, wallet: Wallet, contract: Address) -> None:
     connection = connect(anvil.url, receipt_seconds=0.2, confirmations=2)
     for mined_on_top in (0, 1):
         with pytest.raises(TransactionLost):
@@ -285,8 +249,8 @@ def test_send_confirmations_asked_waits_for_blocks_on_top(anvil: Anvil, wallet: 
     assert counted(connection, contract) == 1
 
 
-def test_send_gas_limit_has_headroom_below_the_cap(connection: Connection, wallet: Wallet, deployed: Deployer) -> None:
-    contract = deployed(WORKING)
+def test_send_gas_limit_has_headroom_below_the_cap(connection: Connection, wallet: Wallet) -> None:
+    contract = deployed(connection, wallet, WORKING)
     for loops in (1000, 200_000):
         mined = send(connection, wallet, Payload(contract, loops.to_bytes(32, "big")))
         limit = int(connection.request("eth_getTransactionByHash", mined.transaction_hash)["gas"], 16)
@@ -294,16 +258,15 @@ def test_send_gas_limit_has_headroom_below_the_cap(connection: Connection, walle
         assert limit == MOST_GAS or limit > 1.2 * mined.gas_used
 
 
-def test_send_more_gas_than_any_transaction_may_have_is_not_sent(connection: Connection, wallet: Wallet, deployed: Deployer) -> None:
-    contract = deployed(WORKING)
+def test_send_more_gas_than_any_transaction_may_have_is_not_sent(connection: Connection, wallet: Wallet) -> None:
+    contract = deployed(connection, wallet, WORKING)
     before = nonce(connection, wallet)
     with pytest.raises((NodeError, LedgerError), match=r"(?i)gas"):
         send(connection, wallet, Payload(contract, (300_000).to_bytes(32, "big")))
     assert nonce(connection, wallet) == before
 
 
-def test_send_more_bytes_than_public_nodes_take_is_not_sent(connection: Connection, wallet: Wallet, deployed: Deployer) -> None:
-    contract = deployed(COUNTING)
+def test_send_more_bytes_than_public_nodes_take_is_not_sent(connection: Connection, wallet: Wallet, contract: Address) -> None:
     before = nonce(connection, wallet)
     with pytest.raises(ChainError, match="131072"):
         send(connection, wallet, Payload(contract, bytes(131_072)))

@@ -13,6 +13,7 @@ RUNS = Path(runs.__file__).parent
 NAME = "omnilytics_flwr"
 
 PRIVATE = {
+    ("", "evm"): "measures the node",
     ("byzantine", "adversary"): "attacks by the kit, which is for simulations and tests",
     ("mnist", "adversary.labels"): "poisons by the kit",
     ("byzantine", "crypto"): "decides rounds by the very functions that keeper and contract share",
@@ -22,8 +23,6 @@ PRIVATE = {
     ("byzantine", "clock"): "waits in the local chain's time",
     ("gas", "market"): "plays rounds without Flower",
     ("gas", "model_owner.round_keeper"): "plays rounds without Flower",
-    ("gas", "evm.processing_time"): "measures the node",
-    ("mnist", "evm.processing_time"): "measures the node",
     ("deployment", "chain.artifacts"): "reads every event that the market emitted",
     ("deployment", "data_owner.owner_keys"): "two runs round by the same secrets, to be compared",
     ("deployment", "market.task"): "the same",

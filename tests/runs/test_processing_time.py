@@ -7,13 +7,13 @@ import pytest
 from omnilytics_flwr.errors import ChainError
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection
-from omnilytics_flwr.evm.processing_time import chain_processing, sealing_ms
 from omnilytics_flwr.evm.reverts import PLAIN
 from omnilytics_flwr.evm.transaction import Payload
 from omnilytics_flwr.evm.wallet import Wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
+from runs.processing_time import chain_processing, sealing_ms
 
-from .tiny_contracts import WORKING, creation_code
+from ..evm.tiny_contracts import WORKING, creation_code
 
 
 @pytest.fixture

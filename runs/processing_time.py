@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ChainError
-from . import rpc_values
-from .connection import Connection
-from .endpoint import NodeError
+from omnilytics_flwr import Connection
+from omnilytics_flwr.errors import ChainError
+from omnilytics_flwr.evm import rpc_values
+from omnilytics_flwr.evm.endpoint import NodeError
 
 REPEATS = 5
 
