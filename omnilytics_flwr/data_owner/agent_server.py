@@ -18,13 +18,13 @@ from typing import Any
 from ..errors import OmnilyticsError, ProtocolError, Refused
 from ..files import write_file
 from .agent_socket import TOKEN_BYTES, TOKEN_NAME, frame, receive_exactly, receive_message, socket_path
-from .messages import MOST_CALL_BYTES, AdmitCall, Call, CommitCall, DeliverCall, Result, decode_call, encode_answer
+from .messages import MOST_CALL_BYTES, AdmitCall, Call, CommitCall, DeliverCall, Result, decode_call, encode_reply
 from .owner_agent import OwnerAgent
 
 MOST_CLIENTS = 64
 TOKEN_SECONDS = 5.0
 CALL_SECONDS = 60.0
-ANSWER_SECONDS = 60.0
+REPLY_SECONDS = 60.0
 
 Client = Any
 """A socket; `socketserver` calls it a request and types it so."""
@@ -103,7 +103,7 @@ class _Listener(socketserver.ThreadingUnixStreamServer):
         _log.exception("a client of the owner agent was lost")
 
     def stop_reading(self) -> None:
-        """Cut off whoever has not sent its whole call; whoever has gets its answer."""
+        """Cut off whoever has not sent its whole call; whoever has gets its reply."""
         with self._lock:
             for client in self._clients:
                 with contextlib.suppress(OSError):
@@ -114,24 +114,24 @@ class _Handler(socketserver.BaseRequestHandler):
     server: _Listener
 
     def handle(self) -> None:
-        answer: Result | OmnilyticsError
+        reply: Result | OmnilyticsError
         try:
-            answer = self._answer(self.server.server)
+            reply = self._reply(self.server.server)
         except OmnilyticsError as error:
-            answer = error
+            reply = error
         except ConnectionError:
             return
         except Exception:
             # The client learns nothing of a failure that nobody foresaw: its text may hold data.
             _log.exception("the owner agent failed")
-            answer = ProtocolError("the owner agent failed; its log says why")
+            reply = ProtocolError("the owner agent failed; its log says why")
         try:
-            self.request.settimeout(ANSWER_SECONDS)
-            self.request.sendall(frame(encode_answer(answer)))
+            self.request.settimeout(REPLY_SECONDS)
+            self.request.sendall(frame(encode_reply(reply)))
         except (ConnectionError, TimeoutError):
-            _log.info("a client left before its answer")
+            _log.info("a client left before its reply")
 
-    def _answer(self, server: AgentServer) -> Result:
+    def _reply(self, server: AgentServer) -> Result:
         start = time.monotonic()
         token = receive_exactly(self.request, TOKEN_BYTES, start + server.token_seconds)
         if not compare_digest(token, server.token):

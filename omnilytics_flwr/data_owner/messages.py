@@ -1,6 +1,6 @@
 """Messages between a Flower client and the owner agent's process, and the one door through which they are decoded.
 
-A call names a method of `OwnerAgent` with its arguments. The answer is what the method returned, or the error that it raised: class,
+A call names a method of `OwnerAgent` with its arguments. The reply is what the method returned, or the error that it raised: class,
 facts and text. Both are MessagePack; `omnilytics_flwr.data_owner.agent_socket` frames them and bounds their length.
 """
 
@@ -22,7 +22,7 @@ from .owner_agent import Admission, Delivery, SignedCommitment
 
 MOST_CALL_BYTES = 8 * 2**22 + 2**16
 """The largest update, and what goes with it."""
-MOST_ANSWER_BYTES = (131_072 + 128) * 512 + 2**16
+MOST_REPLY_BYTES = (131_072 + 128) * 512 + 2**16
 """Vector and points of the largest update, and what goes with them."""
 MOST_ERROR_TEXT = 2000
 """Characters of an error that travel."""
@@ -104,17 +104,17 @@ def decode_call(raw: bytes) -> Call:
     return _decoded(raw, Call)  # type: ignore[no-any-return]
 
 
-def encode_answer(answer: Result | OmnilyticsError) -> bytes:
-    """An answer as `decode_answer` reads it."""
-    if not isinstance(answer, OmnilyticsError):
-        return msgspec.msgpack.encode(_Returned(answer))
-    facts = [_packed(fact) for fact in answer.args]
+def encode_reply(reply: Result | OmnilyticsError) -> bytes:
+    """A reply as `decode_reply` reads it."""
+    if not isinstance(reply, OmnilyticsError):
+        return msgspec.msgpack.encode(_Returned(reply))
+    facts = [_packed(fact) for fact in reply.args]
     if len(str(facts)) > MOST_ERROR_TEXT:
         facts = []
-    return msgspec.msgpack.encode(_Raised(type(answer).__name__, facts, _text(str(answer)[:MOST_ERROR_TEXT])))
+    return msgspec.msgpack.encode(_Raised(type(reply).__name__, facts, _text(str(reply)[:MOST_ERROR_TEXT])))
 
 
-def decode_answer(raw: bytes, expected: type[T]) -> T:
+def decode_reply(raw: bytes, expected: type[T]) -> T:
     """What the agent returned, or raise what it raised.
 
     Parameters
@@ -129,12 +129,12 @@ def decode_answer(raw: bytes, expected: type[T]) -> T:
     OmnilyticsError
         As the agent raised it: of the same class, if this process knows that class and it says the same.
     Malformed
-        The bytes are no such answer.
+        The bytes are no such reply.
     """
-    answer = _decoded(raw, _Returned[expected] | _Raised)  # type: ignore[valid-type]
-    if isinstance(answer, _Raised):
-        raise _error_of(answer.name, answer.facts, answer.text)
-    return answer.value  # type: ignore[no-any-return]
+    reply = _decoded(raw, _Returned[expected] | _Raised)  # type: ignore[valid-type]
+    if isinstance(reply, _Raised):
+        raise _error_of(reply.name, reply.facts, reply.text)
+    return reply.value  # type: ignore[no-any-return]
 
 
 def _decoded(raw: bytes, kind: Any) -> Any:

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from ..errors import Refused
 from ..market.task import TaskId
 from .agent_socket import TOKEN_NAME, frame, receive_message, socket_path
-from .messages import MOST_ANSWER_BYTES, AdmitCall, Call, CommitCall, DeliverCall, EvaluateCall, decode_answer
+from .messages import MOST_REPLY_BYTES, AdmitCall, Call, CommitCall, DeliverCall, EvaluateCall, decode_reply
 from .owner_agent import Admission, Delivery, SignedCommitment
 
 if TYPE_CHECKING:
     from ..crypto.address import Address
 
-ANSWER_SECONDS = 900.0
+REPLY_SECONDS = 900.0
 """A large update takes minutes to mask and commit, and clients are served one after the other."""
 
 T = TypeVar("T")
@@ -36,13 +36,13 @@ class RemoteAgent:
     ----------
     home : Path
         The owner home.
-    answer_seconds : float, > 0 (default: 900)
-        Time limit of an answer.
+    reply_seconds : float, > 0 (default: 900)
+        Time limit of a reply.
     """
 
-    def __init__(self, home: Path, *, answer_seconds: float = ANSWER_SECONDS) -> None:
+    def __init__(self, home: Path, *, reply_seconds: float = REPLY_SECONDS) -> None:
         self._home = home
-        self._answer_seconds = answer_seconds
+        self._reply_seconds = reply_seconds
 
     def __repr__(self) -> str:
         return f"RemoteAgent({self._home})"
@@ -66,16 +66,16 @@ class RemoteAgent:
     def _call(self, call: Call, expected: type[T]) -> T:
         sent = frame(msgspec.msgpack.encode(call))
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(self._answer_seconds)
+            connection.settimeout(self._reply_seconds)
             try:
                 connection.connect(socket_path(self._home))
                 token = (self._home / TOKEN_NAME).read_bytes()
-                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused already: the answer says why
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused already: the reply says why
                     connection.sendall(token + sent)
-                answer = receive_message(connection, MOST_ANSWER_BYTES, time.monotonic() + self._answer_seconds)
+                reply = receive_message(connection, MOST_REPLY_BYTES, time.monotonic() + self._reply_seconds)
             except OSError as error:
                 raise Refused(
-                    f"the owner agent of this data owner does not answer ({error.strerror or type(error).__name__}); "
+                    f"the owner agent of this data owner does not reply ({error.strerror or type(error).__name__}); "
                     "its operator must start it"
                 ) from error
-        return decode_answer(answer, expected)
+        return decode_reply(reply, expected)

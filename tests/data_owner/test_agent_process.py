@@ -294,7 +294,7 @@ def test_signal_ends_the_agent_cleanly(narrow: ProcessMarket, number: signal.Sig
         assert agent.process.wait(60) == 0
         assert not (narrow.home / SOCKET_NAME).exists()
         assert "at rest" in agent.log.read_text()
-    with pytest.raises(Refused, match="does not answer"):
+    with pytest.raises(Refused, match="does not reply"):
         narrow.remote.admit(narrow.task)
 
 
@@ -335,7 +335,7 @@ def test_operators_agent_is_the_process_where_the_home_says_so(narrow: ProcessMa
     context = Context(run_id=1, node_id=1, node_config={HOME_KEY: str(narrow.home)}, state=RecordDict(), run_config={})
     agent = agent_of_operator(context)
     assert isinstance(agent, RemoteAgent)
-    with pytest.raises(Refused, match="does not answer"):
+    with pytest.raises(Refused, match="does not reply"):
         agent.admit(narrow.task)
     with running(narrow.home):
         narrow.anchor()

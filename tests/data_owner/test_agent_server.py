@@ -21,7 +21,7 @@ import pytest
 
 from omnilytics_flwr.data_owner.agent_server import MOST_CLIENTS, AgentServer
 from omnilytics_flwr.data_owner.agent_socket import SOCKET_NAME, TOKEN_NAME, VERSION, frame, receive_message
-from omnilytics_flwr.data_owner.messages import MOST_ANSWER_BYTES, MOST_CALL_BYTES, AdmitCall, decode_answer
+from omnilytics_flwr.data_owner.messages import MOST_CALL_BYTES, MOST_REPLY_BYTES, AdmitCall, decode_reply
 from omnilytics_flwr.data_owner.owner_agent import Admission, OwnerAgent
 from omnilytics_flwr.data_owner.remote_agent import RemoteAgent
 from omnilytics_flwr.errors import Malformed, OutOfTurn, ProtocolError, Refused, UpdateError, WireError
@@ -45,8 +45,8 @@ def connect(home: Path) -> socket.socket:
     return connection
 
 
-def answer_on(connection: socket.socket) -> Admission:
-    return decode_answer(receive_message(connection, MOST_ANSWER_BYTES, time.monotonic() + 30), Admission)
+def reply_on(connection: socket.socket) -> Admission:
+    return decode_reply(receive_message(connection, MOST_REPLY_BYTES, time.monotonic() + 30), Admission)
 
 
 def send(home: Path, *parts: bytes, ends: bool = False) -> Admission:
@@ -57,7 +57,7 @@ def send(home: Path, *parts: bytes, ends: bool = False) -> Admission:
                 connection.sendall(part)
             if ends:
                 connection.shutdown(socket.SHUT_WR)
-        return answer_on(connection)
+        return reply_on(connection)
 
 
 def test_whole_round_through_the_socket(served: tuple[Scene, Owner, AgentServer]) -> None:
@@ -100,7 +100,7 @@ def test_socket_goes_with_the_service_and_a_dead_one_is_replaced(tmp_path: Path)
                 RemoteAgent(home).admit(TaskId(31337, owners[0].scene.market.address, 1, 1, bytes(32)))
         assert not (home / SOCKET_NAME).exists()
     assert len(tokens) == 2
-    with pytest.raises(Refused, match=r"does not answer .*its operator must start it"):
+    with pytest.raises(Refused, match=r"does not reply .*its operator must start it"):
         RemoteAgent(home).admit(TaskId(31337, owners[0].scene.market.address, 1, 1, bytes(32)))
 
 
@@ -173,7 +173,7 @@ def test_slow_clients_are_cut_off_and_hold_nobody_up(served: tuple[Scene, Owner,
         assert time.monotonic() - start < server.token_seconds, "before any of them was cut off"
         for place, connection in enumerate(slow):
             with pytest.raises(Malformed, match=f"lacks {32 - 3 * place} of 32 bytes at its deadline" if place <= 10 else "lacks"):
-                answer_on(connection)
+                reply_on(connection)
 
 
 def test_more_clients_than_there_are_places_for_are_sent_away_and_the_places_come_back(served: tuple[Scene, Owner, AgentServer]) -> None:
@@ -234,7 +234,7 @@ def test_failure_that_nobody_foresaw_is_told_to_the_log_only(tmp_path: Path, cap
     assert "patient 4711" in caplog.text
 
 
-def test_agent_that_dies_in_the_middle_of_an_answer_is_a_named_error(tmp_path: Path) -> None:
+def test_agent_that_dies_in_the_middle_of_a_reply_is_a_named_error(tmp_path: Path) -> None:
     home = tmp_path
     (home / TOKEN_NAME).write_bytes(bytes(32))
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:

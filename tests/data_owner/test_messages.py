@@ -24,9 +24,9 @@ from omnilytics_flwr.data_owner.messages import (
     DeliverCall,
     EvaluateCall,
     Result,
-    decode_answer,
     decode_call,
-    encode_answer,
+    decode_reply,
+    encode_reply,
 )
 from omnilytics_flwr.data_owner.owner_agent import Admission, Delivery, SignedCommitment
 from omnilytics_flwr.errors import LedgerError, OmnilyticsError, OutOfTurn, ProtocolError, Refused, UpdateError, WireError
@@ -72,12 +72,12 @@ def test_update_arrives_as_it_was_sent(update: np.ndarray) -> None:
 
 @pytest.mark.parametrize(("kind", "result"), RESULTS, ids=lambda one: getattr(one, "__name__", ""))
 def test_result_arrives_as_it_was_sent(kind: type, result: Result) -> None:
-    assert decode_answer(encode_answer(result), kind) == result
+    assert decode_reply(encode_reply(result), kind) == result
 
 
 def arrived(error: OmnilyticsError) -> OmnilyticsError:
     with pytest.raises(OmnilyticsError) as raised:
-        decode_answer(encode_answer(error), Admission)
+        decode_reply(encode_reply(error), Admission)
     return raised.value
 
 
@@ -105,13 +105,13 @@ def test_error_is_raised_as_the_same_class_with_its_facts(error: OmnilyticsError
 def test_error_that_is_not_known_here_is_raised_as_its_nearest_kin() -> None:
     error = NodeError("eth_call", 3, "reverted", None)
     code = (
-        "import sys, json; from omnilytics_flwr.data_owner.messages import decode_answer\n"
-        "try: decode_answer(sys.stdin.buffer.read(), tuple)\n"
+        "import sys, json; from omnilytics_flwr.data_owner.messages import decode_reply\n"
+        "try: decode_reply(sys.stdin.buffer.read(), tuple)\n"
         "except Exception as error:\n"
         " print(json.dumps([type(error).__name__, str(error), [m for m in sys.modules if m.startswith('omnilytics_flwr.evm')]]))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], input=encode_answer(error), capture_output=True, check=True, cwd=Path(__file__).parents[2]
+        [sys.executable, "-c", code], input=encode_reply(error), capture_output=True, check=True, cwd=Path(__file__).parents[2]
     )
     assert json.loads(done.stdout) == ["OmnilyticsError", f"NodeError: {error}", []]
 
@@ -129,13 +129,13 @@ def test_error_that_is_not_known_here_is_raised_as_its_nearest_kin() -> None:
 )
 def test_error_whose_facts_do_not_say_its_text_keeps_the_text(name: str, facts: list[object], kind: type, text: str) -> None:
     with pytest.raises(OmnilyticsError) as raised:
-        decode_answer(encode({"kind": "raised", "name": name, "facts": facts, "text": "text"}), Admission)
+        decode_reply(encode({"kind": "raised", "name": name, "facts": facts, "text": "text"}), Admission)
     assert (type(raised.value), str(raised.value)) == (kind, text)
 
 
 @pytest.mark.parametrize("text", ["x" * 10**6, "\U0001f600" * 10**5, "\ud800" * 10**5])
 def test_error_of_any_length_and_text_arrives_in_part(text: str) -> None:
-    sent = encode_answer(Refused(text))
+    sent = encode_reply(Refused(text))
     assert len(sent) < 5 * MOST_ERROR_TEXT
     back = arrived(Refused(text))
     assert type(back) is Refused
@@ -161,7 +161,7 @@ BAD_CALLS = {
     "deep": b"\x91" * 60_000,
     "more after it": ADMIT + b"\0",
     "unknown kind": changed(ADMIT, kind="sign"),
-    "kind of an answer": changed(ADMIT, kind="returned"),
+    "kind of a reply": changed(ADMIT, kind="returned"),
     "no kind": changed(ADMIT, kind=None),
     "unknown entry": changed(ADMIT, key=1),
     "update of an admission": changed(ADMIT, update_bytes=b""),
@@ -185,24 +185,24 @@ def test_malformed_call_is_a_named_error(case: str) -> None:
         decode_call(BAD_CALLS[case])
 
 
-ADMISSION, COMMITTED, DELIVERY = (encode_answer(RESULTS[place][1]) for place in (0, 4, 5))
-BAD_ANSWERS = {
+ADMISSION, COMMITTED, DELIVERY = (encode_reply(RESULTS[place][1]) for place in (0, 4, 5))
+BAD_REPLIES = {
     "unknown kind": (Admission, changed(ADMISSION, kind="admit")),
-    "answer to another call": (SignedCommitment, DELIVERY),
+    "reply to another call": (SignedCommitment, DELIVERY),
     "metrics that are no names": (NAMES, encode({"kind": "returned", "value": ["loss", 1]})),
     "metrics that are text": (NAMES, encode({"kind": "returned", "value": "loss"})),
     "half a commitment": (SignedCommitment, encode({"kind": "returned", "value": {"owner": MARKET, "digest": bytes(32)}})),
-    "signature too long": (SignedCommitment, encode_answer(SignedCommitment(MARKET, bytes(32), bytes(65)))),
-    "owner that is no address": (Delivery, encode_answer(Delivery(Address(MARKET[:-1]), b"", b""))),
-    "error without its name": (Admission, changed(encode_answer(Refused("no")), name=None)),
+    "signature too long": (SignedCommitment, encode_reply(SignedCommitment(MARKET, bytes(32), bytes(65)))),
+    "owner that is no address": (Delivery, encode_reply(Delivery(Address(MARKET[:-1]), b"", b""))),
+    "error without its name": (Admission, changed(encode_reply(Refused("no")), name=None)),
 }
 
 
-@pytest.mark.parametrize("case", BAD_ANSWERS)
-def test_malformed_answer_is_a_named_error(case: str) -> None:
-    kind, raw = BAD_ANSWERS[case]
+@pytest.mark.parametrize("case", BAD_REPLIES)
+def test_malformed_reply_is_a_named_error(case: str) -> None:
+    kind, raw = BAD_REPLIES[case]
     with pytest.raises(WireError):
-        decode_answer(raw, kind)
+        decode_reply(raw, kind)
 
 
 KEYS = st.sampled_from(["kind", "task", "chain_id", "market", "epoch", "round", "digests", "value", "owner", "name", "facts", "text"])
@@ -218,7 +218,7 @@ VALUES = st.recursive(
     ),
     lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=2)),
 )
-GOOD = [*map(encode, CALLS), *(encode_answer(result) for _, result in RESULTS), encode_answer(OutOfTurn("a", "b", ()))]
+GOOD = [*map(encode, CALLS), *(encode_reply(result) for _, result in RESULTS), encode_reply(OutOfTurn("a", "b", ()))]
 MESSAGES = st.one_of(
     st.binary(max_size=200),
     st.dictionaries(KEYS, VALUES).map(encode),
@@ -236,6 +236,6 @@ def test_any_bytes_are_a_message_or_a_named_error(raw: bytes, kind: type) -> Non
     except WireError:
         pass
     try:
-        encode_answer(decode_answer(raw, kind))
+        encode_reply(decode_reply(raw, kind))
     except OmnilyticsError:
         pass
