@@ -40,11 +40,6 @@ T = TypeVar("T")
 class Exchanges:
     """Asks the nodes, checks every reply on its own, asks again.
 
-    Parameters
-    ----------
-    keeper : RoundKeeper
-    clock : Clock
-
     Attributes
     ----------
     grid : SteadyGrid or None

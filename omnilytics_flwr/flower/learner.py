@@ -21,16 +21,7 @@ from .weights import add_flat, in_form_of
 
 
 class Learner:
-    """Learns from opened rounds and settles them.
-
-    Parameters
-    ----------
-    keeper : RoundKeeper
-    exchanges : Exchanges
-    inner : InnerStrategy
-    planner : Planner
-    memory : RunMemory
-    """
+    """Learns from opened rounds and settles them."""
 
     def __init__(self, keeper: RoundKeeper, exchanges: Exchanges, inner: InnerStrategy, planner: Planner, memory: RunMemory) -> None:
         self._keeper = keeper

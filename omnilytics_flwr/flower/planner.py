@@ -71,7 +71,6 @@ class Planner:
 
     Parameters
     ----------
-    inner : InnerStrategy
     run_config : mapping of str to scalar (default: empty)
         Flower's run config.
     """

@@ -87,7 +87,6 @@ class RunMemory:
     ----------
     path : Path or None
         The run directory.
-    inner : InnerStrategy
     """
 
     def __init__(self, path: Path | None, inner: InnerStrategy) -> None:

@@ -23,11 +23,6 @@ class SteadyGrid(Grid):
 
     Flower's own `send_and_receive` fetches all replies that are there in one call, which one that does not decode makes fail
     for all. Everything that is asked for can be asked again, so a reply that is lost costs no more than its sender's part in the round.
-
-    Parameters
-    ----------
-    grid : Grid
-    clock : Clock
     """
 
     def __init__(self, grid: Grid, clock: Clock) -> None:

@@ -43,17 +43,7 @@ class Killed(BaseException):
 
 @dataclass
 class Killer:
-    """Counts steps, and strikes after one of them.
-
-    Attributes
-    ----------
-    strike_after : int or None
-        Number of the step, from 0; None never strikes.
-    strike : callable
-        What to do then.
-    steps : list of str
-        What was done, e.g. ``"write progress"`` or ``"send open"``.
-    """
+    """Counts steps, such as ``"write progress"`` or ``"send open"``, and strikes after the one of number `strike_after`, if there is one."""
 
     strike_after: int | None = None
     strike: Callable[[], None] | None = None
@@ -142,16 +132,8 @@ BROADCAST = "eth_sendRawTransaction"
 
 @dataclass(frozen=True)
 class Orders:
-    """What the process does.
-
-    Attributes
-    ----------
-    url, market, homes, run_dir : str
-    num_owners, rounds : int
-    kind : str
-        Kind of step after which it kills itself: ``"broadcast"`` of a transaction, or one of `tests.flower.killing`.
-    times : int
-        How many such steps it does before; -1 to live.
+    """What the process does; it kills itself after a step of this kind (a ``"broadcast"``, or one of `Killer`'s) that it did so many
+    times before, or lives if `times` is -1.
     """
 
     url: str

@@ -100,17 +100,18 @@ def test_refused_strategy_names_reason_and_remedy(name: str) -> None:
         assert composing.__name__ in text
 
 
-def test_refused_strategies_give_their_own_reasons() -> None:
-    def reason(strategy: Strategy) -> str:
-        with pytest.raises(CannotCompose) as refusal:
-            check_composes(strategy)
-        return str(refusal.value)
-
-    assert "multi-Krum already runs inside the market" in reason(Krum())
-    assert "multi-Krum already runs inside the market" in reason(FedMedian())
-    assert "every data owner's own update" in reason(QFedAvg(0.1))
-    private = DifferentialPrivacyClientSideFixedClipping(FedAvg(), 1.0, 1.0, 5)
-    assert "LocalDpMod" in reason(private)
+@pytest.mark.parametrize(
+    ("strategy", "reason"),
+    [
+        (Krum(), "multi-Krum already runs inside the market"),
+        (FedMedian(), "multi-Krum already runs inside the market"),
+        (QFedAvg(0.1), "every data owner's own update"),
+        (DifferentialPrivacyClientSideFixedClipping(FedAvg(), 1.0, 1.0, 5), "LocalDpMod"),
+    ],
+)
+def test_refused_strategy_gives_its_own_reason(strategy: Strategy, reason: str) -> None:
+    with pytest.raises(CannotCompose, match=reason):
+        check_composes(strategy)
 
 
 class OwnSampling(FedAdam):
@@ -139,18 +140,6 @@ class Krum2(Krum):
 @pytest.mark.parametrize("strategy", [OwnSampling, GrandChild])
 def test_subclass_with_its_own_sampling_composes(strategy: type[FedAdam]) -> None:
     check_composes(strategy(eta=0.1))
-
-
-def test_subclass_with_its_own_configuration_agrees_with_its_plain_run() -> None:
-    class OwnConfig(FedAvg):
-        def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
-            config["lr"] = 0.1 / server_round
-            return super().configure_train(server_round, arrays, config, grid)
-
-    plain, _ = plain_history(OwnConfig(), num_owners=4, rounds=2, dtype="float64")
-    ours, _ = exact_history(OwnConfig(), num_owners=4, rounds=2, dtype="float64")
-    for key in plain[2]:
-        np.testing.assert_allclose(ours[2][key].numpy(), plain[2][key].numpy(), rtol=0, atol=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -29,11 +29,6 @@ def test_weighted_without_metrics_is_a_weight_of_one() -> None:
     assert dict(weighted(RecordDict(), W).metric_records["metrics"]) == {W: 1.0}
 
 
-def test_agreeing_keeps_what_most_report() -> None:
-    contents = [reply(loss=1.0, **{W: 1}), reply(lose=1.0, **{W: 1}), reply(**{W: 1, "loss": 2})]
-    assert agreeing(contents, W) == [True, False, True]
-
-
 @pytest.mark.parametrize("weight", [0, -1, float("nan"), float("inf"), [1]])
 def test_agreeing_leaves_out_what_weighs_nothing_sensible_even_if_most_do(weight: object) -> None:
     contents = [reply(loss=1.0, **{W: weight}), reply(loss=1.0, **{W: weight}), reply(loss=1.0, **{W: 1})]
@@ -41,12 +36,7 @@ def test_agreeing_leaves_out_what_weighs_nothing_sensible_even_if_most_do(weight
 
 
 def test_agreeing_tells_lists_by_their_length() -> None:
-    contents = [
-        reply(x=[1.0, 2.0], **{W: 1}),
-        reply(x=[1.0, 2.0], **{W: 1}),
-        reply(x=[1.0], **{W: 1}),
-        reply(x=1.0, **{W: 1}),
-    ]
+    contents = [reply(x=value, **{W: 1}) for value in ([1.0, 2.0], [1.0, 2.0], [1.0], 1.0)]
     assert agreeing(contents, W) == [True, True, False, False]
 
 

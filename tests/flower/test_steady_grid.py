@@ -26,18 +26,8 @@ def app() -> ClientApp:
 
 
 class Troubled(FakeGrid):
-    """A grid of which some calls fail.
-
-    Attributes
-    ----------
-    undecodable : set of int
-        Nodes whose replies make every call that fetches them fail.
-    late : dict of int to int
-        How many looks it takes until a node's reply is there.
-    failing_pulls, failing_pushes : int
-        How many of the next calls fail, whatever they are for.
-    unreachable : set of int
-        Nodes that make every call that sends to them fail.
+    """A grid of which some calls fail: those that fetch from nodes that are `undecodable` or send to `unreachable` ones, and the next
+    `failing_pulls`; a node's reply is there after `late` looks.
     """
 
     def __init__(self) -> None:

@@ -42,30 +42,16 @@ def test_message_arrives_as_it_was_sent(case: str) -> None:
 
 
 @pytest.mark.parametrize("case", MESSAGES)
-def test_message_without_any_one_field_is_refused(case: str) -> None:
+def test_message_without_a_field_or_with_one_of_another_kind_is_refused(case: str) -> None:
     message = MESSAGES[case]
-    record = message.to_record()
-    for key in record:
-        rest = ConfigRecord({k: v for k, v in record.items() if k != key})
-        if key == "exchange" and isinstance(message, DeliverRequest):
-            continue
+    entries = dict(message.to_record().items())
+    for key in entries.keys() - ({"exchange"} if isinstance(message, DeliverRequest) else set()):
         with pytest.raises(Malformed):
-            type(message).from_record(rest)
-
-
-@pytest.mark.parametrize("case", MESSAGES)
-def test_message_with_a_field_of_another_kind_is_refused(case: str) -> None:
-    message = MESSAGES[case]
-    record = message.to_record()
-    for key, value in record.items():
-        if key == "exchange" and isinstance(message, DeliverRequest):
-            continue
+            type(message).from_record(ConfigRecord({k: v for k, v in entries.items() if k != key}))
         for other in (1, -1, True, 1.5, "x", b"x", [1], ["x"], [b"x"]):
-            if type(other) is type(value) and other != -1:
-                continue
-            changed = ConfigRecord({**dict(record.items()), key: other})
-            with pytest.raises(WireError):
-                type(message).from_record(changed)
+            if type(other) is not type(entries[key]) or other == -1:
+                with pytest.raises(WireError):
+                    type(message).from_record(ConfigRecord({**entries, key: other}))
 
 
 @pytest.mark.parametrize("case", MESSAGES)
