@@ -29,7 +29,7 @@ from omnilytics_flwr.data_owner.messages import (
     encode_reply,
 )
 from omnilytics_flwr.data_owner.owner_agent import Admission, Delivery, SignedCommitment
-from omnilytics_flwr.errors import LedgerError, OmnilyticsError, OutOfTurn, ProtocolError, Refused, UpdateError, WireError
+from omnilytics_flwr.errors import OmnilyticsError, OutOfTurn, ProtocolError, Refusal, Refused, UpdateError, WireError
 from omnilytics_flwr.evm.endpoint import NodeError
 from omnilytics_flwr.market.refusals import NotAccused, WrongBlob
 from omnilytics_flwr.market.task import TaskId
@@ -121,7 +121,7 @@ def test_error_that_is_not_known_here_is_raised_as_its_nearest_kin() -> None:
     [
         ("OutOfTurn", ["open", "train", []], ProtocolError, "OutOfTurn: text"),
         ("OutOfTurn", [], ProtocolError, "OutOfTurn: text"),
-        ("NotAccused", [{"int": "x"}], LedgerError, "NotAccused: text"),
+        ("NotAccused", [{"int": "x"}], Refusal, "NotAccused: text"),
         ("WrongLength", [1], WireError, "WrongLength: text"),
         ("Exception", [], OmnilyticsError, "Exception: text"),
         ("Refused", [1, 2], Refused, "text"),
