@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
-import time
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,7 +10,7 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from ..errors import ChainError, Unreachable
 from . import rpc_values
-from .endpoint import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, TRANSIENT_STATUS, redacted
+from .endpoint import TRANSIENT_STATUS, redacted, repeated
 
 if TYPE_CHECKING:
     from requests import Response
@@ -99,16 +97,7 @@ class BeaconNode:
 
     def _get(self, path: str, query: Sequence[tuple[str, str]] = ()) -> object:
         """A JSON document; None if the node does not have it."""
-        deadline = time.monotonic() + self._timeout_seconds
-        pause = FIRST_PAUSE_SECONDS
-        while True:
-            try:
-                return self._get_once(path, query)
-            except Unreachable:
-                if time.monotonic() + pause > deadline:
-                    raise
-            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads clients, hides nothing
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        return repeated(lambda: self._get_once(path, query), self._timeout_seconds)
 
     def _get_once(self, path: str, query: Sequence[tuple[str, str]]) -> object:
         import requests

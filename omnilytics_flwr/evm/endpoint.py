@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import random
 import time
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..errors import ChainError, Unreachable
 
 if TYPE_CHECKING:
     from web3.providers.base import JSONBaseProvider
     from web3.types import RPCEndpoint
+
+T = TypeVar("T")
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 4.0
@@ -69,16 +72,7 @@ class Endpoint:
         NodeError
             The node answered with an error.
         """
-        deadline = time.monotonic() + self.timeout_seconds
-        pause = FIRST_PAUSE_SECONDS
-        while True:
-            try:
-                return self.request_once(method, *params)
-            except Unreachable:
-                if time.monotonic() + pause > deadline:
-                    raise
-            time.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - spreads clients, hides nothing
-            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
+        return repeated(lambda: self.request_once(method, *params), self.timeout_seconds)
 
     def request_once(self, method: str, *params: object) -> Any:
         """Result of a request that is made once; raises as `request` does."""
@@ -103,6 +97,21 @@ class Endpoint:
         return Unreachable(
             f"{redacted(self.url)} does not answer ({reason}); expected a JSON-RPC endpoint; check its address and the network"
         )
+
+
+def repeated(request: Callable[[], T], limit_seconds: float) -> T:
+    """Result of a request that is made again, after longer and longer pauses, while it raises `Unreachable`."""
+    deadline = time.monotonic() + limit_seconds
+    pause_seconds = FIRST_PAUSE_SECONDS
+    while True:
+        try:
+            return request()
+        except Unreachable:
+            if time.monotonic() + pause_seconds > deadline:
+                raise
+        # Clients that lost the same node at once must not all come back at once.
+        time.sleep(pause_seconds * random.uniform(0.5, 1.0))  # noqa: S311 - hides nothing
+        pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
 
 
 def redacted(url: str) -> str:

@@ -58,8 +58,9 @@ def suggested(connection: Connection, *, blobs: bool) -> dict[str, int]:
     """Fields of a transaction that offers twice the present base fees and the tip that the node suggests."""
     try:
         tip = connection.quantity("eth_maxPriorityFeePerGas")
-    except NodeError:
+    except NodeError:  # not every node suggests one
         tip = DEFAULT_TIP_WEI
+    # The base fee rises by an eighth a block at most: twice the present one is enough for five full blocks.
     fields = {GAS_FEE: 2 * base_fee_wei(connection) + tip, TIP: tip}
     return fields | ({BLOB_FEE: 2 * max(1, blob_base_fee_wei(connection))} if blobs else {})
 
@@ -76,7 +77,9 @@ def raised(old: Mapping[str, Any], wanted: Mapping[str, int]) -> dict[str, int] 
     """
     fields = {}
     for name, fee_wei in wanted.items():
+        # A quarter, not the tenth that geth asks for, since nodes differ; plus one, for a quarter of nothing is nothing.
         least = 2 * old[name] if BLOB_FEE in wanted else old[name] * 5 // 4 + 1
+        # Without a ceiling, a transaction that no fee helps (an earlier nonce is stuck) would end up offering all that the account has.
         if least > MOST_RAISE * max(fee_wei, LEAST_CEILING_WEI):
             return None
         fields[name] = max(fee_wei, least)

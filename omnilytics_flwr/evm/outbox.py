@@ -98,6 +98,7 @@ class Outbox:
             with _writing(self._folder):
                 make_folder(self._folder)
                 write_file(self._path(self._folder, pending.payload), _encoded(pending))
+        # In memory after the disk: what could not be written is not sent, so it must not look as if it were on its way.
         self._held[pending.payload.key] = pending
 
     def remove(self, payload: Payload) -> None:
@@ -108,6 +109,7 @@ class Outbox:
                 self._path(self._folder, payload).unlink(missing_ok=True)
 
     def _path(self, folder: Path, payload: Payload) -> Path:
+        # By payload, not by nonce: the next process knows what it wants to send, and nothing of nonces.
         return folder / f"{self._prefix}{payload.key.hex()}.json"
 
 
@@ -127,9 +129,11 @@ def _encoded(pending: Pending) -> bytes:
 def _decoded(path: Path, payload: Payload, text: bytes) -> Pending:
     try:
         sent = decode_json(text, _Sent)
+        # Recipient, data and blobs are not in the file but in the payload that names it, so no file can make anybody sign something else.
         if set(sent.transaction) != set(_NUMBERS) - (set() if payload.blobs else {BLOB_FEE}):
             raise Malformed("other numbers than those of a transaction")
     except Malformed as error:
+        # Guessing would be worse than stopping: if it is on its way and is sent anew, it is paid twice.
         raise ChainError(
             f"{path} is no transaction that this program wrote ({error}); it may be on its way: "
             "see on the chain whether the account's last transactions are mined, then remove the file"
