@@ -12,7 +12,7 @@ from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.market.dispute import blob_hash_of
 from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.roster import bitmap_of
-from tests.support.bad_inputs import INFINITY, NOT_ON_CURVE, WRONG_SUBGROUP
+from tests.support.bad_inputs import NOT_ON_CURVE, WRONG_SUBGROUP
 from tests.support.builders import MODEL_OWNER, STRANGER, blob_of, dictate, equal_distances, make_blob, make_points
 from tests.support.moves import Move, Mover
 
@@ -122,15 +122,6 @@ def test_answer_with_a_point_outside_the_subgroup_has_no_blob(free_anvil: Anvil,
 
     assert refusal is not None
     assert refusal[0] == "WrongBlob"
-
-
-def test_answer_with_a_vector_of_zeros_is_an_answer(free_anvil: Anvil, deployment: Deployment) -> None:
-    play = Play(free_anvil, deployment, odd_points=INFINITY)
-    play.play(play.accuse(0))
-
-    play.play(play.answer(0, 0, (blob_of(0),)))
-
-    assert play.state.answered == 1
 
 
 def test_answer_without_any_blob(free_anvil: Anvil, deployment: Deployment) -> None:

@@ -15,7 +15,7 @@ from omnilytics_flwr.chain.market_reader import market_reverts
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.market.refusals import MarketBadTerms
 from omnilytics_flwr.market.terms import ABOUT, Terms, bounds, solidity_name
-from tests.support.builders import STRANGER, address_of, make_terms
+from tests.support.builders import make_terms
 
 from .twin import ask_all
 
@@ -116,13 +116,3 @@ def test_random_terms_are_judged_alike(judge: Judge) -> None:
 
     assert 50 < refused.count(None) < 450
     assert len({one[0] for one in refused if one}) > 12
-
-
-def test_verification_that_is_no_contract_is_refused(connection: Connection, deployment: Deployment) -> None:
-    nobody = unchecked(deployment, verification=address_of(STRANGER), weights=8193, update_bits=2, prove_seconds=600)
-    data = artifacts.load(artifacts.FACTORY).abi.call_data("create", nobody.abi_tuple())
-
-    with pytest.raises(MarketBadTerms) as refusal:
-        connection.call(deployment.factory, data, market_reverts())
-
-    assert refusal.value.args == ("verification", 0, 2, 2)

@@ -8,7 +8,6 @@ interface ILibraryHarness {
     function fr(uint256 value) external pure returns (uint256);
     function frOperations(uint256 x, uint256 y) external pure returns (uint256 sum, uint256 difference, uint256 product, bool equal);
     function frPower(uint256 x, uint256 exponent) external pure returns (uint256);
-    function challenge(bytes32 digest) external pure returns (uint256);
     function rootAt(uint256 index) external pure returns (uint256);
     function addAll(bytes calldata points) external view returns (bytes memory result);
     function compress(bytes calldata point) external pure returns (bytes memory result);

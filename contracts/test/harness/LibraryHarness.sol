@@ -11,7 +11,7 @@ import {MaskKeys} from "../../src/libraries/MaskKeys.sol";
 import {MultiKrum} from "../../src/libraries/MultiKrum.sol";
 import {Openings} from "../../src/libraries/Openings.sol";
 import {Transcript} from "../../src/libraries/Transcript.sol";
-import {Fr, frFromHash, toFr} from "../../src/types/Fr.sol";
+import {Fr, toFr} from "../../src/types/Fr.sol";
 import {G1_BYTES, TERM_BYTES, pointAt, setTerm, tryMsm} from "../../src/types/G1.sol";
 
 /// @notice Opens the libraries to tests, those in Python included.
@@ -30,10 +30,6 @@ contract LibraryHarness is ILibraryHarness {
 
     function frPower(uint256 x, uint256 exponent) external pure returns (uint256) {
         return Fr.unwrap(toFr(x).pow(exponent));
-    }
-
-    function challenge(bytes32 digest) external pure returns (uint256) {
-        return Fr.unwrap(frFromHash(digest));
     }
 
     function rootAt(uint256 index) external pure returns (uint256) {

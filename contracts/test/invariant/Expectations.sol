@@ -32,8 +32,6 @@ abstract contract Expectations is DisputeFixture {
     mapping(uint32 round => mapping(address owner => bool)) private _hasClaimed;
     MarketState private _last;
 
-    // -------------------------------------------------------------------------------------------------------- comparison
-
     /// @notice Everything that must hold between any two calls.
     function check() external view {
         MarketState memory state = market.state();
@@ -77,8 +75,6 @@ abstract contract Expectations is DisputeFixture {
     function _wrong(string memory what) internal {
         if (bytes(fault).length == 0) fault = what;
     }
-
-    // ------------------------------------------------------------------------------------------------------------- money
 
     function _expectFunded(uint256 amountWei) internal {
         _fundedWei += amountWei;
@@ -124,8 +120,6 @@ abstract contract Expectations is DisputeFixture {
         _creditsOutWei += before.creditsWei - state.creditsWei;
     }
 
-    // ---------------------------------------------------------------------------------------------------------- disputes
-
     function _expectAccused(uint256 seats, uint256 valueWei) internal {
         uint256 number = size(seats);
         uint256 depositsWei = valueWei - number * FEE;
@@ -142,8 +136,6 @@ abstract contract Expectations is DisputeFixture {
         _freedWei[RELAY] += earnedWei;
         if (last) _freedWei[_ownersOfSeats()[seat]] += FEE;
     }
-
-    // ------------------------------------------------------------------------------------------------------------ rounds
 
     /// @dev Seats whose time to answer is over.
     function _lapsed(MarketState memory state) internal view returns (uint256 seats) {

@@ -46,8 +46,6 @@ contract Handler is Expectations {
         _checkForward();
     }
 
-    // -------------------------------------------------------------------------------------------------------- data owners
-
     function callJoin(uint256 who, uint256 key) public watched("join") {
         address owner = ownerAt(who % _PARTIES);
         uint256 dueWei = stakeDue(owner);
@@ -96,8 +94,6 @@ contract Handler is Expectations {
         uint32 claimedThrough = market.ownerRecord(owner).claimedThrough;
         _expectClaimed(owner, record.seat, record.claimedThrough, claimedThrough, owner.balance - before);
     }
-
-    // -------------------------------------------------------------------------------------------------------- model owner
 
     /// @dev The next step on the way to an open round, which random calls rarely find.
     function callAdvance(uint256 seed) external {
@@ -204,8 +200,6 @@ contract Handler is Expectations {
         _withdraw(who % 2 == 0 ? others[(who / 2) % 3] : ownerAt((who / 2) % _PARTIES));
     }
 
-    // --------------------------------------------------------------------------------------------------------- the world
-
     function passTime(uint256 seconds_) external {
         // Mostly within a window, sometimes past all of them.
         vm.warp(block.timestamp + bound(seconds_, 1, seconds_ % 5 == 0 ? 3000 : 120));
@@ -237,8 +231,6 @@ contract Handler is Expectations {
         vm.blobhashes(new bytes32[](0));
         if (_call(STRANGER, 0, calls[which % 7])) _wrong("a stranger did what is not its to do");
     }
-
-    // ------------------------------------------------------------------------------------------------------- at the end
 
     /// @notice After the last deadline everybody takes everything out; what is left in the market then.
     function drain() external returns (uint256 leftWei) {

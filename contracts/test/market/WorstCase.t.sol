@@ -37,13 +37,6 @@ contract WorstCaseTest is DisputeFixture {
         assertBooks();
     }
 
-    function test_timeout_nobodyAccused_fitsATransaction() external {
-        vm.warp(uint256(market.state().settleBy) + 1);
-        start();
-        market.timeout(1);
-        within(1_000_000);
-    }
-
     function test_settle_everybodyLapsed_fitsATransaction() external {
         accuseEverybody();
         passAnswerWindow();
@@ -62,15 +55,6 @@ contract WorstCaseTest is DisputeFixture {
         market.settle(1, "", _GROUPS, 0);
         within(9_500_000);
         assertEq(freedFor(ownerAt(253)), FEE, "each has its fee");
-        assertBooks();
-    }
-
-    function test_depart_everybodySlashed_worksForEach() external {
-        accuseEverybody();
-        passAnswerWindow();
-        settle(0, 0);
-        for (uint256 i = 0; i < _EVERYBODY; ++i) market.depart(ownerAt(i));
-        assertEq(market.state().slashed, 0, "nobody is left");
         assertBooks();
     }
 

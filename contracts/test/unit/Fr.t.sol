@@ -67,8 +67,4 @@ contract FrTest is Test {
         assertEq(_harness.rootAt(2048), Fr.unwrap(FR_ROOT_4096), "the root itself");
         assertEq(_harness.rootAt(4095), _harness.frPower(Fr.unwrap(FR_ROOT_4096), 4095), "last");
     }
-
-    function test_fuzz_challenge_anyDigest_isItsRemainder(bytes32 digest) external view {
-        assertEq(_harness.challenge(digest), uint256(digest) % FR_ORDER, "remainder");
-    }
 }

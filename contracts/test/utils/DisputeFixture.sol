@@ -54,8 +54,6 @@ abstract contract DisputeFixture is MarketFixture {
         _digests[seat] = keccak256(points);
     }
 
-    // ------------------------------------------------------------------------------------------------------------- steps
-
     /// @dev Accuse with this deposit for each.
     function accuse(uint256 seats, uint256 depositWei) internal {
         accuseFor(seats, size(seats) * (FEE + depositWei));
@@ -94,8 +92,6 @@ abstract contract DisputeFixture is MarketFixture {
         passAnswerWindow();
     }
 
-    // ------------------------------------------------------------------------------------------------------------ points
-
     function point(uint256 seat, uint256 k) internal view returns (bytes memory one) {
         one = new bytes(128);
         for (uint256 i = 0; i < 128; ++i) one[i] = _points[seat][128 * k + i];
@@ -124,8 +120,6 @@ abstract contract DisputeFixture is MarketFixture {
         compressed[0] |= larger ? bytes1(0xa0) : bytes1(0x80);
         return bytes32((uint256(sha256(compressed)) & (type(uint256).max >> 8)) | (1 << 248));
     }
-
-    // ----------------------------------------------------------------------------------------------------------- queries
 
     function leastDeposit() internal view returns (uint256) {
         return market.answerCostWei();
