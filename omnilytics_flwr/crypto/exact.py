@@ -56,7 +56,9 @@ def combine(vectors: Sequence[FieldVector], coefficients: Sequence[int]) -> Fiel
     Parameters
     ----------
     vectors : sequence of FieldVector, at least one, each of length n
-    coefficients : sequence of int, 0 .. R - 1, one for each vector
+        What is combined.
+    coefficients : sequence of int, 0 .. R - 1
+        One for each vector.
     """
     length = len(vectors[0])
     columns = np.zeros((2 * _DIGITS, length), dtype=np.int64)
@@ -71,13 +73,7 @@ def combine(vectors: Sequence[FieldVector], coefficients: Sequence[int]) -> Fiel
 
 
 def inner_products(vectors: Sequence[FieldVector], weights: FieldVector) -> list[int]:
-    """Inner product, in the field, of each vector with the same weights; lengths at most 2^17.
-
-    Parameters
-    ----------
-    vectors : sequence of FieldVector, each as long as `weights`
-    weights : FieldVector
-    """
+    """Inner product, in the field, of each vector with the same weights, at most 2^17."""
     chunk = _PRODUCTS_AT_ONCE // _DIGITS**2
     right = _digits(weights.limbs)
     results = []

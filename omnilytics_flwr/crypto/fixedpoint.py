@@ -41,6 +41,7 @@ def quantise(update: ArrayLike, *, weights: int, bits: int, clip: float, key: by
     Parameters
     ----------
     update : float64 array, shape (d,), finite
+        In units of the weights.
     weights : int
         d, as the terms say.
     bits : int, 2 .. 32
@@ -81,12 +82,7 @@ def quantise(update: ArrayLike, *, weights: int, bits: int, clip: float, key: by
 
 
 def pack(units: Units) -> FieldVector:
-    """Put two units, each below 2^64, into each field element.
-
-    Parameters
-    ----------
-    units : uint64 array, shape (2 n,)
-    """
+    """Put two units, each below 2^64, into each field element: 2 n units make n elements."""
     limbs = np.zeros((len(units) // 2, 4), dtype=np.uint64)
     high = units[1::2]
     limbs[:, 0] = units[::2]
@@ -130,6 +126,7 @@ def decode_mean(total: Units, *, members: int, weights: int, bits: int, clip: fl
     Parameters
     ----------
     total : uint64 array, shape (8192 B,)
+        Sum of their units.
     members : int
         How many updates the sum holds.
     weights, bits, clip

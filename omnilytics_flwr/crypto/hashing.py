@@ -27,12 +27,7 @@ def tag(name: str) -> bytes:
 
 
 class Keystream:
-    """The ChaCha20 keystream of one key, from counter 0 under nonce 0. A key must serve one purpose only.
-
-    Parameters
-    ----------
-    key : bytes, length 32
-    """
+    """The ChaCha20 keystream of one key of 32 bytes, from counter 0 under nonce 0. A key must serve one purpose only."""
 
     __slots__ = ("_encryptor",)
 

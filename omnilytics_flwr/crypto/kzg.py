@@ -32,12 +32,7 @@ def commit_polynomial(polynomial: FieldVector) -> G1Point:
 
 
 def commit(vector: FieldVector) -> bytes:
-    """Commitments of all polynomials of a vector in EIP-2537 form, 128 bytes each, in a row.
-
-    Parameters
-    ----------
-    vector : FieldVector, length 4096 B
-    """
+    """Commitments of the B polynomials of a vector of 4096 B elements, in EIP-2537 form, 128 bytes each, in a row."""
     lagrange_points()
     with ThreadPoolExecutor(_THREADS) as pool:
         return b"".join(map(encode_point, pool.map(commit_polynomial, vector.polynomials())))

@@ -32,12 +32,7 @@ LOW_ORDER = frozenset(
 
 
 class MaskKey:
-    """X25519 key of one data owner for one epoch.
-
-    Parameters
-    ----------
-    private : X25519PrivateKey
-    """
+    """X25519 key of one data owner for one epoch."""
 
     __slots__ = ("_private", "public")
 
@@ -119,17 +114,14 @@ def group_mask(
 ) -> FieldVector:
     """What one member adds to its packed update; over all members of the group these sum to zero.
 
+    Chain, market (20 bytes), epoch and its seed (32 bytes), round and task (32 bytes) bind the mask: no two tasks share one.
+
     Parameters
     ----------
     own : MaskKey
         The member's own key, whose public half is among `peers`.
     peers : sequence of Peer
         All members of the group by seat, oneself included.
-    chain_id : int
-    market : bytes, length 20
-    epoch_seed : bytes, length 32
-    epoch, round_number : int
-    task_hash : bytes, length 32
     polynomials : int
         B.
 
@@ -160,14 +152,7 @@ def group_mask(
 
 
 def expand(key: bytes, length: int) -> FieldVector:
-    """Field elements uniform below R: the first `length` acceptable words of a keystream.
-
-    Parameters
-    ----------
-    key : bytes, length 32
-    length : int
-        Number of elements.
-    """
+    """`length` field elements uniform below R: the first acceptable words of the keystream of a key of 32 bytes."""
     stream, parts, missing = Keystream(key), [np.zeros((0, 4), dtype=np.uint64)], length
     while missing > 0:
         # R is 0.9057 of 2^255: nine words in ten are taken, and a few more than the mean are drawn to be done at once.

@@ -63,6 +63,7 @@ def prove(statement: Statement, vectors: Sequence[FieldVector | None], members: 
     Parameters
     ----------
     statement : Statement
+        What the market asks.
     vectors : sequence of FieldVector or None
         For each roster position the sum of its members' delivered vectors, length 4096 B; None if the group is outside.
     members : sequence of sequences of bytes

@@ -34,6 +34,7 @@ def challenge_rho(statement: Statement, *, excluded: int, points: Sequence[bytes
     Parameters
     ----------
     statement : Statement
+        What is proven.
     excluded : int
         Bitmap over roster positions.
     points : sequence of bytes, length 128 each
