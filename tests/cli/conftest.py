@@ -75,13 +75,13 @@ def password_file(bare: CommandLine) -> str:
 
 
 @pytest.fixture
-def poor(line: CommandLine, market: EthereumLedger, password_file: str) -> str:
+def poor(line: CommandLine, market: EthereumLedger, password_file: str) -> Address:
     """Address of a new wallet, a.json, which has no ether."""
-    return str(line.json("wallet", "new", "--keystore", "a.json", "--password-file", password_file)["address"])
+    return Address(line.json("wallet", "new", "--keystore", "a.json", "--password-file", password_file)["address"])
 
 
 @pytest.fixture
-def account(poor: str, connection: Connection) -> str:
+def account(poor: Address, connection: Connection) -> Address:
     """Address of a new wallet, a.json, with one ether."""
     connection.request("anvil_setBalance", poor, hex(10**18))
     return poor

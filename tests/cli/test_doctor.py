@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+import sys
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,7 @@ def test_package_that_is_missing_or_old_is_told_with_the_command_that_gets_it(ba
             raise importlib.metadata.PackageNotFoundError(name)
         return "1.0" if name == "web3" else version(name)
 
-    monkeypatch.setattr(doctor.importlib.metadata, "version", other)
+    monkeypatch.setattr(importlib.metadata, "version", other)
     code, said, _ = bare.run(("doctor",))
     assert code == 1
     assert "missing: rlp, web3" in said
@@ -59,14 +60,14 @@ def test_optional_frameworks_are_no_reason_to_fail(monkeypatch: pytest.MonkeyPat
             raise importlib.metadata.PackageNotFoundError(name)
         return version(name)
 
-    monkeypatch.setattr(doctor.importlib.metadata, "version", without)
+    monkeypatch.setattr(importlib.metadata, "version", without)
     found = {check.what: check for check in doctor.check_packages()}
     assert {found[name].status for name in ("torch", "ray")} == {"optional"}
     assert found["ray"].remedy == "pip install 'omnilytics_flwr[simulation]'"
 
 
 def test_old_python_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.sys, "version_info", (3, 9, 1))
+    monkeypatch.setattr(sys, "version_info", (3, 9, 1))
     found = doctor.check_python()
     assert (found.status, found.found) == ("missing", "3.9.1")
     assert "3.11" in found.remedy

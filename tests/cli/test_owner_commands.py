@@ -15,6 +15,7 @@ from typing import IO, cast
 import pytest
 
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
+from omnilytics_flwr.crypto.address import Address
 from omnilytics_flwr.data_owner.owner_home import OwnerHome
 from omnilytics_flwr.evm.anvil import Anvil
 from tests.chain.market_play import REWARD_WEI, Play
@@ -30,7 +31,7 @@ def init(line: CommandLine, *more: str) -> dict[str, str]:
     return made
 
 
-def test_init_makes_a_private_home_with_no_secret_in_it(line: CommandLine, market: EthereumLedger, account: str) -> None:
+def test_init_makes_a_private_home_with_no_secret_in_it(line: CommandLine, market: EthereumLedger, account: Address) -> None:
     made = init(line, "--policy", "confirmations=3", "--policy", "most-clip = 1.5", "--policy", 'metrics=["accuracy", "loss"]')
     assert made == {"home": "home", "account": account, "market": market.address, "chain_id": market.chain_id}
     home = OwnerHome.open(line.folder / "home")
@@ -53,20 +54,20 @@ def test_init_makes_a_private_home_with_no_secret_in_it(line: CommandLine, marke
     ],
 )
 def test_init_with_a_policy_that_does_not_do_makes_no_home(
-    line: CommandLine, market: EthereumLedger, account: str, policy: str, said: str
+    line: CommandLine, market: EthereumLedger, account: Address, policy: str, said: str
 ) -> None:
     assert said in line.refused("owner", "init", "home", "--keystore", "a.json", "--policy", policy)
     assert not (line.folder / "home").exists()
 
 
-def test_init_in_a_place_that_is_no_folder_is_told(line: CommandLine, market: EthereumLedger, account: str) -> None:
+def test_init_in_a_place_that_is_no_folder_is_told(line: CommandLine, market: EthereumLedger, account: Address) -> None:
     (line.folder / "file").write_text("")
     assert "file" in line.refused("owner", "init", "file/home", "--keystore", "a.json")
     assert "NAME=VALUE" in line.misused("owner", "init", "home", "--keystore", "a.json", "--policy", "confirmations")
 
 
 def test_join_enrols_with_a_mask_key_of_the_home_and_a_plan_leaves_no_trace(
-    line: CommandLine, market: EthereumLedger, account: str
+    line: CommandLine, market: EthereumLedger, account: Address
 ) -> None:
     init(line)
     plan = line.json("join", "--home", "home", "--dry-run")["transactions"]
@@ -80,7 +81,7 @@ def test_join_enrols_with_a_mask_key_of_the_home_and_a_plan_leaves_no_trace(
     assert line.json("join", "--home", "home", "--dry-run")["transactions"][0]["value_wei"] == "0"
 
 
-def test_join_with_the_wrong_password_is_refused(line: CommandLine, market: EthereumLedger, account: str) -> None:
+def test_join_with_the_wrong_password_is_refused(line: CommandLine, market: EthereumLedger, account: Address) -> None:
     init(line)
     (line.folder / "wrong").write_text("wrong")
     assert "password is wrong" in line.refused("join", "--home", "home", "--password-file", "wrong")
@@ -93,7 +94,9 @@ def test_join_without_a_home_is_a_wrong_command_line(line: CommandLine, market: 
     assert "there is no owner home at none" in line.refused("agent", "none")
 
 
-def test_leave_and_depart_return_the_stake_after_the_delay(line: CommandLine, market: EthereumLedger, account: str, anvil: Anvil) -> None:
+def test_leave_and_depart_return_the_stake_after_the_delay(
+    line: CommandLine, market: EthereumLedger, account: Address, anvil: Anvil
+) -> None:
     init(line)
     line("join", "--home", "home")
     assert "has not given notice" in line.refused("depart", "--home", "home")
@@ -117,7 +120,7 @@ def test_flags_without_a_home_do_for_what_needs_no_mask_key(line: CommandLine, m
     assert line.json("leave", *DATA_OWNER)["account"] == Play.of(market).data[0].account
 
 
-def test_agent_serves_until_it_is_terminated(line: CommandLine, market: EthereumLedger, account: str, anvil: Anvil) -> None:
+def test_agent_serves_until_it_is_terminated(line: CommandLine, market: EthereumLedger, account: Address, anvil: Anvil) -> None:
     init(line)
     line("join", "--home", "home")
     command = [sys.executable, "-m", "omnilytics_flwr", "agent", "home", "--json"]

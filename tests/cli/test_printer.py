@@ -7,6 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from omnilytics_flwr.cli.printer import format_span, format_time, refusals_as_sentences
+from omnilytics_flwr.errors import LedgerError
 from omnilytics_flwr.market.refusals import TooEarly, TooLate
 
 
@@ -31,7 +32,7 @@ def test_format_time_tells_how_far_it_is() -> None:
         (TooEarly(8, 8200), "it is 8; this is allowed from 8200 on (Unix seconds, or blocks if a frozen market is to be closed)"),
     ],
 )
-def test_refusal_shows_moments_as_dates_and_blocks_as_they_are(refusal: TooEarly | TooLate, said: str) -> None:
+def test_refusal_shows_moments_as_dates_and_blocks_as_they_are(refusal: LedgerError, said: str) -> None:
     @click.command()
     def command() -> None:
         with refusals_as_sentences(as_json=False):

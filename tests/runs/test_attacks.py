@@ -5,8 +5,8 @@ import pytest
 
 from runs.mnist.attacks import poison
 
-RECEIVED = [np.float32([1, 2]), np.float32([[3]])]
-TRAINED = [np.float32([2, 2]), np.float32([[1]])]
+RECEIVED = [np.array([1, 2], np.float32), np.array([[3]], np.float32)]
+TRAINED = [np.array([2, 2], np.float32), np.array([[1]], np.float32)]
 
 
 def test_sign_flip_sends_the_update_backwards_and_scaled() -> None:

@@ -136,7 +136,9 @@ def test_attacks_that_remember_are_told_of_the_round_before(recipe: Recipe, trai
     assert first.earlier is None
     assert first.last_move is None
     assert np.array_equal(second.earlier, first.honest)
-    assert np.allclose(second.last_move, cell.decisions[0].mean, atol=1e-6)
+    mean = cell.decisions[0].mean
+    assert mean is not None
+    assert np.allclose(second.last_move, mean, atol=1e-6)
     assert second.seen == (), "masks hide everybody else's update"
 
 

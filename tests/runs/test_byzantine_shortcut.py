@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from hypothesis import given, settings
@@ -73,6 +74,7 @@ def test_shortcut_is_the_round_with_groups_of_two_sizes_and_a_loud_attack(tmp_pa
     assert report.scale == 12
     assert_same(game, report, reckoned)
     proven = np.mean([honest_update(n) for place in (0, 2, 3, 4) for n in game.group(place)], axis=0)
+    assert reckoned.mean is not None
     np.testing.assert_allclose(reckoned.mean, proven, atol=2**-14)
 
 
@@ -107,7 +109,7 @@ def test_distances_are_those_of_scaled_sums(seed: int, owners: int) -> None:
         quantise(offer.update, weights=10, bits=16, clip=1.0, key=key).astype(object) - 2**15
         for offer, key in zip(offers, keys(owners), strict=True)
     ]
-    sums = [np.zeros(8192, dtype=object)] + [scale // len(group) * sum(units[place] for place in group) for group in groups]
+    sums: list[Any] = [np.zeros(8192, dtype=object)] + [scale // len(group) * sum(units[place] for place in group) for group in groups]
     expected = [int(((sums[i] - sums[k]) ** 2).sum()) for i in range(len(sums)) for k in range(i + 1, len(sums))]
     decision = decide(terms, offers, keys(owners))
     assert list(decision.distances) == expected

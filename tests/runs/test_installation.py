@@ -9,6 +9,7 @@ import sys
 import tomllib
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -67,7 +68,7 @@ def test_stamp_is_current_until_a_file_or_fact_changes(tmp_path: Path, setup_scr
     source = tmp_path / "source"
     source.write_text("one", encoding="utf-8")
 
-    def stamp(fact: str = "here") -> object:
+    def stamp(fact: str = "here") -> Any:
         return setup_script.Stamp(tmp_path / "stamp", files=[source], facts=[fact])
 
     assert not stamp().is_current()

@@ -1,6 +1,7 @@
 """The model: its size, what training changes, and what re-fitting leaves alone."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -49,7 +50,7 @@ def test_initial_model_is_the_seeds_and_leaves_the_global_generator() -> None:
 
 def test_training_learns_its_samples_and_repeats_exactly(samples: tuple[torch.Tensor, torch.Tensor]) -> None:
     first, second = initial_model(1), initial_model(1)
-    settings = {"epochs": 6, "lr": 0.005, "batch_size": 32}
+    settings: dict[str, Any] = {"epochs": 6, "lr": 0.005, "batch_size": 32}
 
     loss = train(first, *samples, **settings, generator=generator())
     train(second, *samples, **settings, generator=generator())

@@ -8,14 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.supercore.task_identity import TaskIdentity
 
-from omnilytics_flwr import LocalMarket, Terms
+from omnilytics_flwr import LocalMarket
 from omnilytics_flwr.errors import ProtocolError
-from omnilytics_flwr.market.terms import Address
-from omnilytics_flwr.market.terms_bounds import norm_bound_steps
 from runs.plugin.model import initial_arrays, table
-from tests.flower.clients import FakeGrid
+from tests.flower.clients import FakeGrid, as_server
 from tests.runs.plugin_app import config_of, copy_app, loaded, run_in_process
 
 OWNERS = 15
@@ -48,33 +45,13 @@ ACCURACY: dict[str, Callable[[Path], float]] = {"pytorch": accuracy_of_pytorch, 
 
 @pytest.fixture(autouse=True)
 def task_identity() -> Iterator[None]:
-    """What Flower's runtime sets before it runs an app."""
-    names = ("_task_id", "_run_id", "_node_id")
-    before = {name: getattr(TaskIdentity, name) for name in names}
-    TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, 1
-    yield
-    for name, value in before.items():
-        setattr(TaskIdentity, name, value)
+    with as_server():
+        yield
 
 
-def terms_for(name: str) -> Callable[[Address], Terms]:
-    def terms(verification: Address) -> Terms:
-        return Terms(
-            verification=verification,
-            reward_wei=1_000,
-            stake_wei=4_000,
-            bond_wei=10_000,
-            most_owners=OWNERS,
-            group_size=3,
-            weights=WEIGHTS[name],
-            clip_nano=4 * 10**9,
-            norm_bound=norm_bound_steps(50.0, clip=4.0, update_bits=16),
-            rounds_per_epoch=ROUNDS,
-            draw_delay_blocks=2,
-            metrics=METRICS[name],
-        )
-
-    return terms
+def market_for(name: str) -> LocalMarket:
+    model = {"weights": np.zeros(WEIGHTS[name])}
+    return LocalMarket.for_model(model, num_owners=OWNERS, group_size=3, clip=4.0, longest_mean=50.0, rounds=ROUNDS, metrics=METRICS[name])
 
 
 @pytest.fixture(params=["pytorch", "sklearn"])
@@ -84,7 +61,7 @@ def name(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def market(name: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalMarket]:
-    with LocalMarket(terms_for(name), num_owners=OWNERS, escrow_wei=ROUNDS * OWNERS * 1_000 + 10_000) as opened:
+    with market_for(name) as opened:
         for variable, value in opened.environment.items():
             monkeypatch.setenv(variable, value)
         yield opened
@@ -112,7 +89,7 @@ def test_patched_app_learns_what_it_learns_without(name: str, market: LocalMarke
 
 def test_environment_of_a_market_that_is_not_set_up_is_refused() -> None:
     with pytest.raises(ProtocolError, match="the market is not set up"):
-        LocalMarket(terms_for("sklearn"), num_owners=OWNERS, escrow_wei=1).environment  # noqa: B018
+        market_for("sklearn").environment  # noqa: B018
 
 
 @pytest.mark.parametrize("patched", [False, True])
