@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -109,7 +111,7 @@ def test_boost_of_the_group_size_moves_a_groups_mean_as_far(seed: int, attack: t
 
 
 @pytest.mark.parametrize("make", [LittleIsEnough, InnerProduct])
-def test_strength_without_meaning_is_refused(make: type) -> None:
+def test_strength_without_meaning_is_refused(make: Any) -> None:
     for fields in ({"boost": 0.0}, {next(iter(make.__dataclass_fields__)): -1.0}):
         with pytest.raises(TermsError):
             make(**fields)

@@ -23,8 +23,16 @@ from tests.data_owner.owners import make_owners_scene
 from tests.flower.clients import FakeGrid, make_context, wire
 from tests.flower.markets import waiter
 
-START = {"w": np.float32([[1, 2], [3, 4]]), "count": np.int64([5]), "b": np.float16([0.5])}
-STEP = {"w": np.float32([[0.5, -0.5], [1, 0]]), "count": np.int64([1]), "b": np.float16([0.25])}
+START: dict[str, np.ndarray] = {
+    "w": np.array([[1, 2], [3, 4]], np.float32),
+    "count": np.array([5], np.int64),
+    "b": np.array([0.5], np.float16),
+}
+STEP: dict[str, np.ndarray] = {
+    "w": np.array([[0.5, -0.5], [1, 0]], np.float32),
+    "count": np.array([1], np.int64),
+    "b": np.array([0.25], np.float16),
+}
 HONEST = np.array([0.5, -0.5, 1.0, 0.0, 0.25])
 
 

@@ -22,7 +22,7 @@ from omnilytics_flwr.market.dispute import BLOB_BYTES, BURN_ADDRESS
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.stage import Stage
 
-from ..evm.test_endpoint import answering
+from ..evm.nodes import answering
 from .market_play import (
     GROUPS,
     NO_TASK,

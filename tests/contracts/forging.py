@@ -16,7 +16,6 @@ from omnilytics_flwr.crypto.fixedpoint import HALF_BITS
 from omnilytics_flwr.crypto.kzg import commit, prove_opening
 from omnilytics_flwr.crypto.settlement import Argument, Exclusion, Settlement
 from omnilytics_flwr.crypto.statement import (
-    Refusal,
     VerificationNotCanonical,
     VerificationWrongExclusion,
     VerificationWrongLength,
@@ -25,6 +24,7 @@ from omnilytics_flwr.crypto.statement import (
     VerificationWrongSumcheck,
 )
 from omnilytics_flwr.crypto.transcript import Challenge, challenge_gamma, challenge_rho, challenge_z
+from omnilytics_flwr.errors import Refusal
 from tests.crypto.conftest import Round
 from tests.crypto.plain import Lies, squares_of, values_of
 from tests.support import bad_inputs

@@ -16,7 +16,6 @@ from omnilytics_flwr.crypto.kzg import prove_opening
 from omnilytics_flwr.crypto.prover import prove
 from omnilytics_flwr.crypto.settlement import Exclusion, Settlement, roster_hash_of
 from omnilytics_flwr.crypto.statement import (
-    Refusal,
     Statement,
     Verdict,
     VerificationBadPoint,
@@ -25,6 +24,7 @@ from omnilytics_flwr.crypto.statement import (
     VerificationWrongOpening,
     VerificationWrongSumcheck,
 )
+from omnilytics_flwr.errors import Refusal
 from omnilytics_flwr.evm.connection import Connection
 from tests.crypto.conftest import Round, at_infinity, make_round, off_the_curve, outside_the_subgroup, padded, x_not_reduced
 from tests.crypto.plain import Lies

@@ -79,7 +79,7 @@ class ProvenMover(Mover):
 
     def taken_apart(self, settlement: bytes, outside: int) -> Settlement:
         """The parts of a settlement of the open round."""
-        return Settlement.from_bytes(settlement, self._scene.market.task(outside))
+        return Settlement.from_bytes(settlement, self._scene.market.statement(outside))
 
     def points(self, state: MarketState, seat: int) -> bytes:
         delivery = self._deliveries.get(seat)
@@ -95,7 +95,7 @@ class ProvenMover(Mover):
         return kind() if kind is far else kind(random.randrange(4))
 
     def _prove(self, state: MarketState, outside: int) -> bytes:
-        statement = self._scene.market.task(outside)
+        statement = self._scene.market.statement(outside)
         parts = [[self._deliveries[seat] for seat in bits_of(self.view.ledger.group_seats(group))] for group in bits_of(state.groups)]
         vectors = [None if statement.is_outside(i) else total(group) for i, group in enumerate(parts)]
         rows = [[points_digest(part.points) if statement.is_outside(i) else part.points for part in group] for i, group in enumerate(parts)]

@@ -177,7 +177,7 @@ def play(market: RealMarket, plan: Plan) -> Played:
     digests = [points_digest(points[seat]) for group in roster for seat in group]
     market.owner.open(number, groups, tuple(digests), market.commitments(groups, digests))
 
-    statement = replace(market.task(), outside=positions_of(plan.waived, groups))
+    statement = replace(market.statement(), outside=positions_of(plan.waived, groups))
     sums = [None if statement.is_outside(i) else FieldVector.total([vectors[seat] for seat in group]) for i, group in enumerate(roster)]
     rows = [[points_digest(points[seat]) if statement.is_outside(i) else points[seat] for seat in group] for i, group in enumerate(roster)]
     settlement = prove(statement, sums, rows).settlement

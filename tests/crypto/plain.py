@@ -40,7 +40,7 @@ def blob(values: Sequence[int]) -> bytes:
 
 
 def commitment(values: Sequence[int]) -> bytes:
-    return ckzg.blob_to_kzg_commitment(blob(values), setup())
+    return bytes(ckzg.blob_to_kzg_commitment(blob(values), setup()))
 
 
 def opening(values: Sequence[int], point: int) -> tuple[bytes, int]:

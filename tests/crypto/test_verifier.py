@@ -15,7 +15,6 @@ from omnilytics_flwr.crypto.kzg import prove_opening
 from omnilytics_flwr.crypto.prover import Proof, prove
 from omnilytics_flwr.crypto.settlement import Argument, Exclusion, Settlement
 from omnilytics_flwr.crypto.statement import (
-    Refusal,
     Statement,
     VerificationBadPoint,
     VerificationNotCanonical,
@@ -26,6 +25,7 @@ from omnilytics_flwr.crypto.statement import (
     VerificationWrongSumcheck,
 )
 from omnilytics_flwr.crypto.verifier import verify
+from omnilytics_flwr.errors import Refusal
 
 from ..support import bad_inputs
 from .conftest import Round, off_the_curve, outside_the_subgroup, padded, random_vector, sparse_vector, x_not_reduced

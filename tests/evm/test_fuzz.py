@@ -177,7 +177,7 @@ def test_keystore_bytes_and_passwords(tmp_path_factory: pytest.TempPathFactory, 
     survives(lambda: Wallet.from_keystore(path, Secret(raw)))
 
 
-ENTRY = {
+ENTRY: dict[str, Any] = {
     "transaction": {"chainId": 1, "nonce": 2, "gas": 21000, "value": 3, "maxFeePerGas": 4, "maxPriorityFeePerGas": 5},
     "signed": "02",
     "hashes": [HASH],

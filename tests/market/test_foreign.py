@@ -163,7 +163,7 @@ def test_commitment_that_does_not_fit_its_fields_is_malformed(numbers: tuple[int
     epoch, round_number, open_by = numbers
     fits = 0 <= epoch < 2**32 and 0 <= round_number < 2**32 and 0 <= open_by < 2**64 and all(len(h) == 32 for h in hashes)
     try:
-        message = Commitment(epoch, round_number, *hashes, open_by)
+        message = Commitment(epoch, round_number, hashes[0], hashes[1], open_by)
     except Malformed:
         assert not fits
     else:

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 import rlp
 
+from omnilytics_flwr.crypto.address import Address
 from omnilytics_flwr.crypto.curve import POINT_BYTES, decode_on_curve, split_points
 from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.crypto.masks import WeakMaskKey, check_mask_key
@@ -25,7 +26,7 @@ from omnilytics_flwr.market.krum import select
 from omnilytics_flwr.market.market_view import OwnerRecord
 from omnilytics_flwr.market.roster import bitmap_of, bits_of, groups_at, positions_of, roster_seats
 from omnilytics_flwr.market.stage import Event, Stage
-from omnilytics_flwr.market.terms import MOST_SEATS, Address
+from omnilytics_flwr.market.terms_bounds import MOST_SEATS
 
 from .base import Call, MarketBase, refused
 from .storage import NO_HASH, Charge, Payout

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ def test_three_epochs_pay_what_a_plain_tally_says() -> None:
 
 
 def random_scene() -> Scene:
-    wide = {"weights": 20_000, "most_owners": 22, "accuse_seconds": 90, "answer_seconds": 330, "prove_seconds": 200}
+    wide: dict[str, Any] = {"weights": 20_000, "most_owners": 22, "accuse_seconds": 90, "answer_seconds": 330, "prove_seconds": 200}
     return make_scene(OWNERS, accuse_fee_wei=77, rounds_per_epoch=4, **wide)
 
 
