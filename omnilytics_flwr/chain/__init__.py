@@ -1,1 +1,1 @@
-"""Adapter to a chain: contracts over JSON-RPC, wallets, the managed local chain."""
+"""The market's contracts over the engine room: deploying, reading, sending, and the compiled code that ships."""

@@ -26,7 +26,7 @@ HARDFORK = "osaka"
 LOCAL_CHAIN_ID = 31337
 ANNOUNCEMENT = "Listening on "
 HISTORY_BLOCKS = 500
-"""Of so many blocks anvil keeps the state, in memory.
+"""Blocks whose states anvil keeps, all in memory.
 
 By default it moves older states to files, which it never removes, and takes them back without the code of contracts: a reorganisation
 to such a block leaves a chain whose contracts are all gone. Blocks that were reverted count too.
@@ -107,20 +107,9 @@ class AnvilOptions:
 
     def arguments(self) -> list[str]:
         """Arguments of the anvil program."""
-        given = [
-            "--port",
-            "0",
-            "--hardfork",
-            self.hardfork,
-            "--enable-tx-gas-limit",
-            "--prune-history",
-            str(HISTORY_BLOCKS),
-            "--mnemonic",
-            MNEMONIC,
-            "--color",
-            "never",
-        ]
-        given += ["--chain-id", str(self.chain_id), "--accounts", str(self.accounts), "--balance", str(self.balance_ether)]
+        given = f"--port 0 --hardfork {self.hardfork} --enable-tx-gas-limit --prune-history {HISTORY_BLOCKS} --color never".split()
+        given += f"--chain-id {self.chain_id} --accounts {self.accounts} --balance {self.balance_ether}".split()
+        given += ["--mnemonic", MNEMONIC]
         if self.state is not None:
             given += ["--state", str(self.state)]
         if self.timestamp is not None:

@@ -219,8 +219,8 @@ def connect(
         ``http://`` or ``https://`` address of a beacon node's API, for fetching blobs; it must keep all of them (a supernode or
         semi-supernode), which it does for 18 days. A local chain serves them by itself.
     outbox : Path, optional
-        Folder that keeps each signed transaction from before it is sent until it is mined, so that a process that is killed in between
-        finds it again; of one account at least, shared by nobody else.
+        Folder that keeps each signed transaction from before it is sent until it is mined, so that the next process finds what a killed
+        one had on its way. Accounts may share it; machines and users may not.
 
     Raises
     ------
