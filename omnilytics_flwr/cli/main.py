@@ -21,8 +21,7 @@ from .wallet_commands import wallet
 def main() -> None:
     """A market in which data owners train a model owner's model and a contract pays them.
 
-    Every command has --json, and says by its exit code whether it did what was asked: 0 done, 1 refused by market, chain or machine
-    (with a sentence that says what to do), 2 a wrong command line.
+    Every command has --json. Exit codes: 0 done, 1 refused by market, chain or machine (one sentence says why), 2 a wrong command line.
     """
 
 

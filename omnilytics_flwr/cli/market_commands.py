@@ -157,14 +157,14 @@ def fund(session: Session, amount: Amount) -> None:
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @options(CHAIN, MARKET, ACCOUNT, SENDING)
 def close(session: Session, yes: bool) -> None:
-    """End a market for ever.
+    """Close a market; it cannot be opened again.
 
     Escrow and bond are credited to its model owner; `withdraw` pays them out.
     """
     if not (yes or session.settings.dry_run):
         if not _is_interactive():
-            raise ChainError("closing ends the market for ever; expected somebody to confirm it; add --yes")
-        click.confirm(f"End the market {session.market} for ever?", abort=True, err=True)
+            raise ChainError("a closed market cannot be opened again; expected somebody to confirm; add --yes")
+        click.confirm(f"Close the market {session.market}? It cannot be opened again.", abort=True, err=True)
     if session.send(lambda: session.ledger.close()):
         session.printer().note(f"Next: omnilytics withdraw --market {session.market}")
 
