@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from .recipes import RunError
+
 __all__ = ["CLASSES", "DataMissingError", "Pool", "read_npm_digits"]
 
 Pool = tuple[NDArray[np.uint8], NDArray[np.int64]]
@@ -18,7 +20,7 @@ CLASSES = 10
 SIDE = 28
 
 
-class DataMissingError(FileNotFoundError):
+class DataMissingError(RunError):
     """The digits are not on this machine and can't be had."""
 
 

@@ -10,12 +10,14 @@ import tomllib
 import typing
 from pathlib import Path
 
-__all__ = ["RecipeError", "read_recipe", "require"]
-
 _Section = typing.TypeVar("_Section")
 
 
-class RecipeError(ValueError):
+class RunError(Exception):
+    """A run cannot go on: what is wrong, what was expected, what to do."""
+
+
+class RecipeError(RunError):
     """The recipe can't be used: what is wrong, what was expected, what to do."""
 
 

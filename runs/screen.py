@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
-__all__ = ["ETHER", "new_table", "percent", "show_end"]
+from omnilytics_flwr import OmnilyticsError
+
+from .recipes import RunError
 
 ETHER = 10**18
+
+
+def told(run: Callable[[], int]) -> int:
+    """Exit code of a run; what goes wrong is said in one sentence."""
+    try:
+        return run()
+    except (OmnilyticsError, RunError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
 
 
 def percent(share: float | None) -> str:

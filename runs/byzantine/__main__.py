@@ -7,33 +7,31 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from omnilytics_flwr import OmnilyticsError
-
-from ..digits import DataMissingError
 from ..recipes import RecipeError
+from ..screen import told
 from .recipe import DEFAULT_PATH, load_recipe
 from .run import run
 
 
 def main() -> int:
-    """Parse, run, and say in one sentence what went wrong if it did."""
+    """Parse and run."""
     parser = argparse.ArgumentParser(prog="python -m runs.byzantine", description="Attackers against the market and plain FedAvg.")
     parser.add_argument("--recipe", type=Path, default=DEFAULT_PATH, help="recipe to run (default: config.toml of this run)")
     parser.add_argument("--rounds", type=int, help="rounds of each training, in place of the recipe's")
     parser.add_argument("--attacks", nargs="+", metavar="NAME", help="attacks to run (default: all of the recipe)")
     arguments = parser.parse_args()
-    try:
-        recipe = load_recipe(arguments.recipe)
-        if arguments.rounds is not None:
-            recipe = replace(recipe, training=replace(recipe.training, rounds=arguments.rounds))
-        known = recipe.attacks.by_name()
-        attacks = arguments.attacks or list(known)
-        if unknown := [name for name in attacks if name not in known]:
-            raise RecipeError(f"{unknown[0]} is no attack of the recipe; expected some of {', '.join(known)}")
-        return run(recipe, attacks)
-    except (OmnilyticsError, RecipeError, DataMissingError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+    return told(lambda: _run(arguments))
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    recipe = load_recipe(arguments.recipe)
+    if arguments.rounds is not None:
+        recipe = replace(recipe, training=replace(recipe.training, rounds=arguments.rounds))
+    known = recipe.attacks.by_name()
+    attacks = arguments.attacks or list(known)
+    if unknown := [name for name in attacks if name not in known]:
+        raise RecipeError(f"{unknown[0]} is no attack of the recipe; expected some of {', '.join(known)}")
+    return run(recipe, attacks)
 
 
 if __name__ == "__main__":

@@ -7,31 +7,27 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
-from omnilytics_flwr import OmnilyticsError
-
-from ..digits import DataMissingError
-from ..recipes import RecipeError
-from .processes import ProcessError
+from ..screen import told
 from .recipe import DEFAULT_PATH, load_recipe
 from .run import run
 
 
 def main() -> int:
-    """Parse, run, and say in one sentence what went wrong if it did."""
+    """Parse and run."""
     parser = argparse.ArgumentParser(prog="python -m runs.deployment", description="One market in real processes on this machine.")
     parser.add_argument("--recipe", type=Path, default=DEFAULT_PATH, help="recipe to run (default: config.toml of this run)")
     parser.add_argument("--rounds", type=int, help="other number of rounds than the recipe's")
     parser.add_argument("--no-simulation", action="store_true", help="do not repeat the rounds in Flower's simulation to compare")
     parser.add_argument("--no-plain", action="store_true", help="do not run plain FedAvg on the same SuperNodes to compare")
     arguments = parser.parse_args()
-    try:
-        recipe = load_recipe(arguments.recipe)
-        if arguments.rounds is not None:
-            recipe = replace(recipe, rounds=arguments.rounds, victim_round=min(recipe.victim_round, arguments.rounds))
-        return run(recipe, plain=not arguments.no_plain, simulation=not arguments.no_simulation)
-    except (OmnilyticsError, RecipeError, DataMissingError, ProcessError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+    return told(lambda: _run(arguments))
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    recipe = load_recipe(arguments.recipe)
+    if arguments.rounds is not None:
+        recipe = replace(recipe, rounds=arguments.rounds, victim_round=min(recipe.victim_round, arguments.rounds))
+    return run(recipe, plain=not arguments.no_plain, simulation=not arguments.no_simulation)
 
 
 if __name__ == "__main__":

@@ -15,12 +15,14 @@ from importlib import resources
 from pathlib import Path
 from types import TracebackType
 
+from ..recipes import RunError
+
 POLL_SECONDS = 0.1
 NO_MARK = "a line that no program prints"
 END_SECONDS = 20.0
 
 
-class ProcessError(RuntimeError):
+class ProcessError(RunError):
     """A process did not do what the run needs: what it was, what its log says, where the log is."""
 
 

@@ -42,6 +42,17 @@ class Recipe:
     training: Training
     market: Market
 
+    def run_config(self, *, market: bool) -> dict[str, object]:
+        """Run config of the app, in the market or plain."""
+        return {
+            "market": market,
+            "num-server-rounds": self.rounds,
+            "seed": self.seed,
+            "local-epochs": self.training.local_epochs,
+            "learning-rate": self.training.learning_rate,
+            "batch-size": self.training.batch_size,
+        }
+
 
 def load_recipe(path: Path = DEFAULT_PATH) -> Recipe:
     """Read and check a recipe; raises `RecipeError`."""

@@ -20,7 +20,6 @@ from .parties import DataOwner, Parties, set_up
 from .processes import Guarded, ProcessError, Processes
 from .recipe import Recipe
 from .result import Incident, broken_promises, result_of
-from .settings import settings_of
 from .show import Progress, show_result
 from .simulate import Twin, simulate
 
@@ -101,7 +100,7 @@ def _market(recipe: Recipe, parties: Parties, network: Network, progress: Progre
     incident = Incident()
     ledger, deadline = parties.model_owner.ledger, time.monotonic() + RUN_SECONDS
     victim: DataOwner | None = parties.owners[recipe.victim] if recipe.victim >= 0 else None
-    process = network.start_run("flwr-run-market", settings_of(recipe, market=True))
+    process = network.start_run("flwr-run-market", recipe.run_config(market=True))
     while process.is_running:
         state = ledger.state()
         progress.chain(state, recipe.rounds)
@@ -138,7 +137,7 @@ def _plain(recipe: Recipe, network: Network, progress: Progress) -> None:
     progress.step("plain FedAvg on the same SuperNodes")
     network.await_nodes(recipe.owners)
     start = time.monotonic()
-    process = network.start_run("flwr-run-plain", settings_of(recipe, market=False))
+    process = network.start_run("flwr-run-plain", recipe.run_config(market=False))
     while process.is_running:
         time.sleep(0.2)
         if time.monotonic() > start + RUN_SECONDS:

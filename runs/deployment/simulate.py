@@ -14,7 +14,6 @@ from .flower import run_command, start_simulation
 from .parties import ModelOwner, Parties
 from .processes import Processes
 from .recipe import Recipe
-from .settings import settings_of
 
 RUN_SECONDS = 600.0
 
@@ -58,6 +57,6 @@ def simulate(recipe: Recipe, twin: Twin) -> list[list[str]]:
             config.write_text(re.sub(r"(?m)^rpc-url = .*$", f"rpc-url = {json.dumps(anvil.url)}", local))
         start_simulation(processes, twin.folder / "flower", twin.model_owner, anvil.url, twin.folder)
         options = ("--federation-config", f"num-supernodes={recipe.owners}")
-        processes.run("flwr-run-simulation", run_command(settings_of(recipe, market=True), *options), seconds=RUN_SECONDS)
+        processes.run("flwr-run-simulation", run_command(recipe.run_config(market=True), *options), seconds=RUN_SECONDS)
         record = json.loads((twin.model_owner.keystore.parent / "market.json").read_text())
     return [one["distances"] for one in record["rounds"]]

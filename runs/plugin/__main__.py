@@ -7,15 +7,14 @@ import json
 import sys
 from pathlib import Path
 
-from omnilytics_flwr import OmnilyticsError
-
 from ..record import new_folder, point_latest, write_json
+from ..screen import told
 from .examples import EXAMPLES, HERE, MARKET_PATCH, REPEAT_PATCH
-from .patches import Edit, PatchError, carry_out, plan
+from .patches import Edit, carry_out, plan
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse, do it, and say in one sentence what went wrong if it did."""
+    """Parse and do it."""
     parser = argparse.ArgumentParser(prog="python -m runs.plugin", description=__doc__)
     commands = parser.add_subparsers(required=True)
     apply = commands.add_parser("apply", help="touch the lines by which a copy of an example joins a market")
@@ -34,11 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     compare.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(EXAMPLES)} (default: all)")
     compare.set_defaults(run=_compare)
     chosen = parser.parse_args(arguments)
-    try:
-        return int(chosen.run(chosen))
-    except (OmnilyticsError, PatchError) as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+    return told(lambda: int(chosen.run(chosen)))
 
 
 def _apply(chosen: argparse.Namespace) -> int:
@@ -71,7 +66,6 @@ def _terms(chosen: argparse.Namespace) -> int:
 
 
 def _compare(chosen: argparse.Namespace) -> int:
-    from ..deployment.processes import ProcessError
     from .compare import broken_promises, compare
 
     unknown = sorted(set(chosen.names) - set(EXAMPLES))
@@ -79,11 +73,7 @@ def _compare(chosen: argparse.Namespace) -> int:
         print(f"there is no example {', '.join(unknown)}; expected some of {', '.join(EXAMPLES)}", file=sys.stderr)
         return 2
     names = chosen.names or list(EXAMPLES)
-    try:
-        result = compare([EXAMPLES[name] for name in names], chosen.flower, print)
-    except ProcessError as error:
-        print(f"ProcessError: {error}", file=sys.stderr)
-        return 1
+    result = compare([EXAMPLES[name] for name in names], chosen.flower, print)
     folder = new_folder(HERE)
     write_json(folder / "result.json", {"command": f"python -m runs.plugin compare FLOWER {' '.join(names)}", **result})
     print(json.dumps(result["examples"], indent=2))
