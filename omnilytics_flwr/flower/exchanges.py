@@ -73,7 +73,7 @@ class Exchanges:
             self._clock.pause(times)
             self.with_signatures(self._keeper.catch_up)
             seconds = min(self.train_timeout, self._keeper.commit_seconds())
-            early = self._collect(self._ask(self._requests[self._keeper.task.round], early, seconds))
+            early = self._collect(self._ask(self._requests[self._keeper.live.task.round], early, seconds))
 
     def _collect(self, replies: Iterable[Message], round_number: int | None = None) -> list[int]:
         """Give every valid commitment to the keeper; the nodes for which it is too early."""
@@ -113,7 +113,7 @@ class Exchanges:
                 if asked > 1 and (seconds <= 1 or most - seconds > MOST_EARLY_SECONDS):
                     return
                 early = self._ask_missing(min(self.timeout, seconds) / 2)
-                if not self._keeper.missing_owners() or (asked > 1 and not early):
+                if not self._keeper.live.missing() or (asked > 1 and not early):
                     return
                 self._clock.pause(min(asked, MOST_PAUSES))
         except Exception as error:
@@ -141,9 +141,9 @@ class Exchanges:
 
     def _ask_missing(self, seconds: float) -> int:
         """Ask those who have not delivered; the number of nodes for which it is too early."""
-        task, ledger = self._keeper.task, self._keeper.ledger
-        request = DeliverRequest(ledger.chain_id, ledger.address, task.epoch, task.round, self._keeper.digests())
-        missing = self._keeper.missing_owners()
+        live = self._keeper.live
+        request = DeliverRequest(live.task.chain_id, live.task.market, live.task.epoch, live.task.round, live.digests())
+        missing = [member.owner for member in live.missing()]
         nodes = [self._nodes[owner] for owner in missing if owner in self._nodes]
         if len(nodes) < len(missing):  # after a restart it is not known who is where: ask every node that has not delivered
             delivered = {node for owner, node in self._nodes.items() if owner not in missing}

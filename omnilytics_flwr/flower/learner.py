@@ -71,7 +71,7 @@ class Learner:
         try:
             if grid is None:
                 raise TermsError("aggregate_train came before configure_train; run the strategy through start()")
-            heard = [_contents(metrics) for metrics in self._keeper.metrics()]
+            heard = [_contents(metrics) for metrics in self._keeper.live.metrics()]
             made, metrics = self._inner.aggregate_train(server_round, add_flat(model.public, decision.mean), heard)
             if made is None:
                 return replace(self.unchanged(server_round, model), metrics=metrics), None, None

@@ -160,6 +160,10 @@ class LiveRound(NotedRound):
         """Who is on the roster and has not delivered."""
         return tuple(member for member in self.roster_members() if member.owner not in self.deliveries)
 
+    def metrics(self) -> tuple[Metrics, ...]:
+        """What came along with the deliveries, in the order of the roster."""
+        return tuple(self.deliveries[member.owner].metrics for member in self.roster_members() if member.owner in self.deliveries)
+
     def signed_groups(self) -> tuple[int, ...]:
         """Numbers of the groups all of whose members have committed, with signatures that still count."""
         signed = {owner for owner, commitment in self.commitments.items() if commitment.signature}

@@ -109,34 +109,19 @@ class RoundKeeper:
         return self._live is not None and self._live.opened
 
     @property
-    def task(self) -> TaskId:
-        """Task of the live round; raises `ProtocolError` if there is none."""
-        return self._need().task
+    def live(self) -> LiveRound:
+        """The live round; raises `ProtocolError` if there is none."""
+        if self._live is None:
+            raise ProtocolError("no round is live; anchor a task first")
+        return self._live
 
     def state(self) -> MarketState:
         """Where the market stands; asked for again for a while if the chain fails."""
         return self._steady.state()
 
-    def digests(self) -> tuple[bytes, ...]:
-        """Digests of the roster, in order."""
-        return self._need().digests()
-
-    def roster_owners(self) -> tuple[Address, ...]:
-        """Data owners on the roster, in order."""
-        return tuple(member.owner for member in self._need().roster_members())
-
-    def missing_owners(self) -> tuple[Address, ...]:
-        """Data owners on the roster who have not delivered, in order."""
-        return tuple(member.owner for member in self._need().missing())
-
-    def metrics(self) -> tuple[Metrics, ...]:
-        """What came along with good deliveries, in the order of the roster."""
-        delivered = self._need().deliveries
-        return tuple(delivered[owner].metrics for owner in self.roster_owners() if owner in delivered)
-
     def commit_seconds(self) -> float:
         """How long commitments to the live task may take so that its round can still be opened; at least a second."""
-        return float(max(self._need().open_by - self._steady.now() - OPEN_MARGIN_SECONDS, 1))
+        return float(max(self.live.open_by - self._steady.now() - OPEN_MARGIN_SECONDS, 1))
 
     def deliver_seconds(self) -> float:
         """How long deliveries may take so that time is left to accuse, if that is wanted, and to prove; at least a second."""
@@ -196,8 +181,8 @@ class RoundKeeper:
         state = self.catch_up()
         self._live = None
         self._live = self._take_up(parts, state) or self._begin(parts, state)
-        self._on_stage(self.task.round, "train")
-        return self.task
+        self._on_stage(self.live.task.round, "train")
+        return self.live.task
 
     def _task_in(self, state: MarketState, parts: TaskParts) -> TaskId | None:
         task = self._task_of(parts, state, state.round)
@@ -254,7 +239,7 @@ class RoundKeeper:
         TaskMismatch
             The signature is not the owner's for this task.
         """
-        live = self._journal.rounds.get(round_number) if round_number is not None else self._need()
+        live = self._journal.rounds.get(round_number) if round_number is not None else self.live
         if live is None:
             raise ProtocolError(f"round {round_number} is not kept any more; expected one of the last")
         live.add_commitment(owner, digest, signature)
@@ -279,7 +264,7 @@ class RoundKeeper:
         CommitmentsExpired
             The task was anchored anew: the data owners must sign again.
         """
-        live = self._need()
+        live = self.live
         self._on_stage(live.task.round, "open")
         state = self.catch_up()
         self._replay.check_signatures(live)
@@ -350,7 +335,7 @@ class RoundKeeper:
         WireError
             Malformed vector or points.
         """
-        live = self._need()
+        live = self.live
         live.check_delivery(owner, points)
         with live.timed("server_crypto"):
             delivered = Delivered.decode(vector, points, metrics or {}, self.terms.polynomials)
@@ -377,7 +362,7 @@ class RoundKeeper:
 
         Groups with a delivery missing are waived: paid, and not learned from; or, as was asked for, their members are accused first.
         """
-        live = self._need()
+        live = self.live
         with live.timed("server_crypto"):
             for owner in live.mismatches():
                 self._on_trouble(f"{owner} delivered another vector than it committed to; it counts as missing")
@@ -418,7 +403,7 @@ class RoundKeeper:
         LedgerError
             It does not take it even if everybody is paid.
         """
-        live = self._need()
+        live = self.live
         self._on_stage(live.task.round, "settle")
         with live.timed("chain"):
             self._settle(live, decision, following, outcome)
@@ -509,15 +494,10 @@ class RoundKeeper:
         return live.report(paid_seats=self._steady.paid_seats(number), timed_out=self._steady.bond_share_wei(number) > 0)
 
     def _finish(self, report: RoundReport) -> RoundReport:
-        live, self._live = self._need(), None
+        live, self._live = self.live, None
         self.reports += (report,)
         if live.opened:
             self._unbooked.append(live)
         self._on_stage(report.round, "done")
         self._on_round(report)
         return report
-
-    def _need(self) -> LiveRound:
-        if self._live is None:
-            raise ProtocolError("no round is live; anchor a task first")
-        return self._live

@@ -132,7 +132,7 @@ def play_round(
         digests = keeper.open()
     except TooFewGroups:
         return keeper.reports[-1]
-    for owner in keeper.roster_owners():
+    for owner in (member.owner for member in keeper.live.roster_members()):
         try:
             delivery = by_owner[owner].deliver(task.chain_id, keeper.ledger.address, task.epoch, task.round, digests)
             keeper.add_delivery(delivery.owner, delivery.vector, delivery.points)

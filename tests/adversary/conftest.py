@@ -89,7 +89,7 @@ class Game:
 
     def deliver(self, task: TaskId, digests: tuple[bytes, ...]) -> None:
         """Everybody on the roster delivers."""
-        for address in self.keeper.roster_owners():
+        for address in (member.owner for member in self.keeper.live.roster_members()):
             number = self.scene.number_of(address)
             try:
                 made = self._agent(number).deliver(task.chain_id, self.scene.market.address, task.epoch, task.round, digests)

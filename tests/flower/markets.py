@@ -22,10 +22,10 @@ from omnilytics_flwr.flower.mod import OmnilyticsMod
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.local_market import LocalMarket
 from omnilytics_flwr.market.ledger import ModelOwnerLedger
-from omnilytics_flwr.market.market_view import MarketState
+from omnilytics_flwr.market.market_view import MarketState, Member
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address, Terms
-from omnilytics_flwr.model_owner.live_round import Metrics
+from omnilytics_flwr.model_owner.live_round import Delivered, LiveRound, Metrics, Signed
 from omnilytics_flwr.model_owner.round_report import RoundReport
 from omnilytics_flwr.model_owner.run_directory import Record
 from tests.data_owner.owners import WEIGHTS, Owner, make_owners_scene
@@ -220,41 +220,31 @@ class ExactKeeper:
     """What `Omnilytics` asks of its keeper, with the plain mean of all updates; anchored tasks are checked as the market does."""
 
     ledger: ModelOwnerLedger
-    live: TaskId | None = None
-    is_open: bool = False
-    committed: list[Address] = field(default_factory=list)
-    updates: dict[Address, NDArray[np.float64]] = field(default_factory=dict)
-    held: dict[Address, Metrics] = field(default_factory=dict)
-
-    @property
-    def terms(self) -> Terms:
-        return self.ledger.terms()
+    terms: Terms
+    live: LiveRound | None = None
 
     @property
     def is_live(self) -> bool:
         return self.live is not None
 
     @property
-    def task(self) -> TaskId:
-        assert self.live is not None
-        return self.live
+    def is_open(self) -> bool:
+        return self.live is not None and self.live.opened
 
     def anchored(self, parts: TaskParts) -> TaskId | None:
-        if self.live is None or parts.task_hash(self.live.round) != self.live.task_hash:
-            return None
-        return self.live
+        return self.live.task if self.live and parts.task_hash(self.live.task.round) == self.live.task.task_hash else None
 
     def anchor(self, parts: TaskParts) -> TaskId:
-        if self.anchored(parts) is None:
-            self._anchor(parts)
-        return self.task
+        return self.anchored(parts) or self._anchor(parts)
 
     def add_commitment(self, owner: Address, digest: bytes, signature: bytes, round_number: int | None = None) -> None:
-        self.committed.append(owner)
+        assert self.live is not None
+        self.live.commitments[owner] = Signed(digest, signature)
 
-    def open(self) -> tuple[bytes, ...]:
-        self.is_open = True
-        return ()
+    def open(self) -> None:
+        assert self.live is not None
+        members = (Member(owner, seat, b"") for seat, owner in enumerate(self.live.commitments))
+        self.live.groups, self.live.roster, self.live.opened = (tuple(members),), (0,), True
 
     def catch_up(self) -> None:
         return
@@ -269,30 +259,22 @@ class ExactKeeper:
 
     deliver_seconds = commit_seconds
 
-    def digests(self) -> tuple[bytes, ...]:
-        return ()
-
-    def missing_owners(self) -> tuple[Address, ...]:
-        return tuple(owner for owner in self.committed if owner not in self.updates)
-
-    def metrics(self) -> tuple[Metrics, ...]:
-        return tuple(self.held[owner] for owner in self.committed)
-
     def add_delivery(self, owner: Address, vector: bytes, points: bytes, metrics: Metrics) -> None:
-        self.updates[owner] = np.frombuffer(vector)
-        self.held[owner] = metrics
+        assert self.live is not None
+        self.live.deliveries[owner] = Delivered(np.frombuffer(vector), points, (), metrics)  # type: ignore[arg-type]
 
     def prove(self) -> ExactProven:
-        return ExactProven(np.mean([self.updates[owner] for owner in self.committed], axis=0))
+        assert self.live is not None
+        return ExactProven(np.mean([delivered.vector for delivered in self.live.deliveries.values()], axis=0))
 
     def settle(self, proven: ExactProven, following: TaskParts | None, outcome: Record | None = None) -> None:
-        self.committed, self.updates, self.held, self.is_open = [], {}, {}, False
         assert following is not None
         self._anchor(following)
 
-    def _anchor(self, parts: TaskParts) -> None:
-        number = 1 if self.live is None else self.live.round + 1
-        self.live = TaskId(self.ledger.chain_id, self.ledger.address, 1, number, parts.task_hash(number))
+    def _anchor(self, parts: TaskParts) -> TaskId:
+        number = 1 if self.live is None else self.live.task.round + 1
+        self.live = LiveRound(TaskId(self.ledger.chain_id, self.ledger.address, 1, number, parts.task_hash(number)), 0, ())
+        return self.live.task
 
 
 def make_trainers(num_owners: int, dtype: str) -> list[Trainer]:
@@ -321,7 +303,7 @@ def exact_grid(inner: Strategy, *, num_owners: int = 3, dtype: str = "float32") 
     """The same nodes with the mod, and the strategy in an unquantised market."""
     scene = make_scene(num_owners, weights=WEIGHTS, metrics=METRICS)
     strategy = Omnilytics(inner, ledger=scene.ledger())
-    keeper = ExactKeeper(scene.ledger())
+    keeper = ExactKeeper(scene.ledger(), scene.terms)
     strategy._keeper = strategy._exchanges._keeper = strategy._learner._keeper = keeper  # type: ignore[assignment]
     agents = [ExactAgent(address_of(number), scene.terms) for number in range(num_owners)]
     return nodes(agents, make_trainers(num_owners, dtype)), strategy

@@ -21,7 +21,6 @@ from omnilytics_flwr.market.dispute import BLOB_BYTES
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address
 from omnilytics_flwr.model_owner.decision import Decision
-from omnilytics_flwr.model_owner.live_round import LiveRound
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 from omnilytics_flwr.model_owner.round_report import RoundReport
 from tests.data_owner.owners import TASK, WEIGHTS, Owner, make_owners_scene
@@ -88,12 +87,6 @@ class Play:
 
         return wait
 
-    @property
-    def live(self) -> LiveRound:
-        """What the keeper knows of the live round."""
-        assert self.keeper._live is not None
-        return self.keeper._live
-
     def commitments(self, task: TaskId) -> dict[int, SignedCommitment]:
         """Everybody's commitment."""
         made = {}
@@ -118,7 +111,7 @@ class Play:
     def deliveries(self, task: TaskId, digests: tuple[bytes, ...]) -> dict[int, Delivery]:
         """What those on the roster deliver."""
         made = {}
-        for address in self.keeper.roster_owners():
+        for address in (member.owner for member in self.keeper.live.roster_members()):
             number = self.scene.number_of(address)
             if number in self.lost:
                 continue

@@ -155,7 +155,7 @@ def test_settle_anchors_the_next_task_in_the_same_transaction(play: Play) -> Non
 
 
 def test_report_tells_what_the_market_did(play: Play) -> None:
-    assert play.keeper.anchor(TASK) == play.keeper.task == live_task(play.scene)
+    assert play.keeper.anchor(TASK) == play.keeper.live.task == live_task(play.scene)
     before = play.scene.state.escrow_wei
     report, _, _ = play.run()
     state = play.scene.state
@@ -172,7 +172,7 @@ def test_report_tells_what_the_market_did(play: Play) -> None:
 
 def groups_of(play: Play) -> tuple[list[GroupSum], bytes]:
     play.open_and_deliver(play.anchor_and_commit())
-    return play.live.group_sums(), play.live.roster_hash()
+    return play.keeper.live.group_sums(), play.keeper.live.roster_hash()
 
 
 def test_group_that_cannot_be_proven_is_waived_alone(play: Play) -> None:

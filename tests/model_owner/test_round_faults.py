@@ -83,9 +83,9 @@ def test_points_that_the_market_refuses_only_when_settling_waive_their_group(tmp
     culprit = play.groups()[2][0]
 
     def check_points(method: Callable[[bytes], bool], points: bytes) -> bool:
-        if play.keeper.missing_owners():
+        if play.keeper.live.missing():
             raise GONE
-        return points != play.live.deliveries[play.owners[culprit].address].points
+        return points != play.keeper.live.deliveries[play.owners[culprit].address].points
 
     play.keep(wait=lambda seconds: None, faults={"check_points": check_points})
     report, _, refused = settle_somehow(play)

@@ -139,7 +139,7 @@ def test_rounds_long_past_are_forgotten(play: Play, directory: RunDirectory) -> 
 
 def test_round_comes_back_at_every_stage(play: Play) -> None:
     task = play.anchor_and_commit()
-    live = play.live
+    live = play.keeper.live
 
     def check() -> None:
         found = decode_round(encode_round(live))
@@ -158,7 +158,7 @@ def test_round_comes_back_at_every_stage(play: Play) -> None:
 
 def test_record_that_is_no_round_is_malformed(play: Play) -> None:
     play.anchor_and_commit()
-    record = encode_round(play.live)
+    record = encode_round(play.keeper.live)
     for key in record.facts:
         facts = {name: fact for name, fact in record.facts.items() if name != key}
         with pytest.raises(Malformed):
@@ -184,7 +184,7 @@ def test_keeper_of_a_new_process_goes_on_with_deliveries_that_were_made(play: Pl
         assert play.keeper.anchor(NEXT).round == 2
     else:
         assert play.keeper.is_open
-        assert play.keeper.missing_owners() == ()
+        assert play.keeper.live.missing() == ()
         report = play.keeper.settle(play.keeper.prove(), NEXT)
         assert len(report.accepted) == 4
         assert [receipt.event for receipt in report.receipts] == ["anchor", "open", "settle"]

@@ -131,8 +131,8 @@ def test_group_with_a_member_that_took_its_stake_sits_out(tmp_path: Path) -> Non
     task = let_depart(play, 3)
     play.open_and_deliver(task)
     group = play.groups()[play.position_of(3)]
-    assert len(play.keeper.digests()) == 15
-    assert not addresses(group) & set(play.keeper.roster_owners())
+    assert len(play.keeper.live.digests()) == 15
+    assert not addresses(group) & {member.owner for member in play.keeper.live.roster_members()}
     report = play.keeper.settle(play.keeper.prove(), None)
     assert len(report.accepted) == 4
     assert not addresses(group) & set(report.paid)
