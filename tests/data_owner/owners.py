@@ -20,12 +20,12 @@ from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.errors import Refused
 from omnilytics_flwr.evm.wallet import Secret, Wallet
-from omnilytics_flwr.market.commitment_message import Commitment, sign_commitment
+from omnilytics_flwr.market.commitment_message import sign_commitment
 from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address
 from tests.oracle import SumcheckVerification, Verification
-from tests.support.builders import Scene, address_of, make_account, make_digest, make_mask_key, make_scene, sign_hash
+from tests.support.builders import Scene, address_of, make_account, make_mask_key, make_scene
 
 WEIGHTS = 42
 TASK = TaskParts(b"\1" * 32, b"\2" * 32, b"\3" * 32)
@@ -66,6 +66,10 @@ class Owner:
     @property
     def journal(self) -> Journal:
         return Journal(self.folder / "journal")
+
+    @property
+    def mask_files(self) -> list[Path]:
+        return sorted((self.folder / "keys").glob("mask-*"))
 
     def agent(
         self, on_work: Callable[[str, TaskId, float], None] | None = None, check_ready: Callable[[], None] | None = None, **policy: object
@@ -150,6 +154,12 @@ def lone_owner(folder: Path, **options: object) -> tuple[Scene, Owner]:
     return scene, owners[0]
 
 
+def lone_task(folder: Path, **options: object) -> tuple[Scene, Owner, TaskId]:
+    """`lone_owner`, and the task that is anchored."""
+    scene, owner = lone_owner(folder, **options)
+    return scene, owner, anchor(scene)
+
+
 def assert_refused(agent: OwnerAgent, task: TaskId, reason: str, *, evaluation: bool = False) -> None:
     """The agent neither admits nor commits a task, nor its evaluation if that is meant as well."""
     for ask in (agent.admit, lambda task: agent.commit(task, update_of(0)), *([agent.admit_evaluation] if evaluation else [])):
@@ -177,19 +187,11 @@ def open_with(scene: Scene, *commitments: SignedCommitment, but: Sequence[int] =
     known = {commitment.owner: commitment for commitment in commitments}
     seats_without = {record.seat for record in (scene.market.owner_record(address_of(n)) for n in but)}
     groups = sum(1 << number for number, seats in enumerate(scene.market.storage.groups) if not seats_without & set(bits_of(seats)))
-    state, digests, signatures = scene.state, [], []
-    for seat in scene.seats_of(groups):
-        owner = scene.market.storage.seat_owners[seat]
-        if owner in known:
-            digests.append(known[owner].digest)
-            signatures.append(known[owner].signature)
-            continue
-        digest = make_digest(seat, state.round)
-        message = Commitment(state.epoch, state.round, state.task_hash, digest, state.open_by)
-        signing_hash = message.signing_hash(chain_id=scene.world.chain_id, market=scene.market.address)
-        digests.append(digest)
-        signatures.append(sign_hash(scene.number_of(owner), signing_hash))
-    scene.ledger().open(state.round, groups, tuple(digests), tuple(signatures))
+    digests, signatures = map(list, scene.commitments(groups))
+    for place, seat in enumerate(scene.seats_of(groups)):
+        if commitment := known.get(scene.market.storage.seat_owners[seat]):
+            digests[place], signatures[place] = commitment.digest, commitment.signature
+    scene.ledger().open(scene.state.round, groups, tuple(digests), tuple(signatures))
     return tuple(digests)
 
 

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -16,18 +17,18 @@ from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.crypto.fixedpoint import decode_mean, first_out_of_range, unpack
 from omnilytics_flwr.crypto.kzg import mismatched, points_digest
 from omnilytics_flwr.data_owner.local_agent import LocalAgent
-from omnilytics_flwr.data_owner.owner_agent import SignedCommitment
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.errors import Malformed, OutOfTurn, Refused, TaskMismatch, UpdateError
 from omnilytics_flwr.market.ledger import DataOwnerLedger
 from omnilytics_flwr.market.stage import Stage
 from tests.data_owner.owners import (
+    TASK,
     WEIGHTS,
     Owner,
     anchor,
     assert_refused,
-    live_task,
     lone_owner,
+    lone_task,
     make_owners_scene,
     make_wallet,
     market_id,
@@ -45,21 +46,20 @@ def test_group_of_deliveries_sums_to_the_group_of_updates(tmp_path: Path) -> Non
     digests = open_with(scene, *commitments)
     group = scene.owners_of(0b10)
     deliveries = [owners[n].deliver(task, digests) for n in group]
-    for delivery in deliveries:
-        vector = FieldVector.from_bytes(delivery.vector, 4096)
-        assert points_digest(delivery.points) in digests
-        assert not mismatched([vector], [parse_points(delivery.points, 1)])
+    vectors = [FieldVector.from_bytes(delivery.vector, 4096) for delivery in deliveries]
+    assert not mismatched(vectors, [parse_points(delivery.points, 1) for delivery in deliveries])
+    assert {points_digest(delivery.points) for delivery in deliveries} < set(digests)
+    for vector in vectors:
         with pytest.raises(Malformed):
             unpack(vector)
-    total = FieldVector.total([FieldVector.from_bytes(delivery.vector, 4096) for delivery in deliveries])
+    total = FieldVector.total(vectors)
     assert first_out_of_range(total, members=3, bits=16) is None
     mean = decode_mean(unpack(total), members=3, weights=WEIGHTS, bits=16, clip=1.0)
     np.testing.assert_allclose(mean, np.mean([update_of(n) for n in group], axis=0), rtol=0, atol=1 / (2**15 - 1))
 
 
 def test_commit_again_gives_the_same_whoever_asks(tmp_path: Path) -> None:
-    scene, owner = lone_owner(tmp_path)
-    task = anchor(scene)
+    _, owner, task = lone_task(tmp_path)
     first = owner.commit(task)
     assert owner.commit(task, 1) == first
     assert owner.agent().admit(task).commitment == first
@@ -67,38 +67,31 @@ def test_commit_again_gives_the_same_whoever_asks(tmp_path: Path) -> None:
 
 
 def test_commit_by_several_at_once_makes_one_commitment(tmp_path: Path) -> None:
-    scene, owner = lone_owner(tmp_path)
-    task = anchor(scene)
+    _, owner, task = lone_task(tmp_path)
     works: list[str] = []
-
-    def work(number: int) -> SignedCommitment:
-        return owner.agent(lambda kind, task, seconds: works.append(kind)).commit(task, update_of(number))
-
+    agents = [owner.agent(lambda kind, task, seconds: works.append(kind)) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
-        commitments = list(pool.map(work, range(4)))
+        commitments = list(pool.map(lambda number: agents[number].commit(task, update_of(number)), range(4)))
     assert len({(c.digest, c.signature) for c in commitments}) == 1
     assert sorted(works) == ["commit", "mask"]
 
 
 def test_commit_the_same_update_in_two_rounds_gives_different_vectors(tmp_path: Path) -> None:
-    scene, owner = lone_owner(tmp_path)
-    digests = {owner.commit(anchor(scene)).digest for _ in range(2)}
-    assert len(digests) == 2
+    scene, owner, task = lone_task(tmp_path)
+    assert owner.commit(task).digest != owner.commit(anchor(scene)).digest
 
 
 def test_commit_another_task_in_the_same_round_is_refused(tmp_path: Path) -> None:
-    """A market never anchors twice under one number; a chain that forgot a block might."""
+    """A market never anchors twice under one number; a chain that forgot a block does."""
     scene, owner = lone_owner(tmp_path)
-    task = anchor(scene)
-    owner.commit(task)
-    other = replace(task, task_hash=b"\5" * 32)
-    scene.market.storage.task_hash = other.task_hash
-    assert_refused(owner.agent(), other, "a mask is used once")
+    before = scene.world.snapshot()
+    owner.commit(anchor(scene))
+    scene.world.restore(before)
+    assert_refused(owner.agent(), anchor(scene, replace(TASK, arrays=b"\7" * 32)), "a mask is used once")
 
 
 def test_commit_a_task_that_is_not_anchored_is_refused_and_leaves_no_entry(tmp_path: Path) -> None:
-    scene, owner = lone_owner(tmp_path)
-    task = anchor(scene)
+    _, owner, task = lone_task(tmp_path)
     for other, error in (
         (replace(task, task_hash=b"\5" * 32), TaskMismatch),
         (replace(task, round=2), OutOfTurn),
@@ -116,43 +109,33 @@ def test_commit_a_task_that_is_not_anchored_is_refused_and_leaves_no_entry(tmp_p
     ("update", "reason"), [(np.zeros(WEIGHTS - 1), "shape"), (np.full(WEIGHTS, np.nan), "nan"), (np.full(WEIGHTS, -np.inf), "inf")]
 )
 def test_commit_unusable_update_is_a_named_error_and_the_next_try_commits(tmp_path: Path, update: np.ndarray, reason: str) -> None:
-    scene, owner = lone_owner(tmp_path)
-    task = anchor(scene)
+    _, owner, task = lone_task(tmp_path)
     with pytest.raises(UpdateError, match=reason):
         owner.agent().commit(task, update)
     assert not owner.journal.entries()
     owner.commit(task)
 
 
-def test_commit_is_written_before_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    scene, owner = lone_owner(tmp_path)
-    task = anchor(scene)
-
-    def full(source: str, target: Path) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "replace", full)
+def test_commit_that_cannot_be_written_is_not_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, owner, task = lone_task(tmp_path)
+    monkeypatch.setattr(os, "replace", Mock(side_effect=OSError(28, "No space left on device")))
     with pytest.raises(OSError, match="No space left"):
         owner.commit(task)
 
 
 def test_commit_without_its_mask_key_is_refused(tmp_path: Path) -> None:
-    scene, owner = lone_owner(tmp_path)
-    task = anchor(scene)
-    for path in (owner.folder / "keys").glob("mask-*"):
-        path.unlink()
+    _, owner, task = lone_task(tmp_path)
+    owner.mask_files[0].unlink()
     assert_refused(owner.agent(), task, r"another mask key for .* in epoch 1 than this home has", evaluation=True)
     assert not owner.journal.entries()
-    assert not list((owner.folder / "keys").glob("mask-*")), "a new key would be of no use"
+    assert not owner.mask_files, "a new key would be of no use"
 
 
 def test_damaged_journal_refuses_everything(tmp_path: Path) -> None:
-    scene, owner = lone_owner(tmp_path)
-    task = anchor(scene)
-    commitment = owner.commit(task)
+    scene, owner, task = lone_task(tmp_path)
+    digests = open_with(scene, owner.commit(task))
     (path,) = (owner.folder / "journal").glob("*.entry")
     path.write_bytes(path.read_bytes()[:-1])
-    digests = open_with(scene, commitment)
     with pytest.raises(Malformed, match="is damaged"):
         owner.deliver(task, digests)
     scene.time_out()
@@ -161,86 +144,55 @@ def test_damaged_journal_refuses_everything(tmp_path: Path) -> None:
 
 
 def test_vector_is_kept_while_the_round_is_live_and_emptied_after(tmp_path: Path) -> None:
-    scene, owner = lone_owner(tmp_path)
-    task = anchor(scene)
+    scene, owner, task = lone_task(tmp_path)
     digests = open_with(scene, commitment := owner.commit(task))
-    for _ in range(2):
-        delivery = owner.deliver(task, digests)
-        assert len(delivery.vector) == 131_072
+    assert [len(owner.deliver(task, digests).vector) for _ in range(2)] == [131_072] * 2
     scene.time_out()
-    with pytest.raises(OutOfTurn):
-        owner.agent().admit(task)
+    owner.agent().tidy()
     (entry,) = owner.journal.entries()
-    assert (entry.vector, entry.points) == (b"", b"")
-    assert entry.digest == commitment.digest
+    assert (entry.vector, entry.points, entry.digest) == (b"", b"", commitment.digest)
 
 
 def test_vector_is_emptied_when_the_task_is_anchored_again(tmp_path: Path) -> None:
-    scene, owner = lone_owner(tmp_path)
-    first = anchor(scene)
+    scene, owner, first = lone_task(tmp_path)
     owner.commit(first)
-    second = anchor(scene)
-    owner.commit(second)
-    old, new = owner.journal.entries()
-    assert (old.task, new.task) == (first, second)
-    assert not old.vector
-    assert new.vector
+    owner.commit(second := anchor(scene))
+    assert [(entry.task, bool(entry.vector)) for entry in owner.journal.entries()] == [(first, False), (second, True)]
 
 
 def test_mask_key_is_forgotten_after_its_epoch(tmp_path: Path) -> None:
-    scene, owners = make_owners_scene(tmp_path, real=[0])
-    owner = owners[0]
-    owner.commit(anchor(scene))
-    next_epoch(scene, owners)
-    names = {path.name for path in (owner.folder / "keys").glob("mask-*")}
-    assert names == {f"mask-{market_id(scene)}-{epoch:010d}.key" for epoch in (1, 2)}
-    owner.agent(**{"most-peer-sets": 2}).commit(anchor(scene), update_of(0))
-    names = {path.name for path in (owner.folder / "keys").glob("mask-*")}
-    assert names == {f"mask-{market_id(scene)}-{2:010d}.key"}
+    scene, owner, task = lone_task(tmp_path)
+    owner.commit(task)
+    next_epoch(scene, {0: owner})
+    for epochs in ((1, 2), (2,)):
+        assert [path.name for path in owner.mask_files] == [f"mask-{market_id(scene)}-{epoch:010d}.key" for epoch in epochs]
+        owner.agent(**{"most-peer-sets": 2}).commit(anchor(scene), update_of(0))
 
 
-def test_vector_is_emptied_when_its_time_is_over_though_nobody_ends_the_round(tmp_path: Path) -> None:
-    scene, owner = lone_owner(tmp_path)
-    anchor(scene)
-    commitment = owner.commit(live_task(scene))
-    open_with(scene, commitment)
-    scene.world.timestamp = scene.state.settle_by
-    owner.agent().tidy()
-    assert owner.journal.entries()[0].vector
-    scene.world.timestamp = scene.state.settle_by + 1
-    owner.agent().tidy()
-    assert not owner.journal.entries()[0].vector
-    assert scene.state.stage is Stage.OPEN
-
-
-def test_vector_is_emptied_when_its_round_could_never_have_been_opened(tmp_path: Path) -> None:
-    scene, owner = lone_owner(tmp_path)
-    owner.commit(anchor(scene))
-    last = scene.state.open_by + scene.terms.round_seconds
+@pytest.mark.parametrize("stage", [Stage.ANCHORED, Stage.OPEN])
+def test_vector_is_emptied_when_its_time_is_over_though_nobody_ends_the_round(tmp_path: Path, stage: Stage) -> None:
+    scene, owner, task = lone_task(tmp_path)
+    commitment, last = owner.commit(task), scene.state.open_by + scene.terms.round_seconds
+    if stage is Stage.OPEN:
+        open_with(scene, commitment)
+        last = scene.state.settle_by
     for now, kept in ((last, True), (last + 1, False)):
         scene.world.timestamp = now
         owner.agent().tidy()
         assert bool(owner.journal.entries()[0].vector) == kept
-    assert scene.state.stage is Stage.ANCHORED
+    assert scene.state.stage is stage
 
 
 def test_error_names_what_was_asked_and_what_the_stage_takes(tmp_path: Path) -> None:
-    scene, owner = lone_owner(tmp_path)
-    task = anchor(scene)
+    scene, owner, task = lone_task(tmp_path)
+    agent, later = owner.agent(), replace(task, round=2)
     wanted = "train in round 1 of epoch 1, evaluate in round 1 of epoch 1"
-    for ask, event in (
-        (lambda: owner.agent().admit(replace(task, round=2)), "train in round 2 of epoch 1"),
-        (lambda: owner.agent().admit_evaluation(replace(task, round=2)), "evaluate in round 2 of epoch 1"),
-    ):
-        with pytest.raises(OutOfTurn) as refusal:
-            ask()
-        assert str(refusal.value) == f"{event} is not allowed in stage anchored; allowed now: {wanted}"
-    digests = open_with(scene, owner_commitment := owner.commit(task))
-    assert owner_commitment.digest in digests
-    with pytest.raises(OutOfTurn) as refusal:
-        owner.agent().deliver(task.chain_id, task.market, 2, task.round, digests)
-    assert str(refusal.value).startswith("deliver in round 1 of epoch 2 is not allowed in stage open")
-    assert str(refusal.value).endswith("allowed now: deliver in round 1 of epoch 1")
+    for ask, event in ((agent.admit, "train"), (agent.admit_evaluation, "evaluate")):
+        with pytest.raises(OutOfTurn, match=f"^{event} in round 2 of epoch 1 is not allowed in stage anchored; allowed now: {wanted}$"):
+            ask(later)
+    digests = open_with(scene, owner.commit(task))
+    with pytest.raises(OutOfTurn, match=r"^deliver in round 1 of epoch 2 is not .* stage open; .*: deliver in round 1 of epoch 1$"):
+        owner.deliver(replace(task, epoch=2), digests)
 
 
 def test_owner_outside_the_epoch_is_refused(tmp_path: Path) -> None:
@@ -283,10 +235,6 @@ def test_join_while_members_are_frozen_enrols_with_the_key_of_the_epoch_that_it_
         policy=Policy(known_verification=False),
     )
     agent.join()
-    assert ledger.joins == 2
-    epoch = scene.state.epoch + 1
-    assert epoch == 2
-    assert (
-        scene.market.storage.next_mask_keys[scene.market.owner_record(owner.address).seat]
-        == owner.keys.mask_key(market_id(scene), epoch).public
-    )
+    assert ledger.joins == scene.state.epoch + 1 == 2
+    seat = scene.market.owner_record(owner.address).seat
+    assert scene.market.storage.next_mask_keys[seat] == owner.keys.mask_key(market_id(scene), 2).public

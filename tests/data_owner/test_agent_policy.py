@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from omnilytics_flwr.errors import Refused
 from omnilytics_flwr.market.stage import Stage
-from tests.data_owner.owners import TASK, anchor, assert_refused, live_task, lone_owner, make_owners_scene, next_epoch, open_with, update_of
+from tests.data_owner.owners import TASK, anchor, assert_refused, live_task, lone_owner, lone_task, next_epoch, open_with, update_of
 from tests.support.builders import VERIFICATION, DictatedVerification
 
 
@@ -22,20 +23,19 @@ def test_most_rounds_are_counted_by_the_journal(tmp_path: Path) -> None:
 
 
 def test_most_peer_sets_allow_the_same_group_and_refuse_another(tmp_path: Path) -> None:
-    scene, owners = make_owners_scene(tmp_path, real=[0])
-    owner, once = owners[0], {"most-peer-sets": 1}
+    scene, owner = lone_owner(tmp_path)
+    once = owner.agent(**{"most-peer-sets": 1})
     for _ in range(2):
-        owner.agent(**once).commit(anchor(scene), update_of(0))
-    next_epoch(scene, owners)
+        once.commit(anchor(scene), update_of(0))
+    next_epoch(scene, {0: owner})
     task = anchor(scene)
-    assert_refused(owner.agent(**once), task, "these would be 2 different groups for one data set, at most 1 allowed")
+    assert_refused(once, task, "these would be 2 different groups for one data set, at most 1 allowed")
     owner.agent(**{"most-peer-sets": 2}).commit(task, update_of(0))
     assert len({entry.peers_hash for entry in owner.journal.entries()}) == 2
 
 
 def test_evaluation_is_admitted_once_after_a_settled_round(tmp_path: Path) -> None:
-    scene, owners = make_owners_scene(tmp_path, real=[0], verification=DictatedVerification())
-    owner = owners[0]
+    scene, owner = lone_owner(tmp_path, verification=DictatedVerification())
     with pytest.raises(Refused, match="round 0 paid nobody"):
         owner.agent().admit_evaluation(anchor(scene))
     scene.open()
@@ -48,13 +48,13 @@ def test_evaluation_is_admitted_once_after_a_settled_round(tmp_path: Path) -> No
 
 
 def test_evaluation_after_a_round_that_timed_out_is_refused_though_it_paid(tmp_path: Path) -> None:
-    scene, owners = make_owners_scene(tmp_path, real=[0], verification=DictatedVerification())
+    scene, owner = lone_owner(tmp_path, verification=DictatedVerification())
     scene.open()
     scene.time_out()
     task = anchor(scene)
     assert scene.market.paid_seats(1)
     with pytest.raises(Refused, match="evaluations follow a settled round, and round 1 timed out"):
-        owners[0].agent().admit_evaluation(task)
+        owner.agent().admit_evaluation(task)
 
 
 @pytest.mark.parametrize(
@@ -77,32 +77,23 @@ def test_policy_refuses_to_join_and_to_work(tmp_path: Path, policy: dict[str, ob
 
 
 def test_agent_that_is_not_ready_refuses_commitments_and_delivers_all_the_same(tmp_path: Path) -> None:
-    scene, owner = lone_owner(tmp_path)
-    task = anchor(scene)
-    agent = owner.agent(check_ready=refuse)
+    scene, owner, task = lone_task(tmp_path)
+    agent = owner.agent(check_ready=Mock(side_effect=Refused("nobody would answer")))
     assert_refused(agent, task, "nobody would answer")
     assert not owner.journal.entries()
     digests = open_with(scene, owner.commit(task))
     assert agent.deliver(task.chain_id, task.market, task.epoch, task.round, digests).vector
 
 
-def refuse() -> None:
-    raise Refused("nobody would answer")
-
-
 def test_bond_that_is_paid_already_is_not_asked_for_again(tmp_path: Path) -> None:
-    needed = 15 * 1_000 + 10_007
-    scene, owners = make_owners_scene(tmp_path, real=[0], escrow_wei=needed + 15 * 1_000)
-    owner = owners[0]
-    owner.agent().admit(anchor(scene))
-    open_with(scene, owner.commit(live_task(scene)))
-    assert scene.state.bond_wei == 10_007
-    assert scene.state.escrow_wei == 15 * 1_000 + 15 * 1_000
+    rewards_wei = 15 * 1_000
+    scene, owner, task = lone_task(tmp_path, escrow_wei=10_007 + 2 * rewards_wei)
+    open_with(scene, owner.commit(task))
+    assert (scene.state.bond_wei, scene.state.escrow_wei) == (10_007, 2 * rewards_wei)
     # The round is over unpaid as far as this test goes: what is left is just enough, and then one wei too little.
-    scene.market.storage.stage, scene.market.storage.roster = Stage.IDLE, 0
-    scene.market.storage.escrow_wei = 15 * 1_000
+    storage = scene.market.storage
+    storage.stage, storage.roster, storage.escrow_wei = Stage.IDLE, 0, rewards_wei
     task = anchor(scene)
     owner.agent().admit(task)
-    scene.market.storage.escrow_wei -= 1
-    with pytest.raises(Refused, match="the escrow holds 14999 wei, paying everybody takes 15000"):
-        owner.agent().admit(task)
+    storage.escrow_wei -= 1
+    assert_refused(owner.agent(), task, "the escrow holds 14999 wei, paying everybody takes 15000")

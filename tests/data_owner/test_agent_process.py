@@ -6,14 +6,12 @@ import json
 import os
 import select
 import signal
-import stat
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import IO, cast
 
@@ -40,7 +38,7 @@ from omnilytics_flwr.market.roster import bits_of, roster_seats
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address, Terms
-from omnilytics_flwr.model_owner.round_keeper import Missing, RoundKeeper
+from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 from tests.data_owner.owners import assert_refused
 from tests.support.builders import make_terms
 
@@ -73,21 +71,14 @@ class AgentProcess:
 
 
 @contextmanager
-def started(home: Path) -> Iterator[AgentProcess]:
-    """An agent's process, killed at the end of the block at the latest."""
+def running(home: Path, *, serves: bool = True) -> Iterator[AgentProcess]:
+    """An agent's process, killed at the end of the block at the latest; at its start it serves clients, if it ever does."""
     agent = AgentProcess(home)
     try:
-        yield agent
+        yield agent.await_ready() if serves else agent
     finally:
         agent.kill()
         agent.output.close()
-
-
-@contextmanager
-def running(home: Path) -> Iterator[AgentProcess]:
-    """An agent that serves clients."""
-    with started(home) as agent:
-        yield agent.await_ready()
 
 
 def await_true(holds: Callable[[], bool], what: str, seconds: float = 120.0) -> None:
@@ -96,26 +87,6 @@ def await_true(holds: Callable[[], bool], what: str, seconds: float = 120.0) -> 
     while not holds():
         assert time.monotonic() < deadline, f"{what} did not come"
         time.sleep(0.05)
-
-
-def terms_of(weights: int, verification: Address) -> Terms:
-    return make_terms(
-        verification=verification,
-        weights=weights,
-        update_bits=16,
-        norm_bound=2**70,
-        metrics=("loss",),
-        accuse_fee_wei=77,
-        rounds_per_epoch=100,
-        **dict.fromkeys(("commit_seconds", "accuse_seconds", "answer_seconds", "prove_seconds"), 3600),
-    )
-
-
-def to_process(home: OwnerHome, **policy: object) -> Path:
-    """Let the agent of a home be a process that looks at the chain often."""
-    entries = {"poll-seconds": 0.2, **{name.replace("_", "-"): value for name, value in policy.items()}}
-    (home.path / CONFIG_NAME).write_bytes(structs.replace(home.config, agent="process", policy=entries).to_toml())
-    return home.path
 
 
 @dataclass
@@ -141,9 +112,9 @@ class ProcessMarket:
         """As a new Flower client has it."""
         return RemoteAgent(self.home)
 
-    def anchor(self, missing: Missing = "waive") -> RoundKeeper:
+    def anchor(self) -> RoundKeeper:
         """A keeper with a task that nobody has seen."""
-        keeper = RoundKeeper(self.market.ledger, missing=missing, clock=Clock(poll_seconds=0.1))
+        keeper = RoundKeeper(self.market.ledger, missing="accuse", clock=Clock(poll_seconds=0.1))
         self.parts += 1
         self.task = keeper.anchor(TaskParts(self.parts.to_bytes(32, "big"), bytes(32), bytes(32)))
         return keeper
@@ -151,18 +122,9 @@ class ProcessMarket:
     def update_of(self, number: int) -> np.ndarray:
         return np.random.default_rng(number).normal(0.0, 0.2, self.market.ledger.terms().weights)
 
-    def commit_others(self, keeper: RoundKeeper) -> None:
-        for number, agent in enumerate(self.others, start=1):
-            add(keeper, agent.commit(self.task, self.update_of(number)))
-
     def deliver(self, digests: tuple[bytes, ...], agent: OwnerAgent | None = None) -> Delivery:
         task = self.task
         return (agent or self.remote).deliver(task.chain_id, Address(task.market), task.epoch, task.round, digests)
-
-    def deliver_others(self, keeper: RoundKeeper, digests: tuple[bytes, ...]) -> None:
-        for agent in self.others:
-            delivery = self.deliver(digests, agent)
-            keeper.add_delivery(delivery.owner, delivery.vector, delivery.points)
 
     def open_with(self, commitment: SignedCommitment) -> tuple[bytes, ...]:
         """Open the live round with a commitment, and digests of no vector for everybody else."""
@@ -189,16 +151,21 @@ class ProcessMarket:
         return Journal(self.home / "journal").entries()
 
 
-def add(keeper: RoundKeeper, commitment: SignedCommitment) -> None:
-    keeper.add_commitment(commitment.owner, commitment.digest, commitment.signature)
-
-
 @contextmanager
 def process_market(folder: Path, weights: int, **policy: object) -> Iterator[ProcessMarket]:
-    """A drawn market; nobody's agent is at work yet."""
-    with LocalMarket(partial(terms_of, weights), num_owners=NUM_OWNERS, escrow_wei=10**6, folder=folder) as market:
+    """A drawn market; nobody's agent is at work yet, and data owner 0's will look at the chain often."""
+    hours = dict.fromkeys(("commit_seconds", "accuse_seconds", "answer_seconds", "prove_seconds"), 3600)
+    bounds = {"weights": weights, "update_bits": 16, "norm_bound": 2**70, "rounds_per_epoch": 100}
+
+    def terms(verification: Address) -> Terms:
+        return make_terms(verification=verification, metrics=("loss",), accuse_fee_wei=77, **bounds, **hours)
+
+    with LocalMarket(terms, num_owners=NUM_OWNERS, escrow_wei=10**6, folder=folder) as market:
         others = [home.agent_for(ledger) for home, ledger in zip(market.homes, market.owner_ledgers(), strict=True)]
-        yield ProcessMarket(market, to_process(market.homes[0], **policy), others[1:])
+        home = market.homes[0]
+        config = structs.replace(home.config, agent="process", policy={"poll-seconds": 0.2} | policy)
+        (home.path / CONFIG_NAME).write_bytes(config.to_toml())
+        yield ProcessMarket(market, home.path, others[1:])
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +176,7 @@ def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessMarket]:
 
 
 def test_round_ends_right_though_the_agent_is_killed_at_every_stage(narrow: ProcessMarket) -> None:
-    keeper = narrow.anchor("accuse")
+    keeper = narrow.anchor()
     with running(narrow.home) as agent:
         assert narrow.remote.admit(narrow.task).commitment is None
         agent.kill()  # before the commitment
@@ -218,14 +185,17 @@ def test_round_ends_right_though_the_agent_is_killed_at_every_stage(narrow: Proc
         agent.kill()  # before its reply reached anybody, say
     with running(narrow.home) as agent:
         assert narrow.remote.commit(narrow.task, narrow.update_of(100)) == first, "a client that trains again trains otherwise"
-        add(keeper, first)
-        narrow.commit_others(keeper)
+        others = [agent.commit(narrow.task, narrow.update_of(number)) for number, agent in enumerate(narrow.others, start=1)]
+        for commitment in (first, *others):
+            keeper.add_commitment(commitment.owner, commitment.digest, commitment.signature)
         agent.kill()  # between commitment and opening
     digests = keeper.open()
     with running(narrow.home) as agent:
         vectors = {narrow.deliver(digests).vector}
         agent.kill()  # after a delivery that never arrived
-    narrow.deliver_others(keeper, digests)
+    for agent_here in narrow.others:
+        delivery = narrow.deliver(digests, agent_here)
+        keeper.add_delivery(delivery.owner, delivery.vector, delivery.points)
     with running(narrow.home) as agent:
         vectors.add(narrow.deliver(digests).vector)
         assert len(vectors) == 1
@@ -244,42 +214,8 @@ def test_round_ends_right_though_the_agent_is_killed_at_every_stage(narrow: Proc
         await_true(lambda: narrow.market.ledger.state().disputes_wei == 0, "the refund")
 
 
-def test_model_owner_settles_with_the_vector_that_the_agent_answered_by_itself(narrow: ProcessMarket) -> None:
-    """No message asks the data owner for it: it is in no client's hands."""
-    with running(narrow.home):
-        keeper = narrow.anchor("accuse")
-        add(keeper, narrow.remote.commit(narrow.task, narrow.update_of(0)))
-        narrow.commit_others(keeper)
-        narrow.deliver_others(keeper, keeper.open())
-        report = keeper.settle(keeper.prove(), None)
-    assert report.settled
-    assert [receipt.event for receipt in report.receipts].count("accuse") == 1
-    accepted = {owner for position in report.accepted for owner in report.roster[position]}
-    assert len(accepted) == NUM_OWNERS - 3, "one group of five is dropped, and none is void or waived"
-
-
-def test_same_task_after_a_reorganisation_gets_the_same_digest(narrow: ProcessMarket) -> None:
-    with running(narrow.home):
-        before = narrow.request("evm_snapshot")
-        narrow.anchor()
-        first = narrow.remote.commit(narrow.task, narrow.update_of(0))
-        task = narrow.task
-        assert narrow.request("evm_revert", before)
-        narrow.request("evm_increaseTime", 5)
-        narrow.request("anvil_mine", "0x3")
-        narrow.market.ledger.anchor(task.task_hash)
-        again = narrow.remote.commit(task, narrow.update_of(1))
-        assert (again.digest, again.owner) == (first.digest, first.owner)
-        assert again.signature != first.signature
-        digests = narrow.open_with(again)
-        assert narrow.deliver(digests).points
-        narrow.pass_deadline()
-        await_true(lambda: narrow.market.ledger.state().stage is Stage.IDLE, "the timeout")
-
-
-def test_files_of_an_agent_at_work(narrow: ProcessMarket) -> None:
+def test_agent_at_work_tells_when_it_saw_the_chain(narrow: ProcessMarket) -> None:
     with running(narrow.home) as agent:
-        assert stat.S_IMODE((narrow.home / "agent.lock").stat().st_mode) == 0o600
         seen = json.loads((narrow.home / SEEN_NAME).read_text())
         assert seen["process"] == agent.process.pid
         assert abs(seen["seen"] - time.time()) < 60
@@ -299,19 +235,11 @@ def test_signal_ends_the_agent_cleanly(narrow: ProcessMarket, number: signal.Sig
 
 
 def test_second_agent_on_a_home_is_refused_and_the_first_goes_on(narrow: ProcessMarket) -> None:
-    with running(narrow.home), started(narrow.home) as second:
+    with running(narrow.home), running(narrow.home, serves=False) as second:
         assert second.process.wait(60) == 1
         assert "Refused: an owner agent is at work on" in second.log.read_text(), "a named error, not a traceback"
         with pytest.raises(Refused, match="nothing is committed here"):
             narrow.remote.deliver(31337, narrow.market.ledger.address, 1, 99, ())
-
-
-def test_killed_agent_leaves_a_socket_that_the_next_one_replaces(narrow: ProcessMarket) -> None:
-    with running(narrow.home) as agent:
-        agent.kill()
-    assert (narrow.home / SOCKET_NAME).exists()
-    with running(narrow.home), pytest.raises(Refused, match="nothing is committed here"):
-        narrow.remote.deliver(31337, narrow.market.ledger.address, 1, 99, ())
 
 
 def test_agent_without_ether_for_answers_refuses_to_commit(narrow: ProcessMarket) -> None:
@@ -326,7 +254,7 @@ def test_agent_without_ether_for_answers_refuses_to_commit(narrow: ProcessMarket
 
 def test_agent_that_is_not_fresh_refuses_to_commit(tmp_path: Path) -> None:
     """A thousandth of a microsecond is over before anybody can ask."""
-    with process_market(tmp_path, 42, fresh_seconds=1e-9) as market, running(market.home):
+    with process_market(tmp_path, 42, **{"fresh-seconds": 1e-9}) as market, running(market.home):
         market.anchor()
         assert_refused(market.remote, market.task, "the owner agent has not seen the chain for")
 
@@ -350,7 +278,7 @@ KEEP_BLOCKS = 3
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessMarket]:
     """A market with vectors of eight polynomials."""
-    with process_market(tmp_path_factory.mktemp("play"), WIDE, keep_blocks=KEEP_BLOCKS) as made:
+    with process_market(tmp_path_factory.mktemp("play"), WIDE, **{"keep-blocks": KEEP_BLOCKS}) as made:
         yield made
 
 
@@ -385,12 +313,9 @@ def test_vector_is_kept_for_some_blocks_after_its_round(wide: ProcessMarket) -> 
     wide.anchor()
     agent.commit(wide.task, wide.update_of(0))
     wide.anchor()
-    for _ in range(KEEP_BLOCKS - 1):
+    kept = []
+    for _ in range(KEEP_BLOCKS + 1):
         agent.tidy()
-        assert wide.entries()[-1].vector
+        kept.append(bool(wide.entries()[-1].vector))
         wide.request("anvil_mine", "0x1")
-    agent.tidy()
-    assert wide.entries()[-1].vector
-    wide.request("anvil_mine", "0x1")
-    agent.tidy()
-    assert not wide.entries()[-1].vector
+    assert kept == [True] * KEEP_BLOCKS + [False]
