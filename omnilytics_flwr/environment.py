@@ -31,7 +31,7 @@ ACCOUNT_VARIABLES = (KEYSTORE_VARIABLE, KEY_VARIABLE, DEV_ACCOUNT_VARIABLE)
 
 
 def open_market(*, run_dir: Path | None = None, environment: Mapping[str, str] = os.environ) -> EthereumLedger:
-    """The market that the operator of this server names, as its model owner sees it.
+    """The market that the operator of this server names, as its model owner sees it, for ``Omnilytics(..., ledger=open_market())``.
 
     Read are ``OMNILYTICS_RPC_URL``, ``OMNILYTICS_MARKET``, if set ``OMNILYTICS_CHAIN_ID``, and the account: ``OMNILYTICS_KEYSTORE``
     with ``OMNILYTICS_PASSWORD_FILE`` or ``OMNILYTICS_PASSWORD``, or ``OMNILYTICS_PRIVATE_KEY``, or on a local chain
@@ -43,11 +43,6 @@ def open_market(*, run_dir: Path | None = None, environment: Mapping[str, str] =
     run_dir : Path, optional
         The strategy's run directory: with it, a transaction under way when this process is killed is found again by the next.
     environment : mapping of str to str (default: that of this process)
-
-    Returns
-    -------
-    EthereumLedger
-        For ``Omnilytics(..., ledger=open_market())``.
 
     Raises
     ------
@@ -64,12 +59,11 @@ def open_market(*, run_dir: Path | None = None, environment: Mapping[str, str] =
         market = parse_address(named)
     except Malformed as error:
         raise ChainError(f"{MARKET_VARIABLE}: {error}; set it to the address of a market") from error
-    chain_id = _number(environment, CHAIN_VARIABLE) if environment.get(CHAIN_VARIABLE) else None
     _check_one_account(environment)
     connection = connect(
         url,
-        expected_chain_id=chain_id,
-        confirmations=_number(environment, CONFIRMATIONS_VARIABLE) if environment.get(CONFIRMATIONS_VARIABLE) else 0,
+        expected_chain_id=_number(environment, CHAIN_VARIABLE),
+        confirmations=_number(environment, CONFIRMATIONS_VARIABLE) or 0,
         blobs_url=environment.get(BLOBS_VARIABLE) or None,
         outbox=None if run_dir is None else run_dir / "outbox",
     )
@@ -92,8 +86,10 @@ def _needed(environment: Mapping[str, str], name: str, expected: str) -> str:
     return value
 
 
-def _number(environment: Mapping[str, str], name: str) -> int:
-    text = environment[name].strip()
+def _number(environment: Mapping[str, str], name: str) -> int | None:
+    text = environment.get(name, "").strip()
+    if not text:
+        return None
     if not (text.isascii() and text.isdigit()):
         raise ChainError(f"{name} is {text!r}, expected a number; correct or unset it")
     return int(text)
@@ -107,9 +103,7 @@ def _check_one_account(environment: Mapping[str, str]) -> None:
 
 
 def _key_source(environment: Mapping[str, str]) -> KeySource:
-    if environment.get(DEV_ACCOUNT_VARIABLE):
-        return KeySource(dev_account=_number(environment, DEV_ACCOUNT_VARIABLE))
-    keystore, password = (
+    keystore, password_file = (
         Path(environment[name]).expanduser() if environment.get(name) else None for name in (KEYSTORE_VARIABLE, PASSWORD_FILE_VARIABLE)
     )
-    return KeySource(keystore, password)
+    return KeySource(keystore, password_file, _number(environment, DEV_ACCOUNT_VARIABLE))

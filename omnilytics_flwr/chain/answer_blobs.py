@@ -58,7 +58,7 @@ class AnswerQuery:
     since: int
 
     def missing(self, found: int, advice: str) -> BlobsMissing:
-        """The error for an answer of which there are only so many polynomials."""
+        """The error for an answer of which only `found` polynomials are there."""
         return BlobsMissing(self.round_number, self.seat, found * BLOB_BYTES, self.polynomials * BLOB_BYTES, advice)
 
 

@@ -25,8 +25,6 @@ class Artifact:
 
     Attributes
     ----------
-    name : str
-    abi : Abi
     creation_code : bytes
         What deploys it, before the constructor's arguments.
     runtime_code : bytes
@@ -57,13 +55,7 @@ def load(name: str) -> Artifact:
 
 
 def described(name: str) -> dict[str, Any]:
-    """A compiled contract as `contracts/compile.py` wrote it: ABI, bytecode, compiler, settings.
-
-    Raises
-    ------
-    ToolMissing
-        It is not in this installation.
-    """
+    """A compiled contract as `contracts/compile.py` wrote it; raises `ToolMissing` if this installation does not have it."""
     try:
         text = (resources.files(__package__) / "artifacts" / f"{name}.json").read_text()
     except FileNotFoundError as error:

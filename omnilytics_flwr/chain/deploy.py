@@ -58,12 +58,7 @@ def deploy(sender: Sender) -> Deployment:
 
 
 def create_market(sender: Sender, deployment: Deployment, terms: Terms) -> Address:
-    """Create a market whose model owner is the sender's account.
-
-    Returns
-    -------
-    Address
-        Of the market, as the factory announced it.
+    """Address of a new market whose model owner is the sender's account.
 
     Raises
     ------
@@ -90,15 +85,10 @@ def markets(connection: Connection, deployment: Deployment) -> tuple[Address, ..
 
 
 def check_created(connection: Connection, factory: Address, market: Address) -> None:
-    """Check that the factory has created this market.
+    """Raise `UnknownMarket` unless the factory has created this market.
 
     The code of a market proves nothing of its books: other creation code could have filled them in and left the same code. Only a
     market of a factory that one trusts began empty.
-
-    Raises
-    ------
-    UnknownMarket
-        It has not.
     """
     count = int(str(_read_factory(connection, factory, "count")))
     made = (str(_read_factory(connection, factory, "marketAt", index)).lower() for index in reversed(range(count)))
@@ -107,13 +97,7 @@ def check_created(connection: Connection, factory: Address, market: Address) -> 
 
 
 def check_deployment(connection: Connection, deployment: Deployment) -> None:
-    """Check that the deployment's contracts are on this chain and run the code of this version.
-
-    Raises
-    ------
-    UnsupportedChain
-        They are not, or do not.
-    """
+    """Raise `UnsupportedChain` unless the deployment's contracts are on this chain and run the code of this version."""
     contracts = {
         artifacts.VERIFICATION: deployment.verification,
         artifacts.MARKET: deployment.implementation,

@@ -22,12 +22,7 @@ class EthereumLedger(MarketReader, Ledger):
     sender : Sender
         Of the account: `sender_for(connection, wallet)`, or a `DryRun`.
     address : Address
-        The market's.
-
-    Raises
-    ------
-    UnknownMarket
-        The address holds no market of this version.
+        The market's; raises as `MarketReader` does.
     """
 
     def __init__(self, sender: Sender, address: Address) -> None:

@@ -28,13 +28,7 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def known_deployment(chain_id: int, own: Mapping[int, Deployment] | None = None) -> Deployment:
-    """The deployment on a chain: one's own if there is one, else that of this version.
-
-    Raises
-    ------
-    UnsupportedChain
-        None is known.
-    """
+    """The deployment on a chain, one's own before that of this version; raises `UnsupportedChain` if none is known."""
     known = parse_deployments((resources.files(__package__) / "known.json").read_bytes()) | dict(own or {})
     if chain_id not in known:
         listed = ", ".join(map(str, known)) or "none"
@@ -43,13 +37,7 @@ def known_deployment(chain_id: int, own: Mapping[int, Deployment] | None = None)
 
 
 def parse_deployments(text: str | bytes) -> dict[int, Deployment]:
-    """Deployments from JSON: an object by chain id in decimal, each entry with three addresses and the block of the deployment.
-
-    Raises
-    ------
-    Malformed
-        It is anything else, or an entry has other keys.
-    """
+    """Deployments from JSON: an object by chain id, each entry with three addresses and a block; raises `Malformed` if it is not."""
     try:
         entries = decode_json(text, dict[Count, _Entry])
     except Malformed as error:

@@ -146,12 +146,7 @@ class MarketReader(MarketView):
     def withdrawable_wei(self, account: Address) -> tuple[int, int]:
         """What `account` would get by withdrawing now: its credit, and the ether that disputes have freed for it.
 
-        No function of the contract tells it, so a withdrawal is simulated.
-
-        Raises
-        ------
-        ChainError
-            The node cannot simulate.
+        No function of the contract tells it, so a withdrawal is simulated; raises `ChainError` if the node cannot.
         """
         call = {"from": account, "to": self._address, "data": "0x" + self._abi.call_data("withdraw", account).hex()}
         (result,) = simulated(self._connection, [call])
@@ -196,13 +191,7 @@ class MarketReader(MarketView):
         return bytes(self._read("settlementContext"))
 
     def check_points(self, points: bytes) -> bool:
-        """The check that the verification applies to a delivery's points.
-
-        Raises
-        ------
-        VerificationWrongLength
-            They are not 128 bytes for each polynomial.
-        """
+        """The verification's check of a delivery's points; raises `VerificationWrongLength` unless 128 bytes for each polynomial."""
         terms = self.terms()
         return bool(self._call(terms.verification, artifacts.load(artifacts.VERIFICATION).abi, "checkPoints", points, terms.polynomials)[0])
 

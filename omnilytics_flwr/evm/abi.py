@@ -93,13 +93,7 @@ class Abi:
         return signature.name, dict(zip(signature.names, decode_values(signature.types, data[SELECTOR_BYTES:]), strict=True))
 
     def results(self, function: str, data: bytes) -> tuple[Any, ...]:
-        """What a call returned.
-
-        Raises
-        ------
-        Malformed
-            `data` is not what the function returns.
-        """
+        """What a call returned; raises `Malformed` if `data` is not what the function returns."""
         return decode_values(self.functions[function].results, data)
 
     def log(self, topics: Sequence[bytes], data: bytes) -> tuple[str, dict[str, object]] | None:
@@ -120,13 +114,7 @@ class Abi:
 
 
 def decode_values(types: Sequence[str], data: bytes) -> tuple[Any, ...]:
-    """Values of ABI-encoded `data`; addresses with checksum.
-
-    Raises
-    ------
-    Malformed
-        `data` does not hold such values.
-    """
+    """Values of ABI-encoded `data`, addresses with checksum; raises `Malformed` if it does not hold such values."""
     try:
         return _CODEC.decode(types, data)
     except (DecodingError, OverflowError, ValueError) as error:

@@ -39,20 +39,18 @@ _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "
 
 
 def find_anvil(environment: Mapping[str, str] = os.environ, checkout: Path | None = None) -> Path:
-    """Path of the anvil program.
-
-    Looked for in the environment variable ``OMNILYTICS_ANVIL``, on the ``PATH``, then among the Node packages of a checkout.
+    """Path of the anvil program, from the environment variable ``OMNILYTICS_ANVIL``, the ``PATH`` or the Node packages of a checkout.
 
     Parameters
     ----------
     environment : mapping of str to str
     checkout : Path, optional
-        Root of a checkout of this project; by default the one that this package lies in.
+        Its root; by default of the one that this package lies in.
 
     Raises
     ------
     ToolMissing
-        Nowhere, or the environment variable names no file.
+        It is nowhere, or the environment variable names no file.
     """
     named = environment.get(BINARY_VARIABLE)
     if named:
@@ -79,7 +77,6 @@ class AnvilOptions:
 
     Parameters
     ----------
-    chain_id : int (default: 31337)
     accounts : int (default: 60)
         Accounts with ether, of the well-known mnemonic.
     balance_ether : int (default: 10,000)
@@ -125,8 +122,7 @@ class Anvil:
     Parameters
     ----------
     options : AnvilOptions, optional
-    binary : Path, optional
-        The anvil program; by default what `find_anvil` finds.
+    binary : Path (default: what `find_anvil` finds)
 
     Attributes
     ----------
@@ -149,7 +145,10 @@ class Anvil:
         try:
             self.url = "http://" + _announced_address(self._process)
             self.endpoint = Endpoint(self.url)
-            self._configure()
+            if self.options.block_seconds is not None:
+                self.endpoint.request("anvil_setBlockTimestampInterval", self.options.block_seconds)
+            if self.options.log is None:
+                self.endpoint.request("anvil_setLoggingEnabled", False)
         except BaseException:
             self.close()
             raise
@@ -198,12 +197,6 @@ class Anvil:
         """Go back to a state; its name and all later ones can then not be used again."""
         if not self.endpoint.request("evm_revert", name):
             raise Unreachable(f"the local chain has no snapshot {name}; take a new one after each revert")
-
-    def _configure(self) -> None:
-        if self.options.block_seconds is not None:
-            self.endpoint.request("anvil_setBlockTimestampInterval", self.options.block_seconds)
-        if self.options.log is None:
-            self.endpoint.request("anvil_setLoggingEnabled", False)
 
 
 def _start_guarded(command: list[str], log: Path | None) -> subprocess.Popen[bytes]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
-from ..errors import ChainError, Unreachable
+from ..decoding import decode_json
+from ..errors import ChainError, Malformed, Unreachable
 from . import rpc_values
 from .endpoint import TRANSIENT_STATUS, redacted, repeated
 
@@ -30,14 +30,9 @@ class BeaconNode:
     Parameters
     ----------
     url : str
-        ``http://`` or ``https://``.
+        ``http://`` or ``https://``; anything else raises `Unreachable`.
     timeout_seconds : float, > 0 (default: 30)
         Time limit of one request, and for how long a failed one is repeated.
-
-    Raises
-    ------
-    Unreachable
-        `url` is no such address.
     """
 
     def __init__(self, url: str, timeout_seconds: float = 30.0) -> None:
@@ -50,14 +45,7 @@ class BeaconNode:
         return f"BeaconNode({self._shown!r})"
 
     def blobs(self, timestamp: int, hashes: Sequence[bytes]) -> list[bytes]:
-        """Blobs of the block with this timestamp: those with the hashes if the node keeps them, unchecked and in any order.
-
-        Parameters
-        ----------
-        timestamp : int
-            Unix seconds that the block bears.
-        hashes : sequence of bytes, length 32
-            Versioned hashes.
+        """Blobs of the block with this timestamp: those with the versioned hashes if the node keeps them, unchecked and in any order.
 
         Raises
         ------
@@ -118,12 +106,9 @@ class BeaconNode:
                 f"{self._shown} refuses {path} (HTTP status {status}); expected the API of a beacon node that keeps all blobs "
                 "(a supernode or semi-supernode); check the blobs' address"
             )
-        return self._parsed(body)
-
-    def _parsed(self, body: bytes) -> Any:
         try:
-            return json.loads(body)
-        except (ValueError, RecursionError) as error:
+            return decode_json(body, object)
+        except Malformed as error:
             raise self._unreachable("an answer that is not JSON") from error
 
     @property
@@ -141,7 +126,7 @@ def _body(response: Response) -> bytes:
         body += piece
         if len(body) >= MOST_BYTES:
             break
-    return bytes(body[:MOST_BYTES])
+    return bytes(body)
 
 
 def _decimal(what: str, value: object) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -40,14 +40,10 @@ class TransactionRecord:
     ----------
     event : str
         What it did, e.g. ``"open"``.
-    account : Address
-        Who sent it.
     transaction_hash : str
         ``0x`` and 64 digits.
-    block, gas_used, fee_wei : int
     seconds : float
         From the estimate to the receipt, waiting included.
-    succeeded : bool
     """
 
     event: str
@@ -60,45 +56,26 @@ class TransactionRecord:
     succeeded: bool
 
 
+@dataclass(eq=False, repr=False)
 class Connection:
-    """A chain behind an endpoint; make one with `connect`. Threads may share it.
+    """A chain behind an endpoint; make one with `connect`, which says what its fields are. Threads may share it.
 
     Attributes
     ----------
-    endpoint : Endpoint
-    chain_id : int
-        EIP-155 chain id.
-    receipt_seconds : float
-        How long a receipt, or a block, is waited for.
-    confirmations : int
-        Blocks on top of a transaction's before it counts.
-    blobs_url : str or None
-        Beacon node that serves blobs.
-    outbox : Path or None
-        Folder for transactions on their way.
     transactions : list of TransactionRecord
         All transactions mined through this connection, in order.
     """
 
-    def __init__(
-        self,
-        endpoint: Endpoint,
-        chain_id: int,
-        *,
-        receipt_seconds: float,
-        confirmations: int,
-        blobs_url: str | None = None,
-        outbox: Path | None = None,
-    ) -> None:
-        self.endpoint = endpoint
-        self.chain_id = chain_id
-        self.receipt_seconds = receipt_seconds
-        self.confirmations = confirmations
-        self.blobs_url = blobs_url
-        self.outbox = outbox
-        self.transactions: list[TransactionRecord] = []
-        self.senders: dict[Address, WalletSender] = {}
-        self.lock = threading.Lock()
+    endpoint: Endpoint
+    chain_id: int
+    _: KW_ONLY
+    receipt_seconds: float
+    confirmations: int
+    blobs_url: str | None = None
+    outbox: Path | None = None
+    transactions: list[TransactionRecord] = field(default_factory=list, init=False)
+    senders: dict[Address, WalletSender] = field(default_factory=dict, init=False)
+    lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __repr__(self) -> str:
         return f"Connection({redacted(self.endpoint.url)!r}, chain_id={self.chain_id})"
@@ -128,13 +105,7 @@ class Connection:
         return self.quantity("eth_blockNumber")
 
     def block(self, number: int | str) -> dict[str, Any]:
-        """A block's header fields as the node gives them.
-
-        Raises
-        ------
-        UnsupportedChain
-            The node has no such block.
-        """
+        """A block's header fields as the node gives them; raises `UnsupportedChain` if it has no such block."""
         found = self.request("eth_getBlockByNumber", number if isinstance(number, str) else hex(number), False)
         if not isinstance(found, dict):
             raise UnsupportedChain(f"the node does not have block {number}; expected its header; ask a node with more history")
@@ -159,13 +130,7 @@ class Connection:
         return self.octets("eth_getCode", address, "latest")
 
     def call(self, to: Address, data: bytes, reverts: Reverts, *, sender: Address | None = None, block: BlockName = "latest") -> bytes:
-        """What a contract answers, without a transaction, on the state of a block.
-
-        Raises
-        ------
-        LedgerError
-            It refuses.
-        """
+        """What a contract answers, without a transaction, on the state of a block; raises `LedgerError` if it refuses."""
         call = {"to": to, "data": "0x" + data.hex()} | ({"from": sender} if sender else {})
         try:
             return self.octets("eth_call", call, block)
@@ -176,13 +141,7 @@ class Connection:
             raise reverts.exception(reason) from None
 
     def await_block(self, number: int) -> None:
-        """Wait until a block is there; a local chain is told to mine what is missing.
-
-        Raises
-        ------
-        Unreachable
-            It did not come within `receipt_seconds`.
-        """
+        """Wait until a block is there, or raise `Unreachable` after `receipt_seconds`; a local chain is told to mine what is missing."""
         if self.is_local:
             missing = number - self.block_number()
             if missing > 0:
@@ -240,13 +199,7 @@ def connect(
 
 
 def poll(find: Callable[[], T | None], seconds: float, what: str) -> T:
-    """First result of `find` that is not None.
-
-    Raises
-    ------
-    Unreachable
-        None within `seconds`; the message names `what`.
-    """
+    """First result of `find` that is not None; raises `Unreachable` if `what` did not come within `seconds`."""
     deadline, pause = time.monotonic() + seconds, FIRST_POLL_SECONDS
     while (found := find()) is None:
         if time.monotonic() > deadline:

@@ -26,15 +26,10 @@ class PlannedTransaction:
 
     Attributes
     ----------
-    event : str
-    sender : Address
     to : Address or None
         None if it deploys a contract.
-    value_wei : int
-    data : bytes
     gas : int
         What the node estimates.
-    gas_limit : int
     fee_wei : int
         Gas times the present price.
     most_fee_wei : int
@@ -69,7 +64,7 @@ class DryRun(Sender):
         self._gas = 0
 
     def sign_hash(self, signing_hash: bytes) -> NoReturn:
-        """Refuse."""
+        """Refuse: only the address is known."""
         raise ChainError(f"{self.address} is known by its address only and cannot sign; expected its wallet; open that to sign")
 
     def plan(self, action: Callable[[], object]) -> tuple[PlannedTransaction, ...]:
@@ -119,13 +114,7 @@ class DryRun(Sender):
 
 
 def simulated(connection: Connection, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """What calls would do, one after the other: status, gas used and logs of each, as the node gives them.
-
-    Raises
-    ------
-    ChainError
-        The node cannot simulate.
-    """
+    """What calls would do, one after the other: status, gas used and logs of each; raises `ChainError` if the node cannot simulate."""
     try:
         blocks = connection.request(_SIMULATE, {"blockStateCalls": [{"calls": calls}]}, "latest")
     except NodeError as error:

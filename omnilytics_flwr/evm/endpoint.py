@@ -26,7 +26,6 @@ class NodeError(ChainError):
     Parameters
     ----------
     method : str
-        JSON-RPC method.
     code : int
         JSON-RPC error code; 3 is a revert.
     message : str

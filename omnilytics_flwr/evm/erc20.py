@@ -37,15 +37,7 @@ def allowance_wei(connection: Connection, token: Address, owner: Address, spende
 
 
 def allow(sender: Sender, token: Address, *, spender: Address, amount_wei: int) -> None:
-    """Let `spender` take an amount, and no more; sends nothing if it already may.
-
-    Raises
-    ------
-    NotFunded
-        The account does not hold the amount; nothing was sent.
-    ChainError
-        As `Sender.send` raises it.
-    """
+    """Let `spender` take an amount, and no more; sends nothing if it already may, or if the account does not hold it (`NotFunded`)."""
     held = balance_wei(sender.connection, token, sender.address)
     if held < amount_wei:
         raise NotFunded(

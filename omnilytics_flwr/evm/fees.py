@@ -23,13 +23,7 @@ GAS_FEE, TIP, BLOB_FEE = "maxFeePerGas", "maxPriorityFeePerGas", "maxFeePerBlobG
 
 
 def base_fee_wei(connection: Connection) -> int:
-    """Base fee of the latest block for a unit of gas.
-
-    Raises
-    ------
-    UnsupportedChain
-        The chain has none.
-    """
+    """Base fee of the latest block for a unit of gas; raises `UnsupportedChain` if there is none."""
     fee = connection.block("latest").get("baseFeePerGas")
     if fee is None:
         raise UnsupportedChain(
@@ -39,13 +33,7 @@ def base_fee_wei(connection: Connection) -> int:
 
 
 def blob_base_fee_wei(connection: Connection) -> int:
-    """Base fee of the next block for a unit of blob gas.
-
-    Raises
-    ------
-    UnsupportedChain
-        The node has none.
-    """
+    """Base fee of the next block for a unit of blob gas; raises `UnsupportedChain` if the node tells none."""
     try:
         return connection.quantity("eth_blobBaseFee")
     except NodeError as error:
@@ -66,18 +54,11 @@ def suggested(connection: Connection, *, blobs: bool) -> dict[str, int]:
 
 
 def raised(old: Mapping[str, Any], wanted: Mapping[str, int]) -> dict[str, int] | None:
-    """Fields of a transaction that replaces `old`.
-
-    Nodes take a replacement that offers a tenth more, in all its fees; of a blob transaction, twice as much.
-
-    Returns
-    -------
-    dict of str to int or None
-        None if that is more than `MOST_RAISE` allows.
-    """
+    """Fees with which nodes take a transaction in place of `old`; None if that is more than `MOST_RAISE` allows."""
     fields = {}
     for name, fee_wei in wanted.items():
-        # A quarter, not the tenth that geth asks for, since nodes differ; plus one, for a quarter of nothing is nothing.
+        # Of blob transactions nodes ask for twice all fees. Of others a quarter, not the tenth that geth asks for, since nodes differ; plus
+        # one, for a quarter of nothing is nothing.
         least = 2 * old[name] if BLOB_FEE in wanted else old[name] * 5 // 4 + 1
         # Without a ceiling, a transaction that no fee helps (an earlier nonce is stuck) would end up offering all that the account has.
         if least > MOST_RAISE * max(fee_wei, LEAST_CEILING_WEI):

@@ -40,17 +40,7 @@ _FORK_FIELDS = (
 
 
 def header_rlp(block: Mapping[str, Any]) -> bytes:
-    """RLP of a block's header.
-
-    Parameters
-    ----------
-    block : mapping
-        What ``eth_getBlockByNumber`` answers.
-
-    Returns
-    -------
-    bytes
-        Hashes to the block's hash.
+    """RLP of the header of a block that ``eth_getBlockByNumber`` answered; hashes to the block's hash.
 
     Raises
     ------

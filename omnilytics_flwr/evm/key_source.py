@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..crypto.address import Address, parse_address
-from ..errors import ChainError
+from ..decoding import decode_json
+from ..errors import ChainError, Malformed
+from .keystore import read_keystore
 from .wallet import Secret, Wallet, dev_wallet, read_password
 
 if TYPE_CHECKING:
@@ -63,24 +64,16 @@ class KeySource:
             return dev_wallet(self.dev_account, connection)
         if self.keystore is None:
             return Wallet.from_environment(environment)
-        self._check_there(self.keystore)
+        read_keystore(self.keystore)  # before anybody is asked for the password of what is not there
         return Wallet.from_keystore(self.keystore, read_password(file=self.password_file, environment=environment, ask=ask))
 
     def address(self, connection: Connection | None, *, ask: Callable[[], Secret] | None = None) -> Address:
         """Address of the account, without its password if the keystore states it; raises as `wallet` does."""
         if self.keystore is not None:
-            self._check_there(self.keystore)
             try:
-                stated = json.loads(self.keystore.read_text())["address"]
-            except (ValueError, KeyError, TypeError):
+                stated = decode_json(read_keystore(self.keystore), dict[str, Any])["address"]
+            except (Malformed, KeyError):
                 pass  # many keystores do not state it, and what is no keystore is told when it is opened
             else:
                 return parse_address("0x" + str(stated).lower().removeprefix("0x"))
         return self.wallet(connection, ask=ask).address
-
-    @staticmethod
-    def _check_there(keystore: Path) -> None:
-        if not keystore.is_file():
-            raise ChainError(
-                f"there is no keystore at {keystore}; expected a file; check the path, or make one with `omnilytics wallet new`"
-            )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from ..errors import ChainError
+from ..decoding import decode_json
+from ..errors import ChainError, Malformed
 
 VERSION = 3
 KEY_LENGTHS = range(32, 65)
@@ -16,7 +17,7 @@ MOST_SCRYPT_STEPS = 2**23
 MOST_ITERATIONS = 10**7
 """Ten times what usual keystores take."""
 
-_STRAY = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError, NotImplementedError, RecursionError)
+_STRAY = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError, NotImplementedError, Malformed)
 """What eth-account raises for files that are no keystores."""
 
 
@@ -28,16 +29,15 @@ def open_keystore(path: Path, password: bytes) -> bytes:
     ChainError
         The file cannot be read, is no keystore, would take too much memory or time to open, or the password is wrong.
     """
+    from eth_account import Account
+
+    text = read_keystore(path)
     try:
-        text = path.read_bytes()
-    except OSError as error:
-        raise ChainError(f"the keystore {path} cannot be read ({error.strerror}); expected a file; check its path") from error
-    try:
-        described = json.loads(text)
+        described = decode_json(text, dict[str, Any])
         affordable = _is_affordable(described["crypto"] if "crypto" in described else described["Crypto"])
         if described["version"] != VERSION or not affordable:
             raise ValueError("another version, or too much work")
-        return _decrypted(described, password)
+        return bytes(Account.decrypt(described, password.decode()))
     except _STRAY as error:
         reason = "the password is wrong" if "MAC" in str(error) else "it is no keystore of version 3"
         raise ChainError(
@@ -45,20 +45,22 @@ def open_keystore(path: Path, password: bytes) -> bytes:
         ) from None
 
 
-def _decrypted(described: Mapping[str, object], password: bytes) -> bytes:
-    from eth_account import Account
+def read_keystore(path: Path) -> bytes:
+    """A keystore file; raises `ChainError` if it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ChainError(
+            f"the keystore {path} cannot be read ({error.strerror}); expected a file; "
+            "check the path, or make one with `omnilytics wallet new`"
+        ) from error
 
-    return bytes(Account.decrypt(dict(described), password.decode()))
 
-
-def _is_affordable(crypto: Mapping[str, object]) -> bool:
+def _is_affordable(crypto: Mapping[str, Any]) -> bool:
     """Whether deriving the key takes no more memory and time than keystores that are in use do."""
-    numbers = crypto["kdfparams"]
-    if not isinstance(numbers, dict):
-        return False
 
     def number(name: str) -> int:
-        value = numbers[name]
+        value = crypto["kdfparams"][name]
         if type(value) is not int or value < 1:
             raise ValueError(f"{name} is no positive number")
         return value
@@ -68,4 +70,4 @@ def _is_affordable(crypto: Mapping[str, object]) -> bool:
     if crypto["kdf"] == "scrypt":
         work = number("n") * number("r")
         return 128 * work <= MOST_SCRYPT_BYTES and work * number("p") <= MOST_SCRYPT_STEPS
-    return crypto["kdf"] == "pbkdf2" and number("c") <= MOST_ITERATIONS
+    return bool(crypto["kdf"] == "pbkdf2" and number("c") <= MOST_ITERATIONS)

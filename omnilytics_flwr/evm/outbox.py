@@ -27,7 +27,6 @@ class Pending:
 
     Attributes
     ----------
-    payload : Payload
     transaction : dict of str to object
         As eth-account signs it; its blobs by hash.
     signed : bytes
@@ -53,8 +52,6 @@ class Outbox:
     ----------
     folder : Path or None
         Where they are written, one file each, readable by their owner only; nowhere if None.
-    chain_id : int
-    account : Address
     """
 
     def __init__(self, folder: Path | None, chain_id: int, account: Address) -> None:
@@ -63,13 +60,8 @@ class Outbox:
         self._held: dict[bytes, Pending] = {}
 
     def get(self, payload: Payload) -> Pending | None:
-        """What was put for this payload, by this process or another.
-
-        Raises
-        ------
-        ChainError
-            Its file cannot be read.
-        """
+        """What was put for this payload, by this process or another; raises `ChainError` if its file cannot be read."""
+        # Memory first: a file that somebody removed meanwhile must not make this process send a second time.
         held = self._held.get(payload.key)
         if held is not None or self._folder is None:
             return held
@@ -87,13 +79,7 @@ class Outbox:
         return tuple(sorted(self._held.values(), key=lambda pending: pending.transaction["nonce"]))
 
     def put(self, pending: Pending) -> None:
-        """Keep a transaction; when this returns, it is on the disk.
-
-        Raises
-        ------
-        ChainError
-            It cannot be written; nothing must be sent then.
-        """
+        """Keep a transaction: when this returns, it is on the disk. If it raises `ChainError`, nothing must be sent."""
         if self._folder is not None:
             with _writing(self._folder):
                 make_folder(self._folder)

@@ -15,15 +15,7 @@ _SHOWN = 80
 
 
 class BadAnswer(ChainError):
-    """A node's answer is not what it must be.
-
-    Parameters
-    ----------
-    what : str
-        What was asked for.
-    answer : str
-        What came, shortened.
-    """
+    """A node's answer, here shortened, is not `what` it must be."""
 
     def __init__(self, what: str, answer: str) -> None:
         super().__init__(what, answer)

@@ -19,14 +19,7 @@ SPARE_GAS = 10_000
 
 
 class Sender(ABC):
-    """Sends for one account through one connection.
-
-    Attributes
-    ----------
-    connection : Connection
-    address : Address
-        Of the account.
-    """
+    """Sends for one account, at `address`, through one connection."""
 
     def __init__(self, connection: Connection, address: Address) -> None:
         self.connection = connection
@@ -82,7 +75,7 @@ class Sender(ABC):
         except NodeError as error:
             reason = revert_data(error)
             if reason is None:
-                raise
+                raise  # the node's own trouble: the contract has not refused anything
             raise reverts.exception(reason) from None
 
     def _check_funds(self, needed_wei: int) -> None:

@@ -21,8 +21,6 @@ class Payload:
     ----------
     to : Address or None
         Contract or account; None to deploy `data`.
-    data : bytes
-    value_wei : int
     blobs : tuple of bytes, length 131,072 each
         What goes along with it, up to six.
     any_value : bool
@@ -70,10 +68,8 @@ class Mined:
     ----------
     transaction_hash : str
         ``0x`` and 64 digits.
-    block, gas_used : int
     fee_wei : int
         Gas times its price, and blob gas times its.
-    seconds : float
     logs : tuple of (Address, tuple of bytes, bytes)
         Contract, topics and data of each log.
     contract : Address or None
@@ -90,13 +86,7 @@ class Mined:
 
 
 def mined_of(receipt: dict[str, Any], seconds: float) -> Mined:
-    """A transaction from the receipt that a node gives.
-
-    Raises
-    ------
-    BadAnswer
-        It is no receipt.
-    """
+    """A transaction from the receipt that a node gives; raises `BadAnswer` if it is none."""
     gas_used = rpc_values.field(receipt, "gasUsed")
     fee_wei = gas_used * rpc_values.field(receipt, "effectiveGasPrice")
     if receipt.get("blobGasUsed") and receipt.get("blobGasPrice"):

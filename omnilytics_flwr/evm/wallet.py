@@ -54,12 +54,7 @@ class Wallet:
     Parameters
     ----------
     key : Secret, 32 bytes
-        secp256k1 private key, big-endian.
-
-    Raises
-    ------
-    ChainError
-        Not a private key.
+        secp256k1 private key, big-endian; anything else raises `ChainError`.
     """
 
     def __init__(self, key: Secret) -> None:
@@ -89,13 +84,7 @@ class Wallet:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Wallet:
-        """The wallet whose key is in ``OMNILYTICS_PRIVATE_KEY``, 64 hexadecimal digits.
-
-        Raises
-        ------
-        ChainError
-            The variable is not set or holds no key.
-        """
+        """The wallet whose key is in ``OMNILYTICS_PRIVATE_KEY``, 64 hexadecimal digits; raises `ChainError` if it is not."""
         text = environment.get(KEY_VARIABLE, "")
         try:
             key = bytes.fromhex(text.strip().removeprefix("0x"))
@@ -107,23 +96,11 @@ class Wallet:
 
     @classmethod
     def from_keystore(cls, path: Path, password: Secret) -> Wallet:
-        """The wallet in a keystore file, version 3 (as geth, foundry and most wallets write it).
-
-        Raises
-        ------
-        ChainError
-            The file cannot be read, is no keystore, or the password is wrong.
-        """
+        """The wallet in a keystore file, version 3; raises as `open_keystore` does."""
         return cls(Secret(open_keystore(path, password.reveal())))
 
     def save_keystore(self, path: Path, password: Secret) -> None:
-        """Write a keystore file, version 3, that only its owner may read.
-
-        Raises
-        ------
-        ChainError
-            The file is already there or cannot be written.
-        """
+        """Write a keystore file, version 3, that only its owner may read; raises `ChainError` if there is one or it cannot be written."""
         text = json.dumps(self._account.encrypt(password.reveal().decode()))
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -150,20 +127,12 @@ class Wallet:
 def read_password(
     *, file: Path | None = None, environment: Mapping[str, str] = os.environ, ask: Callable[[], Secret] | None = None
 ) -> Secret:
-    """A password from a file, else from ``OMNILYTICS_PASSWORD``, else asked for.
-
-    Parameters
-    ----------
-    file : Path, optional
-        Its first line is the password.
-    environment : mapping of str to str
-    ask : callable, optional
-        Asks a person.
+    """A password from the first line of a file, else from ``OMNILYTICS_PASSWORD``, else from a person whom `ask` asks.
 
     Raises
     ------
     ChainError
-        None of them has it.
+        None of them has it, or the file cannot be read.
     """
     if file is not None:
         try:
@@ -178,13 +147,7 @@ def read_password(
 
 
 def dev_wallet(index: int, connection: Connection) -> Wallet:
-    """Account `index` of the well-known mnemonic, for local chains only: everybody has its key.
-
-    Raises
-    ------
-    ChainError
-        The connection is to a chain that is not local.
-    """
+    """Account `index` of the well-known mnemonic; raises `ChainError` if the chain is not local, for everybody has its key."""
     if not connection.is_local:
         raise ChainError(f"chain {connection.chain_id} is not local; expected anvil, for dev accounts' keys are public; use a keystore")
     return Wallet(Secret(dev_key(index)))

@@ -69,7 +69,9 @@ class WalletSender(Sender):
         """Bring a payload onto the chain, under another nonce whenever its own was taken; the transaction and its receipt."""
         self._push_on(payload)
         for _ in range(TRIES):
-            pending = self._resume(payload) or self._submit(payload, reverts)
+            # What is on its way comes first, even if the contract would now refuse it: perhaps only because it is already mined.
+            pending = self._outbox.get(payload)
+            pending = self._submit(payload, reverts) if pending is None else self._offer_more(pending)
             receipt = self._await_receipt(pending)
             if receipt is not None:
                 return pending, receipt
@@ -93,11 +95,6 @@ class WalletSender(Sender):
                 raise
             return pending
         raise self._crowded()
-
-    def _resume(self, payload: Payload) -> Pending | None:
-        """The transaction that is on its way with this payload, if there is one, offered again with higher fees if it may need them."""
-        pending = self._outbox.get(payload)
-        return None if pending is None else self._offer_more(pending)
 
     def _push_on(self, payload: Payload) -> None:
         """Offer whatever else is on its way again with higher fees: nothing with a later nonce is mined before it."""

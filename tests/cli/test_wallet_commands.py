@@ -97,7 +97,7 @@ def test_wrong_password_is_told_and_nothing_is_sent(
 ) -> None:
     monkeypatch.setenv("OMNILYTICS_PASSWORD", "wrong")
     assert "the password is wrong" in line.refused("market", "fund", "1 wei", "--keystore", "a.json")
-    assert "there is no keystore at b.json" in line.refused("market", "fund", "1 wei", "--keystore", "b.json")
+    assert "the keystore b.json cannot be read" in line.refused("market", "fund", "1 wei", "--keystore", "b.json")
     (line.folder / "c.json").write_text("{}")
     assert "no keystore of version 3" in line.refused("market", "fund", "1 wei", "--keystore", "c.json")
     assert market.state().escrow_wei == 0
