@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -81,13 +81,13 @@ class LocalMarket:
         self._num_owners = num_owners
         self._escrow_wei = escrow_wei
         self._folder = folder
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._on_stage = on_stage or (lambda stage: None)
         self._options = chain or AnvilOptions(accounts=num_owners + 10)
         self.anvil: Anvil
         self.ledger: EthereumLedger
         self.homes: tuple[OwnerHome, ...] = ()
         self._owner_ledgers: list[EthereumLedger] = []
+        self._held = ExitStack()
 
     @classmethod
     def for_model(
@@ -137,26 +137,16 @@ class LocalMarket:
         return cls(terms, num_owners=num_owners, folder=folder, on_stage=on_stage, chain=chain)
 
     def __enter__(self) -> LocalMarket:
-        if self._folder is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="omnilytics-")
-            self._folder = Path(self._temporary.name)
-        self._on_stage("start chain")
-        self.anvil = Anvil(self._options)
-        try:
-            self._set_up(self._folder)
-        except BaseException:
-            self.close()
-            raise
+        with ExitStack() as held:
+            folder = self._folder or Path(held.enter_context(tempfile.TemporaryDirectory(prefix="omnilytics-")))
+            self._on_stage("start chain")
+            self.anvil = held.enter_context(Anvil(self._options))
+            self._set_up(folder)
+            self._held = held.pop_all()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the chain and delete the temporary folder."""
-        self.anvil.close()
-        if self._temporary is not None:
-            self._temporary.cleanup()
+        self._held.close()
 
     @property
     def transactions(self) -> tuple[TransactionRecord, ...]:
@@ -190,7 +180,7 @@ class LocalMarket:
         Parameters
         ----------
         server_app : ServerApp
-            Its strategy is an `Omnilytics` with this market's `ledger`, or with `open_market()`.
+            Its strategy is an `Omnilytics` with this market's `ledger`, or `open_market()`.
         client_app : ClientApp
             With `omnilytics_mod` or an `OmnilyticsMod`.
         workers : int (default: 2)

@@ -38,15 +38,7 @@ T = TypeVar("T")
 
 
 class Exchanges:
-    """Asks the nodes, checks every reply on its own, asks again.
-
-    Attributes
-    ----------
-    grid : SteadyGrid or None
-        None before the first round.
-    timeout, train_timeout : float, > 0 (default: 3600)
-        Longest wait for deliveries and for commitments, in seconds.
-    """
+    """The grid, None before the first round, and the longest waits for deliveries and for commitments, in seconds."""
 
     def __init__(self, keeper: RoundKeeper, clock: Clock) -> None:
         self._keeper = keeper

@@ -16,19 +16,9 @@ from .wire import hash_of_arrays, hash_of_task_config
 
 
 class InnerStrategy:
-    """A strategy that learns from nothing but the mean of the updates.
+    """A strategy that learns from nothing but the mean of the updates; `CannotCompose` for any other.
 
     Its state is every attribute that is no longer what it was when the run began: FedAdam's moments, say, and not its learning rate.
-
-    Parameters
-    ----------
-    strategy : Strategy
-        As it is before the run.
-
-    Raises
-    ------
-    CannotCompose
-        It needs more than the mean.
     """
 
     def __init__(self, strategy: Strategy) -> None:
@@ -64,15 +54,7 @@ class InnerStrategy:
     def aggregate_train(
         self, server_round: int, mean: ArrayRecord, metrics: Sequence[RecordDict]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
-        """Its next model given the public part moved by the mean update, and its summary of the metrics that agree.
-
-        Parameters
-        ----------
-        server_round : int
-        mean : ArrayRecord
-        metrics : sequence of RecordDict
-            One for each data owner that was heard.
-        """
+        """Its next model given the public part moved by the mean update, and its summary of those data owners' metrics that agree."""
         inner, weight = self._strategy, self._weight_key
         contents = [weighted(content, weight) for content in metrics]
         alike = [content for content, good in zip(contents, agreeing(contents, weight), strict=True) if good]

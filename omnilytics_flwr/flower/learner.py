@@ -33,18 +33,7 @@ class Learner:
     def learn_and_settle(self, server_round: int, model: SplitModel) -> tuple[Progress, SplitModel | None]:
         """Prove, learn, settle; again with fewer groups as long as the market refuses.
 
-        Parameters
-        ----------
-        server_round : int
-            Flower's round.
-        model : SplitModel
-            With the public part that was trained.
-
-        Returns
-        -------
-        Progress
-        SplitModel or None
-            With the new public part; None if nothing was learnt.
+        Gives the run after this round of Flower's, and the model with its new public part; None for it if nothing was learnt.
         """
         before = self._inner.attributes()
         while True:

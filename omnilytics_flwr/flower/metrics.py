@@ -12,15 +12,7 @@ Shape = tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
 
 
 def weighted(content: RecordDict, weight: str) -> RecordDict:
-    """The metrics of a reply, with the weight 1 wherever the terms keep the real one back.
-
-    Parameters
-    ----------
-    content : RecordDict
-        Of the reply; everything but its metrics is left out.
-    weight : str
-        Metric by which the inner strategy weighs replies.
-    """
+    """The metrics of a reply and nothing else, with the weight 1 wherever the terms keep the real one back."""
     records: dict[str, ArrayRecord | MetricRecord | ConfigRecord] = {
         key: record if weight in record else MetricRecord({**dict(record.items()), weight: 1.0})
         for key, record in content.metric_records.items()

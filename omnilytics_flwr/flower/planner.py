@@ -26,21 +26,14 @@ class Plan:
     ----------
     server_round : int
         Flower's round that trains it.
-    arrays : bytes, length 32
-        Hash of the public part.
+    arrays, run_config : bytes, length 32
+        Hashes of the public part and of the run config.
     asked : bytes, length 32
         Hash of the train configuration that Flower passed in, before the inner strategy added to it.
-    run_config : bytes, length 32
-        Hash of the run config.
-    content : RecordDict or None
-        What goes to a node for training; None if the inner strategy trains nobody.
-    config : ConfigRecord
-        The run's train configuration as the inner strategy left it.
-    evaluate_content : RecordDict or None
-        What goes to a node for evaluation; None if nobody evaluates.
-    evaluate_nodes : tuple of int
-    evaluate_config : ConfigRecord
-        The run's evaluate configuration as the inner strategy left it.
+    content, evaluate_content : RecordDict or None
+        What goes to a node for training and for evaluation; None if nobody is asked.
+    config, evaluate_config : ConfigRecord
+        The run's configurations as the inner strategy left them.
     """
 
     server_round: int
@@ -67,13 +60,7 @@ class Plan:
 
 
 class Planner:
-    """Asks the inner strategy early and remembers the answer.
-
-    Parameters
-    ----------
-    run_config : mapping of str to scalar (default: empty)
-        Flower's run config.
-    """
+    """Asks the inner strategy early and remembers the answer."""
 
     def __init__(self, inner: InnerStrategy, run_config: Mapping[str, ConfigScalar] | None = None) -> None:
         self._run_config = config_hash(run_config or {})
@@ -85,14 +72,9 @@ class Planner:
     def restore(
         self, train_config: ConfigRecord, evaluate_config: ConfigRecord, asked_train: ConfigRecord, asked_evaluate: ConfigRecord
     ) -> None:
-        """Take up the run's configurations as the inner strategy last left them.
+        """Take up the run's configurations as the inner strategy last left them, also in what Flower will pass in (`asked_`).
 
-        Parameters
-        ----------
-        train_config, evaluate_config : ConfigRecord
-            Of the run so far; Flower passes the evaluate configuration only after the first settlement.
-        asked_train, asked_evaluate : ConfigRecord
-            What Flower will pass in; changed to the same.
+        Flower passes the evaluate configuration only after the first settlement.
         """
         self._train_config = _overwrite(asked_train, _copy(train_config))
         self._evaluate_config = _overwrite(asked_evaluate, _copy(evaluate_config))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import UnionType
@@ -81,13 +81,7 @@ _ENCODED: dict[str, type | UnionType] = {
 
 
 class RunMemory:
-    """Remembers a run: in the run directory if there is one, else for as long as the process lives.
-
-    Parameters
-    ----------
-    path : Path or None
-        The run directory.
-    """
+    """Remembers a run: in the run directory if there is one, else for as long as the process lives."""
 
     def __init__(self, path: Path | None, inner: InnerStrategy) -> None:
         self.directory = None if path is None else RunDirectory(path)
@@ -96,14 +90,9 @@ class RunMemory:
         self._settings: dict[str, Any] = {}
         self._results: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the run directory against other processes; raises `Refused` if one has it."""
-        if self.directory is None:
-            yield
-        else:
-            with self.directory.locked():
-                yield
+    def held(self) -> AbstractContextManager[None]:
+        """Hold the run directory against other processes; on entering, `Refused` if one has it."""
+        return nullcontext() if self.directory is None else self.directory.locked()
 
     def begin(self, arrays: ArrayRecord, train_config: ConfigRecord, evaluate_config: ConfigRecord) -> Progress:
         """Where the run stands; a new run begins with these.

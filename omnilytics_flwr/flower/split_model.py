@@ -15,14 +15,7 @@ Refit = Callable[[int, ArrayRecord], ArrayRecord]
 
 @dataclass(frozen=True, slots=True)
 class SplitModel:
-    """A model in two parts.
-
-    Attributes
-    ----------
-    public, private : ArrayRecord
-    names : tuple of str
-        All parameters, in the order of the whole model.
-    """
+    """A model in two parts; `names` are all its parameters, in their order."""
 
     public: ArrayRecord = field(default_factory=ArrayRecord)
     private: ArrayRecord = field(default_factory=ArrayRecord)

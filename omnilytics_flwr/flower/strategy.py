@@ -39,8 +39,6 @@ class Omnilytics(Strategy):
     inner : Strategy
         FedAvg, FedAvgM, FedAdam, FedYogi, FedAdagrad, FedProx, or a subclass that keeps its `aggregate_train`. It gets the mean of the
         accepted updates as one reply. The market decides which data owners take part; the strategy's sampling does not.
-    ledger : ModelOwnerLedger
-        The market as the model owner sees it.
     private : sequence of str (default: none)
         Name patterns of the private part, e.g. ``("conv1.*",)``. It never leaves this process, except for the run directory.
     run_config : mapping of str to scalar, optional
@@ -63,8 +61,6 @@ class Omnilytics(Strategy):
         Called with the round's number and the name of each stage as it begins, for progress displays.
     on_round : callable, optional
         Called with the report of each round as it ends.
-    wait : callable (default: `time.sleep`)
-        Waits for a number of seconds.
     poll_seconds : float, > 0 (default: 3)
         Between two looks at the chain.
 

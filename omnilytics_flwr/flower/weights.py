@@ -20,30 +20,13 @@ LISTED = 8
 
 
 def flatten(arrays: ArrayRecord) -> NDArray[np.float64]:
-    """All weights in a row, exactly: constants are left out.
-
-    Returns
-    -------
-    float64 array, shape (d,)
-
-    Raises
-    ------
-    UpdateError
-        An array can be neither trained nor constant; names it and says what to do.
-    """
+    """All d weights in a row, exactly, without the constants; raises `UpdateError` for an array that can be neither."""
     flat = [array.astype(np.float64).ravel() for _, array, trained in _told_apart(arrays) if trained]
     return np.concatenate(flat) if flat else np.zeros(0)
 
 
 def add_flat(arrays: ArrayRecord, update: NDArray[np.float64]) -> ArrayRecord:
-    """`arrays` plus `update`, each array in its own dtype; constants stay as they are.
-
-    Parameters
-    ----------
-    arrays : ArrayRecord
-        d weights in all.
-    update : float64 array, shape (d,)
-    """
+    """`arrays` plus `update`, shape (d,), each array in its own dtype; constants stay as they are."""
     summed: dict[str, Array] = {}
     start = 0
     for name, array, trained in _told_apart(arrays):

@@ -165,17 +165,9 @@ def _field(record: ConfigRecord, key: str, kind: type[T]) -> T:
     return value
 
 
-def _number(record: ConfigRecord, key: str) -> int:
-    return _field(record, key, int)
-
-
-def _bytes(record: ConfigRecord, key: str) -> bytes:
-    return _field(record, key, bytes)
-
-
 def _exactly(length: int) -> Callable[[ConfigRecord, str], bytes]:
     def read(record: ConfigRecord, key: str) -> bytes:
-        value = _bytes(record, key)
+        value = _field(record, key, bytes)
         if len(value) != length:
             raise WrongLength(key, len(value), length)
         return value
@@ -184,7 +176,7 @@ def _exactly(length: int) -> Callable[[ConfigRecord, str], bytes]:
 
 
 def _hashes(record: ConfigRecord, key: str) -> tuple[bytes, ...]:
-    value = _bytes(record, key)
+    value = _field(record, key, bytes)
     if len(value) % 32:
         raise WrongLength(key, len(value), len(value) // 32 * 32)
     return tuple(value[start : start + 32] for start in range(0, len(value), 32))
@@ -207,10 +199,10 @@ def _address(record: ConfigRecord, key: str) -> Address:
 
 
 _READERS: dict[str, Callable[[ConfigRecord, str], Any]] = {
-    **dict.fromkeys(("chain_id", "epoch", "round"), _number),
+    **dict.fromkeys(("chain_id", "epoch", "round"), lambda record, key: _field(record, key, int)),
     **dict.fromkeys(("market", "owner"), _address),
     **dict.fromkeys(("digest", "other_config_hash"), _exactly(32)),
-    **dict.fromkeys(("vector", "points"), _bytes),
+    **dict.fromkeys(("vector", "points"), lambda record, key: _field(record, key, bytes)),
     "signature": _exactly(64),
     "digests": _hashes,
     "exchange": _exchange,

@@ -57,7 +57,6 @@ class Decision:
         For the verification.
     roster_hash : bytes, length 32
         Of the roster that was decided on.
-    accepted, excluded, ineligible, dropped, waived, void : tuple of int
     distances : tuple of int
         T of all pairs of groups taking part and the zero update.
     scale : int
@@ -112,7 +111,7 @@ def decide(
         As for `judge`.
     spoilt : set of int
         Roster positions of groups to be waived, even if they are void.
-    on_trouble : callable
+    on_trouble : callable, optional
         Called with a sentence for every failure.
     """
 
@@ -155,17 +154,12 @@ def judge(
 
     Parameters
     ----------
-    terms : Terms
-    context : bytes, length 32
-        Of the live round.
-    roster_hash : bytes, length 32
-        Of the opened roster.
+    context, roster_hash : bytes, length 32
+        Of the live round and its roster.
     groups : sequence of GroupSum
         In roster order.
-    void : set of int
-        Roster positions of groups with a lapsed member.
-    waived : set of int
-        Roster positions of groups to be waived in any case, unless they are void.
+    void, waived : set of int
+        Roster positions of groups with a lapsed member, and of those to be waived in any case, unless they are void.
     """
     taking_part = [position for position, group in enumerate(groups) if group.vector is not None and position not in waived | void]
     out_of_range = [position for position in taking_part if not groups[position].is_in_range(terms.update_bits)]

@@ -41,9 +41,6 @@ class Disputes:
     ----------
     ledger : ModelOwnerLedger
         Fails at once if the chain does.
-    clock : Clock
-    journal : RoundJournal
-        Where accusations are noted.
     accuse : bool
         Whether to accuse members of the roster that did not deliver. Those whom an earlier process accused are waited for anyway.
     on_stage, on_trouble : callable

@@ -52,16 +52,7 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True)
 class SettleCall:
-    """What a round is settled with.
-
-    Attributes
-    ----------
-    settlement : bytes
-    waived : int
-        Bitmap of groups.
-    following : bytes, length 32
-        Hash of the next task; zeros for none.
-    """
+    """What a round is settled with: `waived` is a bitmap of groups, `following` the next task's hash, 32 zeros for none."""
 
     settlement: bytes
     waived: int
@@ -74,17 +65,14 @@ class NotedRound:
 
     Attributes
     ----------
-    task : TaskId
     open_by : int
         Unix seconds; 0 until the task is known to be anchored.
     groups : tuple of tuple of Member
         All groups of the epoch.
-    commitments : dict of Address to Signed
     roster : tuple of int, ascending
         Numbers of the groups with which it was opened.
     opened : bool
         Whether it was opened, or is about to be.
-    accused, answered : set of Address
     spoilt : set of int
         Roster positions that proof or market fell over; they are waived.
     call : SettleCall or None
@@ -95,7 +83,6 @@ class NotedRound:
         L.
     done : bool
         Whether its end was reported, and what it taught is saved.
-    receipts : list of Receipt
     seconds : dict of str to float
         Time spent, by kind of work.
     """
@@ -123,7 +110,6 @@ class LiveRound(NotedRound):
 
     Attributes
     ----------
-    deliveries : dict of Address to Delivered
     asked_for : int
         The `open_by` for which this process asked data owners to sign again; 0 if it did not.
     refusals : int
@@ -248,9 +234,8 @@ class LiveRound(NotedRound):
 
     def report_not_opened(self) -> RoundReport:
         """What the round came to, if it could not be opened."""
-        return RoundReport(
-            self.task.epoch, self.task.round, False, tuple(self.commitments), receipts=tuple(self.receipts), seconds=dict(self.seconds)
-        )
+        task, receipts = self.task, tuple(self.receipts)
+        return RoundReport(task.epoch, task.round, False, tuple(self.commitments), receipts=receipts, seconds=dict(self.seconds))
 
     @contextmanager
     def timed(self, work: str) -> Iterator[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial, wraps
+from functools import partial
 from typing import Any, TypeVar, cast
 
 from ..clock import Clock
@@ -31,12 +31,10 @@ def insist(
 
     Parameters
     ----------
-    clock : Clock
-        Paused between two tries.
     seconds : float (default: 900)
         How long to keep trying.
     until_funded : bool (default: False)
-        Whether to wait for ether that the account lacks; somebody may send it some.
+        Whether to wait for ether that the account lacks.
     on_trouble : callable, optional
         Called with each error that differs from the last.
 
@@ -71,12 +69,11 @@ class PatientLedger:
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._ledger, name)
-        return self._insistent(value) if callable(value) else value
+        if not callable(value):
+            return value
 
-    def _insistent(self, call: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(call)
         def insistent(*arguments: object, **options: object) -> Any:
-            return insist(partial(call, *arguments, **options), self._clock)
+            return insist(partial(value, *arguments, **options), self._clock)
 
         return insistent
 

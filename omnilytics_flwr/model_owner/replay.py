@@ -31,16 +31,7 @@ def due(rounds: Mapping[int, LiveRound], state: MarketState) -> tuple[Event, Liv
 
 
 class Replay:
-    """Takes again what the chain has forgotten of a journal.
-
-    Parameters
-    ----------
-    ledger : ModelOwnerLedger
-        Patient.
-    journal : RoundJournal
-    on_trouble : callable
-        Called with a sentence about each step that is given up.
-    """
+    """Takes again what the chain has forgotten of a journal; the ledger is a patient one."""
 
     def __init__(self, ledger: ModelOwnerLedger, journal: RoundJournal, on_trouble: Callable[[str], None]) -> None:
         self._ledger = ledger

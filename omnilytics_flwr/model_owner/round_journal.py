@@ -28,15 +28,7 @@ _NOTED = tuple(one.name for one in fields(NotedRound))
 
 
 class RoundJournal:
-    """The last rounds, and who did not deliver in this epoch.
-
-    Parameters
-    ----------
-    directory : RunDirectory or None
-        None to keep them in memory only.
-    polynomials : int
-        B.
-    """
+    """The last rounds, and who did not deliver in this epoch; in memory only if there is no directory."""
 
     def __init__(self, directory: RunDirectory | None, polynomials: int) -> None:
         self._directory = directory
@@ -166,7 +158,7 @@ def encode_delivery(owner: Address, delivered: Delivered) -> Record:
 
 
 def decode_delivery(record: Record, polynomials: int) -> tuple[Address, Delivered]:
-    """Whose delivery a record is, and the delivery of B polynomials; raises `WireError`."""
+    """Whose delivery a record is, and the delivery; raises `WireError`."""
     try:
         vector, points = record.arrays["vector"].tobytes(), record.arrays["points"].tobytes()
         return Address(record.facts["owner"]), Delivered.decode(vector, points, record.facts["metrics"], polynomials)

@@ -52,8 +52,6 @@ class RoundKeeper:
 
     Parameters
     ----------
-    ledger : ModelOwnerLedger
-        The market as its model owner sees it.
     missing : {"waive", "accuse"} (default: "waive")
         What to do about members of the roster that do not deliver: pay their groups and go on without them, at once; or accuse them
         if there is time, and go on with what they answer on chain. A group with a member that does not answer is void.
@@ -65,8 +63,6 @@ class RoundKeeper:
         Called with the report of each round as it ends.
     on_trouble : callable, optional
         Called with a sentence whenever something went wrong that the round survives.
-    clock : Clock, optional
-        Waited on for chain and accused.
     """
 
     def __init__(
@@ -132,10 +128,7 @@ class RoundKeeper:
     def resume(self) -> Record | None:
         """Take up what an earlier process has left: an open round goes on, one that is over is reported.
 
-        Returns
-        -------
-        Record or None
-            The outcome that the last round was settled with, unless it is booked.
+        The outcome that the last round was settled with, unless it is booked.
 
         Raises
         ------
@@ -227,8 +220,6 @@ class RoundKeeper:
 
         Parameters
         ----------
-        digest : bytes, length 32
-        signature : bytes, length 64
         round_number : int, optional
             The round, if it is not the live one: one that must be opened again.
 
@@ -245,15 +236,10 @@ class RoundKeeper:
         live.add_commitment(owner, digest, signature)
 
     def open(self) -> tuple[bytes, ...]:
-        """Open the round with every whole group that committed.
+        """Open the round with every whole group that committed; the digests of its roster, in order.
 
         Groups with a member that did not deliver in an earlier round of this epoch are left out, and so not paid, as long as enough
         others are left.
-
-        Returns
-        -------
-        tuple of bytes
-            Digests of the roster, in order.
 
         Raises
         ------
@@ -390,9 +376,6 @@ class RoundKeeper:
 
         Parameters
         ----------
-        decision : Decision
-        As `prove` gave it.
-        following : TaskParts or None
         outcome : Record, optional
             What comes of it; a later process gets it from `resume` if this one does not live to save it.
 

@@ -14,7 +14,6 @@ class RoundReport:
 
     Attributes
     ----------
-    epoch, round : int
     settled : bool
         False if the round was never opened, or has timed out.
     committed : tuple of Address
@@ -28,7 +27,6 @@ class RoundReport:
         Who was accused of not delivering, and who of them answered on chain.
     timed_out : bool
         Whether the round was not settled in time, so that everybody on the roster was paid a share of the bond as well.
-    paid : tuple of Address
     distances : tuple of int
         Squared distances T of all pairs, as settled, on the scale `scale` squared.
     scale : int
