@@ -17,9 +17,9 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from omnilytics_flwr.flower.compat import REFUSED_BY_MOD
 from omnilytics_flwr.flower.mod import OmnilyticsMod
-from omnilytics_flwr.flower.wire import RECORD, DeliverRequest, Exchange, TaskHeader, hash_of_arrays, hash_of_config
+from omnilytics_flwr.flower.wire import RECORD, CommitReply, DeliverRequest, Exchange, TaskHeader, hash_of_arrays, hash_of_config
 from omnilytics_flwr.market.task import TaskId, TaskParts
-from tests.data_owner.owners import Owner, anchor, live_task
+from tests.data_owner.owners import Owner, anchor, live_task, open_with
 from tests.support.builders import Scene
 
 SERVER_NODE = 1
@@ -66,15 +66,10 @@ class FakeGrid(Grid):
         self.replies: list[tuple[int, Message]] = []
         self._waiting: dict[str, Message] = {}
 
-    def set_run(self, run: object) -> None:
+    def _not_here(self, *args: object, **kwargs: object) -> Message:
         raise NotImplementedError
 
-    @property
-    def run(self) -> None:  # type: ignore[override]
-        raise NotImplementedError
-
-    def create_message(self, *args: object, **kwargs: object) -> Message:
-        raise NotImplementedError
+    set_run, create_message, run = _not_here, _not_here, property(_not_here)  # type: ignore[assignment]
 
     def get_node_ids(self) -> Iterable[int]:
         return list(self.apps)
@@ -245,11 +240,17 @@ class Client:
         """The reply to an evaluate request for the live task."""
         return self.ask(evaluate_content(self.scene, arrays, **changes), MessageType.EVALUATE)  # type: ignore[arg-type]
 
+    def commit(self) -> CommitReply:
+        """The commitment to the live task of `make_model()`."""
+        return CommitReply.from_record(self.train(make_model()).content.config_records[RECORD])
+
+    def commit_and_open(self) -> tuple[bytes, ...]:
+        """Commit, and open the round with that; the digests of its roster."""
+        return open_with(self.scene, self.commit())  # type: ignore[arg-type]
+
     def deliver(self, digests: tuple[bytes, ...], **changes: object) -> Message:
         """The reply to a deliver request for the live round."""
-        state, scene = self.scene.state, self.scene
-        values = {"chain_id": scene.world.chain_id, "market": scene.market.address, "epoch": state.epoch, "round": state.round}
-        request = DeliverRequest(**(values | changes), digests=digests)  # type: ignore[arg-type]
+        request = DeliverRequest(**(round_of(self.scene) | changes), digests=digests)  # type: ignore[arg-type]
         return self.ask(RecordDict({RECORD: request.to_record()}))
 
 
@@ -259,27 +260,31 @@ def make_client(owner: Owner, *, initial_model: ModelMaker | None = None, **trai
     return Client(owner, Trainer(target, **trainer), initial_model)  # type: ignore[arg-type]
 
 
-def header_for(scene: Scene, exchange: Exchange, other: Config, **changes: object) -> ConfigRecord:
-    """Our record of a request for the live task; `changes` are fields of it."""
-    state = scene.state
-    values = {"chain_id": scene.world.chain_id, "market": scene.market.address, "epoch": state.epoch, "round": state.round}
-    return TaskHeader(exchange, **({**values, "other_config_hash": hash_of(other)} | changes)).to_record()  # type: ignore[arg-type]
-
-
 def train_content(
     scene: Scene, arrays: ArrayRecord, config: Config = TRAIN_CONFIG, evaluate_config: Config = EVALUATE_CONFIG, **changes: object
 ) -> RecordDict:
-    """Content of a train request; `changes` are fields of the header."""
-    header = header_for(scene, Exchange.TRAIN, evaluate_config, **changes)
-    return RecordDict({"arrays": arrays, "config": ConfigRecord(dict(config)), RECORD: header})  # type: ignore[arg-type]
+    """Content of a train request for the live task; `changes` are fields of the header."""
+    return _content(scene, Exchange.TRAIN, arrays, config, evaluate_config, changes)
 
 
 def evaluate_content(
     scene: Scene, arrays: ArrayRecord, config: Config = EVALUATE_CONFIG, train_config: Config = TRAIN_CONFIG, **changes: object
 ) -> RecordDict:
-    """Content of an evaluate request; `changes` are fields of the header."""
-    header = header_for(scene, Exchange.EVALUATE, train_config, **changes)
-    return RecordDict({"arrays": arrays, "config": ConfigRecord(dict(config)), RECORD: header})  # type: ignore[arg-type]
+    """Content of an evaluate request for the live task; `changes` are fields of the header."""
+    return _content(scene, Exchange.EVALUATE, arrays, config, train_config, changes)
+
+
+def _content(
+    scene: Scene, exchange: Exchange, arrays: ArrayRecord, config: Config, other: Config, changes: Mapping[str, object]
+) -> RecordDict:
+    header = TaskHeader(exchange, **({**round_of(scene), "other_config_hash": hash_of(other)} | changes))  # type: ignore[arg-type]
+    return RecordDict({"arrays": arrays, "config": ConfigRecord(dict(config)), RECORD: header.to_record()})  # type: ignore[arg-type]
+
+
+def round_of(scene: Scene) -> dict[str, object]:
+    """The live round, as requests name it."""
+    state = scene.state
+    return {"chain_id": scene.world.chain_id, "market": scene.market.address, "epoch": state.epoch, "round": state.round}
 
 
 def settle_model(scene: Scene, arrays: ArrayRecord) -> TaskId:

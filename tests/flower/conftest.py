@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.data_owner.owners import make_owners_scene
+from tests.data_owner.owners import lone_owner
 from tests.flower.clients import Client, anchor_model, as_server, make_client, make_model, settle_model
 from tests.support.builders import DictatedVerification
 from tests.support.repeatable import repeatable_owners as repeatable_owners
@@ -23,14 +23,14 @@ def task_identity() -> Iterator[None]:
 @pytest.fixture
 def client(tmp_path: Path) -> Client:
     """A data owner's client; the task of `make_model()` is anchored, and only the loss may leave."""
-    scene, owners = make_owners_scene(tmp_path, real=[0], metrics=("loss",))
+    scene, owner = lone_owner(tmp_path, metrics=("loss",))
     anchor_model(scene, make_model())
-    return make_client(owners[0])
+    return make_client(owner)
 
 
 @pytest.fixture
 def settled_client(tmp_path: Path) -> Client:
     """The same after round 1 has settled: the task is that of round 2, and may be evaluated."""
-    scene, owners = make_owners_scene(tmp_path, real=[0], metrics=("loss",), verification=DictatedVerification())
+    scene, owner = lone_owner(tmp_path, metrics=("loss",), verification=DictatedVerification())
     settle_model(scene, make_model())
-    return make_client(owners[0])
+    return make_client(owner)

@@ -11,8 +11,8 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, 
 
 from omnilytics_flwr.errors import Refused
 from omnilytics_flwr.flower.mod import METRICS_STATE
-from omnilytics_flwr.flower.wire import RECORD, CommitReply
-from tests.data_owner.owners import make_owners_scene, open_with
+from omnilytics_flwr.flower.wire import RECORD
+from tests.data_owner.owners import lone_owner
 from tests.flower.clients import (
     Client,
     anchor_model,
@@ -41,21 +41,14 @@ def test_evaluate_anchored_task_gives_allowed_metrics_only(settled_client: Clien
     assert not reply.content.config_records
 
 
-@pytest.mark.parametrize(
-    ("allowed", "kept"),
-    [
-        ((), set()),
-        (("loss",), {"loss"}),
-        (("loss", "num-examples"), {"loss", "num-examples"}),
-        (("accuracy",), set()),
-    ],
-)
-def test_only_metrics_of_the_terms_leave(tmp_path: Path, allowed: tuple[str, ...], kept: set[str]) -> None:
-    scene, owners = make_owners_scene(tmp_path, real=[0], metrics=allowed, verification=DictatedVerification())
+@pytest.mark.parametrize("allowed", [(), ("loss",), ("loss", "num-examples"), ("accuracy",)])
+def test_only_metrics_of_the_terms_leave(tmp_path: Path, allowed: tuple[str, ...]) -> None:
+    scene, owner = lone_owner(tmp_path, metrics=allowed, verification=DictatedVerification())
     settle_model(scene, make_model())
-    client = make_client(owners[0])
-    for reply in (client.evaluate(make_model()), client.deliver(open_with(scene, committed(client)))):  # type: ignore[arg-type]
-        assert {name for record in reply.content.metric_records.values() for name in record} == kept
+    client = make_client(owner)
+    for reply in (client.evaluate(make_model()), client.deliver(client.commit_and_open())):
+        found = {name for record in reply.content.metric_records.values() for name in record}
+        assert found == set(allowed) & {"loss", "num-examples"}
 
 
 def test_train_every_other_record_of_the_users_reply_stays(client: Client) -> None:
@@ -72,7 +65,9 @@ def test_train_every_other_record_of_the_users_reply_stays(client: Client) -> No
     reply = client.train(make_model())
     assert set(reply.content) == {RECORD}
     assert set(reply.content.config_records[RECORD]) == {"version", "owner", "digest", "signature"}
-    reply = client.deliver(open_with(client.scene, CommitReply.from_record(reply.content.config_records[RECORD])))  # type: ignore[arg-type]
+    for name, array in arrays_of(step_towards(client.trainer.target, make_model())).items():
+        assert not is_within(array, reply), name
+    reply = client.deliver(client.commit_and_open())
     assert set(reply.content) == {"metrics", RECORD}
     assert set(reply.content.metric_records["metrics"]) == {"loss"}
     assert set(reply.content.config_records[RECORD]) == {"version", "owner", "vector", "points"}
@@ -81,22 +76,20 @@ def test_train_every_other_record_of_the_users_reply_stays(client: Client) -> No
 def test_train_metrics_leave_with_the_vector_and_not_before(client: Client) -> None:
     """Before the opening nobody has to pay for them."""
     client.trainer.metrics = {"loss": 0.125}
-    reply = client.train(make_model())
-    assert not reply.content.metric_records
-    digests = open_with(client.scene, CommitReply.from_record(reply.content.config_records[RECORD]))  # type: ignore[arg-type]
+    assert not client.train(make_model()).content.metric_records
+    digests = client.commit_and_open()
     assert reason_of(client.deliver((*digests, bytes(32))))
     for _ in range(2):
-        delivered = client.deliver(digests)
-        assert dict(delivered.content.metric_records["metrics"].items()) == {"loss": 0.125}
+        assert dict(client.deliver(digests).content.metric_records["metrics"].items()) == {"loss": 0.125}
 
 
 def test_metrics_of_another_round_or_a_lost_state_do_not_leave(client: Client) -> None:
     """A client that was killed after its commitment is started again with the state of the round before."""
-    committed(client)
+    client.commit()
     before = client.context.state
     client.context.state = RecordDict(dict(before.items()))
     anchor_model(client.scene, make_model())
-    digests = open_with(client.scene, committed(client))  # type: ignore[arg-type]
+    digests = client.commit_and_open()
     assert set(client.deliver(digests).content) == {"metrics", RECORD}
     for state in (before, RecordDict()):
         client.context.state = state
@@ -104,27 +97,14 @@ def test_metrics_of_another_round_or_a_lost_state_do_not_leave(client: Client) -
 
 
 def test_metrics_that_the_app_puts_into_the_state_leave_only_if_the_terms_name_them(client: Client) -> None:
-    digests = open_with(client.scene, committed(client))
+    digests = client.commit_and_open()
     client.context.state[f"{METRICS_STATE}/metrics"] = MetricRecord({"secret": 7.5})
     client.context.state[f"{METRICS_STATE}/more"] = MetricRecord({"secret": 7.5, "loss": 1.0})
     content = client.deliver(digests).content
     assert {key: dict(record.items()) for key, record in content.metric_records.items()} == {"more": {"loss": 1.0}}
 
 
-def committed(client: Client) -> CommitReply:
-    """A data owner's commitment to the live task, as `open_with` takes it."""
-    return CommitReply.from_record(client.train(make_model()).content.config_records[RECORD])
-
-
-def test_train_reply_has_no_array_of_the_update(client: Client) -> None:
-    reply = client.train(make_model())
-    trained = step_towards(client.trainer.target, make_model())
-    assert not reply.content.array_records
-    for name, array in arrays_of(trained).items():
-        assert not is_within(array, reply), name
-
-
-def with_dtype(new: ArrayRecord, dtype: str) -> ArrayRecord:
+def changed_to(new: ArrayRecord, dtype: str) -> ArrayRecord:
     return ArrayRecord({name: Array(array.astype(dtype)) for name, array in arrays_of(new).items()})
 
 
@@ -137,8 +117,8 @@ def lying(new: ArrayRecord) -> ArrayRecord:
 OTHER = "same names, shapes and dtypes"
 BAD_REPLIES: dict[str, tuple[Callable[[ArrayRecord], dict[str, ArrayRecord | MetricRecord]], str]] = {
     "other shape": (lambda new: {"arrays": ArrayRecord({**new, "body.bias": Array(np.zeros(5, "float32"))})}, OTHER),
-    "other dtype": (lambda new: {"arrays": with_dtype(new, "float64")}, OTHER),
-    "integers": (lambda new: {"arrays": with_dtype(new, "int32")}, OTHER),
+    "other dtype": (lambda new: {"arrays": changed_to(new, "float64")}, OTHER),
+    "integers": (lambda new: {"arrays": changed_to(new, "int32")}, OTHER),
     "missing array": (lambda new: {"arrays": ArrayRecord({"body.bias": new["body.bias"]})}, OTHER),
     "other order": (lambda new: {"arrays": ArrayRecord(dict(reversed(list(new.items()))))}, OTHER),
     "no arrays": (lambda new: {"metrics": MetricRecord({"loss": 1.0})}, "one ArrayRecord"),
@@ -150,67 +130,48 @@ BAD_REPLIES: dict[str, tuple[Callable[[ArrayRecord], dict[str, ArrayRecord | Met
 }
 
 
-def spoilt(case: str) -> Callable[[Message, ArrayRecord], Message]:
-    return lambda message, new: Message(RecordDict(BAD_REPLIES[case][0](new)), reply_to=message)  # type: ignore[arg-type]
-
-
 @pytest.mark.parametrize("case", BAD_REPLIES)
 def test_train_unusable_update_is_told_to_the_log_only(client: Client, caplog: pytest.LogCaptureFixture, case: str) -> None:
-    reason = BAD_REPLIES[case][1]
-    client.trainer.reply = spoilt(case)
+    make, reason = BAD_REPLIES[case]
+    client.trainer.reply = lambda message, new: Message(RecordDict(make(new)), reply_to=message)  # type: ignore[arg-type]
     assert_tells_nothing(client.train(make_model()), *([reason] if reason else []))
     assert reason in caplog.text
     assert not client.owner.journal.entries()
-
-
-@pytest.mark.parametrize("case", ["NaN", "other shape"])
-def test_train_after_an_unusable_update_commits_the_next_try(client: Client, case: str) -> None:
-    client.trainer.reply = spoilt(case)
-    reason_of(client.train(make_model()))
     client.trainer.reply = None
-    assert not client.train(make_model()).has_error()
+    assert not client.train(make_model()).has_error(), "the next try commits"
 
 
-def test_train_public_part_of_constants_alone_is_told_to_the_log_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    scene, owners = make_owners_scene(tmp_path, real=[0])
-    counts = ArrayRecord({"steps": Array(np.arange(42))})
-    anchor_model(scene, counts)
-    client = make_client(owners[0], reply=lambda message, new: Message(RecordDict({"arrays": counts}), reply_to=message))
-    client.trainer.target = counts
-    assert_tells_nothing(client.train(counts), "(0,)")
-    assert "shape (0,), expected (42,)" in caplog.text
-
-
-def test_train_wrong_number_of_weights_is_told_to_the_log_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    scene, owners = make_owners_scene(tmp_path, real=[0], weights=41)
-    anchor_model(scene, make_model())
-    assert_tells_nothing(make_client(owners[0]).train(make_model()), "(42,)")
-    assert "shape (42,), expected (41,)" in caplog.text
+@pytest.mark.parametrize(
+    ("model", "shape"), [(make_model(names=("head.weight",)), (18,)), (ArrayRecord({"steps": Array(np.arange(42))}), (0,))]
+)
+def test_train_wrong_number_of_weights_is_told_to_the_log_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, model: ArrayRecord, shape: tuple[int]
+) -> None:
+    scene, owner = lone_owner(tmp_path)
+    anchor_model(scene, model)
+    client = make_client(owner, reply=lambda message, new: Message(RecordDict({"arrays": model}), reply_to=message))
+    client.trainer.target = model
+    assert_tells_nothing(client.train(model), str(shape))
+    assert f"shape {shape}, expected (42,)" in caplog.text
 
 
 SECRET = "patient 4711 weighs 0.125"
+FAILURES = [ValueError(SECRET), Refused(SECRET), None]
+"""What the user's function raises; None if it replies with an error."""
 
 
-def answer_with_an_error(message: Message) -> Message:
-    return Message(Error(42, SECRET), reply_to=message)
-
-
-def raise_an_error(message: Message) -> Message:
-    raise ValueError(SECRET)
-
-
-def raise_one_of_ours(message: Message) -> Message:
-    raise Refused(SECRET)
-
-
-@pytest.mark.parametrize("fail", [answer_with_an_error, raise_an_error, raise_one_of_ours])
+@pytest.mark.parametrize("failure", FAILURES)
 @pytest.mark.parametrize("exchange", ["train", "evaluate"])
 def test_failure_of_the_users_function_is_told_to_the_log_only(
-    settled_client: Client, caplog: pytest.LogCaptureFixture, exchange: str, fail: Callable[[Message], Message]
+    settled_client: Client, caplog: pytest.LogCaptureFixture, exchange: str, failure: Exception | None
 ) -> None:
+    def fail(message: Message, new: ArrayRecord | None = None) -> Message:
+        if failure is not None:
+            raise failure
+        return Message(Error(42, SECRET), reply_to=message)
+
     client = settled_client
-    client.trainer.reply = lambda message, new: fail(message)
-    client.trainer.evaluate_reply = fail
+    client.trainer.reply = client.trainer.evaluate_reply = fail
     reply = client.train(make_model()) if exchange == "train" else client.evaluate(make_model())
     assert not client.trainer.untouched
     assert_tells_nothing(reply, SECRET, "4711", "42", "ValueError", "Refused")
@@ -219,13 +180,13 @@ def test_failure_of_the_users_function_is_told_to_the_log_only(
 
 
 def test_failure_of_the_apps_model_is_told_to_the_log_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    scene, owners = make_owners_scene(tmp_path, real=[0])
+    scene, owner = lone_owner(tmp_path)
     anchor_model(scene, make_model())
 
     def fail(context: Context) -> ArrayRecord:
         raise ValueError(SECRET)
 
-    client = make_client(owners[0], initial_model=fail)
+    client = make_client(owner, initial_model=fail)
     assert_tells_nothing(client.train(make_model()), SECRET, "4711", "ValueError")
     assert client.trainer.untouched
     assert SECRET in caplog.text
