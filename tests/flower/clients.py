@@ -38,6 +38,16 @@ Tamper = Callable[[int, Message], Message | None]
 """Gets the node and the message on its way; gives the message that goes on, or None if it is lost."""
 
 
+def exchange_in(message: Message) -> str:
+    """What a request asks for."""
+    return str(message.content.config_records[RECORD]["exchange"])
+
+
+def lose(exchange: str, *nodes: int) -> Tamper:
+    """Requests of an exchange to these nodes get lost."""
+    return lambda node, message: None if node in nodes and exchange_in(message) == exchange else message
+
+
 def wire(message: Message) -> Message:
     """`message` as it arrives: through Flower's own serialisation, so that nothing is shared."""
     proto = message_to_proto(message)

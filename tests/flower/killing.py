@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -27,12 +26,12 @@ from omnilytics_flwr.data_owner.owner_home import OwnerHome
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
-from omnilytics_flwr.flower.mod import OmnilyticsMod
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.ledger import ModelOwnerLedger
 from omnilytics_flwr.market.terms import Address
 from omnilytics_flwr.model_owner.run_directory import RunDirectory
-from tests.flower.clients import FakeGrid, Trainer, as_server, make_model
+from tests.flower.clients import Trainer, as_server, make_model
+from tests.flower.markets import nodes
 
 TRANSACTIONS = frozenset({"anchor", "open", "accuse", "settle", "timeout"})
 
@@ -46,19 +45,24 @@ class Killer:
     """Counts steps, such as ``"write progress"`` or ``"send open"``, and strikes after the one of number `strike_after`, if there is one."""
 
     strike_after: int | None = None
-    strike: Callable[[], None] | None = None
     steps: list[str] = field(default_factory=list)
+
+    def about_to(self, step: str) -> None:
+        """A transaction is next."""
 
     def note(self, step: str) -> None:
         """A step is done."""
         self.steps.append(step)
         if len(self.steps) - 1 == self.strike_after:
-            if self.strike is None:
-                raise Killed(step)
-            self.strike()
+            raise Killed(step)
+
+    @property
+    def sent(self) -> list[str]:
+        """The transactions among the steps."""
+        return [step.removeprefix("send ") for step in self.steps if step.startswith("send ")]
 
     def ledger(self, ledger: ModelOwnerLedger) -> ModelOwnerLedger:
-        """`ledger`, whose transactions are steps."""
+        """`ledger`, whose transactions are steps once they are mined."""
         return cast("ModelOwnerLedger", _Watched(ledger, self))
 
     @contextmanager
@@ -86,11 +90,8 @@ class Killer:
 
 
 class _Watched:
-    """Notes every transaction of a ledger once it is mined."""
-
     def __init__(self, ledger: ModelOwnerLedger, killer: Killer) -> None:
-        self._ledger = ledger
-        self._killer = killer
+        self._ledger, self._killer = ledger, killer
 
     def __getattr__(self, name: str) -> Any:
         value = getattr(self._ledger, name)
@@ -98,6 +99,7 @@ class _Watched:
             return value
 
         def send(*arguments: object) -> object:
+            self._killer.about_to(f"send {name}")
             receipt = value(*arguments)
             self._killer.note(f"send {name}")
             return receipt
@@ -119,12 +121,6 @@ def boundaries(steps: list[str]) -> list[int]:
             chosen += sorted({row[0], row[len(row) // 2], row[-1]})
             start = place
     return chosen
-
-
-def copy_folder(source: Path, to: Path) -> None:
-    """Make `to` a copy of a folder, in place of what is there."""
-    shutil.rmtree(to, ignore_errors=True)
-    shutil.copytree(source, to)
 
 
 BROADCAST = "eth_sendRawTransaction"
@@ -149,16 +145,16 @@ class Orders:
         return json.dumps(asdict(self))
 
 
+@dataclass
 class Counting(Killer):
-    """Strikes after the so-manieth step of a kind."""
+    """Kills the process after the so-manieth step of a kind."""
 
-    def __init__(self, orders: Orders) -> None:
-        super().__init__()
-        self.orders = orders
+    kind: str = ""
+    times: int = -1
 
     def note(self, step: str) -> None:
         self.steps.append(step)
-        if step == self.orders.kind and self.steps.count(step) > self.orders.times >= 0:
+        if step == self.kind and self.steps.count(step) > self.times >= 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -180,17 +176,15 @@ def main(orders: Orders) -> dict[str, Any]:
     homes = [OwnerHome.open(Path(orders.homes) / f"owner-{number}") for number in range(orders.num_owners)]
     owners = connect(orders.url)
     agents = [home.agent_for(EthereumLedger(sender_for(owners, home.wallet(owners)), Address(orders.market))) for home in homes]
-    mod = OmnilyticsMod(agent=lambda context: agents[int(context.node_config["partition-id"])])
     trainers = [Trainer(make_model(100 + number)) for number in range(orders.num_owners)]
-    grid = FakeGrid({100 + number: trainer.app(mod) for number, trainer in enumerate(trainers)})
-    killer = Counting(orders)
+    killer = Counting(kind=orders.kind, times=orders.times)
     killer.watch_files()
     connection = connect(orders.url, outbox=Path(orders.run_dir) / "outbox")
     watch_broadcasts(connection, killer)
     ledger = EthereumLedger(sender_for(connection, dev_wallet(0, connection)), Address(orders.market))
     strategy = Omnilytics(FedAvg(), ledger=killer.ledger(ledger), run_dir=Path(orders.run_dir))
     with as_server():
-        result = strategy.start(grid, make_model(), orders.rounds)
+        result = strategy.start(nodes(agents, trainers), make_model(), orders.rounds)
     model = hashlib.sha256(b"".join(array.numpy().tobytes() for array in result.arrays.values())).hexdigest()
     return {
         "model": model,

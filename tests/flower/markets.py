@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -30,13 +31,15 @@ from omnilytics_flwr.model_owner.round_report import RoundReport
 from omnilytics_flwr.model_owner.run_directory import Record
 from tests.data_owner.owners import WEIGHTS, Owner, make_owners_scene
 from tests.flower.clients import FakeGrid, ModelMaker, Tamper, Trainer, arrays_of, make_model, step_towards
-from tests.flower.killing import copy_folder
 from tests.support.builders import Scene, address_of, make_scene, make_terms
 
 FIRST_NODE = 100
 """Node of data owner 0; the others follow."""
 
 METRICS = ("loss", "num-examples")
+NUM_OWNERS = 15
+REWARD_WEI = 1_000
+NO_TASK = TaskId(1, "0x" + 40 * "0", 1, 1, bytes(32))
 
 
 @dataclass
@@ -61,6 +64,10 @@ class MemoryRun:
         """Transactions of a round."""
         return [receipt.event for receipt in self.reports[report].receipts]
 
+    def position_of(self, number: int) -> int:
+        """Roster position of a data owner's group in the first round."""
+        return next(place for place, group in enumerate(self.reports[0].roster) if address_of(number) in group)
+
     def expected(self, before: ArrayRecord, owners: tuple[Address, ...]) -> dict[str, np.ndarray]:
         """`before` plus the plain mean of these data owners' updates, in float64."""
         numbers = [number for number in self.owners if address_of(number) in owners]
@@ -84,10 +91,23 @@ def memory_run(
     trainers = {
         number: Trainer(make_model(100 + number), metrics={"loss": float(number), "num-examples": 10, "secret": 7.5}) for number in owners
     }
+    for owner in owners.values():
+        owner.keys.rounding_key(NO_TASK)  # makes the secret that updates are rounded by, for a run that is set back
     agents = [owner.agent() for owner in owners.values()]
     grid = nodes(agents, trainers.values(), initial_model=initial_model, on_request=on_request, on_reply=on_reply)
     strategy = Omnilytics(inner or FedAvg(), ledger=scene.ledger(), **({"wait": waiter(scene)} | (options or {})))  # type: ignore[arg-type]
     return MemoryRun(scene, owners, trainers, grid, strategy)
+
+
+def accepted_owners(report: RoundReport) -> tuple[Address, ...]:
+    """Members of the accepted groups."""
+    return tuple(owner for position in report.accepted for owner in report.roster[position])
+
+
+def copy_folder(source: Path, to: Path) -> None:
+    """Make `to` a copy of a folder, in place of what is there."""
+    shutil.rmtree(to, ignore_errors=True)
+    shutil.copytree(source, to)
 
 
 def waiter(scene: Scene) -> Callable[[float], None]:
@@ -114,11 +134,6 @@ def assert_close(actual: ArrayRecord, expected: dict[str, np.ndarray], steps: fl
     for name, array in arrays_of(actual).items():
         assert array.dtype == np.float32
         np.testing.assert_allclose(array, expected[name], rtol=0, atol=steps / (2**15 - 1) + 1e-6)
-
-
-NUM_OWNERS = 15
-REWARD_WEI = 1_000
-NO_TASK = TaskId(1, "0x" + 40 * "0", 1, 1, bytes(32))
 
 
 @dataclass
@@ -173,7 +188,6 @@ class ChainRun:
 def chain_run(folder: Path, *, chain: AnvilOptions | None = None, **term_changes: object) -> Iterator[ChainRun]:
     """A drawn market on a chain of its own, some blocks after the draw."""
     homes = folder / "homes"
-
     values = {"weights": 42, "update_bits": 16, "norm_bound": 2**60, "metrics": ("loss",), "commit_seconds": 3600, "reward_wei": REWARD_WEI}
 
     def terms(verification: Address) -> Terms:
@@ -182,7 +196,7 @@ def chain_run(folder: Path, *, chain: AnvilOptions | None = None, **term_changes
     with LocalMarket(terms, num_owners=NUM_OWNERS, escrow_wei=200_000, folder=homes, chain=chain) as market:
         for home, ledger in zip(market.homes, market.owner_ledgers(), strict=True):
             home.agent_for(ledger)
-            OwnerKeys(home.path / "keys").rounding_key(NO_TASK)  # makes the secret that updates are rounded by, the same in every run
+            OwnerKeys(home.path / "keys").rounding_key(NO_TASK)
         market.anvil.mine(4)
         copy_folder(homes, folder / "kept")
         yield ChainRun(market, homes, folder / "kept", market.anvil.snapshot())

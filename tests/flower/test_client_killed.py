@@ -12,6 +12,7 @@ from flwr.app import Message
 from omnilytics_flwr.data_owner.owner_agent import OwnerAgent
 from omnilytics_flwr.flower.mod import OmnilyticsMod
 from tests.flower.clients import FakeGrid, make_model
+from tests.flower.killing import Killed
 from tests.flower.markets import FIRST_NODE, MemoryRun, memory_run
 from tests.support.builders import address_of
 
@@ -20,10 +21,6 @@ NODE = FIRST_NODE + VICTIM
 IN_TRAIN = ("before admit", "after admit", "before commit", "after commit")
 IN_DELIVER = ("before deliver", "after deliver")
 IN_EVALUATE = ("before admit_evaluation", "after admit_evaluation")
-
-
-class Killed(BaseException):
-    """The process is gone: nothing catches it, and nothing that it had in memory is left."""
 
 
 class Deadly:
@@ -44,7 +41,7 @@ class Deadly:
     def _die(self, step: str) -> None:
         if step in self._steps:
             self._steps.remove(step)
-            raise Killed
+            raise Killed(step)
 
 
 class MortalGrid(FakeGrid):
@@ -72,38 +69,28 @@ def killed_run(folder: Path, step: str) -> MemoryRun:
     return run
 
 
-def took_part(run: MemoryRun, report: int) -> bool:
-    return any(address_of(VICTIM) in group for group in run.reports[report].roster)
+def took_part(run: MemoryRun) -> list[bool]:
+    """In which of the rounds the victim was on the roster."""
+    return [any(address_of(VICTIM) in group for group in report.roster) for report in run.reports]
 
 
 @pytest.mark.parametrize("step", IN_TRAIN)
 def test_client_killed_in_training_sits_out_one_round(tmp_path: Path, step: str) -> None:
     run = killed_run(tmp_path, step)
-    assert not took_part(run, 0)
-    assert took_part(run, 1)
+    assert took_part(run) == [False, True]
     assert all(len(group) == 3 for group in run.reports[0].roster)
 
 
 def test_client_killed_after_committing_has_used_the_mask_of_that_round_once(tmp_path: Path) -> None:
     run = killed_run(tmp_path, "after commit")
     owner, market = run.owners[VICTIM], run.scene.market
-    entries = [owner.journal.find(run.scene.world.chain_id, market.address, report.round) for report in run.reports]
-    assert entries[0] is not None
-    assert not took_part(run, 0), "what it committed to never left"
+    assert owner.journal.find(run.scene.world.chain_id, market.address, run.reports[0].round) is not None
+    assert took_part(run) == [False, True], "what it committed to never left"
     assert len(run.trainers[VICTIM].trained) == 2
 
 
-@pytest.mark.parametrize("step", IN_DELIVER)
-def test_client_killed_in_delivering_delivers_when_asked_again(tmp_path: Path, step: str) -> None:
+@pytest.mark.parametrize("step", [*IN_DELIVER, *IN_EVALUATE])
+def test_client_killed_later_delivers_when_asked_again_and_takes_part_in_the_next_round(tmp_path: Path, step: str) -> None:
     run = killed_run(tmp_path, step)
-    for report in run.reports:
-        assert len(report.roster) == 6
-        assert report.waived == report.accused == ()
-    assert took_part(run, 0)
-
-
-@pytest.mark.parametrize("step", IN_EVALUATE)
-def test_client_killed_in_evaluating_takes_part_in_the_next_round(tmp_path: Path, step: str) -> None:
-    run = killed_run(tmp_path, step)
-    assert took_part(run, 0)
-    assert took_part(run, 1)
+    assert took_part(run) == [True, True]
+    assert all((len(report.roster), report.waived, report.accused) == (6, (), ()) for report in run.reports)

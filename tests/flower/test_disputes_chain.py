@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from flwr.app import Message
 from flwr.serverapp.strategy import FedAvg
 
 from omnilytics_flwr.data_owner.watcher import Watcher
 from omnilytics_flwr.flower.strategy import Omnilytics
-from omnilytics_flwr.flower.wire import RECORD
 from omnilytics_flwr.model_owner.round_report import RoundReport
-from tests.flower.clients import make_model
-from tests.flower.markets import ChainRun, chain_run
+from tests.flower.clients import lose, make_model
+from tests.flower.markets import FIRST_NODE, ChainRun, chain_run
 
 CULPRIT = 6
 FEE_WEI = 10**9
@@ -30,12 +28,7 @@ def one_round(run: ChainRun, run_dir: Path, *, watched: bool) -> RoundReport:
     """A round in which no request for its vector reaches the culprit, whose watcher looks at the chain or does not."""
     run.rewind()
     grid = run.grid()
-
-    def lose(node: int, message: Message) -> Message | None:
-        delivers = message.content.config_records[RECORD]["exchange"] == "deliver"
-        return None if node == 100 + CULPRIT and delivers else message
-
-    grid.on_request = lose
+    grid.on_request = lose("deliver", FIRST_NODE + CULPRIT)
     home, ledger = run.market.homes[CULPRIT], run.market.owner_ledgers()[CULPRIT]
     watcher = Watcher(
         ledger=ledger,

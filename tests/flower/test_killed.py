@@ -79,35 +79,24 @@ def sent_of_model_owner(run: ChainRun, since_block: int) -> int:
     return found
 
 
-def check_end(run: ChainRun, since_block: int) -> None:
-    """Two rounds are settled and paid, by five transactions and no more."""
+BETWEEN = [("write round", 0), ("write round", 1), ("write delivery", 7), ("write outcome", 0), ("write progress", 0)]
+
+
+@pytest.mark.parametrize("strikes", [[("broadcast", 0)] * 5, pytest.param(BETWEEN, marks=pytest.mark.slow)], ids=["broadcasts", "between"])
+def test_killed_process_ends_as_undisturbed(
+    run: ChainRun, undisturbed: dict[str, Any], tmp_path: Path, strikes: list[tuple[str, int]]
+) -> None:
+    """Whenever a transaction has left, or at stages in between: two rounds are settled and paid, by five transactions and no more."""
+    run.rewind()
+    since = run.market.ledger.connection.block_number()
+    for kind, times in strikes:
+        kill(run, tmp_path / "run", kind, times)
+    assert live(run, tmp_path / "run")["model"] == undisturbed["model"]
     state = run.state
     assert (state.stage, state.round) == (Stage.ANCHORED, ROUNDS + 1)
     assert state.owed_wei == ROUNDS * 12 * REWARD_WEI == run.claimable_wei()
     assert run.surplus_wei() == 0
-    assert sent_of_model_owner(run, since_block) == 5, "anchor, then open and settle twice"
-
-
-def test_killed_whenever_a_transaction_has_left_ends_as_undisturbed(run: ChainRun, undisturbed: dict[str, Any], tmp_path: Path) -> None:
-    run.rewind()
-    since = run.market.ledger.connection.block_number()
-    for _ in range(5):
-        kill(run, tmp_path / "run", "broadcast")
-    end = live(run, tmp_path / "run")
-    assert end["model"] == undisturbed["model"]
-    assert "broadcast" not in end["steps"]
-    check_end(run, since)
-
-
-@pytest.mark.slow
-def test_killed_at_stages_in_between_ends_as_undisturbed(run: ChainRun, undisturbed: dict[str, Any], tmp_path: Path) -> None:
-    run.rewind()
-    since = run.market.ledger.connection.block_number()
-    for kind, times in (("write round", 0), ("write round", 1), ("write delivery", 7), ("write outcome", 0), ("write progress", 0)):
-        kill(run, tmp_path / "run", kind, times)
-    end = live(run, tmp_path / "run")
-    assert end["model"] == undisturbed["model"]
-    check_end(run, since)
+    assert sent_of_model_owner(run, since) == 5, "anchor, then open and settle twice"
 
 
 # A node that restarts

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from flwr.app import ConfigRecord, Message, MetricRecord
+from flwr.app import ConfigRecord, MetricRecord
 from flwr.serverapp.strategy import FedAdam, Result
 
 from omnilytics_flwr.flower.strategy import Omnilytics
-from omnilytics_flwr.flower.wire import RECORD
-from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.model_owner.round_keeper import Missing
-from tests.flower.clients import as_server, make_model, shifted
-from tests.flower.killing import Killed, Killer, boundaries, copy_folder, kind_of
-from tests.flower.markets import FIRST_NODE, MemoryRun, memory_run, waiter
+from tests.flower.clients import as_server, lose, make_model, shifted
+from tests.flower.killing import Killed, Killer, boundaries, kind_of
+from tests.flower.markets import FIRST_NODE, MemoryRun, copy_folder, memory_run, waiter
 from tests.support.builders import address_of
 
 ROUNDS = 2
+Undisturbed = tuple[Killer, tuple[object, ...]]
 
 
 class Decaying(FedAdam):
@@ -73,8 +73,6 @@ class World:
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     folder = tmp_path_factory.mktemp("owners")
     run = memory_run(folder, initial_model=lambda context: make_model(50), weights=24, commit_seconds=3600)
-    for owner in run.owners.values():  # makes the secret that updates are rounded by, which must be the same in every run
-        owner.keys.rounding_key(TaskId(1, owner.address, 1, 1, bytes(32)))
     kept = tmp_path_factory.mktemp("kept") / "owners"
     copy_folder(folder, kept)
     return World(run, folder, kept, run.scene.world.snapshot())
@@ -94,39 +92,39 @@ def outcome(world: World, result: Result) -> tuple[object, ...]:
 
 
 @pytest.fixture(scope="module")
-def undisturbed(world: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[list[str], tuple[object, ...]]:
+def undisturbed(world: World, tmp_path_factory: pytest.TempPathFactory) -> Undisturbed:
     """Steps and outcome of a run that nothing disturbs."""
     world.rewind()
     killer = Killer()
     with as_server():
         result, _ = world.start(tmp_path_factory.mktemp("undisturbed"), killer)
-    return killer.steps, outcome(world, result)
+    return killer, outcome(world, result)
 
 
-def place_of(steps: list[str], step: str, times: int) -> int:
-    """Number of a step that was done so many times before."""
-    return [place for place, done in enumerate(steps) if done == step][times]
+KillAt = Callable[..., None]
 
 
-def check_killed_at(world: World, run_dir: Path, undisturbed: tuple[list[str], tuple[object, ...]], *strikes: int) -> None:
-    """Kill one process after another, and let the last one end."""
-    steps, expected = undisturbed
-    world.rewind()
-    sent: list[str] = []
-    for strike in strikes:
-        killer = Killer(strike)
-        with pytest.raises(Killed):
-            world.start(run_dir, killer)
-        sent += [step for step in killer.steps if step.startswith("send")]
-    killer = Killer()
-    result, strategy = world.start(run_dir, killer)
-    assert outcome(world, result) == expected
-    sent += [step for step in killer.steps if step.startswith("send")]
-    assert sent == [step for step in steps if step.startswith("send")], "no step is taken twice, none is forgotten"
-    assert all(report.settled for report in strategy.reports)
-    assert all(len(trainer.trained) == ROUNDS for trainer in world.run.trainers.values()), "nobody trains twice for one round"
-    kept = {kind_of(path.stem) for path in run_dir.glob("*.npz")}
-    assert kept == {"market", "progress", "results", "round"}, "vectors and outcomes go when their round is booked"
+@pytest.fixture
+def kill_at(world: World, tmp_path: Path, undisturbed: Undisturbed) -> KillAt:
+    """Kill one process after another, each after a step of this number, and let the last one end."""
+
+    def kill(*strikes: int) -> None:
+        world.rewind()
+        killers = [*map(Killer, strikes), Killer()]
+        run_dir = tmp_path / "-".join(map(str, strikes))
+        for killer in killers[:-1]:
+            with pytest.raises(Killed):
+                world.start(run_dir, killer)
+        result, strategy = world.start(run_dir, killers[-1])
+        assert outcome(world, result) == undisturbed[1]
+        sent = [step for killer in killers for step in killer.sent]
+        assert sent == undisturbed[0].sent, "no step is taken twice, none is forgotten"
+        assert all(report.settled for report in strategy.reports)
+        assert all(len(trainer.trained) == ROUNDS for trainer in world.run.trainers.values()), "nobody trains twice for one round"
+        kept = {kind_of(path.stem) for path in run_dir.glob("*.npz")}
+        assert kept == {"market", "progress", "results", "round"}, "vectors and outcomes go when their round is booked"
+
+    return kill
 
 
 STRIKES = [
@@ -153,68 +151,49 @@ QUICK = STRIKES[2:9:2]
 @pytest.mark.parametrize(
     ("step", "times"), [pytest.param(*strike, marks=() if strike in QUICK else pytest.mark.slow) for strike in STRIKES]
 )
-def test_killed_after_a_step_ends_as_undisturbed(
-    world: World, tmp_path: Path, undisturbed: tuple[list[str], tuple[object, ...]], step: str, times: int
-) -> None:
-    check_killed_at(world, tmp_path / "run", undisturbed, place_of(undisturbed[0], step, times))
+def test_killed_after_a_step_ends_as_undisturbed(kill_at: KillAt, undisturbed: Undisturbed, step: str, times: int) -> None:
+    kill_at([place for place, done in enumerate(undisturbed[0].steps) if done == step][times])
 
 
-def test_killed_again_and_again_ends_as_undisturbed(
-    world: World, tmp_path: Path, undisturbed: tuple[list[str], tuple[object, ...]]
-) -> None:
-    check_killed_at(world, tmp_path / "run", undisturbed, 5, 2, 9, 6, 4, 3, 2)
+def test_killed_again_and_again_ends_as_undisturbed(kill_at: KillAt) -> None:
+    kill_at(5, 2, 9, 6, 4, 3, 2)
 
 
 @pytest.mark.slow
-def test_killed_after_each_step_ends_as_undisturbed(
-    world: World, tmp_path: Path, undisturbed: tuple[list[str], tuple[object, ...]]
-) -> None:
-    for strike in boundaries(undisturbed[0]):
-        check_killed_at(world, tmp_path / f"run-{strike}", undisturbed, strike)
+def test_killed_after_each_step_ends_as_undisturbed(kill_at: KillAt, undisturbed: Undisturbed) -> None:
+    for strike in boundaries(undisturbed[0].steps):
+        kill_at(strike)
 
 
-def test_run_that_is_over_gives_its_result_again_and_does_nothing(
-    world: World, tmp_path: Path, undisturbed: tuple[list[str], tuple[object, ...]]
-) -> None:
+def test_run_that_is_over_gives_its_result_again_and_does_nothing(world: World, tmp_path: Path, undisturbed: Undisturbed) -> None:
     world.rewind()
     world.start(tmp_path, Killer())
     killer = Killer()
     result, strategy = world.start(tmp_path, killer)
     assert outcome(world, result) == undisturbed[1]
     assert not strategy.reports
-    assert not [step for step in killer.steps if step.startswith("send")]
+    assert not killer.sent
 
 
 @pytest.mark.parametrize("strike", ["send accuse", "write round"])
-def test_killed_while_accused_are_waited_for_ends_as_undisturbed(world: World, tmp_path: Path, strike: str) -> None:
+def test_killed_while_accused_are_waited_for_ends_as_undisturbed(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, strike: str
+) -> None:
     """A data owner never delivers: it is accused, once, and its group is void, whoever waits for it."""
-
-    def lose(node: int, message: Message) -> Message | None:
-        delivers = message.content.config_records[RECORD]["exchange"] == "deliver"
-        return None if node == FIRST_NODE + 6 and delivers else message
+    monkeypatch.setattr(world.run.grid, "on_request", lose("deliver", FIRST_NODE + 6))
 
     def end(run_dir: Path, killer: Killer) -> tuple[object, ...]:
         result, strategy = world.start(run_dir, killer, "accuse")
         report = strategy.reports[0]
         return (*outcome(world, result), report.void, report.accused, report.waived)
 
-    before, world.run.grid.on_request = world.run.grid.on_request, lose
-    try:
-        world.rewind()
-        undisturbed = Killer()
-        expected = end(tmp_path / "undisturbed", undisturbed)
-        world.rewind()
-        accused = undisturbed.steps.index("send accuse")
-        place = accused if strike == "send accuse" else undisturbed.steps.index(strike, accused)
-        with pytest.raises(Killed):
-            world.start(tmp_path / "run", Killer(place), "accuse")
-        later = Killer()
-        assert end(tmp_path / "run", later) == expected
-        assert "send accuse" not in later.steps
-    finally:
-        world.run.grid.on_request = before
-    assert expected[-3:-1] == ((position_of(world),), (address_of(6),))
-
-
-def position_of(world: World) -> int:
-    return next(position for position, group in enumerate(world.run.groups()) if 6 in group)
+    world.rewind()
+    undisturbed, later = Killer(), Killer()
+    expected = end(tmp_path / "undisturbed", undisturbed)
+    world.rewind()
+    with pytest.raises(Killed):
+        world.start(tmp_path / "run", Killer(undisturbed.steps.index(strike, undisturbed.steps.index("send accuse"))), "accuse")
+    assert end(tmp_path / "run", later) == expected
+    assert "accuse" not in later.sent
+    void = next(position for position, group in enumerate(world.run.groups()) if 6 in group)
+    assert expected[-3:-1] == ((void,), (address_of(6),))
