@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import stat
 import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,22 +18,26 @@ from hypothesis import strategies as st
 
 from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.data_owner.journal import Entry, Journal, decode_entry, encode_entry
-from omnilytics_flwr.errors import Malformed
+from omnilytics_flwr.errors import Malformed, Refused
+from omnilytics_flwr.files import locked
 from omnilytics_flwr.market.task import TaskId
 from tests.support.builders import MARKET
 
+ENTRY = Entry(
+    task=TaskId(31337, MARKET, 1, 1, b"\1" * 32),
+    peers_hash=b"\1" * 32,
+    masks_hash=b"\3" * 32,
+    digest=b"\2" * 32,
+    points=b"\n" * 128,
+    vector=bytes(range(256)) * 512,
+)
 
-def make_entry(round_number: int = 1, **changes: object) -> Entry:
-    task = TaskId(31337, MARKET, 1, round_number, bytes([round_number]) * 32)
-    values: dict[str, object] = {
-        "task": task,
-        "peers_hash": b"\1" * 32,
-        "masks_hash": b"\3" * 32,
-        "digest": b"\2" * 32,
-        "points": b"\n" * 128,
-        "vector": bytes(range(256)) * 512,
-    }
-    return Entry(**(values | changes))  # type: ignore[arg-type]
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    """A journal with `ENTRY`."""
+    (made := Journal(tmp_path)).write(ENTRY)
+    return made
 
 
 def file_of(folder: Path) -> Path:
@@ -41,41 +45,35 @@ def file_of(folder: Path) -> Path:
     return path
 
 
-def test_entry_is_found_by_a_new_instance(tmp_path: Path) -> None:
-    Journal(tmp_path).write(make_entry())
-    assert Journal(tmp_path).find(31337, MARKET, 1) == make_entry()
-    assert Journal(tmp_path).find(31337, MARKET.lower(), 1) == make_entry()
-    assert Journal(tmp_path).find(31337, MARKET, 2) is None
-    assert Journal(tmp_path).find(1, MARKET, 1) is None
+def test_entry_is_found_by_a_new_instance(journal: Journal, tmp_path: Path) -> None:
+    again = Journal(tmp_path)
+    assert again.find(31337, MARKET, 1) == again.find(31337, MARKET.lower(), 1) == ENTRY
+    assert again.find(31337, MARKET, 2) is again.find(1, MARKET, 1) is None
 
 
-def test_entries_come_oldest_round_first(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
-    for number in (10, 9, 100, 1):
-        journal.write(make_entry(number))
+def test_entries_come_oldest_round_first(journal: Journal) -> None:
+    for number in (10, 9, 100):
+        journal.write(replace(ENTRY, task=replace(ENTRY.task, round=number)))
     assert [entry.task.round for entry in journal.entries()] == [1, 9, 10, 100]
 
 
-def test_emptied_entry_keeps_its_header_only(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
-    journal.write(make_entry())
+def test_emptied_entry_keeps_its_header_only(journal: Journal, tmp_path: Path) -> None:
     assert journal.full_rounds(31337, MARKET) == [1]
     journal.empty(31337, MARKET, 1)
     journal.empty(31337, MARKET, 2)
-    assert journal.entries() == [make_entry(points=b"", vector=b"")]
+    assert journal.entries() == [replace(ENTRY, points=b"", vector=b"")]
     assert journal.full_rounds(31337, MARKET) == []
     assert file_of(tmp_path).stat().st_size < 1000
-    assert make_entry().vector[:64] not in file_of(tmp_path).read_bytes()
 
 
 def test_files_are_the_owners_only_and_nothing_else_is_left(tmp_path: Path) -> None:
     folder = tmp_path / "journal"
     journal = Journal(folder)
     with journal.locked():
-        journal.write(make_entry())
+        journal.write(ENTRY)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert stat.S_IMODE(file_of(folder).stat().st_mode) == 0o600
-    assert {path.name for path in folder.iterdir()} == {".lock", file_of(folder).name}
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
+    assert modes == {".lock": 0o600, file_of(folder).name: 0o600}
 
 
 def flip(content: bytes, place: int) -> bytes:
@@ -113,52 +111,41 @@ DAMAGES: dict[str, Callable[[bytes], bytes]] = {
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_damaged_entry_is_a_named_error(tmp_path: Path, damage: str) -> None:
-    journal = Journal(tmp_path)
-    journal.write(make_entry())
+def test_damaged_entry_is_a_named_error(journal: Journal, tmp_path: Path, damage: str) -> None:
     path = file_of(tmp_path)
     path.write_bytes(DAMAGES[damage](path.read_bytes()))
     for read in (lambda: journal.find(31337, MARKET, 1), journal.entries):
-        with pytest.raises(Malformed, match="is damaged") as refusal:
+        with pytest.raises(Malformed, match=f"{path.name} is damaged"):
             read()
-        assert path.name in str(refusal.value)
 
 
-def test_temporary_file_of_a_crash_is_no_entry_and_goes_at_the_next_use(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
-    journal.write(make_entry())
+def test_temporary_file_of_a_crash_is_no_entry_and_goes_at_the_next_use(journal: Journal, tmp_path: Path) -> None:
     left = tmp_path / f"{file_of(tmp_path).name}xyz.tmp"
     left.write_bytes(b"half an en")
-    assert journal.entries() == [make_entry()]
+    assert journal.entries() == [ENTRY]
     with journal.locked():
         assert not left.exists()
 
 
-def test_entry_cut_anywhere_is_a_named_error(tmp_path: Path) -> None:
+def test_entry_cut_anywhere_is_a_named_error() -> None:
     """Every cut through hash, header and points, and every 997th through the vector."""
-    journal = Journal(tmp_path)
-    journal.write(make_entry())
-    path, content = file_of(tmp_path), file_of(tmp_path).read_bytes()
+    content = encode_entry(ENTRY)
     header = len(content) - 131_072
     for length in (*range(header + 1), *range(header, len(content), 997), len(content) - 1):
-        path.write_bytes(content[:length])
-        with pytest.raises(Malformed, match="is damaged"):
-            journal.find(31337, MARKET, 1)
+        with pytest.raises(Malformed):
+            decode_entry(content[:length])
 
 
-def test_entry_under_the_name_of_another_round_or_market_is_a_named_error(tmp_path: Path) -> None:
-    journal = Journal(tmp_path)
-    journal.write(make_entry())
+@pytest.mark.parametrize(("part", "other"), [("0000000001", "0000000002"), ("31337", "1")])
+def test_entry_under_the_name_of_another_round_or_market_is_a_named_error(journal: Journal, tmp_path: Path, part: str, other: str) -> None:
     path = file_of(tmp_path)
-    for name in (path.name.replace("0000000001", "0000000002"), path.name.replace("31337", "1")):
-        path.rename(tmp_path / name)
-        with pytest.raises(Malformed, match="it is the entry of round 1"):
-            journal.entries()
-        (tmp_path / name).rename(path)
+    path.rename(tmp_path / path.name.replace(part, other))
+    with pytest.raises(Malformed, match="it is the entry of round 1"):
+        journal.entries()
 
 
-def test_header_that_an_earlier_release_wrote_with_blanks_is_read(tmp_path: Path) -> None:
-    assert decode_entry(with_header(encode_entry(make_entry()))) == make_entry()
+def test_header_that_an_earlier_release_wrote_with_blanks_is_read() -> None:
+    assert decode_entry(with_header(encode_entry(ENTRY))) == ENTRY
 
 
 KEYS = st.sampled_from(["chain_id", "market", "epoch", "round", "task_hash", "peers_hash", "masks_hash", "digest", "points_bytes"])
@@ -177,28 +164,17 @@ def test_any_content_is_an_entry_or_a_named_error(content: object) -> None:
 
 def test_evaluation_is_noted_once_by_whoever_comes_first(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
-        first = list(pool.map(lambda _: Journal(tmp_path).note_evaluation(make_entry().task), range(16)))
+        first = list(pool.map(lambda _: Journal(tmp_path).note_evaluation(ENTRY.task), range(16)))
     assert sorted(first) == [False] * 15 + [True]
-    assert Journal(tmp_path).note_evaluation(make_entry(2).task)
+    assert Journal(tmp_path).note_evaluation(replace(ENTRY.task, round=2))
 
 
 def test_joined_epochs_are_known_by_market_and_epoch(tmp_path: Path) -> None:
-    Journal(tmp_path).note_joined(31337, MARKET, 3)
-    Journal(tmp_path).note_joined(31337, MARKET, 3)
+    for _ in range(2):
+        Journal(tmp_path).note_joined(31337, MARKET, 3)
     journal = Journal(tmp_path)
-    assert journal.has_joined(31337, MARKET, 3)
-    assert not journal.has_joined(31337, MARKET, 2)
-    assert not journal.has_joined(1, MARKET, 3)
+    assert [journal.has_joined(*joined) for joined in ((31337, MARKET, 3), (31337, MARKET, 2), (1, MARKET, 3))] == [True, False, False]
     assert journal.entries() == []
-
-
-def lock_is_free(folder: Path) -> bool:
-    with open(folder / ".lock", "w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
 
 def test_lock_holds_against_another_process_and_ends_with_it(tmp_path: Path) -> None:
@@ -211,8 +187,10 @@ def test_lock_holds_against_another_process_and_ends_with_it(tmp_path: Path) -> 
         assert child.stdout is not None
         try:
             assert child.stdout.readline() == "held\n"
-            assert not lock_is_free(tmp_path)
+            with pytest.raises(Refused), locked(tmp_path / ".lock", if_held=Refused("held")):
+                pass
         finally:
             child.kill()
             child.wait()
-    assert lock_is_free(tmp_path)
+    with locked(tmp_path / ".lock", if_held=Refused("held")):
+        pass

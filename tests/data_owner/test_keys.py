@@ -5,23 +5,20 @@ from __future__ import annotations
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
 from omnilytics_flwr.errors import Malformed
 from omnilytics_flwr.market.task import TaskId
-from tests.data_owner.owners import make_owners_scene, make_wallet, market_id
+from tests.data_owner.owners import lone_owner, make_wallet, market_id
+from tests.support.builders import MARKET, address_of
 
-TASKS = [
-    TaskId(31337, "0x5FbDB2315678afecb367f032d93F642f64180aa3", 1, 1, b"\1" * 32),
-    TaskId(1, "0x5FbDB2315678afecb367f032d93F642f64180aa3", 1, 1, b"\1" * 32),
-    TaskId(31337, "0xe7f1725E7734CE288F8367e1Bb143E90bb3F0512", 1, 1, b"\1" * 32),
-    TaskId(31337, "0x5FbDB2315678afecb367f032d93F642f64180aa3", 2, 1, b"\1" * 32),
-    TaskId(31337, "0x5FbDB2315678afecb367f032d93F642f64180aa3", 1, 2, b"\1" * 32),
-    TaskId(31337, "0x5FbDB2315678afecb367f032d93F642f64180aa3", 1, 1, b"\2" * 32),
-]
+TASK = TaskId(31337, MARKET, 1, 1, b"\1" * 32)
+CHANGES: list[dict[str, Any]] = [{"chain_id": 1}, {"market": address_of(0)}, {"epoch": 2}, {"round": 2}, {"task_hash": b"\2" * 32}]
 
 
 def test_mask_key_is_the_same_again_and_another_for_every_market_and_epoch(tmp_path: Path) -> None:
@@ -33,34 +30,32 @@ def test_mask_key_is_the_same_again_and_another_for_every_market_and_epoch(tmp_p
 
 
 def test_rounding_key_is_the_same_again_and_another_for_every_task(tmp_path: Path) -> None:
-    keys = [OwnerKeys(tmp_path).rounding_key(task) for task in TASKS]
-    assert [OwnerKeys(tmp_path).rounding_key(task) for task in TASKS] == keys
-    assert len(set(keys)) == len(TASKS)
-    assert all(len(key) == 32 for key in keys)
-    assert OwnerKeys(tmp_path / "other").rounding_key(TASKS[0]) != keys[0]
+    tasks = [TASK, *(replace(TASK, **change) for change in CHANGES)]
+    keys = [OwnerKeys(tmp_path).rounding_key(task) for task in tasks]
+    assert [OwnerKeys(tmp_path).rounding_key(task) for task in tasks] == keys
+    assert len(set(keys)) == len(tasks)
+    assert OwnerKeys(tmp_path / "other").rounding_key(TASK) != keys[0]
 
 
 def test_files_are_the_owners_only_and_nothing_else_is_left(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "keys"
     keys = OwnerKeys(folder)
     keys.mask_key("m", 1)
-    keys.rounding_key(TASKS[0])
+    keys.rounding_key(TASK)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    files = sorted(folder.iterdir())
-    assert [path.name for path in files] == ["mask-m-0000000001.key", "rounding.key"]
-    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in files)
-    assert all(path.stat().st_size == 32 for path in files)
+    files = {path.name: (stat.S_IMODE(path.stat().st_mode), path.stat().st_size) for path in folder.iterdir()}
+    assert files == dict.fromkeys(("mask-m-0000000001.key", "rounding.key"), (0o600, 32))
 
 
 def test_forget_deletes_keys_of_past_epochs_of_that_market_only(tmp_path: Path) -> None:
     keys = OwnerKeys(tmp_path)
     made = {(market, epoch): keys.mask_key(market, epoch).public for market in ("m", "mm", "n") for epoch in (1, 2, 3)}
-    rounding = keys.rounding_key(TASKS[0])
+    rounding = keys.rounding_key(TASK)
     keys.forget("m", before_epoch=3)
     for (market, epoch), public in made.items():
         forgotten = market == "m" and epoch < 3
         assert (OwnerKeys(tmp_path).mask_key(market, epoch).public != public) == forgotten
-    assert keys.rounding_key(TASKS[0]) == rounding
+    assert keys.rounding_key(TASK) == rounding
 
 
 def test_forget_deletes_what_a_crash_left_half_written(tmp_path: Path) -> None:
@@ -73,13 +68,8 @@ def test_forget_deletes_what_a_crash_left_half_written(tmp_path: Path) -> None:
 
 
 def test_find_mask_key_makes_none(tmp_path: Path) -> None:
-    keys = OwnerKeys(tmp_path)
-    assert keys.find_mask_key("m", 1) is None
+    assert OwnerKeys(tmp_path).find_mask_key("m", 1) is None
     assert not list(tmp_path.iterdir())
-    made = keys.mask_key("m", 1)
-    found = keys.find_mask_key("m", 1)
-    assert found is not None
-    assert found.public == made.public
 
 
 def test_processes_at_once_agree_on_one_key(tmp_path: Path) -> None:
@@ -93,19 +83,18 @@ def test_processes_at_once_agree_on_one_key(tmp_path: Path) -> None:
 def test_damaged_file_is_a_named_error(tmp_path: Path, content: bytes) -> None:
     keys = OwnerKeys(tmp_path)
     keys.mask_key("m", 1)
-    keys.rounding_key(TASKS[0])
+    keys.rounding_key(TASK)
     for path in tmp_path.iterdir():
         path.write_bytes(content)
-    for use in (lambda: keys.mask_key("m", 1), lambda: keys.rounding_key(TASKS[0])):
+    for use in (lambda: keys.mask_key("m", 1), lambda: keys.rounding_key(TASK)):
         with pytest.raises(Malformed, match=f"has {len(content)} bytes, expected 32"):
             use()
 
 
 def test_agent_and_its_wallet_show_no_secret(tmp_path: Path) -> None:
-    scene, owners = make_owners_scene(tmp_path, real=[0])
-    agent = owners[0].agent()
-    private, keys = make_wallet(0)._account.key, owners[0].keys
-    mask = next((owners[0].folder / "keys").glob("mask-*")).read_bytes()
+    scene, owner = lone_owner(tmp_path)
+    agent, keys, private = owner.agent(), owner.keys, make_wallet(0)._account.key
+    mask = owner.mask_files[0].read_bytes()
     key = keys.mask_key(market_id(scene), 1)
     for shown in map(repr, (agent, vars(agent), make_wallet(0), agent.ledger, keys, vars(keys), key)):
         for secret in (bytes(private), mask):
