@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -56,18 +55,16 @@ RESULTS: list[tuple[Any, Result]] = [
 ]
 
 
-@pytest.mark.parametrize("call", CALLS, ids=lambda one: type(one).__name__)
+@pytest.mark.parametrize("call", CALLS)
 def test_call_arrives_as_it_was_sent(call: Call) -> None:
     assert decode_call(encode(call)) == call
 
 
 @pytest.mark.parametrize("update", [np.zeros(0), np.array([1.5, -2.25, np.nan, np.inf]), np.arange(5, dtype=">f8"), np.arange(10.0)[::2]])
 def test_update_arrives_as_it_was_sent(update: np.ndarray) -> None:
-    sent = decode_call(encode(CommitCall.of(TASK, update)))
-    assert isinstance(sent, CommitCall)
-    assert sent.update.dtype == np.float64
-    assert sent.update.flags.writeable
-    np.testing.assert_array_equal(sent.update, update)
+    sent = CommitCall.of(TASK, update).update
+    assert (sent.dtype, sent.flags.writeable) == (np.float64, True)
+    np.testing.assert_array_equal(sent, update)
 
 
 @pytest.mark.parametrize(("kind", "result"), RESULTS, ids=lambda one: getattr(one, "__name__", ""))
@@ -75,9 +72,9 @@ def test_result_arrives_as_it_was_sent(kind: type, result: Result) -> None:
     assert decode_reply(encode_reply(result), kind) == result
 
 
-def arrived(error: OmnilyticsError) -> OmnilyticsError:
+def arrived(reply: bytes) -> OmnilyticsError:
     with pytest.raises(OmnilyticsError) as raised:
-        decode_reply(encode_reply(error), Admission)
+        decode_reply(reply, Admission)
     return raised.value
 
 
@@ -98,22 +95,20 @@ def arrived(error: OmnilyticsError) -> OmnilyticsError:
     ids=lambda one: type(one).__name__,
 )
 def test_error_is_raised_as_the_same_class_with_its_facts(error: OmnilyticsError) -> None:
-    back = arrived(error)
+    back = arrived(encode_reply(error))
     assert (type(back), str(back), vars(back)) == (type(error), str(error), vars(error))
 
 
 def test_error_that_is_not_known_here_is_raised_as_its_nearest_kin() -> None:
     error = NodeError("eth_call", 3, "reverted", None)
     code = (
-        "import sys, json; from omnilytics_flwr.data_owner.messages import decode_reply\n"
+        "import sys; from omnilytics_flwr.data_owner.messages import decode_reply\n"
         "try: decode_reply(sys.stdin.buffer.read(), tuple)\n"
-        "except Exception as error:\n"
-        " print(json.dumps([type(error).__name__, str(error), [m for m in sys.modules if m.startswith('omnilytics_flwr.evm')]]))"
+        "except Exception as error: print(type(error).__name__, error, sep=': ')\n"
+        "assert not any(name.startswith('omnilytics_flwr.evm') for name in sys.modules)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], input=encode_reply(error), capture_output=True, check=True, cwd=Path(__file__).parents[2]
-    )
-    assert json.loads(done.stdout) == ["OmnilyticsError", f"NodeError: {error}", []]
+    done = subprocess.run([sys.executable, "-c", code], input=encode_reply(error), capture_output=True, check=True)
+    assert done.stdout.decode() == f"OmnilyticsError: NodeError: {error}\n"
 
 
 @pytest.mark.parametrize(
@@ -128,18 +123,15 @@ def test_error_that_is_not_known_here_is_raised_as_its_nearest_kin() -> None:
     ],
 )
 def test_error_whose_facts_do_not_say_its_text_keeps_the_text(name: str, facts: list[object], kind: type, text: str) -> None:
-    with pytest.raises(OmnilyticsError) as raised:
-        decode_reply(encode({"kind": "raised", "name": name, "facts": facts, "text": "text"}), Admission)
-    assert (type(raised.value), str(raised.value)) == (kind, text)
+    error = arrived(encode({"kind": "raised", "name": name, "facts": facts, "text": "text"}))
+    assert (type(error), str(error)) == (kind, text)
 
 
 @pytest.mark.parametrize("text", ["x" * 10**6, "\U0001f600" * 10**5, "\ud800" * 10**5])
 def test_error_of_any_length_and_text_arrives_in_part(text: str) -> None:
     sent = encode_reply(Refused(text))
     assert len(sent) < 5 * MOST_ERROR_TEXT
-    back = arrived(Refused(text))
-    assert type(back) is Refused
-    assert str(back) == text[:MOST_ERROR_TEXT].replace("\ud800", "?")
+    assert str(arrived(sent)) == text[:MOST_ERROR_TEXT].replace("\ud800", "?")
 
 
 def changed(message: bytes, **entries: object) -> bytes:
@@ -157,23 +149,19 @@ ADMIT, COMMIT, DELIVER = encode(CALLS[0]), encode(CALLS[2]), encode(CALLS[3])
 BAD_CALLS = {
     "nothing": b"",
     "no MessagePack": b"\xc1",
-    "no mapping": encode([1]),
     "deep": b"\x91" * 60_000,
     "more after it": ADMIT + b"\0",
     "unknown kind": changed(ADMIT, kind="sign"),
-    "kind of a reply": changed(ADMIT, kind="returned"),
     "no kind": changed(ADMIT, kind=None),
     "unknown entry": changed(ADMIT, key=1),
     "update of an admission": changed(ADMIT, update_bytes=b""),
     "no chain": changed(ADMIT, task_chain_id=None),
-    "chain as text": changed(ADMIT, task_chain_id="1"),
     "chain that is true": changed(ADMIT, task_chain_id=True),
     "negative round": changed(ADMIT, task_round=-1),
     "negative epoch": changed(DELIVER, epoch=-1),
     "no address": changed(ADMIT, task_market="0x12"),
     "address without its checksum": changed(ADMIT, task_market=MARKET.lower()),
     "hash too short": changed(ADMIT, task_task_hash=b"\1" * 31),
-    "hash as text": changed(ADMIT, task_task_hash="ab" * 32),
     "half a digest": changed(DELIVER, digests=[b"\1" * 32, b"\1"]),
     "half a weight": changed(COMMIT, update_bytes=bytes(9)),
 }
@@ -190,7 +178,6 @@ BAD_REPLIES = {
     "unknown kind": (Admission, changed(ADMISSION, kind="admit")),
     "reply to another call": (SignedCommitment, DELIVERY),
     "metrics that are no names": (NAMES, encode({"kind": "returned", "value": ["loss", 1]})),
-    "metrics that are text": (NAMES, encode({"kind": "returned", "value": "loss"})),
     "half a commitment": (SignedCommitment, encode({"kind": "returned", "value": {"owner": MARKET, "digest": bytes(32)}})),
     "signature too long": (SignedCommitment, encode_reply(SignedCommitment(MARKET, bytes(32), bytes(65)))),
     "owner that is no address": (Delivery, encode_reply(Delivery(Address(MARKET[:-1]), b"", b""))),
@@ -206,36 +193,22 @@ def test_malformed_reply_is_a_named_error(case: str) -> None:
 
 
 KEYS = st.sampled_from(["kind", "task", "chain_id", "market", "epoch", "round", "digests", "value", "owner", "name", "facts", "text"])
+KINDS = st.sampled_from(["admit", "commit", "deliver", "returned", "raised", "OutOfTurn", "NotAccused", MARKET])
 VALUES = st.recursive(
-    st.one_of(
-        st.none(),
-        st.booleans(),
-        st.integers(-2, 2**64 - 1),
-        st.floats(),
-        st.text(max_size=6),
-        st.binary(max_size=40),
-        st.sampled_from(["admit", "commit", "deliver", "returned", "raised", "OutOfTurn", "NotAccused", MARKET]),
-    ),
-    lambda inner: st.one_of(st.lists(inner, max_size=3), st.dictionaries(st.text(max_size=5), inner, max_size=2)),
+    st.one_of(st.booleans(), st.integers(-2, 2**64 - 1), st.floats(), st.text(max_size=6), st.binary(max_size=40), KINDS),
+    lambda inner: st.one_of(st.lists(inner | st.none(), max_size=3), st.dictionaries(st.text(max_size=5), inner | st.none(), max_size=2)),
 )
 GOOD = [*map(encode, CALLS), *(encode_reply(result) for _, result in RESULTS), encode_reply(OutOfTurn("a", "b", ()))]
-MESSAGES = st.one_of(
-    st.binary(max_size=200),
-    st.dictionaries(KEYS, VALUES).map(encode),
-    st.tuples(st.sampled_from(GOOD), st.dictionaries(KEYS, VALUES.filter(lambda value: value is not None), max_size=2)).map(
-        lambda pair: changed(pair[0], **pair[1])
-    ),
-)
+CHANGED = st.builds(lambda raw, entries: changed(raw, **entries), st.sampled_from(GOOD), st.dictionaries(KEYS, VALUES, max_size=2))
 
 
 @settings(max_examples=500, deadline=None)
-@given(MESSAGES, st.sampled_from([kind for kind, _ in RESULTS]))
+@given(
+    st.binary(max_size=200) | st.dictionaries(KEYS, VALUES | st.none()).map(encode) | CHANGED,
+    st.sampled_from([kind for kind, _ in RESULTS]),
+)
 def test_any_bytes_are_a_message_or_a_named_error(raw: bytes, kind: type) -> None:
-    try:
+    with contextlib.suppress(WireError):
         encode(decode_call(raw))
-    except WireError:
-        pass
-    try:
+    with contextlib.suppress(OmnilyticsError):
         encode_reply(decode_reply(raw, kind))
-    except OmnilyticsError:
-        pass

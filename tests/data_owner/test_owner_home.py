@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flwr.app import Context, RecordDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnilytics_flwr.chain.deploy import Deployment, check_created, create_market, deploy
-from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
+from omnilytics_flwr.chain.deploy import Deployment, create_market, deploy
 from omnilytics_flwr.crypto.address import Address
 from omnilytics_flwr.data_owner.owner_config import CONFIG_NAME, Account, OwnerConfig, has_agent_process
 from omnilytics_flwr.data_owner.owner_home import OwnerHome
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.errors import Refused, TermsError, UnknownMarket
 from omnilytics_flwr.evm.anvil import Anvil
-from omnilytics_flwr.evm.connection import Connection, connect
-from omnilytics_flwr.evm.wallet import Secret, dev_wallet
+from omnilytics_flwr.evm.connection import Connection
+from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.flower.mod import HOME_KEY, HOME_VARIABLE, agent_of_operator
 from tests.data_owner.owners import make_wallet
@@ -30,30 +31,24 @@ from tests.support.builders import MARKET, address_of, make_terms
 GOOD = f'rpc-url = "url"\nchain-id = 1\nmarket = "{MARKET}"\n[account]\ndevelopment = 1\n'
 
 
-def make_home(path: Path, **changes: object) -> OwnerHome:
-    values: dict[str, object] = {"rpc_url": "http://127.0.0.1:1", "chain_id": 31337, "market": MARKET, "account": {"development": 1}}
-    return OwnerHome.create(path, **(values | changes))  # type: ignore[arg-type]
+DEFAULTS: dict[str, Any] = {"rpc_url": "http://127.0.0.1:1", "chain_id": 31337, "market": MARKET, "account": {"development": 1}}
+
+
+def make_home(path: Path, **changes: Any) -> OwnerHome:
+    return OwnerHome.create(path, **(DEFAULTS | changes))
 
 
 def test_home_opens_as_it_was_made(tmp_path: Path) -> None:
     policy = {"least-group-size": 4, "most-clip": 2.5, "metrics": ["loss", "accuracy"], "app-hashes": ["ab" * 32]}
     keystore = {"keystore": 'a "key".json', "password-file": "pass word.txt"}
-    made = make_home(tmp_path / "a", policy=policy, account=keystore, factory=address_of(3), agent="process")
-    assert OwnerHome.open(tmp_path / "a") == made
-    assert made.policy == Policy(least_group_size=4, most_clip=2.5, metrics=("loss", "accuracy"), app_hashes=(b"\xab" * 32,))
-    assert made.config == OwnerConfig(
-        rpc_url="http://127.0.0.1:1",
-        chain_id=31337,
-        market=MARKET,
-        factory=address_of(3),
-        agent="process",
-        account=Account(keystore='a "key".json', password_file="pass word.txt"),
-        policy=policy,
-    )
-    assert made.work() == []
-    assert has_agent_process(tmp_path / "a")
-    assert stat.S_IMODE((tmp_path / "a").stat().st_mode) == 0o700
-    assert stat.S_IMODE((tmp_path / "a" / CONFIG_NAME).stat().st_mode) == 0o600
+    changes: dict[str, Any] = {"policy": policy, "factory": address_of(3), "agent": "process"}
+    make_home(tmp_path / "a", account=keystore, **changes)
+    home, account = OwnerHome.open(tmp_path / "a"), Account(keystore='a "key".json', password_file="pass word.txt")
+    assert home.config == OwnerConfig(**(DEFAULTS | changes | {"account": account}))
+    assert home.policy == Policy(least_group_size=4, most_clip=2.5, metrics=("loss", "accuracy"), app_hashes=(b"\xab" * 32,))
+    assert home.work() == []
+    assert has_agent_process(home.path)
+    assert [stat.S_IMODE(path.stat().st_mode) for path in (home.path, home.path / CONFIG_NAME)] == [0o700, 0o600]
 
 
 def test_entries_left_out_have_their_defaults(tmp_path: Path) -> None:
@@ -64,11 +59,10 @@ def test_entries_left_out_have_their_defaults(tmp_path: Path) -> None:
 
 
 def test_home_is_never_made_twice(tmp_path: Path) -> None:
-    make_home(tmp_path)
-    before = (tmp_path / CONFIG_NAME).read_bytes()
+    made = make_home(tmp_path)
     with pytest.raises(Refused, match="there is an owner home at"):
         make_home(tmp_path, chain_id=1)
-    assert (tmp_path / CONFIG_NAME).read_bytes() == before
+    assert OwnerHome.open(tmp_path) == made
 
 
 def test_no_home_is_a_named_error(tmp_path: Path) -> None:
@@ -88,14 +82,11 @@ PLACES = "account: expected either keystore"
         (b"\xff\xfe", "can't decode"),
         ('rpc-url = "x"\nchain-id = 1\n[account]\ndevelopment = 1\n', "missing required field `market`"),
         ("colour = 1\n" + GOOD, "unknown field `colour`"),
-        ("chain-id = 1\n" + GOOD, "Cannot overwrite"),
         (GOOD.replace("1", "true"), "Expected `int`, got `bool` - at `\\$.chain-id`"),
-        (GOOD.replace('"url"', "7"), "Expected `str`, got `int` - at `\\$.rpc-url`"),
         (GOOD.replace(MARKET, "0x12"), "'0x12' is not an address"),
         (GOOD.replace(MARKET, MARKET.replace("F", "f")), "is not an address"),
         ('factory = "x"\n' + GOOD, "'x' is not an address"),
         ('agent = "thread"\n' + GOOD, "Invalid enum value 'thread' - at `\\$.agent`"),
-        ("policy = 3\n" + GOOD, "Expected `object`, got `int` - at `\\$.policy`"),
         (GOOD + "[policy]\nleast-grup-size = 1", "unknown field `least-grup-size`"),
         (GOOD.replace("development = 1", ""), PLACES),
         (GOOD.replace("development = 1", "environment = false"), PLACES),
@@ -103,7 +94,6 @@ PLACES = "account: expected either keystore"
         (GOOD + "environment = true", PLACES),
         (GOOD + 'password-file = "x"', PLACES),
         (GOOD.replace("development = 1", "development = -1"), "Expected `int` >= 0"),
-        (GOOD.replace("development = 1", "keystore = 1"), "Expected `str | null`, got `int`"),
     ],
 )
 def test_configuration_that_cannot_be_is_a_named_error(tmp_path: Path, content: str | bytes, reason: str) -> None:
@@ -112,9 +102,7 @@ def test_configuration_that_cannot_be_is_a_named_error(tmp_path: Path, content: 
         OwnerHome.open(tmp_path)
 
 
-TOML_VALUES = st.sampled_from(
-    ['"x"', "1", "true", "[]", "{}", "[1, 2]", f'"{MARKET}"', "1.5", "nan", "-3", "2020-01-01", '"process"', "{a = 1}"]
-)
+TOML_VALUES = st.sampled_from(['"x"', "1", "true", "[]", "{}", "[1, 2]", f'"{MARKET}"', "1.5", "nan", "-3", "2020-01-01", '"process"'])
 TOML_NAMES = st.sampled_from(["rpc-url", "chain-id", "market", "factory", "agent", "account", "policy", "colour"])
 
 
@@ -124,11 +112,8 @@ def test_any_configuration_is_a_home_or_a_named_error(content: str | dict[str, s
     text = content if isinstance(content, str) else "\n".join(f"{name} = {value}" for name, value in content.items())
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / CONFIG_NAME).write_bytes(text.encode("utf-8", "surrogatepass"))
-        try:
-            home = OwnerHome.open(Path(folder))
-        except TermsError:
-            return
-        assert home.config.market == MARKET
+        with contextlib.suppress(TermsError):
+            assert OwnerHome.open(Path(folder)).config.market == MARKET
 
 
 def test_home_that_could_not_be_opened_is_not_made(tmp_path: Path) -> None:
@@ -139,30 +124,23 @@ def test_home_that_could_not_be_opened_is_not_made(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def deployed(anvil: Anvil) -> tuple[Connection, Deployment, Address]:
-    """A deployment on the local chain, and a market of it that nobody has joined."""
-    connection = connect(anvil.url, expected_chain_id=31337)
-    deployment = deploy(sender_for(connection, dev_wallet(0, connection)))
-    market = create_market(sender_for(connection, dev_wallet(0, connection)), deployment, make_terms(verification=deployment.verification))
-    return connection, deployment, market
+def market(connection: Connection, wallet: Wallet, deployment: Deployment) -> Address:
+    """A market on the local chain that nobody has joined."""
+    return create_market(sender_for(connection, wallet), deployment, make_terms(verification=deployment.verification))
 
 
 def test_agent_of_a_market_that_the_factory_has_not_made_is_refused(
-    tmp_path: Path, anvil: Anvil, deployed: tuple[Connection, Deployment, Address]
+    tmp_path: Path, anvil: Anvil, wallet: Wallet, connection: Connection, deployment: Deployment, market: Address
 ) -> None:
-    connection, ours, market = deployed
-    others = deploy(sender_for(connection, dev_wallet(0, connection)))
-    create_market(sender_for(connection, dev_wallet(0, connection)), others, make_terms(verification=others.verification))
-    check_created(connection, ours.factory, Address(market.lower()))
-    make_home(tmp_path / "ours", rpc_url=anvil.url, market=market, factory=ours.factory).agent()
+    others = deploy(sender_for(connection, wallet))
+    make_home(tmp_path / "ours", rpc_url=anvil.url, market=market, factory=deployment.factory).agent()
     with pytest.raises(UnknownMarket, match="has not created the market"):
         make_home(tmp_path / "others", rpc_url=anvil.url, market=market, factory=others.factory).agent()
 
 
 def test_market_with_another_verification_is_refused_where_the_operator_wants_the_known_one(
-    tmp_path: Path, anvil: Anvil, deployed: tuple[Connection, Deployment, Address]
+    tmp_path: Path, anvil: Anvil, connection: Connection, deployment: Deployment, market: Address
 ) -> None:
-    connection, deployment, market = deployed
     strict = {"known-verification": True}
     make_home(tmp_path / "before", rpc_url=anvil.url, market=market, policy=strict).agent()
     code = connection.code(deployment.verification)
@@ -172,17 +150,16 @@ def test_market_with_another_verification_is_refused_where_the_operator_wants_th
         make_home(tmp_path / "strict", rpc_url=anvil.url, market=market, policy=strict).agent()
 
 
-def test_agent_of_a_home_joins_its_market(tmp_path: Path, anvil: Anvil, deployed: tuple[Connection, Deployment, Address]) -> None:
-    connection, _, market = deployed
-    make_home(tmp_path, rpc_url=anvil.url, market=market).agent().join()
-    wallet = dev_wallet(1, connection)
-    assert EthereumLedger(sender_for(connection, wallet), market).owner_record(wallet.address).registered
-    (key,) = (tmp_path / "keys").glob("mask-*")
-    assert key.name == f"mask-31337-{market.lower()}-0000000001.key"
+def test_agent_of_a_home_joins_its_market(tmp_path: Path, anvil: Anvil, connection: Connection, market: Address) -> None:
+    agent = make_home(tmp_path, rpc_url=anvil.url, market=market).agent()
+    agent.join()
+    assert agent.ledger.owner_record(dev_wallet(1, connection).address).registered
+    assert [key.name for key in (tmp_path / "keys").glob("mask-*")] == [f"mask-31337-{market.lower()}-0000000001.key"]
 
 
-def test_wallet_is_that_of_the_keystore_or_of_the_environment(tmp_path: Path, anvil: Anvil, monkeypatch: pytest.MonkeyPatch) -> None:
-    connection = connect(anvil.url, expected_chain_id=31337)
+def test_wallet_is_that_of_the_keystore_or_of_the_environment(
+    tmp_path: Path, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "a").mkdir()
     make_wallet(7).save_keystore(tmp_path / "a" / "key.json", Secret(b"open sesame"))
     (tmp_path / "a" / "password").write_text("open sesame\n")
@@ -197,9 +174,8 @@ def context_of(**node_config: str | int) -> Context:
 
 
 def test_operators_agent_is_found_by_node_config_or_environment(
-    tmp_path: Path, anvil: Anvil, deployed: tuple[Connection, Deployment, Address], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, anvil: Anvil, connection: Connection, market: Address, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    connection, _, market = deployed
     for place in range(2):
         make_home(tmp_path / f"owner-{place}", rpc_url=anvil.url, market=market, account={"development": place + 1})
     template = str(tmp_path / "owner-{partition-id}")

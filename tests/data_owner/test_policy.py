@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 import pytest
@@ -11,10 +12,8 @@ from msgspec import structs
 
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.errors import Refused, TermsError
-from omnilytics_flwr.market.terms import ZERO_ADDRESS, Address, Terms
-from tests.support.builders import make_terms
-
-MARKET = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
+from omnilytics_flwr.market.terms import ZERO_ADDRESS, Address
+from tests.support.builders import MARKET, make_terms
 
 
 @pytest.mark.parametrize(
@@ -34,11 +33,8 @@ MARKET = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
     ],
 )
 def test_broken_demand_is_refused_with_its_reason(policy: dict[str, object], terms: dict[str, object], reason: str) -> None:
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(Refused, match=f"^policy refuses market {MARKET}: {reason}[^;]*$"):
         Policy(**policy).check_terms(MARKET, make_terms(**terms))  # type: ignore[arg-type]
-    assert str(refusal.value) == f"policy refuses market {MARKET}: {reason}" or reason in str(refusal.value)
-    assert MARKET in str(refusal.value)
-    assert ";" not in str(refusal.value), "one demand is broken, one is told"
 
 
 @pytest.mark.parametrize(
@@ -62,21 +58,16 @@ def test_demand_met_exactly_is_accepted(policy: dict[str, object], terms: dict[s
 
 
 def test_all_broken_demands_are_told_at_once() -> None:
-    with pytest.raises(Refused) as refusal:
+    with pytest.raises(Refused, match=r"groups of 3, .*; clip 1\.0, .*; reward 1000 wei, "):
         Policy(least_group_size=9, most_clip=0.1, least_reward_wei=10**9).check_terms(MARKET, make_terms())
-    assert str(refusal.value).count(";") == 2
-
-
-def terms_of_groups(group_size: int) -> Terms:
-    """Terms with room and time for groups of this size."""
-    seconds = {"accuse_seconds": 3600, "answer_seconds": 3600, "prove_seconds": 7200}
-    return make_terms(group_size=group_size, stake_wei=50_000, most_owners=5 * group_size, **seconds)
 
 
 @pytest.mark.parametrize(("group_size", "most"), [(3, 1), (4, 2), (5, 3), (6, 4)])
 def test_peer_sets_not_named_are_two_fewer_than_a_group(group_size: int, most: int) -> None:
-    assert Policy().peer_sets_for(terms_of_groups(group_size)) == most
-    assert Policy(most_peer_sets=7).peer_sets_for(terms_of_groups(group_size)) == 7
+    room = {"stake_wei": 50_000, "most_owners": 30, "accuse_seconds": 3600, "answer_seconds": 3600, "prove_seconds": 7200}
+    terms = make_terms(group_size=group_size, **room)
+    assert Policy().peer_sets_for(terms) == most
+    assert Policy(most_peer_sets=7).peer_sets_for(terms) == 7
 
 
 @pytest.mark.parametrize(
@@ -107,51 +98,23 @@ def test_entries_that_depend_on_the_chain_are_strict_but_on_a_local_one() -> Non
 
 
 def test_mapping_takes_names_as_in_the_configuration_file() -> None:
-    policy = Policy.from_mapping(
-        {
-            "least-group-size": 5,
-            "most-peer-sets": 1,
-            "metrics": ["loss"],
-            "app-hashes": ["0x" + "ab" * 32, "cd" * 32],
-            "markets": [MARKET.lower()],
-            "tokens": [],
-            "chain-ids": [1],
-            "most-clip": 2,
-            "known-verification": False,
-        }
-    )
-    assert policy == Policy(
-        least_group_size=5,
-        most_peer_sets=1,
-        metrics=("loss",),
-        app_hashes=(b"\xab" * 32, b"\xcd" * 32),
-        markets=(MARKET,),
-        tokens=(),
-        chain_ids=(1,),
-        most_clip=2.0,
-        known_verification=False,
-    )
+    hashes = ["0x" + "ab" * 32, "cd" * 32]
+    policy = Policy.from_mapping({"most-clip": 2, "metrics": ["loss"], "app-hashes": hashes, "markets": [MARKET.lower()], "tokens": []})
+    assert policy == Policy(most_clip=2.0, metrics=("loss",), app_hashes=(b"\xab" * 32, b"\xcd" * 32), markets=(MARKET,), tokens=())
 
 
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("least-group-size", "3", "Expected `int`, got `str`"),
         ("least-group-size", True, "Expected `int`, got `bool`"),
         ("most-rounds", -1, "Expected `int` >= 0"),
-        ("most-peer-sets", 1.0, "Expected `int | null`, got `float`"),
         ("most-clip", float("nan"), "Expected `float` > 0"),
         ("most-clip", float("inf"), "Expected `float` <= 1e"),
         ("poll-seconds", 0, "Expected `float` > 0"),
-        ("fresh-seconds", True, "Expected `float`, got `bool`"),
-        ("markets", "0x12", "Expected `array | null`, got `str`"),
         ("markets", ["0x12"], "'0x12' is not an address"),
         ("tokens", [1], "1 is not an address"),
-        ("chain-ids", [True], "Expected `int`, got `bool`"),
-        ("metrics", ["loss", 1], "Expected `str`, got `int`"),
         ("app-hashes", ["ab"], "Expected `bytes` of length >= 32"),
         ("app-hashes", ["zz" * 32], "is no hash"),
-        ("known-verification", 1, "Expected `bool | null`, got `int`"),
         ("leastt-group-size", 5, "unknown field `leastt-group-size`"),
     ],
 )
@@ -170,12 +133,7 @@ VALUES = st.recursive(
 @settings(max_examples=300, deadline=None)
 @given(st.dictionaries(NAMES, VALUES, max_size=3))
 def test_any_mapping_is_a_policy_or_a_named_error(entries: dict[str, object]) -> None:
-    try:
+    with contextlib.suppress(TermsError, Refused):
         policy = Policy.from_mapping(entries)
-    except TermsError:
-        return
-    try:
         policy.check_market(31337, MARKET)
         policy.check_terms(MARKET, make_terms())
-    except Refused:
-        pass

@@ -23,7 +23,8 @@ from tests.oracle import MemoryLedger
 from tests.support.builders import STRANGER, WEALTH_WEI, DictatedVerification, address_of
 
 FEE_WEI = 77
-WIDE: dict[str, object] = {"weights": 60_000, "answer_seconds": 600, "prove_seconds": 300, "accuse_fee_wei": FEE_WEI}
+WEIGHTS = 60_000
+WIDE: dict[str, object] = {"weights": WEIGHTS, "answer_seconds": 600, "prove_seconds": 300, "accuse_fee_wei": FEE_WEI}
 """Vectors of eight polynomials: an answer takes two transactions."""
 
 
@@ -82,14 +83,13 @@ class Watched:
 
     def open(self) -> Watched:
         """Open a round with the data owner's commitment."""
-        update = np.random.default_rng(0).normal(0.0, 0.2, self.scene.terms.weights)
-        self.digests = open_with(self.scene, self.owner.agent().commit(anchor(self.scene), update))
+        self.digests = open_with(self.scene, self.owner.agent().commit(anchor(self.scene), np.full(WEIGHTS, 0.25)))
         return self
 
-    def settle(self, next_task: bytes | None = None) -> None:
+    def settle(self, next_task: bytes = bytes(32)) -> None:
         """Open and settle a round without the data owner's agent."""
         self.scene.open()
-        self.scene.settle(**({} if next_task is None else {"next_task": next_task}))
+        self.scene.settle(next_task=next_task)
 
     def accuse(self, *seats: int) -> None:
         """Accuse the data owner, or those with these seats."""
@@ -102,28 +102,22 @@ def watched(tmp_path: Path) -> Watched:
     return Watched(tmp_path).open()
 
 
-@pytest.mark.parametrize(("polynomials_before", "transactions"), [(0, 2), (4, 1)])
-def test_accused_answers_with_the_vector_of_the_journal_from_where_another_process_was_killed(
-    watched: Watched, polynomials_before: int, transactions: int
+@pytest.mark.parametrize(("before", "overtaken", "transactions"), [(0, False, 2), (4, False, 1), (0, True, 2)])
+def test_accused_answers_with_the_vector_of_the_journal_from_where_another_process_was_killed_or_somebody_overtook_it(
+    watched: Watched, before: int, overtaken: bool, transactions: int
 ) -> None:
     watched.accuse()
     (entry,) = watched.owner.journal.entries()
-    if polynomials_before:
-        blobs = tuple(entry.vector[131_072 * i : 131_072 * (i + 1)] for i in range(polynomials_before))
+    if before:
+        blobs = tuple(entry.vector[131_072 * i : 131_072 * (i + 1)] for i in range(before))
         watched.scene.ledger(STRANGER).answer(1, watched.seat, entry.points, 0, blobs)
+    watched.ledger.overtaken = overtaken
     block = watched.scene.world.number
     for _ in range(2):
         watched.watcher().look()
         assert watched.answered
         assert watched.scene.world.number == block + transactions
     assert watched.scene.ledger().answered_vector(1, watched.seat) == entry.vector
-
-
-def test_answer_that_was_overtaken_goes_on_from_there(watched: Watched) -> None:
-    watched.accuse()
-    watched.ledger.overtaken = True
-    watched.watcher().look()
-    assert watched.answered
 
 
 def test_accusation_of_others_is_none_of_its_business(watched: Watched) -> None:
@@ -133,12 +127,9 @@ def test_accusation_of_others_is_none_of_its_business(watched: Watched) -> None:
     assert watched.scene.state == before
 
 
-def test_accusation_of_a_digest_that_is_not_in_the_journal_is_told_to_the_operator(
-    watched: Watched, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_accusation_of_a_digest_not_in_the_journal_is_told_to_the_operator(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
     watched.accuse()
-    (entry,) = watched.owner.journal.entries()
-    watched.owner.journal.write(replace(entry, digest=b"\1" * 32))
+    watched.owner.journal.write(replace(watched.owner.journal.entries()[0], digest=b"\1" * 32))
     watched.watcher().look()
     assert not watched.answered
     assert "that this journal has no vector of" in caplog.text
@@ -159,12 +150,10 @@ def test_damaged_journal_keeps_nothing_else_from_being_done(tmp_path: Path, capl
 def test_accusation_is_answered_once_it_is_confirmed(watched: Watched) -> None:
     watched.ledger.confirmed = watched.scene.state
     watched.accuse()
-    watcher = watched.watcher(confirmations=2)
-    watcher.look()
-    assert not watched.answered
-    watched.ledger.confirmed = watched.scene.state
-    watcher.look()
-    assert watched.answered
+    for answered in (False, True):
+        watched.watcher(confirmations=2).look()
+        assert watched.answered is answered
+        watched.ledger.confirmed = watched.scene.state
 
 
 def test_settled_round_is_claimed_once_and_an_open_one_is_not_claimed_through(tmp_path: Path) -> None:
