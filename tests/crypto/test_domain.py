@@ -43,9 +43,7 @@ def test_theta_agrees_with_coefficients(values: list[int]) -> None:
 @pytest.mark.parametrize("point", [0, 1, 5, R - 1, H[1], H[77], H[N - 1]])
 def test_evaluation_weights_give_the_polynomials_value(point: int) -> None:
     vector = random_vector(N, seed=3)
-
     (value,) = inner_products([vector], evaluation_weights(point))
-
     assert value == evaluate(coefficients_of(vector.to_ints()), point)
 
 
@@ -53,9 +51,7 @@ def test_evaluation_weights_give_the_polynomials_value(point: int) -> None:
 def test_quotient_times_the_divisor_is_the_polynomial(point: int) -> None:
     values = random_vector(N, seed=4).to_ints()
     coefficients = coefficients_of(values)
-
     quotient_coefficients = coefficients_of(quotient(values, point, evaluate(coefficients, point)).to_ints())
-
     shifted = [0, *quotient_coefficients[:-1]]
     product = [(a - point * b) % R for a, b in zip(shifted, quotient_coefficients, strict=True)]
     product[0] = (product[0] + evaluate(coefficients, point)) % R

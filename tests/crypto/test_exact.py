@@ -21,12 +21,8 @@ def plain_gram(rows: np.ndarray) -> list[list[int]]:  # type: ignore[type-arg]
 @settings(deadline=None)
 def test_gram_any_rows_agree_with_integers(count: int, length: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    rows = np.where(
-        rng.random((count, length)) < 0.5,
-        rng.choice(EXTREMES, (count, length)),
-        rng.integers(-(2**36) + 1, 2**36, (count, length)),
-    )
-
+    extreme, any_values = rng.choice(EXTREMES, (count, length)), rng.integers(-(2**36) + 1, 2**36, (count, length))
+    rows = np.where(rng.random((count, length)) < 0.5, extreme, any_values)
     assert gram(rows) == plain_gram(rows)
 
 
@@ -34,7 +30,6 @@ def test_gram_any_rows_agree_with_integers(count: int, length: int, seed: int) -
 @pytest.mark.parametrize("count", [1, 12])
 def test_gram_largest_values_in_many_columns_is_exact(value: int, count: int) -> None:
     length = 100_003
-
     assert gram(np.full((count, length), value)) == [[value * value * length] * count] * count
 
 
@@ -42,18 +37,14 @@ def test_gram_largest_values_in_many_columns_is_exact(value: int, count: int) ->
 def test_combine_many_vectors_agrees_with_integers(count: int) -> None:
     vectors = [random_vector(5, seed=i) for i in range(count)]
     coefficients = random_vector(count, seed=99).to_ints()
-
     combined = combine(vectors, coefficients)
-
     columns = zip(*(vector.to_ints() for vector in vectors), strict=True)
     assert combined.to_ints() == [sum(c * v for c, v in zip(coefficients, column, strict=True)) % R for column in columns]
 
 
 def test_combine_largest_elements_is_exact() -> None:
     vectors = [FieldVector.from_ints([R - 1, (1 << 254) - 1])] * 200
-
     combined = combine(vectors, [R - 1] * 200)
-
     assert combined.to_ints() == [200 % R, -200 * ((1 << 254) - 1) % R]
 
 
@@ -61,14 +52,11 @@ def test_combine_largest_elements_is_exact() -> None:
 def test_inner_products_agree_with_integers(length: int) -> None:
     vectors = [random_vector(length, seed=i) for i in range(3)] + [FieldVector.from_ints([R - 1] * length)]
     weights = random_vector(length, seed=9)
-
     products = inner_products(vectors, weights)
-
     assert products == [sum(a * b for a, b in zip(v.to_ints(), weights.to_ints(), strict=True)) % R for v in vectors]
 
 
 @pytest.mark.parametrize("bits", [8, 16, 24])
 def test_join_digits_that_overflow_carries(bits: int) -> None:
     columns = np.array([[2**62, 0, 5], [2**62, 2**bits, 0], [2**62 - 1, 0, 0]])
-
     assert join_digits(columns, bits) == [sum(int(c) << bits * t for t, c in enumerate(column)) for column in columns.T]

@@ -33,7 +33,6 @@ FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 @settings(deadline=None)
 def test_quantise_any_update_agrees_with_the_plain_twin(update: list[float], bits: int, clip: float) -> None:
     units = quantise(update, weights=len(update), bits=bits, clip=clip, key=KEY)
-
     assert units.tolist() == plain_quantise(update, bits, clip, KEY)
     assert 1 <= units.min() <= units.max() <= 2**bits - 1
 
@@ -42,27 +41,21 @@ def test_quantise_any_update_agrees_with_the_plain_twin(update: list[float], bit
 def test_quantise_at_and_beyond_the_clip_is_the_end_of_the_range(bits: int) -> None:
     update = [0.3, -0.3, 5.0, -5.0, 0.0, -0.0, 1e308, -1e308]
     top, bottom, zero = 2**bits - 1, 1, 2 ** (bits - 1)
-
     units = quantise(update, weights=8, bits=bits, clip=0.3, key=KEY)
-
     assert units[:8].tolist() == [top, bottom, top, bottom, zero, zero, top, bottom]
     assert (units[8:] == zero).all()
 
 
 def test_quantise_same_key_repeats_and_other_key_differs() -> None:
     update = np.random.default_rng(0).normal(size=1000)
-
     first, again, other = (quantise(update, weights=1000, bits=4, clip=3.0, key=key) for key in (KEY, KEY, bytes(32)))
-
     assert (first == again).all()
     assert (first != other).any()
 
 
 def test_quantise_many_times_has_the_update_for_its_mean() -> None:
     update = np.full(100_000, 0.3)
-
     units = quantise(update, weights=update.size, bits=2, clip=1.0, key=KEY)[: update.size]
-
     # Each is 1 up with probability 0.3: five standard deviations of the mean.
     assert abs(units.mean() - 2.3) < 5 * math.sqrt(0.3 * 0.7 / update.size)
 
@@ -89,9 +82,7 @@ def test_polynomials_for_rounds_up(weights: int, polynomials: int) -> None:
 @settings(deadline=None)
 def test_pack_any_units_is_low_plus_high_times_2_to_84(pairs: list[tuple[int, int]]) -> None:
     units = np.array([u for pair in pairs for u in pair], dtype=np.uint64)
-
     vector = pack(units)
-
     assert vector.to_ints() == [low + (high << 84) for low, high in pairs]
     assert (unpack(vector) == units).all()
 
@@ -113,10 +104,8 @@ def test_first_out_of_range_at_every_bound_agrees_with_the_definition(members: i
     halves = [0, least - 1, least, most, most + 1, 1 << 63, 1 << 64, (1 << 64) + least, (1 << 83) + least]
     values = [low + (high << 84) for low in halves for high in [*halves, 1 << 128]]
     fine = least + (least << 84)
-
     for value in (*values, R - 1, R - fine):
         vector = FieldVector.from_ints([fine] * (N + 7) + [value % R] + [fine] * (N - 8))
-
         expected = (1, 7) if plain_out_of_range(value % R, members, bits) else None
         assert first_out_of_range(vector, members=members, bits=bits) == expected
 
@@ -125,9 +114,7 @@ def test_decode_mean_of_a_sum_is_the_mean_of_the_updates() -> None:
     rng = np.random.default_rng(5)
     updates = rng.uniform(-1.5, 1.5, (4, 1000))
     total = sum(quantise(update, weights=1000, bits=24, clip=2.0, key=bytes([i]) * 32) for i, update in enumerate(updates))
-
     mean = decode_mean(total, members=4, weights=1000, bits=24, clip=2.0)
-
     assert mean.shape == (1000,)
     assert np.abs(mean - updates.mean(axis=0)).max() <= 2.0 / (2**23 - 1)
 
@@ -135,5 +122,4 @@ def test_decode_mean_of_a_sum_is_the_mean_of_the_updates() -> None:
 @pytest.mark.parametrize(("unit", "value"), [(1, -0.5), (2**31, 0.0), (2**32 - 1, 0.5)])
 def test_decode_mean_at_the_ends_of_the_range_is_exact(unit: int, value: float) -> None:
     total = np.full(8192, 17 * unit, dtype=np.uint64)
-
     assert decode_mean(total, members=17, weights=1, bits=32, clip=0.5).tolist() == [value]

@@ -33,18 +33,14 @@ def test_commit_agrees_with_c_kzg(values: list[int]) -> None:
 
 def test_commit_many_polynomials_are_points_in_a_row() -> None:
     vector = random_vector(3 * N, seed=2)
-
     points = commit(vector)
-
     assert points == b"".join(commit(polynomial) for polynomial in vector.polynomials())
     assert points_digest(points) == plain.hash256(points)
 
 
 def test_sum_points_is_the_commitment_of_the_sum() -> None:
     vectors = [random_vector(2 * N, seed=i) for i in range(3)]
-
     total = sum_points([parse_points(commit(vector), 2) for vector in vectors])
-
     assert b"".join(map(encode_point, total)) == commit(FieldVector.total(vectors))
 
 
@@ -52,9 +48,7 @@ def test_mismatched_finds_exactly_the_wrong_vectors() -> None:
     vectors = [random_vector(2 * N, seed=i) for i in range(5)]
     points = [parse_points(commit(vector), 2) for vector in vectors]
     one_off = sparse_vector(2 * N, {2 * N - 1: 1})
-
     changed = [vector + one_off if i in (1, 4) else vector for i, vector in enumerate(vectors)]
-
     assert mismatched(vectors, points) == []
     assert matches_all(vectors, points)
     assert not matches_all(changed, points)
@@ -65,7 +59,6 @@ def test_mismatched_errors_that_cancel_are_still_seen() -> None:
     vectors = [random_vector(N, seed=i) for i in range(2)]
     points = [parse_points(commit(vector), 1) for vector in vectors]
     one_off = sparse_vector(N, {0: 1})
-
     assert mismatched([vectors[0] + one_off, vectors[1] - one_off], points) == [0, 1]
     assert mismatched(vectors, points[::-1]) == [0, 1]
 
@@ -73,7 +66,6 @@ def test_mismatched_errors_that_cancel_are_still_seen() -> None:
 def test_mismatched_with_another_number_of_points_is_wrong() -> None:
     vector = random_vector(N, seed=3)
     (point,) = parse_points(commit(vector), 1)
-
     assert mismatched([vector], [(point, point)]) == [0]
     assert mismatched([vector], [()]) == [0]
     assert mismatched([], []) == []
@@ -85,9 +77,7 @@ def test_commit_loads_neither_eth_account_nor_c_kzg() -> None:
         "from omnilytics_flwr.crypto.field import FieldVector; commit(FieldVector.zeros(4096));"
         "print([name for name in ('eth_account', 'ckzg', 'web3', 'torch', 'flwr') if name in sys.modules])"
     )
-
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
-
     assert run.stdout.strip() == "[]"
 
 
@@ -95,14 +85,12 @@ def test_lagrange_points_of_another_ceremony_are_refused(monkeypatch: pytest.Mon
     text = ceremony._read()
     first, second = text.split()[2:4]
     monkeypatch.setattr(ceremony, "_read", lambda: text.replace(first, "-").replace(second, first).replace("-", second))
-
     with pytest.raises(ToolMissing, match="other points"):
         ceremony.lagrange_points.__wrapped__()
 
 
 def test_lagrange_points_without_eth_account_names_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ceremony, "find_spec", lambda name: None)
-
     with pytest.raises(ToolMissing, match="install eth-account"):
         ceremony.tau_g2.__wrapped__()
 
@@ -115,7 +103,6 @@ def commitment() -> bytes:
 @pytest.mark.parametrize("point", POINTS)
 def test_prove_opening_agrees_with_c_kzg(point: int) -> None:
     proof, value = plain.opening(VALUES, point)
-
     assert prove_opening(FieldVector.from_ints(VALUES), point, value) == proof
 
 
@@ -139,7 +126,6 @@ def test_opens_right_and_wrong_openings_agree_with_c_kzg(commitment: bytes, poin
 def test_opens_a_constant_with_the_proof_at_infinity() -> None:
     infinity = bytes([0xC0]) + bytes(47)
     constant = plain.commitment([7] * N)
-
     assert opens(constant, 99, 7, infinity)
     assert not opens(constant, 99, 8, infinity)
     assert opens(infinity, 99, 0, infinity)
@@ -152,7 +138,6 @@ def test_opens_a_constant_with_the_proof_at_infinity() -> None:
 )
 def test_opens_what_is_no_point_is_false(commitment: bytes, bad: bytes) -> None:
     proof, value = plain.opening(VALUES, 5)
-
     assert not opens(bad, 5, value, proof)
     assert not opens(commitment, 5, value, bad)
 
@@ -160,6 +145,5 @@ def test_opens_what_is_no_point_is_false(commitment: bytes, bad: bytes) -> None:
 @pytest.mark.parametrize("change", [bad_inputs.short_by_one, bad_inputs.long_by_one])
 def test_opens_with_another_length_is_false(commitment: bytes, change: Callable[[bytes], bytes]) -> None:
     proof, value = plain.opening(VALUES, 5)
-
     assert not opens(change(commitment), 5, value, proof)
     assert not opens(commitment, 5, value, change(proof))

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from omnilytics_flwr.crypto.field import R
-from omnilytics_flwr.crypto.hashing import keccak256, tag, word
+from omnilytics_flwr.crypto.hashing import word
 from omnilytics_flwr.crypto.statement import Statement
 from omnilytics_flwr.crypto.transcript import Challenge, challenge_gamma, challenge_rho, challenge_z
 
@@ -69,14 +69,6 @@ def test_later_challenges_change_with_what_came_before() -> None:
     }
 
     assert len(digests) == 6
-
-
-def test_keccak256_of_nothing_is_ethereums() -> None:
-    assert keccak256(b"").hex() == "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
-
-
-def test_tag_is_the_hash_of_version_and_name() -> None:
-    assert tag("rho") == keccak256(b"OmniLytics/v1/rho")
 
 
 @pytest.mark.parametrize(("value", "last"), [(0, b"\0"), (1, b"\x01"), (0x1234, b"\x12\x34")])

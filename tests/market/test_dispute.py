@@ -16,7 +16,6 @@ from omnilytics_flwr.market.dispute import (
     usual_deposit_wei,
     void_groups,
 )
-from omnilytics_flwr.market.roster import bits_of
 from tests.support.bad_inputs import GENERATOR, INFINITY
 from tests.support.builders import make_terms
 
@@ -26,7 +25,6 @@ ROSTER = (0b000_000_111, 0b001_110_000, 0b110_000_000)
 def test_accuse_by_leaves_room_to_answer_and_to_prove() -> None:
     terms = make_terms(accuse_seconds=80, answer_seconds=300, prove_seconds=140)
     opened, settle_by = 10_000, 10_000 + terms.round_seconds
-
     assert accuse_by(settle_by, terms) == opened + 80
     assert accuse_by(settle_by, terms) + terms.answer_seconds == settle_by - terms.prove_seconds
 
@@ -64,7 +62,6 @@ def test_usual_deposit_is_a_quarter_more_rounded_up(cost: int, expected: int) ->
 def test_blob_hash_is_of_the_compressed_commitment() -> None:
     # x of the generator with the flag of compression; y is the smaller root.
     compressed = bytes([GENERATOR[16] | 0x80]) + GENERATOR[17:64]
-
     assert blob_hash_of(GENERATOR) == b"\x01" + sha256(compressed).digest()[1:]
     # The hash of a blob of zeros, as every chain knows it.
     assert blob_hash_of(INFINITY).hex() == "010657f37554c781402a22917dee2f75def7ab966d7b770905398eba3c444014"
@@ -72,4 +69,3 @@ def test_blob_hash_is_of_the_compressed_commitment() -> None:
 
 def test_burn_address_is_the_one_of_the_protocol() -> None:
     assert BURN_ADDRESS.lower() == "0x000000000000000000000000000000000000dead"
-    assert len(bits_of(int(BURN_ADDRESS, 16))) == 11

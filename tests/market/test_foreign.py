@@ -84,12 +84,6 @@ def test_terms_of_any_contract_are_the_same_again_or_refused(values: tuple[objec
     assert Terms.from_abi(tuple(abi_decode([ABI_TYPE], abi_encode([ABI_TYPE], [values]))[0])).abi_tuple() != ()
 
 
-def test_terms_with_two_blanks_between_metrics_are_refused() -> None:
-    """They would decode to terms of another hash than the market's."""
-    with pytest.raises(BadTerms, match="metrics"):
-        Terms.from_abi((*make_terms().abi_tuple()[:-1], "acc  loss"))
-
-
 @MANY
 @given(values=st.lists(st.one_of(st.integers(), st.text(max_size=5), st.binary(max_size=5), st.none()), max_size=25))
 def test_terms_from_other_values_are_malformed(values: list[object]) -> None:

@@ -62,14 +62,12 @@ def test_select_any_groups_agrees_with_the_plain_twin(points: list[tuple[int, ..
 
 def test_select_outlier_is_dropped() -> None:
     selection = choose([(1, 1), (1, 2), (9, 9), (2, 1), (2, 2)], faulty_groups=1)
-
     assert selection == Selection(accepted=(0, 1, 3, 4), ineligible=(), dropped=(2,), scores=(2, 2, 211, 2, 2))
 
 
 def test_scores_sum_the_closest_distances_only() -> None:
     # Distances from group 0 are 1, 4, 9, 16: with G' = 5 and f' = 1 the two smallest count.
     distances = distances_of([(0,), (1,), (2,), (3,), (4,)])
-
     assert scores(distances, groups=5, faulty=1) == (1 + 4, 1 + 1, 1 + 1, 1 + 1, 1 + 4)
     assert scores(distances, groups=5, faulty=2) == (1, 1, 1, 1, 1)
     assert scores(distances, groups=5, faulty=0) == (14, 6 + 0, 1 + 1 + 4, 6, 14)
@@ -77,7 +75,6 @@ def test_scores_sum_the_closest_distances_only() -> None:
 
 def test_select_ties_go_to_the_lower_position() -> None:
     same = [(3, 3)] * 5
-
     assert choose(same, faulty_groups=1).accepted == (0, 1, 2, 3)
     assert choose(same, faulty_groups=2).accepted == (0, 1, 2)
 
@@ -90,16 +87,13 @@ def test_select_excluded_groups_use_up_what_may_go_unpaid(excluded: int, accepte
 @pytest.mark.parametrize(("excluded", "too_long", "facts"), [(3, 0, (3, 2)), (2, 1, (3, 2)), (0, 3, (3, 2)), (3, 2, (3, 2))])
 def test_select_more_than_f_unpaid_is_refused(excluded: int, too_long: int, facts: tuple[int, int]) -> None:
     points = [(100,)] * too_long + [(1,)] * (5 - too_long)
-
     with pytest.raises(TooManyUnpaid) as refusal:
         choose(points, faulty_groups=2, excluded=excluded, bound=4)
-
     assert refusal.value.args == facts
 
 
 def test_select_as_many_unpaid_as_f_is_taken() -> None:
     selection = choose([(100,), (1,), (1,), (1,), (2,)], faulty_groups=2, excluded=1, bound=4)
-
     assert selection.accepted == (1, 2, 3, 4)
     assert selection.ineligible == (0,)
 
@@ -110,9 +104,7 @@ def test_select_norm_bound_has_the_mean_for_its_unit_whatever_the_sizes() -> Non
     # Sums whose means are 5, 5, 5, 5 and a third more than 5.
     sums = [3 * 5, 4 * 5, 3 * 5, 4 * 5, 3 * 5 + 1]
     scaled: list[tuple[int, ...]] = [(scale // size * total,) for size, total in zip(sizes, sums, strict=True)]
-
     selection = select(distances_of(scaled), groups=5, excluded=0, faulty_groups=1, scale=scale, norm_bound=bound)
-
     assert selection.accepted == (0, 1, 2, 3)
     assert selection.ineligible == (4,)
 
@@ -120,7 +112,6 @@ def test_select_norm_bound_has_the_mean_for_its_unit_whatever_the_sizes() -> Non
 @pytest.mark.parametrize(("bound", "ineligible"), [(25, ()), (24, (0,))])
 def test_select_exactly_at_the_norm_bound_is_eligible(bound: int, ineligible: tuple[int, ...]) -> None:
     selection = choose([(3, 4), (1, 0), (0, 1), (1, 1), (0, 0)], faulty_groups=1, bound=bound)
-
     assert selection.ineligible == ineligible
 
 
@@ -128,7 +119,6 @@ def test_select_exactly_at_the_norm_bound_is_eligible(bound: int, ineligible: tu
 @pytest.mark.parametrize("faulty", [0, 1, 3])
 def test_select_few_groups_accepts_what_is_left_of_f(count: int, faulty: int) -> None:
     selection = choose([(1,)] * count, faulty_groups=faulty)
-
     assert selection.accepted == tuple(range(max(0, count - faulty)))
 
 
@@ -136,5 +126,4 @@ def test_select_few_groups_accepts_what_is_left_of_f(count: int, faulty: int) ->
 def test_select_with_another_number_of_distances_is_refused(count: int) -> None:
     with pytest.raises(MarketWrongLength) as refusal:
         select([1] * count, groups=5, excluded=0, faulty_groups=1, scale=1, norm_bound=1)
-
     assert refusal.value.args == (count, 15)

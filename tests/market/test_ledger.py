@@ -46,16 +46,13 @@ def test_join_pays_the_stake_unless_it_is_there_or_the_account_is_leaving(known:
 def test_accuse_pays_fee_and_deposit_for_each_accused(deposit_wei: int | None) -> None:
     scene = make_scene(accuse_fee_wei=100)
     ledger = Recorder(scene, MODEL_OWNER)
-
     ledger.accuse(1, 0b1011, (), deposit_wei)
-
     each_wei = -(-5 * ledger.answer_cost_wei() // 4) if deposit_wei is None else deposit_wei
     assert ledger.paid_wei == [3 * (100 + each_wei)]
 
 
 def test_draw_after_somebody_else_did_sends_nothing() -> None:
     ledger = Recorder(make_drawn_scene(), 3)
-
     assert ledger.draw() == Receipt("draw")
     assert ledger.paid_wei == []
 

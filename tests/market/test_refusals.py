@@ -15,7 +15,6 @@ from omnilytics_flwr.market.refusals import REFUSALS, WrongStage
 @pytest.mark.parametrize("name", REFUSALS)
 def test_refusal_is_named_as_its_solidity_error_less_the_prefix_if_free(name: str) -> None:
     short = name.removeprefix("Market")
-
     assert REFUSALS[name].__name__ == (name if hasattr(errors, short) else short)
     assert getattr(refusals, REFUSALS[name].__name__) is REFUSALS[name]
 
@@ -24,9 +23,7 @@ def test_refusal_is_named_as_its_solidity_error_less_the_prefix_if_free(name: st
 def test_refusal_pickles_and_tells_its_facts(name: str) -> None:
     facts = tuple(range(2, 2 + len(REFUSALS[name].FACTS)))
     refusal = REFUSALS[name](*facts)
-
     copy = pickle.loads(pickle.dumps(refusal))
-
     assert isinstance(refusal, LedgerError)
     assert (type(copy), copy.args) == (REFUSALS[name], facts)
     assert tuple(getattr(copy, fact) for fact in REFUSALS[name].FACTS) == facts

@@ -5,14 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnilytics_flwr.market.roster import (
-    bitmap_of,
-    bits_of,
-    groups_at,
-    member_place,
-    positions_of,
-    roster_seats,
-)
+from omnilytics_flwr.market.roster import bitmap_of, bits_of, groups_at, member_place, positions_of, roster_seats
 
 bitmaps = st.integers(0, 2**256 - 1)
 

@@ -24,7 +24,6 @@ def test_table_has_every_stage_and_withdraw_in_each() -> None:
 @pytest.mark.parametrize(("stage", "event"), PERMITTED)
 def test_check_allowed_permitted_event_passes(stage: Stage, event: Event) -> None:
     check_allowed(stage, event)
-
     assert stages_for(event) >> stage & 1
 
 
@@ -32,6 +31,5 @@ def test_check_allowed_permitted_event_passes(stage: Stage, event: Event) -> Non
 def test_check_allowed_forbidden_event_raises_with_what_is_allowed(stage: Stage, event: Event) -> None:
     with pytest.raises(OutOfTurn) as caught:
         check_allowed(stage, event)
-
     assert caught.value.args == (stage.name.lower(), event.value, tuple(sorted(e.value for e in ALLOWED[stage])))
     assert not stages_for(event) >> stage & 1

@@ -95,6 +95,8 @@ def test_arrays_hash_tells_every_change() -> None:
         [("a", a.reshape(6)), ("b", b)],
         [("a", a.reshape(1, 2, 3)), ("b", b)],
         [("a", a + np.float32(2**-20)), ("b", b)],
+        [("a", a), ("b", 0 * b)],
+        [("a", a), ("b", -0.0 * b)],
         [("a", -a), ("b", b)],
         [*ARRAYS, ("c", np.zeros(0))],
         [("a", a.view("int32")), ("b", b)],
@@ -102,25 +104,9 @@ def test_arrays_hash_tells_every_change() -> None:
     assert len({arrays_hash(other) for other in others} | {arrays_hash(ARRAYS)}) == len(others) + 1
 
 
-def test_arrays_hash_tells_negative_zero() -> None:
-    assert arrays_hash([("a", np.zeros(1))]) != arrays_hash([("a", -np.zeros(1))])
-
-
-SCALARS = (
-    st.booleans()
-    | st.integers(-(2**63), 2**63 - 1)
-    | st.floats(allow_nan=False)
-    | st.text(st.characters(codec="utf-8"), max_size=8)
-    | st.binary(max_size=8)
-)
-LISTS = (
-    st.lists(st.booleans(), max_size=3)
-    | st.lists(st.integers(-(2**63), 2**63 - 1), max_size=3)
-    | st.lists(st.floats(allow_nan=False), max_size=3)
-    | st.lists(st.text(st.characters(codec="utf-8"), max_size=4), max_size=3)
-    | st.lists(st.binary(max_size=4), max_size=3)
-)
-CONFIGS = st.dictionaries(st.text(st.characters(codec="utf-8"), max_size=6), SCALARS | LISTS, max_size=5)
+TEXT = st.text(st.characters(codec="utf-8"), max_size=6)
+KINDS = (st.booleans(), st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False), TEXT, st.binary(max_size=8))
+CONFIGS = st.dictionaries(TEXT, st.one_of(*KINDS, *(st.lists(kind, max_size=3) for kind in KINDS)), max_size=5)
 
 
 @given(CONFIGS)
@@ -135,32 +121,8 @@ def test_config_hash_ignores_the_order_of_keys(config: dict[str, object], random
     assert config_hash({key: config[key] for key in keys}) == config_hash(config)  # type: ignore[misc,arg-type]
 
 
-@given(CONFIGS, CONFIGS)
-def test_config_hash_tells_configurations_apart(one: dict[str, object], other: dict[str, object]) -> None:
-    same = plain_config_bytes(one) == plain_config_bytes(other)
-    assert (config_hash(one) == config_hash(other)) == same  # type: ignore[arg-type]
-
-
 def test_config_hash_tells_kinds_apart() -> None:
-    values: list[object] = [
-        1,
-        1.0,
-        True,
-        "1",
-        b"1",
-        [1],
-        [1.0],
-        [True],
-        ["1"],
-        [b"1"],
-        [],
-        [1, 1],
-        "",
-        b"",
-        0,
-        False,
-        0.0,
-    ]
+    values: list[object] = [1, 1.0, True, "1", b"1", [1], [1.0], [True], ["1"], [b"1"], [], [1, 1], "", b"", 0, False, 0.0, -0.0]
     assert len({config_hash({"x": value}) for value in values}) == len(values)  # type: ignore[dict-item]
 
 
@@ -186,7 +148,6 @@ def test_task_hash_is_of_the_documented_bytes() -> None:
 
 def test_task_without_a_run_config_has_the_empty_one() -> None:
     assert PARTS.run_config == config_hash({})
-    assert PARTS.task_hash(7) == replace(PARTS, run_config=config_hash({})).task_hash(7)
 
 
 def test_task_hash_tells_parts_and_rounds_apart() -> None:
