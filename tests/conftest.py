@@ -13,6 +13,10 @@ from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
+from omnilytics_flwr.market.terms import Address
+
+from .chain.market_play import Play, create_small_market
+from .evm.nodes import FaultyNode, faulty_node
 
 _LINEAGES = count(1)
 
@@ -64,6 +68,22 @@ def connection(anvil: Anvil) -> Connection:
 def wallet(connection: Connection) -> Wallet:
     """A wallet with ether."""
     return dev_wallet(0, connection)
+
+
+@pytest.fixture
+def node(anvil: Anvil) -> Iterator[FaultyNode]:
+    """A node before the local chain that can fail and lie."""
+    with faulty_node(anvil.url) as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def drawn_address(shared_anvil: Anvil, deployment: Deployment) -> Address:
+    """A market with fifteen data owners in five drawn groups, made once for all tests of this process."""
+    play = Play.of(create_small_market(connect(shared_anvil.url), deployment))
+    play.join_all()
+    play.draw()
+    return play.owner.address
 
 
 @pytest.fixture

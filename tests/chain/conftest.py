@@ -6,23 +6,12 @@ import pytest
 
 from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
-from omnilytics_flwr.evm.anvil import Anvil
-from omnilytics_flwr.evm.connection import Connection, connect
+from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.terms import Address
 
 from .market_play import Play, create_small_market
-
-
-@pytest.fixture(scope="session")
-def drawn_address(shared_anvil: Anvil, deployment: Deployment) -> Address:
-    """A market with fifteen data owners in five drawn groups, made once for all tests of this process."""
-    owner = create_small_market(connect(shared_anvil.url), deployment)
-    play = Play.of(owner)
-    play.join_all()
-    play.draw()
-    return owner.address
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -11,21 +11,14 @@ from omnilytics_flwr.chain.chain_support import check_blobs, check_supported
 from omnilytics_flwr.chain.deploy import Deployment, create_market, deploy
 from omnilytics_flwr.errors import UnsupportedChain
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
-from omnilytics_flwr.evm.connection import Connection, connect
+from omnilytics_flwr.evm.connection import HISTORY_CONTRACT, Connection, connect
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 
-from ..evm.nodes import FaultyNode, faulty_node
+from ..evm.nodes import FaultyNode
 from .market_play import small_terms
 
 Falsify = Callable[[dict[str, Any]], object]
-
-
-@pytest.fixture
-def node(anvil: Anvil) -> Iterator[FaultyNode]:
-    """A node that can pretend to be of another chain."""
-    with faulty_node(anvil.url) as node:
-        yield node
 
 
 def error(code: int, message: str) -> Falsify:
@@ -47,14 +40,16 @@ def test_chain_with_blobs_passes_and_nothing_stays_behind(anvil: Anvil, connecti
     assert anvil.endpoint.request("txpool_content") == {"pending": {}, "queued": {}}
 
 
-def test_blobs_on_the_fork_before_them_are_missing() -> None:
-    with Anvil(AnvilOptions(hardfork="shanghai")) as old, pytest.raises(UnsupportedChain, match=r"takes no transactions with blobs"):
-        check_blobs(connect(old.url))
+@pytest.mark.parametrize(("hardfork", "missing"), [("shanghai", "0x0a"), ("cancun", "0x0b")])
+def test_older_fork_is_told_by_what_it_lacks(hardfork: str, missing: str) -> None:
+    with Anvil(AnvilOptions(hardfork=hardfork)) as old, pytest.raises(UnsupportedChain, match=missing):
+        check_supported(connect(old.url))
 
 
-def test_blobs_on_the_fork_of_cell_proofs_are_there() -> None:
-    with Anvil(AnvilOptions(hardfork="osaka", chain_id=4242)) as new:
-        check_blobs(connect(new.url))
+def test_chain_without_history_contract_is_told(connection: Connection) -> None:
+    connection.request("anvil_setCode", HISTORY_CONTRACT, "0x")
+    with pytest.raises(UnsupportedChain, match="EIP-2935"):
+        check_supported(connection)
 
 
 LIKE: dict[str, tuple[str, Falsify, str]] = {

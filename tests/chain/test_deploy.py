@@ -8,9 +8,9 @@ from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment, check_deployment, create_market, deploy, markets
 from omnilytics_flwr.chain.market_reader import MarketReader
 from omnilytics_flwr.errors import NotFunded, ToolMissing, UnsupportedChain
-from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
+from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection, connect
-from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
+from omnilytics_flwr.evm.wallet import Wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.refusals import MarketBadTerms
 
@@ -23,14 +23,6 @@ def test_deploy_gas_of_each_contract_is_recorded(connection: Connection, wallet:
     records = {record.event: record for record in connection.transactions}
     assert set(records) == {"deploy SumcheckVerification", "deploy MarketFactory"}
     assert all(record.gas_used > 1_000_000 for record in records.values())
-
-
-def test_deploy_old_chain_raises_before_anything_is_sent() -> None:
-    with Anvil(AnvilOptions(hardfork="cancun")) as old:
-        connection = connect(old.url)
-        with pytest.raises(UnsupportedChain):
-            deploy(sender_for(connection, dev_wallet(0, connection)))
-        assert connection.transactions == []
 
 
 def test_deploy_without_ether_raises_not_funded(connection: Connection) -> None:

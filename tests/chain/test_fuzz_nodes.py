@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
-import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from omnilytics_flwr.chain.answer_blobs import AnswerPart, fetch_blobs
 from omnilytics_flwr.chain.chain_support import check_supported
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
-from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.beacon import BeaconNode
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key, dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.terms import Address
 
-from ..evm.nodes import JSON, REAL, FaultyNode, answering, faulty_node, spoil, spoiled, survives
+from ..evm.nodes import JSON, REAL, FaultyNode, answering, spoil, spoiled, survives
 from .market_play import Play
 
 HASH = "0x" + "11" * 32
@@ -36,6 +34,7 @@ def test_bodies_of_a_node(body: bytes, status: int) -> None:
     assume(status not in (204, 304))
     with answering(lambda _: (status, body)) as url:
         survives(lambda: connect(url, timeout_seconds=0.05))
+        survives(lambda: BeaconNode(url, 0.05).blobs(1212, [b"\x01" * 32]))
 
 
 @REAL
@@ -44,13 +43,6 @@ def test_results_and_errors_of_a_node(value: object, error: object) -> None:
     for answer in ({"result": value}, {"error": error}, {"result": value, "error": error}, {"error": {"code": error, "message": value}}):
         with answering(lambda _: (200, json.dumps({"jsonrpc": "2.0", "id": 0} | answer).encode())) as url:  # noqa: B023
             survives(lambda: connect(url, timeout_seconds=0.05))
-
-
-@pytest.fixture
-def node(anvil: Anvil) -> Iterator[FaultyNode]:
-    """A node that can lie."""
-    with faulty_node(anvil.url) as node:
-        yield node
 
 
 METHODS = [
@@ -118,11 +110,4 @@ def test_answers_of_a_beacon_node(data: st.DataObject, place: str) -> None:
     order = ["genesis", "spec", "blobs", "blobs"]
     bodies = [json.dumps(documents[name]).encode() for name in order]
     with answering(lambda n: (200, bodies[min(n, 3)])) as url:
-        survives(lambda: BeaconNode(url, 0.05).blobs(1212, [b"\x01" * 32]))
-
-
-@REAL
-@given(st.binary(max_size=60), st.sampled_from([200, 206, 301, 400, 403, 404, 410, 429, 500]))
-def test_bodies_of_a_beacon_node(body: bytes, status: int) -> None:
-    with answering(lambda _: (status, body)) as url:
         survives(lambda: BeaconNode(url, 0.05).blobs(1212, [b"\x01" * 32]))

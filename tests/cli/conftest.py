@@ -11,7 +11,7 @@ from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.chain.known_deployments import json_of
 from omnilytics_flwr.evm.anvil import Anvil
-from omnilytics_flwr.evm.connection import Connection, connect
+from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.terms import Address
@@ -20,15 +20,6 @@ from tests.chain.market_play import Play, create_small_market
 from .command_line import CommandLine
 
 PASSWORD = "correct horse"
-
-
-@pytest.fixture(scope="session")
-def drawn_address(shared_anvil: Anvil, deployment: Deployment) -> Address:
-    """A market with fifteen data owners in five drawn groups, made once for all tests of this process."""
-    play = Play.of(create_small_market(connect(shared_anvil.url), deployment))
-    play.join_all()
-    play.draw()
-    return play.owner.address
 
 
 @pytest.fixture

@@ -1,47 +1,19 @@
-"""Connections: the right chain, and one that can do what a market needs."""
+"""Connections: the right chain, its blocks and its clock."""
 
 from __future__ import annotations
 
 import pytest
 
-from omnilytics_flwr.chain.chain_support import check_supported
 from omnilytics_flwr.errors import Unreachable, UnsupportedChain, WrongChain
-from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
+from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection, connect
 
 
-def test_connect_other_chain_id_raises_wrong_chain(anvil: Anvil) -> None:
+def test_connect_takes_the_chain_that_is_expected_only(anvil: Anvil) -> None:
+    assert connect(anvil.url, expected_chain_id=31337).chain_id == 31337
     with pytest.raises(WrongChain) as caught:
         connect(anvil.url, expected_chain_id=1)
     assert (caught.value.actual, caught.value.expected) == (31337, 1)
-
-
-def test_connect_right_chain_id_connects(anvil: Anvil) -> None:
-    assert connect(anvil.url, expected_chain_id=31337).chain_id == 31337
-
-
-def test_connect_nobody_listens_raises_unreachable(unused_address: str) -> None:
-    with pytest.raises(Unreachable):
-        connect(unused_address, timeout_seconds=0.3)
-
-
-def test_check_supported_on_osaka_passes(connection: Connection) -> None:
-    check_supported(connection)
-
-
-@pytest.mark.parametrize(
-    ("hardfork", "missing"),
-    [("london", "0x0a"), ("shanghai", "0x0a"), ("cancun", "0x0b")],
-)
-def test_check_supported_on_older_fork_names_what_is_missing(hardfork: str, missing: str) -> None:
-    with Anvil(AnvilOptions(hardfork=hardfork)) as old, pytest.raises(UnsupportedChain, match=missing):
-        check_supported(connect(old.url))
-
-
-def test_check_supported_without_history_contract_raises(connection: Connection) -> None:
-    connection.request("anvil_setCode", "0x0000F90827F1C53a10cb7A02335B175320002935", "0x")
-    with pytest.raises(UnsupportedChain, match="EIP-2935"):
-        check_supported(connection)
 
 
 def test_await_block_local_chain_is_mined(connection: Connection) -> None:

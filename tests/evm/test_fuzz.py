@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
@@ -142,12 +141,18 @@ DEEP = ["[", '{"crypto":']
 
 
 @settings(PURE, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.one_of(spoiled(KEYSTORE, 4).map(json.dumps), st.text(max_size=50), st.sampled_from(DEEP).map(lambda start: start * 2000)))
-@example(json.dumps(KEYSTORE))
-def test_keystores(tmp_path: Path, text: str) -> None:
+@given(
+    st.one_of(spoiled(KEYSTORE, 4).map(json.dumps), st.text(max_size=50), st.sampled_from(DEEP).map(lambda start: start * 2000)),
+    st.binary(max_size=100),
+)
+@example(json.dumps(KEYSTORE), b"word")
+@example(json.dumps(KEYSTORE), b"\xff")
+def test_keystores_and_passwords(tmp_path: Path, text: str, raw: bytes) -> None:
     path = tmp_path / "keystore.json"
-    path.write_text(text, encoding="utf-8", errors="surrogatepass")
-    survives(lambda: Wallet.from_keystore(path, Secret(b"word")))
+    for contents in (text.encode(errors="surrogatepass"), raw):
+        path.write_bytes(contents)
+        for password in (b"word", raw):
+            survives(lambda: Wallet.from_keystore(path, Secret(password)))  # noqa: B023 - called at once
 
 
 KDF = {
@@ -165,16 +170,6 @@ def test_keystores_with_strange_key_derivation_end_at_once(tmp_path: Path, data:
     path = tmp_path / "keystore.json"
     path.write_text(json.dumps(spoilt))
     survives(lambda: Wallet.from_keystore(path, Secret(b"word")))
-
-
-@REAL
-@given(st.binary(max_size=100))
-def test_keystore_bytes_and_passwords(tmp_path_factory: pytest.TempPathFactory, raw: bytes) -> None:
-    path = tmp_path_factory.getbasetemp() / "bytes.json"
-    path.write_bytes(raw)
-    survives(lambda: Wallet.from_keystore(path, Secret(b"word")))
-    path.write_text(json.dumps(KEYSTORE))
-    survives(lambda: Wallet.from_keystore(path, Secret(raw)))
 
 
 ENTRY: dict[str, Any] = {

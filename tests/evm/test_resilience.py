@@ -42,13 +42,6 @@ def contract(connection: Connection, wallet: Wallet) -> Address:
 
 
 @pytest.fixture
-def node(anvil: Anvil) -> Iterator[FaultyNode]:
-    """A node before the local chain that can fail."""
-    with faulty_node(anvil.url) as node:
-        yield node
-
-
-@pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
     """Threads to send from while the test lets the node fail."""
     with ThreadPoolExecutor() as pool:
@@ -204,10 +197,6 @@ def test_node_restarted_while_waited_for_gets_it_again(tmp_path: Path, pool: Thr
             assert counted(connection, contract) == 1
 
 
-def child(url: str, outbox: Path, contract: Address) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-c", CHILD, url, str(outbox), contract])
-
-
 @pytest.mark.parametrize("arrived", [True, False])
 def test_process_killed_after_signing_is_gone_on_with_under_the_same_nonce(
     anvil: Anvil, node: FaultyNode, wallet: Wallet, contract: Address, tmp_path: Path, arrived: bool
@@ -218,7 +207,7 @@ def test_process_killed_after_signing_is_gone_on_with_under_the_same_nonce(
     start = nonce(connection, wallet)
     anvil.endpoint.request("evm_setAutomine", False)
     node.holding = set() if arrived else {"eth_sendRawTransaction"}
-    process = child(node.url, outbox, contract)
+    process = subprocess.Popen([sys.executable, "-c", CHILD, node.url, str(outbox), contract])
     try:
         until(lambda: pooled(anvil) if arrived else node.held.is_set())
     finally:

@@ -9,7 +9,6 @@ from omnilytics_flwr.errors import ChainError, LedgerError, NotFunded, Transacti
 from omnilytics_flwr.evm.abi import Abi
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection, connect
-from omnilytics_flwr.evm.endpoint import NodeError
 from omnilytics_flwr.evm.reverts import Reverts
 from omnilytics_flwr.evm.sender import MOST_GAS
 from omnilytics_flwr.evm.transaction import Payload
@@ -17,7 +16,7 @@ from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 from omnilytics_flwr.market.refusals import REFUSALS, Underfunded, VerificationBadPoint
 from omnilytics_flwr.market.terms import Address
 
-from .nodes import faulty_node
+from .nodes import FaultyNode
 from .tiny_contracts import COUNTING, ONCE, REVERTING, WORKING, counted, deployed, nonce, send
 
 ERRORS = Abi(
@@ -60,19 +59,11 @@ def test_send_mined_receipt_has_gas_fee_and_logs(connection: Connection, wallet:
         (UNDERFUNDED, Underfunded, (3, 8)),
         (BAD_POINT, VerificationBadPoint, ()),
         (b"", LedgerError, ("the contract refused: no reason given",)),
-        (
-            b"\x12\x34\x56\x78",
-            LedgerError,
-            ("the contract refused: unknown error 0x12345678",),
-        ),
+        (b"\x12\x34\x56\x78", LedgerError, ("the contract refused: unknown error 0x12345678",)),
     ],
 )
 def test_send_refused_raises_typed_and_costs_nothing(
-    connection: Connection,
-    wallet: Wallet,
-    reason: bytes,
-    kind: type[LedgerError],
-    facts: tuple[object, ...],
+    connection: Connection, wallet: Wallet, reason: bytes, kind: type[LedgerError], facts: tuple[object, ...]
 ) -> None:
     contract = deployed(connection, wallet, REVERTING)
     before = (connection.balance_wei(wallet.address), nonce(connection, wallet), len(connection.transactions))
@@ -115,18 +106,12 @@ def test_send_refused_only_when_mined_raises_typed(connection: Connection, walle
     assert nonce(connection, wallet) == start + 1
 
 
-def test_send_value_above_balance_raises_not_funded_with_the_gap(connection: Connection, wallet: Wallet) -> None:
+@pytest.mark.parametrize(("value_wei", "words"), [(1234, "lacks 234 wei; expected 1234 wei"), (1000, "for value and highest fee")])
+def test_send_of_what_cannot_be_paid_raises_not_funded(connection: Connection, wallet: Wallet, value_wei: int, words: str) -> None:
     poor = Wallet.create()
     send(connection, wallet, Payload(poor.address, b"", 1000))
-    with pytest.raises(NotFunded, match=rf"{poor.address} lacks 234 wei; expected 1234 wei"):
-        send(connection, poor, Payload(wallet.address, b"", 1234))
-
-
-def test_send_fee_above_balance_raises_not_funded(connection: Connection, wallet: Wallet) -> None:
-    poor = Wallet.create()
-    send(connection, wallet, Payload(poor.address, b"", 1000))
-    with pytest.raises(NotFunded, match="for value and highest fee"):
-        send(connection, poor, Payload(wallet.address, b"", 1000))
+    with pytest.raises(NotFunded, match=words):
+        send(connection, poor, Payload(wallet.address, b"", value_wei))
     assert nonce(connection, poor) == 0
 
 
@@ -144,8 +129,9 @@ def test_send_no_receipt_in_time_raises_lost_and_goes_on_with_same_nonce(anvil: 
     anvil.mine()
     assert send(connection, wallet, Payload(contract, b"")).transaction_hash in hashes
     assert nonce(connection, wallet) == start + 1
-
     assert counted(connection, contract) == 1
+    anvil.endpoint.request("evm_setAutomine", True)
+    assert send(connection, wallet, Payload(contract, b"")).transaction_hash not in hashes
 
 
 def test_send_behind_one_that_offers_too_little_raises_that_too() -> None:
@@ -165,58 +151,14 @@ def test_send_behind_one_that_offers_too_little_raises_that_too() -> None:
         assert counted(connection, contract) == 2
 
 
-def test_send_lost_while_mined_is_found(anvil: Anvil, wallet: Wallet, contract: Address) -> None:
-    connection = connect(anvil.url, receipt_seconds=0.2)
-    anvil.endpoint.request("evm_setAutomine", False)
-    with pytest.raises(TransactionLost) as caught:
-        send(connection, wallet, Payload(contract, b""))
-    anvil.mine()
-    anvil.endpoint.request("evm_setAutomine", True)
-    assert send(connection, wallet, Payload(contract, b"")).transaction_hash == caught.value.args[0]
-    assert counted(connection, contract) == 1
-    assert send(connection, wallet, Payload(contract, b"")).transaction_hash != caught.value.args[0]
-    assert counted(connection, contract) == 2
-
-
-def test_send_lost_and_dropped_is_sent_anew(anvil: Anvil, wallet: Wallet, contract: Address) -> None:
-    connection = connect(anvil.url, receipt_seconds=0.2)
-    anvil.endpoint.request("evm_setAutomine", False)
-    with pytest.raises(TransactionLost):
-        send(connection, wallet, Payload(contract, b""))
-    anvil.endpoint.request("anvil_dropAllTransactions")
-    anvil.endpoint.request("evm_setAutomine", True)
-    send(connect(anvil.url), wallet, Payload(wallet.address, b"", 1))
-    anvil.mine()
-    send(connection, wallet, Payload(contract, b""))
-    assert counted(connection, contract) == 1
-
-
 @pytest.mark.parametrize("lost", [1, 2])
-def test_send_answers_lost_on_the_way_is_mined_once(anvil: Anvil, wallet: Wallet, contract: Address, lost: int) -> None:
-    with faulty_node(anvil.url) as node:
-        connection = connect(node.url)
-        node.losing["eth_sendRawTransaction"] = lost
-        mined = send(connection, wallet, Payload(contract, b""))
-        assert node.passed.count("eth_sendRawTransaction") == lost + 1
-    assert counted(connect(anvil.url), contract) == 1
+def test_send_answers_lost_on_the_way_is_mined_once(node: FaultyNode, wallet: Wallet, contract: Address, lost: int) -> None:
+    connection = connect(node.url)
+    node.losing["eth_sendRawTransaction"] = lost
+    mined = send(connection, wallet, Payload(contract, b""))
+    assert node.passed.count("eth_sendRawTransaction") == lost + 1
+    assert counted(connection, contract) == 1
     assert mined.logs[0][2] == (1).to_bytes(32, "big")
-
-
-def test_send_all_answers_lost_raises_lost_then_finds_it(anvil: Anvil, wallet: Wallet, contract: Address) -> None:
-    with faulty_node(anvil.url) as node:
-        connection = connect(node.url, timeout_seconds=0.5)
-        node.losing["eth_sendRawTransaction"] = 1000
-        with pytest.raises(TransactionLost) as caught:
-            send(connection, wallet, Payload(contract, b""))
-        assert send(connection, wallet, Payload(contract, b"")).transaction_hash == caught.value.args[0]
-    assert counted(connect(anvil.url), contract) == 1
-
-
-def test_send_two_connections_of_one_account_both_mined(anvil: Anvil, wallet: Wallet, contract: Address) -> None:
-    first, second = connect(anvil.url), connect(anvil.url)
-    for connection in (first, second, first):
-        send(connection, wallet, Payload(contract, b""))
-    assert counted(first, contract) == 3
 
 
 def test_send_nonce_taken_in_between_takes_the_next(
@@ -258,16 +200,14 @@ def test_send_gas_limit_has_headroom_below_the_cap(connection: Connection, walle
         assert limit == MOST_GAS or limit > 1.2 * mined.gas_used
 
 
-def test_send_more_gas_than_any_transaction_may_have_is_not_sent(connection: Connection, wallet: Wallet) -> None:
-    contract = deployed(connection, wallet, WORKING)
+@pytest.mark.parametrize(
+    ("runtime", "data", "words"),
+    [(WORKING, (300_000).to_bytes(32, "big"), r"(?i)gas"), (COUNTING, bytes(131_072), "131072")],
+    ids=["more gas than a transaction may have", "more bytes than public nodes take"],
+)
+def test_send_too_large_is_not_sent(connection: Connection, wallet: Wallet, runtime: bytes, data: bytes, words: str) -> None:
+    contract = deployed(connection, wallet, runtime)
     before = nonce(connection, wallet)
-    with pytest.raises((NodeError, LedgerError), match=r"(?i)gas"):
-        send(connection, wallet, Payload(contract, (300_000).to_bytes(32, "big")))
-    assert nonce(connection, wallet) == before
-
-
-def test_send_more_bytes_than_public_nodes_take_is_not_sent(connection: Connection, wallet: Wallet, contract: Address) -> None:
-    before = nonce(connection, wallet)
-    with pytest.raises(ChainError, match="131072"):
-        send(connection, wallet, Payload(contract, bytes(131_072)))
+    with pytest.raises((ChainError, LedgerError), match=words):
+        send(connection, wallet, Payload(contract, data))
     assert nonce(connection, wallet) == before
