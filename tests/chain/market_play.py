@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 import numpy as np
 import rlp
 
+from contracts import compile as compile_
 from omnilytics_flwr.chain.deploy import Deployment, create_market
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.crypto.field import FieldVector
@@ -16,8 +19,10 @@ from omnilytics_flwr.crypto.kzg import commit, points_digest
 from omnilytics_flwr.crypto.masks import MaskKey
 from omnilytics_flwr.crypto.prover import prove
 from omnilytics_flwr.crypto.statement import Statement
+from omnilytics_flwr.evm.abi import Abi
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import HISTORY_CONTRACT, Connection
+from omnilytics_flwr.evm.transaction import Payload
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.commitment_message import sign_commitment
@@ -25,7 +30,7 @@ from omnilytics_flwr.market.dispute import BLOB_BYTES, BLOBS_PER_TRANSACTION
 from omnilytics_flwr.market.draw import PREVRANDAO_FIELD
 from omnilytics_flwr.market.roster import bitmap_of, bits_of
 from omnilytics_flwr.market.task import TaskId
-from omnilytics_flwr.market.terms import Terms
+from omnilytics_flwr.market.terms import Address, Terms
 
 OWNERS = 15
 GROUPS = 5
@@ -69,6 +74,26 @@ def create_small_market(connection: Connection, deployment: Deployment, **change
     """A market of account 0."""
     sender = sender_for(connection, dev_wallet(0, connection))
     return EthereumLedger(sender, create_market(sender, deployment, small_terms(deployment, **changes)))
+
+
+TOKEN_SUPPLY = 10**20
+
+
+@cache
+def compiled_tokens() -> Any:
+    """The tokens of the contracts' own tests."""
+    return compile_.compile_contracts([compile_.HERE / "test" / "harness" / "Tokens.sol"])
+
+
+def deploy_token(connection: Connection, name: str = "PlainToken") -> Address:
+    """A new token, of which accounts 0 and 1 have `TOKEN_SUPPLY`."""
+    send, token = sender_for(connection, dev_wallet(0, connection)).send, compiled_tokens()[name]
+    address = send("deploy", Payload(None, bytes.fromhex(token["bytecode"].removeprefix("0x")))).contract
+    assert address is not None
+    for number in (0, 1):
+        mint = Abi(token["abi"]).call_data("mint", dev_wallet(number, connection).address, TOKEN_SUPPLY)
+        send("mint", Payload(address, mint))
+    return address
 
 
 @dataclass(frozen=True)

@@ -98,28 +98,25 @@ def test_cost_of_an_answer_is_the_contracts(connection: Connection, dispute: Dis
     assert owner.answer_cost_wei() == int(connection.request("eth_call", call, "latest"), 16) > 0
 
 
-@pytest.mark.parametrize(
-    ("spoil", "expected"),
-    [
-        (lambda d: d.play.data[0].answer(1, SEAT, d.points, 0, d.blobs(0)[::-1]), refusals.WrongBlob),
-        (lambda d: d.play.data[0].answer(1, SEAT, d.points, 6, d.blobs(6)), refusals.WrongStart),
-        (lambda d: d.play.data[0].answer(1, SEAT, bytes(128 * POLYNOMIALS), 0, d.blobs(0)), refusals.WrongPoints),
-        (lambda d: d.play.data[0].answer(1, SEAT + 1, d.points, 0, d.blobs(0)), refusals.NotAccused),
-        (lambda d: d.owner.accuse(1, 1 << SEAT, d.digests), refusals.AlreadyAccused),
-        (lambda d: d.owner.accuse(1, 1, d.digests[::-1]), refusals.WrongDigests),
-        (lambda d: d.owner.accuse(1, 1 << 200, d.digests), refusals.UnknownSeats),
-        (lambda d: d.owner.accuse(1, 0, d.digests), refusals.NoSeats),
-        (lambda d: d.owner.accuse(1, 1, d.digests, deposit_wei=1), refusals.Underpaid),
-    ],
-)
-def test_refused_dispute_raises_typed_and_is_not_sent(
-    dispute: Dispute, spoil: Callable[[Dispute], object], expected: type[Exception]
-) -> None:
+def test_refused_dispute_raises_typed_and_is_not_sent(dispute: Dispute) -> None:
     dispute.accuse()
-    sent = len(dispute.owner.connection.transactions)
-    with pytest.raises(expected):
-        spoil(dispute)
-    assert len(dispute.owner.connection.transactions) == sent
+    owner, data, digests, points = dispute.owner, dispute.play.data[0], dispute.digests, dispute.points
+    sent = len(owner.connection.transactions)
+    attempts: list[tuple[Callable[[], object], type[Exception]]] = [
+        (lambda: data.answer(1, SEAT, points, 0, dispute.blobs(0)[::-1]), refusals.WrongBlob),
+        (lambda: data.answer(1, SEAT, points, 6, dispute.blobs(6)), refusals.WrongStart),
+        (lambda: data.answer(1, SEAT, bytes(128 * POLYNOMIALS), 0, dispute.blobs(0)), refusals.WrongPoints),
+        (lambda: data.answer(1, SEAT + 1, points, 0, dispute.blobs(0)), refusals.NotAccused),
+        (lambda: owner.accuse(1, 1 << SEAT, digests), refusals.AlreadyAccused),
+        (lambda: owner.accuse(1, 1, digests[::-1]), refusals.WrongDigests),
+        (lambda: owner.accuse(1, 1 << 200, digests), refusals.UnknownSeats),
+        (lambda: owner.accuse(1, 0, digests), refusals.NoSeats),
+        (lambda: owner.accuse(1, 1, digests, deposit_wei=1), refusals.Underpaid),
+    ]
+    for attempt, expected in attempts:
+        with pytest.raises(expected):
+            attempt()
+    assert len(owner.connection.transactions) == sent
 
 
 def test_answered_vector_nobody_answered_raises(dispute: Dispute) -> None:

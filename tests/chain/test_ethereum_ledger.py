@@ -9,14 +9,10 @@ import pytest
 
 from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment
-from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.chain.market_reader import MarketReader
 from omnilytics_flwr.crypto.kzg import commit
 from omnilytics_flwr.errors import UnknownMarket
-from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection
-from omnilytics_flwr.evm.wallet import Wallet
-from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market import refusals
 from omnilytics_flwr.market.commitment_message import Commitment
 from omnilytics_flwr.market.draw import epoch_seed
@@ -24,7 +20,7 @@ from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.market_view import MarketState, OwnerRecord
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.task import TaskId
-from omnilytics_flwr.market.terms import ZERO_ADDRESS, Address
+from omnilytics_flwr.market.terms import ZERO_ADDRESS
 
 from .market_play import GROUPS, NEXT_TASK, NO_TASK, OWNERS, REWARD_WEI, TASK, Play, all_seats, mask_key, updates
 
@@ -76,47 +72,6 @@ def test_every_event_of_a_market_leaves_the_state_that_it_should(market: Play) -
     fee = owner.withdraw(owner.account).fee_wei
     assert owner.connection.balance_wei(owner.account) - before == int(str(credit)) - fee
     assert owner.state().stage is Stage.CLOSED
-
-
-def test_timeout_after_the_deadline_pays_everybody_reward_and_share(anvil: Anvil, drawn: Play) -> None:
-    owner = drawn.owner
-    owner.fund(FUNDS_WEI)
-    owner.anchor(TASK)
-    drawn.open(updates(drawn.seats(), odd_seats=0))
-    with pytest.raises(refusals.TooEarly):
-        drawn.data[3].timeout(1)
-    anvil.increase_time(owner.terms().round_seconds + 1)
-    assert drawn.data[3].timeout(1).logs["TimedOut"]["paidSeats"] == all_seats()
-    assert owner.bond_share_wei(1) == BOND_WEI // OWNERS
-    assert all(owner.claimable_wei(data.account) == REWARD_WEI + BOND_WEI // OWNERS for data in drawn.data)
-    assert owner.state().stage is Stage.IDLE
-
-
-def test_leave_and_depart_give_the_stake_back(anvil: Anvil, market: Play) -> None:
-    ledger = market.data[0]
-    ledger.join(mask_key(0))
-    stake_wei = 4 * REWARD_WEI
-    with pytest.raises(refusals.NotLeaving):
-        ledger.depart()
-    left = ledger.leave()
-    assert left.logs["Left"]["leaveAt"] == ledger.owner_record(ledger.account).leave_at
-    with pytest.raises(refusals.TooEarly):
-        ledger.depart()
-    anvil.increase_time(ledger.terms().leave_seconds + 1)
-    before = ledger.connection.balance_wei(ledger.account)
-    fee = ledger.depart().fee_wei
-    assert ledger.connection.balance_wei(ledger.account) == before + stake_wei - fee
-    assert not ledger.owner_record(ledger.account).registered
-
-
-def test_join_again_replaces_the_key_and_pays_nothing(market: Play) -> None:
-    ledger = market.data[0]
-    ledger.join(mask_key(0))
-    before = ledger.connection.balance_wei(ledger.account)
-    receipt = ledger.join(mask_key(1))
-    assert receipt.logs["Joined"]["maskKey"] == mask_key(1)
-    assert ledger.connection.balance_wei(ledger.account) == before - receipt.fee_wei
-    assert ledger.owner_record(ledger.account) == OwnerRecord(registered=True, seat=0, leave_at=0, claimed_through=0)
 
 
 def test_join_receipt_tells_what_it_cost(market: Play) -> None:
@@ -211,18 +166,10 @@ def test_every_error_of_the_contracts_has_a_class_with_as_many_facts() -> None:
                 assert len(refusals.REFUSALS[signature.name].FACTS) == len(signature.types), signature.name
 
 
-@pytest.mark.parametrize("address", [ZERO_ADDRESS, Address("0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266")])
-def test_ledger_no_contract_raises_unknown_market(connection: Connection, wallet: Wallet, address: Address) -> None:
-    with pytest.raises(UnknownMarket, match="no contract"):
-        EthereumLedger(sender_for(connection, wallet), address)
-
-
-def test_ledger_other_contract_raises_unknown_market(connection: Connection, deployment: Deployment) -> None:
-    with pytest.raises(UnknownMarket, match="no market"):
-        MarketReader(connection, deployment.factory)
-
-
-def test_ledger_proxy_of_other_code_raises_unknown_market(connection: Connection, drawn: Play, deployment: Deployment) -> None:
+def test_what_is_no_market_of_this_version_is_told(connection: Connection, drawn: Play, deployment: Deployment) -> None:
+    for address, words in ((ZERO_ADDRESS, "no contract"), (deployment.factory, "no market")):
+        with pytest.raises(UnknownMarket, match=words):
+            MarketReader(connection, address)
     implementation = bytes.fromhex(deployment.implementation[2:])
     code = connection.code(drawn.owner.address).replace(implementation, bytes.fromhex(deployment.verification[2:]))
     connection.request("anvil_setCode", drawn.owner.address, "0x" + code.hex())

@@ -2,53 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from contracts import compile as compile_
 from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
-from omnilytics_flwr.evm.abi import Abi
 from omnilytics_flwr.evm.connection import Connection
-from omnilytics_flwr.evm.reverts import PLAIN
-from omnilytics_flwr.evm.transaction import Payload
-from omnilytics_flwr.evm.wallet import dev_wallet
-from omnilytics_flwr.evm.wallet_sender import sender_for
-from omnilytics_flwr.market.terms import Address
-from tests.chain.market_play import REWARD_WEI, create_small_market
+from tests.chain.market_play import REWARD_WEI, create_small_market, deploy_token
 
 from .command_line import DATA_OWNER, MODEL_OWNER, CommandLine
 
-SUPPLY = 10**20
+
+@pytest.fixture
+def market(line: CommandLine, connection: Connection, deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> EthereumLedger:
+    """A market that pays in a token, named in the environment."""
+    ledger = create_small_market(connection, deployment, token=deploy_token(connection))
+    monkeypatch.setenv("OMNILYTICS_MARKET", ledger.address)
+    return ledger
 
 
-@pytest.fixture(scope="session")
-def tokens() -> dict[str, dict[str, Any]]:
-    """The tokens of the contracts' own tests, compiled."""
-    compiled: dict[str, dict[str, Any]] = compile_.compile_contracts([compile_.HERE / "test" / "harness" / "Tokens.sol"])
-    return compiled
-
-
-def token_market(
-    connection: Connection, deployment: Deployment, token: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> tuple[EthereumLedger, Address]:
-    """A market in a new token, of which accounts 0 and 1 have plenty."""
-    wallet, abi = dev_wallet(0, connection), Abi(token["abi"])
-    send = sender_for(connection, wallet).send
-    address = send("deploy", Payload(None, bytes.fromhex(token["bytecode"].removeprefix("0x"))), PLAIN).contract
-    assert address is not None
-    for number in (0, 1):
-        send("mint", Payload(address, abi.call_data("mint", dev_wallet(number, connection).address, SUPPLY)), PLAIN)
-    market = create_small_market(connection, deployment, token=address)
-    monkeypatch.setenv("OMNILYTICS_MARKET", market.address)
-    return market, address
-
-
-def test_token_is_allowed_and_paid_and_a_plan_shows_both_steps(
-    line: CommandLine, connection: Connection, deployment: Deployment, tokens: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    market, token = token_market(connection, deployment, tokens["PlainToken"], monkeypatch)
+def test_token_is_allowed_and_paid_and_a_plan_shows_both_steps(line: CommandLine, market: EthereumLedger) -> None:
+    token = market.terms().token
     plan = line.json("market", "fund", "5000 units", "--dry-run", *MODEL_OWNER)["transactions"]
     assert [(one["event"], one["to"], one["value_wei"]) for one in plan] == [("approve", token, "0"), ("fund", market.address, "0")]
     assert market.state().escrow_wei == 0
@@ -63,10 +36,8 @@ def test_token_is_allowed_and_paid_and_a_plan_shows_both_steps(
     assert "the market pays in a token" in line.refused("market", "fund", "1 ether", *MODEL_OWNER)
 
 
-def test_stake_in_a_token_is_paid_by_joining(
-    line: CommandLine, connection: Connection, deployment: Deployment, tokens: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    market, token = token_market(connection, deployment, tokens["PlainToken"], monkeypatch)
+def test_stake_in_a_token_is_paid_by_joining(line: CommandLine, market: EthereumLedger) -> None:
+    token = market.terms().token
     assert "is not among those allowed" in line.refused("owner", "init", "home", *DATA_OWNER)
     line("owner", "init", "home", "--policy", f'tokens=["{token}"]', *DATA_OWNER)
     assert [one["event"] for one in line.json("join", "--home", "home", "--dry-run")["transactions"]] == ["approve", "join"]
@@ -76,13 +47,3 @@ def test_stake_in_a_token_is_paid_by_joining(
     assert f"{4 * REWARD_WEI:,} units" in said
     assert "ether" in said
     assert market.state().stakes_wei == 4 * REWARD_WEI
-
-
-def test_token_that_keeps_a_fee_is_refused_when_it_is_paid_in(
-    line: CommandLine, connection: Connection, deployment: Deployment, tokens: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    market, token = token_market(connection, deployment, tokens["FeeToken"], monkeypatch)
-    assert "exactly 1000" in line.refused("market", "fund", "1000 units", *MODEL_OWNER)
-    line("owner", "init", "home", "--policy", f'tokens=["{token}"]', *DATA_OWNER)
-    assert f"exactly {4 * REWARD_WEI}" in line.refused("join", "--home", "home")
-    assert (market.state().escrow_wei, market.state().staked) == (0, 0)

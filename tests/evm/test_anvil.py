@@ -66,20 +66,15 @@ def block_number(anvil: Anvil) -> int:
     return int(anvil.endpoint.request("eth_blockNumber"), 16)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_anvil_parent_killed_ends(number: signal.Signals) -> None:
-    parent, guard, chain = start_parent()
-    assert is_alive(chain)
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT, None])
+def test_anvil_parent_killed_or_exiting_without_closing_ends(number: signal.Signals | None) -> None:
+    parent, guard, chain = start_parent(then="signal.pause()" if number else "os._exit(3)")
+    assert is_alive(chain) or number is None
     while parent.poll() is None:  # a signal that comes between Python's last look and the call that waits for one is not seen
-        parent.send_signal(number)
+        if number:
+            parent.send_signal(number)
         with contextlib.suppress(subprocess.TimeoutExpired):
             parent.wait(1.0)
-    finish(parent)
-    wait_until_gone(guard, chain)
-
-
-def test_anvil_parent_exits_without_closing_ends() -> None:
-    parent, guard, chain = start_parent(then="os._exit(3)")
     finish(parent)
     wait_until_gone(guard, chain)
 
@@ -130,12 +125,6 @@ def test_anvil_closed_leaves_no_process() -> None:
     anvil.close()
 
 
-def test_anvil_two_at_once_have_ports_of_their_own(anvil: Anvil) -> None:
-    with Anvil(AnvilOptions(chain_id=4242)) as other:
-        assert other.url != anvil.url
-        assert int(other.endpoint.request("eth_chainId"), 16) == 4242
-
-
 def test_anvil_accounts_are_those_of_the_mnemonic(anvil: Anvil) -> None:
     accounts = anvil.endpoint.request("eth_accounts")
     assert len(accounts) == 60
@@ -155,32 +144,18 @@ def test_anvil_state_file_given_goes_on_where_it_ended(tmp_path: Path) -> None:
         assert int(anvil.endpoint.request("eth_getBlockByNumber", "latest", False)["timestamp"], 16) >= ended - 1
 
 
-def test_anvil_state_file_broken_tells_what_anvil_says(tmp_path: Path) -> None:
-    state = tmp_path / "state.json"
-    state.write_text("{")
-    with pytest.raises(Unreachable, match=r"state\.json"):
-        Anvil(AnvilOptions(state=state))
-
-
-def test_anvil_log_given_holds_output(tmp_path: Path) -> None:
-    log = tmp_path / "anvil.log"
-    with Anvil(AnvilOptions(log=log)):
-        pass
-    assert "Listening on" in log.read_text()
-
-
-def test_anvil_time_increased_shows_in_next_block(anvil: Anvil) -> None:
+def test_anvil_options_given_are_kept_beside_another_chain(anvil: Anvil, tmp_path: Path) -> None:
     before = anvil.now()
     anvil.increase_time(5000)
     assert 5000 <= anvil.now() - before <= 5010
-
-
-def test_anvil_block_seconds_given_fixes_every_timestamp() -> None:
-    with Anvil(AnvilOptions(timestamp=1_900_000_000, block_seconds=12)) as anvil:
+    options = AnvilOptions(chain_id=4242, timestamp=1_900_000_000, block_seconds=12, log=tmp_path / "anvil.log")
+    with Anvil(options) as anvil:
+        assert int(anvil.endpoint.request("eth_chainId"), 16) == 4242
         anvil.mine(3)
         assert anvil.now() == 1_900_000_048
         anvil.increase_time(1000)
         assert anvil.now() == 1_900_000_048 + 1000 + 12
+    assert "Listening on" in (tmp_path / "anvil.log").read_text()
 
 
 def test_anvil_reverted_is_as_before(anvil: Anvil) -> None:
@@ -199,24 +174,21 @@ def test_anvil_reorganised_late_in_its_life_keeps_its_contracts(anvil: Anvil) ->
     assert anvil.endpoint.request("eth_getCode", HISTORY_CONTRACT, "latest") != "0x"
 
 
-def test_find_anvil_variable_names_no_file_raises(tmp_path: Path) -> None:
+def test_find_anvil_variable_then_path_then_checkout(tmp_path: Path) -> None:
+    program = tmp_path / "anvil"
     with pytest.raises(ToolMissing, match="OMNILYTICS_ANVIL"):
-        find_anvil({"OMNILYTICS_ANVIL": str(tmp_path / "anvil")})
-
-
-def test_find_anvil_nowhere_raises_with_remedy(tmp_path: Path) -> None:
+        find_anvil({"OMNILYTICS_ANVIL": str(program)})
     with pytest.raises(ToolMissing, match="make setup"):
         find_anvil({"PATH": str(tmp_path)}, checkout=tmp_path)
-
-
-def test_find_anvil_on_path_is_taken(tmp_path: Path) -> None:
-    program = tmp_path / "anvil"
     program.write_text("#!/bin/sh\n")
     program.chmod(0o755)
     assert find_anvil({"PATH": str(tmp_path)}, checkout=tmp_path) == program
 
 
-def test_anvil_program_is_not_anvil_raises(tmp_path: Path) -> None:
+def test_anvil_that_does_not_start_is_told_in_its_words(tmp_path: Path) -> None:
+    (tmp_path / "state.json").write_text("{")
+    with pytest.raises(Unreachable, match=r"state\.json"):
+        Anvil(AnvilOptions(state=tmp_path / "state.json"))
     program = tmp_path / "anvil"
     program.write_text("#!/bin/sh\necho I am something else\n")
     program.chmod(0o755)

@@ -29,6 +29,7 @@ from omnilytics_flwr.market.dispute import blob_hash_of
 from ..chain.market_play import wide_vector
 
 VECTOR = wide_vector().to_bytes()
+FEES = {"chainId": 1, "nonce": 0, "gas": 21000, "maxFeePerGas": 2, "maxPriorityFeePerGas": 1, "maxFeePerBlobGas": 2}
 SIX = tuple(VECTOR[at * BLOB_BYTES : (at + 1) * BLOB_BYTES] for at in range(6))
 
 
@@ -59,8 +60,7 @@ def test_zero_sidecar_is_that_of_a_blob_of_zeros() -> None:
 
 
 def test_transaction_with_blobs_has_the_hash_of_the_one_without(wallet: Wallet) -> None:
-    transaction = to_itself(wallet).fields() | {"chainId": 1, "nonce": 0, "gas": 21000, "maxFeePerGas": 2, "maxPriorityFeePerGas": 1}
-    signed, transaction_hash = wallet.sign_transaction(transaction | {"maxFeePerBlobGas": 2})
+    signed, transaction_hash = wallet.sign_transaction(to_itself(wallet).fields() | FEES)
     wrapped = sidecar_of(SIX[:1]).wrapped(signed)
     body, version, carried, commitments, proofs = rlp.decode(wrapped[1:])
     assert wrapped[:1] == signed[:1] == b"\x03"
@@ -77,10 +77,7 @@ def test_signing_takes_far_less_than_loading_the_setup(wallet: Wallet) -> None:
     loading = time.process_time() - start
     start = time.process_time()
     sidecar = sidecar_of((SIX[5],))
-    signed, _ = wallet.sign_transaction(
-        to_itself(wallet, (SIX[5],)).fields()
-        | {"chainId": 1, "nonce": 0, "gas": 21000, "maxFeePerGas": 2, "maxPriorityFeePerGas": 1, "maxFeePerBlobGas": 2}
-    )
+    signed, _ = wallet.sign_transaction(to_itself(wallet, (SIX[5],)).fields() | FEES)
     sidecar.wrapped(signed)
     assert time.process_time() - start < loading
 
@@ -134,21 +131,10 @@ def test_send_lost_blobs_are_offered_again_at_twice_the_fees(anvil: Anvil, walle
     assert connection.quantity("eth_getTransactionCount", wallet.address, "latest") == int(offers[0]["nonce"], 16) + 1
 
 
-def test_send_same_call_with_other_blobs_is_another_payload(wallet: Wallet) -> None:
-    keys = {to_itself(wallet, carried).key for carried in (SIX, SIX[:1], SIX[1:2], ())}
-    assert len(keys) == 4
-    assert to_itself(wallet, value_wei=1).key != to_itself(wallet).key
-    varying = [Payload(wallet.address, b"\x01", value, any_value=True).key for value in (1, 2)]
-    assert varying[0] == varying[1]
-
-
 @pytest.mark.parametrize("carried", [(bytes(BLOB_BYTES),) * 7, (bytes(BLOB_BYTES - 1),), (b"",)])
 def test_blobs_too_many_or_not_as_long_raise_wrong_length(carried: tuple[bytes, ...]) -> None:
     with pytest.raises(WrongLength):
         commitments_of(carried)
-
-
-def test_blob_with_an_element_above_the_order_raises_malformed() -> None:
     with pytest.raises(Malformed, match="blob 1 is no polynomial"):
         commitments_of((SIX[0], SIX[1][:-32] + b"\xff" * 32))
 
@@ -161,6 +147,13 @@ def test_blobs_by_hash_keeps_what_is_a_blob_under_its_real_hash(served: list[byt
     assert set(found) <= {versioned_hash(commitments_of(SIX)[0])}
 
 
+def test_payload_is_another_with_other_blobs_or_value_and_shows_no_blobs(wallet: Wallet) -> None:
+    keys = [to_itself(wallet, carried).key for carried in (SIX, SIX[:1], SIX[1:2], ())] + [to_itself(wallet, value_wei=1).key]
+    assert len(set(keys)) == 5
+    assert len({Payload(wallet.address, b"\x01", value, any_value=True).key for value in (1, 2)}) == 1
+    assert len(repr(Sidecar(SIX, (), ()))) + len(repr(Payload(None, b"", 0, SIX))) < 400
+
+
 def test_chain_without_a_price_of_blobs_is_unsupported(connection: Connection, wallet: Wallet, monkeypatch: pytest.MonkeyPatch) -> None:
     request = connection.request
     monkeypatch.setattr(
@@ -168,8 +161,3 @@ def test_chain_without_a_price_of_blobs_is_unsupported(connection: Connection, w
     )
     with pytest.raises(UnsupportedChain, match="no price of blobs"):
         send(connection, wallet, to_itself(wallet))
-
-
-def test_sidecar_shows_nothing_of_its_blobs_in_errors() -> None:
-    assert len(repr(Sidecar(SIX, (), ()))) < 200
-    assert len(repr(Payload(None, b"", 0, SIX))) < 200

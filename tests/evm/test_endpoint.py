@@ -17,11 +17,6 @@ from .nodes import Answer, answering
 GOOD = b'{"jsonrpc":"2.0","id":0,"result":"0x1"}'
 
 
-def test_endpoint_nobody_listens_raises_unreachable(unused_address: str) -> None:
-    with pytest.raises(Unreachable, match="does not answer"):
-        Endpoint(unused_address, timeout_seconds=0.3).request("eth_chainId")
-
-
 @pytest.mark.parametrize("answer", [(503, b""), (429, b""), (200, b"<html>"), (200, b"[]"), (200, b'{"id":0}')])
 def test_endpoint_first_answers_bad_are_repeated(answer: Answer) -> None:
     with answering(lambda n: answer if n < 2 else (200, GOOD)) as url:
@@ -68,13 +63,11 @@ def test_redacted_address_with_keys_hides_them(url: str, shown: str) -> None:
         assert repr(Endpoint(url)) == f"Endpoint({shown!r})"
 
 
-def test_endpoint_socket_path_nobody_listens_raises_unreachable(tmp_path: Path) -> None:
-    with pytest.raises(Unreachable):
-        Endpoint(str(tmp_path / "node.ipc"), timeout_seconds=0.5).request("eth_chainId")
-
-
-def test_endpoint_socket_path_of_a_node_that_says_nothing_raises_unreachable(tmp_path: Path) -> None:
+def test_endpoint_where_nobody_listens_or_answers_raises_unreachable(tmp_path: Path, unused_address: str) -> None:
     path = tmp_path / "node.ipc"
+    for address in (unused_address, str(path)):
+        with pytest.raises(Unreachable, match="does not answer"):
+            Endpoint(address, timeout_seconds=0.3).request("eth_chainId")
     with socket.socket(socket.AF_UNIX) as node:
         node.bind(str(path))
         node.listen()

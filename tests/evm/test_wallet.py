@@ -67,27 +67,16 @@ def test_keystore_written_and_read_is_the_same_account_for_its_owner_only(tmp_pa
 
 def test_keystore_of_the_specification_opens(tmp_path: Path) -> None:
     path = tmp_path / "key.json"
-    path.write_text(
-        json.dumps(
-            {
-                "crypto": {
-                    "cipher": "aes-128-ctr",
-                    "cipherparams": {"iv": "6087dab2f9fdbbfaddc31a909735c1e6"},
-                    "ciphertext": "5318b4d5bcd28de64ee5559e671353e16f075ecae9f99c7a79a38af5f869aa46",
-                    "kdf": "pbkdf2",
-                    "kdfparams": {
-                        "c": 262144,
-                        "dklen": 32,
-                        "prf": "hmac-sha256",
-                        "salt": "ae3cd4e7013836a3df6bd7241b12db061dbe2c6785853cce422d148a624ce0bd",
-                    },
-                    "mac": "517ead924a9d0dc3124507e3393d175ce3ff7c1e96529c6c555ce9e51205e9b2",
-                },
-                "id": "3198bc9c-6672-5ab3-d995-4942343ae5b6",
-                "version": 3,
-            }
-        )
-    )
+    salt = "ae3cd4e7013836a3df6bd7241b12db061dbe2c6785853cce422d148a624ce0bd"
+    crypto = {
+        "cipher": "aes-128-ctr",
+        "cipherparams": {"iv": "6087dab2f9fdbbfaddc31a909735c1e6"},
+        "ciphertext": "5318b4d5bcd28de64ee5559e671353e16f075ecae9f99c7a79a38af5f869aa46",
+        "kdf": "pbkdf2",
+        "kdfparams": {"c": 262144, "dklen": 32, "prf": "hmac-sha256", "salt": salt},
+        "mac": "517ead924a9d0dc3124507e3393d175ce3ff7c1e96529c6c555ce9e51205e9b2",
+    }
+    path.write_text(json.dumps({"crypto": crypto, "id": "3198bc9c-6672-5ab3-d995-4942343ae5b6", "version": 3}))
     key = bytes.fromhex("7a28b5ba57c53603b0b07b56bba752f7784bf506fa95edc395f5cf6c7514fe9d")
     opened = Wallet.from_keystore(path, Secret(b"testpassword"))
     assert str(opened.address) == str(PrivateKey(key).public_key.to_checksum_address())
@@ -102,16 +91,8 @@ def test_keystore_garbage_raises(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(ChainError, match="no keystore"):
         Wallet.from_keystore(path, PASSWORD)
-
-
-def test_keystore_not_there_raises(tmp_path: Path) -> None:
     with pytest.raises(ChainError, match="cannot be read"):
         Wallet.from_keystore(tmp_path / "none", PASSWORD)
-
-
-@pytest.mark.parametrize("prefix", ["", "0x"])
-def test_from_environment_key_set_is_that_account(signer: Wallet, prefix: str) -> None:
-    assert Wallet.from_environment({"OMNILYTICS_PRIVATE_KEY": prefix + dev_key(3).hex()}).address == signer.address
 
 
 @pytest.mark.parametrize("value", [None, "", "xyz", "0x12", "00" * 32, "ff" * 32, "11" * 33])
@@ -121,22 +102,21 @@ def test_from_environment_no_key_raises_without_showing_it(value: str | None) ->
     assert not value or value not in str(caught.value)
 
 
-def test_read_password_file_goes_before_environment(tmp_path: Path) -> None:
-    path = tmp_path / "password"
+def test_from_environment_key_set_is_that_account(signer: Wallet) -> None:
+    for prefix in ("", "0x"):
+        assert Wallet.from_environment({"OMNILYTICS_PRIVATE_KEY": prefix + dev_key(3).hex()}).address == signer.address
+
+
+def test_read_password_file_goes_before_environment_and_both_before_a_person(tmp_path: Path) -> None:
+    path, environment = tmp_path / "password", {"OMNILYTICS_PASSWORD": "other"}
+    with pytest.raises(ChainError, match="cannot be read"):
+        read_password(file=path)
     path.write_text("first line\nsecond line\n")
-    assert read_password(file=path, environment={"OMNILYTICS_PASSWORD": "other"}).reveal() == b"first line"
-    assert read_password(environment={"OMNILYTICS_PASSWORD": "other"}).reveal() == b"other"
-
-
-def test_read_password_nowhere_raises(tmp_path: Path) -> None:
+    assert read_password(file=path, environment=environment).reveal() == b"first line"
+    assert read_password(environment=environment, ask=lambda: Secret(b"typed")).reveal() == b"other"
+    assert read_password(environment={}, ask=lambda: Secret(b"typed")).reveal() == b"typed"
     with pytest.raises(ChainError, match="no password"):
         read_password(environment={})
-    with pytest.raises(ChainError, match="cannot be read"):
-        read_password(file=tmp_path / "none")
-
-
-def test_read_password_somebody_to_ask_asks() -> None:
-    assert read_password(environment={}, ask=lambda: Secret(b"typed")).reveal() == b"typed"
 
 
 def test_dev_wallet_public_chain_raises(connection: Connection) -> None:
