@@ -63,6 +63,8 @@ def test_accused_answers_by_blobs_and_the_vector_is_taken_from_the_chain(connect
     assert accusation.deposit_wei >= cost_wei
     assert (accusation.digest, accusation.answered_polynomials) == (dispute.digests[dispute.play.seats().index(SEAT)], 0)
 
+    with pytest.raises(BlobsMissing, match="with 0 bytes"):
+        owner.answered_vector(1, SEAT)
     first = stranger.answer(1, SEAT, dispute.points, 0, dispute.blobs(0))
     assert first.logs["Answered"] == {"epoch": 1, "round": 1, "seat": SEAT, "first": 0, "count": 6}
     assert owner.accusation(SEAT).answered_polynomials == 6
@@ -119,21 +121,11 @@ def test_refused_dispute_raises_typed_and_is_not_sent(dispute: Dispute) -> None:
     assert len(owner.connection.transactions) == sent
 
 
-def test_answered_vector_nobody_answered_raises(dispute: Dispute) -> None:
-    dispute.accuse()
-    with pytest.raises(BlobsMissing, match="with 0 bytes"):
-        dispute.owner.answered_vector(1, SEAT)
-
-
-def test_answered_vector_chain_that_is_not_local_names_what_is_needed(connection: Connection, dispute: Dispute) -> None:
+def test_answered_vector_that_nobody_serves_says_what_is_needed(connection: Connection, dispute: Dispute) -> None:
     answer_all(dispute)
     connection.__dict__["is_local"] = False
     with pytest.raises(BlobsMissing, match=r"with 0 bytes.* OMNILYTICS_BLOBS_URL, .* blobs_url, .* beacon node .*supernode"):
         dispute.owner.answered_vector(1, SEAT)
-
-
-def test_answered_vector_beacon_node_without_the_blobs_says_so(connection: Connection, dispute: Dispute) -> None:
-    answer_all(dispute)
     genesis, nothing = json.dumps({"data": {"genesis_time": "12"}}).encode(), json.dumps({"data": []}).encode()
     with answering(lambda n: (200, genesis) if n == 0 else (200, nothing) if n > 1 else (404, b"")) as url:
         connection.blobs_url = url + "/secret"

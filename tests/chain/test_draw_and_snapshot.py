@@ -13,21 +13,14 @@ from omnilytics_flwr.market.ledger import Receipt
 from .market_play import Play, fix_draw, mask_key
 
 
-def test_draw_fixed_prevrandao_gives_the_same_groups(anvil: Anvil, market: Play) -> None:
-    market.join_all()
-    market.owner.freeze()
-    header = fix_draw(anvil, market.owner.state().draw_block, b"\x2a" * 32)
-    market.owner.draw_with(header)
-    assert market.owner.state().epoch_seed == epoch_seed(b"\x2a" * 32, 1, market.owner.address)
-
-
-def test_draw_header_of_another_block_raises(anvil: Anvil, market: Play) -> None:
+def test_draw_takes_the_header_of_its_block_only(anvil: Anvil, market: Play) -> None:
     market.join_all()
     market.owner.freeze()
     draw_block = market.owner.state().draw_block
-    header = fix_draw(anvil, draw_block - 1, b"\x2a" * 32)
     with pytest.raises(refusals.WrongHeader):
-        market.owner.draw_with(header)
+        market.owner.draw_with(fix_draw(anvil, draw_block - 1, b"\x2a" * 32))
+    market.owner.draw_with(fix_draw(anvil, draw_block, b"\x2a" * 32))
+    assert market.owner.state().epoch_seed == epoch_seed(b"\x2a" * 32, 1, market.owner.address)
 
 
 def test_draw_somebody_else_was_first_gives_a_receipt_without_transaction(market: Play, monkeypatch: pytest.MonkeyPatch) -> None:

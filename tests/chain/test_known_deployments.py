@@ -21,6 +21,8 @@ def deployments(**changes: object) -> str:
 
 
 def test_known_deployment_of_ones_own_gives_its_contracts() -> None:
+    with pytest.raises(UnsupportedChain, match="no deployment is known on chain 31337"):
+        known_deployment(31337)
     found = known_deployment(5, parse_deployments(deployments()))
     assert (found.chain_id, found.block) == (5, 12)
     assert found.verification == "0x5FbDB2315678afecb367f032d93F642f64180aa3"
@@ -30,8 +32,3 @@ def test_known_deployment_of_ones_own_gives_its_contracts() -> None:
 def test_parse_deployments_what_is_none_raises(changes: dict[str, object]) -> None:
     with pytest.raises(Malformed):
         parse_deployments(deployments(**changes))
-
-
-def test_known_deployment_local_chain_has_none() -> None:
-    with pytest.raises(UnsupportedChain, match="no deployment is known on chain 31337"):
-        known_deployment(31337)

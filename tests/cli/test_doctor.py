@@ -18,6 +18,13 @@ from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from .command_line import DATA_OWNER, CommandLine, run_without
 
 
+def sick(line: CommandLine, *arguments: str) -> str:
+    """What the doctor says where something is missing."""
+    code, said, _ = line.run(("doctor", *arguments))
+    assert code == 1
+    return said
+
+
 def findings(said: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
     return {check["what"]: (check["status"], check["remedy"]) for check in said}
 
@@ -39,31 +46,17 @@ def test_package_that_is_missing_or_old_is_told_with_the_command_that_gets_it(ba
     version = importlib.metadata.version
 
     def other(name: str) -> str:
-        if name == "rlp":
+        if name in ("rlp", "torch", "ray"):
             raise importlib.metadata.PackageNotFoundError(name)
         return "1.0" if name == "web3" else version(name)
 
     monkeypatch.setattr(importlib.metadata, "version", other)
-    code, said, _ = bare.run(("doctor",))
-    assert code == 1
-    assert "missing: rlp, web3" in said
+    said = sick(bare)
+    assert "missing: rlp, web3" in said, "PyTorch and Ray are optional"
+    assert re.search(r"optional +ray .*\n +-> pip install 'omnilytics_flwr\[simulation\]'", said)
     assert "-> pip install 'rlp>=4'" in said
     # As the package's metadata has it: built from the sources or from a wheel, the bounds come in another order.
     assert re.search(r"1\.0, expected web3(<9,)?>=8", said)
-
-
-def test_optional_frameworks_are_no_reason_to_fail(monkeypatch: pytest.MonkeyPatch) -> None:
-    version = importlib.metadata.version
-
-    def without(name: str) -> str:
-        if name in ("torch", "ray"):
-            raise importlib.metadata.PackageNotFoundError(name)
-        return version(name)
-
-    monkeypatch.setattr(importlib.metadata, "version", without)
-    found = {check.what: check for check in doctor.check_packages()}
-    assert {found[name].status for name in ("torch", "ray")} == {"optional"}
-    assert found["ray"].remedy == "pip install 'omnilytics_flwr[simulation]'"
 
 
 def test_old_python_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,16 +89,9 @@ def test_chain_that_can_hold_markets_is_healthy(line: CommandLine) -> None:
 
 def test_chain_of_an_old_fork_is_told(bare: CommandLine) -> None:
     with Anvil(AnvilOptions(hardfork="shanghai")) as old:
-        code, said, _ = bare.run(("doctor", "--rpc-url", old.url))
-    assert code == 1
+        said = sick(bare, "--rpc-url", old.url)
     assert "missing: fit for markets, blobs" in said
     assert "-> run `omnilytics market deploy`" in said
-
-
-def test_node_that_is_down_is_told(bare: CommandLine, unused_address: str) -> None:
-    code, said, _ = bare.run(("doctor", "--rpc-url", unused_address))
-    assert code == 1
-    assert "does not answer" in said
 
 
 def test_home_in_order_is_healthy_and_one_that_others_can_read_is_not(line: CommandLine, market: EthereumLedger) -> None:
@@ -113,8 +99,7 @@ def test_home_in_order_is_healthy_and_one_that_others_can_read_is_not(line: Comm
     found = findings(line.json("doctor", "--home", "home"))
     assert {found[what][0] for what in ("owner home", "home writable", "private home", "market", "account")} == {"ok"}
     (line.folder / "home").chmod(0o755)
-    code, said, _ = line.run(("doctor", "--home", "home"))
-    assert code == 1
+    said = sick(line, "--home", "home")
     assert "missing: private home" in said
     assert "-> chmod 700 home" in said
 
@@ -122,16 +107,14 @@ def test_home_in_order_is_healthy_and_one_that_others_can_read_is_not(line: Comm
 def test_keystore_that_others_can_read_and_an_account_without_ether_are_told(line: CommandLine, poor: str) -> None:
     line("owner", "init", "home", "--keystore", "a.json")
     (line.folder / "a.json").chmod(0o644)
-    code, said, _ = line.run(("doctor", "--home", "home"))
-    assert code == 1
+    said = sick(line, "--home", "home")
     assert "missing: private a.json" in said
     assert f"-> send ether to {poor}" in said
     (line.folder / "a.json").unlink()
-    code, said, _ = line.run(("doctor", "--home", "home"))
-    assert "is not there" in said
+    assert "is not there" in sick(line, "--home", "home")
 
 
-def test_home_that_is_none_is_told(bare: CommandLine) -> None:
-    code, said, _ = bare.run(("doctor", "--home", "none"))
-    assert code == 1
+def test_node_that_is_down_and_home_that_is_none_are_told(bare: CommandLine, unused_address: str) -> None:
+    said = sick(bare, "--rpc-url", unused_address, "--home", "none")
+    assert "does not answer" in said
     assert "there is no owner home at none" in said

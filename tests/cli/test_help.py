@@ -64,10 +64,6 @@ def test_no_key_and_no_password_is_ever_an_argument() -> None:
             assert not secret or isinstance(parameter.type, click.Path), parameter.name
 
 
-def test_version_is_the_packages(bare: CommandLine) -> None:
-    assert bare("--version").strip() == f"omnilytics, version {omnilytics_flwr.__version__}"
-
-
 @pytest.mark.parametrize("arguments", [["--help"], ["market", "fund", "--help"], ["wallet", "--help"]])
 def test_help_starts_within_a_second_and_loads_no_chain(arguments: list[str]) -> None:
     code = (
@@ -84,12 +80,10 @@ def test_help_starts_within_a_second_and_loads_no_chain(arguments: list[str]) ->
     assert not set(loaded) & {"web3", "eth_account", "eth_abi", "eth_utils", "requests", "flwr", "torch", "numpy", "rich", "cryptography"}
 
 
-def test_module_is_the_command_line() -> None:
+def test_installed_command_and_module_are_this_one(bare: CommandLine) -> None:
+    assert bare("--version").strip() == f"omnilytics, version {omnilytics_flwr.__version__}"
     done = subprocess.run([sys.executable, "-m", "omnilytics_flwr", "market", "--help"], capture_output=True, text=True, check=True)
     assert "terms-template" in done.stdout
-
-
-def test_installed_command_is_this_one() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     module, _, name = project["scripts"]["omnilytics"].partition(":")
     assert getattr(import_module(module), name) is main

@@ -58,18 +58,15 @@ def test_deploy_notes_a_deployment_that_the_other_commands_find(
     assert "omnilytics market create" in bare("market", "list")
 
 
-def test_deployment_of_another_chain_is_kept(bare: CommandLine, connection: Connection) -> None:
+def test_deployment_of_another_chain_is_kept_and_one_that_is_not_there_is_told(bare: CommandLine, connection: Connection) -> None:
     other = dict.fromkeys(("verification", "implementation", "factory"), NOBODY) | {"block": 5}
-    (bare.folder / "d.json").write_text(json.dumps({"1": other}))
-    bare("market", "deploy", "--deployments", "d.json", "--rpc-url", connection.endpoint.url, *MODEL_OWNER)
-    assert set(json.loads((bare.folder / "d.json").read_text())) == {"1", str(connection.chain_id)}
-    assert json.loads((bare.folder / "d.json").read_text())["1"] == other
-
-
-def test_deployment_that_is_not_there_is_told(line: CommandLine, connection: Connection) -> None:
-    entry = dict.fromkeys(("verification", "implementation", "factory"), NOBODY) | {"block": 5}
-    (line.folder / "d.json").write_text(json.dumps({str(connection.chain_id): entry}))
-    assert "is not SumcheckVerification of this version" in line.refused("market", "list", "--deployments", "d.json")
+    known, options = bare.folder / "d.json", ("--deployments", "d.json", "--rpc-url", connection.endpoint.url)
+    known.write_text(json.dumps({"1": other}))
+    bare("market", "deploy", *options, *MODEL_OWNER)
+    noted = json.loads(known.read_text())
+    assert (set(noted), noted["1"]) == ({"1", str(connection.chain_id)}, other)
+    known.write_text(json.dumps({str(connection.chain_id): other}))
+    assert "is not SumcheckVerification of this version" in bare.refused("market", "list", *options)
 
 
 def test_create_makes_the_market_of_the_terms(line: CommandLine, connection: Connection, deployment: Deployment, terms: str) -> None:
@@ -148,10 +145,7 @@ def test_fund_adds_to_the_escrow_what_the_plan_said(line: CommandLine, market: E
     assert int(sent["fee_wei"]) <= int(one["most_fee_wei"])
     assert done["escrow_wei"] == done["events"]["Funded"]["amount_wei"] == str(market.state().escrow_wei) == str(15 * 10**17)
     assert "1.5 ether" in line("market", "fund", "1.5 ether", "--dry-run", *MODEL_OWNER)
-
-
-def test_plan_of_a_keystore_needs_no_password(line: CommandLine, account: str) -> None:
-    assert line.json("market", "fund", "1 wei", "--dry-run", "--keystore", "a.json")["transactions"][0]["from"] == account
+    assert "'-1 ether' is no amount" in line.misused("market", "fund", "--", "-1 ether")
 
 
 def test_fund_waits_for_confirmations(line: CommandLine, market: EthereumLedger, connection: Connection) -> None:
@@ -161,10 +155,6 @@ def test_fund_waits_for_confirmations(line: CommandLine, market: EthereumLedger,
         assert connection.block_number() >= block + 1
     finally:
         connection.request("evm_setIntervalMining", 0)
-
-
-def test_fund_with_what_is_no_amount_is_a_wrong_command_line(line: CommandLine, market: EthereumLedger) -> None:
-    assert "'-1 ether' is no amount" in line.misused("market", "fund", "--", "-1 ether")
 
 
 def test_close_credits_what_withdraw_then_pays(line: CommandLine, market: EthereumLedger, connection: Connection) -> None:
@@ -189,14 +179,18 @@ def test_close_asks_at_a_terminal(line: CommandLine, market: EthereumLedger, mon
         assert market.state().stage.name == stage
 
 
-@pytest.mark.parametrize("more", [["--password-file", "password"], ["--dry-run"]])
-def test_account_without_funds_is_told_how_much_it_lacks(line: CommandLine, poor: str, more: list[str]) -> None:
-    said = line.refused("market", "fund", "1 ether", "--keystore", "a.json", *more)
-    assert f"{poor} lacks 1 ether" in said
-    assert "send it the difference" in said
+def test_account_without_funds_is_told_how_much_it_lacks_and_a_plan_needs_no_password(
+    line: CommandLine, poor: str, connection: Connection
+) -> None:
+    for more in (["--password-file", "password"], ["--dry-run"]):
+        said = line.refused("market", "fund", "1 ether", "--keystore", "a.json", *more)
+        assert f"{poor} lacks 1 ether" in said
+        assert "send it the difference" in said
+    connection.request("anvil_setBalance", poor, hex(10**18))
+    assert line.json("market", "fund", "1 wei", "--dry-run", "--keystore", "a.json")["transactions"][0]["from"] == poor
 
 
-def test_unknown_market_wrong_chain_and_node_that_is_down_are_told(
+def test_unknown_market_wrong_chain_stranger_and_wrong_stage_are_told(
     line: CommandLine, market: EthereumLedger, connection: Connection, unused_address: str
 ) -> None:
     assert "there is no contract; expected a market" in line.refused("market", "show", "--market", NOBODY)
@@ -206,9 +200,6 @@ def test_unknown_market_wrong_chain_and_node_that_is_down_are_told(
     assert "does not answer" in line.refused("market", "show", "--rpc-url", unused_address)
     assert "is no address of an endpoint" in line.refused("market", "show", "--rpc-url", "ftp://127.0.0.1")
     assert "is not an address" in line.misused("market", "show", "--market", "0x12")
-
-
-def test_stranger_and_wrong_stage_are_refused_by_the_market(line: CommandLine, market: EthereumLedger) -> None:
     assert "is not the model owner" in line.refused("market", "close", "--yes", *DATA_OWNER)
     assert "an epoch needs 15" in line.refused("epoch", "freeze", *MODEL_OWNER)
     assert "this needs open" in line.refused("round", "timeout", *MODEL_OWNER)

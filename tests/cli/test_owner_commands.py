@@ -18,7 +18,7 @@ from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.crypto.address import Address
 from omnilytics_flwr.data_owner.owner_home import OwnerHome
 from omnilytics_flwr.evm.anvil import Anvil
-from tests.chain.market_play import REWARD_WEI, Play
+from tests.chain.market_play import REWARD_WEI, Play, mask_key
 
 from .command_line import DATA_OWNER, MODEL_OWNER, CommandLine
 from .conftest import PASSWORD
@@ -81,14 +81,14 @@ def test_join_enrols_with_a_mask_key_of_the_home_and_a_plan_leaves_no_trace(
     assert line.json("join", "--home", "home", "--dry-run")["transactions"][0]["value_wei"] == "0"
 
 
-def test_join_with_the_wrong_password_is_refused(line: CommandLine, market: EthereumLedger, account: Address) -> None:
+def test_join_needs_a_home_and_its_password_and_leave_neither(line: CommandLine, market: EthereumLedger, account: Address) -> None:
     init(line)
     (line.folder / "wrong").write_text("wrong")
     assert "password is wrong" in line.refused("join", "--home", "home", "--password-file", "wrong")
     assert not market.owner_record(account).registered
-
-
-def test_join_without_a_home_is_a_wrong_command_line(line: CommandLine, market: EthereumLedger) -> None:
+    data_owner = Play.of(market).data[0]
+    data_owner.join(mask_key(0))
+    assert line.json("leave", *DATA_OWNER)["account"] == data_owner.account
     assert "omnilytics owner init" in line.misused("join")
     assert "there is no owner home at none" in line.refused("join", "--home", "none")
     assert "there is no owner home at none" in line.refused("agent", "none")
@@ -113,11 +113,6 @@ def test_leave_and_depart_return_the_stake_after_the_delay(
     assert (departed["role"], departed["account"]) == ("none", account)
     assert market.connection.balance_wei(account) == before + 4 * REWARD_WEI
     assert "has no seat" in line.refused("leave", "--home", "home")
-
-
-def test_flags_without_a_home_do_for_what_needs_no_mask_key(line: CommandLine, market: EthereumLedger) -> None:
-    Play.of(market).join_all()
-    assert line.json("leave", *DATA_OWNER)["account"] == Play.of(market).data[0].account
 
 
 def test_agent_serves_until_it_is_terminated(line: CommandLine, market: EthereumLedger, account: Address, anvil: Anvil) -> None:

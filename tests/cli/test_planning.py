@@ -18,11 +18,6 @@ def dry_run(market: EthereumLedger) -> DryRun:
     return DryRun(connect(market.connection.endpoint.url), market.account)
 
 
-def test_dry_run_signs_nothing(market: EthereumLedger, dry_run: DryRun) -> None:
-    with pytest.raises(ChainError, match="cannot sign"):
-        EthereumLedger(dry_run, market.address).sender.sign_hash(bytes(32))
-
-
 def test_plan_is_never_taken_for_done(market: EthereumLedger, dry_run: DryRun) -> None:
     ledger, done = EthereumLedger(dry_run, market.address), []
 
@@ -36,6 +31,8 @@ def test_plan_is_never_taken_for_done(market: EthereumLedger, dry_run: DryRun) -
         ledger.fund(5)
     assert market.state().escrow_wei == 0
     assert dry_run.connection.transactions == []
+    with pytest.raises(ChainError, match="cannot sign"):
+        ledger.sender.sign_hash(bytes(32))
 
 
 def test_plan_of_what_the_market_refuses_is_refused(market: EthereumLedger, dry_run: DryRun) -> None:

@@ -82,12 +82,9 @@ def test_named_file_is_read_instead_and_its_paths_are_relative_to_it(
         ("market = 'x'", "is not an address"),
     ],
 )
-def test_file_that_is_wrong_is_told(bare: CommandLine, usual: Path, text: str, said: str) -> None:
+def test_file_that_is_wrong_or_not_there_is_told(bare: CommandLine, usual: Path, text: str, said: str) -> None:
     usual.write_text(text)
     assert said in bare.misused("market", "show")
-
-
-def test_file_that_is_not_there_is_told(bare: CommandLine) -> None:
     assert "cannot be read" in bare.misused("market", "show", "--config", "none.toml")
 
 

@@ -63,9 +63,6 @@ def test_file_is_the_terms_it_says(tmp_path: Path) -> None:
         app_hash=b"\xab" * 32,
         metrics=("accuracy", "loss"),
     )
-
-
-def test_exact_forms_of_clip_and_norm_and_another_verification_are_taken(tmp_path: Path) -> None:
     terms = read(tmp_path, clip=None, norm=None, clip_nano="123456789", norm_bound="987654321", verification=f'"{OTHER}"')
     assert (terms.clip_nano, terms.norm_bound, terms.verification) == (123_456_789, 987_654_321, OTHER)
 
@@ -132,12 +129,9 @@ def test_template_is_terms_that_fit_with_the_bounds_of_each(tmp_path: Path, owne
     assert bounds_of(terms)["settlement-bytes"] == "at most 131,072 bytes"
 
 
-def test_template_of_what_cannot_be_is_refused_with_every_reason(bare: CommandLine) -> None:
+def test_printed_template_is_the_template_or_every_reason_against_it(bare: CommandLine) -> None:
     said = bare.refused("market", "terms-template", "--owners", "254", "--weights", "4000000", "--group-size", "2")
     assert "settlementBytes" in said
     assert "groupSize" in said
-
-
-def test_printed_template_is_the_template(bare: CommandLine) -> None:
     assert bare("market", "terms-template") == template(owners=20, weights=20_000, group_size=4)
     assert bare.json("market", "terms-template")["toml"] == template(owners=20, weights=20_000, group_size=4)

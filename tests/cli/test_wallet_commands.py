@@ -28,6 +28,9 @@ def test_new_wallet_opens_with_its_password_and_is_private(bare: CommandLine, pa
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert json.loads(path.read_text())["version"] == 3
     assert bare.json("wallet", "show", "--keystore", "a.json") == {"address": made["address"]}
+    kept = path.read_bytes()
+    assert "already" in bare.refused("wallet", "new", "--keystore", "a.json", "--password-file", password_file)
+    assert path.read_bytes() == kept
 
 
 def test_new_wallet_without_a_path_is_where_every_command_looks(bare: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,12 +53,6 @@ def test_new_wallet_that_nobody_gives_a_password_is_not_made(bare: CommandLine, 
     assert "empty" in bare.refused("wallet", "new", "--keystore", "a.json")
     assert "cannot be read" in bare.refused("wallet", "new", "--keystore", "a.json", "--password-file", "none")
     assert not (bare.folder / "a.json").exists()
-
-
-def test_new_wallet_never_overwrites(bare: CommandLine, password_file: str) -> None:
-    (bare.folder / "a.json").write_text("precious")
-    assert "already" in bare.refused("wallet", "new", "--keystore", "a.json", "--password-file", password_file)
-    assert (bare.folder / "a.json").read_text() == "precious"
 
 
 @pytest.mark.parametrize("way", ["file", "environment", "prompt"])
@@ -103,7 +100,7 @@ def test_wrong_password_is_told_and_nothing_is_sent(
     assert market.state().escrow_wei == 0
 
 
-def test_show_tells_what_markets_hold(line: CommandLine, market: EthereumLedger) -> None:
+def test_show_tells_what_markets_hold(line: CommandLine, drawn: Play, market: EthereumLedger) -> None:
     data_owner = Play.of(market).data[0]
     data_owner.join(mask_key(0))
     market.fund(7)
@@ -116,17 +113,12 @@ def test_show_tells_what_markets_hold(line: CommandLine, market: EthereumLedger)
     assert (held["role"], held["seat"], held["enrolled"], held["in_epoch"]) == ("data owner", 0, True, False)
     assert (held["stake_wei"], held["claimable_wei"], held["credit_wei"]) == (str(4 * REWARD_WEI), "0", "0")
     market.close()
-    (held,) = line.json("wallet", "show", *MODEL_OWNER)["markets"]
+    everywhere = ("wallet", "show", "--all-markets")
+    assert {row["market"] for row in line.json(*everywhere, *DATA_OWNER)["markets"]} >= {market.address, drawn.owner.address}
+    assert line.json(*everywhere, "--address", "0x" + "11" * 20)["markets"] == []
+    (held,) = line.json("wallet", "show", "--market", market.address, *MODEL_OWNER)["markets"]
     assert (held["role"], held["seat"], held["stake_wei"], held["credit_wei"], held["refund_wei"]) == ("model owner", None, "0", "7", "0")
     assert "0.004 ether" in line("wallet", "show", *DATA_OWNER)
-
-
-def test_show_all_markets_are_those_that_hold_something(line: CommandLine, market: EthereumLedger, drawn: Play) -> None:
-    Play.of(market).data[0].join(mask_key(0))
-    held = line.json("wallet", "show", "--all-markets", *DATA_OWNER)["markets"]
-    assert {row["market"] for row in held} >= {market.address, drawn.owner.address}
-    assert "markets" in line.json("wallet", "show", "--all-markets", "--address", "0x" + "11" * 20)
-    assert line.json("wallet", "show", "--all-markets", "--address", "0x" + "11" * 20)["markets"] == []
 
 
 def test_wallet_and_join_work_where_flower_and_torch_are_not_installed(line: CommandLine, market: EthereumLedger, anvil: Anvil) -> None:

@@ -54,16 +54,11 @@ def test_slot_seconds_of_the_node_are_used() -> None:
     assert asked[2] == f"/path/eth/v1/beacon/blobs/10?key=secret&versioned_hashes=0x{HASH.hex()}"
 
 
-def test_node_that_answers_a_part_is_asked_for_all() -> None:
-    answers = [GENESIS, (404, b""), body({"data": ["0x12"]}), body({"data": ["0x12", "0x34"]})]
+def test_node_that_fails_is_asked_again_and_one_that_answers_a_part_for_all() -> None:
+    failures = [(503, b""), (200, b"<html>"), (429, b"")]
+    answers = [*failures, GENESIS, (404, b""), body({"data": ["0x12"]}), body({"data": ["0x12", "0x34"]})]
     with answering(lambda n: answers[n]) as url:
         assert BeaconNode(url).blobs(1012, [HASH, HASH[::-1]]) == [b"\x12", b"\x34"]
-
-
-def test_node_that_fails_first_is_asked_again() -> None:
-    answers = [(503, b""), (200, b"<html>"), GENESIS, (404, b""), (429, b""), body({"data": ["0x12"]})]
-    with answering(lambda n: answers[n]) as url:
-        assert BeaconNode(url).blobs(1012, [HASH]) == [b"\x12"]
 
 
 @pytest.mark.parametrize(

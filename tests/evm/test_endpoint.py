@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -23,12 +22,11 @@ def test_endpoint_first_answers_bad_are_repeated(answer: Answer) -> None:
         assert Endpoint(url).request("eth_chainId") == "0x1"
 
 
-def test_endpoint_always_bad_raises_unreachable() -> None:
+def test_endpoint_that_always_fails_raises_and_forbidden_is_not_repeated() -> None:
+    with pytest.raises(Unreachable, match="no address of an endpoint"):
+        Endpoint("gopher://somewhere")
     with answering(lambda _: (503, b"")) as url, pytest.raises(Unreachable, match="503"):
         Endpoint(url, timeout_seconds=0.3).request("eth_chainId")
-
-
-def test_endpoint_forbidden_is_not_repeated() -> None:
     with answering(lambda n: (403, b"") if n == 0 else (200, GOOD)) as url, pytest.raises(NodeError, match="403"):
         Endpoint(url).request("eth_chainId")
 
@@ -38,15 +36,6 @@ def test_endpoint_error_answer_raises_with_the_nodes_words() -> None:
     with answering(lambda _: (200, body)) as url, pytest.raises(NodeError, match="no such thing") as caught:
         Endpoint(url).request("eth_call")
     assert (caught.value.code, caught.value.data) == (-32000, "0x1234")
-
-
-def test_endpoint_unknown_scheme_raises_unreachable() -> None:
-    with pytest.raises(Unreachable, match="no address of an endpoint"):
-        Endpoint("gopher://somewhere")
-
-
-def test_endpoint_null_result_is_none(anvil: Anvil) -> None:
-    assert anvil.endpoint.request("eth_getTransactionReceipt", "0x" + "11" * 32) is None
 
 
 @pytest.mark.parametrize(
@@ -77,10 +66,8 @@ def test_endpoint_where_nobody_listens_or_answers_raises_unreachable(tmp_path: P
 
 def test_endpoint_socket_path_of_a_node_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "node.ipc"
-    monkeypatch.setattr(AnvilOptions, "arguments", with_socket(AnvilOptions.arguments, path))
+    arguments = AnvilOptions.arguments
+    monkeypatch.setattr(AnvilOptions, "arguments", lambda options: [*arguments(options), "--ipc", str(path)])
     with Anvil():
         assert Endpoint(str(path)).request("eth_chainId") == "0x7a69"
-
-
-def with_socket(arguments: Callable[[AnvilOptions], list[str]], path: Path) -> Callable[[AnvilOptions], list[str]]:
-    return lambda options: [*arguments(options), "--ipc", str(path)]
+        assert Endpoint(str(path)).request("eth_getTransactionReceipt", "0x" + "11" * 32) is None

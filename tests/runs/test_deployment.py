@@ -16,5 +16,4 @@ def test_round_in_real_processes_settles_though_a_supernode_is_killed(tmp_path: 
     recipe = load_recipe()
     # Beside other tests a delivery takes its time; who is only slow must not be accused.
     recipe = replace(recipe, rounds=1, victim_round=1, market=replace(recipe.market, accuse_seconds=2 * recipe.market.accuse_seconds))
-
     assert module.run(recipe, plain=False, simulation=False) == 0

@@ -31,7 +31,6 @@ def setup_script() -> ModuleType:
 
 def test_every_constraint_is_one_exact_version() -> None:
     lines = [line for line in CONSTRAINTS.splitlines() if not line.startswith("#")]
-
     assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[0-9][A-Za-z0-9.]*", line) for line in lines)
     assert len({line.split("==")[0].lower().replace("_", "-") for line in lines}) == len(lines)
 
@@ -41,14 +40,12 @@ def test_every_dependency_of_the_project_is_pinned() -> None:
     wanted = [*project["dependencies"], *(item for extra in project["optional-dependencies"].values() for item in extra)]
     names = {re.split(r"[\[<>=~! ]", item)[0].lower().replace("_", "-") for item in wanted} - {"omnilytics-flwr"}
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in CONSTRAINTS.splitlines()}
-
     assert names <= pinned
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.parent.name)
 def test_lock_names_hashes_and_no_hosts(lock: Path) -> None:
     packages = json.loads(lock.read_text(encoding="utf-8"))["packages"]
-
     assert not any("resolved" in package for package in packages.values())
     # Foundry's programs for other machines could not all be had where the lock was made; they are optional.
     unhashed = {name for name, package in packages.items() if name and "integrity" not in package}
@@ -58,7 +55,6 @@ def test_lock_names_hashes_and_no_hosts(lock: Path) -> None:
 
 def test_lock_has_chain_and_test_runner_for_linux_and_mac() -> None:
     packages = json.loads(LOCKS[0].read_text(encoding="utf-8"))["packages"]
-
     for tool in ("anvil", "forge"):
         for system in ("linux-amd64", "linux-arm64", "darwin-amd64", "darwin-arm64"):
             assert f"node_modules/@foundry-rs/{tool}-{system}" in packages
@@ -84,10 +80,8 @@ def test_stamp_is_current_until_a_file_or_fact_changes(tmp_path: Path, setup_scr
 
 def test_failing_step_shows_the_end_of_its_output_and_the_remedy(tmp_path: Path, setup_script: ModuleType) -> None:
     program = "import sys; [print('line', n) for n in range(99)]; sys.exit(3)"
-
     with pytest.raises(setup_script.SetupFailedError) as caught:
         setup_script.run_quietly([sys.executable, "-c", program], cwd=tmp_path, remedy="Plug it in.")
-
     assert "ended with 3" in str(caught.value)
     assert "line 98\nPlug it in." in str(caught.value)
     assert "line 73" not in str(caught.value)
@@ -95,6 +89,5 @@ def test_failing_step_shows_the_end_of_its_output_and_the_remedy(tmp_path: Path,
 
 def test_machine_without_programs_is_told_the_package(tmp_path: Path, setup_script: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(setup_script, "ROOT", tmp_path)
-
     with pytest.raises(setup_script.SetupFailedError, match="@foundry-rs/anvil-<system>-<processor>"):
         setup_script.check_native_tools()

@@ -77,7 +77,6 @@ def test_patched_app_learns_what_it_learns_without(name: str, market: LocalMarke
     plain = copy_app(name, tmp_path / "plain", patched=False)
     run(plain)
     expected = ACCURACY[name](plain)
-
     patched = copy_app(name, tmp_path / "patched")
     grid = run(patched)
     assert ACCURACY[name](patched) == pytest.approx(expected, abs=POINT)

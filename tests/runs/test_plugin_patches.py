@@ -123,7 +123,6 @@ def test_command_shows_applies_and_takes_back(name: str, tmp_path: Path, capsys:
     assert "+     strategy = Omnilytics(strategy, ledger=open_market(), run_config=context.run_config)" in shown
     assert shown.endswith("nothing was changed\n")
     assert {path: path.read_bytes() for path in before} == before
-
     assert main(["apply", name, str(app)]) == 0
     assert "5 lines in 3 files" in capsys.readouterr().out
     assert main(["apply", name, str(app)]) == 1

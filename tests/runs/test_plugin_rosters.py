@@ -111,7 +111,6 @@ def test_run_that_outlasts_its_epoch_ends_with_what_it_has_and_goes_on_in_the_ne
     assert list(result.train_metrics_clientapp) == [1, 2]
     owner = newcomer_for(play, tmp_path)
     begin_next_epoch(play)
-
     models: list[ArrayRecord] = []
     play.strategy.start(play.grid, result.arrays, 1, evaluate_fn=lambda number, arrays: models.append(arrays))
     assert [(report.epoch, report.settled) for report in play.reports[2:]] == [(2, True)]

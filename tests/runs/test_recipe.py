@@ -19,7 +19,6 @@ def write(folder: Path, old: str, new: str) -> Path:
 
 def test_recipe_of_the_run_gives_every_key() -> None:
     recipe = load_recipe()
-
     assert recipe.data.owners == 20
     assert recipe.attack.attackers == (7,)
     assert isinstance(recipe.attack.scale, float)
