@@ -159,9 +159,7 @@ class MarketReader(MarketView):
         Computed here, as the contract does it: nodes pretend that there are no fees when they are asked what a contract answers.
         """
         return answer_cost_wei(
-            self.terms().polynomials,
-            base_fee_wei=base_fee_wei(self._connection),
-            blob_base_fee_wei=blob_base_fee_wei(self._connection),
+            self.terms().polynomials, base_fee_wei=base_fee_wei(self._connection), blob_base_fee_wei=blob_base_fee_wei(self._connection)
         )
 
     def accusation(self, seat: int) -> Accusation:

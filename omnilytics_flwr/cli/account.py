@@ -25,12 +25,8 @@ _ACCOUNTS = frozenset({"keystore", "dev_account"})
 def key_source(settings: Settings, home: OwnerHome | None) -> KeySource:
     """The account that the flags name, else that of the owner home, else that of the environment, else that of the configuration.
 
-    In the environment a keystore or development account goes before a bare key. If nothing names an account it is the default wallet.
-
-    Raises
-    ------
-    ChainError
-        There is none.
+    In the environment a keystore or development account goes before a bare key. If nothing names an account it is the default wallet;
+    raises `ChainError` if there is none.
     """
     from ..evm.key_source import KeySource
     from ..evm.wallet import KEY_VARIABLE

@@ -105,7 +105,7 @@ def _until_refused(what: str, checks: Iterator[Check]) -> Iterator[Check]:
     try:
         yield from checks
     except OmnilyticsError as error:
-        yield Check(what, MISSING, "does not answer as it should", str(error))
+        yield Check(what, MISSING, "is not as it should be", str(error))
     except ModuleNotFoundError as error:
         yield Check(what, MISSING, "cannot be checked", f"install {error.name}, see above")
 
@@ -122,10 +122,8 @@ def _probe(what: str, find: Callable[[], str], status: str = MISSING, absent: st
 
 def check_python() -> Check:
     """The interpreter's version."""
-    version = ".".join(map(str, sys.version_info[:3]))
-    if sys.version_info[:2] >= OLDEST_PYTHON:
-        return Check("Python", OK, version)
-    return Check("Python", MISSING, version, "install Python 3.11 or newer and make a new environment with it")
+    remedy = "" if sys.version_info[:2] >= OLDEST_PYTHON else "install Python 3.11 or newer and make a new environment with it"
+    return Check("Python", MISSING if remedy else OK, ".".join(map(str, sys.version_info[:3])), remedy)
 
 
 def check_packages() -> Iterator[Check]:
@@ -198,14 +196,10 @@ def _check_home(path: Path) -> Iterator[Check]:
     """An owner home: only its owner reads and writes it, and there is room for vectors."""
     from ..data_owner.owner_home import OwnerHome
 
-    try:
-        home = OwnerHome.open(path)
-    except OmnilyticsError as error:
-        yield Check("owner home", MISSING, "does not open", str(error))
-        return
+    home = OwnerHome.open(path)
     yield Check("owner home", OK, f"market {home.config.market} on chain {home.config.chain_id}")
-    writable = os.access(path, os.W_OK | os.X_OK)
-    yield Check("home writable", OK if writable else MISSING, str(path), "" if writable else f"chown or chmod u+rwx {path}")
+    remedy = "" if os.access(path, os.W_OK | os.X_OK) else f"chown or chmod u+rwx {path}"
+    yield Check("home writable", MISSING if remedy else OK, str(path), remedy)
     free = shutil.disk_usage(path).free
     remedy = "" if free >= LEAST_FREE_BYTES else "free some: the journal keeps a vector of each open round"
     yield Check("free disk", MISSING if remedy else OK, f"{free / 1e9:.1f} GB", remedy)
@@ -220,8 +214,8 @@ def _private(path: Path, most: int) -> Check:
     if not path.exists():
         return Check(what, MISSING, f"{path} is not there", "put it there, or correct owner.toml")
     mode = stat.S_IMODE(path.stat().st_mode)
-    open_to_others = mode & 0o077
-    return Check(what, MISSING if open_to_others else OK, f"mode {mode:o}", f"chmod {most:o} {path}" if open_to_others else "")
+    remedy = f"chmod {most:o} {path}" if mode & 0o077 else ""
+    return Check(what, MISSING if remedy else OK, f"mode {mode:o}", remedy)
 
 
 def _check_chain(session: Session) -> Iterator[Check]:

@@ -14,18 +14,7 @@ from ..errors import ChainError, TermsError
 from ..market.amount import Amount, amount_for
 from .market_facts import state_facts, terms_facts
 from .session import Session, options, read_deployments
-from .settings import (
-    ACCOUNT,
-    CHAIN,
-    DEPLOYMENTS,
-    FILE,
-    MARKET,
-    SENDING,
-    default_deployments,
-    example,
-    to_address,
-    to_amount,
-)
+from .settings import ACCOUNT, CHAIN, DEPLOYMENTS, FILE, MARKET, SENDING, default_deployments, example, to_address, to_amount
 
 if TYPE_CHECKING:
     from ..market.terms import Address

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import ChainError
 from ..market.roster import bits_of
-from ..market.stage import Stage
 
 if TYPE_CHECKING:
     from ..chain.market_reader import MarketReader
@@ -65,26 +64,14 @@ def account_facts(market: MarketReader, account: Address) -> Facts:
 def group_facts(market: MarketReader) -> list[Facts]:
     """Groups of the present epoch: who is in them, and whether they are on the open roster."""
     state, members = market.state(), market.members()
-    on_roster = set(bits_of(state.groups))
     rows = []
     for number in range(len(members) // market.terms().group_size):
         seats = market.group_seats(number)
-        inside = [member for member in members if seats >> member.seat & 1]
-        if inside:
-            rows.append(
-                {
-                    "group": number,
-                    "seats": [member.seat for member in inside],
-                    "on_roster": number in on_roster,
-                    "owners": [member.owner for member in inside],
-                }
-            )
+        owners = {member.seat: member.owner for member in members if seats >> member.seat & 1}
+        if owners:
+            on_roster = bool(state.groups >> number & 1)
+            rows.append({"group": number, "seats": list(owners), "on_roster": on_roster, "owners": list(owners.values())})
     return rows
-
-
-def is_live(state: MarketState) -> bool:
-    """Whether there is a round that is not over."""
-    return state.stage in (Stage.ANCHORED, Stage.OPEN)
 
 
 def _listed(facts: Facts) -> Facts:

@@ -16,19 +16,7 @@ from ..errors import TermsError
 from .account import ask_password
 from .market_facts import account_facts
 from .session import Session, options
-from .settings import (
-    ACCOUNT,
-    CHAIN,
-    DEPLOYMENTS,
-    FOLDER,
-    HOME,
-    MARKET,
-    PASSWORD,
-    SENDING,
-    example,
-    to_address,
-    to_bytes,
-)
+from .settings import ACCOUNT, CHAIN, DEPLOYMENTS, FOLDER, HOME, MARKET, PASSWORD, SENDING, example, to_address, to_bytes
 
 if TYPE_CHECKING:
     from ..data_owner.owner_home import OwnerHome

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from .market_facts import group_facts, is_live, state_facts
+from ..market.stage import Stage
+from .market_facts import group_facts, state_facts
 from .session import Session, options
 from .settings import ACCOUNT, CHAIN, MARKET, SENDING, example
 
@@ -77,7 +78,7 @@ def show_round(session: Session, number: int | None) -> None:
     """
     reader, state = session.reader, session.reader.state()
     printer = session.printer(market=reader)
-    if is_live(state) and number in (None, state.round):
+    if state.stage in (Stage.ANCHORED, Stage.OPEN) and number in (None, state.round):
         facts = state_facts(state)
         printer.facts({name: facts[name] for name in _ROUND_STATE if name in facts} | {"members": group_facts(reader)})
     else:

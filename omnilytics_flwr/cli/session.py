@@ -32,12 +32,7 @@ if TYPE_CHECKING:
 
 
 class Session:
-    """Connects, opens wallets and reads markets when they are first needed.
-
-    Parameters
-    ----------
-    settings : Settings
-    """
+    """Connects, opens wallets and reads markets when they are first needed."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
@@ -57,9 +52,9 @@ class Session:
 
         url = self._preferred("rpc_url", "name the endpoint by --rpc-url, OMNILYTICS_RPC_URL or rpc-url in the configuration")
         Endpoint(url).request_once("eth_chainId")
-        chain_id = (
-            self.home.config.chain_id if self.home is not None and "chain_id" not in self.settings.explicit else self.settings.chain_id
-        )
+        chain_id = self.settings.chain_id
+        if self.home is not None and "chain_id" not in self.settings.explicit:
+            chain_id = self.home.config.chain_id
         return connect(url, expected_chain_id=chain_id, confirmations=self.settings.confirmations)
 
     @cached_property
@@ -110,13 +105,7 @@ class Session:
 
     @cached_property
     def deployment(self) -> Deployment:
-        """The contracts of this chain, their code compared.
-
-        Raises
-        ------
-        UnsupportedChain
-            None are known, or they are others than this version's.
-        """
+        """The contracts of this chain; raises `UnsupportedChain` if none are known, or their code is not this version's."""
         from ..chain.deploy import check_deployment
 
         found = self.known_deployment()
@@ -161,22 +150,16 @@ class Session:
             return Printer(self.settings.as_json)
         return Printer(self.settings.as_json, market.terms().token == ZERO_ADDRESS, market.now())
 
-    def send(self, action: Callable[[], Receipt | None], facts: Callable[[], Facts] = dict, *, market: bool = True) -> bool:
-        """Do what sends transactions, and show them with `facts` about what then is; in a dry run show the plan instead.
-
-        Returns
-        -------
-        bool
-            Whether something was sent.
-        """
-        printer = self.printer(market=self.reader if market else None)
+    def send(self, action: Callable[[], Receipt | None], facts: Callable[[], Facts] = dict) -> bool:
+        """Do what sends transactions, and show them with `facts` about what then is; in a dry run the plan. Whether something was sent."""
+        printer = self.printer(market=self.reader)
         if self.plan(action, printer):
             return False
         sent = len(self.connection.transactions)
         receipt = action()
         transactions = [_sent_facts(record) for record in self.connection.transactions[sent:]]
         title = f"done, from {self.account}" if transactions else "done already: nothing had to be sent"
-        logs = {"events": {name: log_facts(log) for name, log in receipt.logs.items()}} if receipt is not None and receipt.logs else {}
+        logs = {"events": {name: log_facts(log) for name, log in receipt.logs.items()}} if receipt and receipt.logs else {}
         printer.facts({**facts(), **logs, "transactions": transactions}, title)
         return bool(transactions)
 
@@ -186,7 +169,9 @@ class Session:
 
         if not isinstance(self.sender, DryRun):
             return False
-        show_plan(self.sender.plan(action), printer)
+        planned = self.sender.plan(action)
+        facts = {"dry_run": True, "transactions": list(map(_plan_facts, planned)), "total_fee_wei": sum(one.fee_wei for one in planned)}
+        printer.facts(facts, "dry run: nothing was signed, nothing was sent")
         return True
 
     def _ask_password(self) -> Secret:
@@ -225,13 +210,7 @@ def options(*groups: tuple[Decorator[Any], ...]) -> Decorator[Any]:
 
 
 def read_deployments(settings: Settings) -> dict[int, Deployment]:
-    """The user's own deployments.
-
-    Raises
-    ------
-    click.UsageError
-        The file is not what it should be, or was named and is not there.
-    """
+    """The user's own deployments; a file that is named must be there."""
     from ..chain.known_deployments import parse_deployments
 
     path = settings.deployments or default_deployments()
@@ -243,13 +222,6 @@ def read_deployments(settings: Settings) -> dict[int, Deployment]:
         raise click.UsageError(
             f"{path} holds no deployments ({error}); write it with `omnilytics market deploy`, or name another"
         ) from error
-
-
-def show_plan(transactions: tuple[PlannedTransaction, ...], printer: Printer) -> None:
-    """Show what would have been sent."""
-    plan = [_plan_facts(transaction) for transaction in transactions]
-    total = sum(transaction.fee_wei for transaction in transactions)
-    printer.facts({"dry_run": True, "transactions": plan, "total_fee_wei": total}, "dry run: nothing was signed, nothing was sent")
 
 
 def _plan_facts(planned: PlannedTransaction) -> Facts:

@@ -14,7 +14,6 @@ from ..errors import OmnilyticsError
 from ..market.amount import Amount, parse_amount
 
 APP = "omnilytics"
-CONFIG_VARIABLE = "OMNILYTICS_CONFIG"
 
 F = TypeVar("F", bound=Callable[..., Any])
 Decorator = Callable[[F], F]
@@ -59,34 +58,23 @@ _ENTRIES = {
 """Entries of a configuration file, and their types as `Settings` has them."""
 
 
-def app_folder() -> Path:
-    """Where configuration, default wallet and own deployments are, by the custom of the system."""
-    return Path(click.get_app_dir(APP))
-
-
-def default_config() -> Path:
-    """The file that is read if none is named."""
-    return app_folder() / "config.toml"
+def default_path(name: str) -> Path:
+    """A file in the folder of this program, by the custom of the system: what is used if no other is named."""
+    return Path(click.get_app_dir(APP)) / name
 
 
 def default_keystore() -> Path:
     """The wallet that is used if none is named."""
-    return app_folder() / "wallet.json"
+    return default_path("wallet.json")
 
 
 def default_deployments() -> Path:
     """Where own deployments are noted if no file is named."""
-    return app_folder() / "deployments.json"
+    return default_path("deployments.json")
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Entries of a configuration file by the names of the options; relative paths are relative to the file.
-
-    Raises
-    ------
-    click.UsageError
-        It cannot be read or holds what it should not.
-    """
+    """Entries of a configuration file by the names of the options; relative paths are relative to the file."""
     try:
         entries = tomllib.loads(path.read_text())
     except OSError as error:
@@ -106,8 +94,9 @@ def read_config(path: Path) -> dict[str, Any]:
 
 def load_into(context: click.Context, parameter: click.Parameter, path: Path | None) -> Path | None:
     """Callback of ``--config``: let the file speak for options that neither flags nor the environment give."""
-    if path is None and default_config().is_file():
-        path = default_config()
+    usual = default_path("config.toml")
+    if path is None and usual.is_file():
+        path = usual
     if path is not None and not context.resilient_parsing:
         entries = read_config(path)
         context.default_map = entries | ({"markets": [entries["market"]]} if "market" in entries else {})
@@ -147,7 +136,7 @@ ALWAYS = (
     click.option(
         "--config",
         type=FILE,
-        envvar=CONFIG_VARIABLE,
+        envvar="OMNILYTICS_CONFIG",
         is_eager=True,
         expose_value=False,
         callback=load_into,

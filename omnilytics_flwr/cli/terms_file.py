@@ -17,10 +17,7 @@ from ..market.terms_bounds import norm_bound_steps
 _CLIP_NANO, _NORM_BOUND = "clip-nano", "norm-bound"
 _IN_UNITS_OF_WEIGHTS = {
     "clip_nano": ("clip", "c: entries of an update are clipped to [-c, c]; or write `clip-nano`, in 1e-9."),
-    "norm_bound": (
-        "norm",
-        "Longest acceptable mean update of a group (L2 norm); or write `norm-bound`, its square in quantisation steps.",
-    ),
+    "norm_bound": ("norm", "Longest acceptable mean update of a group (L2 norm); or write `norm-bound`, its square in quantisation steps."),
 }
 """Entry and text of the fields that a person writes as a length."""
 _ENTRIES = {
@@ -59,13 +56,7 @@ def read_terms(path: Path, verification: Address) -> Terms:
 
 
 def template(*, owners: int, weights: int, group_size: int) -> str:
-    """A commented file of terms that fit, with the bounds of each entry given the others.
-
-    Raises
-    ------
-    BadTerms
-        So many owners, weights and members of a group do not go together.
-    """
+    """A commented file of terms that fit, with the bounds of each entry given the others; raises `BadTerms` if none fit."""
     terms = Terms.for_model(
         weights, verification=_ANY_VERIFICATION, owners=owners, group_size=group_size, rounds=10, metrics=["num-examples"]
     )

@@ -37,11 +37,7 @@ class KeySource:
     dev_account: int | None = None
 
     def wallet(
-        self,
-        connection: Connection | None,
-        *,
-        environment: Mapping[str, str] = os.environ,
-        ask: Callable[[], Secret] | None = None,
+        self, connection: Connection | None, *, environment: Mapping[str, str] = os.environ, ask: Callable[[], Secret] | None = None
     ) -> Wallet:
         """What signs for the account.
 

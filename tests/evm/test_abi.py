@@ -11,11 +11,7 @@ from omnilytics_flwr.evm.abi import Abi, decode_values
 OWNER = "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266"
 OWNER_WORD = bytes(12) + bytes.fromhex(OWNER[2:])
 
-POINT = {
-    "name": "point",
-    "type": "tuple[]",
-    "components": [{"name": "x", "type": "uint256"}, {"name": "who", "type": "address"}],
-}
+POINT = {"name": "point", "type": "tuple[]", "components": [{"name": "x", "type": "uint256"}, {"name": "who", "type": "address"}]}
 ABI = Abi(
     [
         {"type": "function", "name": "baz", "inputs": [{"type": "uint32"}, {"type": "bool"}], "outputs": [POINT]},
@@ -58,10 +54,7 @@ def test_results_short_or_wild_data_raises_malformed(data: bytes) -> None:
 
 def test_log_known_event_gives_fields_in_order() -> None:
     topics = (JOINED, OWNER_WORD, word(9), keccak256(b"hello"))
-    assert ABI.log(topics, b"\xaa" * 32) == (
-        "Joined",
-        {"owner": OWNER, "seat": 9, "maskKey": b"\xaa" * 32, "note": keccak256(b"hello")},
-    )
+    assert ABI.log(topics, b"\xaa" * 32) == ("Joined", {"owner": OWNER, "seat": 9, "maskKey": b"\xaa" * 32, "note": keccak256(b"hello")})
 
 
 @pytest.mark.parametrize("topics", [(), (keccak256(b"Other()"),), (JOINED, OWNER_WORD, word(9))])

@@ -83,8 +83,7 @@ def test_keystore_of_the_specification_opens(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["", "{}", "[]", '"x"', '{"version": 3}', '{"version": 3, "crypto": {"kdf": "none"}}', '{"version": 2, "crypto": {}}'],
+    "text", ["", "{}", "[]", '"x"', '{"version": 3}', '{"version": 3, "crypto": {"kdf": "none"}}', '{"version": 2, "crypto": {}}']
 )
 def test_keystore_garbage_raises(tmp_path: Path, text: str) -> None:
     path = tmp_path / "key.json"
