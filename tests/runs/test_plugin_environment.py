@@ -7,23 +7,22 @@ from pathlib import Path
 import pytest
 
 from omnilytics_flwr import open_market
-from omnilytics_flwr.chain.deploy import deploy
+from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
+from omnilytics_flwr.environment import ACCOUNT_VARIABLES
 from omnilytics_flwr.errors import ChainError, OmnilyticsError, TermsError, UnknownMarket, WrongChain
 from omnilytics_flwr.evm.anvil import Anvil
-from omnilytics_flwr.evm.connection import connect
-from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key, dev_wallet
-from omnilytics_flwr.evm.wallet_sender import sender_for
+from omnilytics_flwr.evm.connection import Connection
+from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key
 from tests.chain.market_play import create_small_market
 
 PASSWORD = "correct horse"
 
 
 @pytest.fixture
-def ledger(anvil: Anvil) -> EthereumLedger:
+def ledger(connection: Connection, deployment: Deployment) -> EthereumLedger:
     """A market of development account 0."""
-    connection = connect(anvil.url)
-    return create_small_market(connection, deploy(sender_for(connection, dev_wallet(0, connection))))
+    return create_small_market(connection, deployment)
 
 
 @pytest.fixture
@@ -38,13 +37,11 @@ def keystore(tmp_path: Path) -> Path:
     return path
 
 
-def without(environment: dict[str, str], name: str) -> dict[str, str]:
-    return {key: value for key, value in environment.items() if key != name}
-
-
-def test_account_is_found_wherever_it_is_kept(environment: dict[str, str], ledger: EthereumLedger, keystore: Path, tmp_path: Path) -> None:
+def test_account_is_found_wherever_it_is_kept(
+    environment: dict[str, str], ledger: EthereumLedger, keystore: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "password").write_text(f"{PASSWORD}\n")
-    bare = without(environment, "OMNILYTICS_DEV_ACCOUNT")
+    bare = {name: value for name, value in environment.items() if name != "OMNILYTICS_DEV_ACCOUNT"}
     places = [
         {"OMNILYTICS_DEV_ACCOUNT": "0"},
         {"OMNILYTICS_PRIVATE_KEY": dev_key(0).hex()},
@@ -54,16 +51,14 @@ def test_account_is_found_wherever_it_is_kept(environment: dict[str, str], ledge
     for place in places:
         opened = open_market(environment=bare | place | {"OMNILYTICS_CHAIN_ID": str(ledger.chain_id)})
         assert (opened.address, opened.account, opened.terms()) == (ledger.address, ledger.account, ledger.terms())
-
-
-def test_environment_of_the_process_is_read_when_called(
-    environment: dict[str, str], ledger: EthereumLedger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+    with pytest.raises(ChainError, match="the password is wrong") as caught:
+        open_market(environment=bare | {"OMNILYTICS_KEYSTORE": str(keystore), "OMNILYTICS_PASSWORD": "battery staple"})
+    assert "battery" not in str(caught.value)
+    for name in ACCOUNT_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("OMNILYTICS_KEYSTORE", raising=False)
-    monkeypatch.delenv("OMNILYTICS_PRIVATE_KEY", raising=False)
-    assert open_market().address == ledger.address
+    assert open_market().address == ledger.address, "the environment of the process is read when it is called"
 
 
 WRONG: dict[str, tuple[dict[str, str], type[OmnilyticsError], str]] = {
@@ -85,10 +80,3 @@ def test_what_is_named_wrongly_is_refused_with_a_remedy(environment: dict[str, s
     changes, kind, reason = WRONG[case]
     with pytest.raises(kind, match=reason):
         open_market(environment=environment | changes)
-
-
-def test_wrong_password_is_told_and_not_shown(environment: dict[str, str], keystore: Path) -> None:
-    bare = without(environment, "OMNILYTICS_DEV_ACCOUNT")
-    with pytest.raises(ChainError, match="the password is wrong") as caught:
-        open_market(environment=bare | {"OMNILYTICS_KEYSTORE": str(keystore), "OMNILYTICS_PASSWORD": "battery staple"})
-    assert "battery" not in str(caught.value)

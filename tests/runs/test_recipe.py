@@ -17,15 +17,12 @@ def write(folder: Path, old: str, new: str) -> Path:
     return path
 
 
-def test_recipe_of_the_run_gives_every_key() -> None:
+def test_recipe_of_the_run_gives_every_key_and_takes_whole_numbers_for_floats(tmp_path: Path) -> None:
+    assert load_recipe(write(tmp_path, "scale = 4.0", "scale = 3")).attack.scale == 3.0
     recipe = load_recipe()
     assert recipe.data.owners == 20
     assert recipe.attack.attackers == (7,)
     assert isinstance(recipe.attack.scale, float)
-
-
-def test_whole_number_is_taken_for_a_float(tmp_path: Path) -> None:
-    assert load_recipe(write(tmp_path, "scale = 4.0", "scale = 3")).attack.scale == 3.0
 
 
 @pytest.mark.parametrize(
