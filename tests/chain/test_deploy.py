@@ -8,8 +8,7 @@ from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment, check_deployment, create_market, deploy, markets
 from omnilytics_flwr.chain.market_reader import MarketReader
 from omnilytics_flwr.errors import NotFunded, ToolMissing, UnsupportedChain
-from omnilytics_flwr.evm.anvil import Anvil
-from omnilytics_flwr.evm.connection import Connection, connect
+from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.wallet import Wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.refusals import MarketBadTerms
@@ -57,11 +56,6 @@ def test_check_deployment_one_contract_other_raises(connection: Connection, depl
     connection.request("anvil_setCode", address, "0x" + code.hex())
     with pytest.raises(UnsupportedChain, match=address):
         check_deployment(connection, deployment)
-
-
-def test_check_deployment_other_chain_raises(deployment: Deployment) -> None:
-    with Anvil() as other, pytest.raises(UnsupportedChain):
-        check_deployment(connect(other.url), deployment)
 
 
 def test_load_contract_not_shipped_raises() -> None:

@@ -19,7 +19,6 @@ from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market import refusals
 from omnilytics_flwr.market.dispute import BLOB_BYTES, BURN_ADDRESS
-from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.stage import Stage
 
 from ..evm.nodes import answering
@@ -148,7 +147,14 @@ def test_answered_vector_from_a_beacon_node() -> None:
 def test_lapsed_member_loses_its_stake_and_pays_it_again(anvil: Anvil, drawn: Play) -> None:
     owner, silent = drawn.owner, drawn.data[2]
     seat = owner.owner_record(silent.account).seat
-    void, receipt = settle_with_lapsed(anvil, drawn, seat)
+    owner.fund(10**18)
+    owner.anchor(TASK)
+    vectors = updates(drawn.seats(), odd_seats=0)
+    points = drawn.open(vectors)
+    owner.accuse(1, 1 << seat, tuple(points_digest(points[other]) for other in drawn.seats()))
+    anvil.increase_time(owner.state().answer_by - anvil.now() + 1)
+    void = next(group for group in range(GROUPS) if owner.group_seats(group) >> seat & 1)
+    receipt = owner.settle(1, drawn.settlement(vectors, points, outside=1 << void), 0, NO_TASK)
     burned_wei = 2 * REWARD_WEI
     assert receipt.logs["Voided"] == {"epoch": 1, "round": 1, "groups": 1 << void, "slashedSeats": 1 << seat, "burnedWei": burned_wei}
     assert (owner.state().slashed, owner.state().stage) == (1 << seat, Stage.IDLE)
@@ -161,30 +167,6 @@ def test_lapsed_member_loses_its_stake_and_pays_it_again(anvil: Anvil, drawn: Pl
     assert connection.balance_wei(silent.account) == before - fee_wei - 4 * REWARD_WEI
     withdrawn = drawn.data[0].withdraw(BURN_ADDRESS)
     assert withdrawn.logs["Withdrawn"]["amountWei"] == burned_wei == connection.balance_wei(BURN_ADDRESS)
-
-
-def test_member_that_lost_its_stake_is_departed_by_anybody_at_once(anvil: Anvil, drawn: Play) -> None:
-    silent, other = drawn.data[2], drawn.data[3]
-    with pytest.raises(refusals.NotLeaving):
-        other.depart(silent.account)
-    settle_with_lapsed(anvil, drawn, silent.owner_record(silent.account).seat)
-    before = silent.connection.balance_wei(silent.account)
-    assert other.depart(silent.account).logs["Departed"]["owner"] == silent.account
-    assert silent.connection.balance_wei(silent.account) == before
-    assert not drawn.owner.owner_record(silent.account).registered
-
-
-def settle_with_lapsed(anvil: Anvil, drawn: Play, seat: int) -> tuple[int, Receipt]:
-    """A round whose accused on `seat` stays silent, settled; the number of its void group."""
-    owner = drawn.owner
-    owner.fund(10**18)
-    owner.anchor(TASK)
-    vectors = updates(drawn.seats(), odd_seats=0)
-    points = drawn.open(vectors)
-    owner.accuse(1, 1 << seat, tuple(points_digest(points[other]) for other in drawn.seats()))
-    anvil.increase_time(owner.state().answer_by - anvil.now() + 1)
-    void = next(group for group in range(GROUPS) if owner.group_seats(group) >> seat & 1)
-    return void, owner.settle(1, drawn.settlement(vectors, points, outside=1 << void), 0, NO_TASK)
 
 
 def answer_all(dispute: Dispute) -> None:

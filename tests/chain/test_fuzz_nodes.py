@@ -45,25 +45,11 @@ def test_results_and_errors_of_a_node(value: object, error: object) -> None:
             survives(lambda: connect(url, timeout_seconds=0.05))
 
 
-METHODS = [
-    "eth_blockNumber",
-    "eth_call",
-    "eth_chainId",
-    "eth_estimateGas",
-    "eth_getBalance",
-    "eth_getBlockByNumber",
-    "eth_getCode",
-    "eth_getLogs",
-    "eth_getTransactionByHash",
-    "eth_getTransactionCount",
-    "eth_getTransactionReceipt",
-    "eth_maxPriorityFeePerGas",
-    "eth_blobBaseFee",
-    "eth_sendRawTransaction",
-    "web3_clientVersion",
-    "debug_traceTransaction",
-    "anvil_getBlobsByTransactionHash",
-]
+METHODS = (
+    "eth_blockNumber eth_call eth_chainId eth_estimateGas eth_getBalance eth_getBlockByNumber eth_getCode eth_getLogs "
+    "eth_getTransactionByHash eth_getTransactionCount eth_getTransactionReceipt eth_maxPriorityFeePerGas eth_blobBaseFee "
+    "eth_sendRawTransaction web3_clientVersion anvil_getBlobsByTransactionHash"
+).split()
 
 
 @REAL

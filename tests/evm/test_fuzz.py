@@ -53,33 +53,26 @@ def test_answers_are_what_they_are_asked_to_be(value: object) -> None:
 
 
 @PURE
-@given(spoiled(RECEIPT))
-def test_receipts(receipt: Any) -> None:
-    survives(lambda: mined_of(rpc_values.record("receipt", receipt), 1.0))
-
-
-@PURE
-@given(spoiled(LOG), st.binary(max_size=200))
-def test_logs_of_a_market(log: Any, data: bytes) -> None:
+@given(spoiled(RECEIPT), spoiled(LOG), st.binary(max_size=200))
+def test_receipts_and_logs_of_a_market(receipt: Any, log: Any, data: bytes) -> None:
     abi = artifacts.load(artifacts.MARKET).abi
+    survives(lambda: mined_of(rpc_values.record("receipt", receipt), 1.0))
     survives(lambda: log_of(rpc_values.record("log", log)))
     for topic, signature in abi.events.items():
         topics = [topic, *(data[:32].ljust(32, b"\xff") for _ in range(sum(signature.indexed)))]
         survives(lambda: abi.log(topics, data))  # noqa: B023 - called at once
 
 
-@PURE
-@given(st.sampled_from(sorted(artifacts.load(artifacts.MARKET).abi.functions)), st.binary(max_size=300))
-def test_results_of_a_market(function: str, data: bytes) -> None:
-    survives(lambda: artifacts.load(artifacts.MARKET).abi.results(function, data))
+FUNCTIONS = artifacts.load(artifacts.MARKET).abi.functions
+TYPES = [("string",), ("bytes",), ("uint256[]",), ("(string,uint8)[]",), ("address",), ("bool",)]
 
 
 @PURE
-@given(st.sampled_from(["string", "bytes", "uint256[]", "(string,uint8)[]", "address", "bool"]), st.binary(max_size=200))
-@example("string", b"\xff" * 64)
-@example("uint256[]", (32).to_bytes(32, "big") + b"\xff" * 32)
-def test_values(kind: str, data: bytes) -> None:
-    survives(lambda: decode_values([kind], data))
+@given(st.sampled_from(TYPES + [FUNCTIONS[name].results for name in sorted(FUNCTIONS)]), st.binary(max_size=300))
+@example(("string",), b"\xff" * 64)
+@example(("uint256[]",), (32).to_bytes(32, "big") + b"\xff" * 32)
+def test_values(types: tuple[str, ...], data: bytes) -> None:
+    survives(lambda: decode_values(types, data))
 
 
 @PURE
@@ -99,12 +92,6 @@ def test_revert_data_of_nodes(data: object, message: str) -> None:
     assert found is None or isinstance(found, bytes)
 
 
-@PURE
-@given(st.binary(max_size=700))
-def test_header_bytes(header: bytes) -> None:
-    survives(lambda: prevrandao_of(header))
-
-
 @REAL
 @given(data=st.data())
 def test_header_fields(connection: Connection, data: st.DataObject) -> None:
@@ -122,9 +109,10 @@ def test_known_deployments(deployments: Any) -> None:
 
 
 @PURE
-@given(st.binary(max_size=60))
-def test_code_of_a_proxy(code: bytes) -> None:
-    found = implementation_of(code)
+@given(st.binary(max_size=700))
+def test_header_bytes_and_code_of_a_proxy(raw: bytes) -> None:
+    survives(lambda: prevrandao_of(raw))
+    found = implementation_of(raw)
     assert found is None or len(found) == 42
 
 
