@@ -98,17 +98,7 @@ def deploy_token(connection: Connection, name: str = "PlainToken") -> Address:
 
 @dataclass(frozen=True)
 class Play:
-    """A market as all its parties see it.
-
-    Attributes
-    ----------
-    owner : EthereumLedger
-        The model owner's; account 0.
-    data : tuple of EthereumLedger
-        The data owners'; accounts 1 .. 15.
-    wallets : tuple of Wallet
-        The data owners'.
-    """
+    """A market as its model owner, account 0, and its data owners, accounts 1 to 15 with these wallets, see it."""
 
     owner: EthereumLedger
     data: tuple[EthereumLedger, ...]
@@ -198,18 +188,7 @@ def all_seats() -> int:
 
 @dataclass(frozen=True)
 class Dispute:
-    """An open round and the member that it is about.
-
-    Attributes
-    ----------
-    play : Play
-    seat : int
-    vector : bytes
-        The accused's, as it travels.
-    points : bytes
-    digests : tuple of bytes
-        Of the whole roster.
-    """
+    """An open round with the digests of its roster, and the member that it is about, with its vector as it travels."""
 
     play: Play
     seat: int
@@ -262,22 +241,10 @@ def plain_header(number: int, prevrandao: bytes) -> bytes:
 
 
 def fix_draw(anvil: Anvil, draw_block: int, prevrandao: bytes) -> bytes:
-    """Make the chain believe that a block had `prevrandao`.
+    """Make the chain believe that a block, which may lie in the future, had `prevrandao`; its header, for `EthereumLedger.draw_with`.
 
-    Contracts that look the block up by EIP-2935 from now on find the hash of the header that this returns. Blocks are mined
-    until the opcode, which would tell the truth, no longer knows the block.
-
-    Parameters
-    ----------
-    anvil : Anvil
-    draw_block : int
-        May lie in the future.
-    prevrandao : bytes, length 32
-
-    Returns
-    -------
-    bytes
-        RLP of the header, for `EthereumLedger.draw_with`.
+    Contracts that look the block up by EIP-2935 from now on find the hash of that header. Blocks are mined until the opcode, which would
+    tell the truth, no longer knows the block.
     """
     number = int(anvil.endpoint.request("eth_blockNumber"), 16)
     anvil.mine(max(0, draw_block + OPCODE_BLOCKS + 1 - number))

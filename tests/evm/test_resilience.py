@@ -155,27 +155,22 @@ def test_node_that_refuses_for_good_ends_with_transaction_lost_in_time(
     assert counted(connection, contract) == 1
 
 
-def test_node_that_times_out_has_not_got_it_and_gets_it_once(
-    node: FaultyNode, pool: ThreadPoolExecutor, wallet: Wallet, contract: Address
-) -> None:
-    connection = connect(node.url, timeout_seconds=0.3)
-    node.holding = {"eth_sendRawTransaction"}
-    with pytest.raises(TransactionLost):
-        send(connection, wallet, Payload(contract, b""))
-    assert counted(connection, contract) == 0
-    node.holding = set()
-    send(connection, wallet, Payload(contract, b""))
-    assert counted(connection, contract) == 1
+ERROR = {"jsonrpc": "2.0", "id": 0, "error": {"code": -32603, "message": "internal error"}}
+NOTHING = {"jsonrpc": "2.0", "id": 0, "result": None}
 
 
-def test_node_that_errs_without_saying_whether_it_took_it_is_not_sent_another(node: FaultyNode, wallet: Wallet, contract: Address) -> None:
-    connection = connect(node.url, receipt_seconds=1.0)
-    error = {"jsonrpc": "2.0", "id": 0, "error": {"code": -32603, "message": "internal error"}}
-    nothing = {"jsonrpc": "2.0", "id": 0, "result": None}
-    node.falsifying = {"eth_sendRawTransaction": lambda _: error, "eth_getTransactionByHash": lambda _: nothing}
+@pytest.mark.parametrize("got_it", [False, True])
+def test_node_that_does_not_say_whether_it_got_it_has_it_once(node: FaultyNode, wallet: Wallet, contract: Address, got_it: bool) -> None:
+    """Once it times out, and has not; once it errs, and has."""
+    connection = connect(node.url, timeout_seconds=1.0, receipt_seconds=1.0)
+    if got_it:
+        node.falsifying = {"eth_sendRawTransaction": lambda _: ERROR, "eth_getTransactionByHash": lambda _: NOTHING}
+    else:
+        node.holding = {"eth_sendRawTransaction"}
     with pytest.raises(TransactionLost):
         send(connection, wallet, Payload(contract, b""))
-    node.falsifying = {}
+    assert counted(connection, contract) == got_it
+    node.falsifying, node.holding = {}, set()
     send(connection, wallet, Payload(contract, b""))
     assert counted(connection, contract) == 1
 
@@ -201,7 +196,6 @@ def test_node_restarted_while_waited_for_gets_it_again(tmp_path: Path, pool: Thr
 def test_process_killed_after_signing_is_gone_on_with_under_the_same_nonce(
     anvil: Anvil, node: FaultyNode, wallet: Wallet, contract: Address, tmp_path: Path, arrived: bool
 ) -> None:
-    """Once with the transaction in the pool, once while it was on its way there."""
     outbox = tmp_path / "outbox"
     connection = connect(anvil.url, outbox=outbox)
     start = nonce(connection, wallet)
