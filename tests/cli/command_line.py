@@ -20,13 +20,7 @@ DATA_OWNER = ("--dev-account", "1")
 
 @dataclass(frozen=True)
 class CommandLine:
-    """Commands as a person gives them.
-
-    Attributes
-    ----------
-    folder : Path
-        Where they are given.
-    """
+    """Commands as a person gives them in a folder."""
 
     folder: Path
 

@@ -51,26 +51,16 @@ def test_package_that_is_missing_or_old_is_told_with_the_command_that_gets_it(ba
         return "1.0" if name == "web3" else version(name)
 
     monkeypatch.setattr(importlib.metadata, "version", other)
+    monkeypatch.setenv("OMNILYTICS_ANVIL", "/nowhere/anvil")
     said = sick(bare)
     assert "missing: rlp, web3" in said, "PyTorch and Ray are optional"
     assert re.search(r"optional +ray .*\n +-> pip install 'omnilytics_flwr\[simulation\]'", said)
     assert "-> pip install 'rlp>=4'" in said
+    assert re.search(r"optional +anvil .*\n +-> .*/nowhere/anvil", said)
+    monkeypatch.setattr(sys, "version_info", (3, 9, 1))
+    assert (doctor.check_python().status, doctor.check_python().found) == ("missing", "3.9.1")
     # As the package's metadata has it: built from the sources or from a wheel, the bounds come in another order.
     assert re.search(r"1\.0, expected web3(<9,)?>=8", said)
-
-
-def test_old_python_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "version_info", (3, 9, 1))
-    found = doctor.check_python()
-    assert (found.status, found.found) == ("missing", "3.9.1")
-    assert "3.11" in found.remedy
-
-
-def test_local_chain_that_is_missing_is_optional(bare: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("OMNILYTICS_ANVIL", "/nowhere/anvil")
-    status, remedy = findings(bare.json("doctor"))["anvil"]
-    assert status == "optional"
-    assert "/nowhere/anvil" in remedy
 
 
 def test_doctor_runs_where_almost_nothing_is_installed(bare: CommandLine) -> None:

@@ -191,7 +191,7 @@ def test_account_without_funds_is_told_how_much_it_lacks_and_a_plan_needs_no_pas
 
 
 def test_unknown_market_wrong_chain_stranger_and_wrong_stage_are_told(
-    line: CommandLine, market: EthereumLedger, connection: Connection, unused_address: str
+    line: CommandLine, market: EthereumLedger, connection: Connection, unused_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert "there is no contract; expected a market" in line.refused("market", "show", "--market", NOBODY)
     (newest,) = line.json("market", "list", "--newest", "1")
@@ -203,10 +203,5 @@ def test_unknown_market_wrong_chain_stranger_and_wrong_stage_are_told(
     assert "is not the model owner" in line.refused("market", "close", "--yes", *DATA_OWNER)
     assert "an epoch needs 15" in line.refused("epoch", "freeze", *MODEL_OWNER)
     assert "this needs open" in line.refused("round", "timeout", *MODEL_OWNER)
-
-
-def test_development_account_is_refused_where_keys_must_be_ones_own(
-    line: CommandLine, market: EthereumLedger, monkeypatch: pytest.MonkeyPatch
-) -> None:
     monkeypatch.setattr("omnilytics_flwr.evm.connection.Connection.is_local", False)
     assert "not local" in line.refused("market", "fund", "1 wei", *MODEL_OWNER)

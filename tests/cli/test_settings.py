@@ -111,7 +111,7 @@ def keystore(usual: Path) -> str:
     return address_of(4)
 
 
-def test_account_of_the_environment_goes_before_that_of_the_file(
+def test_account_of_the_environment_goes_before_that_of_the_file_and_a_keystore_before_a_bare_key(
     bare: CommandLine, usual: Path, keystore: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     usual.write_text("dev-account = 3\n")
@@ -125,12 +125,7 @@ def test_account_of_the_environment_goes_before_that_of_the_file(
     monkeypatch.setenv("OMNILYTICS_DEV_ACCOUNT", "3")
     assert "a development account needs its chain" in bare.refused("wallet", "show")
     assert bare.json("wallet", "show", "--keystore", str(usual.parent / "a.json"))["address"] == keystore
-
-
-def test_key_in_the_environment_goes_before_the_file_and_after_a_keystore(
-    bare: CommandLine, usual: Path, keystore: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    usual.write_text('keystore = "a.json"\n')
+    monkeypatch.delenv("OMNILYTICS_DEV_ACCOUNT")
     monkeypatch.setenv("OMNILYTICS_PRIVATE_KEY", dev_key(5).hex())
     assert bare.json("wallet", "show")["address"] == address_of(5)
     monkeypatch.setenv("OMNILYTICS_KEYSTORE", str(usual.parent / "a.json"))

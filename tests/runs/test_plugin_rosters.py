@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from flwr.app import ArrayRecord, Message
@@ -139,23 +138,3 @@ def test_evaluation_tells_what_the_terms_name_and_no_more(tmp_path: Path, metric
     play = memory_run(tmp_path, inner=FedAvg(fraction_evaluate=1.0), metrics=metrics)
     result = play.strategy.start(play.grid, make_model(), 1)
     assert set(result.evaluate_metrics_clientapp[1]) == set(metrics) - {"num-examples"}
-
-
-@pytest.mark.parametrize(
-    ("server", "client"),
-    [
-        ({"lr": 0.5, "rounds": 2, "name": "x", "fast": True}, {"lr": 0.5, "rounds": 2, "name": "x", "fast": True}),
-        ({"lr": 1.0}, {"lr": 1}),
-        ({"lr": 0.5}, {"lr": 0.5, "extra": 1}),
-    ],
-)
-def test_run_config_is_agreed_upon_by_both_sides_type_by_type(tmp_path: Path, server: dict[str, Any], client: dict[str, Any]) -> None:
-    play = memory_run(tmp_path, options={"run_config": server})
-    for context in play.grid.contexts.values():
-        context.run_config = client
-    play.strategy.start(play.grid, make_model(), 1)
-    agreed = str(server) == str(client)
-    assert [report.settled for report in play.reports] == [agreed]
-    reasons = [str(reply.error.reason) for _, reply in play.grid.replies if reply.has_error()]
-    assert all("somebody changed them on the way" in reason for reason in reasons)
-    assert bool(reasons) != agreed

@@ -31,9 +31,6 @@ def test_chain_processing_more_work_takes_longer(connection: Connection, worked:
     assert much_ms > 5 * little_ms
     assert measured.total_ms == little_ms + much_ms
     assert measured.round_trip_ms > 0
-
-
-def test_chain_processing_unknown_transaction_raises(connection: Connection) -> None:
     with pytest.raises(ChainError, match="does not know"):
         chain_processing(connection, ["0x" + "11" * 32])
 
