@@ -105,6 +105,5 @@ def test_keystore_that_others_can_read_and_an_account_without_ether_are_told(lin
 
 
 def test_node_that_is_down_and_home_that_is_none_are_told(bare: CommandLine, unused_address: str) -> None:
-    said = sick(bare, "--rpc-url", unused_address, "--home", "none")
-    assert "does not answer" in said
-    assert "there is no owner home at none" in said
+    assert "does not answer" in sick(bare, "--rpc-url", unused_address)
+    assert "there is no owner home at none" in sick(bare, "--home", "none")
