@@ -32,17 +32,7 @@ REWARD_WEI, STAKE_WEI = 1_000, 5_000
 
 @dataclass
 class Game:
-    """A market and everybody in it.
-
-    Attributes
-    ----------
-    rogues : dict of int to Rogue
-        By number of the data owner.
-    updates : dict of int to array
-        Of those whose update is not the honest one.
-    refused : dict of int to list of OmnilyticsError
-        What an agent, or the keeper, said no to.
-    """
+    """A market and everybody in it, by number: the rogues, the updates that are not honest, and what an agent or the keeper refused."""
 
     scene: Scene
     owners: dict[int, Owner]
@@ -63,16 +53,20 @@ class Game:
     def turn(self, number: int, name: str, **options: Any) -> Rogue:
         """Make a data owner a rogue."""
         owner = self.owners[number]
-        rogue = rogue_named(name, owner.agent(), signer=make_wallet(number), journal=owner.journal, **options)
-        self.rogues[number] = rogue
-        return rogue
+        self.rogues[number] = rogue_named(name, owner.agent(), signer=make_wallet(number), journal=owner.journal, **options)
+        return self.rogues[number]
+
+    def turn_one(self, name: str, place: int = 0, **options: Any) -> int:
+        """Make the first member of a group a rogue; its number."""
+        number = self.group(place)[0]
+        self.turn(number, name, **options)
+        return number
 
     def play(self, number: int = 1) -> RoundReport:
         """A whole round."""
         task = self.anchor(number)
         self.commit(task)
-        digests = self.keeper.open()
-        self.deliver(task, digests)
+        self.deliver(task, self.keeper.open())
         return self.settle()
 
     def anchor(self, number: int = 1) -> TaskId:

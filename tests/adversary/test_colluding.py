@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -28,10 +29,7 @@ def krum_takes(sent: np.ndarray, honest: np.ndarray, attackers: int) -> bool:
     """Whether Krum's best score, by the market's own function, is that of an attacker's copy."""
     everybody = np.concatenate([np.tile(sent, (attackers, 1)), honest])
     steps = [[round(float(value) * 2**20) for value in row] for row in everybody]
-    rows = [[0] * len(sent), *steps]
-    distances = [
-        sum((a - b) ** 2 for a, b in zip(rows[i], rows[k], strict=True)) for i in range(len(rows)) for k in range(i + 1, len(rows))
-    ]
+    distances = [sum((a - b) ** 2 for a, b in zip(*pair, strict=True)) for pair in combinations([[0] * len(sent), *steps], 2)]
     scored = scores(distances, groups=len(everybody), faulty=attackers)
     return min(scored[:attackers]) <= min(scored[attackers:])
 
@@ -93,10 +91,8 @@ def test_directed_deviation_goes_as_far_as_halving_finds(seed: int) -> None:
     known, honest = crowd(seed, owners=16, attackers=3, spread=1.0)
     sent = DirectedDeviation()(known)
     distances = np.linalg.norm(honest[:, None] - honest[None], axis=2)
-    size = honest.shape[1]
-    bound = np.sort(distances, axis=1)[:, 1:15].sum(axis=1).min() / (12 * np.sqrt(size)) + np.linalg.norm(honest, axis=1).max() / np.sqrt(
-        size
-    )
+    closest, longest = np.sort(distances, axis=1)[:, 1:15].sum(axis=1).min(), np.linalg.norm(honest, axis=1).max()
+    bound = (closest / 12 + longest) / np.sqrt(honest.shape[1])
     assert np.abs(sent).max() <= bound * (1 + 1e-9)
     assert 2 * np.abs(sent).max() > bound or not krum_takes(2 * sent, honest, 3)
 

@@ -8,10 +8,9 @@ import pytest
 
 from omnilytics_flwr.adversary.colluding import LittleIsEnough
 from omnilytics_flwr.adversary.knowledge import UpdateAttack
-from omnilytics_flwr.adversary.registry import Family, rogue_named
+from omnilytics_flwr.adversary.registry import Family
 from omnilytics_flwr.adversary.updates import Constant, Noise, NotANumber, Scaled, SignFlip, Truncated
 from omnilytics_flwr.errors import TermsError, UpdateError
-from tests.data_owner.owners import make_wallet
 from tests.model_owner.conftest import honest_update
 from tests.support.builders import address_of
 
@@ -41,7 +40,7 @@ def test_group_with_a_forged_vector_is_excluded_and_unpaid(game: Game, name: str
 def test_second_forged_group_is_beyond_f_and_is_paid(game: Game) -> None:
     """A limit of every market: at most f groups go unpaid, so the model owner pays for the others and learns nothing from them."""
     for place, name in enumerate(("isotropic", "out-of-range")):
-        game.turn(game.group(place)[0], name)
+        game.turn_one(name, place)
     report = game.play()
     assert sorted(game.fate(report, place) for place in (0, 1)) == ["excluded", "waived"]
     assert {game.fate(report, place) for place in range(2, 5)} == {"accepted"}
@@ -50,11 +49,9 @@ def test_second_forged_group_is_beyond_f_and_is_paid(game: Game) -> None:
 
 def test_forger_answers_the_same_again_and_in_a_new_process(game: Game) -> None:
     attacker = game.group()[0]
-    first = game.turn(attacker, "out-of-range")
+    first, second = (game.turn(attacker, "out-of-range") for _ in range(2))
     task = game.anchor()
     commitment = first.commit(task, honest_update(attacker))
-    owner = game.owners[attacker]
-    second = rogue_named("out-of-range", owner.agent(), signer=make_wallet(attacker), journal=owner.journal)
     assert second.admit(task).commitment is None
     assert second.commit(task, honest_update(attacker)) == commitment
     game.commit(task)
@@ -72,7 +69,7 @@ def test_attack_that_is_no_rogue_is_refused(game: Game, name: str) -> None:
 # Updates
 
 
-@pytest.mark.parametrize("made", [SignFlip(), Scaled(), Noise(), Constant(0.4)], ids=lambda made: type(made).__name__)
+@pytest.mark.parametrize("made", [SignFlip(), Scaled(), Noise(), Constant(0.4)])
 def test_group_of_a_loud_attack_is_dropped_and_unpaid(game: Game, made: UpdateAttack) -> None:
     attack_update(game, game.group()[0], made)
     report = game.play()
@@ -97,7 +94,7 @@ def test_attack_near_the_majority_is_accepted_and_paid(game: Game) -> None:
     assert game.owed()[attacker] == REWARD_WEI
 
 
-@pytest.mark.parametrize("made", [NotANumber(), Truncated()], ids=lambda made: type(made).__name__)
+@pytest.mark.parametrize("made", [NotANumber(), Truncated()])
 def test_update_that_no_agent_quantises_costs_its_group_the_round(tmp_path: Path, made: UpdateAttack) -> None:
     game = make_game(tmp_path, num_owners=18)
     attacker = game.group()[0]

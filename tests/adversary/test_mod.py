@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, MessageType, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.clientapp.typing import Mod
 from flwr.serverapp.strategy import FedAvg
 
 from omnilytics_flwr.adversary.adversary_mod import AdversaryMod
-from omnilytics_flwr.adversary.knowledge import Knowledge, Update
+from omnilytics_flwr.adversary.knowledge import Update
 from omnilytics_flwr.adversary.updates import Noise, SignFlip
 from omnilytics_flwr.data_owner.owner_agent import OwnerAgent
 from omnilytics_flwr.errors import TermsError
@@ -23,16 +25,8 @@ from tests.data_owner.owners import make_owners_scene
 from tests.flower.clients import FakeGrid, make_context, wire
 from tests.flower.markets import waiter
 
-START: dict[str, np.ndarray] = {
-    "w": np.array([[1, 2], [3, 4]], np.float32),
-    "count": np.array([5], np.int64),
-    "b": np.array([0.5], np.float16),
-}
-STEP: dict[str, np.ndarray] = {
-    "w": np.array([[0.5, -0.5], [1, 0]], np.float32),
-    "count": np.array([1], np.int64),
-    "b": np.array([0.25], np.float16),
-}
+START: dict[str, np.ndarray] = {"w": np.float32([[1, 2], [3, 4]]), "count": np.array([5]), "b": np.float16([0.5])}
+STEP: dict[str, np.ndarray] = {"w": np.float32([[0.5, -0.5], [1, 0]]), "count": np.array([1]), "b": np.float16([0.25])}
 HONEST = np.array([0.5, -0.5, 1.0, 0.0, 0.25])
 
 
@@ -40,16 +34,16 @@ def record(arrays: dict[str, np.ndarray]) -> ArrayRecord:
     return ArrayRecord({name: Array(array) for name, array in arrays.items()})
 
 
-def app_with(mod: AdversaryMod, *, reply: Callable[[Message], Message] | None = None) -> ClientApp:
-    """An app that adds `STEP` to what it gets."""
-    app = ClientApp(mods=[mod])
+def app_with(*mods: Mod, reply: Callable[[Message], Message] | None = None, more: float = 0.0) -> ClientApp:
+    """An app that adds `STEP`, and `more`, to what it gets."""
+    app = ClientApp(mods=list(mods))
 
     @app.train()
     def train(msg: Message, context: Context) -> Message:
         if reply is not None:
             return reply(msg)
         got = {name: array.numpy() for name, array in msg.content["arrays"].items()}
-        trained = {name: np.asarray(array + STEP[name], dtype=array.dtype) for name, array in got.items()}
+        trained = {name: np.asarray(array + STEP[name] + more, dtype=array.dtype) for name, array in got.items()}
         return Message(RecordDict({"arrays": record(trained), "metrics": MetricRecord({"num-examples": 3})}), reply_to=msg)
 
     @app.evaluate()
@@ -125,37 +119,24 @@ def test_nan_and_wrong_length_leave_the_client_as_they_are() -> None:
 
 def test_attack_that_colludes_is_given_what_others_have() -> None:
     seen = [HONEST + 0.1, HONEST - 0.1]
-    asked: list[int] = []
-
-    def others(context: Context, number: int) -> list[Update]:
-        asked.append(number)
-        return seen
-
-    app = app_with(AdversaryMod("inner-product", attackers=[0], seen=others, epsilon=1.0))
-    reply = ask(app, make_context(11, **{"partition-id": 0}), number=4)
+    others = Mock(return_value=seen)
+    app, context = app_with(AdversaryMod("inner-product", attackers=[0], seen=others, epsilon=1.0)), make_context(11, **{"partition-id": 0})
+    reply = ask(app, context, number=4)
     np.testing.assert_allclose(flat(sent_by(reply)), -HONEST, atol=1e-3)
-    assert asked == [4]
+    others.assert_called_once_with(context, 4)
 
 
 def test_attack_knows_how_many_there_are() -> None:
-    knowledge: list[Knowledge] = []
-
-    def spy(known: Knowledge) -> Update:
-        knowledge.append(known)
-        return known.honest
-
+    spy = Mock(side_effect=lambda known: known.honest)
     ask(app_with(AdversaryMod(spy, attackers=[0, 4], owners=9)), make_context(11, **{"partition-id": 4}))
-    assert (knowledge[0].owners, knowledge[0].attackers) == (9, 2)
-    np.testing.assert_allclose(knowledge[0].honest, HONEST)
+    (known,) = spy.call_args.args
+    assert (known.owners, known.attackers) == (9, 2)
+    np.testing.assert_allclose(known.honest, HONEST)
 
 
 @pytest.mark.parametrize(
     ("name", "reason"),
-    [
-        ("inner-product", "pass them as `seen`"),
-        ("label-flip", "is no attack that can be used here"),
-        ("late", "is no attack that can be used"),
-    ],
+    [("inner-product", "pass them as `seen`"), ("label-flip", "is no attack that can"), ("late", "is no attack that can")],
 )
 def test_attack_that_no_mod_can_run_is_refused_before_anything_runs(name: str, reason: str) -> None:
     with pytest.raises(TermsError, match=reason):
@@ -180,14 +161,5 @@ def test_attacker_in_a_market_is_dropped_and_unpaid(tmp_path: Path) -> None:
 
 def app_in_market(number: int, agent: OwnerAgent, attacker: int) -> ClientApp:
     """An app with both mods, whose training moves everybody by nearly the same."""
-    app = ClientApp(mods=[OmnilyticsMod(agent=lambda context: agent), AdversaryMod(SignFlip(3.0), attackers=[attacker])])
-
-    @app.train()
-    def train(msg: Message, context: Context) -> Message:
-        trained = {
-            name: np.asarray(array.numpy() + STEP[name].astype(np.float32) + number / 1000, dtype=np.float32)
-            for name, array in msg.content["arrays"].items()
-        }
-        return Message(RecordDict({"arrays": record(trained), "metrics": MetricRecord({"num-examples": 3})}), reply_to=msg)
-
-    return app
+    mods = OmnilyticsMod(agent=lambda context: agent), AdversaryMod(SignFlip(3.0), attackers=[attacker])
+    return app_with(*mods, more=number / 1000)

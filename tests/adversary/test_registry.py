@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 from pathlib import Path
 
 import numpy as np
@@ -36,14 +37,12 @@ def test_every_attack_of_the_kit_is_in_the_registry() -> None:
 def test_attack_says_in_one_sentence_what_it_does(name: str) -> None:
     attack = ATTACKS[name]
     assert attack.name == name
-    assert attack.does.endswith(".") or attack.does.endswith(".)")
-    assert attack.does[0].isupper() or attack.does.startswith("``")
+    assert attack.does.endswith((".", ".)"))
     assert attack.story.startswith(attack.does)
 
 
-@pytest.mark.parametrize("name", LITERATURE)
-def test_attack_from_the_literature_names_it(name: str) -> None:
-    assert any(year in ATTACKS[name].story for year in map(str, range(2011, 2025)))
+def test_attacks_from_the_literature_name_it() -> None:
+    assert [name for name in LITERATURE if not re.search(r"\b20(1|2)\d\b", ATTACKS[name].story)] == []
 
 
 @pytest.mark.parametrize("name", [name for name, attack in ATTACKS.items() if attack.family in (Family.UPDATE, Family.COLLUSION)])

@@ -7,18 +7,9 @@ from typing import Any
 
 import pytest
 
+from omnilytics_flwr import errors
 from omnilytics_flwr.adversary.rogues import Rogue
-from omnilytics_flwr.errors import (
-    BadPoint,
-    NotCanonical,
-    OmnilyticsError,
-    OutOfTurn,
-    ProtocolError,
-    Refused,
-    TaskMismatch,
-    TooFewGroups,
-    WrongLength,
-)
+from omnilytics_flwr.errors import BadPoint, OmnilyticsError, OutOfTurn, ProtocolError, Refused, TaskMismatch, TooFewGroups
 from omnilytics_flwr.market.refusals import BadMaskKey, OnRoster, TooEarly, TooLate
 from tests.data_owner.owners import make_wallet
 from tests.support.builders import address_of, make_mask_key
@@ -29,8 +20,8 @@ NO_DELIVERY: dict[str, type[OmnilyticsError] | None] = {
     "never-delivers": Refused,
     "leaves": Refused,
     "delivers-another": None,
-    "delivers-wrong-length": WrongLength,
-    "delivers-not-canonical": NotCanonical,
+    "delivers-wrong-length": errors.WrongLength,
+    "delivers-not-canonical": errors.NotCanonical,
     "commits-to-garbage": BadPoint,
 }
 """Rogues without a valid delivery, and how the keeper, or they themselves, say so; None if only the proof finds out."""
@@ -75,9 +66,7 @@ def test_rogue_that_overrides_nothing_is_an_honest_owner(game: Game) -> None:
 def test_owner_without_a_valid_delivery_loses_its_stake_to_its_group(tmp_path: Path, names: tuple[str, ...]) -> None:
     """Three rogues, each in a group of its own; of the other three groups f = 1 goes unpaid."""
     game = make_game(tmp_path, num_owners=18)
-    attackers = [game.group(place)[0] for place in range(3)]
-    for attacker, name in zip(attackers, names, strict=True):
-        game.turn(attacker, name)
+    attackers = [game.turn_one(name, place) for place, name in enumerate(names)]
     before = game.scene.state
     report = game.play()
     owed = game.owed()
@@ -95,9 +84,7 @@ def test_owner_without_a_valid_delivery_loses_its_stake_to_its_group(tmp_path: P
 def test_owner_without_a_valid_delivery_is_paid_by_a_model_owner_that_waives(tmp_path: Path) -> None:
     """The price of not waiting: whoever waives pays everybody, the attacker as well."""
     game = make_game(tmp_path, missing="waive")
-    attackers = [game.group(place)[0] for place in range(2)]
-    for attacker, name in zip(attackers, ("never-delivers", "delivers-another"), strict=True):
-        game.turn(attacker, name)
+    attackers = [game.turn_one(name, place) for place, name in enumerate(("never-delivers", "delivers-another"))]
     report = game.play()
     for place, attacker in enumerate(attackers):
         assert game.fate(report, place) == "waived"
@@ -106,9 +93,8 @@ def test_owner_without_a_valid_delivery_is_paid_by_a_model_owner_that_waives(tmp
 
 
 def test_owner_that_leaves_in_mid_round_cannot_take_its_stake_along(game: Game) -> None:
-    attacker = game.group()[0]
-    rogue = game.turn(attacker, "leaves")
-    task = game.anchor()
+    attacker = game.turn_one("leaves")
+    task, rogue = game.anchor(), game.rogues[attacker]
     game.commit(task)
     game.deliver(task, game.keeper.open())
     with pytest.raises(TooEarly):
@@ -119,8 +105,7 @@ def test_owner_that_leaves_in_mid_round_cannot_take_its_stake_along(game: Game) 
 
 
 def test_slashed_owner_is_on_no_roster_before_it_stakes_again(large: Game) -> None:
-    attacker = large.group()[0]
-    large.turn(attacker, "never-delivers")
+    attacker = large.turn_one("never-delivers")
     large.play(1)
     del large.rogues[attacker]
     report = large.play(2)
@@ -133,7 +118,7 @@ def test_slashed_owner_is_on_no_roster_before_it_stakes_again(large: Game) -> No
 
 
 def test_owner_that_never_commits_costs_its_group_the_round_and_nobody_else(large: Game) -> None:
-    large.turn(large.group()[0], "never-commits")
+    large.turn_one("never-commits")
     report = large.play()
     assert large.fate(report, 0) == "absent"
     assert all(large.owed()[number] == 0 for number in large.group())
@@ -144,7 +129,7 @@ def test_owner_that_never_commits_costs_its_group_the_round_and_nobody_else(larg
 def test_owners_of_two_groups_that_never_commit_stop_the_round(large: Game) -> None:
     """A market with no more than one group to spare stands still; nobody loses money, and nobody earns any."""
     for place in (0, 1):
-        large.turn(large.group(place)[0], "never-commits")
+        large.turn_one("never-commits", place)
     before = large.scene.state
     with pytest.raises(TooFewGroups):
         large.play()
@@ -153,8 +138,7 @@ def test_owners_of_two_groups_that_never_commit_stop_the_round(large: Game) -> N
 
 
 def test_commitment_that_comes_after_the_window_stops_a_model_owner_that_waits_for_it(game: Game) -> None:
-    attacker, window = game.group()[0], game.scene.terms.commit_seconds
-    game.turn(attacker, "late", wait=lambda: game.scene.world.wait(window + 1), exchange="commit")
+    attacker = game.turn_one("late", wait=lambda: game.scene.world.wait(game.scene.terms.commit_seconds + 1), exchange="commit")
     task = game.anchor()
     game.commit(task, set(game.owners) - {attacker})
     game.commit(task, [attacker])
@@ -163,8 +147,7 @@ def test_commitment_that_comes_after_the_window_stops_a_model_owner_that_waits_f
 
 
 def test_commitment_that_comes_after_the_opening_changes_nothing(large: Game) -> None:
-    attacker = large.group()[0]
-    large.turn(attacker, "late", wait=lambda: None, exchange="commit")
+    attacker = large.turn_one("late", wait=lambda: None, exchange="commit")
     task = large.anchor()
     large.commit(task, set(large.owners) - {attacker})
     digests = large.keeper.open()
@@ -175,10 +158,9 @@ def test_commitment_that_comes_after_the_opening_changes_nothing(large: Game) ->
 
 
 def test_delivery_that_comes_after_the_settlement_is_refused(game: Game) -> None:
-    attacker = game.group()[0]
     held: list[Any] = []
-    rogue = game.turn(attacker, "late", wait=lambda: held.append(game.scene.state.stage))
-    task = game.anchor()
+    attacker = game.turn_one("late", wait=lambda: held.append(game.scene.state.stage))
+    task, rogue = game.anchor(), game.rogues[attacker]
     game.commit(task)
     digests = game.keeper.open()
     late = rogue.deliver(task.chain_id, game.scene.market.address, task.epoch, task.round, digests)
@@ -195,8 +177,7 @@ def test_delivery_that_comes_after_the_settlement_is_refused(game: Game) -> None
 
 
 def test_second_commitment_is_refused_and_its_vector_too(game: Game) -> None:
-    attacker = game.group()[0]
-    game.turn(attacker, "signs-two")
+    attacker = game.turn_one("signs-two")
     task = game.anchor()
     game.commit(task)
     game.commit(task, [attacker])
@@ -210,8 +191,7 @@ def test_second_commitment_is_refused_and_its_vector_too(game: Game) -> None:
 
 
 def test_commitment_of_an_earlier_round_is_refused(large: Game) -> None:
-    attacker = large.group()[0]
-    large.turn(attacker, "replays-commitment")
+    attacker = large.turn_one("replays-commitment")
     assert large.fate(large.play(1), 0) != "absent"
     report = large.play(2)
     assert [type(error) for error in large.refused[attacker]] == [TaskMismatch]
@@ -219,8 +199,7 @@ def test_commitment_of_an_earlier_round_is_refused(large: Game) -> None:
 
 
 def test_delivery_of_an_earlier_round_is_refused_and_costs_the_stake(game: Game) -> None:
-    attacker = game.group()[0]
-    game.turn(attacker, "replays-delivery")
+    attacker = game.turn_one("replays-delivery")
     assert game.fate(game.play(1), 0) in ("accepted", "dropped")
     report = game.play(2)
     assert ["are not those of its digest" in str(error) for error in game.refused[attacker]] == [True]
@@ -229,8 +208,8 @@ def test_delivery_of_an_earlier_round_is_refused_and_costs_the_stake(game: Game)
 
 
 def test_nobody_commits_in_anothers_name(large: Game) -> None:
-    attacker, victim = large.group(0)[0], large.group(1)[0]
-    large.turn(attacker, "impersonates", victim=address_of(victim))
+    victim = large.group(1)[0]
+    attacker = large.turn_one("impersonates", victim=address_of(victim))
     report = large.play()
     assert [type(error) for error in large.refused[attacker]] == [TaskMismatch]
     assert victim not in large.refused
@@ -242,10 +221,9 @@ def test_nobody_commits_in_anothers_name(large: Game) -> None:
 
 
 def test_mask_key_of_low_order_is_refused_when_joining(game: Game) -> None:
-    attacker = game.group()[0]
     before = game.scene.state
     with pytest.raises(BadMaskKey):
-        game.turn(attacker, "joins-with-key").join()
+        game.rogues[game.turn_one("joins-with-key")].join()
     assert game.scene.state == before
 
 
@@ -257,7 +235,7 @@ def test_anothers_mask_key_keeps_its_thief_from_committing(tmp_path: Path) -> No
     for number, owner in game.owners.items():
         if number != attacker:
             owner.agent().join()
-    key = next(key for seat, key in game.scene.market.storage.next_mask_keys.items() if seat == _seat(game, victim))
+    key = game.scene.market.storage.next_mask_keys[game.scene.market.owner_record(address_of(victim)).seat]
     assert key not in (stolen, make_mask_key(victim, 2))
     game.turn(attacker, "joins-with-key", mask_key=key).join()
     game.scene.freeze_and_draw()
@@ -267,7 +245,3 @@ def test_anothers_mask_key_keeps_its_thief_from_committing(tmp_path: Path) -> No
     assert game.fate(report, mine) == "absent"
     assert (victim in game.refused) == (victim in game.group(mine))
     assert len(report.accepted) == 4
-
-
-def _seat(game: Game, number: int) -> int:
-    return game.scene.market.owner_record(address_of(number)).seat

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from omnilytics_flwr.adversary.knowledge import Knowledge, Update, UpdateAttack
+from omnilytics_flwr.adversary.knowledge import Knowledge, Update
+from omnilytics_flwr.adversary.registry import ATTACKS, Family
 from omnilytics_flwr.adversary.updates import (
     BeyondClip,
     Constant,
@@ -28,19 +30,6 @@ from omnilytics_flwr.adversary.updates import (
 from omnilytics_flwr.crypto.fixedpoint import quantise, zero_unit
 from omnilytics_flwr.errors import TermsError, UpdateError
 
-ALONE: list[UpdateAttack] = [
-    SignFlip(),
-    Scaled(),
-    Noise(),
-    Zero(),
-    Constant(),
-    Copied(),
-    Stale(),
-    Echo(),
-    NotANumber(),
-    BeyondClip(),
-    Truncated(),
-]
 KEY = bytes(32)
 
 updates = arrays(np.float64, st.integers(1, 40), elements=st.floats(-2.0, 2.0, allow_subnormal=False))
@@ -134,10 +123,11 @@ def test_wrong_length_lacks_its_end_and_no_agent_takes_it(honest: Update, missin
         quantise(sent, weights=len(honest), bits=16, clip=0.5, key=KEY)
 
 
-@pytest.mark.parametrize("attack", ALONE, ids=lambda attack: type(attack).__name__)
+@pytest.mark.parametrize("name", [name for name, attack in ATTACKS.items() if attack.family is Family.UPDATE])
 @settings(max_examples=20)
 @given(honest=updates)
-def test_attack_leaves_what_it_knows_alone_and_is_a_value(attack: UpdateAttack, honest: Update) -> None:
+def test_attack_leaves_what_it_knows_alone_and_is_a_value(name: str, honest: Update) -> None:
+    attack = ATTACKS[name].make()
     before, other = honest.copy(), honest * 2
     known = known_of(honest, seen=(other,), earlier=other, last_move=other)
     sent = attack(known)
@@ -148,20 +138,12 @@ def test_attack_leaves_what_it_knows_alone_and_is_a_value(attack: UpdateAttack, 
 
 
 @pytest.mark.parametrize(
-    "make",
-    [
-        lambda: SignFlip(0.0),
-        lambda: Scaled(-1.0),
-        lambda: Noise(0.0),
-        lambda: Noise(float("nan")),
-        lambda: Echo(-0.1),
-        lambda: NotANumber(0),
-        lambda: Truncated(0),
-    ],
+    ("attack", "strength"),
+    [(SignFlip, 0.0), (Scaled, -1.0), (Noise, 0.0), (Noise, float("nan")), (Echo, -0.1), (NotANumber, 0), (Truncated, 0)],
 )
-def test_strength_without_meaning_is_refused(make: object) -> None:
+def test_strength_without_meaning_is_refused(attack: Callable[[float], object], strength: float) -> None:
     with pytest.raises(TermsError, match="choose another strength"):
-        make()  # type: ignore[operator]
+        attack(strength)
 
 
 def test_knowledge_of_another_model_is_refused() -> None:
