@@ -75,7 +75,8 @@ class AdversaryMod:
         trained = _arrays_of(reply.content)
         key = next(iter(reply.content.array_records))
         known = self._knowledge(context, number, received, trained)
-        _remember(context, received, known.honest)
+        context.state[STATE_RECEIVED] = received
+        context.state[STATE_HONEST] = ArrayRecord([known.honest])
         reply.content[key] = _poisoned(received, trained, self._attack(known))
         return reply
 
@@ -127,11 +128,6 @@ def _floats(arrays: ArrayRecord) -> Update:
     """All floating point numbers of a model in a row."""
     flat = [array.astype(np.float64).ravel() for array in map(Array.numpy, arrays.values()) if np.issubdtype(array.dtype, np.floating)]
     return np.concatenate(flat) if flat else np.zeros(0)
-
-
-def _remember(context: Context, received: ArrayRecord, honest: Update) -> None:
-    context.state[STATE_RECEIVED] = received
-    context.state[STATE_HONEST] = ArrayRecord([honest])
 
 
 def _poisoned(received: ArrayRecord, trained: ArrayRecord, sent: Update) -> ArrayRecord:

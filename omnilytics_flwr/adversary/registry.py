@@ -52,10 +52,7 @@ class Family(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Attack:
-    """One entry of the registry.
-
-    `make` is the class or function that is the attack.
-    """
+    """One entry of the registry: `make` is the class or function that is the attack."""
 
     name: str
     family: Family
@@ -87,11 +84,7 @@ _FAMILIES: dict[Family, dict[str, Callable[..., Any]]] = {
         "beyond-clip": BeyondClip,
         "wrong-length": Truncated,
     },
-    Family.COLLUSION: {
-        "little-is-enough": LittleIsEnough,
-        "inner-product": InnerProduct,
-        "directed-deviation": DirectedDeviation,
-    },
+    Family.COLLUSION: {"little-is-enough": LittleIsEnough, "inner-product": InnerProduct, "directed-deviation": DirectedDeviation},
     Family.VECTOR: {"out-of-range": OutOfRange, "isotropic": Isotropic, "unmasked": Unmasked},
     Family.AGENT: {
         "forges": Forges,
@@ -131,12 +124,8 @@ def rogue_named(name: str, honest: LocalAgent, *, signer: Signer, journal: Journ
     ----------
     name : str
         Of family ``agent`` or ``vector``; a vector attack is committed to and delivered by `Forges`.
-    honest : LocalAgent
-        The agent that is misused.
-    signer : Signer
-        Its account.
-    journal : Journal
-        Its journal.
+    honest, signer, journal
+        See `Rogue`.
     **options
         What the rogue takes besides, or the fields of the vector attack.
 
@@ -153,17 +142,5 @@ def rogue_named(name: str, honest: LocalAgent, *, signer: Signer, journal: Journ
 
 
 def rogue_of_home(home: OwnerHome, ledger: EthereumLedger, name: str, **options: Any) -> Rogue:
-    """The agent of an owner home, made to attack; see `rogue_named`.
-
-    Parameters
-    ----------
-    home : OwnerHome
-        Of the attacker.
-    ledger : EthereumLedger
-        The market as the attacker sees it.
-    name : str
-        Of family ``agent`` or ``vector``.
-    **options
-        What the rogue takes besides, or the fields of the vector attack.
-    """
-    return rogue_named(name, home.agent_for(ledger), signer=ledger.sender, journal=Journal(home.path / "journal"), **options)
+    """The agent of an owner home on a ledger, made to attack; `name` and `options` as for `rogue_named`."""
+    return rogue_named(name, home.agent_for(ledger), signer=ledger.sender, journal=home.journal(), **options)

@@ -33,11 +33,11 @@ class Rogue:
     Parameters
     ----------
     honest : LocalAgent
-        The agent that is misused.
+        The agent that is misused, with its account and its journal.
     signer : Signer
-        Its account, which here signs anything.
+        Signs anything here.
     journal : Journal
-        Its journal, from which masked vectors are taken.
+        Masked vectors are taken from it.
     """
 
     honest: LocalAgent

@@ -33,9 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 def run_agent(path: Path, *, on_ready: Callable[[], None] | None = None, stop: threading.Event | None = None) -> None:
-    """Be the owner agent of a home until SIGTERM, SIGINT, or `stop`.
-
-    If it is killed, the next one on the same home continues where it stopped.
+    """Be the owner agent of a home until SIGTERM, SIGINT, or `stop`; if it is killed, the next one continues where it stopped.
 
     Parameters
     ----------

@@ -32,12 +32,10 @@ class Entry:
 
     Attributes
     ----------
-    task : TaskId
     peers_hash : bytes, length 32
         The data owners with whom the masks cancel, whatever their keys.
     masks_hash : bytes, length 32
         What the masks were made from: the draw's seed, and the peers with their keys.
-    digest : bytes, length 32
     points, vector : bytes
         Empty once the entry is emptied.
     """
@@ -100,13 +98,7 @@ def decode_entry(content: bytes) -> Entry:
 
 
 class Journal:
-    """The journal in a folder, shared safely by processes.
-
-    Parameters
-    ----------
-    folder : Path
-        Made if missing, readable by its owner only.
-    """
+    """The journal in a folder, shared safely by processes; the folder is made if missing, readable by its owner only."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

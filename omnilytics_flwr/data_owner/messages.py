@@ -115,14 +115,7 @@ def encode_reply(reply: Result | OmnilyticsError) -> bytes:
 
 
 def decode_reply(raw: bytes, expected: type[T]) -> T:
-    """What the agent returned, or raise what it raised.
-
-    Parameters
-    ----------
-    raw : bytes
-        Untrusted.
-    expected : type
-        What the method returns.
+    """What the agent returned, of the `expected` type, from untrusted bytes; or raise what it raised.
 
     Raises
     ------

@@ -31,7 +31,6 @@ class Delivery:
 
     Attributes
     ----------
-    owner : Address
     vector : bytes, length 131072 B
         Masked field elements.
     points : bytes, length 128 B

@@ -43,15 +43,7 @@ class OwnerHome:
 
     @classmethod
     def open(cls, path: Path) -> OwnerHome:
-        """Read a home.
-
-        Raises
-        ------
-        Refused
-            There is none at the path.
-        TermsError
-            ``owner.toml`` does not parse, lacks an entry, has one too many, or one is not what it must be.
-        """
+        """Read a home; raises as `read_config` does, and `TermsError` for an entry of the policy that is not what it must be."""
         config = read_config(path)
         return cls(path, config, Policy.from_mapping(config.policy))
 
@@ -159,7 +151,7 @@ class OwnerHome:
         return known_deployment(self.config.chain_id).factory
 
     def key_source(self) -> KeySource:
-        """Where the account's key is."""
+        """Where the account's key is; the password of a keystore comes from its password file or the environment."""
         from ..evm.key_source import KeySource
 
         account = self.config.account
@@ -167,7 +159,7 @@ class OwnerHome:
         return KeySource(keystore, password_file, account.development)
 
     def wallet(self, connection: Connection) -> Wallet:
-        """The account's wallet; the password of a keystore comes from its password file or the environment."""
+        """The account's wallet."""
         return self.key_source().wallet(connection)
 
     def work(self) -> list[dict[str, object]]:
@@ -182,14 +174,7 @@ class OwnerHome:
 
 
 def check_trusted(market: MarketReader, factory: Address | None, policy: Policy) -> None:
-    """Check that a data owner may pay a stake into a market.
-
-    Parameters
-    ----------
-    market : MarketReader
-    factory : Address or None
-        The factory that the data owner trusts; None for a local chain, whose markets are all one's own.
-    policy : Policy
+    """Check that a data owner may pay a stake into a market; `factory` is None on a local chain, whose markets are all one's own.
 
     Raises
     ------

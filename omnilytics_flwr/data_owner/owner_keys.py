@@ -15,13 +15,7 @@ SECRET_BYTES = 32
 
 
 class OwnerKeys:
-    """Secrets in a folder that only its owner can read.
-
-    Parameters
-    ----------
-    folder : Path
-        Made if missing.
-    """
+    """Secrets in a folder that only its owner can read, and that is made if missing."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -36,13 +36,10 @@ class RemoteAgent:
     ----------
     home : Path
         The owner home.
-    reply_seconds : float, > 0 (default: 900)
-        Time limit of a reply.
     """
 
-    def __init__(self, home: Path, *, reply_seconds: float = REPLY_SECONDS) -> None:
+    def __init__(self, home: Path) -> None:
         self._home = home
-        self._reply_seconds = reply_seconds
 
     def __repr__(self) -> str:
         return f"RemoteAgent({self._home})"
@@ -66,13 +63,13 @@ class RemoteAgent:
     def _call(self, call: Call, expected: type[T]) -> T:
         sent = frame(msgspec.msgpack.encode(call))
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.settimeout(self._reply_seconds)
+            connection.settimeout(REPLY_SECONDS)
             try:
                 connection.connect(socket_path(self._home))
                 token = (self._home / TOKEN_NAME).read_bytes()
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused already: the reply says why
                     connection.sendall(token + sent)
-                reply = receive_message(connection, MOST_REPLY_BYTES, time.monotonic() + self._reply_seconds)
+                reply = receive_message(connection, MOST_REPLY_BYTES, time.monotonic() + REPLY_SECONDS)
             except OSError as error:
                 raise Refused(
                     f"the owner agent of this data owner does not reply ({error.strerror or type(error).__name__}); "

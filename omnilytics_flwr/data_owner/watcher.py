@@ -31,12 +31,10 @@ T = TypeVar("T")
 
 
 class Watcher:
-    """Watches one market for one data owner.
+    """Watches one market for one data owner, on whose ledger and journal it works.
 
     Parameters
     ----------
-    ledger, journal
-        Of that data owner.
     policy : Policy
         With a value for `confirmations`, see `Policy.for_chain`.
     balance_wei : callable
@@ -45,7 +43,6 @@ class Watcher:
         Deletes what must not be kept; called at every look.
     on_seen : callable, optional
         Called with the market's state at every look that reached the chain.
-    clock : Clock, optional
     """
 
     def __init__(
