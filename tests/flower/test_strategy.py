@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.app import ArrayRecord, ConfigRecord, Context
-from flwr.serverapp.strategy import FedAvg
+from flwr.app import ArrayRecord, ConfigRecord
+from flwr.serverapp.strategy import FedAvg, Result
 
 from omnilytics_flwr.errors import TermsError
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.stage import Stage
 from tests.flower.clients import SHAPES, arrays_of, is_within, make_model, plain_model, shifted
-from tests.flower.markets import MemoryRun, assert_close, memory_run
+from tests.flower.markets import MemoryRun, accepted_owners, assert_close, memory_run
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def test_two_rounds_settle_and_learn_the_mean_of_the_accepted(run: MemoryRun) ->
     result = run.strategy.start(run.grid, make_model(), 2, evaluate_fn=lambda number, arrays: models.append(arrays))
     assert [report.settled for report in run.reports] == [True] * 2
     for before, after, report in zip(models, models[1:], run.reports, strict=False):
-        accepted = tuple(owner for position in report.accepted for owner in report.roster[position])
+        accepted = accepted_owners(report)
         assert len(accepted) == 12
         assert len(report.dropped) == 1
         assert set(report.paid) == set(accepted)
@@ -67,7 +67,7 @@ def test_changed_arrays_are_anchored_again(run: MemoryRun) -> None:
     changed = shifted(first, 0.5)
     second = train(2, changed)
     assert run.events(1) == ["anchor", "open", "settle"]
-    accepted = tuple(owner for position in run.reports[1].accepted for owner in run.reports[1].roster[position])
+    accepted = accepted_owners(run.reports[1])
     assert_close(second, run.expected(changed, accepted))
     train(3, second)
     assert run.events(2) == ["open", "settle"]
@@ -107,22 +107,22 @@ def test_run_config_of_the_clients_must_be_the_one_anchored(tmp_path: Path, give
 
 
 @pytest.mark.parametrize(
-    ("fractions", "evaluated"),
-    [({"fraction_evaluate": 0.4, "min_evaluate_nodes": 2}, 6), ({"fraction_train": 0.2, "fraction_evaluate": 0.0}, 0)],
+    ("fractions", "trained", "evaluated"),
+    [
+        ({"fraction_evaluate": 0.4, "min_evaluate_nodes": 2}, 15, 6),
+        ({"fraction_train": 0.2, "fraction_evaluate": 0.0}, 15, 0),
+        ({"fraction_train": 0.0}, 0, 0),
+    ],
 )
-def test_inner_strategy_samples_who_evaluates_and_everybody_trains(tmp_path: Path, fractions: dict[str, float], evaluated: int) -> None:
+def test_inner_strategy_samples_who_evaluates_and_everybody_trains_or_nobody(
+    tmp_path: Path, fractions: dict[str, float], trained: int, evaluated: int
+) -> None:
     run = memory_run(tmp_path, inner=FedAvg(**fractions))  # type: ignore[arg-type]
     run.strategy.start(run.grid, make_model(), 1)
     assert sum(len(trainer.evaluated) for trainer in run.trainers.values()) == evaluated
-    assert sum(len(trainer.trained) for trainer in run.trainers.values()) == 15
-
-
-def test_inner_strategy_that_trains_nobody_leaves_the_market_alone(tmp_path: Path) -> None:
-    run = memory_run(tmp_path, inner=FedAvg(fraction_train=0.0))
-    result = run.strategy.start(run.grid, make_model(), 2)
-    assert not result.arrays
-    assert not run.reports
-    assert run.scene.state.stage is Stage.IDLE
+    assert sum(len(trainer.trained) for trainer in run.trainers.values()) == trained
+    assert len(run.reports) == bool(trained)
+    assert run.scene.state.stage is (Stage.ANCHORED if trained else Stage.IDLE)
 
 
 def test_plain_flower_arrays_settle(tmp_path: Path) -> None:
@@ -131,17 +131,14 @@ def test_plain_flower_arrays_settle(tmp_path: Path) -> None:
         trainer.target = plain_model(100 + number)
     result = run.strategy.start(run.grid, plain_model(), 1)
     assert list(result.arrays) == ["0", "1", "2"]
-    accepted = tuple(owner for position in run.reports[0].accepted for owner in run.reports[0].roster[position])
+    accepted = accepted_owners(run.reports[0])
     assert_close(result.arrays, run.expected(plain_model(), accepted))
 
 
 def test_stage_callbacks_come_in_order(tmp_path: Path) -> None:
     stages: list[tuple[int, str]] = []
     rounds: list[int] = []
-    options = {
-        "on_stage": lambda number, stage: stages.append((number, stage)),
-        "on_round": lambda report: rounds.append(report.round),
-    }
+    options = {"on_stage": lambda *stage: stages.append(stage), "on_round": lambda report: rounds.append(report.round)}
     run = memory_run(tmp_path, options=options)
     run.strategy.start(run.grid, make_model(), 2)
     later = ["train", "open", "deliver", "prove", "settle", "done"]
@@ -152,51 +149,44 @@ def test_stage_callbacks_come_in_order(tmp_path: Path) -> None:
 # The private part of the model owner
 
 
-PRIVATE = ("head.*",)
-
-
-def clients_model(context: Context) -> ArrayRecord:
-    return make_model(50)
+def private_run(folder: Path, **options: object) -> tuple[MemoryRun, Result, list[ArrayRecord]]:
+    """Two rounds of a market in which every head is private: the models before and after each, and what came of them."""
+    options = {"private": ("head.*",), **options}
+    run = memory_run(folder, initial_model=lambda context: make_model(50), options=options, weights=24)
+    models: list[ArrayRecord] = []
+    return run, run.strategy.start(run.grid, make_model(), 2, evaluate_fn=lambda number, arrays: models.append(arrays)), models
 
 
 def test_private_part_never_leaves_and_comes_back_whole(tmp_path: Path) -> None:
-    run = memory_run(tmp_path, initial_model=clients_model, options={"private": PRIVATE}, weights=24)
-    models: list[ArrayRecord] = []
-    result = run.strategy.start(run.grid, make_model(), 2, evaluate_fn=lambda n, arrays: models.append(arrays))
-    assert [list(model) for model in models] == [list(SHAPES)] * 3
-    assert list(result.arrays) == list(SHAPES)
+    run, result, models = private_run(tmp_path)
     head = arrays_of(make_model())["head.weight"]
+    assert len(models) == 3
     for model in (*models, result.arrays):
+        assert list(model) == list(SHAPES)
         assert np.array_equal(model["head.weight"].numpy(), head)
     secrets = [head, *(t.target["head.weight"].numpy() for t in run.trainers.values())]
     heads = [c.state.array_records["omnilytics.private"]["head.weight"].numpy() for c in run.grid.contexts.values()]
     for node, message in (*run.grid.requests, *run.grid.replies):
-        for record in message.content.array_records.values():
-            assert "head.weight" not in record, node
+        assert all("head.weight" not in record for record in message.content.array_records.values()), node
         for secret in (*secrets, *heads):
             assert not is_within(secret, message), node
 
 
 def test_refit_changes_the_private_part_only(tmp_path: Path) -> None:
-    seen: list[tuple[int, ArrayRecord]] = []
+    seen: list[tuple[int, list[str]]] = []
 
     def refit(number: int, whole: ArrayRecord) -> ArrayRecord:
-        seen.append((number, whole))
+        seen.append((number, list(whole)))
         return shifted(whole, 1.0)
 
-    options = {"private": PRIVATE, "refit": refit}
-    run = memory_run(tmp_path, initial_model=clients_model, options=options, weights=24)
-    models: list[ArrayRecord] = []
-    result = run.strategy.start(run.grid, make_model(), 2, evaluate_fn=lambda n, arrays: models.append(arrays))
-    assert [number for number, _ in seen] == [1, 2]
-    assert all(list(whole) == list(SHAPES) for _, whole in seen)
+    run, result, models = private_run(tmp_path, refit=refit)
+    assert seen == [(1, list(SHAPES)), (2, list(SHAPES))]
     heads = [model["head.weight"].numpy() for model in models]
     assert np.array_equal(heads[1], heads[0] + np.float32(1))
     assert np.array_equal(heads[2], heads[1] + np.float32(1))
+    public = [name for name in SHAPES if name.startswith("body")]
     for before, after, report in zip(models, models[1:], run.reports, strict=False):
-        accepted = tuple(owner for position in report.accepted for owner in report.roster[position])
-        expected = run.expected(before, accepted)
-        public = [name for name in SHAPES if name.startswith("body")]
+        expected = run.expected(before, accepted_owners(report))
         assert_close(ArrayRecord({name: after[name] for name in public}), {name: expected[name] for name in public})
     assert np.array_equal(result.arrays["head.weight"].numpy(), heads[2])
     assert [run.events(n) for n in range(2)] == [["anchor", "open", "settle"], ["open", "settle"]]

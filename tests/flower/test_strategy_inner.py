@@ -15,7 +15,7 @@ from omnilytics_flwr.crypto.statement import Statement, Verdict, VerificationWro
 from omnilytics_flwr.errors import CannotCompose
 from omnilytics_flwr.market.stage import Stage
 from tests.flower.clients import make_model
-from tests.flower.markets import memory_run
+from tests.flower.markets import accepted_owners, memory_run
 from tests.oracle import SumcheckVerification
 
 
@@ -49,9 +49,8 @@ def test_settlement_that_is_refused_teaches_only_what_is_settled_at_last(tmp_pat
     (report,) = run.reports
     assert report.settled
     assert report.waived == (1,)
-    accepted = tuple(owner for position in report.accepted for owner in report.roster[position])
-    assert len(accepted) == 9
-    mean = run.expected(before, accepted)
+    assert len(accepted_owners(report)) == 9
+    mean = run.expected(before, accepted_owners(report))
     assert inner.m_t is not None
     for name, moment in inner.m_t.items():
         np.testing.assert_allclose(moment, 0.1 * (mean[name] - before[name].numpy()), rtol=0, atol=1e-5)
@@ -61,13 +60,11 @@ class Picky(FedAvg):
     """Sends every node something of its own from the second round on."""
 
     def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
-        messages = list(super().configure_train(server_round, arrays, config, grid))
-        if server_round == 1:
-            return messages
-        return [
-            Message(RecordDict({"arrays": arrays, "config": ConfigRecord({"node": place})}), m.metadata.dst_node_id, "train")
-            for place, m in enumerate(messages)
-        ]
+        messages = super().configure_train(server_round, arrays, config, grid)
+        for place, message in enumerate(messages):
+            if server_round == 2:
+                message.content = RecordDict({"arrays": arrays, "config": ConfigRecord({"node": place})})
+            yield message
 
 
 class OtherArrays(FedAvg):
@@ -81,20 +78,17 @@ class Talkative(FedAvg):
     """Sends a second configuration along."""
 
     def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
-        messages = list(super().configure_train(server_round, arrays, config, grid))
-        for message in messages:
+        for message in super().configure_train(server_round, arrays, config, grid):
             message.content["more"] = ConfigRecord({"x": 1})
-        return messages
+            yield message
 
 
 class PickyEvaluation(FedAvg):
     """Evaluates on other settings at every node."""
 
     def configure_evaluate(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
-        return [
-            Message(RecordDict({"arrays": arrays, "config": ConfigRecord({"node": node})}), node, "evaluate")
-            for node in grid.get_node_ids()
-        ]
+        for node in grid.get_node_ids():
+            yield Message(RecordDict({"arrays": arrays, "config": ConfigRecord({"node": node})}), node, "evaluate")
 
 
 @pytest.mark.parametrize(

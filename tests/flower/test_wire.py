@@ -16,11 +16,9 @@ from omnilytics_flwr.flower.wire import (
     DeliverRequest,
     Exchange,
     TaskHeader,
-    exchange_of,
-    named_arrays,
     our_record,
 )
-from tests.flower.clients import SHAPES, make_model, wire
+from tests.flower.clients import wire
 from tests.support.builders import address_of
 
 MARKET = address_of(0)
@@ -63,36 +61,24 @@ def test_message_of_another_version_is_refused(case: str, version: int) -> None:
         type(message).from_record(record)
 
 
+def commit_with(key: str, value: object) -> ConfigRecord:
+    return ConfigRecord({**dict(MESSAGES["commit"].to_record().items()), key: value})  # type: ignore[dict-item]
+
+
 @pytest.mark.parametrize(("key", "length"), [("digest", 32), ("signature", 64)])
 @pytest.mark.parametrize("by", [-1, 1])
 def test_commit_of_another_length_is_refused(key: str, length: int, by: int) -> None:
-    record = ConfigRecord({**dict(MESSAGES["commit"].to_record().items()), key: bytes(length + by)})
     with pytest.raises(WrongLength) as refusal:
-        CommitReply.from_record(record)
+        CommitReply.from_record(commit_with(key, bytes(length + by)))
     assert (refusal.value.actual, refusal.value.expected) == (length + by, length)
 
 
-@pytest.mark.parametrize(
-    "address",
-    ["", "0x", MARKET[:-1], MARKET + "0", MARKET[:-1] + "g", "0x" + MARKET[2:].swapcase(), "é" * 42],
-)
+@pytest.mark.parametrize("address", ["", "0x", MARKET[:-1], MARKET + "0", MARKET[:-1] + "g", "0x" + MARKET[2:].swapcase(), "é" * 42])
 def test_address_that_is_none_is_refused(address: str) -> None:
-    record = ConfigRecord({**dict(MESSAGES["commit"].to_record().items()), "owner": address})
     with pytest.raises(Malformed, match="'owner'"):
-        CommitReply.from_record(record)
+        CommitReply.from_record(commit_with("owner", address))
 
 
 @pytest.mark.parametrize("write", [str.lower, lambda text: "0x" + text[2:].upper()])
 def test_address_arrives_with_its_checksum_however_it_was_written(write: Callable[[str], str]) -> None:
-    record = ConfigRecord({**dict(MESSAGES["commit"].to_record().items()), "owner": write(MARKET)})
-    assert CommitReply.from_record(record).owner == MARKET
-
-
-@pytest.mark.parametrize("exchange", Exchange)
-def test_exchange_is_read_from_the_record(exchange: Exchange) -> None:
-    assert exchange_of(ConfigRecord({"version": 1, "exchange": exchange.value})) is exchange
-
-
-def test_named_arrays_keep_their_order() -> None:
-    model = make_model()
-    assert [name for name, _ in named_arrays(model)] == list(SHAPES)
+    assert CommitReply.from_record(commit_with("owner", write(MARKET))).owner == MARKET
