@@ -11,16 +11,13 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDic
 from flwr.serverapp import Grid
 from flwr.serverapp import strategy as flwr_strategy
 from flwr.serverapp.strategy import (
-    DifferentialPrivacyClientSideFixedClipping,
     FedAdagrad,
     FedAdam,
     FedAvg,
     FedAvgM,
-    FedMedian,
     FedProx,
     FedYogi,
     Krum,
-    QFedAvg,
     Strategy,
 )
 
@@ -48,15 +45,12 @@ OWN_ARGUMENTS: dict[str, dict[str, object]] = {
 }
 
 
-def test_every_exported_name_is_decided_exactly_once() -> None:
+def test_every_exported_name_is_decided_exactly_once_and_every_composing_strategy_is_tried_here() -> None:
     composes = {strategy.__name__ for strategy in COMPOSES}
     decided = [*composes, *REFUSED, *NOT_STRATEGIES]
     assert len(decided) == len(set(decided))
     assert set(decided) == set(flwr_strategy.__all__)
-
-
-def test_every_composing_strategy_is_tried_here() -> None:
-    assert set(MAKERS) == {strategy.__name__ for strategy in COMPOSES}
+    assert set(MAKERS) == composes
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -90,28 +84,22 @@ def test_composing_strategy_keeps_float32(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(REFUSED))
 def test_refused_strategy_names_reason_and_remedy(name: str) -> None:
     strategy = getattr(flwr_strategy, name)(**OWN_ARGUMENTS.get(name, {}))
-    scene = make_scene()
-    with pytest.raises(CannotCompose) as refusal:
-        Omnilytics(strategy, ledger=scene.ledger())
-    text = str(refusal.value)
-    assert text.startswith(f"{name} cannot run in a market: ")
-    assert REFUSED[name] in text
-    for composing in COMPOSES:
-        assert composing.__name__ in text
+    with pytest.raises(CannotCompose, match=f"^{name} cannot run in a market: ") as refusal:
+        Omnilytics(strategy, ledger=make_scene().ledger())
+    assert all(part in str(refusal.value) for part in (REFUSED[name], *MAKERS))
 
 
 @pytest.mark.parametrize(
-    ("strategy", "reason"),
+    ("name", "reason"),
     [
-        (Krum(), "multi-Krum already runs inside the market"),
-        (FedMedian(), "multi-Krum already runs inside the market"),
-        (QFedAvg(0.1), "every data owner's own update"),
-        (DifferentialPrivacyClientSideFixedClipping(FedAvg(), 1.0, 1.0, 5), "LocalDpMod"),
+        ("Krum", "multi-Krum already runs inside the market"),
+        ("FedMedian", "multi-Krum already runs inside the market"),
+        ("QFedAvg", "every data owner's own update"),
+        ("DifferentialPrivacyClientSideFixedClipping", "LocalDpMod"),
     ],
 )
-def test_refused_strategy_gives_its_own_reason(strategy: Strategy, reason: str) -> None:
-    with pytest.raises(CannotCompose, match=reason):
-        check_composes(strategy)
+def test_refused_strategy_gives_its_own_reason(name: str, reason: str) -> None:
+    assert reason in REFUSED[name]
 
 
 class OwnSampling(FedAdam):
@@ -129,42 +117,32 @@ class OwnAggregation(FedAvg):
         return super().aggregate_train(server_round, replies)
 
 
-class GrandChild(OwnSampling):
-    pass
-
-
 class Krum2(Krum):
     """A user's strategy that inherits an aggregation that does not compose."""
 
 
-@pytest.mark.parametrize("strategy", [OwnSampling, GrandChild])
-def test_subclass_with_its_own_sampling_composes(strategy: type[FedAdam]) -> None:
-    check_composes(strategy(eta=0.1))
+def test_subclass_with_its_own_sampling_composes() -> None:
+    check_composes(type("GrandChild", (OwnSampling,), {})(eta=0.1))
+
+
+def with_its_own_on_the_instance() -> FedAvg:
+    strategy = FedAvg()
+    strategy.aggregate_train = lambda server_round, replies: (None, None)  # type: ignore[method-assign]
+    return strategy
 
 
 @pytest.mark.parametrize(
-    ("strategy", "reason"),
-    [(OwnAggregation, "its aggregate_train is its own"), (Krum2, "multi-Krum already runs inside the market")],
+    ("make", "reason"),
+    [
+        (OwnAggregation, "its aggregate_train is its own"),
+        (type("Bulyan", (OwnAggregation,), {}), "its aggregate_train is its own"),
+        (with_its_own_on_the_instance, "its aggregate_train is its own"),
+        (Krum2, "multi-Krum already runs inside the market"),
+    ],
 )
-def test_subclass_that_does_not_compose_is_refused(strategy: type[FedAvg], reason: str) -> None:
+def test_user_strategy_that_does_not_compose_is_refused(make: Callable[[], Strategy], reason: str) -> None:
     with pytest.raises(CannotCompose, match=reason):
-        check_composes(strategy())
-
-
-def test_strategy_whose_instance_has_its_own_aggregation_is_refused() -> None:
-    strategy = FedAvg()
-    strategy.aggregate_train = lambda server_round, replies: (None, None)  # type: ignore[method-assign]
-    with pytest.raises(CannotCompose, match="its aggregate_train is its own"):
-        check_composes(strategy)
-
-
-def test_user_strategy_named_like_a_refused_one_gets_its_own_reason() -> None:
-    class Bulyan(FedAvg):
-        def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:
-            return None, None
-
-    with pytest.raises(CannotCompose, match="its aggregate_train is its own"):
-        check_composes(Bulyan())
+        check_composes(make())
 
 
 def largest(contents: list[RecordDict], weight: str) -> MetricRecord:

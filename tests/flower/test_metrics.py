@@ -18,14 +18,8 @@ def reply(**metrics: object) -> RecordDict:
 def test_weighted_adds_one_where_the_weight_was_kept_back_and_drops_other_records() -> None:
     content = RecordDict({"a": MetricRecord({"loss": 1.0}), "b": MetricRecord({W: 7}), "c": ConfigRecord({"x": 1}), "d": make_model()})
     got = weighted(content, W)
-    assert {key: dict(record) for key, record in got.metric_records.items()} == {
-        "a": {"loss": 1.0, W: 1.0},
-        "b": {W: 7},
-    }
+    assert {key: dict(record) for key, record in got.metric_records.items()} == {"a": {"loss": 1.0, W: 1.0}, "b": {W: 7}}
     assert set(got) == {"a", "b"}
-
-
-def test_weighted_without_metrics_is_a_weight_of_one() -> None:
     assert dict(weighted(RecordDict(), W).metric_records["metrics"]) == {W: 1.0}
 
 

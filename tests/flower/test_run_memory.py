@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord
+from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
 from flwr.serverapp.strategy import FedAdam, FedAvg, Result, Strategy
 
 from omnilytics_flwr.errors import CannotCompose, Malformed, Refused, TermsError
@@ -14,6 +14,7 @@ from omnilytics_flwr.flower.run_memory import Progress
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.stage import Stage
 from tests.flower.clients import SHAPES, make_model
+from tests.flower.killing import Killed
 from tests.flower.markets import FIRST_NODE, MemoryRun, memory_run, waiter
 from tests.support.builders import address_of
 
@@ -68,20 +69,13 @@ def test_round_that_did_not_open_counts_as_done(run: MemoryRun, tmp_path: Path) 
     assert address_of(0) in strategy.reports[0].committed
 
 
-def test_run_directory_of_another_strategy_is_refused(run: MemoryRun, tmp_path: Path) -> None:
+def test_run_directory_of_another_strategy_or_model_is_refused(run: MemoryRun, tmp_path: Path) -> None:
     start(run, tmp_path / "run", 1)
     with pytest.raises(TermsError, match="is of a run of FedAvg, this is FedAdam"):
         start(run, tmp_path / "run", 2, FedAdam())
-
-
-def test_run_directory_of_another_model_is_refused(run: MemoryRun, tmp_path: Path) -> None:
-    start(run, tmp_path / "run", 1)
     other = ArrayRecord({name.replace("head", "tail"): array for name, array in make_model().items()})
     with pytest.raises(TermsError, match=r"another model: parameter 'head\.weight' came where 'tail\.weight' was expected"):
         start(run, tmp_path / "run", 2, model=other)
-    shaped = ArrayRecord({name: Array(array.numpy().reshape(-1)) for name, array in make_model().items()})
-    with pytest.raises(TermsError, match=r"of shape \(4, 5\), expected float32 of shape \(20,\)"):
-        start(run, tmp_path / "run", 2, model=shaped)
 
 
 def test_strategy_that_cannot_be_saved_is_refused_before_anything_is_anchored(run: MemoryRun, tmp_path: Path) -> None:
@@ -94,16 +88,11 @@ def test_strategy_that_cannot_be_saved_is_refused_before_anything_is_anchored(ru
 
 
 def test_two_runs_from_one_directory_are_refused(run: MemoryRun, tmp_path: Path) -> None:
-    refused: list[str] = []
-
     def intrude(number: int, arrays: ArrayRecord) -> None:
-        if number == 1:
-            with pytest.raises(Refused, match="another process runs from") as refusal:
-                start(run, tmp_path / "run", 2)
-            refused.append(str(refusal.value))
+        with pytest.raises(Refused, match="another process runs from"):
+            start(run, tmp_path / "run", 2)
 
     start(run, tmp_path / "run", 1, evaluate_fn=intrude)
-    assert len(refused) == 1
 
 
 @pytest.mark.parametrize("name", ["progress", "results", "market", "round-0000000001"])
@@ -118,15 +107,12 @@ def test_damaged_run_directory_is_said_to_be(run: MemoryRun, tmp_path: Path, nam
 
 
 def test_open_round_is_settled_even_if_no_round_is_asked_for_any_more(run: MemoryRun, tmp_path: Path) -> None:
-    class Gone(BaseException):
-        pass
-
     def die(number: int, stage: str) -> None:
         if (number, stage) == (2, "prove"):
-            raise Gone
+            raise Killed
 
     strategy = Omnilytics(FedAvg(), ledger=run.scene.ledger(), run_dir=tmp_path / "run", on_stage=die, wait=waiter(run.scene))
-    with pytest.raises(Gone):
+    with pytest.raises(Killed):
         strategy.start(run.grid, make_model(), 2)
     assert run.scene.state.stage is Stage.OPEN
     result, later = start(run, tmp_path / "run", 1)

@@ -61,17 +61,14 @@ class Troubled(FakeGrid):
         return super().pull_messages(there)
 
 
-def ask(grid: FakeGrid, timeout: float | None = 60.0) -> tuple[list[int], list[float]]:
+def ask(grid: FakeGrid, timeout: float | None = 60.0, limit: float | None = None) -> tuple[list[int], list[float]]:
     """Nodes whose replies came, in their order, and the waits in between."""
     waits: list[float] = []
     steady = SteadyGrid(grid, Clock(waits.append))
+    steady.limit(limit)
     messages = [Message(RecordDict(), node, MessageType.TRAIN) for node in NODES]
     replies = steady.send_and_receive(messages, timeout=timeout)
     return [int(reply.content.metric_records["metrics"]["node"]) for reply in replies], waits
-
-
-def test_all_replies_come_without_waiting_if_they_are_there() -> None:
-    assert ask(Troubled()) == ([*NODES], [])
 
 
 def test_reply_that_does_not_decode_costs_only_its_sender() -> None:
@@ -86,36 +83,30 @@ def test_reply_that_does_not_decode_costs_only_its_sender() -> None:
 def test_calls_that_fail_for_a_while_lose_nothing(failures: int) -> None:
     grid = Troubled()
     grid.failing_pulls = failures
-    found, _ = ask(grid)
-    assert sorted(found) == [*NODES]
+    assert sorted(ask(grid)[0]) == [*NODES]
 
 
-def test_node_that_cannot_be_sent_to_costs_nobody_else() -> None:
+def test_node_that_cannot_be_sent_to_costs_nobody_else_and_nobody_waits_for_replies_that_are_there() -> None:
     grid = Troubled()
+    assert ask(grid) == ([*NODES], [])
     grid.unreachable = {12}
     assert ask(grid) == ([10, 11, 13], [])
 
 
-def test_replies_come_as_they_are_there() -> None:
+def test_replies_come_as_they_are_there_at_the_interval_of_the_grid_itself() -> None:
     grid = Troubled()
     grid.late = {10: 2, 13: 1}
     assert ask(grid) == ([11, 12, 13, 10], [PULL_SECONDS, PULL_SECONDS])
+    grid.pull_interval = 0.5  # type: ignore[attr-defined]
+    grid.late = {10: 1}
+    assert ask(grid)[1] == [0.5]
 
 
 @pytest.mark.parametrize(("timeout", "looks"), [(0.0, 0), (1.0, 1), (30.0, 10), (31.0, 11)])
 def test_waiting_ends_when_the_time_is_over(timeout: float, looks: int) -> None:
     grid = Troubled()
     grid.late = {10: 10**6}
-    found, waits = ask(grid, timeout)
-    assert found == [11, 12, 13]
-    assert waits == [PULL_SECONDS] * looks
-
-
-def test_interval_of_the_grid_itself_is_used() -> None:
-    grid = Troubled()
-    grid.pull_interval = 0.5  # type: ignore[attr-defined]
-    grid.late = {10: 1}
-    assert ask(grid)[1] == [0.5]
+    assert ask(grid, timeout) == ([11, 12, 13], [PULL_SECONDS] * looks)
 
 
 def test_messages_are_sent_before_replies_are_looked_at() -> None:
@@ -145,13 +136,5 @@ def test_everything_else_is_the_grids_own(call: Callable[[FakeGrid], object]) ->
 
 def test_limit_ends_an_exchange_before_its_timeout() -> None:
     grid = Troubled()
-    grid.late[NODES[0]] = 10**6
-    waits: list[float] = []
-    steady = SteadyGrid(grid, Clock(waits.append))
-    steady.limit(4 * PULL_SECONDS)
-    replies = list(steady.send_and_receive([Message(RecordDict(), node, MessageType.TRAIN) for node in NODES], timeout=3600.0))
-    assert len(replies) == len(NODES) - 1
-    assert sum(waits) == 4 * PULL_SECONDS
-    steady.limit(None)
-    grid.late[NODES[0]] = 0
-    assert len(list(steady.send_and_receive([Message(RecordDict(), node, MessageType.TRAIN) for node in NODES], timeout=3.0))) == len(NODES)
+    grid.late = {10: 10**6}
+    assert ask(grid, timeout=3600.0, limit=4 * PULL_SECONDS) == ([11, 12, 13], [PULL_SECONDS] * 4)
