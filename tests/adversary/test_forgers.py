@@ -78,13 +78,6 @@ def test_group_of_a_loud_attack_is_dropped_and_unpaid(game: Game, made: UpdateAt
     assert {game.owed()[number] for number in game.others(0)} == {REWARD_WEI}
 
 
-def test_loud_attacks_in_more_than_f_groups_are_paid(game: Game) -> None:
-    for place in (0, 1):
-        attack_update(game, game.group(place)[0], SignFlip())
-    report = game.play()
-    assert sorted(game.fate(report, place) for place in (0, 1)) == ["accepted", "dropped"]
-
-
 def test_attack_near_the_majority_is_accepted_and_paid(game: Game) -> None:
     """What no distance tells from an honest update is paid like one."""
     attacker = game.group()[0]

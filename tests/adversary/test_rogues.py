@@ -9,7 +9,7 @@ import pytest
 
 from omnilytics_flwr import errors
 from omnilytics_flwr.adversary.rogues import Rogue
-from omnilytics_flwr.errors import BadPoint, OmnilyticsError, OutOfTurn, ProtocolError, Refused, TaskMismatch, TooFewGroups
+from omnilytics_flwr.errors import BadPoint, OmnilyticsError, OutOfTurn, ProtocolError, Refused, TaskMismatch
 from omnilytics_flwr.market.refusals import BadMaskKey, OnRoster, TooEarly, TooLate
 from tests.data_owner.owners import make_wallet
 from tests.support.builders import address_of, make_mask_key
@@ -124,17 +124,6 @@ def test_owner_that_never_commits_costs_its_group_the_round_and_nobody_else(larg
     assert all(large.owed()[number] == 0 for number in large.group())
     assert all(large.has_stake(number) for number in large.owners)
     assert_nobody_else_suffers(large, 0)
-
-
-def test_owners_of_two_groups_that_never_commit_stop_the_round(large: Game) -> None:
-    """A market with no more than one group to spare stands still; nobody loses money, and nobody earns any."""
-    for place in (0, 1):
-        large.turn_one("never-commits", place)
-    before = large.scene.state
-    with pytest.raises(TooFewGroups):
-        large.play()
-    assert large.scene.state.escrow_wei == before.escrow_wei
-    assert set(large.owed().values()) == {0}
 
 
 def test_commitment_that_comes_after_the_window_stops_a_model_owner_that_waits_for_it(game: Game) -> None:

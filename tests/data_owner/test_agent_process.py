@@ -252,13 +252,6 @@ def test_agent_without_ether_for_answers_refuses_to_commit(narrow: ProcessMarket
         assert narrow.remote.commit(narrow.task, narrow.update_of(0)).owner == narrow.owner
 
 
-def test_agent_that_is_not_fresh_refuses_to_commit(tmp_path: Path) -> None:
-    """A thousandth of a microsecond is over before anybody can ask."""
-    with process_market(tmp_path, 42, **{"fresh-seconds": 1e-9}) as market, running(market.home):
-        market.anchor()
-        assert_refused(market.remote, market.task, "the owner agent has not seen the chain for")
-
-
 def test_operators_agent_is_the_process_where_the_home_says_so(narrow: ProcessMarket) -> None:
     context = Context(run_id=1, node_id=1, node_config={HOME_KEY: str(narrow.home)}, state=RecordDict(), run_config={})
     agent = agent_of_operator(context)
