@@ -13,7 +13,7 @@ from flwr.serverapp.strategy import FedAdam, FedAvg, FedAvgM, Strategy
 from omnilytics_flwr.errors import TermsError
 from omnilytics_flwr.flower.mod import OmnilyticsMod
 from tests.flower.clients import arrays_of
-from tests.flower.markets import FIRST_NODE, MemoryRun, memory_run, number_of
+from tests.flower.markets import FIRST_NODE, MemoryRun, accepted_owners, memory_run, number_of
 from tests.support.builders import address_of
 
 MODEL: dict[str, np.ndarray] = {
@@ -70,8 +70,7 @@ def test_mean_is_learnt_in_every_dtype_and_constants_stay(tmp_path: Path) -> Non
     result = run.strategy.start(run.grid, record_of(MODEL), 2, evaluate_fn=lambda number, arrays: models.append(arrays_of(arrays)) or None)
     assert [report.settled for report in run.reports] == [True, True]
     for before, after, report in zip(models, models[1:], run.reports, strict=False):
-        accepted = {owner for position in report.accepted for owner in report.roster[position]}
-        replies = [trained_by(number, before) for number in run.owners if address_of(number) in accepted]
+        replies = [trained_by(number, before) for number in run.owners if address_of(number) in accepted_owners(report)]
         assert len(replies) == 12
         for name, array in after.items():
             assert (array.dtype, array.shape) == (MODEL[name].dtype, MODEL[name].shape)

@@ -23,16 +23,11 @@ from tests.support.builders import STRANGER, address_of
 # Anchoring
 
 
-def test_anchor_the_same_parts_again_makes_no_transaction(play: Play) -> None:
+def test_anchor_the_same_parts_again_makes_no_transaction_and_others_start_the_next_round(play: Play) -> None:
     first = play.keeper.anchor(TASK)
-    assert play.keeper.anchor(TASK) == first
-    assert play.keeper.anchored(TASK) == first
+    assert play.keeper.anchor(TASK) == RoundKeeper(play.scene.ledger()).anchor(TASK) == play.keeper.anchored(TASK) == first
     assert play.keeper.anchored(NEXT) is None
     assert play.scene.state.round == 1
-
-
-def test_anchor_other_parts_starts_the_next_round(play: Play) -> None:
-    play.keeper.anchor(TASK)
     task = play.keeper.anchor(NEXT)
     assert (task.round, task.task_hash) == (2, NEXT.task_hash(2))
     assert play.keeper.anchored(TASK) is None
@@ -45,24 +40,14 @@ def test_anchor_with_little_time_left_to_open_anchors_again(play: Play, left: in
     assert play.keeper.anchor(TASK).round == rounds
 
 
-def test_keeper_of_a_new_process_takes_up_the_anchored_task(play: Play) -> None:
-    task = play.keeper.anchor(TASK)
-    assert RoundKeeper(play.scene.ledger()).anchor(TASK) == task
-
-
 # Commitments
 
 
-def test_commitment_of_a_stranger_is_refused(play: Play) -> None:
-    task = play.keeper.anchor(TASK)
-    signature = sign_commitment(make_wallet(STRANGER), task, bytes(32), play.scene.state.open_by)
-    with pytest.raises(ProtocolError, match="is not of epoch 1"):
-        play.keeper.add_commitment(address_of(STRANGER), bytes(32), signature)
-
-
-def test_commitment_signed_otherwise_is_refused(play: Play) -> None:
+def test_commitment_of_a_stranger_or_signed_otherwise_is_refused(play: Play) -> None:
     task, open_by = play.keeper.anchor(TASK), play.scene.state.open_by
     own, digest = make_wallet(0), b"\7" * 32
+    with pytest.raises(ProtocolError, match="is not of epoch 1"):
+        play.keeper.add_commitment(address_of(STRANGER), digest, sign_commitment(make_wallet(STRANGER), task, digest, open_by))
     wrong = {
         "another's": sign_commitment(make_wallet(1), task, digest, open_by),
         "other digest": sign_commitment(own, task, b"\x08" * 32, open_by),
@@ -76,14 +61,10 @@ def test_commitment_signed_otherwise_is_refused(play: Play) -> None:
     for signature in wrong.values():
         with pytest.raises(TaskMismatch, match="it must be signed for this round by its own key"):
             play.keeper.add_commitment(own.address, digest, signature)
+    for impossible in (bytes(64), b"\xff" * 64, b"", bytes(65)):
+        with pytest.raises(WireError):
+            play.keeper.add_commitment(own.address, digest, impossible)
     play.keeper.add_commitment(own.address, digest, sign_commitment(own, task, digest, open_by))
-
-
-@pytest.mark.parametrize("signature", [bytes(64), b"\xff" * 64, b"", bytes(65)])
-def test_commitment_with_an_impossible_signature_is_refused(play: Play, signature: bytes) -> None:
-    play.keeper.anchor(TASK)
-    with pytest.raises(WireError):
-        play.keeper.add_commitment(address_of(0), bytes(32), signature)
 
 
 def test_second_commitment_counts_only_if_it_is_the_same(play: Play) -> None:
