@@ -42,12 +42,13 @@ def anvil(shared_anvil: Anvil) -> Iterator[Anvil]:
     and drops the oldest entry of its list: with blocks in common, that drops the state of a block that the present test has just mined.
     """
     name = shared_anvil.snapshot()
-    shared_anvil.endpoint.request("evm_setAutomine", True)
     account = shared_anvil.endpoint.request("eth_accounts")[-1]
     shared_anvil.endpoint.request("eth_sendTransaction", {"from": account, "to": account, "value": hex(next(_LINEAGES))})
     shared_anvil.mine()
     yield shared_anvil
     shared_anvil.endpoint.request("anvil_dropAllTransactions")
+    # Here and not at the start: fixtures of the whole process, such as `deployment`, are made before the next test's own.
+    shared_anvil.endpoint.request("evm_setAutomine", True)
     shared_anvil.revert(name)
 
 
