@@ -1,4 +1,4 @@
-"""The clock of this process: how much time has passed, and a way to let some pass that tests need not sit through."""
+"""The clock of this process: measures time and waits; tests can pretend the waits."""
 
 from __future__ import annotations
 

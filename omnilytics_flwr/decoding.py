@@ -1,6 +1,6 @@
-"""The one way in for JSON, TOML and MessagePack: bytes become a value of the type that is asked for, or a named error.
+"""The one way in for JSON, TOML and MessagePack: turns bytes into a value of the wanted type, or raises a named error.
 
-Types are msgspec's: frozen structs, dataclasses, and the aliases below. Numbers are never taken from text, and `true` is no number.
+Types are msgspec's: frozen structs, dataclasses, and the aliases below. Text is never taken for a number, nor is `true`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""What the operator of a server says by environment variables: which market, and where the account's key is kept.
+"""Environment variables by which the operator of a server names the market and the place of the account's key.
 
-Never by Flower's run config, which every data owner's client sees.
+Flower's run config must not hold these: every data owner's client sees it.
 """
 
 from __future__ import annotations

@@ -1,17 +1,17 @@
-"""Errors of omnilytics_flwr: one tree; each says what happened, what was expected, and what to do where there is something.
+"""Errors of omnilytics_flwr, in one tree. Each says what happened, what was expected and, if anything helps, what to do.
 
 OmnilyticsError
 ├── TermsError            what was asked for is impossible
 │   ├── BadTerms          terms out of bounds; lists every fault
 │   └── CannotCompose     a strategy that needs individual updates
-├── WireError             bytes that are not what they must be
+├── WireError             bytes in the wrong form
 │   ├── WrongLength       too short or too long
 │   ├── NotCanonical      a scalar not below the field's order
 │   ├── BadPoint          off the curve or outside the subgroup
 │   ├── WeakMaskKey       an X25519 key that must not be used
 │   └── Malformed         anything else that does not decode
 ├── UpdateError           an update that cannot be quantised
-├── ProtocolError         well-formed, not acceptable now
+├── ProtocolError         well-formed, but not acceptable now
 │   ├── OutOfTurn         an event that the stage does not allow
 │   ├── TaskMismatch      the task is not the one anchored
 │   ├── Refused           the owner agent's policy says no
@@ -21,13 +21,13 @@ OmnilyticsError
 ├── ChainError            the chain or the way to it
 │   ├── Unreachable       no answer from the endpoint
 │   ├── NodeError         the node refused a request (in `omnilytics_flwr.evm.endpoint`)
-│   ├── BadAnswer         the node's answer is not what it must be (in `omnilytics_flwr.evm.rpc_values`)
+│   ├── BadAnswer         the node's answer has the wrong form (in `omnilytics_flwr.evm.rpc_values`)
 │   ├── WrongChain        another chain id than asked for
 │   ├── UnsupportedChain  a precompile, a fork, or blobs are missing
 │   ├── NotFunded         not enough ether for the transaction
 │   ├── UnknownMarket     no market of this version at the address
 │   ├── TransactionLost   no receipt within the time limit
-│   ├── BlobsMissing      an accused's answer is not, or no longer, to be had in full
+│   ├── BlobsMissing      an accused's answer is not available in full, or no longer
 │   └── ToolMissing       a program is not on this machine
 └── LedgerError           the market or its verification said no
     └── Refusal           with a Solidity error: one class for each, in `omnilytics_flwr.market.refusals`
@@ -42,7 +42,7 @@ from typing import ClassVar
 
 
 class OmnilyticsError(Exception):
-    """Root of the tree: takes a sentence or, if a subclass annotates facts, these in their order, which `TEXT` tells in words."""
+    """Root of the tree. Takes a sentence; or, in a subclass that annotates facts, these in their order: `TEXT` puts them in words."""
 
     FACTS: ClassVar[tuple[str, ...]] = ()
     TEXT: ClassVar[str] = ""
@@ -212,7 +212,7 @@ class TransactionLost(ChainError):
 
 
 class BlobsMissing(ChainError):
-    """An accused's answer is not, or no longer, to be had in full."""
+    """An accused's answer is not available in full, or no longer."""
 
     def __init__(self, round_number: int, seat: int, actual: int, expected: int, advice: str = "") -> None:
         super().__init__(round_number, seat, actual, expected, *filter(None, [advice]))

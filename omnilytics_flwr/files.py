@@ -1,4 +1,4 @@
-"""Files that survive a power cut and a kill at any moment: complete, or not there; and locks that end with their process.
+"""Files that survive a power cut and a kill at any moment (complete, or not there), and locks that end with their process.
 
 A file being written has the suffix ``.tmp``. A crash may leave one behind; `remove_leftovers` deletes it.
 """

@@ -3,7 +3,7 @@
     with LocalMarket.for_model(initial_arrays, num_owners=20) as market:
         market.run(server_app, client_app)  # whose strategy is Omnilytics(..., ledger=open_market())
 
-Everybody uses the well-known development accounts of a local chain: the model owner the first, the data owners those after it.
+All parties use the well-known development accounts of a local chain: the model owner the first, the data owners those after it.
 """
 
 from __future__ import annotations

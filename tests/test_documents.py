@@ -16,7 +16,7 @@ from omnilytics_flwr.data_owner.policy import Policy
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 DOCUMENTS = (ROOT / "README.md", ROOT / "contracts" / "README.md", *sorted(DOCS.glob("*.md")))
-SECURITY, POLICY = DOCS / "security.md", DOCS / "policy.md"
+GLOSSARY, SECURITY, POLICY = DOCS / "glossary.md", DOCS / "security.md", DOCS / "policy.md"
 
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://)([^)\s#]*)(?:#([^)\s]+))?\)")
@@ -133,6 +133,14 @@ def test_every_test_that_security_cites_exists() -> None:
 )
 def test_citation_of_no_test_is_told(citation: str) -> None:
     assert untrue_citations(f"| who | tries | {citation} |") == [CODE.findall(citation)[-1]]
+
+
+def test_glossary_lists_modules_that_exist_each_once() -> None:
+    table = GLOSSARY.read_text(encoding="utf-8").partition("| module |")[2]
+    named = [module for row in table.splitlines() for module in CODE.findall(row.partition(" | ")[0])]
+
+    assert len(named) == len(set(named)) > 50
+    assert [module for module in named if not (ROOT / "omnilytics_flwr" / f"{module}.py").is_file()] == []
 
 
 def test_policy_table_has_every_entry_with_its_default() -> None:

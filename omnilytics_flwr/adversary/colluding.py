@@ -1,7 +1,7 @@
 """Attacks on an update that hide among others: they need the updates of several data owners.
 
-`boost` multiplies how far an attack goes from the mean of what it knows. In a market a group's *mean* is judged, so one attacker among
-h - 1 honest members moves it by 1 / h of that only; a boost of h is what makes up for it.
+`boost` multiplies how far an attack goes from the mean of what it knows. A market judges a group's *mean*, which one attacker among h - 1
+honest members moves by only 1 / h of that; a boost of h makes up for it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Owner agents that send what no honest agent makes: vectors and points that are not those of an update.
 
-They keep nothing in memory: what they deliver follows from the journal of the agent that they misuse, so that a forger may answer in a new
-process for each message.
+They keep nothing in memory: what they deliver follows from the journal of the agent that they misuse. So a forger may reply to each message
+in a new process.
 """
 
 from __future__ import annotations

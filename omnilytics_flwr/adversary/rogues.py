@@ -1,7 +1,7 @@
 """Owner agents that break the protocol with an update that may be honest: silent, late, double-tongued, gone.
 
-Each is an honest agent that is misused: whatever a class does not override is done as the protocol has it. What an attacker remembers, it
-remembers in memory, so that one object must see all messages of a data owner.
+Each misuses an honest agent: what a class does not override follows the protocol. An attacker remembers in memory only, so one object must
+see all messages of a data owner.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Attacks on a vector of field elements: what no honest agent would ever commit to.
 
-Each is an immutable value, called with a vector that is masked already: masks cancel, so what is added to one member's vector is added to
-its group's sum.
+Each is an immutable value that is called with a masked vector. Masks cancel, so whatever it adds to one member's vector is added to the
+group's sum.
 """
 
 from __future__ import annotations

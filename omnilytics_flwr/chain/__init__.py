@@ -1,1 +1,1 @@
-"""The market's contracts over the engine room: deploying, reading, sending, and the compiled code that ships."""
+"""The market's contracts on top of `evm`: deploying, reading, sending, and the compiled code that ships."""

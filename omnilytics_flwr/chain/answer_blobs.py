@@ -1,4 +1,4 @@
-"""Vectors with which accused data owners answered, from the logs of a market and the blobs of the transactions that they name."""
+"""The vectors that accused data owners answered with, read from a market's logs and the blobs of the transactions that these name."""
 
 from __future__ import annotations
 

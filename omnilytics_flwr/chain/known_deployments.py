@@ -1,4 +1,4 @@
-"""Deployments by the id of their chain: those that this version knows, and a user's own in a file of the same form."""
+"""Deployments by chain id: those that this version knows, and a user's own in a file of the same form."""
 
 from __future__ import annotations
 

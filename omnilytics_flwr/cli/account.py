@@ -1,4 +1,4 @@
-"""Which account acts; passwords and keys come from files, the environment or a prompt, never from the command line."""
+"""The account that acts. Passwords and keys come from files, the environment or a prompt, never from the command line."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """``omnilytics doctor``: what is missing on this machine, and how to get it.
 
-Everything heavy is imported inside a check, so that the command runs where almost nothing is installed.
+Checks import whatever is heavy themselves, so the command runs where almost nothing is installed.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Check:
 def doctor(session: Session) -> None:
     """Say what is missing on this machine, and how to get it.
 
-    Checks a chain and an owner home too if they are named. Exit code 1 if anything is missing that is not optional.
+    Checks a chain and an owner home too if you name them. The exit code is 1 if anything is missing that is not optional.
     """
     checks = list(_checks(session))
     missing = [check.what for check in checks if check.status == MISSING]

@@ -1,4 +1,4 @@
-"""``omnilytics market``: creating, finding, reading and paying for markets."""
+"""``omnilytics market``: deploying contracts; creating, finding, reading, funding and closing markets."""
 
 from __future__ import annotations
 
@@ -43,7 +43,8 @@ def terms_template(session: Session, owners: int, weights: int, group_size: int)
 def deploy(session: Session) -> None:
     """Deploy the contracts on a chain that has none.
 
-    Once for a chain: everybody's markets share factory and verification, and nobody owns them. They are noted in the deployments file.
+    This is done once for a chain: all markets share factory and verification, and nobody owns them. Their addresses go into the
+    deployments file.
     """
     from ..chain.deploy import deploy as deploy_contracts
     from ..chain.known_deployments import json_of
@@ -107,7 +108,7 @@ def list_(session: Session, newest: int, model_owner: Address | None) -> None:
 def show(session: Session) -> None:
     """State, money and terms of a market.
 
-    And whether the known factory created it, and its verification is of this version: any other may be a forgery.
+    Also says whether the known factory created it and its verification is of this version: any other market may be a forgery.
     """
     reader = session.reader
     facts = {
@@ -130,8 +131,8 @@ def fund(session: Session, amount: Amount) -> None:
 
     Rewards and the bond come from it.
 
-    AMOUNT has a unit: wei, gwei or ether; "units" (the smallest) of the token in a market that pays in one, whose allowance is then
-    raised first if it must be.
+    AMOUNT has a unit: wei, gwei or ether; in a market that pays in a token, "units" (the smallest). The token's allowance is raised
+    first if it is too small.
     """
     from ..market.terms import ZERO_ADDRESS
 

@@ -1,4 +1,4 @@
-"""What a data owner does: a home for its keys, joining, leaving, taking its money, and the process that works for it."""
+"""Commands of a data owner: make a home, run the owner agent, join, leave, depart, claim and withdraw."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def owner() -> None:
     ),
 )
 @click.argument("folder", metavar="HOME", type=FOLDER)
-@click.option("--policy", "policies", metavar="NAME=VALUE", multiple=True, help="Entry of the policy, its value as in TOML; repeatable.")
+@click.option("--policy", "policies", metavar="NAME=VALUE", multiple=True, help="Entry of the policy, with its value in TOML; repeatable.")
 @click.option(
     "--agent",
     "agent_kind",
@@ -51,8 +51,8 @@ def owner() -> None:
 def init(session: Session, folder: Path, policies: tuple[str, ...], agent_kind: str) -> None:
     """Make an owner home, for one data owner in one market.
 
-    It names chain, market, account and policy, and will hold mask keys and journal. Chain, market and account are checked first. The
-    account's key stays where it is.
+    The home names chain, market, account and policy, and will hold mask keys and journal. This command checks chain, market and account
+    first. The account's key stays where it is.
     """
     from ..data_owner.owner_home import OwnerHome
     from ..data_owner.policy import Policy
@@ -85,8 +85,8 @@ def init(session: Session, folder: Path, policies: tuple[str, ...], agent_kind: 
 def agent(session: Session, folder: Path) -> None:
     """Run the owner agent of an owner home.
 
-    It holds keys and journal, serves the Flower client, and answers accusations, until it is interrupted or terminated. A keystore's
-    password that neither the home nor the environment has is asked for at the start.
+    The agent holds keys and journal, serves the Flower client, and answers accusations, until it is interrupted or terminated. If neither
+    the home nor the environment has the keystore's password, the agent asks for it at the start.
     """
     from ..data_owner.agent_process import run_agent
     from ..data_owner.owner_home import OwnerHome
@@ -104,7 +104,7 @@ def agent(session: Session, folder: Path) -> None:
 def join(session: Session, admission_data: bytes) -> None:
     """Enrol for the next epoch; pays the stake if new.
 
-    The mask key of that epoch is made in the owner home.
+    This makes the mask key of that epoch in the owner home.
     """
     home = session.home
     if home is None:
@@ -121,7 +121,7 @@ def join(session: Session, admission_data: bytes) -> None:
 def leave(session: Session) -> None:
     """Give notice, to depart after a delay.
 
-    The account is out of the next epoch at once, and free to depart after the delay that the terms fix.
+    The account leaves the next epoch at once, and may depart after the delay that the terms fix.
     """
     session.send(lambda: session.ledger.leave(), lambda: _account(session))
 
@@ -132,7 +132,8 @@ def leave(session: Session) -> None:
 def depart(session: Session, who: Address | None) -> None:
     """Give up the seat and take the stake back.
 
-    Some time after `leave`, or at once if the stake was lost. Stake and unclaimed rewards go to the data owner, whoever calls.
+    Possible after the delay of `leave`, or at once if the stake was lost. Stake and unclaimed rewards go to the data owner, whoever
+    calls.
     """
     session.send(lambda: session.ledger.depart(who or session.account), lambda: _account(session, who))
 
@@ -144,7 +145,7 @@ def depart(session: Session, who: Address | None) -> None:
 def claim(session: Session, who: Address | None, through: int | None) -> None:
     """Pay a data owner the rewards of its finished rounds.
 
-    Anybody may; the money goes to the data owner.
+    Anybody may call this; the money goes to the data owner.
     """
     last = session.reader.state().round if through is None else through
     session.send(lambda: session.ledger.claim(who or session.account, last), lambda: _account(session, who))
@@ -156,8 +157,8 @@ def claim(session: Session, who: Address | None, through: int | None) -> None:
 def withdraw(session: Session, who: Address | None) -> None:
     """Pay out a credit.
 
-    That is what a closed market returns to its model owner, and ether that disputes have freed. Anybody may; the money goes to the
-    account.
+    A credit is what a closed market returns to its model owner, or ether that disputes have freed. Anybody may call this; the money goes
+    to the account.
     """
     session.send(lambda: session.ledger.withdraw(who or session.account), lambda: _account(session, who))
 

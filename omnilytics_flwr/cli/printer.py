@@ -1,4 +1,4 @@
-"""One set of facts, shown to a person or as JSON; and every refusal as a sentence with an exit code.
+"""Shows facts to a person or as JSON, and every refusal as a sentence with an exit code.
 
 Facts are a dictionary whose keys end in their units. ``_wei`` amounts are strings in JSON, because many readers round large integers.
 """

@@ -1,4 +1,4 @@
-"""``omnilytics epoch`` and ``omnilytics round``: what is drawn, what is on its way, and what a model owner or anybody does about it."""
+"""``omnilytics epoch`` and ``omnilytics round``: freezing, drawing, showing rounds, and ending overdue ones."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def epoch() -> None:
 def freeze(session: Session) -> None:
     """Fix the enrolled data owners as the next epoch.
 
-    And the block that will draw its groups. Model owner only.
+    This also fixes the block whose randomness will draw the groups. Model owner only.
     """
     if session.send(lambda: session.ledger.freeze()):
         session.printer().note(f"Next: omnilytics epoch draw --market {session.market} --wait")
 
 
 @epoch.command("draw", epilog=example("omnilytics epoch draw --market 0x... --wait"))
-@click.option("--wait", is_flag=True, help="Wait until the chain has come to the block of the draw.")
+@click.option("--wait", is_flag=True, help="Wait until the chain has reached the block of the draw.")
 @options(CHAIN, MARKET, ACCOUNT, SENDING)
 def draw(session: Session, wait: bool) -> None:
     """Draw the groups of the frozen epoch.
 
-    By the randomness of the block that the freeze has fixed. Anybody may.
+    The randomness of the block that the freeze has fixed decides. Anybody may call this.
     """
     _come_to_draw_block(session, wait=wait and not session.settings.dry_run)
     session.send(lambda: session.ledger.draw(), lambda: {"groups": group_facts(session.reader)})
@@ -74,7 +74,7 @@ def round_group() -> None:
 def show_round(session: Session, number: int | None) -> None:
     """Deadlines, roster and accusations of a round.
 
-    Of a finished one, who is paid.
+    For a finished round, who is paid.
     """
     reader, state = session.reader, session.reader.state()
     printer = session.printer(market=reader)
@@ -90,7 +90,7 @@ def show_round(session: Session, number: int | None) -> None:
 def timeout(session: Session) -> None:
     """Pay everybody on the roster of an overdue round.
 
-    One that was not settled in time; its bond is shared. Anybody may.
+    The round was not settled in time; the roster shares its bond. Anybody may call this.
     """
     number = session.reader.state().round
     session.send(lambda: session.ledger.timeout(number), lambda: _finished(session, number))

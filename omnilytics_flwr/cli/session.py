@@ -1,4 +1,4 @@
-"""What a command works with: the chain, the market and the account that its settings lead to."""
+"""The chain, the market and the account that a command's settings name."""
 
 from __future__ import annotations
 

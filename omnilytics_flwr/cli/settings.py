@@ -145,12 +145,10 @@ ALWAYS = (
 )
 CHAIN = (
     click.option("--rpc-url", envvar="OMNILYTICS_RPC_URL", metavar="URL", help="JSON-RPC endpoint: http(s)://, or the path of a socket."),
-    click.option("--chain-id", envvar="OMNILYTICS_CHAIN_ID", type=int, help="Refuse any other chain than this."),
+    click.option("--chain-id", envvar="OMNILYTICS_CHAIN_ID", type=int, help="The only chain to accept."),
 )
 DEPLOYMENTS = (
-    click.option(
-        "--deployments", envvar="OMNILYTICS_DEPLOYMENTS", type=FILE, help="File of deployments besides those that this version knows."
-    ),
+    click.option("--deployments", envvar="OMNILYTICS_DEPLOYMENTS", type=FILE, help="File of more deployments than this version knows."),
 )
 MARKET = (click.option("--market", envvar="OMNILYTICS_MARKET", metavar="ADDRESS", callback=to_address, help="Address of the market."),)
 PASSWORD = (
@@ -158,7 +156,7 @@ PASSWORD = (
         "--password-file",
         envvar="OMNILYTICS_PASSWORD_FILE",
         type=FILE,
-        help="File whose first line is the keystore's password; else OMNILYTICS_PASSWORD, else it is asked for.",
+        help="File whose first line is the keystore's password; else OMNILYTICS_PASSWORD, else a prompt.",
     ),
 )
 KEYSTORE = (click.option("--keystore", envvar="OMNILYTICS_KEYSTORE", type=FILE, help="Encrypted wallet, keystore version 3."),)
@@ -169,7 +167,7 @@ ACCOUNT = (
         "--dev-account",
         envvar="OMNILYTICS_DEV_ACCOUNT",
         type=click.IntRange(0),
-        help="Account of that number on a local chain, whose keys everybody knows.",
+        help="Number of an account on a local chain, whose keys everybody knows.",
     ),
 )
 HOME = (click.option("--home", envvar="OMNILYTICS_OWNER_HOME", type=FOLDER, help="Owner home: names chain, market and account."),)
@@ -180,7 +178,7 @@ SENDING = (
         envvar="OMNILYTICS_CONFIRMATIONS",
         type=click.IntRange(0),
         default=0,
-        help="Blocks to wait for on top of the transaction's.",
+        help="Blocks to wait for on top of the transaction's block.",
     ),
 )
 

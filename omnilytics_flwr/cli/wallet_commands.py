@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def wallet() -> None:
     """Encrypted wallets.
 
-    Files of keystore version 3, as geth, foundry and most others read and write them.
+    They are keystore files, version 3, as geth, foundry and most wallets read and write them.
     """
 
 
@@ -35,7 +35,7 @@ def wallet() -> None:
 def new(session: Session) -> None:
     """Make a wallet with a new random key.
 
-    Where --keystore says, else where every command looks for it.
+    It goes where --keystore says, or else to the place where every command looks.
     """
     from ..evm.wallet import Wallet
 
@@ -43,7 +43,7 @@ def new(session: Session) -> None:
 
 
 @wallet.command("import", epilog=example("omnilytics wallet import --private-key-file alice.key --keystore alice.json"))
-@click.option("--private-key-file", type=FILE, help="File with 64 hexadecimal digits; else OMNILYTICS_PRIVATE_KEY, else asked for.")
+@click.option("--private-key-file", type=FILE, help="File with 64 hexadecimal digits; else OMNILYTICS_PRIVATE_KEY, else a prompt.")
 @options(KEYSTORE, PASSWORD)
 def import_(session: Session, private_key_file: Path | None) -> None:
     """Encrypt a private key that you have."""
@@ -65,7 +65,7 @@ def import_(session: Session, private_key_file: Path | None) -> None:
 
 
 @wallet.command("show", epilog=example("omnilytics wallet show --market 0x... --market 0x...", "omnilytics wallet show --all-markets"))
-@click.option("--address", metavar="ADDRESS", callback=to_address, help="Look at this account instead of one's own.")
+@click.option("--address", metavar="ADDRESS", callback=to_address, help="Look at this account instead of your own.")
 @click.option(
     "--market",
     "markets",
@@ -80,9 +80,9 @@ def import_(session: Session, private_key_file: Path | None) -> None:
 def show(session: Session, address: Address | None, markets: tuple[Address, ...], all_markets: bool) -> None:
     """Address, balance, and what markets hold for the account.
 
-    That is stake, claims and credits in one or more markets.
+    Markets hold stake, claims and credits.
 
-    Without an endpoint the address alone. A password is asked for only if the keystore does not state its address.
+    Without an endpoint, this shows the address only. It asks for a password only if the keystore does not state its address.
     """
     found = address or session.address()
     if session.settings.rpc_url is None and session.settings.home is None:

@@ -1,6 +1,6 @@
 """Points of Ethereum's KZG ceremony, from the copy that eth-account ships.
 
-Reading that one file is this package's only input; its points are pinned by a hash, so they need no checks of their own.
+`crypto` reads this one file and no other. A hash pins its points, so they need no checks of their own.
 """
 
 from __future__ import annotations

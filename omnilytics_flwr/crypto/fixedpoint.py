@@ -1,7 +1,7 @@
 """Weights as integers, two to a field element (docs/protocol.md section 3).
 
 x in [-c, c] becomes u = m + sr(x / c (2^(b-1) - 1)) with m = 2^(b-1), so 1 <= u <= 2^b - 1. Element i of a vector is
-u[2i] + 2^84 u[2i+1]: wide enough apart that squared distances of both halves can be read off one sum of squares.
+u[2i] + 2^84 u[2i+1]: far enough apart that one sum of squares shows the squared distances of both halves.
 """
 
 from __future__ import annotations

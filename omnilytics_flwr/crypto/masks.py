@@ -1,6 +1,6 @@
 """Masks that cancel in a group (docs/protocol.md section 4).
 
-Each two members share a secret by X25519; HKDF binds it to chain, market, epoch, round, task and group, and ChaCha20 expands it
+Every two members share a secret by X25519; HKDF binds it to chain, market, epoch, round, task and group, and ChaCha20 expands it
 to elements uniform below R. The member of the lower seat adds them, the other subtracts them.
 """
 

@@ -1,4 +1,4 @@
-"""What a verification is asked, what it answers, and what it refuses: the structs and errors of ``IVerification``."""
+"""A verification's questions, answers and refusals: the structs and errors of ``IVerification``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The owner agent as a process of its own: it serves Flower clients on a socket and watches the market, on one home."""
+"""The owner agent as a process of its own: for one home, it serves Flower clients on a socket and watches the market."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The owner agent's local socket: whoever knows the home's token may ask what the Flower mod asks, and nothing else."""
+"""The server on the owner agent's local socket: whoever knows the home's token may ask what the Flower mod asks, and nothing else."""
 
 from __future__ import annotations
 

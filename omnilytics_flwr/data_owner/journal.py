@@ -1,9 +1,10 @@
-"""The journal: what a data owner committed, on disk before anything leaves, so that a mask is used once.
+"""The journal: puts what a data owner committed on disk before anything leaves, so that a mask is used only once.
 
-One file a round. Entries whose vector is no longer needed are emptied of it, but the header stays: it is what refuses a second
-commitment in the same round. The journal also notes the epochs that were joined with it, and the rounds that were evaluated.
+One file a round. An entry loses its vector when nobody needs that any more, but keeps its header, which rules out a second commitment in
+the same round. The journal also notes the epochs that were joined with it, and the rounds that were evaluated.
 
-A file holds the Keccak-256 of the rest in hexadecimal, a header in JSON, each on a line of its own, then commitments and masked vector.
+A file's first line is the Keccak-256 of the rest, in hexadecimal; its second line is a header in JSON; then come commitments and masked
+vector.
 """
 
 from __future__ import annotations

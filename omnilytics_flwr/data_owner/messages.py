@@ -1,4 +1,4 @@
-"""Messages between a Flower client and the owner agent's process, and the one door through which they are decoded.
+"""Messages between a Flower client and the owner agent's process, and the one place where they are decoded.
 
 A call names a method of `OwnerAgent` with its arguments. The reply is what the method returned, or the error that it raised: class,
 facts and text. Both are MessagePack; `omnilytics_flwr.data_owner.agent_socket` frames them and bounds their length.

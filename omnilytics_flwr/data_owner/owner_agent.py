@@ -1,4 +1,4 @@
-"""What the Flower mod asks of an owner agent, wherever the agent lives; light, for a Flower client lives for one message."""
+"""What the Flower mod asks of an owner agent, wherever the agent runs. Light to import: a Flower client lives for one message."""
 
 from __future__ import annotations
 

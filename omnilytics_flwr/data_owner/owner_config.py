@@ -1,4 +1,4 @@
-"""What ``owner.toml`` says, read without anything heavy: a Flower client that lives for one message starts here."""
+"""What ``owner.toml`` says. Light to import: a Flower client, which lives for one message, starts here."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """An owner home: the folder of one data owner in one market.
 
 ``owner.toml`` names chain, market, account and policy; ``keys/`` holds mask keys and the rounding secret, ``journal/`` the commitments,
-``work.jsonl`` what the agent did and how long it took. Secrets that move money are not in it: the account is an encrypted keystore by path,
-an environment variable, or a well-known development account of a local chain.
+``work.jsonl`` what the agent did and how long it took. It holds no secret that moves money: it names the account by the path of an
+encrypted keystore, an environment variable, or a well-known development account of a local chain.
 """
 
 from __future__ import annotations

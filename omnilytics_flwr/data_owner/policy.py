@@ -1,4 +1,4 @@
-"""The operator's policy: which tasks a data owner takes part in. Every refusal has a reason that the model owner sees."""
+"""The operator's policy: which tasks a data owner accepts. The model owner sees the reason of every refusal."""
 
 from __future__ import annotations
 

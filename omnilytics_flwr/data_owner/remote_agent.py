@@ -1,4 +1,4 @@
-"""The owner agent's process as a Flower client sees it; light, for such a client lives for one message."""
+"""The owner agent's process as a Flower client sees it. Light to import: such a client lives for one message."""
 
 from __future__ import annotations
 

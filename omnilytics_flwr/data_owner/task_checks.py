@@ -1,4 +1,4 @@
-"""What must hold on chain, in the journal and by the operator's policy before an owner agent does anything."""
+"""Checks before an owner agent does anything: on the chain, in the journal, and by the operator's policy."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""What a data owner must do on chain by itself: a Flower client runs only when the server calls it.
+"""What the owner agent does on the chain by itself, because a Flower client runs only when the server calls it.
 
-It answers accusations of its own seat with the journal's vector, calls the timeout of rounds that were not settled, claims what
-finished rounds owe, and takes back the ether that disputes freed. It asks nobody but the chain and its own journal.
+It answers accusations of its own seat with the journal's vector, calls `timeout` for rounds that were not settled, claims what
+finished rounds owe, and withdraws the ether that disputes freed. It relies on the chain and its own journal alone.
 """
 
 from __future__ import annotations

@@ -1,1 +1,1 @@
-"""The engine room: an Ethereum node and how to use it. Knows nothing of a market."""
+"""An Ethereum node and how to use it. Nothing here knows of a market."""

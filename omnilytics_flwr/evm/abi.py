@@ -1,7 +1,7 @@
 """Solidity's ABI: calls, results, events and errors of one contract, as plain Python values.
 
-eth-abi's codec and eth-utils' signatures do the work. web3's contracts are not used: they decode an event only with its whole receipt, and
-know no typed error for bytes that a stranger sent.
+eth-abi's codec and eth-utils' signatures do the work. This module does not use web3's contracts: they decode an event
+only with its whole receipt, and have no typed error for bytes that a stranger sent.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A managed local chain: an anvil that ends with its parent, whatever happens."""
+"""A managed local chain: an anvil process that ends with its parent, whatever happens."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Blobs from a beacon node: the chain's contracts and execution nodes know their hashes only."""
+"""Blobs from a beacon node: contracts and execution nodes know only their hashes."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Blobs (EIP-4844) and what a node wants to see of them before it takes a transaction (EIP-7594).
+"""Blobs (EIP-4844), and the proofs that a node needs before it takes a transaction (EIP-7594).
 
 A blob transaction is signed without its blobs: it names them by hash only. The blobs travel beside it, with their commitments and a proof
-for each of their cells. eth-account's own way to sign one loads the trusted setup three times, 1.5 s each, for one transaction; here it
-is loaded once in a process, when the first blob needs it.
+for each of their cells. eth-account's own signing loads the trusted setup three times, 1.5 s each, for one transaction; this module
+loads it once in a process, when the first blob needs it.
 """
 
 from __future__ import annotations

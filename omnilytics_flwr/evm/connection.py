@@ -1,4 +1,4 @@
-"""A connection to a chain: what it is, what it can do, what it holds."""
+"""A connection to a chain: which chain it is, what it supports, and what accounts hold there."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What transactions would be and cost, without signing or sending anything."""
+"""A sender that shows what transactions would be and cost, and signs and sends nothing."""
 
 from __future__ import annotations
 

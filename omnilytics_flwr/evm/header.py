@@ -1,4 +1,4 @@
-"""RLP headers of blocks, from what nodes tell about them."""
+"""RLP headers of blocks, built from what nodes say about the blocks."""
 
 from __future__ import annotations
 

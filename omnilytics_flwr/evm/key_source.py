@@ -1,4 +1,4 @@
-"""Where an account's key is kept, for every party: a keystore file, a development account of a local chain, or the environment."""
+"""Where any party keeps its account's key: a keystore file, a development account of a local chain, or the environment."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Transactions on their way, kept on disk if there is a folder for it: whoever is killed after sending finds them again."""
+"""Transactions on their way. If there is a folder for them, they are kept on disk: a sender that is killed finds them again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what a reverted call returns to the exception that says the same."""
+"""Turns what a reverted call returns into the exception that says the same."""
 
 from __future__ import annotations
 

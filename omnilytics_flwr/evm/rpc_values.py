@@ -1,4 +1,4 @@
-"""What a node answers, as the types that it should have: nodes are strangers, and no stray exception is to come of what they say."""
+"""A node's answers as typed values. Nodes are strangers: nothing that they say may cause a stray exception."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What sends for an account, and what a transaction would be before anybody signs it."""
+"""The interface of what sends for an account, and a transaction before anybody signs it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a transaction is to do, and what it did."""
+"""What a transaction should do, and what it did."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sending transactions: refused ones are never sent, sent ones are never sent twice."""
+"""Sends transactions: never one that would be refused, and none twice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one module that names Flower imports which have moved between its versions."""
+"""Flower imports that have moved between its versions; no other module names them."""
 
 from __future__ import annotations
 

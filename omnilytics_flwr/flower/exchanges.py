@@ -1,4 +1,4 @@
-"""The model owner's exchanges with the nodes: ask, check every reply on its own, ask again."""
+"""The model owner's exchanges with the nodes: ask, check each reply by itself, ask again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The strategy that runs inside the market: what it asks for, what it makes of the mean, and the state that it keeps."""
+"""The strategy that `Omnilytics` wraps: what it asks for, what it makes of the mean, and the state that it keeps."""
 
 from __future__ import annotations
 

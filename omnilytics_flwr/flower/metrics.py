@@ -1,4 +1,4 @@
-"""Metrics that data owners report: nobody vouches for them, so that none may spoil a round for the others."""
+"""Metrics that data owners report. Nobody vouches for them, so no metric may spoil a round for the others."""
 
 from __future__ import annotations
 

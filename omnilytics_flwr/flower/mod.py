@@ -1,8 +1,8 @@
 """The data owner's side of a round as a Flower mod; the user's own functions stay as they are.
 
 The mod fails closed: a message without our record, of another market, or of a task that is not anchored never reaches the user's
-functions. Only digest, signature, masked vector and the metrics that the terms name leave. Metrics of training wait in `Context.state`
-and leave with the vector: before the round is open, nobody has to pay for them.
+functions. Nothing leaves but digest, signature, masked vector and the metrics that the terms name. Metrics of training wait in
+`Context.state` and leave with the vector: before the round is open, nobody has to pay for them.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""What the inner strategy will ask for next, found out one step early.
+"""Finds out one step early what the inner strategy will ask for next.
 
-A settlement anchors the next task in the same transaction, so the task must be known before Flower asks for it: the inner strategy's
-`configure_train` of the next round, and its `configure_evaluate` of this one, are called early with copies of the configurations. What
-they give is kept until Flower asks. If Flower then asks for something else, nothing is lost: the task is anchored again.
+A settlement anchors the next task in the same transaction, so the task must be known before Flower asks for it. This module calls the inner
+strategy's `configure_train` of the next round and its `configure_evaluate` of this one early, with copies of the configurations, and keeps
+what they give until Flower asks. If Flower then asks for something else, nothing is lost: the task is anchored again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How far a run has come: what its run directory holds of it, and how another process resumes it."""
+"""How far a run has come, as its run directory holds it, and how another process resumes it."""
 
 from __future__ import annotations
 

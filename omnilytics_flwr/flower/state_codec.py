@@ -1,4 +1,4 @@
-"""Values of a strategy as JSON, with their arrays beside it and without pickle, so that a run directory can hold them."""
+"""A strategy's state as JSON with arrays beside it, without pickle, so that a run directory can hold it."""
 
 from __future__ import annotations
 

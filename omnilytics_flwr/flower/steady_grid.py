@@ -1,4 +1,4 @@
-"""A grid on which nobody's reply depends on anybody else's, and no failure ends a run."""
+"""A grid on which no node's reply depends on another node, and no failure ends a run."""
 
 from __future__ import annotations
 

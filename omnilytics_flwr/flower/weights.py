@@ -1,6 +1,6 @@
 """The weights of a model: its arrays as one vector and back.
 
-Constants, as `market.public_part` tells them from weights, travel and are hashed with the task, and stay as the model owner has them.
+`market.public_part` tells constants from weights. Constants travel and are hashed with the task, and stay as the model owner has them.
 """
 
 from __future__ import annotations

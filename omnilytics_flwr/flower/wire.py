@@ -1,6 +1,6 @@
-"""Every message of ours: the key of its record, its fields, and the one door through which they are decoded.
+"""All our messages: the key of their record, their fields, and the one place where they are decoded.
 
-Exchanges travel as Flower's TRAIN and EVALUATE messages and are told apart by a `ConfigRecord` under `RECORD`.
+Exchanges travel as Flower's TRAIN and EVALUATE messages; a `ConfigRecord` under `RECORD` tells them apart.
 docs/wire.md lists the fields with units and bounds.
 """
 

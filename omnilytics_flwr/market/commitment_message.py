@@ -1,4 +1,4 @@
-"""What a data owner signs to commit: an EIP-712 message, and its compact EIP-2098 signature (docs/protocol.md section 2)."""
+"""The EIP-712 message that a data owner signs to commit, and its compact EIP-2098 signature (docs/protocol.md section 2)."""
 
 from __future__ import annotations
 

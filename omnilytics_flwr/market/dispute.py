@@ -1,7 +1,7 @@
-"""Disputes: who may accuse and answer until when, what it costs, and what it does (docs/protocol.md section 8).
+"""Disputes: who may accuse and answer, until when, at what cost, and with what effect (docs/protocol.md section 8).
 
-A model owner accuses members whose vectors it did not get. An accused answers with its vector as blobs, for all to see that it
-delivered, or its accusation lapses: then its stake pays its group, which takes no part.
+A model owner accuses members whose vectors it did not get. An accused answers with its vector as blobs, so that all can see
+that it delivered. Otherwise its accusation lapses: its stake then pays its group, which takes no part.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The draw: which data owners form a group for an epoch (docs/protocol.md section 2).
 
-Members are frozen before the seed's block exists and sorted by Keccak-256 of seed and address, so nobody chooses a group: neither the
-model owner, to single somebody out, nor a data owner, to sit among its own. Groups last for a whole epoch: redrawn every round, the
-group sums would soon determine every single update (So et al., arXiv 2106.03328).
+Members are frozen before the seed's block exists and sorted by Keccak-256 of seed and address, so nobody chooses a group: no model owner can
+single somebody out, and no data owner can sit among its own. Groups last for a whole epoch: if they were redrawn every round, the group sums
+would soon determine every single update (So et al., arXiv 2106.03328).
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Multi-Krum on the exact squared distances that a verification proved (docs/protocol.md section 7).
 
 Blanchard et al., "Machine Learning with Adversaries: Byzantine Tolerant Gradient Descent", NeurIPS 2017. At most f of a
-roster's groups go unpaid: those excluded, those above the norm bound, and as many of the others, farthest from the rest
-first, as are left of f.
+roster's groups go unpaid: the excluded ones, those above the norm bound and, if these are fewer than f, the groups
+farthest from the rest.
 """
 
 from __future__ import annotations

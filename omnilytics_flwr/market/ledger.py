@@ -1,6 +1,6 @@
-"""The market as a party acts on it: one ledger for each role, over whatever keeps the market.
+"""The market as a party acts on it: one ledger for each role, whatever keeps the market.
 
-Transactions are written here once; `omnilytics_flwr.chain.ethereum_ledger` says how a chain is read and sent to.
+Every transaction is defined here, once; `omnilytics_flwr.chain.ethereum_ledger` reads from a chain and sends to it.
 """
 
 from __future__ import annotations

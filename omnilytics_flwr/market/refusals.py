@@ -1,7 +1,7 @@
-"""What a market or its verification answers when it says no: one class for each Solidity error, with the same facts.
+"""The refusals of a market and its verification: one class for each Solidity error, with the same facts.
 
-A class bears its error's name less the prefix ``Market``, but for names that another error of ours has. Refusals that our code handles by
-name are written out as classes; all others are made from `_TEXTS`, a row each.
+A class has its error's name without the prefix ``Market``, which stays only if another error of ours has the short name. Refusals that our
+code handles by name are written out as classes; each of the others is made from a row of `_TEXTS`.
 """
 
 from __future__ import annotations

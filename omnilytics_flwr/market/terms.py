@@ -1,7 +1,7 @@
-"""Every number of a market, frozen, validated together, hashed (docs/protocol.md section 1).
+"""Every number of a market: frozen, checked together, and hashed (docs/protocol.md section 1).
 
-A field's line says all there is to know of it: its type in the contract, what it is for, its bounds and its default. The check, the hash
-and the command line's file of terms follow from that line.
+A field's line says everything about it: its type in the contract, its use, its bounds and its default. The check, the hash and the command
+line's file of terms all follow from that line.
 """
 
 from collections.abc import Callable, Iterable, Mapping

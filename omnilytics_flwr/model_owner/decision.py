@@ -1,4 +1,4 @@
-"""Decide a round before it is settled: who is out of range, too far away, void or waived, and the proof of it all."""
+"""Decides a round before it is settled: which groups are out of range, too far away, void or waived, and the proof."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the model owner knows of a round, from the anchored task to the settlement; all rules on it that need no ledger."""
+"""What the model owner knows of a round, from the anchored task to the settlement, with all rules that need no ledger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reorganisations: when the chain has forgotten steps of the last rounds, or never got them, they are taken again."""
+"""Reorganisations: takes steps of the last rounds again if the chain has forgotten them or never got them."""
 
 from __future__ import annotations
 

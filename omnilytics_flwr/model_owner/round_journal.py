@@ -1,7 +1,7 @@
 """The model owner's journal: the last rounds and the steps taken in them, in memory and in the run directory.
 
-A step is noted before it is sent. Whatever then happens to this process or to the chain, where the market stands tells which of the
-noted steps is missing.
+A step is noted before it is sent. Whatever then happens to this process or to the chain, the market's state shows which of the noted steps
+is missing.
 """
 
 from __future__ import annotations

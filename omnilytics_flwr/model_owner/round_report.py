@@ -1,4 +1,4 @@
-"""What a round came to, for people, run records and tests."""
+"""The result of a round, for people, run records and tests."""
 
 from __future__ import annotations
 

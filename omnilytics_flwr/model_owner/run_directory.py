@@ -1,7 +1,7 @@
-"""The run directory: what a model owner must not lose when it is killed, on disk before it matters.
+"""The run directory: keeps on disk what a model owner must not lose when it is killed.
 
 One file a record, ``NAME.npz``: arrays in numpy's own format, without pickle, and all other facts as JSON. A record is written to a
-temporary file, synced, renamed, and the folder synced, so that there is either the old one or the new one, whole.
+temporary file, synced and renamed, and the folder is synced: so either the old record is there or the new one, whole.
 """
 
 from __future__ import annotations
