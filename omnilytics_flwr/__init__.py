@@ -1,7 +1,7 @@
 """OmniLytics for Flower: a market in which data owners train a model owner's model and a contract pays them.
 
-The names below are the public surface, and so are the errors of `omnilytics_flwr.errors`. Each name is loaded on first use, so that
-importing the package stays light.
+The public surface is the names below and the errors of `omnilytics_flwr.errors`. Each name is loaded on first use, so importing the
+package stays light.
 """
 
 from __future__ import annotations

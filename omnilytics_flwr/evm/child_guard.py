@@ -1,11 +1,11 @@
-"""Program that keeps a child process alive exactly as long as the process that started it.
+"""Program that keeps a child process alive exactly as long as the process that started the program.
 
-Run as ``python -I -S guard.py LOG MARK COMMAND...``, standard library only. It ends COMMAND by SIGTERM (so that it can save
-its state), later SIGKILL, as soon as standard input reaches its end or the parent's process id changes. The first covers
-every end of a parent that alone holds the pipe, SIGKILL included; the second a pipe whose write end a forked sibling has
-inherited. Where the kernel can, COMMAND also gets SIGTERM if the guard itself is killed. LOG is where COMMAND's output goes
-("" for nowhere). The guard says one line on standard output: what followed MARK in COMMAND's output, or "failed" and then
-that output.
+Run as ``python -I -S child_guard.py LOG MARK COMMAND...``, with the standard library only. As soon as standard input ends
+or the parent's process id changes, it ends COMMAND by SIGTERM (so that COMMAND can save its state), later by SIGKILL. If the
+parent alone holds the pipe, standard input ends whenever the parent does, even by SIGKILL; the process id helps if a forked
+sibling has inherited the pipe's write end. Where the kernel can, COMMAND also gets SIGTERM if the guard itself is killed.
+COMMAND's output goes to LOG ("" for nowhere). The guard prints one line on standard output: what followed MARK in COMMAND's
+output, or "failed" and then that output.
 """
 
 from __future__ import annotations

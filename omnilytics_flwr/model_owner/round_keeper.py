@@ -1,8 +1,8 @@
 """The model owner's rounds, without Flower: anchor, collect commitments, open, collect deliveries, dispute, prove, settle.
 
-One `RoundKeeper` keeps one market and has at most one live round. It checks whatever a data owner sends by the contract's own
-rules, before it can reach a transaction. It notes each step in the journal before it sends it; if chain or process lose some, `Replay`
-takes them again.
+One `RoundKeeper` keeps one market and has at most one live round. By the contract's own rules it checks whatever a data
+owner sends, before that can reach a transaction. It notes each step in the journal before it sends it; if chain or process lose some,
+`Replay` takes them again.
 """
 
 from __future__ import annotations
