@@ -126,6 +126,27 @@ def test_owner_that_never_commits_costs_its_group_the_round_and_nobody_else(larg
     assert_nobody_else_suffers(large, 0)
 
 
+def test_owners_of_two_groups_that_never_commit_cost_those_the_round_and_no_time(large: Game) -> None:
+    """The others go on, however few: four groups tolerate none that is faulty, and all are paid."""
+    for place in (0, 1):
+        large.turn(large.group(place)[0], "never-commits")
+    report = large.play()
+    assert (len(report.accepted), report.tolerated) == (4, 0)
+    assert {large.owed()[number] for number in large.others(0, 1)} == {REWARD_WEI}
+    assert {large.owed()[number] for number in (*large.group(0), *large.group(1))} == {0}
+
+
+def test_signed_projection_of_another_vector_is_no_delivery(tmp_path: Path) -> None:
+    """The contract cannot tell; the model owner projects and accuses, and when that is answered on chain the group is waived."""
+    game = make_game(tmp_path, num_owners=18, projected=True)
+    attacker = game.group()[1]
+    game.turn(attacker, "projects-another")
+    report = game.play()
+    assert game.fate(report, 0) in ("waived", "void")
+    assert report.learnt == report.accepted
+    assert_nobody_else_suffers(game, 0)
+
+
 def test_commitment_that_comes_after_the_window_stops_a_model_owner_that_waits_for_it(game: Game) -> None:
     attacker = game.turn_one("late", wait=lambda: game.scene.world.wait(game.scene.terms.commit_seconds + 1), exchange="commit")
     task = game.anchor()
