@@ -96,7 +96,7 @@ def _check_shape(statement: Statement, vectors: Sequence[FieldVector | None], me
 def _argue(statement: Statement, sums: list[FieldVector], points: list[bytes]) -> Argument:
     scale = statement.scale()
     factors = [scale // statement.sizes[i] for i in statement.taking_part()]
-    values = _values(sums, factors)
+    values = pair_values(sums, factors)
     rho = challenge_rho(statement, points=points, values=values)
     polynomials = [list(vector.polynomials()) for vector in sums]
     quotient, remainder = _divide(factors, polynomials, _matrix(len(sums), rho.scalar))
@@ -114,7 +114,7 @@ def _argue(statement: Statement, sums: list[FieldVector], points: list[bytes]) -
         return Argument(values, c_q, c_f, tuple(evaluations), fold, constant.result())
 
 
-def _values(sums: list[FieldVector], factors: list[int]) -> tuple[int, ...]:
+def pair_values(sums: Sequence[FieldVector], factors: Sequence[int]) -> tuple[int, ...]:
     """V of every pair: the sum over all elements of the squared difference of the scaled sums."""
     products = field_gram(sums)
 

@@ -172,14 +172,14 @@ def judge(
         proof = _prove(statement, groups)
         places, distances, scale = statement.taking_part(), proof.verdict.distances, statement.scale()
         far = [position for place, position in enumerate(places) if distances[place] > scale**2 * terms.norm_bound * copies]
-        surplus = _surplus(len(far), len(places), terms.faulty_groups)
+        surplus = surplus_of(len(far), len(places), terms.faulty_groups)
         if not surplus:
             break
         # Waiving changes who takes part, and so the scale and every distance: prove again.
         outside.update(far[-surplus:])
-    selection = _select(terms, distances, [statement.sizes[position] for position in places], copies=copies)
+    selection = select_for(terms, distances, [statement.sizes[position] for position in places], copies=copies)
     accepted = tuple(places[place] for place in selection.accepted)
-    learnt, mean = _learn(terms, {position: groups[position] for position in places}, accepted)
+    learnt, mean = learn(terms, {position: groups[position] for position in places}, accepted)
     return Decision(
         settlement=proof.settlement,
         roster_hash=roster_hash,
@@ -202,12 +202,13 @@ def _prove(statement: Statement, groups: Sequence[GroupSum]) -> Proof:
     return prove(statement, sums, [group.points if there else group.digests for group, there in zip(groups, inside, strict=True)])
 
 
-def _surplus(far: int, groups: int, faulty_groups: int) -> int:
+def surplus_of(far: int, groups: int, faulty_groups: int) -> int:
     """How many of the `far` among `groups` must be waived: each of them lowers f', perhaps."""
     return next(waived for waived in range(far + 1) if far - waived <= most_unpaid(groups - waived, faulty_groups))
 
 
-def _select(terms: Terms, distances: Sequence[int], sizes: Sequence[int], *, copies: int) -> Selection:
+def select_for(terms: Terms, distances: Sequence[int], sizes: Sequence[int], *, copies: int) -> Selection:
+    """Multi-Krum by these terms; the rest as for `select`."""
     return select(
         distances,
         sizes=sizes,
@@ -218,7 +219,7 @@ def _select(terms: Terms, distances: Sequence[int], sizes: Sequence[int], *, cop
     )
 
 
-def _learn(terms: Terms, groups: dict[int, GroupSum], accepted: tuple[int, ...]) -> tuple[tuple[int, ...], NDArray[np.float64] | None]:
+def learn(terms: Terms, groups: dict[int, GroupSum], accepted: tuple[int, ...]) -> tuple[tuple[int, ...], NDArray[np.float64] | None]:
     """Which of the accepted groups to learn from, and the mean of their members' updates.
 
     Parameters
@@ -241,7 +242,7 @@ def _selected(terms: Terms, sums: dict[int, Units], sizes: dict[int, int]) -> se
     positions = list(sums)
     distances = exact_distances([sums[position] for position in positions], [sizes[position] for position in positions])
     try:
-        selection = _select(terms, distances, [sizes[position] for position in positions], copies=1)
+        selection = select_for(terms, distances, [sizes[position] for position in positions], copies=1)
     except TooManyUnpaid:  # without the groups out of range f' is smaller; nobody has to be paid here, so the others go on alone
         near = [position for position, squared in zip(positions, distances, strict=False) if squared <= _bound(terms, sizes)]
         return _selected(terms, {position: sums[position] for position in near}, {position: sizes[position] for position in near})
