@@ -118,7 +118,7 @@ def watched(tmp_path: Path) -> Watched:
     return Watched(tmp_path).open()
 
 
-@pytest.mark.parametrize(("before", "overtaken", "transactions"), [(0, False, 2), (4, False, 1), (0, True, 2)])
+@pytest.mark.parametrize(("before", "overtaken", "transactions"), [(0, False, 2), (4, False, 1), (0, True, 3)])
 def test_accused_answers_with_the_vector_of_the_journal_from_where_another_process_was_killed_or_somebody_overtook_it(
     watched: Watched, before: int, overtaken: bool, transactions: int
 ) -> None:

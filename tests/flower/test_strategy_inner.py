@@ -19,6 +19,7 @@ from omnilytics_flwr.market.stage import Stage
 from tests.flower.clients import make_model
 from tests.flower.markets import accepted_owners, memory_run
 from tests.oracle import SumcheckVerification
+from tests.support.builders import MARKET
 
 
 def test_inner_strategy_that_fails_settles_first(tmp_path: Path) -> None:
@@ -40,7 +41,7 @@ class Grudging(SumcheckVerification):
 
     def verify(self, statement: Statement, settlement: bytes) -> Verdict:
         if not statement.is_outside(1):
-            raise BadSignature(self.seat)
+            raise BadSignature(self.seat, MARKET)
         return super().verify(statement, settlement)
 
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from omnilytics_flwr.errors import Malformed, WrongLength
 from omnilytics_flwr.market.messages import HALF_ORDER, Commitment, Delivery, Voucher, compact, domain_separator, recover
+from omnilytics_flwr.market.terms import Address
 from tests.support.builders import MARKET, address_of, make_account, make_digest, make_task, sign_hash
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -46,19 +47,19 @@ NUMBERS, HASHES = st.integers(0, 2**32 - 1), st.binary(min_size=32, max_size=32)
     market=st.sampled_from([MARKET, address_of(0)]),
 )
 def test_signing_hashes_equal_those_of_wallets(
-    epoch: int, round_number: int, task: bytes, first: bytes, second: bytes, open_by: int, chain_id: int
+    epoch: int, round_number: int, task: bytes, first: bytes, second: bytes, open_by: int, chain_id: int, market: Address
 ) -> None:
     rounds = {"epoch": ("uint32", epoch), "round": ("uint32", round_number), "taskHash": ("bytes32", task)}
     commitment, delivery = Commitment(epoch, round_number, task, open_by, first), Delivery(epoch, round_number, task, first, second)
-    voucher = Voucher(MARKET, address_of(0), epoch)
-    hashes = [message.signing_hash(chain_id=chain_id, market=MARKET) for message in (commitment, delivery)]
+    voucher = Voucher(market, address_of(0), epoch)
+    hashes = [message.signing_hash(chain_id=chain_id, market=market) for message in (commitment, delivery)]
     hashes.append(voucher.signing_hash(chain_id=chain_id, gate=STRANGE_GATE))
     assert hashes == [
-        typed_data_hash("Commitment", rounds | {"openBy": ("uint64", open_by), "digest": ("bytes32", first)}, chain_id, MARKET),
-        typed_data_hash("Delivery", rounds | {"rosterHash": ("bytes32", first), "projectedDigest": ("bytes32", second)}, chain_id, MARKET),
+        typed_data_hash("Commitment", rounds | {"openBy": ("uint64", open_by), "digest": ("bytes32", first)}, chain_id, market),
+        typed_data_hash("Delivery", rounds | {"rosterHash": ("bytes32", first), "projectedDigest": ("bytes32", second)}, chain_id, market),
         typed_data_hash(
             "Voucher",
-            {"market": ("address", MARKET), "owner": ("address", address_of(0)), "throughEpoch": ("uint32", epoch)},
+            {"market": ("address", market), "owner": ("address", address_of(0)), "throughEpoch": ("uint32", epoch)},
             chain_id,
             STRANGE_GATE,
         ),
