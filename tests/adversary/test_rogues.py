@@ -64,7 +64,7 @@ def test_rogue_that_overrides_nothing_is_an_honest_owner(game: Game) -> None:
 
 @pytest.mark.parametrize("names", [("never-delivers", "leaves", "delivers-another"), tuple(NO_DELIVERY)[3:]], ids=", ".join)
 def test_owner_without_a_valid_delivery_loses_its_stake_to_its_group(tmp_path: Path, names: tuple[str, ...]) -> None:
-    """Three rogues, each in a group of its own; of the other three groups f = 1 goes unpaid."""
+    """Three rogues, each in a group of its own; with three groups left nobody else goes unpaid."""
     game = make_game(tmp_path, num_owners=18)
     attackers = [game.turn_one(name, place) for place, name in enumerate(names)]
     before = game.scene.state
