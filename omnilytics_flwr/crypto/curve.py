@@ -17,6 +17,10 @@ BASE_MODULUS = 0x1A0111EA397FE69A4B1BA7B6434BACD764774B84F38512BF6730D2A0F6B0F62
 _INFINITY = bytes(POINT_BYTES)
 
 
+Points = Sequence[G1Point]
+"""Commitments of the polynomials of a vector, decoded."""
+
+
 def encode_point(point: G1Point) -> bytes:
     """Coordinates of a point, 96 bytes."""
     return point.to_xy_bytes_be()

@@ -7,13 +7,11 @@ which takes a fraction of the time. Both stay in memory: whoever had the mask's 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
-from py_arkworks_bls12381 import G1Point
-
-from ..crypto.curve import encode_point, parse_points
+from ..crypto.curve import Points, encode_point, parse_points
 from ..crypto.field import FieldVector, N
 from ..crypto.fixedpoint import Units, pack
 from ..crypto.kzg import commit, commit_units, sum_points
@@ -25,7 +23,7 @@ class CommittedMask:
     """A mask, its commitments, and the seconds that both took."""
 
     vector: FieldVector
-    points: Sequence[G1Point]
+    points: Points
     seconds: float
 
     @classmethod
