@@ -135,6 +135,23 @@ def test_strange_metrics_of_one_data_owner_spoil_nothing(case: str) -> None:
     assert set(result.evaluate_metrics_clientapp[1]) == {"loss"}
 
 
+def test_commit_replies_carry_no_metrics_and_what_they_carry_is_ignored(tmp_path: Path) -> None:
+    gossips = []
+
+    def gossip(node: int, message: Message) -> Message:
+        if not message.has_error() and "signature" in message.content.config_records.get(RECORD, ConfigRecord()):
+            assert not message.content.metric_records
+            message.content["metrics"] = MetricRecord({"loss": 1e9, "num-examples": 10})
+            gossips.append(node)
+        return message
+
+    run = memory_run(tmp_path)
+    run.grid.on_reply = gossip
+    result = run.strategy.start(run.grid, make_model(), 1)
+    assert len(gossips) == 15
+    assert dict(result.train_metrics_clientapp[1]) == {"loss": pytest.approx(7.0)}
+
+
 def test_reply_of_a_restarted_client_is_the_same_commitment(tmp_path: Path) -> None:
     """The train request comes twice, as after a lost reply; nobody trains or commits again."""
     run = memory_run(tmp_path)
