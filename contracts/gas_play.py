@@ -9,10 +9,11 @@ import numpy as np
 from omnilytics_flwr.chain.deploy import create_market, deploy
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.crypto.address import address_bytes
+from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.crypto.fixedpoint import pack, quantise
 from omnilytics_flwr.crypto.hashing import Keystream, keccak256, word
-from omnilytics_flwr.crypto.kzg import commit, points_digest
+from omnilytics_flwr.crypto.kzg import commit
 from omnilytics_flwr.crypto.masks import MaskKey, Peer, group_mask
 from omnilytics_flwr.crypto.prover import prove
 from omnilytics_flwr.crypto.statement import Statement
@@ -20,8 +21,9 @@ from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
-from omnilytics_flwr.market.commitment_message import sign_commitment
-from omnilytics_flwr.market.roster import bits_of
+from omnilytics_flwr.market.dispute import BURN_ADDRESS
+from omnilytics_flwr.market.messages import sign_commitment
+from omnilytics_flwr.market.roster import bits_of, roster_hash
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import Address, Terms
 from tests.chain.market_play import fix_draw
@@ -55,6 +57,7 @@ def terms_for(verification: Address) -> Terms:
         update_bits=16,
         clip_nano=round(CLIP * 1e9),
         norm_bound=2**60,
+        outlier_percent=0,
         rounds_per_epoch=100,
         metrics=("accuracy", "loss"),
     )
@@ -116,9 +119,12 @@ class Play:
         number, before = self.owner.state().round, len(self.connection.transactions)
         delivered = {seat: self.deliver(seat, number) for group in self.groups() for seat in group}
         self.gas[f"open {which}"] = self.open({seat: points_digest(points) for seat, (_, points) in delivered.items()})
-        settlement = self.prove(delivered)
+        settlement, signatures = (
+            self.prove(delivered),
+            self.signatures({seat: points_digest(points) for seat, (_, points) in delivered.items()}),
+        )
         self.settlement_bytes = len(settlement)
-        receipt = self.owner.settle(number, settlement, 0, secret("task", number + 1))
+        receipt = self.owner.settle(number, settlement, tuple(signatures.values()), 0, secret("task", number + 1))
         self.gas[f"settle {which}"] = receipt.gas_used
         sent = self.connection.transactions[before:]
         self.gas_of_data_owners += sum(t.gas_used for t in sent if t.account != self.owner.account)
@@ -128,8 +134,8 @@ class Play:
         number, roster = self.owner.state().round, self.groups()
         digests = {seat: secret("digest", number, seat) for group in roster for seat in group}
         self.open(digests)
-        settlement = b"".join(digests[seat] for group in roster for seat in group) + b"\0"
-        self.owner.settle(number, settlement, (1 << len(roster)) - 1, secret("task", number + 1))
+        settlement = b"".join(digests[seat] for group in roster for seat in group)
+        self.owner.settle(number, settlement, (), (1 << len(roster)) - 1, secret("task", number + 1))
 
     def play_disputed_round(self) -> None:
         """A round in which one of two accused answers and the other does not, so that its group is void; the other groups are proven."""
@@ -138,17 +144,19 @@ class Play:
         digests = {seat: points_digest(points) for seat, (_, points) in delivered.items()}
         in_order = tuple(digests.values())
         self.open(digests)
+        signatures = self.signatures(digests)
         answering, lapsing = roster[0][0], roster[-1][-1]
-        self.gas["accuse 1 seat"] = self.owner.accuse(number, 1 << answering, in_order).gas_used
+        self.gas["accuse 1 seat"] = self.owner.accuse(number, 1 << answering, in_order, (signatures[answering],)).gas_used
         vector, points = delivered[answering]
         blobs = tuple(polynomial.to_bytes() for polynomial in vector.polynomials())
         self.gas[f"answer {len(blobs)} polynomials"] = self.data[answering].answer(number, answering, points, 0, blobs).gas_used
-        self.owner.accuse(number, 1 << lapsing, in_order)
+        self.owner.accuse(number, 1 << lapsing, in_order, (signatures[lapsing],))
         self.anvil.set_next_timestamp(self.owner.state().answer_by + 1)
         settlement = self.prove(delivered, void=len(roster) - 1)
-        self.gas["settle void"] = self.owner.settle(number, settlement, 0, secret("task", number + 1)).gas_used
+        taking = tuple(signatures[seat] for group in roster[:-1] for seat in group)
+        self.gas["settle void"] = self.owner.settle(number, settlement, taking, 0, secret("task", number + 1)).gas_used
         self.gas["join slashed"] = self.data[lapsing].join(mask_key(lapsing, 2).public).gas_used
-        self.gas["withdraw ether of a dispute"] = self.owner.withdraw(self.data[answering].account).gas_used
+        self.gas["withdraw ether of a dispute"] = self.owner.withdraw(BURN_ADDRESS).gas_used
         self.owner.withdraw(self.owner.account)
 
     def measure_ends(self) -> None:
@@ -177,11 +185,16 @@ class Play:
     def open(self, digests: dict[int, bytes]) -> int:
         """Open the anchored round with all groups; the gas."""
         state, roster = self.owner.state(), self.groups()
-        task = TaskId(self.connection.chain_id, self.owner.address, state.epoch, state.round, state.task_hash)
-        seats = [seat for group in roster for seat in group]
-        signatures = tuple(sign_commitment(self.data[seat].sender, task, digests[seat], state.open_by) for seat in seats)
-        receipt = self.owner.open(state.round, (1 << len(roster)) - 1, tuple(digests[seat] for seat in seats), signatures)
-        return receipt.gas_used
+        everything = (1 << len(roster)) - 1
+        in_order = [digests[seat] for group in roster for seat in group]
+        return self.owner.open(state.round, everything, roster_hash(everything, in_order)).gas_used
+
+    def signatures(self, digests: dict[int, bytes]) -> dict[int, bytes]:
+        """Commitment signatures of all members, in the order of the roster."""
+        state = self.owner.state()
+        task = self.task()
+        seats = [seat for group in self.groups() for seat in group]
+        return {seat: sign_commitment(self.data[seat].sender, task, digests[seat], state.open_by) for seat in seats}
 
     def deliver(self, seat: int, round_number: int) -> tuple[FieldVector, bytes]:
         """Masked vector and points of a data owner; its seat is its number, for all joined in order."""
@@ -204,16 +217,20 @@ class Play:
         vector = pack(quantise(update, weights=terms.weights, bits=terms.update_bits, clip=CLIP, key=key)) + mask
         return vector, commit(vector)
 
+    def task(self) -> TaskId:
+        """The live round's task."""
+        state = self.owner.state()
+        return TaskId(self.connection.chain_id, self.owner.address, state.epoch, state.round, state.task_hash)
+
     def prove(self, delivered: Deliveries, void: int | None = None) -> bytes:
         """The settlement of the open round, in which the group at the position `void` takes no part."""
         state, roster = self.owner.state(), self.groups()
         statement = Statement(
-            context=self.owner.settlement_context(),
+            context=self.task().settlement_context(state.epoch_seed),
             roster_hash=state.roster_hash,
             sizes=tuple(map(len, roster)),
             outside=0 if void is None else 1 << void,
             polynomials=self.terms.polynomials,
-            update_bits=self.terms.update_bits,
         )
         sums = [None if i == void else FieldVector.total([delivered[seat][0] for seat in group]) for i, group in enumerate(roster)]
         shown = [

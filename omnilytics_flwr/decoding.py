@@ -16,6 +16,8 @@ T = TypeVar("T")
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[float, msgspec.Meta(gt=0, le=1e300)]
+Some = Annotated[int, msgspec.Meta(ge=1)]
+Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Hash = Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
 HexHash = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$", max_length=64)]
 

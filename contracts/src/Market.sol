@@ -5,15 +5,16 @@ import {Blockhash} from "@openzeppelin/contracts/utils/Blockhash.sol";
 import {IAdmission} from "./interfaces/IAdmission.sol";
 import {MarketDisputes} from "./MarketDisputes.sol";
 import {IMarket} from "./interfaces/IMarket.sol";
+import {Verdict} from "./interfaces/IVerification.sol";
 import {OwnerRecord, Stage, Terms} from "./interfaces/MarketTypes.sol";
 import {Bits} from "./libraries/Bits.sol";
-import {Commitments} from "./libraries/Commitments.sol";
 import {Disputes} from "./libraries/Disputes.sol";
 import {Draw} from "./libraries/Draw.sol";
 import {Epochs} from "./libraries/Epochs.sol";
 import {MaskKeys} from "./libraries/MaskKeys.sol";
 import {Registry} from "./libraries/Registry.sol";
 import {Rounds} from "./libraries/Rounds.sol";
+import {Signatures} from "./libraries/Signatures.sol";
 import {TermsCode} from "./libraries/TermsCode.sol";
 import {Treasury} from "./libraries/Treasury.sol";
 import {Live} from "./types/Live.sol";
@@ -28,9 +29,11 @@ contract Market is MarketDisputes {
     using Epochs for Epochs.Epoch;
     using Registry for Registry.Owners;
     using Rounds for Rounds.Book;
+    using Signatures for Signatures.Message;
     using Treasury for Treasury.Books;
 
-    constructor() {
+    /// @param blobs_ Blobs that a transaction of this chain may carry; 0 if it has none.
+    constructor(uint256 blobs_) MarketDisputes(blobs_) {
         address history = Blockhash.HISTORY_STORAGE_ADDRESS;
         if (history.code.length == 0) revert MarketUnsupportedChain(history);
         _live.stage = Stage.Closed;
@@ -39,13 +42,15 @@ contract Market is MarketDisputes {
     // ------------------------------------------------------------------------------------------------------------ data owners
 
     /// @inheritdoc IMarket
-    function join(bytes32 maskKey, bytes calldata admissionData) external payable nonReentrant {
+    function join(bytes32 expectedTerms, bytes32 maskKey, bytes calldata admissionData) external payable nonReentrant {
         Live memory live = _at(_NOT_CLOSED);
+        bytes32 hash = keccak256(TermsCode.encoded());
+        if (expectedTerms != hash) revert MarketWrongTerms(expectedTerms, hash);
         if (!MaskKeys.isUsable(maskKey)) revert MarketBadMaskKey(maskKey);
         OwnerRecord memory record = _owners.records[msg.sender];
         if (record.leaveAt != 0) revert MarketLeaving(msg.sender, record.leaveAt);
         Terms memory numbers = TermsCode.numbers();
-        _admit(numbers.admission, admissionData);
+        _admit(numbers.admission, live.epoch + 1, admissionData);
 
         uint256 dueWei = 0;
         if (!record.registered) {
@@ -143,21 +148,19 @@ contract Market is MarketDisputes {
     }
 
     /// @inheritdoc IMarket
-    function open(uint32 round, uint256 groups, bytes32[] calldata digests, bytes calldata signatures) external nonReentrant {
+    function open(uint32 round, uint256 groups, bytes32 rosterHash) external nonReentrant {
         Live memory live = _at(_ANCHORED);
         _onlyModelOwner();
         _onlyRound(round, live);
         if (block.timestamp > live.openBy) revert MarketTooLate(block.timestamp, live.openBy);
+        if (groups == 0) revert MarketNoGroups();
         Terms memory numbers = TermsCode.numbers();
         if (live.openedInEpoch >= numbers.roundsPerEpoch) revert MarketEpochOver(numbers.roundsPerEpoch);
-        uint256[] memory seats = _roster(live, numbers, groups);
-        if (seats.length < _leastGroups(numbers)) revert MarketTooFewGroups(seats.length, _leastGroups(numbers));
-        uint256 size = _checkRoster(Rounds.union(seats), digests.length, signatures.length);
-        _books.lockBond(size * numbers.rewardWei, numbers.bondWei);
-        bytes memory commitment = Commitments.encode(live.epoch, round, _rounds.taskHash, live.openBy);
-        Commitments.check(seats, _owners.ownerOf, commitment, _domainSeparatorV4(), digests, signatures);
+        uint256 seats = Rounds.union(_roster(live, numbers, groups));
+        uint256 unstaked = seats & ~_owners.staked;
+        if (unstaked != 0) revert MarketNotStaked(unstaked);
+        _books.lockBond(seats.count() * numbers.rewardWei, numbers.bondWei);
 
-        bytes32 rosterHash = keccak256(abi.encodePacked(digests));
         (_rounds.rosterHash, _rounds.groups) = (rosterHash, groups);
         live.stage = Stage.Open;
         live.answerBy = 0;
@@ -169,26 +172,34 @@ contract Market is MarketDisputes {
     }
 
     /// @inheritdoc IMarket
-    function settle(uint32 round, bytes calldata settlement, uint256 waived, bytes32 nextTaskHash) external nonReentrant {
+    function settle(
+        uint32 round,
+        bytes calldata settlement,
+        bytes calldata signatures,
+        uint256 waived,
+        bytes32 nextTaskHash
+    ) external nonReentrant {
         Live memory live = _at(_OPEN);
         _onlyModelOwner();
         _onlyRound(round, live);
         if (block.timestamp > live.settleBy) revert MarketTooLate(block.timestamp, live.settleBy);
+        uint256 pending = _pending(live);
+        // An accused has its whole window: nobody settles in front of an answer.
+        if (pending != 0 && block.timestamp <= live.answerBy) revert MarketUnresolved(pending, live.answerBy);
         uint256 groups = _rounds.groups;
         if (waived & ~groups != 0) revert MarketUnknownGroup(waived, groups);
         Terms memory numbers = TermsCode.numbers();
         uint256[] memory seats = _roster(live, numbers, groups);
-        uint256 outside = groups.placesOf(waived);
-        bytes32 context = Rounds.contextOf(_epoch.seed, live.epoch, round, _rounds.taskHash);
+        waived = groups.placesOf(waived);
+        uint256 outside = waived | _voided(live, seats, waived);
         // slither-disable-next-line reentrancy-no-eth
-        Rounds.Judgement memory judgement =
-            Rounds.judge(numbers, context, _rounds.rosterHash, seats, outside | _voided(live, seats, outside), settlement);
+        uint256 accepted = _judge(live, numbers, seats, outside, settlement, signatures);
 
-        uint256 paid = Rounds.union(seats, judgement.accepted | outside);
+        uint256 paid = Rounds.union(seats, accepted | waived);
         _books.owe(paid.count() * numbers.rewardWei);
-        if (live.answerBy != 0) paid |= _resolve(live, numbers, seats, outside);
+        if (live.answerBy != 0) paid |= _resolve(live, numbers, seats, waived);
         _rounds.paid[round] = paid;
-        emit Settled(live.epoch, round, groups.pick(judgement.accepted), waived, groups.pick(judgement.excluded), paid);
+        emit Settled(live.epoch, round, groups.pick(accepted), groups.pick(waived), paid);
         if (nextTaskHash == 0) live.stage = Stage.Idle;
         else _anchor(live, nextTaskHash, numbers.commitSeconds);
         _live = live;
@@ -208,7 +219,7 @@ contract Market is MarketDisputes {
         _books.owe(paid.count() * numbers.rewardWei);
         uint256 shareWei = _books.shareBond(paid.count());
         _rounds.bondShareWei[round] = shareWei;
-        if (live.answerBy != 0) _disputes.resolve(lapsed, _owners.ownerOf, numbers.accuseFeeWei, modelOwner());
+        if (live.answerBy != 0) _disputes.resolve(modelOwner());
         _live.stage = Stage.Idle;
         emit TimedOut(live.epoch, round, paid, shareWei);
     }
@@ -257,17 +268,26 @@ contract Market is MarketDisputes {
     }
 
     /// @dev Ask the gate, if the market has one.
-    function _admit(address admission, bytes calldata data) private {
-        if (admission != address(0) && !IAdmission(admission).mayJoin(msg.sender, data)) revert MarketNotAdmitted(msg.sender);
+    function _admit(address admission, uint32 epoch, bytes calldata data) private {
+        if (admission != address(0) && !IAdmission(admission).mayJoin(msg.sender, epoch, data)) revert MarketNotAdmitted(msg.sender);
     }
 
-    /// @dev Size of a roster whose members are all staked and have a digest and a signature each.
-    function _checkRoster(uint256 seats, uint256 digests, uint256 signatureBytes) private view returns (uint256 size) {
-        uint256 unstaked = seats & ~_owners.staked;
-        if (unstaked != 0) revert MarketNotStaked(unstaked);
-        size = seats.count();
-        if (digests != size) revert MarketWrongLength(digests, size);
-        uint256 bytesNeeded = Commitments.SIGNATURE_BYTES * size;
-        if (signatureBytes != bytesNeeded) revert MarketWrongLength(signatureBytes, bytesNeeded);
+    /// @dev Roster positions of the accepted groups, if what the settlement proves is about what members signed: in an exact market their
+    /// commitments, which the roster's hash is of; in a projected one their deliveries, which name that hash.
+    function _judge(
+        Live memory live,
+        Terms memory numbers,
+        uint256[] memory seats,
+        uint256 outside,
+        bytes calldata settlement,
+        bytes calldata signatures
+    ) private returns (uint256 accepted) {
+        (bytes32 rosterHash, uint256 judged) = (_rounds.rosterHash, Bits.below(seats.length) & ~outside);
+        bytes32 context = Rounds.contextOf(_epoch.seed, live.epoch, live.round, _rounds.taskHash);
+        Verdict memory verdict = Rounds.verify(numbers, context, rosterHash, seats, outside, settlement);
+        if (!numbers.projected) Rounds.checkRosterHash(rosterHash, _rounds.groups, verdict.digests);
+        Signatures.Message memory message = numbers.projected ? _delivery(live) : _commitment(live);
+        message.check(seats, Rounds.union(seats, judged), _owners.ownerOf, verdict.digests, signatures);
+        return Rounds.select(numbers, verdict.distances, seats, judged);
     }
 }

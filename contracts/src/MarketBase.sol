@@ -5,11 +5,11 @@ import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {IMarket} from "./interfaces/IMarket.sol";
 import {MarketState, OwnerRecord, Stage, Terms} from "./interfaces/MarketTypes.sol";
 import {Bits} from "./libraries/Bits.sol";
-import {Commitments} from "./libraries/Commitments.sol";
 import {Disputes} from "./libraries/Disputes.sol";
 import {Epochs} from "./libraries/Epochs.sol";
 import {Registry} from "./libraries/Registry.sol";
 import {Rounds} from "./libraries/Rounds.sol";
+import {Signatures} from "./libraries/Signatures.sol";
 import {TermsCode} from "./libraries/TermsCode.sol";
 import {Treasury} from "./libraries/Treasury.sol";
 import {Live} from "./types/Live.sol";
@@ -22,6 +22,7 @@ abstract contract MarketBase is IMarket, EIP712 {
     using Epochs for Epochs.Epoch;
     using Registry for Registry.Owners;
     using Rounds for Rounds.Book;
+    using Signatures for Signatures.Message;
 
     uint256 internal constant _ENROLLING = 1 << uint8(Stage.Enrolling);
     uint256 internal constant _FROZEN = 1 << uint8(Stage.Frozen);
@@ -37,7 +38,7 @@ abstract contract MarketBase is IMarket, EIP712 {
     Rounds.Book internal _rounds;
     Disputes.Book internal _disputes;
 
-    constructor() EIP712("OmniLytics", "1") {}
+    constructor() EIP712("OmniLytics", "2") {}
 
     /// @inheritdoc IMarket
     function terms() external view returns (Terms memory) {
@@ -113,15 +114,12 @@ abstract contract MarketBase is IMarket, EIP712 {
 
     /// @inheritdoc IMarket
     function commitmentHash(bytes32 digest) external view returns (bytes32) {
-        Live memory live = _at(_ANCHORED | _OPEN);
-        bytes memory commitment = Commitments.encode(live.epoch, live.round, _rounds.taskHash, live.openBy);
-        return Commitments.hashOf(commitment, _domainSeparatorV4(), digest);
+        return _commitment(_at(_ANCHORED | _OPEN)).hashOf(digest);
     }
 
     /// @inheritdoc IMarket
-    function settlementContext() external view returns (bytes32) {
-        Live memory live = _at(_ANCHORED | _OPEN);
-        return Rounds.contextOf(_epoch.seed, live.epoch, live.round, _rounds.taskHash);
+    function deliveryHash(bytes32 projectedDigest) external view returns (bytes32) {
+        return _delivery(_at(_OPEN)).hashOf(projectedDigest);
     }
 
     /// @inheritdoc IMarket
@@ -155,7 +153,17 @@ abstract contract MarketBase is IMarket, EIP712 {
         return _epoch.roster(live.members, numbers.groupSize, groups);
     }
 
-    /// @dev Multi-Krum tolerates f faulty groups among 2f + 3.
+    /// @dev What data owners sign to commit in the live round.
+    function _commitment(Live memory live) internal view returns (Signatures.Message memory) {
+        return Signatures.commitment(_domainSeparatorV4(), live.epoch, live.round, _rounds.taskHash, live.openBy);
+    }
+
+    /// @dev What data owners sign to deliver in the open round of a projected market.
+    function _delivery(Live memory live) internal view returns (Signatures.Message memory) {
+        return Signatures.delivery(_domainSeparatorV4(), live.epoch, live.round, _rounds.taskHash, _rounds.rosterHash);
+    }
+
+    /// @dev Multi-Krum tolerates f faulty groups among 2f + 3: an epoch has at least so many.
     function _leastGroups(Terms memory numbers) internal pure returns (uint256) {
         return 2 * uint256(numbers.faultyGroups) + 3;
     }

@@ -16,18 +16,31 @@ contract MarketFactory is IMarketFactory {
     /// @inheritdoc IMarketFactory
     address public immutable implementation;
 
+    /// @inheritdoc IMarketFactory
+    uint256 public immutable settlementBytes;
+
+    /// @inheritdoc IMarketFactory
+    uint256 public immutable blobs;
+
+    /// @inheritdoc IMarketFactory
+    mapping(address account => bool) public isMarket;
+
     address[] private _markets;
 
-    constructor() {
-        implementation = address(new Market());
+    /// @param settlementBytes_ Largest transaction that the chain's public nodes take.
+    /// @param blobs_ Blobs that a transaction may carry; 0 on a chain without.
+    constructor(uint256 settlementBytes_, uint256 blobs_) {
+        (settlementBytes, blobs) = (settlementBytes_, blobs_);
+        implementation = address(new Market(blobs_));
     }
 
     /// @inheritdoc IMarketFactory
     function create(Terms calldata terms) external returns (address market) {
-        TermsBounds.check(terms);
+        TermsBounds.check(terms, settlementBytes, blobs);
         _checkVerification(terms.verification, terms.weights);
         market = Clones.cloneWithImmutableArgs(implementation, TermsCode.encode(msg.sender, terms));
         _markets.push(market);
+        isMarket[market] = true;
         emit MarketCreated(market, msg.sender, keccak256(abi.encode(terms)));
     }
 

@@ -2,9 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IVerification, Statement, Verdict} from "./interfaces/IVerification.sol";
-import {Bits} from "./libraries/Bits.sol";
 import {ChainTest} from "./libraries/ChainTest.sol";
-import {Exclusions} from "./libraries/Exclusions.sol";
 import {GroupSums} from "./libraries/GroupSums.sol";
 import {Layout, Parts} from "./libraries/Layout.sol";
 import {MultiKrum} from "./libraries/MultiKrum.sol";
@@ -13,14 +11,12 @@ import {Sumcheck} from "./libraries/Sumcheck.sol";
 import {TermsBounds} from "./libraries/TermsBounds.sol";
 import {Transcript} from "./libraries/Transcript.sol";
 import {FR_ONE, FR_ZERO, Fr, peek, toFr, toFrs} from "./types/Fr.sol";
-import {G1, G1_BYTES, TERM_BYTES, pointAt, setTerm, tryMsm} from "./types/G1.sol";
+import {G1, G1_BYTES, POINT_BYTES, TERM_BYTES, pointAt, setTerm, tryMsm} from "./types/G1.sol";
 
 /// @title SumcheckVerification
 /// @notice Exact squared distances from commitments alone: one univariate sumcheck and two KZG openings, whatever the number of weights.
 /// @dev Nothing is stored, nobody owns it, and any number of markets may use one.
 contract SumcheckVerification is IVerification {
-    using Bits for uint256;
-
     /// @dev What the checks after the transcript need.
     struct Proof {
         Fr[] values; // V of every pair
@@ -37,16 +33,13 @@ contract SumcheckVerification is IVerification {
     /// @inheritdoc IVerification
     function verify(Statement calldata statement, bytes calldata settlement) external view returns (Verdict memory verdict) {
         Parts memory parts = Layout.divide(statement, settlement);
-        bytes32 rosterHash = Layout.rosterHash(statement, settlement);
-        if (rosterHash != statement.rosterHash) revert VerificationWrongRoster(rosterHash, statement.rosterHash);
-        verdict.excluded = Exclusions.check(statement, settlement, parts);
-        if (parts.groups == 0) return verdict;
-
-        uint256 taking = Bits.below(statement.sizes.length) & ~statement.outside & ~verdict.excluded;
-        bytes memory sums = GroupSums.all(statement, settlement, taking);
-        Proof memory proof = _read(statement, settlement, parts, verdict.excluded, keccak256(sums));
-        _checkSumcheck(statement, proof, parts.groups, taking);
-        _checkOpenings(settlement, parts, proof, sums);
+        verdict.digests = Layout.digests(statement, settlement, parts.members);
+        if (parts.sizes.length == 0) return verdict;
+        uint256 polynomials = statement.polynomials;
+        bytes memory sums = GroupSums.all(parts, polynomials, settlement);
+        Proof memory proof = _read(statement, settlement, parts, keccak256(sums));
+        Fr constantTerm = _checkSumcheck(parts.sizes, polynomials, proof);
+        _checkOpenings(settlement, parts, proof, sums, constantTerm);
 
         verdict.distances = Sumcheck.distances(proof.values);
     }
@@ -58,11 +51,14 @@ contract SumcheckVerification is IVerification {
 
     /// @inheritdoc IVerification
     function checkPoints(bytes calldata points, uint256 polynomials) external view returns (bool good) {
-        uint256 expected = polynomials * G1_BYTES;
+        uint256 expected = polynomials * POINT_BYTES;
         if (points.length != expected) revert VerificationWrongLength(points.length, expected);
-        bytes memory copy = points;
+        G1 point = pointAt(new bytes(G1_BYTES), 0);
         bytes memory terms = new bytes(polynomials * TERM_BYTES);
-        for (uint256 k = 0; k < polynomials; ++k) setTerm(terms, k, pointAt(copy, k * G1_BYTES), FR_ONE);
+        for (uint256 k = 0; k < polynomials; ++k) {
+            point.load(points, k * POINT_BYTES);
+            setTerm(terms, k, point, FR_ONE);
+        }
         return tryMsm(terms, pointAt(new bytes(G1_BYTES), 0));
     }
 
@@ -71,7 +67,6 @@ contract SumcheckVerification is IVerification {
         Statement calldata statement,
         bytes calldata settlement,
         Parts memory parts,
-        uint256 excluded,
         bytes32 sumsHash
     ) private pure returns (Proof memory proof) {
         bytes calldata values = settlement[parts.valuesAt:parts.commitmentsAt];
@@ -79,7 +74,7 @@ contract SumcheckVerification is IVerification {
         bytes calldata evaluations = settlement[parts.evaluationsAt:parts.proofsAt];
         proof.values = toFrs(values);
         proof.evaluations = toFrs(evaluations);
-        bytes32 digest = Transcript.begin(statement, excluded, sumsHash, keccak256(values));
+        bytes32 digest = Transcript.begin(statement, sumsHash, keccak256(values));
         proof.rho = Transcript.challenge(digest);
         digest = Transcript.commit(digest, commitments);
         proof.z = Transcript.challenge(digest);
@@ -87,17 +82,18 @@ contract SumcheckVerification is IVerification {
         proof.gamma = Transcript.challenge(digest);
     }
 
-    /// @dev Check (i).
-    function _checkSumcheck(Statement calldata statement, Proof memory proof, uint256 groups, uint256 taking) private pure {
-        uint256[] memory sizes = statement.sizes;
-        uint256 polynomials = statement.polynomials;
-        uint256 scale = MultiKrum.lcm(sizes, taking);
-        Fr[] memory rows = new Fr[]((groups + 1) * polynomials);
-        Fr zero = Sumcheck.zeroUpdate(scale, statement.updateBits);
-        uint256 next = 0;
-        for (; next < polynomials; ++next) rows[next] = zero;
-        for (; taking != 0; taking = taking.withoutLeast()) {
-            Fr factor = toFr(scale / sizes[taking.least()]);
+    /// @dev Check (i). The row of the zero update stays 0.
+    /// @return constantTerm What C_f must open to at 0.
+    function _checkSumcheck(
+        uint256[] memory sizes,
+        uint256 polynomials,
+        Proof memory proof
+    ) private pure returns (Fr constantTerm) {
+        uint256 scale = MultiKrum.lcm(sizes);
+        Fr[] memory rows = new Fr[]((sizes.length + 1) * polynomials);
+        uint256 next = polynomials;
+        for (uint256 group = 0; group < sizes.length; ++group) {
+            Fr factor = toFr(scale / sizes[group]);
             // Evaluations are as many as the rows after the first, and two.
             unchecked {
                 for (uint256 end = next + polynomials; next < end; ++next) {
@@ -105,20 +101,28 @@ contract SumcheckVerification is IVerification {
                 }
             }
         }
-        Fr combined = Sumcheck.combine(rows, polynomials, proof.rho);
-        uint256 last = groups * polynomials;
+        Fr combined;
+        (combined, constantTerm) = Sumcheck.combine(rows, polynomials, proof.values, proof.rho);
+        uint256 last = sizes.length * polynomials;
         if (!Sumcheck.holds(combined, proof.z, proof.evaluations[last], proof.evaluations[last + 1])) {
             revert VerificationWrongSumcheck();
         }
     }
 
     /// @dev Checks (ii) and (iii).
-    function _checkOpenings(bytes calldata settlement, Parts memory parts, Proof memory proof, bytes memory sums) private view {
-        bytes memory commitments = settlement[parts.commitmentsAt:parts.evaluationsAt];
+    function _checkOpenings(
+        bytes calldata settlement,
+        Parts memory parts,
+        Proof memory proof,
+        bytes memory sums,
+        Fr constantTerm
+    ) private view {
+        bytes memory commitments = new bytes(2 * G1_BYTES);
+        pointAt(commitments, 0).load(settlement, parts.commitmentsAt);
+        pointAt(commitments, G1_BYTES).load(settlement, parts.commitmentsAt + POINT_BYTES);
         (G1 fold, Fr folded) = _fold(proof, sums, commitments);
         bytes calldata atZ = settlement[parts.proofsAt:parts.proofsAt + Openings.PROOF_BYTES];
         bytes calldata atZero = settlement[parts.proofsAt + Openings.PROOF_BYTES:];
-        Fr constantTerm = Sumcheck.constantTerm(proof.values, proof.rho);
         if (!Openings.holds(pointAt(commitments, G1_BYTES), FR_ZERO, constantTerm, atZero)) revert VerificationWrongOpening(1);
         if (!Openings.holds(fold, proof.z, folded, atZ)) revert VerificationWrongOpening(0);
     }

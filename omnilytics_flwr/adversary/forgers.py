@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..crypto.digest import points_digest
 from ..crypto.field import ELEMENT_BYTES, FieldVector
-from ..crypto.kzg import commit, points_digest
-from ..data_owner.owner_agent import Delivery, SignedCommitment
+from ..crypto.kzg import commit
+from ..data_owner.owner_agent import MaskedUpdate, SignedCommitment
 from ..market.task import TaskId
 from ..market.terms import Address
 from .rogues import CommitsAnew, Rogue
@@ -38,16 +39,16 @@ class Forges(CommitsAnew):
         points = commit(self.attack(self.masked(task.chain_id, task.market, task.round)))
         return self.signed(task, points_digest(points))
 
-    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
+    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
         """Deliver the attacked vector, without a look at the chain."""
         vector = self.attack(self.masked(chain_id, market, round_number))
-        return Delivery(self.signer.address, vector.to_bytes(), commit(vector))
+        return self.handed_over(chain_id, market, round_number, vector)
 
 
 class DeliversAnother(Rogue):
     """Commits to one vector, and delivers another under the points of the first."""
 
-    def instead_of(self, delivery: Delivery) -> Delivery:
+    def instead_of(self, delivery: MaskedUpdate) -> MaskedUpdate:
         """A vector that differs in one element."""
         vector = FieldVector.from_bytes(delivery.vector, len(delivery.vector) // ELEMENT_BYTES)
         return replace(delivery, vector=add_at(vector, {0: 1}).to_bytes())
@@ -56,7 +57,7 @@ class DeliversAnother(Rogue):
 class DeliversWrongLength(Rogue):
     """Delivers a vector without its last element."""
 
-    def instead_of(self, delivery: Delivery) -> Delivery:
+    def instead_of(self, delivery: MaskedUpdate) -> MaskedUpdate:
         """Too short a vector."""
         return replace(delivery, vector=delivery.vector[:-ELEMENT_BYTES])
 
@@ -64,9 +65,21 @@ class DeliversWrongLength(Rogue):
 class DeliversNotCanonical(Rogue):
     """Delivers a first element that is not below the field's order: two readers might take it for two numbers."""
 
-    def instead_of(self, delivery: Delivery) -> Delivery:
+    def instead_of(self, delivery: MaskedUpdate) -> MaskedUpdate:
         """2^256 - 1 in the vector."""
         return replace(delivery, vector=b"\xff" * ELEMENT_BYTES + delivery.vector[ELEMENT_BYTES:])
+
+
+class ProjectsAnother(Rogue):
+    """Delivers the vector that it committed to, with the signed projection of another: nobody on chain sees the difference.
+
+    The model owner does, and waives or accuses; an answer on chain leaves it the waiver only.
+    """
+
+    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
+        """The honest vector, and the projection of one that differs in one element."""
+        honest = self.honest.deliver(chain_id, market, epoch, round_number, digests)
+        return self.projecting(chain_id, market, round_number, honest, add_at(self.masked(chain_id, market, round_number), {0: 1}))
 
 
 class CommitsToGarbage(CommitsAnew):
@@ -77,10 +90,10 @@ class CommitsToGarbage(CommitsAnew):
         self.honest.commit(task, update)
         return self.signed(task, points_digest(self._garbage(task.chain_id, task.market, task.round)))
 
-    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
+    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
         """The honest vector with the garbage."""
-        vector = self.masked(chain_id, market, round_number)
-        return Delivery(self.signer.address, vector.to_bytes(), self._garbage(chain_id, market, round_number))
+        own = self.handed_over(chain_id, market, round_number, self.masked(chain_id, market, round_number))
+        return replace(own, points=self._garbage(chain_id, market, round_number))
 
     def _garbage(self, chain_id: int, market: str, round_number: int) -> bytes:
-        return bytes(range(128)) * (len(self.masked(chain_id, market, round_number)) // 4096)
+        return bytes(range(96)) * (len(self.masked(chain_id, market, round_number)) // 4096)

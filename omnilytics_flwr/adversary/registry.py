@@ -12,9 +12,9 @@ from ..data_owner.journal import Journal
 from ..data_owner.local_agent import LocalAgent
 from ..data_owner.owner_home import OwnerHome
 from ..errors import TermsError
-from ..market.commitment_message import Signer
+from ..market.messages import Signer
 from .colluding import DirectedDeviation, InnerProduct, LittleIsEnough
-from .forgers import CommitsToGarbage, DeliversAnother, DeliversNotCanonical, DeliversWrongLength, Forges
+from .forgers import CommitsToGarbage, DeliversAnother, DeliversNotCanonical, DeliversWrongLength, Forges, ProjectsAnother
 from .labels import flip_labels
 from .rogues import (
     Impersonates,
@@ -29,7 +29,7 @@ from .rogues import (
     SignsTwo,
 )
 from .updates import BeyondClip, Constant, Copied, Echo, Noise, NotANumber, Scaled, SignFlip, Stale, Truncated, Zero
-from .vectors import Isotropic, OutOfRange, Unmasked
+from .vectors import HalfOutOfRange, Isotropic, OutOfRange, Unmasked
 
 if TYPE_CHECKING:
     from ..chain.ethereum_ledger import EthereumLedger
@@ -85,7 +85,7 @@ _FAMILIES: dict[Family, dict[str, Callable[..., Any]]] = {
         "wrong-length": Truncated,
     },
     Family.COLLUSION: {"little-is-enough": LittleIsEnough, "inner-product": InnerProduct, "directed-deviation": DirectedDeviation},
-    Family.VECTOR: {"out-of-range": OutOfRange, "isotropic": Isotropic, "unmasked": Unmasked},
+    Family.VECTOR: {"out-of-range": OutOfRange, "half-out-of-range": HalfOutOfRange, "isotropic": Isotropic, "unmasked": Unmasked},
     Family.AGENT: {
         "forges": Forges,
         "never-commits": NeverCommits,
@@ -96,6 +96,7 @@ _FAMILIES: dict[Family, dict[str, Callable[..., Any]]] = {
         "delivers-another": DeliversAnother,
         "delivers-wrong-length": DeliversWrongLength,
         "delivers-not-canonical": DeliversNotCanonical,
+        "projects-another": ProjectsAnother,
         "commits-to-garbage": CommitsToGarbage,
         "replays-commitment": ReplaysCommitment,
         "replays-delivery": ReplaysDelivery,

@@ -13,14 +13,16 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from ..crypto.digest import points_digest
 from ..crypto.field import FieldVector
-from ..crypto.kzg import commit, points_digest
+from ..crypto.kzg import commit
+from ..crypto.projection import project, projection_seed
 from ..data_owner.journal import Journal
 from ..data_owner.local_agent import LocalAgent
-from ..data_owner.owner_agent import Admission, Delivery, SignedCommitment
+from ..data_owner.owner_agent import Admission, MaskedUpdate, SignedCommitment
 from ..errors import Refused
-from ..market.commitment_message import Signer, sign_commitment
 from ..market.ledger import DataOwnerLedger
+from ..market.messages import Signer, sign_commitment, sign_delivery
 from ..market.task import TaskId
 from ..market.terms import Address
 from .vectors import add_at
@@ -66,11 +68,11 @@ class Rogue:
         """See `OwnerAgent.commit`."""
         return self.honest.commit(task, update)
 
-    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
+    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
         """See `OwnerAgent.deliver`."""
         return self.instead_of(self.honest.deliver(chain_id, market, epoch, round_number, digests))
 
-    def instead_of(self, delivery: Delivery) -> Delivery:
+    def instead_of(self, delivery: MaskedUpdate) -> MaskedUpdate:
         """What is delivered instead of an honest delivery."""
         return delivery
 
@@ -80,6 +82,21 @@ class Rogue:
         if entry is None or not entry.vector:
             raise Refused(f"round {round_number}: the misused agent has no vector; let it commit first")
         return FieldVector.from_bytes(entry.vector, len(entry.vector) // 32)
+
+    def handed_over(self, chain_id: int, market: str, round_number: int, vector: FieldVector) -> MaskedUpdate:
+        """Any vector, with its points and, in a projected market, its projection signed well."""
+        masked = MaskedUpdate(self.signer.address, vector.to_bytes(), commit(vector))
+        return self.projecting(chain_id, market, round_number, masked, vector)
+
+    def projecting(self, chain_id: int, market: str, round_number: int, masked: MaskedUpdate, vector: FieldVector) -> MaskedUpdate:
+        """The same update with the signed projection of any vector, in a projected market."""
+        entry, state = self.journal.find(chain_id, market, round_number), self.ledger.state()
+        if entry is None or not self.ledger.terms().projected:
+            return masked
+        seed = projection_seed(entry.task.settlement_context(state.epoch_seed), state.roster_hash)
+        point = commit(project(vector, seed))
+        signature = sign_delivery(self.signer, entry.task, state.roster_hash, points_digest(point))
+        return replace(masked, projected=point, signature=signature)
 
     def signed(self, task: TaskId, digest: bytes) -> SignedCommitment:
         """Any digest, signed well."""
@@ -108,7 +125,7 @@ class NeverDelivers(Rogue):
     Bonawitz et al., "Practical Secure Aggregation for Privacy-Preserving Machine Learning", CCS 2017, recover from it; here it is accused.
     """
 
-    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
+    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
         """Refuse."""
         raise Refused(f"round {round_number}: this data owner does not answer")
 
@@ -135,7 +152,7 @@ class Late(Rogue):
             self._wait()
         return commitment
 
-    def instead_of(self, delivery: Delivery) -> Delivery:
+    def instead_of(self, delivery: MaskedUpdate) -> MaskedUpdate:
         """The same, later if that is where it is late."""
         if self.exchange == "deliver":
             self._wait()
@@ -151,7 +168,7 @@ class Late(Rogue):
 class Leaves(Rogue):
     """Commits, gives notice once the round is open, and is gone: hopes to have its stake back before anybody minds."""
 
-    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
+    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
         """Leave the market and refuse."""
         if not self.ledger.owner_record(self.signer.address).leave_at:
             self.ledger.leave()
@@ -173,10 +190,9 @@ class SignsTwo(CommitsAnew):
         times = self._asked[task] = self._asked.get(task, 0) + 1
         return honest if times == 1 else self.signed(task, points_digest(commit(self._second(task.chain_id, task.market, task.round))))
 
-    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
+    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
         """The second vector, whichever the round was opened with."""
-        vector = self._second(chain_id, market, round_number)
-        return Delivery(self.signer.address, vector.to_bytes(), commit(vector))
+        return self.handed_over(chain_id, market, round_number, self._second(chain_id, market, round_number))
 
     def _second(self, chain_id: int, market: str, round_number: int) -> FieldVector:
         return add_at(self.masked(chain_id, market, round_number), {0: 1})
@@ -199,9 +215,9 @@ class ReplaysCommitment(CommitsAnew):
 class ReplaysDelivery(Rogue):
     """Commits honestly, and delivers in every round what it delivered in the first."""
 
-    _first: Delivery | None = field(default=None, init=False)
+    _first: MaskedUpdate | None = field(default=None, init=False)
 
-    def instead_of(self, delivery: Delivery) -> Delivery:
+    def instead_of(self, delivery: MaskedUpdate) -> MaskedUpdate:
         """The first delivery ever made."""
         self._first = self._first or delivery
         return self._first
@@ -223,10 +239,10 @@ class Impersonates(CommitsAnew):
         """The honest commitment under another's name."""
         return replace(self.honest.commit(task, update), owner=self.victim)
 
-    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
+    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
         """Its own vector under another's name."""
-        vector = self.masked(chain_id, market, round_number)
-        return Delivery(self.victim, vector.to_bytes(), commit(vector))
+        own = self.handed_over(chain_id, market, round_number, self.masked(chain_id, market, round_number))
+        return replace(own, owner=self.victim)
 
 
 @dataclass(eq=False, kw_only=True)

@@ -12,6 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from ..crypto.field import ELEMENT_BYTES, FieldVector, R
+from ..crypto.fixedpoint import HALF_BITS
 from ..crypto.masks import expand
 from ..errors import TermsError
 
@@ -28,9 +29,9 @@ class VectorAttack(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class OutOfRange:
-    """One element too large: the group's sum leaves [h, h (2^b - 1)] there, and the mean would be ruined.
+    """One element too large: the group's sum leaves [-h M, h M] there, and the mean would be ruined.
 
-    `bits` is how much is added, as a power of two. It is stopped by an opening at that one element, which excludes the group.
+    `bits` is how much is added, as a power of two. The group comes out far off, and the model owner never aggregates it.
     """
 
     element: int = 0
@@ -48,8 +49,8 @@ class OutOfRange:
 class Isotropic:
     """Two elements out of range whose squares add up to nothing: the group is as near to everybody as if it were honest.
 
-    Adds t and t times a root of -1: t^2 (1 + (-1)) = 0 modulo r. What is linear in t vanishes where all groups' sums agree, as in the
-    padding, so the proven distances notice nothing. The exclusion by index does.
+    Adds t and t times a root of -1: t^2 (1 + (-1)) = 0 modulo r. What is linear in t stays, and is larger than any distance unless the
+    groups' sums agree in those places. Whatever the contract says, the model owner never aggregates a sum that is out of range.
     """
 
     first: int = -2
@@ -62,6 +63,21 @@ class Isotropic:
     def __call__(self, vector: FieldVector) -> FieldVector:
         """See `VectorAttack`."""
         return add_at(vector, {self.first: 1 << self.bits, self.second: IMAGINARY * (1 << self.bits)})
+
+
+@dataclass(frozen=True, slots=True)
+class HalfOutOfRange:
+    """The lower weight of an element off by 2^42: its square is 2^84, which reads as none of the lower weights' and one of the mixed.
+
+    A sum of exact distances notices next to nothing, so that the contract may accept and pay the group. The model owner, who has the
+    sum, never aggregates it.
+    """
+
+    element: int = 0
+
+    def __call__(self, vector: FieldVector) -> FieldVector:
+        """See `VectorAttack`."""
+        return add_at(vector, {self.element: 1 << HALF_BITS // 2})
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..evm.connection import Connection
 
 ANSWERED = "Answered"
+DELIVERED = "Delivered"
 WINDOW_BLOCKS = 2000
 """So many blocks are asked for at once; public nodes refuse much more."""
 BLOB_DAYS = 18
@@ -29,10 +30,11 @@ BLOB_DAYS = 18
 
 @dataclass(frozen=True, slots=True)
 class AnswerPart:
-    """One answer: `count` polynomials from `first` on are the first blobs of a transaction."""
+    """One answer: `count` polynomials from `first` on are the blobs of a transaction after the first `skipped`."""
 
     first: int
     count: int
+    skipped: int
     transaction_hash: str
     block: int
 
@@ -84,29 +86,37 @@ def fetch_vector(connection: Connection, abi: Abi, answer: AnswerQuery) -> bytes
 
 def find_parts(connection: Connection, abi: Abi, answer: AnswerQuery) -> list[AnswerPart]:
     """The parts of an answer that belong together from the first polynomial on, latest blocks searched first."""
-    topic = next(topic for topic, signature in abi.events.items() if signature.name == ANSWERED)
-    topics = ["0x" + topic.hex(), None, "0x" + word(answer.round_number).hex(), "0x" + word(answer.seat).hex()]
     found: dict[int, AnswerPart] = {}
-    last = connection.block_number()
-    while last >= 0:
-        first = max(0, last - WINDOW_BLOCKS + 1)
-        window = {"address": answer.market, "topics": topics, "fromBlock": hex(first), "toBlock": hex(last)}
-        for log in rpc_values.records("logs", connection.request("eth_getLogs", window)):
-            part = _part(abi, log)
+    for logs in _logs(connection, abi, ANSWERED, answer):
+        for part in (_part(abi, log) for log in logs):
             found.setdefault(part.first, part)
-        if sum(part.count for part in _in_order(found)) >= answer.polynomials or connection.timestamp(first) < answer.since:
+        if sum(part.count for part in _in_order(found)) >= answer.polynomials:
             break
-        last = first - 1
     return _in_order(found)
+
+
+def fetch_delivery(connection: Connection, abi: Abi, answer: AnswerQuery) -> bytes:
+    """Projected digest and signature that an accused of a projected market brought with its last polynomial, 96 bytes.
+
+    Raises
+    ------
+    BlobsMissing
+        It has not answered in full.
+    """
+    for logs in _logs(connection, abi, DELIVERED, answer):
+        for log in reversed(logs):
+            fields = _fields(abi, DELIVERED, log)
+            return bytes(fields["projectedDigest"]) + bytes(fields["signature"])  # type: ignore[call-overload,no-any-return]
+    raise answer.missing(0, "wait for the rest of it until the accusation lapses")
 
 
 def fetch_blobs(connection: Connection, part: AnswerPart) -> list[bytes]:
     """The blobs of one part that are to be had, each the one that the transaction names."""
     transaction = rpc_values.record("transaction", connection.request("eth_getTransactionByHash", part.transaction_hash))
     named = transaction.get("blobVersionedHashes")
-    if not isinstance(named, list) or len(named) < part.count:
+    if not isinstance(named, list) or len(named) < part.skipped + part.count:
         raise rpc_values.bad("list of blobs", named)
-    hashes = [rpc_values.octets("hash of a blob", blob_hash, 32) for blob_hash in named[: part.count]]
+    hashes = [rpc_values.octets("hash of a blob", blob_hash, 32) for blob_hash in named[part.skipped : part.skipped + part.count]]
     blobs = blobs_by_hash(_served(connection, part, hashes))
     return [blobs[blob_hash] for blob_hash in hashes if blob_hash in blobs]
 
@@ -135,13 +145,32 @@ def _advice(connection: Connection, part: AnswerPart) -> str:
     )
 
 
+def _logs(connection: Connection, abi: Abi, event: str, answer: AnswerQuery) -> Iterator[list[dict[str, object]]]:
+    """Logs of an event that is about this answer, by spans of blocks, the latest first, back to its earliest time."""
+    topic = next(topic for topic, signature in abi.events.items() if signature.name == event)
+    topics = ["0x" + topic.hex(), None, "0x" + word(answer.round_number).hex(), "0x" + word(answer.seat).hex()]
+    last = connection.block_number()
+    while last >= 0:
+        first = max(0, last - WINDOW_BLOCKS + 1)
+        window = {"address": answer.market, "topics": topics, "fromBlock": hex(first), "toBlock": hex(last)}
+        yield rpc_values.records("logs", connection.request("eth_getLogs", window))
+        if connection.timestamp(first) < answer.since:
+            return
+        last = first - 1
+
+
 def _part(abi: Abi, log: dict[str, object]) -> AnswerPart:
-    decoded = abi.log(*log_of(log)[1:])
-    if decoded is None or decoded[0] != ANSWERED:
-        raise rpc_values.bad("log", log)
-    fields = decoded[1]
+    fields = _fields(abi, ANSWERED, log)
     transaction_hash = "0x" + rpc_values.octets("transactionHash", log.get("transactionHash"), 32).hex()
-    return AnswerPart(int(str(fields["first"])), int(str(fields["count"])), transaction_hash, rpc_values.field(log, "blockNumber"))
+    start, count, first = (int(str(fields[name])) for name in ("from", "count", "first"))
+    return AnswerPart(start, count, start - first, transaction_hash, rpc_values.field(log, "blockNumber"))
+
+
+def _fields(abi: Abi, event: str, log: dict[str, object]) -> dict[str, object]:
+    decoded = abi.log(*log_of(log)[1:])
+    if decoded is None or decoded[0] != event:
+        raise rpc_values.bad("log", log)
+    return decoded[1]
 
 
 def _in_order(found: dict[int, AnswerPart]) -> list[AnswerPart]:

@@ -14,6 +14,7 @@ from ..evm.abi import Abi
 MARKET = "Market"
 FACTORY = "MarketFactory"
 VERIFICATION = "SumcheckVerification"
+ADMISSION = "VoucherAdmission"
 
 _PLACEHOLDER = b"\x7f" + bytes(32)
 """PUSH32 of zero: the compiler writes it only where an immutable goes."""

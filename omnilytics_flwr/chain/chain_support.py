@@ -1,4 +1,4 @@
-"""Whether a chain has everything that a market needs."""
+"""What a chain has of what markets need: without some it holds none, without blobs none with accusations."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ..evm.fees import base_fee_wei, blob_base_fee_wei
 from ..evm.rpc_values import octets
 from ..evm.wallet import Wallet
 from ..market.terms import Address
+from ..market.terms_bounds import ETHEREUM, ChainLimits
 
 if TYPE_CHECKING:
     from ..evm.connection import Connection
@@ -36,14 +37,20 @@ _NO_BLOBS = re.compile(r"not supported|unsupported|not enabled|disabled|unknown 
 _PROBE_FEE_WEI = 10**12
 _PROBE_GAS = 21_000
 
+SETTLEMENT_BYTES = (ETHEREUM.settlement_bytes, 95_000, 60_000)
+"""Sizes of transactions that are tried, the largest first."""
+_TOO_LARGE = re.compile(r"oversized|too (?:large|big|long)|size", re.IGNORECASE)
+_LARGE_GAS = 2_000_000
+_ENVELOPE_BYTES = 256
+
 
 def check_supported(connection: Connection) -> None:
-    """Check that the chain has everything that a market needs; eight requests, and nothing that could be mined is sent.
+    """Check that the chain has everything that a market without accusations needs.
 
     Raises
     ------
     UnsupportedChain
-        A precompile, the history of block hashes, a base fee, or blobs are missing.
+        A precompile, the history of block hashes, or a base fee is missing.
     """
     for name, (number, data, length) in PRECOMPILES.items():
         if len(_precompile(connection, number, data)) != length:
@@ -57,7 +64,27 @@ def check_supported(connection: Connection) -> None:
             "expected a chain with Ethereum's Prague fork; use another"
         )
     base_fee_wei(connection)
-    check_blobs(connection)
+
+
+def limits_of(connection: Connection) -> ChainLimits:
+    """What the chain takes, as its node says; nothing that could be mined is sent.
+
+    Raises
+    ------
+    UnsupportedChain
+        It takes no transaction that could settle a round of any size.
+    """
+    size = next((size for size in SETTLEMENT_BYTES if _takes_bytes(connection, size)), None)
+    if size is None:
+        raise UnsupportedChain(
+            f"chain {connection.chain_id} takes no transactions of {SETTLEMENT_BYTES[-1]:,} bytes; expected to settle rounds by them; "
+            "use another chain or node"
+        )
+    try:
+        check_blobs(connection)
+    except UnsupportedChain:
+        return ChainLimits(size, 0)
+    return ChainLimits(size, min(ETHEREUM.blobs, _blobs_of_a_block(connection)))
 
 
 def check_blobs(connection: Connection) -> None:
@@ -86,7 +113,7 @@ def check_blobs(connection: Connection) -> None:
 def _without_blobs(connection: Connection, reason: str) -> UnsupportedChain:
     return UnsupportedChain(
         f"chain {connection.chain_id} takes no transactions with blobs: {reason}; expected Ethereum's Osaka fork (EIP-4844 and "
-        "EIP-7594), for without blobs nobody could answer an accusation; use another chain"
+        "EIP-7594), for without blobs nobody could answer an accusation; use another chain, or terms without accusations"
     )
 
 
@@ -110,24 +137,43 @@ def _sees_no_blobs(connection: Connection) -> bool:
     return answer not in (b"", blob_hash)
 
 
+def _blobs_of_a_block(connection: Connection) -> int:
+    """Most blobs in a block (EIP-7910); Ethereum's in a transaction if the node does not tell."""
+    try:
+        return int(connection.request("eth_config")["current"]["blobSchedule"]["max"])
+    except (NodeError, KeyError, TypeError, ValueError):
+        return ETHEREUM.blobs
+
+
 def _refusal_of_blobs(connection: Connection) -> str | None:
     """Why the node takes no blob transactions; None if it says something else of one that nobody could pay for."""
-    transaction = {
+    fields = {
         "type": BLOB_TYPE,
-        "chainId": connection.chain_id,
-        "nonce": 0,
-        "to": bytes(20),
-        "value": 0,
-        "data": b"",
         "gas": _PROBE_GAS,
-        "maxFeePerGas": _PROBE_FEE_WEI,
-        "maxPriorityFeePerGas": _PROBE_FEE_WEI,
         "maxFeePerBlobGas": _PROBE_FEE_WEI,
         "blobVersionedHashes": [versioned_hash(ZERO_SIDECAR.commitments[0])],
     }
-    signed, _ = Wallet.create().sign_transaction(transaction)
+    said = _refusal(connection, ZERO_SIDECAR.wrapped(_unpayable(connection, fields)))
+    return said if _NO_BLOBS.search(said) else None
+
+
+def _takes_bytes(connection: Connection, size: int) -> bool:
+    """Whether the node says something else than that it is too large of a transaction that nobody could pay for."""
+    signed = _unpayable(connection, {"type": 2, "gas": _LARGE_GAS, "data": bytes(size - _ENVELOPE_BYTES)})
+    return not _TOO_LARGE.search(_refusal(connection, signed))
+
+
+def _unpayable(connection: Connection, fields: dict[str, Any]) -> bytes:
+    """A signed transaction of an account without ether."""
+    plain = {"chainId": connection.chain_id, "nonce": 0, "to": bytes(20), "value": 0, "data": b""}
+    fees = {"maxFeePerGas": _PROBE_FEE_WEI, "maxPriorityFeePerGas": _PROBE_FEE_WEI}
+    return Wallet.create().sign_transaction(plain | fees | fields)[0]
+
+
+def _refusal(connection: Connection, signed: bytes) -> str:
+    """What the node says of a transaction that it cannot take."""
     try:
-        connection.request("eth_sendRawTransaction", "0x" + ZERO_SIDECAR.wrapped(signed).hex())
+        connection.request("eth_sendRawTransaction", "0x" + signed.hex())
     except NodeError as error:
-        return error.message if _NO_BLOBS.search(error.message) else None
-    return None
+        return error.message
+    return ""

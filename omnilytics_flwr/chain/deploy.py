@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..crypto.hashing import word
 from ..errors import ChainError, UnknownMarket, UnsupportedChain
 from ..evm.connection import Connection
 from ..evm.reverts import Reverts
 from ..evm.sender import Sender
 from ..evm.transaction import Mined, Payload
 from ..market.terms import Address, Terms
+from ..market.terms_bounds import ChainLimits
 from . import artifacts
-from .chain_support import check_blobs, check_supported
+from .chain_support import check_supported, limits_of
 from .market_reader import market_reverts
 
 CREATED = "MarketCreated"
+DEPLOYED = (artifacts.VERIFICATION, artifacts.ADMISSION, artifacts.FACTORY)
+"""What is deployed once for a chain, in this order; the factory deploys the market's implementation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,6 +29,8 @@ class Deployment:
     ----------
     chain_id : int
     verification, implementation, factory : Address
+    gate : Address
+        Admission contract of markets that are joined by voucher.
     block : int
         Block from which on markets may have been created.
     """
@@ -33,11 +39,17 @@ class Deployment:
     verification: Address
     implementation: Address
     factory: Address
+    gate: Address
     block: int
 
 
-def deploy(sender: Sender) -> Deployment:
-    """Deploy the verification, and the factory with the market's implementation; gas is in the connection's `transactions`.
+def deploy(sender: Sender, limits: ChainLimits | None = None) -> Deployment:
+    """Deploy verification, gate, and the factory with the market's implementation; gas is in the connection's `transactions`.
+
+    Parameters
+    ----------
+    limits : ChainLimits, optional
+        What terms may need of the chain; by default what its node says.
 
     Raises
     ------
@@ -47,12 +59,14 @@ def deploy(sender: Sender) -> Deployment:
         As `Sender.send` raises it.
     """
     check_supported(sender.connection)
-    verification, factory = (sender.send(*deployment_of(name)) for name in (artifacts.VERIFICATION, artifacts.FACTORY))
+    limits = limits or limits_of(sender.connection)
+    verification, gate, factory = (sender.send(*deployment_of(name, limits)) for name in DEPLOYED)
     return Deployment(
         chain_id=sender.connection.chain_id,
         verification=_address(verification),
         implementation=Address(str(_read_factory(sender.connection, _address(factory), "implementation"))),
         factory=_address(factory),
+        gate=_address(gate),
         block=verification.block,
     )
 
@@ -62,12 +76,9 @@ def create_market(sender: Sender, deployment: Deployment, terms: Terms) -> Addre
 
     Raises
     ------
-    UnsupportedChain
-        The chain takes no blobs, with which accused data owners answer; nothing was sent.
     MarketBadTerms
-        The factory refuses the terms.
+        The factory refuses the terms: on a chain without blobs, for one, those with accusations.
     """
-    check_blobs(sender.connection)
     abi = artifacts.load(artifacts.FACTORY).abi
     payload = Payload(deployment.factory, abi.call_data("create", terms.abi_tuple()))
     mined = sender.send("create", payload, market_reverts())
@@ -90,9 +101,7 @@ def check_created(connection: Connection, factory: Address, market: Address) -> 
     The code of a market proves nothing of its books: other creation code could have filled them in and left the same code. Only a
     market of a factory that one trusts began empty.
     """
-    count = int(str(_read_factory(connection, factory, "count")))
-    made = (str(_read_factory(connection, factory, "marketAt", index)).lower() for index in reversed(range(count)))
-    if market.lower() not in made:
+    if not _read_factory(connection, factory, "isMarket", market):
         raise UnknownMarket(f"the factory {factory} has not created the market {market}; its books may be forged, do not pay into it")
 
 
@@ -102,6 +111,7 @@ def check_deployment(connection: Connection, deployment: Deployment) -> None:
         artifacts.VERIFICATION: deployment.verification,
         artifacts.MARKET: deployment.implementation,
         artifacts.FACTORY: deployment.factory,
+        artifacts.ADMISSION: deployment.gate,
     }
     for name, address in contracts.items():
         if not artifacts.load(name).is_code(connection.code(address)):
@@ -111,9 +121,10 @@ def check_deployment(connection: Connection, deployment: Deployment) -> None:
             )
 
 
-def deployment_of(name: str) -> tuple[str, Payload, Reverts]:
+def deployment_of(name: str, limits: ChainLimits) -> tuple[str, Payload, Reverts]:
     """Event, payload and errors of the transaction that deploys a contract, as a sender takes them."""
-    return f"deploy {name}", Payload(None, artifacts.load(name).creation_code), market_reverts()
+    arguments = word(limits.settlement_bytes) + word(limits.blobs) if name == artifacts.FACTORY else b""
+    return f"deploy {name}", Payload(None, artifacts.load(name).creation_code + arguments), market_reverts()
 
 
 def _read_factory(connection: Connection, factory: Address, function: str, *arguments: object) -> object:

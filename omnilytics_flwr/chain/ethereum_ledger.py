@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..evm.erc20 import allow
-from ..evm.header import header_rlp
+from ..evm.header import block_header
 from ..evm.sender import Sender
 from ..evm.transaction import Payload
 from ..market.ledger import Ledger, Receipt
@@ -44,7 +44,7 @@ class EthereumLedger(MarketReader, Ledger):
 
     def _header(self, block_number: int) -> bytes:
         self._connection.await_block(block_number + 1)
-        return header_rlp(self._connection.block(block_number))
+        return block_header(self._connection, block_number)
 
     def _ether_wei(self, amount_wei: int) -> int:
         """All of a payment if the market is paid in ether; of a token, the market is allowed to take the amount instead."""

@@ -21,7 +21,7 @@ from ..market.refusals import REFUSALS, UnknownGroup, WrongStage
 from ..market.stage import Stage
 from ..market.terms import Address, Terms
 from . import artifacts
-from .answer_blobs import BLOB_DAYS, AnswerQuery, fetch_vector
+from .answer_blobs import BLOB_DAYS, AnswerQuery, fetch_delivery, fetch_vector
 
 PROXY_BEFORE = bytes.fromhex("363d3d373d3d3d363d73")
 PROXY_AFTER = bytes.fromhex("5af43d82803e903d91602b57fd5bf3")
@@ -153,13 +153,27 @@ class MarketReader(MarketView):
         fields = self._events(map(log_of, rpc_values.records("logs", result.get("logs")))).get("Withdrawn", {})
         return int(str(fields.get("amountWei", 0))), int(str(fields.get("refundWei", 0)))
 
+    @cached_property
+    def _blobs(self) -> int:
+        return int(self._read("blobs"))
+
+    def blobs(self) -> int:
+        """Blobs that a transaction may carry, as the factory was told of the chain; read once."""
+        return self._blobs
+
     def answer_cost_wei(self) -> int:
         """Least deposit for one accused at the present fees.
 
         Computed here, as the contract does it: nodes pretend that there are no fees when they are asked what a contract answers.
         """
-        return answer_cost_wei(
-            self.terms().polynomials, base_fee_wei=base_fee_wei(self._connection), blob_base_fee_wei=blob_base_fee_wei(self._connection)
+        terms = self.terms()
+        if terms.answer_seconds == 0:
+            return 0
+        return 2 * answer_cost_wei(
+            terms.polynomials,
+            blobs=self.blobs(),
+            base_fee_wei=base_fee_wei(self._connection),
+            blob_base_fee_wei=blob_base_fee_wei(self._connection),
         )
 
     def accusation(self, seat: int) -> Accusation:
@@ -174,28 +188,46 @@ class MarketReader(MarketView):
         BlobsMissing
             It did not answer in full, or the blobs are not to be had; on any but a local chain the connection needs a `blobs_url`.
         """
+        return fetch_vector(self._connection, self._abi, self._answer(round_number, seat))
+
+    def answered_delivery(self, round_number: int, seat: int) -> bytes:
+        """What came with that vector in a projected market: projected digest and signature of the delivery, 96 bytes.
+
+        Raises
+        ------
+        BlobsMissing
+            The accused did not answer in full.
+        """
+        return fetch_delivery(self._connection, self._abi, self._answer(round_number, seat))
+
+    def _answer(self, round_number: int, seat: int) -> AnswerQuery:
         state, terms = self.state(), self.terms()
         live = state.stage is Stage.OPEN and state.round == round_number
         since = state.settle_by - terms.round_seconds if live else self.now() - BLOB_DAYS * _DAY_SECONDS
-        answer = AnswerQuery(self._address, round_number, seat, terms.polynomials, since)
-        return fetch_vector(self._connection, self._abi, answer)
+        return AnswerQuery(self._address, round_number, seat, terms.polynomials, since)
 
     def commitment_hash(self, digest: bytes) -> bytes:
         """EIP-712 hash that a data owner signs to commit `digest` in the live round, 32 bytes."""
         return bytes(self._read("commitmentHash", digest))
 
-    def settlement_context(self) -> bytes:
-        """Context that a settlement of the live round is bound to, 32 bytes."""
-        return bytes(self._read("settlementContext"))
+    def delivery_hash(self, projected_digest: bytes) -> bytes:
+        """EIP-712 hash that a data owner signs to deliver in the open round of a projected market, 32 bytes."""
+        return bytes(self._read("deliveryHash", projected_digest))
 
     def check_points(self, points: bytes) -> bool:
-        """The verification's check of a delivery's points; raises `VerificationWrongLength` unless 128 bytes for each polynomial."""
+        """The verification's check of a member's points; raises `VerificationWrongLength` unless 96 bytes for each that is proven."""
         terms = self.terms()
-        return bool(self._call(terms.verification, artifacts.load(artifacts.VERIFICATION).abi, "checkPoints", points, terms.polynomials)[0])
+        return bool(
+            self._call(terms.verification, artifacts.load(artifacts.VERIFICATION).abi, "checkPoints", points, terms.polynomials_proven)[0]
+        )
 
     def has_known_verification(self) -> bool:
         """Whether the terms' verification runs the code of this version; any other may accept what it likes."""
         return artifacts.load(artifacts.VERIFICATION).is_code(self._connection.code(self.terms().verification))
+
+    def has_voucher_gate(self) -> bool:
+        """Whether it is the model owner's vouchers that admit to the market."""
+        return artifacts.load(artifacts.ADMISSION).is_code(self._connection.code(self.terms().admission))
 
     def _events(self, logs: Iterable[Log]) -> dict[str, dict[str, object]]:
         """Fields of the market's own events among logs, by name; of several the last."""

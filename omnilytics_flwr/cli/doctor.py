@@ -241,7 +241,7 @@ def _supported(connection: Connection) -> str:
     from ..chain.chain_support import check_supported
 
     check_supported(connection)
-    return "point evaluation, BLS12-381, history of block hashes, base fee, blobs"
+    return "point evaluation, BLS12-381, history of block hashes, base fee"
 
 
 def _blobs(connection: Connection) -> str:

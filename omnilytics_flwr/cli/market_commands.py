@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,14 +65,17 @@ def deploy(session: Session) -> None:
     "create", epilog=example("omnilytics market create --terms terms.toml --dry-run", "omnilytics market create --terms terms.toml")
 )
 @click.option("--terms", "terms_path", type=FILE, required=True, help="Terms; see `omnilytics market terms-template`.")
+@click.option("--by-invitation", is_flag=True, help="Admit whom the model owner invites by `omnilytics market invite`.")
 @options(CHAIN, DEPLOYMENTS, ACCOUNT, SENDING)
-def create(session: Session, terms_path: Path) -> None:
+def create(session: Session, terms_path: Path, by_invitation: bool) -> None:
     """Create a market whose model owner is the account."""
     from ..chain.deploy import create_market
     from .terms_file import read_terms
 
     deployment = session.deployment
     terms = read_terms(terms_path, deployment.verification)
+    if by_invitation:
+        terms = replace(terms, admission=deployment.gate)
     if session.plan(lambda: create_market(session.sender, deployment, terms), session.printer()):
         return
     address = create_market(session.sender, deployment, terms)
@@ -121,6 +124,32 @@ def show(session: Session) -> None:
         "terms": terms_facts(reader.terms()),
     }
     session.printer(market=reader).facts(facts)
+
+
+@market.command("invite", epilog=example("omnilytics market invite 0x... --market 0x... --through-epoch 12"))
+@click.argument("owner", metavar="ADDRESS", callback=to_address)
+@click.option("--through-epoch", type=click.IntRange(1, 2**32 - 1), help="Last epoch that it is good for; by default the next.")
+@options(CHAIN, MARKET, ACCOUNT)
+def invite(session: Session, owner: Address, through_epoch: int | None) -> None:
+    """Sign a voucher for a data owner.
+
+    It admits the address ADDRESS to a market by invitation. Model owner only; nothing is sent.
+    """
+    from ..market.messages import Voucher, sign_voucher
+    from ..market.refusals import NotModelOwner
+
+    reader = session.reader
+    if not reader.has_voucher_gate():
+        raise TermsError(
+            f"the market {reader.address} is not joined by voucher; expected one of `omnilytics market create --by-invitation`"
+        )
+    if session.account != reader.model_owner:
+        raise NotModelOwner(session.account)
+    voucher = Voucher(reader.address, owner, through_epoch or reader.state().epoch + 1)
+    data = sign_voucher(session.sender, voucher, chain_id=reader.chain_id, gate=reader.terms().admission)
+    printer = session.printer()
+    printer.facts({**asdict(voucher), "admission_data": data}, "invited")
+    printer.note(f"Next, the data owner: omnilytics join --home HOME --admission-data 0x{data.hex()}")
 
 
 @market.command("fund", epilog=example('omnilytics market fund "1.5 ether" --market 0x... --dry-run'))
@@ -196,11 +225,11 @@ def _is_of_known_factory(session: Session) -> bool | None:
 
 
 def _prepare_deployment(session: Session) -> None:
-    """Both transactions of a deployment, as a dry run notes them: neither needs the other's receipt."""
-    from ..chain import artifacts
-    from ..chain.chain_support import check_supported
-    from ..chain.deploy import deployment_of
+    """The transactions of a deployment, as a dry run notes them: none needs another's receipt."""
+    from ..chain.chain_support import check_supported, limits_of
+    from ..chain.deploy import DEPLOYED, deployment_of
 
     check_supported(session.connection)
-    for name in (artifacts.VERIFICATION, artifacts.FACTORY):
-        session.sender.prepare(*deployment_of(name))
+    limits = limits_of(session.connection)
+    for name in DEPLOYED:
+        session.sender.prepare(*deployment_of(name, limits))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import click
@@ -9,7 +11,7 @@ import click
 from ..market.stage import Stage
 from .market_facts import group_facts, state_facts
 from .session import Session, options
-from .settings import ACCOUNT, CHAIN, MARKET, SENDING, example
+from .settings import ACCOUNT, CHAIN, FILE, MARKET, SENDING, example
 
 _ROUND_STATE = (
     "stage epoch round opened_in_epoch open_by settle_by answer_by task_hash roster_hash groups accused answered slashed "
@@ -36,14 +38,19 @@ def freeze(session: Session) -> None:
 
 @epoch.command("draw", epilog=example("omnilytics epoch draw --market 0x... --wait"))
 @click.option("--wait", is_flag=True, help="Wait until the chain has reached the block of the draw.")
+@click.option(
+    "--header", "header_path", type=FILE, help="RLP header of that block in hex, as debug_getRawHeader answers; by default asked for."
+)
 @options(CHAIN, MARKET, ACCOUNT, SENDING)
-def draw(session: Session, wait: bool) -> None:
+def draw(session: Session, wait: bool, header_path: Path | None) -> None:
     """Draw the groups of the frozen epoch.
 
     The randomness of the block that the freeze has fixed decides. Anybody may call this.
     """
+    header = _header(header_path) if header_path is not None else None
     _come_to_draw_block(session, wait=wait and not session.settings.dry_run)
-    session.send(lambda: session.ledger.draw(), lambda: {"groups": group_facts(session.reader)})
+    action = session.ledger.draw if header is None else partial(session.ledger.draw_with, header)
+    session.send(action, lambda: {"groups": group_facts(session.reader)})
 
 
 @epoch.command("show", epilog=example("omnilytics epoch show --market 0x..."))
@@ -108,6 +115,14 @@ def _finished(session: Session, number: int) -> dict[str, Any]:
         "paid_each_wei": reader.terms().reward_wei + share_wei if seats else 0,
         "of_it_bond_share_wei": share_wei,
     }
+
+
+def _header(path: Path) -> bytes:
+    text = path.read_text(errors="replace").strip()
+    try:
+        return bytes.fromhex(text.removeprefix("0x"))
+    except ValueError:
+        raise click.UsageError(f"{path} holds no header; expected its RLP in hexadecimal digits, as debug_getRawHeader answers") from None
 
 
 def _come_to_draw_block(session: Session, *, wait: bool) -> None:

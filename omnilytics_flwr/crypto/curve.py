@@ -1,4 +1,4 @@
-"""Points of BLS12-381's G1 in EIP-2537 form: x and y as 64 bytes each, big-endian, zero-padded; infinity is 128 zero bytes."""
+"""Points of BLS12-381's G1 as they travel: x and y, 48 bytes each, big-endian; infinity is 96 zero bytes."""
 
 from __future__ import annotations
 
@@ -9,29 +9,36 @@ from py_arkworks_bls12381 import G1Point, Scalar
 from ..errors import BadPoint, WrongLength
 from .field import FieldVector
 
-POINT_BYTES = 128
+POINT_BYTES = 96
 COMPRESSED_BYTES = 48
 BASE_MODULUS = 0x1A0111EA397FE69A4B1BA7B6434BACD764774B84F38512BF6730D2A0F6B0F6241EABFFFEB153FFFFB9FEFFFFFFFFAAAB
 """p, the order of the base field."""
 
-_PAD = bytes(16)
 _INFINITY = bytes(POINT_BYTES)
 
 
+Points = Sequence[G1Point]
+"""Commitments of the polynomials of a vector, decoded."""
+
+
 def encode_point(point: G1Point) -> bytes:
-    """EIP-2537 form, 128 bytes."""
-    raw = point.to_xy_bytes_be()
-    return _PAD + raw[:48] + _PAD + raw[48:]
+    """Coordinates of a point, 96 bytes."""
+    return point.to_xy_bytes_be()
+
+
+def padded(encoded: bytes) -> bytes:
+    """The same point as EIP-2537's precompiles have it: each coordinate after 16 zero bytes, 128 bytes."""
+    return bytes(16) + encoded[:48] + bytes(16) + encoded[48:]
 
 
 def decode_on_curve(raw: bytes) -> G1Point | None:
-    """Point from its 128 bytes as EIP-2537's addition takes it: on the curve, in the subgroup or not; None if there is none."""
+    """Point from its 96 bytes as EIP-2537's addition takes it: on the curve, in the subgroup or not; None if there is none."""
     if raw == _INFINITY:
         return G1Point.identity()
-    if len(raw) != POINT_BYTES or any(int.from_bytes(raw[at : at + 64], "big") >= BASE_MODULUS for at in (0, 64)):
+    if len(raw) != POINT_BYTES or any(int.from_bytes(raw[at : at + 48], "big") >= BASE_MODULUS for at in (0, 48)):
         return None
     try:
-        return G1Point.from_xy_bytes_unchecked_be(raw[16:64] + raw[80:])
+        return G1Point.from_xy_bytes_unchecked_be(raw)
     except ValueError:
         return None
 
@@ -42,7 +49,7 @@ def parse_points(raw: bytes, count: int) -> tuple[G1Point, ...]:
     Raises
     ------
     WrongLength
-        `raw` has not 128 `count` bytes.
+        `raw` has not 96 `count` bytes.
     BadPoint
         A point is not canonical, off the curve or outside the subgroup; carries its index.
     """
@@ -58,15 +65,15 @@ def parse_points(raw: bytes, count: int) -> tuple[G1Point, ...]:
 
 
 def split_points(raw: bytes) -> list[bytes]:
-    """Cut a string of points into 128 bytes each."""
+    """Cut a string of points into 96 bytes each."""
     return [raw[start : start + POINT_BYTES] for start in range(0, len(raw), POINT_BYTES)]
 
 
 def compress(encoded: bytes) -> bytes:
-    """Compressed form, 48 bytes, of a point of the curve in EIP-2537 form."""
-    larger = int.from_bytes(encoded[64:], "big") > (BASE_MODULUS - 1) // 2
+    """Compressed form, 48 bytes, of a point of the curve."""
+    larger = int.from_bytes(encoded[48:], "big") > (BASE_MODULUS - 1) // 2
     flags = 0x80 | (encoded == _INFINITY) << 6 | larger << 5
-    return bytes([encoded[16] | flags]) + encoded[17:64]
+    return bytes([encoded[0] | flags]) + encoded[1:48]
 
 
 def multiply_sum(points: Sequence[G1Point], scalars: FieldVector) -> G1Point:

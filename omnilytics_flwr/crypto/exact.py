@@ -7,6 +7,8 @@ linear algebra library does in milliseconds what loops over Python integers do i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import combinations
+from math import lcm
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,8 @@ _DIGITS = 256 // _DIGIT_BITS
 _ROWS_AT_ONCE = 64
 """Polynomials per matrix product; bounds memory. Sums of as many products of 16-bit digits stay below 2^38."""
 _GRAM_BITS = 18
+_COLUMNS_AT_ONCE = 1 << 20
+"""Weights whose products are taken together; bounds memory."""
 _PRODUCTS_AT_ONCE = 1 << 17
 """Products of floats in one matrix product; too few for the library to start threads, which crawl on a busy machine."""
 
@@ -48,6 +52,54 @@ def gram(rows: Signed) -> list[list[int]]:
     mixed = low[:, count:] + high[:, :count]
     products = low[:, :count] + (mixed << _GRAM_BITS) + (high[:, count:] << 2 * _GRAM_BITS)
     return [[int(product) for product in row] for row in products]
+
+
+def exact_distances(sums: Sequence[Signed], sizes: Sequence[int]) -> tuple[int, ...]:
+    """Squared distances of group means as a verification would prove them of good sums, whatever it proved.
+
+    Parameters
+    ----------
+    sums : sequence of int64 arrays, shape (8192 B,)
+        Sum of the quantised updates of each group; in range.
+    sizes : sequence of int
+        Members of each group.
+
+    Returns
+    -------
+    tuple of int
+        T of all pairs (i, k), 0 <= i < k, lexicographic; 0 is the zero update. On the scale of the least common multiple of the sizes.
+    """
+    scale, count = lcm(*sizes), len(sums)
+    products = np.zeros((count, count), dtype=object)
+    for start in range(0, len(sums[0]) if count else 0, _COLUMNS_AT_ONCE):
+        part = [scale // size * total[start : start + _COLUMNS_AT_ONCE] for total, size in zip(sums, sizes, strict=True)]
+        products += np.array(gram(np.stack(part)), dtype=object)
+    padded = np.zeros((count + 1, count + 1), dtype=object)
+    padded[1:, 1:] = products
+    return tuple(int(padded[i, i] + padded[k, k] - 2 * padded[i, k]) for i, k in combinations(range(count + 1), 2))
+
+
+def field_gram(vectors: Sequence[FieldVector]) -> list[list[int]]:
+    """All inner products, in the field, of vectors of one length below 2^21.
+
+    Returns
+    -------
+    list of m lists of m int, 0 .. R - 1
+    """
+    count, length = len(vectors), len(vectors[0])
+    totals = np.zeros((count, count, _DIGITS, _DIGITS), dtype=np.int64)
+    width = _PRODUCTS_AT_ONCE // _DIGITS**2
+    for start in range(0, length, width):
+        digits = np.stack([_digits(vector.limbs[start : start + width]) for vector in vectors])
+        for row in range(count):
+            # Sums of as many products of 16-bit digits stay below 2^41, and all of them below 2^53.
+            totals[row, row:] += np.matmul(digits[row].T, digits[row:]).astype(np.int64)
+    columns = np.zeros((2 * _DIGITS, count * count), dtype=np.int64)
+    for i in range(_DIGITS):
+        for j in range(_DIGITS):
+            columns[i + j] += totals[:, :, i, j].reshape(-1)
+    upper = [value % R for value in join_digits(columns, _DIGIT_BITS)]
+    return [[upper[min(i, k) * count + max(i, k)] for k in range(count)] for i in range(count)]
 
 
 def combine(vectors: Sequence[FieldVector], coefficients: Sequence[int]) -> FieldVector:

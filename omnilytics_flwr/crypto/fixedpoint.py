@@ -1,7 +1,9 @@
-"""Weights as integers, two to a field element (docs/protocol.md section 3).
+"""Weights as signed integers, two to a field element (docs/protocol.md section 3).
 
-x in [-c, c] becomes u = m + sr(x / c (2^(b-1) - 1)) with m = 2^(b-1), so 1 <= u <= 2^b - 1. Element i of a vector is
-u[2i] + 2^84 u[2i+1]: far enough apart that one sum of squares shows the squared distances of both halves.
+x in [-c, c] becomes u = floor(x / c (2^(b-1) - 2) + t1 + t2 - 1/2) with t1, t2 uniform in [0, 1): unbiased, at most M = 2^(b-1) - 1
+in size, and uncertain by one bit at least in every place, so that no published linear equation in few unknown places has a single
+small solution. Element i of a vector is u[2i] + 2^84 u[2i+1] mod r: wide enough apart that squared distances of both halves can be
+read off one sum of squares. The zero update is the zero vector, under any linear map.
 """
 
 from __future__ import annotations
@@ -10,19 +12,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ..errors import Malformed, UpdateError
-from .field import FieldVector, N
+from .field import FieldVector, N, R
 from .hashing import Keystream
 
 HALF_BITS = 84
 """Distance of the two weights in an element, in bits."""
 WEIGHTS_PER_POLYNOMIAL = 2 * N
 
-Units = NDArray[np.uint64]
+Units = NDArray[np.int64]
 """Quantised weights, or sums of them over members; two for each field element."""
 
 _LOW_MASK = np.uint64((1 << HALF_BITS - 64) - 1)
 _LOW_SHIFT = np.uint64(HALF_BITS - 64)
 _HIGH_SHIFT = np.uint64(128 - HALF_BITS)
+_OFFSET = 1 << 62
+"""Makes sums of units non-negative while they are packed: they are far smaller."""
 
 
 def polynomials_for(weights: int) -> int:
@@ -30,9 +34,14 @@ def polynomials_for(weights: int) -> int:
     return -(-weights // WEIGHTS_PER_POLYNOMIAL)
 
 
-def zero_unit(bits: int) -> int:
-    """m = 2^(b-1), the quantised zero."""
-    return 1 << bits - 1
+def most_unit(bits: int) -> int:
+    """M = 2^(b-1) - 1, the largest quantised weight."""
+    return (1 << bits - 1) - 1
+
+
+def steps_per_clip(bits: int) -> int:
+    """2^(b-1) - 2, the quantisation steps from 0 to the clip; rounding may add one."""
+    return most_unit(bits) - 1
 
 
 def quantise(update: ArrayLike, *, weights: int, bits: int, clip: float, key: bytes) -> Units:
@@ -44,7 +53,7 @@ def quantise(update: ArrayLike, *, weights: int, bits: int, clip: float, key: by
         In units of the weights.
     weights : int
         d, as the terms say.
-    bits : int, 2 .. 32
+    bits : int, 3 .. 32
         b.
     clip : float, > 0
         c; entries are clipped to [-c, c].
@@ -53,8 +62,8 @@ def quantise(update: ArrayLike, *, weights: int, bits: int, clip: float, key: by
 
     Returns
     -------
-    uint64 array, shape (8192 B,)
-        In 1 .. 2^b - 1; unused places hold m.
+    int64 array, shape (8192 B,)
+        In [-M, M]; places after the last weight are rounded zeros.
 
     Raises
     ------
@@ -71,35 +80,33 @@ def quantise(update: ArrayLike, *, weights: int, bits: int, clip: float, key: by
             f"weight {first} of the update is {values[first]} ({unusable.size} such weights), expected finite numbers; "
             "lower the learning rate or look at the data"
         )
-    zero = zero_unit(bits)
-    steps = np.clip(values, -clip, clip) / clip * (zero - 1)
-    floor = np.floor(steps)
-    draws = np.frombuffer(Keystream(key).read(8 * weights), dtype="<u8") >> np.uint64(11)
-    rounded = floor + (draws * 2.0**-53 < steps - floor)
-    units = np.full(WEIGHTS_PER_POLYNOMIAL * polynomials_for(weights), zero, dtype=np.uint64)
-    units[:weights] = (rounded.astype(np.int64) + zero).astype(np.uint64)
-    return units
+    steps = np.zeros(WEIGHTS_PER_POLYNOMIAL * polynomials_for(weights))
+    steps[:weights] = np.clip(values, -clip, clip) / clip * steps_per_clip(bits)
+    draws = np.frombuffer(Keystream(key).read(8 * len(steps)), dtype="<u4").astype(np.float64).reshape(-1, 2)
+    # Each draw is the middle of one of 2^32 intervals, so that the mean is exact.
+    rounding = (draws[:, 0] + draws[:, 1] + 1) * 2.0**-32
+    return np.floor(steps + rounding - 0.5).astype(np.int64)
 
 
 def pack(units: Units) -> FieldVector:
-    """Put two units, each below 2^64, into each field element: 2 n units make n elements."""
-    limbs = np.zeros((len(units) // 2, 4), dtype=np.uint64)
-    high = units[1::2]
-    limbs[:, 0] = units[::2]
-    limbs[:, 1] = high << _LOW_SHIFT
-    limbs[:, 2] = high >> _HIGH_SHIFT
-    return FieldVector(limbs)
+    """Put two units, each below 2^62 in size, into each field element.
+
+    Parameters
+    ----------
+    units : int64 array, shape (2 n,)
+    """
+    return _pack_raised(units + _OFFSET) - _raise_by(_OFFSET, len(units) // 2)
 
 
-def unpack(vector: FieldVector) -> Units:
-    """Take the units out of an unmasked vector; the inverse of `pack`.
+def unpack(vector: FieldVector, *, members: int, bits: int) -> Units:
+    """Take the units out of an unmasked sum of `members` updates; the inverse of `pack`.
 
     Raises
     ------
     Malformed
-        A half does not fit into 64 bits: the vector is masked, or no sum of quantised updates.
+        A half is not in [-2^63, 2^63): the vector is masked, or no sum of quantised updates.
     """
-    low, high, fits = _halves(vector)
+    low, high, fits = _halves(vector, members=members, bits=bits)
     if not fits.all():
         raise Malformed(f"element {int(np.argmin(fits))} is no pair of sums of weights; look for a mask that does not cancel")
     return np.stack([low, high], axis=1).reshape(-1)
@@ -108,15 +115,15 @@ def unpack(vector: FieldVector) -> Units:
 def first_out_of_range(vector: FieldVector, *, members: int, bits: int) -> tuple[int, int] | None:
     """Where a group's sum is what no `members` honest updates can make, if anywhere.
 
-    Each half of an element must lie in [members, members (2^b - 1)].
+    Each half of an element must lie in [-members M, members M].
 
     Returns
     -------
     (polynomial, index) of the first element that does not, or None
     """
-    low, high, fits = _halves(vector)
-    least, most = np.uint64(members), np.uint64(members * ((1 << bits) - 1))
-    wrong = ~(fits & (least <= low) & (low <= most) & (least <= high) & (high <= most))
+    low, high, fits = _halves(vector, members=members, bits=bits)
+    most = members * most_unit(bits)
+    wrong = ~(fits & (abs(low) <= most) & (abs(high) <= most))
     return divmod(int(np.argmax(wrong)), N) if wrong.any() else None
 
 
@@ -125,8 +132,7 @@ def decode_mean(total: Units, *, members: int, weights: int, bits: int, clip: fl
 
     Parameters
     ----------
-    total : uint64 array, shape (8192 B,)
-        Sum of their units.
+    total : int64 array, shape (8192 B,)
     members : int
         How many updates the sum holds.
     weights, bits, clip
@@ -135,15 +141,34 @@ def decode_mean(total: Units, *, members: int, weights: int, bits: int, clip: fl
     Returns
     -------
     float64 array, shape (d,)
-        In [-c, c].
+        In [-c, c], but for half a step that rounding may add.
     """
-    centred = total[:weights].astype(np.int64) - members * zero_unit(bits)
-    return centred / (members * (zero_unit(bits) - 1)) * clip
+    return total[:weights] / (members * steps_per_clip(bits)) * clip
 
 
-def _halves(vector: FieldVector) -> tuple[Units, Units, NDArray[np.bool_]]:
-    """Both halves of every element modulo 2^64, and whether that is all there is of them."""
-    limbs = vector.limbs
+def _raise_by(number: int, length: int) -> FieldVector:
+    """The vector whose elements all hold this number twice."""
+    limbs = FieldVector.from_ints([number * (1 + (1 << HALF_BITS)) % R]).limbs
+    return FieldVector(np.repeat(limbs, length, axis=0))
+
+
+def _pack_raised(units: Units) -> FieldVector:
+    """`pack` of units that are not negative."""
+    raised = units.astype(np.uint64)
+    limbs = np.zeros((len(raised) // 2, 4), dtype=np.uint64)
+    high = raised[1::2]
+    limbs[:, 0] = raised[::2]
+    limbs[:, 1] = high << _LOW_SHIFT
+    limbs[:, 2] = high >> _HIGH_SHIFT
+    return FieldVector(limbs)
+
+
+def _halves(vector: FieldVector, *, members: int, bits: int) -> tuple[Units, Units, NDArray[np.bool_]]:
+    """Both halves of every element, and whether that is all there is of them."""
+    # A good sum, raised so that no half is negative, is a pair of numbers below 2^84; any other is not, or is out of range.
+    raised_by = members << bits - 1
+    limbs = (vector + _raise_by(raised_by, len(vector))).limbs
     high = (limbs[:, 1] >> _LOW_SHIFT) | (limbs[:, 2] << _HIGH_SHIFT)
     fits = (limbs[:, 1] & _LOW_MASK == 0) & (limbs[:, 2] >> _LOW_SHIFT == 0) & (limbs[:, 3] == 0)
-    return limbs[:, 0], high, fits
+    fits &= (limbs[:, 0] < _OFFSET) & (high < _OFFSET)
+    return limbs[:, 0].astype(np.int64) - raised_by, high.astype(np.int64) - raised_by, fits

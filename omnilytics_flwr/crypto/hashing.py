@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher
 from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 
 KEY_BYTES = 32
-VERSION = "OmniLytics/v1/"
+VERSION = "OmniLytics/v2/"
 """Prefix of every domain tag."""
 
 
@@ -22,7 +22,7 @@ def word(value: int) -> bytes:
 
 
 def tag(name: str) -> bytes:
-    """Domain tag: Keccak-256 of ``OmniLytics/v1/`` and `name`, 32 bytes."""
+    """Domain tag: Keccak-256 of ``OmniLytics/v2/`` and `name`, 32 bytes."""
     return keccak256((VERSION + name).encode())
 
 

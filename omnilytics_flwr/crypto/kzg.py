@@ -17,7 +17,7 @@ from .curve import encode_point, multiply_sum
 from .domain import quotient
 from .exact import combine
 from .field import FieldVector
-from .hashing import keccak256
+from .fixedpoint import HALF_BITS, Units, pack
 
 BLOB_BYTES = 131_072
 """A polynomial as it travels, which is a blob (EIP-4844): 4096 field elements of 32 bytes. It takes as many units of blob gas."""
@@ -32,15 +32,32 @@ def commit_polynomial(polynomial: FieldVector) -> G1Point:
 
 
 def commit(vector: FieldVector) -> bytes:
-    """Commitments of the B polynomials of a vector of 4096 B elements, in EIP-2537 form, 128 bytes each, in a row."""
+    """Commitments of the B polynomials of a vector of 4096 B elements, 96 bytes each, in a row."""
     lagrange_points()
     with ThreadPoolExecutor(_THREADS) as pool:
         return b"".join(map(encode_point, pool.map(commit_polynomial, vector.polynomials())))
 
 
-def points_digest(points: bytes) -> bytes:
-    """What a data owner signs: Keccak-256 of its points, 32 bytes."""
-    return keccak256(points)
+def commit_units(units: Units, *, bits: int) -> bytes:
+    """Commitments of an unmasked update, like `commit` of ``pack(units)`` in a fraction of the time.
+
+    Every unit is raised by m = 2^(b-1), so that scalars are short, and the commitment of the constant is taken away again. (A negative
+    unit as such is a scalar of full length.)
+
+    Parameters
+    ----------
+    units : int64 array, shape (8192 B,)
+        Of one update, in [-M, M].
+    bits : int
+        b.
+    """
+    zero = 1 << bits - 1
+    # The Lagrange polynomials sum to 1, so that a constant's commitment is a multiple of the generator.
+    constant = G1Point() * Scalar(zero * (1 + (1 << HALF_BITS)))
+    raised = pack(units + zero)
+    lagrange_points()
+    with ThreadPoolExecutor(_THREADS) as pool:
+        return b"".join(encode_point(point - constant) for point in pool.map(commit_polynomial, raised.polynomials()))
 
 
 def versioned_hash(commitment: bytes) -> bytes:

@@ -4,37 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from struct import Struct
 
 from .curve import COMPRESSED_BYTES, POINT_BYTES
-from .hashing import keccak256, word
+from .digest import points_digest
+from .hashing import word
 from .statement import Statement, VerificationWrongLength, pairs
 
 WORD_BYTES = 32
-_EXCLUSION = Struct(">BHH32s48s")
-
-
-@dataclass(frozen=True, slots=True)
-class Exclusion:
-    """A value out of range in a group's sum.
-
-    Attributes
-    ----------
-    position : int
-        Of the group, in the roster.
-    polynomial, index : int
-        Place of the element.
-    value : int
-        The element; canonical or not, as it came.
-    proof : bytes, length 48
-        That polynomial `polynomial` of the sum has it at H[index].
-    """
-
-    position: int
-    polynomial: int
-    index: int
-    value: int
-    proof: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +21,7 @@ class Argument:
     ----------
     values : tuple of int
         V of every pair; canonical or not, as they came.
-    quotient, remainder : bytes, length 128
+    quotient, remainder : bytes, length 96
         C_q and C_f.
     evaluations : tuple of int
         y of every group and polynomial, then y_q, y_f; canonical or not.
@@ -68,25 +44,21 @@ class Settlement:
     Attributes
     ----------
     members : tuple of tuples of bytes
-        For each roster position, for each member by seat: its points (128 B bytes), or its digest (32) if the group is outside.
-    exclusions : tuple of Exclusion
+        For each roster position, for each member by seat: its points (96 P bytes), or its digest (32) if the group is outside.
     argument : Argument or None
         None if no group takes part.
     """
 
     members: tuple[tuple[bytes, ...], ...]
-    exclusions: tuple[Exclusion, ...]
     argument: Argument | None
 
-    def roster_hash(self, statement: Statement) -> bytes:
-        """Keccak-256 of all members' digests, 32 bytes."""
-        return roster_hash_of(statement, self.members)
+    def digests(self, statement: Statement) -> tuple[bytes, ...]:
+        """Digest of each member."""
+        return tuple(row if statement.is_outside(i) else points_digest(row) for i, group in enumerate(self.members) for row in group)
 
     def to_bytes(self) -> bytes:
         """The flat string."""
         parts = [row for group in self.members for row in group]
-        parts.append(bytes([len(self.exclusions)]))
-        parts += [_EXCLUSION.pack(e.position, e.polynomial, e.index, word(e.value), e.proof) for e in self.exclusions]
         if self.argument is not None:
             a = self.argument
             parts += [*map(word, a.values), a.quotient, a.remainder, *map(word, a.evaluations), a.fold_proof, a.constant_proof]
@@ -99,8 +71,7 @@ class Settlement:
         Raises
         ------
         VerificationWrongLength
-            The string is not as long as the statement and its own number of exclusions demand. If it ends before that number,
-            the length up to and with it is what was expected. Likewise for a statement without polynomials, or with a group of
+            The string is not as long as the statement demands. Likewise for a statement without polynomials, or with a group of
             less than two: there is nothing to prove, and no part of a settlement may be empty.
         """
         if statement.polynomials == 0:
@@ -109,24 +80,14 @@ class Settlement:
         if lonely is not None:
             raise VerificationWrongLength(lonely, 2)
         row_bytes = [WORD_BYTES if statement.is_outside(i) else POINT_BYTES * statement.polynomials for i in range(len(statement.sizes))]
-        head = sum(size * row for size, row in zip(statement.sizes, row_bytes, strict=True))
-        if len(raw) <= head:
-            raise VerificationWrongLength(len(raw), head + 1)
-        num_exclusions = raw[head]
-        groups = max(0, len(statement.taking_part()) - num_exclusions)
-        expected = head + 1 + num_exclusions * _EXCLUSION.size + _argument_bytes(groups, statement.polynomials)
+        groups = len(statement.taking_part())
+        expected = sum(size * row for size, row in zip(statement.sizes, row_bytes, strict=True))
+        expected += _argument_bytes(groups, statement.polynomials)
         if len(raw) != expected:
             raise VerificationWrongLength(len(raw), expected)
         reader = _Reader(raw)
         members = tuple(tuple(reader.take(row) for _ in range(size)) for size, row in zip(statement.sizes, row_bytes, strict=True))
-        reader.take(1)
-        exclusions = tuple(_exclusion(reader.take(_EXCLUSION.size)) for _ in range(num_exclusions))
-        return cls(members, exclusions, _argument(reader, groups, statement.polynomials) if groups else None)
-
-
-def roster_hash_of(statement: Statement, members: tuple[tuple[bytes, ...], ...]) -> bytes:
-    """Keccak-256 of the digests of all members, given their points, or the digest itself for groups outside; 32 bytes."""
-    return keccak256(b"".join(row if statement.is_outside(i) else keccak256(row) for i, group in enumerate(members) for row in group))
+        return cls(members, _argument(reader, groups, statement.polynomials) if groups else None)
 
 
 class _Reader:
@@ -142,11 +103,6 @@ class _Reader:
     def words(self, count: int) -> Iterator[int]:
         for _ in range(count):
             yield int.from_bytes(self.take(WORD_BYTES), "big")
-
-
-def _exclusion(raw: bytes) -> Exclusion:
-    position, polynomial, index, value, proof = _EXCLUSION.unpack(raw)
-    return Exclusion(position, polynomial, index, int.from_bytes(value, "big"), proof)
 
 
 def _argument(reader: _Reader, groups: int, polynomials: int) -> Argument:

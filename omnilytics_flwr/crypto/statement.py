@@ -22,15 +22,13 @@ class Statement:
     context : bytes, length 32
         Binds chain, market, epoch seed, epoch, round and task.
     roster_hash : bytes, length 32
-        Keccak-256 of the digests of all members, groups ascending, seats ascending.
+        Of the roster's groups and the digests of all its members.
     sizes : tuple of int
         Members of each group of the roster, in roster order.
     outside : int
         Bitmap over roster positions of groups that do not take part (waived or void).
     polynomials : int
-        B.
-    update_bits : int
-        b.
+        P, the polynomials that are proven for each member: B, or 1 under projection.
     """
 
     context: bytes
@@ -38,19 +36,18 @@ class Statement:
     sizes: tuple[int, ...]
     outside: int
     polynomials: int
-    update_bits: int
 
     def is_outside(self, position: int) -> bool:
         """Whether the group at a roster position does not take part."""
         return bool(self.outside >> position & 1)
 
-    def taking_part(self, excluded: int = 0) -> tuple[int, ...]:
-        """Roster positions of the groups neither outside nor in the bitmap `excluded`."""
-        return tuple(i for i in range(len(self.sizes)) if not (self.outside | excluded) >> i & 1)
+    def taking_part(self) -> tuple[int, ...]:
+        """Roster positions of the groups that are not outside."""
+        return tuple(i for i in range(len(self.sizes)) if not self.is_outside(i))
 
-    def scale(self, excluded: int = 0) -> int:
+    def scale(self) -> int:
         """L, the least common multiple of the sizes of the groups taking part."""
-        return lcm(*(self.sizes[i] for i in self.taking_part(excluded)))
+        return lcm(*(self.sizes[i] for i in self.taking_part()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +56,14 @@ class Verdict:
 
     Attributes
     ----------
-    excluded : int
-        Bitmap over roster positions of groups whose sum is proven out of range.
+    digests : tuple of bytes, length 32 each
+        Of each member of the roster, groups and seats ascending: of its points, or as the settlement gives it for a group outside.
     distances : tuple of int
         Squared distances of all pairs (i, k), 0 <= i < k <= G', lexicographic, in squared quantisation steps times L^2; 0 is
         the zero update, 1 .. G' the groups taking part in roster order.
     """
 
-    excluded: int
+    digests: tuple[bytes, ...]
     distances: tuple[int, ...]
 
 
@@ -102,26 +99,11 @@ class VerificationBadPoint(Refusal):
     TEXT = "a point of the settlement is not a canonical point of the G1 subgroup"
 
 
-class VerificationWrongRoster(Refusal):
-    """The settlement's digests are not the roster's."""
-
-    actual: bytes
-    expected: bytes
-    TEXT = "the members' points are not those that the round was opened with"
-
-
-class VerificationWrongExclusion(Refusal):
-    """An exclusion names a position out of order or outside, a place that does not exist, or a value in range."""
-
-    position: int
-    TEXT = "the exclusion of roster position {position} is out of order or shows nothing out of range"
-
-
 class VerificationWrongOpening(Refusal):
-    """An opening proof fails; 0 is the fold, 1 the constant term, 2 + i the i-th exclusion."""
+    """An opening proof fails; 0 is the fold, 1 the constant term."""
 
     which: int
-    TEXT = "opening proof {which} fails (0 is the fold, 1 the constant term, 2 + i exclusion i)"
+    TEXT = "opening proof {which} fails (0 is the fold, 1 the constant term)"
 
 
 class VerificationWrongSumcheck(Refusal):

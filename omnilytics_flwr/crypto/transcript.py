@@ -1,10 +1,11 @@
-"""Challenges of the settlement proof (docs/protocol.md section 7.4): fixed-width fields, one tag for each challenge, chained by digests."""
+"""Challenges of the settlement proof (docs/protocol.md section 7): fixed-width fields, a tag each, chained by digests."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from .curve import padded
 from .field import R
 from .hashing import keccak256, tag, word
 from .statement import Statement
@@ -28,28 +29,26 @@ class Challenge:
         return int.from_bytes(self.digest, "big") % R
 
 
-def challenge_rho(statement: Statement, *, excluded: int, points: Sequence[bytes], values: Sequence[int]) -> Challenge:
+def challenge_rho(statement: Statement, *, points: Sequence[bytes], values: Sequence[int]) -> Challenge:
     """rho, which folds the pairs into one sum.
 
     Parameters
     ----------
     statement : Statement
         What is proven.
-    excluded : int
-        Bitmap over roster positions.
-    points : sequence of bytes, length 128 each
+    points : sequence of bytes, length 96 each
         P of the groups taking part, polynomials of one group in a row.
     values : sequence of int, 0 .. R - 1
         V of every pair.
     """
-    numbers = (statement.polynomials, statement.update_bits, statement.outside, excluded)
-    hashes = (_words(statement.sizes), b"".join(points), _words(values))
+    numbers = (statement.polynomials, statement.outside)
+    hashes = (_words(statement.sizes), b"".join(map(padded, points)), _words(values))
     head = tag("rho") + statement.context + statement.roster_hash
     return Challenge(keccak256(head + _words(numbers) + b"".join(map(keccak256, hashes))))
 
 
 def challenge_z(before: Challenge, *, quotient: bytes, remainder: bytes) -> Challenge:
-    """z, at which everything is opened; after C_q and C_f, 128 bytes each."""
+    """z, at which everything is opened; after C_q and C_f, 96 bytes each."""
     return Challenge(keccak256(tag("z") + before.digest + quotient + remainder))
 
 

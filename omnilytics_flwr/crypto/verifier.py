@@ -3,17 +3,14 @@
 The order of the checks decides which refusal a settlement with several faults gets:
 
 1. the statement has polynomials, and groups of at least two, and the length is right (`VerificationWrongLength`);
-2. the roster hash (`VerificationWrongRoster`);
-3. the exclusions in order, for each: its position on the roster, not outside, after the one before, polynomial and index in
-   their bounds (`VerificationWrongExclusion`); its value canonical (`VerificationNotCanonical`) and out of range
-   (`VerificationWrongExclusion`); the members' points there on the curve (`VerificationBadPoint`); the opening of their sum,
-   which must be in the subgroup (`VerificationWrongOpening`, 2 + i);
-4. if any group takes part: the points of its members on the curve (`VerificationBadPoint`);
-5. all V, then all y canonical (`VerificationNotCanonical`);
-6. R(z) = q(z) (z^N - 1) + f(z) (`VerificationWrongSumcheck`);
-7. every point of the fold canonical, on the curve and in the subgroup (`VerificationBadPoint`);
-8. C_f opens at 0 to the claimed sum (`VerificationWrongOpening`, 1);
-9. the fold opens at z (`VerificationWrongOpening`, 0).
+2. if any group takes part: the points of its members on the curve (`VerificationBadPoint`);
+3. all V, then all y canonical (`VerificationNotCanonical`);
+4. R(z) = q(z) (z^N - 1) + f(z) (`VerificationWrongSumcheck`);
+5. every point of the fold canonical, on the curve and in the subgroup (`VerificationBadPoint`);
+6. C_f opens at 0 to the claimed sum (`VerificationWrongOpening`, 1);
+7. the fold opens at z (`VerificationWrongOpening`, 0).
+
+Whether the digests in the verdict are what members signed is for the market to check.
 """
 
 from __future__ import annotations
@@ -23,9 +20,8 @@ from collections.abc import Sequence
 from py_arkworks_bls12381 import G1Point
 
 from .curve import POINT_BYTES, compress, decode_on_curve, encode_point, multiply_sum
-from .domain import INVERSE_N, roots
+from .domain import INVERSE_N
 from .field import FieldVector, N, R
-from .fixedpoint import HALF_BITS, zero_unit
 from .kzg import opens
 from .settlement import Argument, Settlement
 from .statement import (
@@ -33,16 +29,14 @@ from .statement import (
     Verdict,
     VerificationBadPoint,
     VerificationNotCanonical,
-    VerificationWrongExclusion,
     VerificationWrongOpening,
-    VerificationWrongRoster,
     VerificationWrongSumcheck,
     distance_of,
     pairs,
 )
 from .transcript import challenge_gamma, challenge_rho, challenge_z
 
-_FOLD, _CONSTANT, _FIRST_EXCLUSION = 0, 1, 2
+_FOLD, _CONSTANT = 0, 1
 
 
 def verify(statement: Statement, settlement: bytes) -> Verdict:
@@ -55,68 +49,35 @@ def verify(statement: Statement, settlement: bytes) -> Verdict:
     settlement : bytes
         The flat string.
 
-    Returns
-    -------
-    Verdict
-        Excluded groups and distances.
-
     Raises
     ------
     Refusal
         One of the ``Verification`` classes, in the order that the module tells.
     """
     parts = Settlement.from_bytes(settlement, statement)
-    actual = parts.roster_hash(statement)
-    if actual != statement.roster_hash:
-        raise VerificationWrongRoster(actual, statement.roster_hash)
-    excluded = _check_exclusions(statement, parts)
+    digests = parts.digests(statement)
     if parts.argument is None:
-        return Verdict(excluded, ())
-    places = [(i, k) for i in statement.taking_part(excluded) for k in range(statement.polynomials)]
-    points = [_sum_at(parts.members[i], k) for i, k in places]
+        return Verdict(digests, ())
+    points = [_sum_at(parts.members[i], k) for i in statement.taking_part() for k in range(statement.polynomials)]
     for scalar in (*parts.argument.values, *parts.argument.evaluations):
         _check_canonical(scalar)
-    _check_argument(statement, excluded, points, parts.argument)
-    return Verdict(excluded, tuple(map(distance_of, parts.argument.values)))
+    _check_argument(statement, points, parts.argument)
+    return Verdict(digests, tuple(map(distance_of, parts.argument.values)))
 
 
 def _sum_at(members: Sequence[bytes], polynomial: int) -> bytes:
-    """P of a group: the sum of its members' points of one polynomial, 128 bytes."""
+    """P of a group: the sum of its members' points of one polynomial, 96 bytes."""
     start = POINT_BYTES * polynomial
     points = [_on_curve(row[start : start + POINT_BYTES]) for row in members]
     return encode_point(sum(points[1:], start=points[0]))
 
 
-def _check_exclusions(statement: Statement, parts: Settlement) -> int:
-    """Bitmap of the excluded positions."""
-    excluded = 0
-    for number, exclusion in enumerate(parts.exclusions):
-        position, polynomial, index = exclusion.position, exclusion.polynomial, exclusion.index
-        in_order = position in statement.taking_part() and not excluded >> position
-        if not in_order or polynomial >= statement.polynomials or index >= N:
-            raise VerificationWrongExclusion(position)
-        _check_canonical(exclusion.value)
-        if _in_range(exclusion.value, members=statement.sizes[position], bits=statement.update_bits):
-            raise VerificationWrongExclusion(position)
-        commitment = compress(_sum_at(parts.members[position], polynomial))
-        if not opens(commitment, roots()[index], exclusion.value, exclusion.proof):
-            raise VerificationWrongOpening(_FIRST_EXCLUSION + number)
-        excluded |= 1 << position
-    return excluded
-
-
-def _in_range(value: int, *, members: int, bits: int) -> bool:
-    """Whether both halves of an element are sums of `members` quantised weights."""
-    most = members * ((1 << bits) - 1)
-    return all(members <= half <= most for half in divmod(value, 1 << HALF_BITS))
-
-
-def _check_argument(statement: Statement, excluded: int, points: list[bytes], argument: Argument) -> None:
-    rho = challenge_rho(statement, excluded=excluded, points=points, values=argument.values)
+def _check_argument(statement: Statement, points: list[bytes], argument: Argument) -> None:
+    rho = challenge_rho(statement, points=points, values=argument.values)
     z = challenge_z(rho, quotient=argument.quotient, remainder=argument.remainder)
     gamma = challenge_gamma(z, evaluations=argument.evaluations)
     *evaluations, quotient, remainder = argument.evaluations
-    if _combination(statement, excluded, evaluations, rho.scalar) != (quotient * (pow(z.scalar, N, R) - 1) + remainder) % R:
+    if _combination(statement, evaluations, rho.scalar) != (quotient * (pow(z.scalar, N, R) - 1) + remainder) % R:
         raise VerificationWrongSumcheck()
     folded = [_in_subgroup(point) for point in (*points, argument.quotient, argument.remainder)]
     powers = [pow(gamma.scalar, i, R) for i in range(len(folded))]
@@ -129,11 +90,10 @@ def _check_argument(statement: Statement, excluded: int, points: list[bytes], ar
         raise VerificationWrongOpening(_FOLD)
 
 
-def _combination(statement: Statement, excluded: int, evaluations: Sequence[int], rho: int) -> int:
+def _combination(statement: Statement, evaluations: Sequence[int], rho: int) -> int:
     """R(z) from the evaluations of the group sums."""
-    groups, polynomials, scale = statement.taking_part(excluded), statement.polynomials, statement.scale(excluded)
-    zero = scale * zero_unit(statement.update_bits) * (1 + (1 << HALF_BITS))
-    scaled = [[zero] * polynomials]
+    groups, polynomials, scale = statement.taking_part(), statement.polynomials, statement.scale()
+    scaled = [[0] * polynomials]
     for row, position in enumerate(groups):
         factor = scale // statement.sizes[position]
         scaled.append([factor * y for y in evaluations[row * polynomials : (row + 1) * polynomials]])

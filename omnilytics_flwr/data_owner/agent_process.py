@@ -60,6 +60,7 @@ def run_agent(path: Path, *, on_ready: Callable[[], None] | None = None, stop: t
         watcher = Watcher(
             ledger=ledger,
             journal=home.journal(),
+            signer=ledger.sender,
             policy=home.policy_on(ledger.connection),
             balance_wei=lambda: ledger.connection.balance_wei(ledger.account),
             tidy=lambda: agent.tidy(),

@@ -17,8 +17,8 @@ from typing import Any
 
 from ..errors import OmnilyticsError, ProtocolError, Refused
 from ..files import write_file
+from .agent_messages import MOST_CALL_BYTES, AdmitCall, Call, CommitCall, DeliverCall, Result, decode_call, encode_reply
 from .agent_socket import TOKEN_BYTES, TOKEN_NAME, frame, receive_exactly, receive_message, socket_path
-from .messages import MOST_CALL_BYTES, AdmitCall, Call, CommitCall, DeliverCall, Result, decode_call, encode_reply
 from .owner_agent import OwnerAgent
 
 MOST_CLIENTS = 64

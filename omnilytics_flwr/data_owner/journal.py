@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import msgspec
 
@@ -23,8 +24,10 @@ from ..files import create_file, locked, make_folder, remove_leftovers, write_fi
 from ..market.task import TaskId
 from ..market.terms import Address
 
-MOST_HEADER_BYTES = 2048
+MOST_HEADER_BYTES = 2**16
 """No file without a vector is larger, none with one is smaller."""
+
+_HexPoint = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{192}$", max_length=192)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class Entry:
         What the masks were made from: the draw's seed, and the peers with their keys.
     points, vector : bytes
         Empty once the entry is emptied.
+    projected : tuple of pairs of bytes (default: none)
+        In a projected market: roster's hash, and the point of the vector's projection for it, 96 bytes.
     """
 
     task: TaskId
@@ -47,6 +52,7 @@ class Entry:
     digest: bytes
     points: bytes
     vector: bytes
+    projected: tuple[tuple[bytes, bytes], ...] = ()
 
 
 class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,6 +65,7 @@ class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     masks_hash: HexHash
     digest: HexHash
     points_bytes: Count
+    projected: tuple[tuple[HexHash, _HexPoint], ...]
 
 
 def encode_entry(entry: Entry) -> bytes:
@@ -74,6 +81,7 @@ def encode_entry(entry: Entry) -> bytes:
         masks_hash=entry.masks_hash.hex(),
         digest=entry.digest.hex(),
         points_bytes=len(entry.points),
+        projected=tuple((roster.hex(), point.hex()) for roster, point in entry.projected),
     )
     rest = msgspec.json.encode(header) + b"\n" + entry.points + entry.vector
     return keccak256(rest).hex().encode() + b"\n" + rest
@@ -95,15 +103,23 @@ def decode_entry(content: bytes) -> Entry:
         digest=bytes.fromhex(header.digest),
         points=body[: header.points_bytes],
         vector=body[header.points_bytes :],
+        projected=tuple((bytes.fromhex(roster), bytes.fromhex(point)) for roster, point in header.projected),
     )
 
 
 class Journal:
-    """The journal in a folder, shared safely by processes; the folder is made if missing, readable by its owner only."""
+    """The journal in a folder, shared safely by processes; the folder is made if missing, readable by its owner only.
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        make_folder(folder)
+    Parameters
+    ----------
+    data_set : Path, optional
+        Folder in which the journals of all homes with one data set note with whom it was summed up; made if missing.
+    """
+
+    def __init__(self, folder: Path, data_set: Path | None = None) -> None:
+        self._folder, self._data_set = folder, data_set
+        for made in (folder, *([] if data_set is None else [data_set])):
+            make_folder(made)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -121,9 +137,16 @@ class Journal:
         """All entries, oldest round first; raises `Malformed` for a damaged file."""
         return [self._read(path) for path in sorted(self._folder.glob("*.entry"))]
 
+    def peer_sets(self) -> set[bytes]:
+        """Hashes of all groups whose sums this data set is in, by this journal and those that share its data set."""
+        shared = [] if self._data_set is None else self._data_set.glob("*.peers")
+        return {entry.peers_hash for entry in self.entries()} | {bytes.fromhex(path.stem) for path in shared}
+
     def write(self, entry: Entry) -> None:
         """Write and sync; returns when the entry would survive a power cut."""
         task = entry.task
+        if self._data_set is not None:
+            create_file(self._data_set / f"{entry.peers_hash.hex()}.peers", b"")
         write_file(self._path(task.chain_id, task.market, task.round), encode_entry(entry))
 
     def full_rounds(self, chain_id: int, market: str) -> list[int]:
@@ -135,7 +158,7 @@ class Journal:
         """Forget vector and commitments of a round that is over; its header stays."""
         entry = self.find(chain_id, market, round_number)
         if entry is not None and entry.vector:
-            self.write(replace(entry, points=b"", vector=b""))
+            self.write(replace(entry, points=b"", vector=b"", projected=()))
 
     def note_evaluation(self, task: TaskId) -> bool:
         """Note that a round's task is evaluated; False if it was before."""

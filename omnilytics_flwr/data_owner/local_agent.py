@@ -5,25 +5,29 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..crypto.digest import points_digest
 from ..crypto.field import FieldVector
-from ..crypto.fixedpoint import pack, quantise
-from ..crypto.kzg import commit, points_digest
+from ..crypto.fixedpoint import Units, quantise
 from ..crypto.masks import group_mask
 from ..errors import ChainError, Refused, WireError
-from ..market.commitment_message import Signer, sign_commitment
 from ..market.ledger import DataOwnerLedger
 from ..market.market_view import MarketState, Member
+from ..market.messages import Signer, sign_commitment
 from ..market.stage import Stage
 from ..market.task import TaskId
 from ..market.terms import Address
 from .journal import Entry, Journal
-from .owner_agent import Admission, Delivery, SignedCommitment
+from .mask_ahead import MaskAhead
+from .owner_agent import Admission, MaskedUpdate, SignedCommitment
 from .owner_keys import OwnerKeys
 from .policy import Policy
+from .signed_projection import sign_projection
 from .task_checks import TaskChecks, masks_hash, out_of_turn, peers_hash, peers_of
 
 
@@ -39,7 +43,7 @@ class LocalAgent:
     policy : Policy
         Read as for a public chain where it leaves that open.
     on_work : callable, optional
-        Called with kind of work (``"mask"``, ``"commit"``), task and seconds.
+        Called with kind of work, task and seconds: ``"mask"``, which may be done while the client trains, and ``"commit"``, after it.
     check_ready : callable, optional
         Asked before every commitment; raises `Refused` while nobody would answer an accusation. Left out, nobody answers them, and the
         data owner must deliver when it is asked to.
@@ -63,6 +67,7 @@ class LocalAgent:
         policy = policy.for_chain(is_local=False)
         self._confirmations, self._keep_blocks = policy.confirmations or 0, policy.keep_blocks or 0
         self._checks = TaskChecks(ledger=ledger, owner=signer.address, keys=keys, journal=journal, policy=policy)
+        self._ahead = MaskAhead()
         self._on_work = on_work or (lambda kind, task, seconds: None)
         self._check_ready = check_ready or (lambda: None)
 
@@ -92,6 +97,7 @@ class LocalAgent:
             entry = self._journal.find(task.chain_id, task.market, task.round)
             if entry is None:
                 self._checks.history(task, group)
+                self._ahead.start(task, masks_hash(state, group), self._mask_of(task, state, group))
                 return Admission(self._metrics, None)
             return Admission(self._metrics, self._signed(entry, task, state, group))
 
@@ -112,15 +118,17 @@ class LocalAgent:
             entry = self._journal.find(task.chain_id, task.market, task.round)
             if entry is None:
                 self._checks.history(task, group)
-                with self._timed("mask", task):
-                    vector = self._masked(task, state, group, update)
-                with self._timed("commit", task):
-                    points = commit(vector)
-                entry = Entry(task, peers_hash(group), masks_hash(state, group), points_digest(points), points, vector.to_bytes())
+                keys_hash, units = masks_hash(state, group), self._quantised(task, update)
+                mask = self._ahead.take(task, keys_hash, self._mask_of(task, state, group))
+                self._on_work("mask", task, mask.seconds)
+                start = time.perf_counter()
+                vector, points = mask.add_to(units, bits=self._ledger.terms().update_bits)
+                self._on_work("commit", task, time.perf_counter() - start)
+                entry = Entry(task, peers_hash(group), keys_hash, points_digest(points), points, vector.to_bytes())
                 self._journal.write(entry)  # before the signature is made: whatever happens now, no other vector gets these masks
             return self._signed(entry, task, state, group)
 
-    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
+    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
         """See `OwnerAgent.deliver`."""
         with self._at_work():
             self._checks.market(chain_id, market)
@@ -130,8 +138,16 @@ class LocalAgent:
             state = self._ledger.state(self._confirmations)
             if state.stage is not Stage.OPEN or (state.round, state.epoch) != (round_number, epoch) or epoch != entry.task.epoch:
                 raise out_of_turn(state, f"deliver in round {round_number} of epoch {epoch}")
-            self._checks.roster(state, entry, digests)
-            return Delivery(self._signer.address, entry.vector, entry.points, self._metrics)
+            group = self._checks.roster(state, entry, digests)
+            latest = self._ledger.state()
+            if latest.stage is not Stage.OPEN or latest.round != round_number:
+                raise out_of_turn(latest, f"deliver in round {round_number} of epoch {epoch}")
+            self._checks.in_time(latest, group)
+            masked = MaskedUpdate(self._signer.address, entry.vector, entry.points, metrics=self._metrics)
+            if not self._ledger.terms().projected:
+                return masked
+            signed = sign_projection(entry, state, journal=self._journal, signer=self._signer)
+            return replace(masked, projected=signed.point, signature=signed.signature)
 
     def tidy(self) -> None:
         """Delete what must not be kept: vectors of rounds that are over, mask keys of epochs that are over."""
@@ -147,12 +163,6 @@ class LocalAgent:
         with self._journal.locked():
             self._forget()
             yield
-
-    @contextmanager
-    def _timed(self, kind: str, task: TaskId) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self._on_work(kind, task, time.perf_counter() - start)
 
     def _check_train(self, task: TaskId) -> tuple[MarketState, tuple[Member, ...]]:
         state = self._checks.task(task, "train")
@@ -176,7 +186,13 @@ class LocalAgent:
         for number in self._journal.full_rounds(self._ledger.chain_id, self._ledger.address):
             if self._is_over(number, state):
                 self._journal.empty(self._ledger.chain_id, self._ledger.address, number)
-        self._keys.forget(self._checks.market_id, before_epoch=state.epoch)
+        self._keys.forget(self._checks.market_id, before_epoch=state.epoch + self._unneeded_epochs(state))
+
+    def _unneeded_epochs(self, state: MarketState) -> int:
+        """How many epochs from the present one on need no mask key: all in a closed market, this one once the data owner has departed."""
+        if state.stage is Stage.CLOSED:
+            return 2
+        return int(not self._ledger.owner_record(self._signer.address).registered)
 
     def _is_over(self, number: int, state: MarketState) -> bool:
         """Whether nobody can ask for the vector of a round any more."""
@@ -185,10 +201,13 @@ class LocalAgent:
         deadline = state.settle_by if state.stage is Stage.OPEN else state.open_by + self._ledger.terms().round_seconds
         return self._ledger.now() > deadline
 
-    def _masked(self, task: TaskId, state: MarketState, group: tuple[Member, ...], update: NDArray[np.float64]) -> FieldVector:
-        terms, rounding = self._ledger.terms(), self._keys.rounding_key(task)
-        plain = pack(quantise(update, weights=terms.weights, bits=terms.update_bits, clip=terms.clip, key=rounding))
-        mask = group_mask(
+    def _quantised(self, task: TaskId, update: NDArray[np.float64]) -> Units:
+        terms = self._ledger.terms()
+        return quantise(update, weights=terms.weights, bits=terms.update_bits, clip=terms.clip, key=self._keys.rounding_key(task))
+
+    def _mask_of(self, task: TaskId, state: MarketState, group: tuple[Member, ...]) -> Callable[[], FieldVector]:
+        return partial(
+            group_mask,
             self._keys.mask_key(self._checks.market_id, task.epoch),
             peers_of(group),
             epoch_seed=state.epoch_seed,
@@ -197,6 +216,5 @@ class LocalAgent:
             epoch=task.epoch,
             round_number=task.round,
             task_hash=task.task_hash,
-            polynomials=terms.polynomials,
+            polynomials=self._ledger.terms().polynomials,
         )
-        return plain + mask

@@ -26,15 +26,17 @@ class SignedCommitment:
 
 
 @dataclass(frozen=True, slots=True)
-class Delivery:
+class MaskedUpdate:
     """What a data owner hands over in the second exchange.
 
     Attributes
     ----------
     vector : bytes, length 131072 B
         Masked field elements.
-    points : bytes, length 128 B
+    points : bytes, length 96 B
         Their commitments.
+    projected, signature : bytes, length 96 and 64 (default: none)
+        In a projected market: the projected point, and the signature of its digest (`omnilytics_flwr.market.messages.Delivery`).
     metrics : tuple of str (default: none)
         Names of the metrics that may leave with it.
     """
@@ -42,6 +44,8 @@ class Delivery:
     owner: _Account
     vector: bytes
     points: bytes
+    projected: bytes = b""
+    signature: bytes = b""
     metrics: tuple[str, ...] = ()
 
 
@@ -76,5 +80,5 @@ class OwnerAgent(Protocol):
     def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
         """Quantise, mask, commit, journal, sign. The same round gives the same digest again."""
 
-    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
+    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
         """Hand the vector over if the chain shows that the round is open with it."""

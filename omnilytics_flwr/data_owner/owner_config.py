@@ -46,6 +46,8 @@ class OwnerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
         there is no check.
     agent : {"local", "process"} (default: "local")
         Where the owner agent is: in the process of whoever asks, or in one of its own.
+    data_set : str, optional
+        Folder that all homes with the same data share, relative to the home: the policy's `most-peer-sets` counts for all of them together.
     account : Account
     policy : mapping (default: empty)
         Entries of the `Policy`, not yet checked: what checks them would make this module heavy.
@@ -56,6 +58,7 @@ class OwnerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     market: Address
     factory: Address | None = None
     agent: Literal["local", "process"] = "local"
+    data_set: str | None = None
     account: Account
     policy: dict[str, Any] = {}
 

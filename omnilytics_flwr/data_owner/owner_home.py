@@ -59,6 +59,7 @@ class OwnerHome:
         factory: Address | None = None,
         policy: Mapping[str, object] | None = None,
         agent: str = "local",
+        data_set: str | None = None,
     ) -> OwnerHome:
         """Make a home, which is never written over an old one.
 
@@ -66,7 +67,7 @@ class OwnerHome:
         ----------
         path : Path
             Folder of the home; made if missing, readable by its owner only.
-        rpc_url, chain_id, market, factory, agent
+        rpc_url, chain_id, market, factory, agent, data_set
             See `OwnerConfig`.
         account : mapping of str to object
             Where the account's key is: ``{"keystore": path}``, with ``"password-file": path`` or with the password in
@@ -85,7 +86,7 @@ class OwnerHome:
         """
         if (path / CONFIG_NAME).exists():
             raise Refused(f"there is an owner home at {path} already; it may hold a journal that is needed, choose another folder")
-        entries = {"rpc-url": rpc_url, "chain-id": chain_id, "market": market, "factory": factory, "agent": agent}
+        entries = {"rpc-url": rpc_url, "chain-id": chain_id, "market": market, "factory": factory, "agent": agent, "data-set": data_set}
         config = OwnerConfig.from_mapping(entries | {"account": account, "policy": policy or {}})
         Policy.from_mapping(config.policy)
         make_folder(path)
@@ -137,7 +138,8 @@ class OwnerHome:
 
     def journal(self) -> Journal:
         """The journal of this home."""
-        return Journal(self.path / "journal")
+        data_set = self.config.data_set
+        return Journal(self.path / "journal", None if data_set is None else self.path / data_set)
 
     def policy_on(self, connection: Connection) -> Policy:
         """The policy, with a value for whatever depends on the chain."""
@@ -181,14 +183,21 @@ def check_trusted(market: MarketReader, factory: Address | None, policy: Policy)
     UnknownMarket
         The factory has not created the market: its books may be forged.
     Refused
-        The policy wants a verification of this version, and the market has another.
+        The policy wants a verification of this version, and the market has another; or the model owner decides who joins, and the policy
+        names no peers to be among.
     """
     from ..chain.deploy import check_created
 
     if factory is not None:
         check_created(market.connection, factory, market.address)
-    if policy.for_chain(is_local=market.connection.is_local).known_verification and not market.has_known_verification():
+    is_local = market.connection.is_local
+    if policy.for_chain(is_local=is_local).known_verification and not market.has_known_verification():
         raise Refused(
             f"policy refuses market {market.address}: its verification {market.terms().verification} is not of this version, and another may "
             "accept what it likes; choose another market, or set known-verification = false in the policy"
+        )
+    if not (is_local or policy.least_known_peers) and market.has_voucher_gate():
+        raise Refused(
+            f"policy refuses market {market.address}: its model owner decides who joins, and could put its own people around one data owner; "
+            "name data owners that you know in known-peers, and set least-known-peers, or choose another market"
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from ..crypto.hashing import keccak256, word
+from ..crypto.hashing import VERSION, keccak256, word
 from ..crypto.masks import MaskKey
 from ..errors import Malformed
 from ..files import create_file, delete_file, make_folder, remove_leftovers
@@ -33,7 +33,7 @@ class OwnerKeys:
     def rounding_key(self, task: TaskId) -> bytes:
         """Key of the stochastic rounding of one task, 32 bytes; the same again for the same task."""
         identity = word(task.chain_id) + bytes.fromhex(task.market[2:]) + word(task.epoch) + word(task.round) + task.task_hash
-        return keccak256(b"OmniLytics/v1/rounding" + self._secret(self._folder / "rounding.key") + identity)
+        return keccak256((VERSION + "rounding").encode() + self._secret(self._folder / "rounding.key") + identity)
 
     def forget(self, market_id: str, *, before_epoch: int) -> None:
         """Delete the mask keys of epochs that are over: nobody can unmask their vectors any more.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, structs
 
 from ..crypto.address import Address, parse_address
-from ..decoding import Count, Hash, Positive, convert
+from ..decoding import Count, Hash, Positive, Share, Some, convert
 from ..errors import Malformed, Refused, TermsError
 from ..market.terms import ZERO_ADDRESS
 
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from ..market.terms import Terms
 
 FINAL_BLOCKS = 64
-"""Two epochs of Ethereum: what lies that deep is final."""
+"""Two epochs of Ethereum: what lies that deep is final, and nobody can tell a block's randomness from so far before it."""
+STRESS_PRICE_WEI = 20 * 10**9
+BLOCK_SECONDS = 12
+SHORTEST_ACCUSE_SECONDS = 60
+"""For the delivery itself; the contract allows no shorter window."""
 
 
 class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
@@ -35,7 +39,18 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     most_rounds: Count = 1000
     # Each redraw lets a patient model owner solve for more (So et al., "Securing Secure Aggregation", arXiv 2106.03328).
     most_peer_sets: Count | None = None
+    # Whoever decides who may join can put its own people around one data owner, and see its update as their sum's rest.
+    known_peers: tuple[Address, ...] = ()
+    least_known_peers: Count = 0
     least_reward_wei: Count = 0
+    most_unpaid_share: Share = 0.4
+    most_unpaid_rounds: Some = 10
+    least_bond_wei: Count = 0
+    least_accuse_fee_wei: Count = 0
+    least_accuse_seconds: Count = SHORTEST_ACCUSE_SECONDS
+    least_answer_seconds: Count = 1800
+    most_leave_seconds: Count = 14 * 24 * 3600
+    least_draw_delay_blocks: Count | None = None
     metrics: tuple[str, ...] | None = None
     app_hashes: tuple[Hash, ...] | None = None
     known_verification: bool | None = None
@@ -45,6 +60,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     fresh_seconds: Positive = 60.0
     poll_seconds: Positive = 4.0
     claim_after_wei: Count = 1
+    stress_price_wei: Count | None = None
 
     @classmethod
     def from_mapping(cls, entries: Mapping[str, object]) -> Policy:
@@ -66,7 +82,13 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
 
     def for_chain(self, *, is_local: bool) -> Policy:
         """The same policy with a value wherever None stands for one that depends on the chain."""
-        usual = {"known_verification": not is_local, "confirmations": int(not is_local), "keep_blocks": 0 if is_local else FINAL_BLOCKS}
+        usual = {
+            "known_verification": not is_local,
+            "confirmations": int(not is_local),
+            "keep_blocks": 0 if is_local else FINAL_BLOCKS,
+            "least_draw_delay_blocks": 0 if is_local else FINAL_BLOCKS,
+            "stress_price_wei": 0 if is_local else STRESS_PRICE_WEI,
+        }
         return structs.replace(self, **{name: value for name, value in usual.items() if getattr(self, name) is None})
 
     def peer_sets_for(self, terms: Terms) -> int:
@@ -82,6 +104,9 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
 
     def check_terms(self, market: Address, terms: Terms) -> None:
         """Raise `Refused` unless the terms are acceptable."""
+        unpaid = terms.faulty_groups / terms.least_groups
+        # A vector leaves once the opening has so many blocks on top, and must have arrived before anybody is accused.
+        accuse_seconds = max(self.least_accuse_seconds, SHORTEST_ACCUSE_SECONDS + BLOCK_SECONDS * (self.confirmations or 0))
         demands = {
             f"pay in token {terms.token}, which is not among those allowed": _is_among(terms.token, self.tokens),
             f"stake {terms.stake_wei} wei, at most {self.most_stake_wei} allowed": self.most_stake_wei is None
@@ -89,12 +114,35 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
             f"groups of {terms.group_size}, at least {self.least_group_size} wanted": terms.group_size >= self.least_group_size,
             f"clip {terms.clip}, at most {self.most_clip} allowed": terms.clip <= self.most_clip,
             f"reward {terms.reward_wei} wei, at least {self.least_reward_wei} wanted": terms.reward_wei >= self.least_reward_wei,
+            f"a bond of {terms.bond_wei} wei, at least {self.least_bond_wei} wanted": terms.bond_wei >= self.least_bond_wei,
+            f"fee of an accusation {terms.accuse_fee_wei} wei, at least {self.least_accuse_fee_wei} wanted": (
+                terms.accuse_fee_wei >= self.least_accuse_fee_wei or terms.answer_seconds == 0
+            ),
+            f"{terms.faulty_groups} of {terms.least_groups} groups may go unpaid, at most a share of {self.most_unpaid_share} allowed": (
+                unpaid <= self.most_unpaid_share
+            ),
+            f"{terms.accuse_seconds} s to deliver, at least {accuse_seconds} wanted": terms.accuse_seconds >= accuse_seconds,
+            f"{terms.answer_seconds} s to answer an accusation, at least {self.least_answer_seconds} wanted": (
+                terms.answer_seconds == 0 or terms.answer_seconds >= self.least_answer_seconds
+            ),
+            f"a stake is back after {terms.leave_seconds} s, at most {self.most_leave_seconds} allowed": (
+                terms.leave_seconds <= self.most_leave_seconds
+            ),
+            f"groups drawn {terms.draw_delay_blocks} blocks after the freeze, at least {self.least_draw_delay_blocks} wanted": (
+                terms.draw_delay_blocks >= (self.least_draw_delay_blocks or 0)
+            ),
             "another client app than those allowed": self.app_hashes is None or terms.app_hash in self.app_hashes,
             "metrics that may not leave": self.metrics is None or set(terms.metrics) <= set(self.metrics),
         }
         broken = [reason for reason, holds in demands.items() if not holds]
         if broken:
             raise Refused(f"policy refuses market {market}: {'; '.join(broken)}")
+
+    def check_peers(self, peers: Iterable[Address]) -> None:
+        """Raise `Refused` unless enough of a group's other members are known."""
+        known = sum(_is_among(peer, self.known_peers) for peer in peers)
+        if known < self.least_known_peers:
+            raise Refused(f"policy: {known} known data owners in this group, at least {self.least_known_peers} wanted; join the next epoch")
 
 
 def _is_among(address: Address, allowed: tuple[Address, ...] | None) -> bool:
@@ -108,4 +156,9 @@ def _parse_hash(item: object) -> bytes:
         raise Malformed(f"{item!r} is no hash; expected 64 hexadecimal digits") from error
 
 
-_PARSERS: dict[str, Callable[..., object]] = {"markets": parse_address, "tokens": parse_address, "app-hashes": _parse_hash}
+_PARSERS: dict[str, Callable[..., object]] = {
+    "markets": parse_address,
+    "tokens": parse_address,
+    "known-peers": parse_address,
+    "app-hashes": _parse_hash,
+}

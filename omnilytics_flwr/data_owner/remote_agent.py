@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from ..errors import Refused
 from ..market.task import TaskId
+from .agent_messages import MOST_REPLY_BYTES, AdmitCall, Call, CommitCall, DeliverCall, EvaluateCall, decode_reply
 from .agent_socket import TOKEN_NAME, frame, receive_message, socket_path
-from .messages import MOST_REPLY_BYTES, AdmitCall, Call, CommitCall, DeliverCall, EvaluateCall, decode_reply
-from .owner_agent import Admission, Delivery, SignedCommitment
+from .owner_agent import Admission, MaskedUpdate, SignedCommitment
 
 if TYPE_CHECKING:
     from ..crypto.address import Address
@@ -56,9 +56,9 @@ class RemoteAgent:
         """See `OwnerAgent.commit`."""
         return self._call(CommitCall.of(task, update), SignedCommitment)
 
-    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
+    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
         """See `OwnerAgent.deliver`."""
-        return self._call(DeliverCall(chain_id, market, epoch, round_number, digests), Delivery)
+        return self._call(DeliverCall(chain_id, market, epoch, round_number, digests), MaskedUpdate)
 
     def _call(self, call: Call, expected: type[T]) -> T:
         sent = frame(msgspec.msgpack.encode(call))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import islice
+
 from ..crypto.hashing import keccak256
 from ..crypto.masks import Peer, group_hash
 from ..errors import OutOfTurn, ProtocolError, Refused, TaskMismatch
+from ..market.dispute import lapsed
 from ..market.market_view import MarketState, MarketView, Member
-from ..market.roster import bits_of, member_place
+from ..market.roster import bits_of, roster_hash, roster_seats
 from ..market.stage import Stage
 from ..market.task import TaskId
 from ..market.terms import Address
@@ -78,18 +82,27 @@ class TaskChecks:
         twice = [member.owner for member in group if keys.count(member.mask_key) > 1]
         if twice:
             raise Refused(f"{' and '.join(twice)} have the same mask key in epoch {state.epoch}; expected one each; join the next epoch")
+        self._policy.check_peers(member.owner for member in group if member is not mine)
         self._own_key(mine, state.epoch)
         return group
 
     def history(self, task: TaskId, group: tuple[Member, ...]) -> None:
         """Check that one more commitment, in this group, is within what the operator allows."""
         entries = self._journal.entries()
-        sets, most = {entry.peers_hash for entry in entries} | {peers_hash(group)}, self._policy.peer_sets_for(self._ledger.terms())
+        sets, most = self._journal.peer_sets() | {peers_hash(group)}, self._policy.peer_sets_for(self._ledger.terms())
         if len(sets) > most:
             raise Refused(f"policy: these would be {len(sets)} different groups for one data set, at most {most} allowed")
         rounds = sum(entry.task.market == task.market for entry in entries) + 1
         if rounds > self._policy.most_rounds:
             raise Refused(f"policy: this would be round {rounds} of this market, at most {self._policy.most_rounds} allowed")
+        self._paid(entry.task.round for entry in reversed(entries) if entry.task.market == task.market)
+
+    def _paid(self, committed: Iterator[int]) -> None:
+        """Check that the latest rounds in which this data owner committed were not all for nothing."""
+        seat, most = self._ledger.owner_record(self._owner).seat, self._policy.most_unpaid_rounds
+        latest = tuple(islice(committed, most))
+        if len(latest) == most and not any(self._ledger.paid_seats(number) >> seat & 1 for number in latest):
+            raise Refused(f"policy: the last {most} rounds in which this data owner committed paid it nothing, no more allowed")
 
     def repeat(self, entry: Entry, task: TaskId, state: MarketState, group: tuple[Member, ...]) -> None:
         """Check that the journal's entry for the round may be signed again: it is for this task, and can still be delivered."""
@@ -111,14 +124,29 @@ class TaskChecks:
         if self._ledger.bond_share_wei(before):
             raise Refused(f"round {task.round}: evaluations follow a settled round, and round {before} timed out")
 
-    def roster(self, state: MarketState, entry: Entry, digests: tuple[bytes, ...]) -> None:
-        """Check that the open round's roster has these digests, and this data owner's own in its place."""
-        if keccak256(b"".join(digests)) != state.roster_hash:
+    def in_time(self, state: MarketState, seats: int) -> None:
+        """Check that a vector of the open round is still of use: nobody among these `seats` has lapsed, and the round can still settle."""
+        now = self._ledger.now()
+        if now > state.settle_by:
+            raise Refused(f"round {state.round} had to settle by {state.settle_by}, now is {now}; nothing was delivered")
+        if seats & lapsed(accused=state.accused, answered=state.answered, answer_by=state.answer_by, now=now):
+            raise Refused(f"round {state.round}: an accusation in this group has lapsed, so that it takes no part; nothing was delivered")
+
+    def roster(self, state: MarketState, entry: Entry, digests: tuple[bytes, ...]) -> int:
+        """Check that the open round's roster has these digests, this data owner's own in its place; the seats of its group, a bitmap."""
+        if roster_hash(state.groups, digests) != state.roster_hash:
             raise TaskMismatch("the digests sent do not hash to the roster on chain; nothing was delivered")
         seat = self._ledger.owner_record(self._owner).seat
-        place = member_place([self._ledger.group_seats(number) for number in bits_of(state.groups)], seat)
-        if place is None or place >= len(digests) or digests[place] != entry.digest:
+        groups = [self._ledger.group_seats(number) for number in bits_of(state.groups)]
+        seats = roster_seats(groups)
+        # The hash alone says nothing of how many digests there should be: a roster may be short of peers.
+        if len(digests) != len(seats):
+            raise Refused(
+                f"round {entry.task.round} was opened with {len(digests)} digests for {len(seats)} members; nothing was delivered"
+            )
+        if seat not in seats or digests[seats.index(seat)] != entry.digest:
             raise Refused(f"round {entry.task.round} was opened without this data owner's digest; nothing was delivered")
+        return next(group for group in groups if group >> seat & 1)
 
     def _drawn_group(self, members: tuple[Member, ...], mine: Member, state: MarketState) -> tuple[Member, ...]:
         for number in range(state.members.bit_count() // self._ledger.terms().group_size):

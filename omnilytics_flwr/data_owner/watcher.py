@@ -13,17 +13,21 @@ from typing import TypeVar
 
 from ..clock import Clock
 from ..errors import LedgerError, OmnilyticsError, Refused
-from ..market.dispute import BLOB_BYTES, BLOBS_PER_TRANSACTION
+from ..market.dispute import BLOB_BYTES, answer_cost_wei
 from ..market.ledger import DataOwnerLedger
 from ..market.market_view import MarketState
+from ..market.messages import Signer
 from ..market.refusals import NoCredit, NotAccused, WrongStart
 from ..market.roster import bits_of, member_place
 from ..market.stage import Stage
 from .journal import Entry, Journal
 from .policy import Policy
+from .signed_projection import sign_projection
 
 ANSWERS_KEPT = 2
-"""Answers whose ether must be in the account before a commitment."""
+"""Answers at present fees whose ether must be in the account before a commitment."""
+SENDER_SHARE = 6, 5
+"""What a sender allows itself, of the gas that an answer takes."""
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +54,7 @@ class Watcher:
         *,
         ledger: DataOwnerLedger,
         journal: Journal,
+        signer: Signer,
         policy: Policy,
         balance_wei: Callable[[], int],
         tidy: Callable[[], None] | None = None,
@@ -58,6 +63,7 @@ class Watcher:
     ) -> None:
         self._ledger = ledger
         self._journal = journal
+        self._signer = signer
         self._policy = policy
         self._balance_wei = balance_wei
         self._tidy = tidy or (lambda: None)
@@ -66,6 +72,7 @@ class Watcher:
         self._seen_at: float | None = None
         self._late_since: tuple[int, float] | None = None
         self._may_have_credit = True
+        self._warned_round = 0
 
     def run(self, stop: threading.Event) -> None:
         """Look at the chain every `poll_seconds` until `stop` is set; whatever fails is tried again at the next look."""
@@ -86,6 +93,7 @@ class Watcher:
         if seat is not None and state.stage is Stage.OPEN:
             self._attempt("answer", lambda: self._answer(seat))
             self._attempt("time a round out", lambda: self._time_out(state, seat))
+            self._attempt("look at its ether", lambda: self._warn_of_ether(state))
         if seat is not None:
             self._attempt("claim", lambda: self._claim(state))
             self._attempt("withdraw", lambda: self._withdraw(state, seat))
@@ -105,7 +113,16 @@ class Watcher:
                 f"the owner agent has not seen the chain for {age:.0f} s, at most {self._policy.fresh_seconds:.0f} s allowed; "
                 "it could miss an accusation; its operator must look at its node"
             )
-        held, needed = self._balance_wei(), ANSWERS_KEPT * self._ledger.answer_cost_wei()
+        self._check_ether()
+
+    def _check_ether(self) -> None:
+        """Raise `Refused` if the account cannot pay for an answer, be it at the policy's stress price."""
+        terms = self._ledger.terms()
+        if terms.answer_seconds == 0:
+            return
+        price_wei, (more, than) = self._policy.stress_price_wei or 0, SENDER_SHARE
+        stress_wei = answer_cost_wei(terms.polynomials, blobs=self._ledger.blobs(), base_fee_wei=price_wei, blob_base_fee_wei=price_wei)
+        held, needed = self._balance_wei(), max(ANSWERS_KEPT * self._ledger.answer_cost_wei(), stress_wei * more // than)
         if held < needed:
             raise Refused(
                 f"{self._ledger.account} holds {held} wei, answering accusations may take {needed}; its operator must send it ether"
@@ -122,9 +139,9 @@ class Watcher:
         return record.seat if record.registered else None
 
     def _answer(self, seat: int) -> None:
-        """Answer an accusation that is confirmed, transaction by transaction, from where it stands."""
-        state = self._ledger.state(self._policy.confirmations or 0)
-        if state.stage is not Stage.OPEN or not (state.accused & ~state.answered) >> seat & 1:
+        """Answer an accusation, transaction by transaction, from where it stands."""
+        state = self._accused_state(seat)
+        if state is None:
             return
         self._may_have_credit = True
         with self._journal.locked():
@@ -137,12 +154,40 @@ class Watcher:
             )
         while 0 <= (first := self._next_polynomial(seat, entry)) < len(entry.vector) // BLOB_BYTES:
             _log.info("answer an accusation in round %d from polynomial %d on", state.round, first)
-            blobs = _blobs(entry, first)
+            blobs = _blobs(entry, first, self._ledger.blobs())
             try:
-                self._ledger.answer(state.round, seat, entry.points, first, blobs)
+                self._ledger.answer(state.round, seat, entry.points, first, blobs, self._delivery(entry, state, first + len(blobs)))
             except (WrongStart, NotAccused):  # somebody else sent part of the same vector: continue after it
                 if self._next_polynomial(seat, entry) == first:
                     raise
+
+    def _accused_state(self, seat: int) -> MarketState | None:
+        """The market's state if this seat has an accusation to answer now.
+
+        One block on top is enough: an answer in vain costs a fee, a missed one the stake. In the second half of the window none is waited for.
+        """
+        state = self._ledger.state()
+        late = self._ledger.now() > state.answer_by - self._ledger.terms().answer_seconds // 2
+        if not late:
+            state = self._ledger.state(min(self._policy.confirmations or 0, 1))
+        is_accused = state.stage is Stage.OPEN and (state.accused & ~state.answered) >> seat & 1
+        return state if is_accused and self._ledger.now() <= state.answer_by else None
+
+    def _delivery(self, entry: Entry, state: MarketState, answered: int) -> bytes:
+        """What an answer brings besides its blobs: nothing, but with the last polynomial in a projected market."""
+        if not self._ledger.terms().projected or answered < self._ledger.terms().polynomials:
+            return b""
+        with self._journal.locked():
+            return sign_projection(entry, state, journal=self._journal, signer=self._signer).answer
+
+    def _warn_of_ether(self, state: MarketState) -> None:
+        """Tell the operator, once in a round, that fees have outgrown the account."""
+        try:
+            self._check_ether()
+        except Refused as error:
+            if state.round != self._warned_round:
+                _log.warning("%s", error)
+            self._warned_round = state.round
 
     def _next_polynomial(self, seat: int, entry: Entry) -> int:
         """The first polynomial that is not answered; -1 if nothing is to be answered any more."""
@@ -191,7 +236,7 @@ class Watcher:
         return None
 
 
-def _blobs(entry: Entry, first: int) -> tuple[bytes, ...]:
+def _blobs(entry: Entry, first: int, most: int) -> tuple[bytes, ...]:
     """As many of an entry's polynomials from `first` on as one transaction takes."""
-    starts = range(BLOB_BYTES * first, min(BLOB_BYTES * (first + BLOBS_PER_TRANSACTION), len(entry.vector)), BLOB_BYTES)
+    starts = range(BLOB_BYTES * first, min(BLOB_BYTES * (first + most), len(entry.vector)), BLOB_BYTES)
     return tuple(entry.vector[start : start + BLOB_BYTES] for start in starts)

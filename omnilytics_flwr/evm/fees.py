@@ -67,6 +67,19 @@ def raised(old: Mapping[str, Any], wanted: Mapping[str, int]) -> dict[str, int] 
     return fields
 
 
+def affordable(transaction: Mapping[str, Any], balance_wei: int) -> dict[str, int]:
+    """A transaction's fees, lowered to what a balance pays if that is still at least half of them: `suggested` offers twice what is due.
+
+    An accused data owner that waits until it can pay more loses its stake.
+    """
+    fees = {name: int(transaction[name]) for name in (GAS_FEE, TIP, BLOB_FEE) if name in transaction}
+    due_wei, left_wei = highest_cost_wei(transaction) - transaction["value"], balance_wei - transaction["value"]
+    if not due_wei <= 2 * left_wei < 2 * due_wei:
+        return fees
+    lowered = {name: fee_wei * left_wei // due_wei for name, fee_wei in fees.items()}
+    return lowered | {TIP: min(lowered[TIP], lowered[GAS_FEE])}
+
+
 def highest_cost_wei(transaction: Mapping[str, Any]) -> int:
     """What an account must hold for a transaction: its value and its fees at their highest."""
     blob_gas = BLOB_BYTES * len(transaction.get("blobVersionedHashes", ()))

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import rlp
 
 from ..crypto.hashing import keccak256
 from ..errors import UnsupportedChain
-from .rpc_values import octets
+from .endpoint import NodeError
+from .rpc_values import BadAnswer, octets
+
+if TYPE_CHECKING:
+    from .connection import Connection
 
 _BYTES, _NUMBER = "bytes", "number"
 _FIELDS = (
@@ -36,7 +40,25 @@ _FORK_FIELDS = (
     ("excessBlobGas", _NUMBER),
     ("parentBeaconBlockRoot", _BYTES),
     ("requestsHash", _BYTES),  # Prague
+    ("blockAccessListHash", _BYTES),  # Amsterdam
+    ("slotNumber", _NUMBER),
 )
+
+
+def block_header(connection: Connection, block_number: int) -> bytes:
+    """RLP header of a block: the node's own if it gives it away (it knows every fork), else from the fields.
+
+    Raises
+    ------
+    UnsupportedChain
+        Neither hashes to the block's hash.
+    """
+    block = connection.block(block_number)
+    try:
+        header = octets("raw header", connection.request("debug_getRawHeader", hex(block_number)))
+    except (NodeError, BadAnswer):  # most public nodes have no debug methods
+        return header_rlp(block)
+    return header if keccak256(header) == octets("hash of a block", block.get("hash"), 32) else header_rlp(block)
 
 
 def header_rlp(block: Mapping[str, Any]) -> bytes:
@@ -55,7 +77,8 @@ def header_rlp(block: Mapping[str, Any]) -> bytes:
     if keccak256(encoded) != octets("hash of a block", block.get("hash"), 32):
         raise UnsupportedChain(
             f"the header of block {int(block['number'], 16)} does not hash to {block['hash']}; "
-            "expected the fields up to Ethereum's Osaka fork; use a newer version of this package, or another node"
+            "expected the fields up to Ethereum's Amsterdam fork; use a newer version of this package, or a node that has "
+            "debug_getRawHeader; a draw takes its answer by --header"
         )
     return encoded
 

@@ -9,7 +9,7 @@ from ..crypto.address import Address
 from ..errors import NotFunded
 from .connection import Connection
 from .endpoint import NodeError
-from .fees import highest_cost_wei, suggested
+from .fees import affordable, highest_cost_wei, suggested
 from .reverts import PLAIN, Reverts, revert_data
 from .transaction import Mined, Payload, call_of
 
@@ -66,6 +66,7 @@ class Sender(ABC):
         # A fifth on top: the state may change before the transaction is mined, and what is too little is paid for nothing.
         transaction["gas"] = min(gas + gas // 5 + SPARE_GAS, MOST_GAS)
         transaction |= suggested(self.connection, blobs=bool(payload.blobs))
+        transaction |= affordable(transaction, self.connection.balance_wei(self.address))
         self._check_funds(highest_cost_wei(transaction))
         return transaction
 

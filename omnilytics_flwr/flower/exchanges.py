@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from itertools import count
 from logging import ERROR, INFO, WARNING
+from math import inf
 from typing import TypeVar
 
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
@@ -25,8 +26,14 @@ KEPT_REQUESTS = 4
 TOO_EARLY = OutOfTurn.__name__
 """First word of a data owner's refusal while its chain does not show the round as it was asked about, not yet or no longer."""
 
-MOST_PAUSES = 4
-"""Length of the longest wait for nodes that are too early, in pauses of the clock."""
+MOST_PAUSES = 64
+"""Longest time until nodes that are too early are asked again, in pauses of the clock; it doubles from one on."""
+
+MOST_DELIVER_PAUSES = 4
+"""The same for deliveries, whose requests are short."""
+
+GRACE = 2
+"""How many times as long as the slowest group that was accepted in the last round took are absent data owners waited for."""
 
 MOST_EARLY_SECONDS = 2 * 64 * 12
 """How long after the opening a node may be too early: two epochs of Ethereum, after which a block is final."""
@@ -37,6 +44,34 @@ MOST_SIGNINGS = 2 * KEPT_REQUESTS
 T = TypeVar("T")
 
 
+class Pace:
+    """How long data owners take to reply in one kind of exchange."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._start = 0.0
+        self._seconds: dict[Address, float] = {}
+        self._grace = inf
+
+    def begin(self, accepted: Collection[Address]) -> None:
+        """Begin an exchange; `accepted` are the data owners whose replies to the last one were honest."""
+        seconds = [self._seconds[owner] for owner in accepted if owner in self._seconds]
+        self._grace = GRACE * max(seconds) if seconds else self._grace
+        self._start, self._seconds = self._clock.now(), {}
+
+    def note(self, owner: Address) -> None:
+        """A data owner has replied."""
+        self._seconds.setdefault(owner, self.seconds())
+
+    def seconds(self) -> float:
+        """Since the exchange began."""
+        return self._clock.now() - self._start
+
+    def grace_over(self) -> bool:
+        """Whether honest data owners would have replied by now; False before anybody's pace is known."""
+        return self.seconds() >= self._grace
+
+
 class Exchanges:
     """The grid, None before the first round, and the longest waits for deliveries and for commitments, in seconds."""
 
@@ -45,37 +80,69 @@ class Exchanges:
         self._clock = clock
         self._requests: dict[int, RecordDict] = {}
         self._nodes: dict[Address, int] = {}
+        self._early = False
+        self._commit_pace, self._deliver_pace = Pace(clock), Pace(clock)
         self.grid: SteadyGrid | None = None
         self.timeout = self.train_timeout = 3600.0
 
     def train_messages(self, task: TaskId, content: RecordDict, header: ConfigRecord) -> list[Message]:
         """The messages that ask every node to train a task."""
         self._nodes.clear()
+        self._commit_pace.begin(self._accepted())
         self._requests[task.round] = RecordDict({**dict(content.items()), RECORD: header})
         for number in sorted(self._requests)[:-KEPT_REQUESTS]:
             del self._requests[number]
+        self._limit(self._keeper.commit_seconds(), self._may_open, 1)
         return _messages(self._requests[task.round], self._all_nodes())
 
     def commit(self, replies: Iterable[Message]) -> None:
-        """Give every valid commitment to the keeper; ask nodes again whose chain does not show the task."""
-        early = self._collect(replies)
-        for times in range(1, MOST_PAUSES):
-            if not early:
-                return
-            self._clock.pause(times)
-            self.with_signatures(self._keeper.catch_up)
-            seconds = min(self.train_timeout, self._keeper.commit_seconds())
-            early = self._collect(self._ask(self._requests[self._keeper.live.task.round], early, seconds))
+        """Give every valid commitment to the keeper, until the round may be opened or its window ends.
 
-    def _collect(self, replies: Iterable[Message], round_number: int | None = None) -> list[int]:
-        """Give every valid commitment to the keeper; the nodes for which it is too early."""
+        Nodes that have not committed are asked again meanwhile: their chain may not have shown the task yet.
+        """
+        for times in count():
+            self._collect(replies)
+            if self._may_open() or self._keeper.commit_seconds() <= 1:
+                break
+            pauses = min(2**times, MOST_PAUSES)
+            self._clock.pause(pauses)
+            self.with_signatures(self._keeper.catch_up)
+            nodes = [node for node in self._all_nodes() if node not in self._nodes.values()]
+            seconds = min(self.train_timeout, self._keeper.commit_seconds())
+            self._limit(seconds, self._may_open, 2 * pauses)
+            replies = self._ask(self._requests[self._keeper.live.task.round], nodes, seconds)
+        self._limit(None, lambda: False, 1)
+
+    def _may_open(self) -> bool:
+        pace = self._commit_pace
+        return self._keeper.may_open(grace_over=pace.grace_over(), timed_out=pace.seconds() >= self.train_timeout)
+
+    def _may_prove(self) -> bool:
+        return self._keeper.may_prove(grace_over=self._deliver_pace.grace_over())
+
+    def _limit(self, seconds: float | None, is_done: Callable[[], bool], pauses: int) -> None:
+        """End the next exchange early once it is done, or once some nodes were too early and so many pauses are over.
+
+        Whoever is silent must not keep the others from being asked again.
+        """
+        ask_again_at = self._clock.now() + pauses * self._clock.poll_seconds
+        self._early = False
+        if self.grid is not None:
+            self.grid.limit(seconds, lambda: is_done() or (self._early and self._clock.now() >= ask_again_at))
+
+    def _accepted(self) -> set[Address]:
+        """Data owners whose groups were accepted in the last round."""
+        reports = self._keeper.reports
+        return {owner for place in reports[-1].accepted for owner in reports[-1].roster[place]} if reports else set()
+
+    def _collect(self, replies: Iterable[Message], round_number: int | None = None) -> None:
+        """Give every valid commitment to the keeper."""
         seen: set[Address] = set()
-        early = []
         for reply in replies:
             node = reply.metadata.src_node_id
             if reply.has_error():
                 log(WARNING, "\t> node %s does not take part: %s", node, reply.error.reason)
-                early += [node] * _is_early(reply)
+                self._early |= _is_early(reply)
                 continue
             try:
                 commit = CommitReply.from_record(our_record(reply.content))
@@ -87,8 +154,8 @@ class Exchanges:
                 continue
             seen.add(commit.owner)
             self._nodes[commit.owner] = node
+            self._commit_pace.note(commit.owner)
         log(INFO, "%s data owners committed", len(seen))
-        return early
 
     def deliver(self) -> None:
         """Ask everybody on the roster for its vector, and those who did not deliver once more.
@@ -97,19 +164,23 @@ class Exchanges:
         No exception may escape: an open round that is not settled costs the bond.
         """
         try:
+            self._deliver_pace.begin(self._accepted())
             most = None
             for asked in count(1):
                 self.with_signatures(self._keeper.catch_up)
                 seconds = self._keeper.deliver_seconds()
                 most = seconds if most is None else most
                 if asked > 1 and (seconds <= 1 or most - seconds > MOST_EARLY_SECONDS):
-                    return
-                early = self._ask_missing(min(self.timeout, seconds) / 2)
-                if not self._keeper.live.missing() or (asked > 1 and not early):
-                    return
-                self._clock.pause(min(asked, MOST_PAUSES))
+                    break
+                pauses = min(asked, MOST_DELIVER_PAUSES)
+                self._limit(None, self._may_prove, pauses)
+                self._ask_missing(min(self.timeout, seconds) / 2)
+                if self._may_prove() or (asked > 1 and not self._early):
+                    break
+                self._clock.pause(pauses)
         except Exception as error:
             log(ERROR, "the deliver exchange broke off (%r); the round goes on without those who have not delivered", error)
+        self._limit(None, lambda: False, 1)
 
     def with_signatures(self, step: Callable[[], T]) -> T:
         """Take a step of the keeper; where a round was anchored anew, its data owners first sign their commitments again.
@@ -131,8 +202,8 @@ class Exchanges:
             return
         self._collect(self._ask(request, self._all_nodes(), self.train_timeout), round_number)
 
-    def _ask_missing(self, seconds: float) -> int:
-        """Ask those who have not delivered; the number of nodes for which it is too early."""
+    def _ask_missing(self, seconds: float) -> None:
+        """Ask those who have not delivered."""
         live = self._keeper.live
         request = DeliverRequest(live.task.chain_id, live.task.market, live.task.epoch, live.task.round, live.digests())
         missing = [member.owner for member in live.missing()]
@@ -140,23 +211,27 @@ class Exchanges:
         if len(nodes) < len(missing):  # after a restart it is not known who is where: ask every node that has not delivered
             delivered = {node for owner, node in self._nodes.items() if owner not in missing}
             nodes = [node for node in self._all_nodes() if node not in delivered]
-        return sum(self._take(reply) for reply in self._ask(RecordDict({RECORD: request.to_record()}), nodes, seconds))
+        for reply in self._ask(RecordDict({RECORD: request.to_record()}), nodes, seconds):
+            self._take(reply)
 
-    def _take(self, reply: Message) -> bool:
-        """Take a delivery; whether the node said that it is too early."""
+    def _take(self, reply: Message) -> None:
+        """Take a delivery."""
         node = reply.metadata.src_node_id
         if reply.has_error():
             log(WARNING, "\t> node %s did not deliver: %s", node, reply.error.reason)
-            return _is_early(reply)
+            self._early |= _is_early(reply)
+            return
         try:
             answer = DeliverReply.from_record(our_record(reply.content))
             if self._nodes.get(answer.owner, node) != node:
                 raise ProtocolError(f"{answer.owner} has committed from another node; expected its delivery from there; ignore this one")
-            self._keeper.add_delivery(answer.owner, answer.vector, answer.points, _metrics_of(reply.content))
+            self._keeper.add_delivery(
+                answer.owner, answer.vector, answer.points, answer.projected, answer.signature, _metrics_of(reply.content)
+            )
             self._nodes[answer.owner] = node
+            self._deliver_pace.note(answer.owner)
         except Exception as error:  # whatever a reply holds costs its sender alone
             log(WARNING, "\t> node %s delivered nothing valid: %s", node, error)
-        return False
 
     def _all_nodes(self) -> list[int]:
         return [] if self.grid is None else list(self.grid.get_node_ids())

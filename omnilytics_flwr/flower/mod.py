@@ -119,7 +119,7 @@ class OmnilyticsMod:
     def _deliver(self, msg: Message, context: Context, request: DeliverRequest) -> Message:
         delivery = self._agent(context).deliver(request.chain_id, request.market, request.epoch, request.round, request.digests)
         content = _allowed_metrics(_kept_metrics(context, request), delivery.metrics)
-        content[RECORD] = DeliverReply(delivery.owner, delivery.vector, delivery.points).to_record()
+        content[RECORD] = DeliverReply(delivery.owner, delivery.vector, delivery.points, delivery.projected, delivery.signature).to_record()
         return Message(content, reply_to=msg)
 
     def _run(self, msg: Message, context: Context, call_next: ClientAppCallable, public: ArrayRecord) -> tuple[Message, ArrayRecord]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from logging import ERROR, WARNING
 from typing import Any
 
@@ -29,13 +29,20 @@ class SteadyGrid(Grid):
         self._grid = grid
         self._clock = clock
         self._most_seconds: float | None = None
+        self._is_enough: Callable[[], bool] = lambda: False
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._grid, name)
 
-    def limit(self, seconds: float | None) -> None:
-        """Let no exchange from now on take longer than this, whatever timeout it is given; None for no limit."""
-        self._most_seconds = seconds
+    def limit(self, seconds: float | None, is_enough: Callable[[], bool] = lambda: False) -> None:
+        """Let no exchange from now on take longer than this, whatever timeout it is given; None for no limit.
+
+        Parameters
+        ----------
+        is_enough : callable (default: never)
+            Asked between two looks for replies; no more are waited for once it says so.
+        """
+        self._most_seconds, self._is_enough = seconds, is_enough
 
     def set_run(self, run: Any) -> None:
         """Set the run."""
@@ -91,7 +98,7 @@ class SteadyGrid(Grid):
         while True:
             for name in list(failures):
                 yield from self._fetch(name, failures)
-            if not failures or (timeout is not None and self._clock.now() - start >= timeout):
+            if not failures or self._is_enough() or (timeout is not None and self._clock.now() - start >= timeout):
                 return
             self._clock.wait(pull_seconds)
 

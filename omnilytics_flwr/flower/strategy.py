@@ -181,14 +181,11 @@ class Omnilytics(Strategy):
             log(WARNING, "epoch %s has had its %s rounds; nobody trains until the next one is frozen and drawn", state.epoch, most)
             return []
         task = self._exchanges.with_signatures(lambda: self._keeper.anchor(plan.parts()))
-        steady.limit(self._keeper.commit_seconds())  # replies after the commit window would be for nothing
         header = self._header(Exchange.TRAIN, task, plan.evaluate_hash())
         return self._exchanges.train_messages(task, plan.content, header.to_record())
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Open the round, collect the vectors, prove, hand the mean to the inner strategy, settle."""
-        if self._exchanges.grid is not None:
-            self._exchanges.grid.limit(None)
         if not self._keeper.is_live:  # the inner strategy trains nobody in this round
             return None, None
         number = self._done + server_round

@@ -21,7 +21,7 @@ from ..market.task import arrays_hash, config_hash
 from ..market.terms import Address
 
 RECORD = "omnilytics"
-VERSION = 1
+VERSION = 2
 
 T = TypeVar("T", bool, int, str, bytes)
 
@@ -97,11 +97,16 @@ class DeliverRequest(WireMessage):
 
 @dataclass(frozen=True, slots=True)
 class DeliverReply(WireMessage):
-    """A data owner's masked vector (canonical 32-byte elements) and its commitments (128 bytes each)."""
+    """A data owner's masked vector (canonical 32-byte elements) and its commitments (96 bytes each).
+
+    In a projected market its projected point and the signature of that point's digest come with it, and are empty in an exact one.
+    """
 
     owner: Address
     vector: bytes
     points: bytes
+    projected: bytes
+    signature: bytes
 
 
 def exchange_of(record: ConfigRecord) -> Exchange:
@@ -165,11 +170,11 @@ def _field(record: ConfigRecord, key: str, kind: type[T]) -> T:
     return value
 
 
-def _exactly(length: int) -> Callable[[ConfigRecord, str], bytes]:
+def _exactly(*lengths: int) -> Callable[[ConfigRecord, str], bytes]:
     def read(record: ConfigRecord, key: str) -> bytes:
         value = _field(record, key, bytes)
-        if len(value) != length:
-            raise WrongLength(key, len(value), length)
+        if len(value) not in lengths:
+            raise WrongLength(key, len(value), lengths[-1])
         return value
 
     return read
@@ -202,8 +207,8 @@ _READERS: dict[str, Callable[[ConfigRecord, str], Any]] = {
     **dict.fromkeys(("chain_id", "epoch", "round"), lambda record, key: _field(record, key, int)),
     **dict.fromkeys(("market", "owner"), _address),
     **dict.fromkeys(("digest", "other_config_hash"), _exactly(32)),
-    **dict.fromkeys(("vector", "points"), lambda record, key: _field(record, key, bytes)),
-    "signature": _exactly(64),
+    **dict.fromkeys(("vector", "points", "projected"), lambda record, key: _field(record, key, bytes)),
+    "signature": _exactly(0, 64),
     "digests": _hashes,
     "exchange": _exchange,
 }

@@ -1,7 +1,7 @@
 """Disputes: who may accuse and answer, until when, at what cost, and with what effect (docs/protocol.md section 8).
 
-A model owner accuses members whose vectors it did not get. An accused answers with its vector as blobs, so that all can see
-that it delivered. Otherwise its accusation lapses: its stake then pays its group, which takes no part.
+A model owner accuses members whose vectors it did not get. An accused answers with its vector as blobs, for all to see that it
+delivered, or its accusation lapses: then its stake pays the rest of its group, which takes no part.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from ..crypto.curve import compress
 from ..crypto.kzg import BLOB_BYTES as BLOB_BYTES
 from ..crypto.kzg import versioned_hash
 from .terms import Address, Terms
+from .terms_bounds import ETHEREUM
 
 BURN_ADDRESS = Address("0x000000000000000000000000000000000000dEaD")
 """Whom the rest of lost stakes is credited to."""
 
-BLOBS_PER_TRANSACTION = 6
-ANSWER_GAS = 80_000
-"""Gas of an answering transaction, but for its polynomials."""
-POLYNOMIAL_GAS = 12_000
-"""Gas of each polynomial of an update in an answer."""
+BLOBS_PER_TRANSACTION = ETHEREUM.blobs
+ANSWER_GAS = 100_000
+"""Stated gas of an answering transaction, but for its polynomials."""
+POLYNOMIAL_GAS = 16_000
+"""Stated gas of each polynomial in an answer."""
 
 
 def accuse_by(settle_by: int, terms: Terms) -> int:
@@ -54,23 +55,25 @@ def void_groups(roster: Sequence[int], lapsed_seats: int) -> int:
     return sum(1 << position for position, seats in enumerate(roster) if seats & lapsed_seats)
 
 
-def blob_transactions(polynomials: int) -> int:
-    """Fewest transactions that an answer takes: ceil(B / 6)."""
-    return -(-polynomials // BLOBS_PER_TRANSACTION)
+def blob_transactions(polynomials: int, blobs: int) -> int:
+    """Fewest transactions that an answer takes, with so many blobs in each: ceil(B / blobs)."""
+    return -(-polynomials // blobs)
 
 
-def answer_cost_wei(polynomials: int, *, base_fee_wei: int, blob_base_fee_wei: int) -> int:
-    """Least deposit for an accused: twice the blobs of an answer and its gas, at a block's base fees.
+def answer_cost_wei(polynomials: int, *, blobs: int, base_fee_wei: int, blob_base_fee_wei: int) -> int:
+    """What an answer costs by its stated gas, at a block's base fees; the least deposit is twice that for all polynomials.
 
     Parameters
     ----------
     polynomials : int
-        B.
+        Those answered.
+    blobs : int
+        That a transaction may carry.
     base_fee_wei, blob_base_fee_wei : int
         Of a unit of gas, and of blob gas.
     """
-    gas = ANSWER_GAS * blob_transactions(polynomials) + POLYNOMIAL_GAS * polynomials
-    return 2 * (BLOB_BYTES * polynomials * blob_base_fee_wei + gas * base_fee_wei)
+    gas = ANSWER_GAS * blob_transactions(polynomials, blobs) + POLYNOMIAL_GAS * polynomials
+    return BLOB_BYTES * polynomials * blob_base_fee_wei + gas * base_fee_wei
 
 
 def usual_deposit_wei(cost_wei: int) -> int:
@@ -79,5 +82,5 @@ def usual_deposit_wei(cost_wei: int) -> int:
 
 
 def blob_hash_of(point: bytes) -> bytes:
-    """Versioned hash of the blob whose commitment, in EIP-2537 form, is `point`."""
+    """Versioned hash of the blob whose commitment is `point`, 96 bytes."""
     return versioned_hash(compress(point))

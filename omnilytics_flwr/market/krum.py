@@ -1,14 +1,15 @@
-"""Multi-Krum on the exact squared distances that a verification proved (docs/protocol.md section 7).
+"""Multi-Krum on the squared distances that a verification proved (docs/protocol.md section 7).
 
-Blanchard et al., "Machine Learning with Adversaries: Byzantine Tolerant Gradient Descent", NeurIPS 2017. At most f of a
-roster's groups go unpaid: the excluded ones, those above the norm bound and, if these are fewer than f, the groups
-farthest from the rest.
+Blanchard et al., "Machine Learning with Adversaries: Byzantine Tolerant Gradient Descent", NeurIPS 2017. At most f' groups go unpaid,
+as many as the number of groups taking part tolerates: those above the norm bound, and of the others those that lie farthest from the
+rest, all that are left of f' or, with an outlier percentage, only those that lie far out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import lcm
 
 from ..crypto.statement import pairs
 from .refusals import MarketWrongLength, TooManyUnpaid
@@ -21,13 +22,13 @@ class Selection:
     Attributes
     ----------
     accepted : tuple of int, ascending
-        Groups whose updates are aggregated and paid.
+        Groups whose members are paid.
     ineligible : tuple of int, ascending
         Groups whose mean update is longer than the norm bound.
     dropped : tuple of int, ascending
         Groups within the bound that were left out for their scores.
     scores : tuple of int
-        Of every group; in squared quantisation steps times the squared scale.
+        Of every group; squared quantisation steps times the squared scale and twice the harmonic mean of sizes.
     """
 
     accepted: tuple[int, ...]
@@ -36,56 +37,71 @@ class Selection:
     scores: tuple[int, ...]
 
 
-def select(distances: Sequence[int], *, groups: int, excluded: int, faulty_groups: int, scale: int, norm_bound: int) -> Selection:
+def most_unpaid(groups: int, faulty_groups: int) -> int:
+    """f', how many of `groups` taking part may go unpaid: at most f, and 2 f' + 3 <= groups."""
+    return 0 if groups < 3 else min(faulty_groups, (groups - 3) // 2)
+
+
+def select(
+    distances: Sequence[int], *, sizes: Sequence[int], faulty_groups: int, norm_bound: int, outlier_percent: int = 0, copies: int = 1
+) -> Selection:
     """Accept the groups that a market pays.
 
     Parameters
     ----------
     distances : sequence of int
-        T of all pairs (i, k), 0 <= i < k <= groups, lexicographic; 0 is the zero update.
-    groups : int
-        G', groups taking part.
-    excluded : int
-        Number of groups proven out of range; they count as unpaid.
+        T of all pairs (i, k), 0 <= i < k <= G', lexicographic; 0 is the zero update. On the scale of the least common multiple L of
+        the sizes.
+    sizes : sequence of int
+        Members of each group taking part.
     faulty_groups : int
         f.
-    scale : int
-        L, the least common multiple of the sizes of the groups taking part.
     norm_bound : int
         Largest squared norm of a group's mean update, in squared quantisation steps.
+    outlier_percent : int (default: 0)
+        Least score of a dropped group, in hundredths of the lower median of all scores; 0 for the paper's rule.
+    copies : int (default: 1)
+        s if the distances are those of projections: they come out so many times as large.
 
     Raises
     ------
     MarketWrongLength
         Not one distance for each pair.
     TooManyUnpaid
-        More than f groups are excluded or above the norm bound.
+        More than f' groups are above the norm bound.
     """
+    groups = len(sizes)
     expected = groups * (groups + 1) // 2
     if len(distances) != expected:
         raise MarketWrongLength(len(distances), expected)
-    if excluded > faulty_groups:
-        raise TooManyUnpaid(excluded, faulty_groups)
-    faulty = faulty_groups - excluded
-    eligible = [g for g in range(groups) if distances[g] <= scale**2 * norm_bound]
-    if groups - len(eligible) > faulty:
-        raise TooManyUnpaid(excluded + groups - len(eligible), faulty_groups)
-    scored = scores(distances, groups=groups, faulty=faulty)
-    best = sorted(eligible, key=lambda g: (scored[g], g))[: max(0, groups - faulty)]
+    most = most_unpaid(groups, faulty_groups)
+    eligible = [g for g in range(groups) if distances[g] <= lcm(*sizes) ** 2 * norm_bound * copies]
+    ineligible = tuple(g for g in range(groups) if g not in eligible)
+    if len(ineligible) > most:
+        raise TooManyUnpaid(len(ineligible), most)
+    scored = scores(distances, sizes=sizes, unpaid=most)
+    bound = outlier_percent * sorted(scored)[(groups - 1) // 2] if groups else 0
+    outliers = [g for g in eligible if not outlier_percent or 100 * scored[g] > bound]
+    dropped = sorted(outliers, key=lambda g: (scored[g], g), reverse=True)[: most - len(ineligible)]
     return Selection(
-        accepted=tuple(sorted(best)),
-        ineligible=tuple(g for g in range(groups) if g not in eligible),
-        dropped=tuple(g for g in eligible if g not in best),
+        accepted=tuple(g for g in eligible if g not in dropped),
+        ineligible=ineligible,
+        dropped=tuple(sorted(dropped)),
         scores=scored,
     )
 
 
-def scores(distances: Sequence[int], *, groups: int, faulty: int) -> tuple[int, ...]:
-    """Scores: the sum of each group's distances to the max(1, G' - faulty - 2), but at most G' - 1, groups nearest to it."""
-    closest = min(max(1, groups - faulty - 2), groups - 1)
+def scores(distances: Sequence[int], *, sizes: Sequence[int], unpaid: int) -> tuple[int, ...]:
+    """Sum of each group's weighed distances to the max(1, G' - unpaid - 2), but at most G' - 1, groups nearest to it.
+
+    A distance is weighed by 2 h_i h_k / (h_i + h_k), rounded down: the mean of a smaller group lies farther from the others.
+    """
+    groups = len(sizes)
+    closest = min(max(1, groups - unpaid - 2), max(0, groups - 1))
     to_others: list[list[int]] = [[] for _ in range(groups)]
     for (i, k), distance in zip(pairs(groups), distances, strict=True):
         if i > 0:
-            to_others[i - 1].append(distance)
-            to_others[k - 1].append(distance)
+            weighed = 2 * sizes[i - 1] * sizes[k - 1] * distance // (sizes[i - 1] + sizes[k - 1])
+            to_others[i - 1].append(weighed)
+            to_others[k - 1].append(weighed)
     return tuple(sum(sorted(row)[:closest]) for row in to_others)

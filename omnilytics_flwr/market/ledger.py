@@ -8,6 +8,8 @@ from __future__ import annotations
 from abc import abstractmethod
 from dataclasses import dataclass, field
 
+from ..crypto.curve import POINT_BYTES
+from ..crypto.digest import prove_points
 from .dispute import usual_deposit_wei
 from .draw import draw_order, epoch_seed, prevrandao_of
 from .market_view import MarketView
@@ -97,19 +99,23 @@ class AccountLedger(MarketView):
         order = draw_order(seed, {member.seat: member.owner for member in self.members()})
         return self._send(Event.DRAW, header, bytes(order))
 
-    def answer(self, round_number: int, seat: int, points: bytes, first: int, blobs: tuple[bytes, ...]) -> Receipt:
+    def answer(self, round_number: int, seat: int, points: bytes, first: int, blobs: tuple[bytes, ...], delivery: bytes = b"") -> Receipt:
         """Answer for an accused.
 
         Parameters
         ----------
-        points : bytes, 128 for each polynomial of the update
-            All of the accused's points, which hash to its digest.
+        points : bytes, 96 for each polynomial of the update
+            All of the accused's points, which its digest is of.
         first : int
-            Polynomial of the first blob: the next that has not been answered.
-        blobs : tuple of bytes, 1 .. 6 of 131,072 bytes
+            Polynomial of the first blob; not after the next that has not been answered.
+        blobs : tuple of bytes, at least one of 131,072 bytes
             Polynomials from `first` on.
+        delivery : bytes (default: none)
+            In a projected market, with the last polynomial: projected digest and signature of the delivery, 96 bytes.
         """
-        return self._send(Event.ANSWER, round_number, seat, points, first, len(blobs), blobs=blobs)
+        shown = points[POINT_BYTES * first : POINT_BYTES * (first + len(blobs))]
+        proofs = prove_points(points, first, len(blobs))
+        return self._send(Event.ANSWER, round_number, seat, first, shown, proofs, delivery, blobs=blobs)
 
     def timeout(self, round_number: int) -> Receipt:
         """Pay everybody on the roster of a round that was not settled in time."""
@@ -146,7 +152,7 @@ class DataOwnerLedger(AccountLedger):
         NotFunded
             The account cannot pay the stake.
         """
-        return self._send(Event.JOIN, mask_key, admission_data, value_wei=self._ether_wei(self._due_wei()))
+        return self._send(Event.JOIN, self.terms().digest(), mask_key, admission_data, value_wei=self._ether_wei(self._due_wei()))
 
     def _due_wei(self) -> int:
         record = self.owner_record(self.account)
@@ -170,21 +176,26 @@ class ModelOwnerLedger(AccountLedger):
         """Start a round with the task of this hash, 32 bytes."""
         return self._send(Event.ANCHOR, task_hash)
 
-    def open(self, round_number: int, groups: int, digests: tuple[bytes, ...], signatures: tuple[bytes, ...]) -> Receipt:
+    def open(self, round_number: int, groups: int, roster_hash: bytes) -> Receipt:
         """Open the round.
 
         Parameters
         ----------
         groups : int
             Bitmap of the epoch's groups that form the roster.
-        digests : tuple of bytes, each of length 32
-            Of all members of the roster, group by group, by seat.
-        signatures : tuple of bytes, each of length 64
-            Of the digests, as EIP-2098 has them.
+        roster_hash : bytes, length 32
+            Of the groups and the digests of all their members (`omnilytics_flwr.market.roster.roster_hash`).
         """
-        return self._send(Event.OPEN, round_number, groups, digests, b"".join(signatures))
+        return self._send(Event.OPEN, round_number, groups, roster_hash)
 
-    def accuse(self, round_number: int, seats: int, digests: tuple[bytes, ...], deposit_wei: int | None = None) -> Receipt:
+    def accuse(
+        self,
+        round_number: int,
+        seats: int,
+        digests: tuple[bytes, ...],
+        signatures: tuple[bytes, ...],
+        deposit_wei: int | None = None,
+    ) -> Receipt:
         """Accuse members of not having delivered.
 
         Parameters
@@ -192,27 +203,32 @@ class ModelOwnerLedger(AccountLedger):
         seats : int
             Bitmap of the accused members' seats.
         digests : tuple of bytes, each of length 32
-            Of all members of the roster, as for `open`.
+            Of all members of the roster, group by group, by seat.
+        signatures : tuple of bytes, each of length 64
+            Of the accused members' commitments, in the order of the roster.
         deposit_wei : int, optional
             Ether for each accused that pays those who answer; by default a quarter more than `answer_cost_wei`.
         """
         deposit_wei = usual_deposit_wei(self.answer_cost_wei()) if deposit_wei is None else deposit_wei
         value_wei = seats.bit_count() * (self.terms().accuse_fee_wei + deposit_wei)
-        return self._send(Event.ACCUSE, round_number, seats, digests, value_wei=value_wei)
+        return self._send(Event.ACCUSE, round_number, seats, digests, b"".join(signatures), value_wei=value_wei)
 
-    def settle(self, round_number: int, settlement: bytes, waived: int, next_task_hash: bytes) -> Receipt:
+    def settle(self, round_number: int, settlement: bytes, signatures: tuple[bytes, ...], waived: int, next_task_hash: bytes) -> Receipt:
         """Settle the open round and anchor the next task.
 
         Parameters
         ----------
         settlement : bytes
             The proof (docs/protocol.md section 7).
+        signatures : tuple of bytes, each of length 64
+            Of all members of groups taking part, in the order of the roster: of their commitments in an exact market, of their
+            deliveries in a projected one.
         waived : int
             Bitmap of the groups that are paid and take no part.
         next_task_hash : bytes, length 32
             Zeros anchor nothing.
         """
-        return self._send(Event.SETTLE, round_number, settlement, waived, next_task_hash)
+        return self._send(Event.SETTLE, round_number, settlement, b"".join(signatures), waived, next_task_hash)
 
     def close(self) -> Receipt:
         """End the market and credit what is left to the model owner."""

@@ -53,7 +53,7 @@ class Accusation:
     digest : bytes, length 32
         What the accused committed to; zeros if the seat is not accused.
     deposit_wei : int
-        What those who answer are freed, all together.
+        Most that those who answer are refunded, all together.
     answered_polynomials : int
         Polynomials that were answered, from the first.
     """
@@ -140,6 +140,10 @@ class MarketView(ABC):
         """What `account` would get by claiming now."""
 
     @abstractmethod
+    def blobs(self) -> int:
+        """Blobs that a transaction of this chain may carry, 0 on a chain without; read once."""
+
+    @abstractmethod
     def answer_cost_wei(self) -> int:
         """Least deposit for one accused at the present fees: what answering may cost."""
 
@@ -158,11 +162,21 @@ class MarketView(ABC):
         """
 
     @abstractmethod
+    def answered_delivery(self, round_number: int, seat: int) -> bytes:
+        """What came with that vector in a projected market: projected digest and signature of the delivery, 96 bytes.
+
+        Raises
+        ------
+        BlobsMissing
+            The accused did not answer in full.
+        """
+
+    @abstractmethod
     def check_points(self, points: bytes) -> bool:
-        """Whether the terms' verification takes these points of a delivery.
+        """Whether the terms' verification takes these points, which a settlement shows of a member.
 
         Raises
         ------
         VerificationWrongLength
-            They are not 128 bytes for each polynomial.
+            They are not 96 bytes for each polynomial that is proven.
         """

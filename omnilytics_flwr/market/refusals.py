@@ -38,7 +38,8 @@ _TEXTS = {
     "MarketWrongHeader(actual, expected)": "the header hashes to {actual}; the draw's block has the hash {expected}",
     "MarketWrongOrder(place)": "the draw's order breaks at place {place}; expected all members by rank, each once",
     "MarketNoTask()": "the task hash is zero; expected the hash of a task",
-    "MarketTooFewGroups(actual, least)": "{actual} groups on the roster; a round needs {least}",
+    "MarketNoGroups()": "the roster has no group; a round needs one at least",
+    "MarketWrongTerms(expected, actual)": "the terms that were agreed to hash to {expected}, those of the market to {actual}",
     "MarketEpochOver(rounds)": "this epoch has had its {rounds} rounds; freeze and draw the next",
     "MarketUnderfunded(escrow_wei, needed_wei)": "the escrow holds {escrow_wei} wei; the round needs {needed_wei} wei; fund the difference",
     "MarketTooEarly(timestamp, from_)": "it is {timestamp}; this is allowed from {from_} on (Unix seconds, or blocks if a frozen market is "
@@ -53,7 +54,9 @@ _TEXTS = {
     "MarketAlreadyAccused(seats)": "the seats {seats:#b} were accused in this round before",
     "MarketWrongDigests(actual, expected)": "the digests hash to {actual}, those that the round was opened with to {expected}",
     "MarketUnderpaid(actual, least)": "{actual} wei came; the accusation needs {least} wei at this block; send more while fees rise",
-    "MarketWrongPoints(actual, expected)": "the points hash to {actual}; the accused digest is {expected}",
+    "MarketNoAccusations()": "the market's terms know no accusations; waive the groups of silent members",
+    "MarketWrongPoint(polynomial, actual, expected)": "the point of polynomial {polynomial} leads to {actual}; the accused digest is "
+    "{expected}",
     "MarketWrongBlob(index, actual, expected)": "blob {index} has the hash {actual}; expected {expected}: the committed vector's "
     "polynomials, in order",
     "MarketBadPoint(index)": "the point of blob {index} is not on the curve: it commits to nothing, and nobody can answer with it",
@@ -112,11 +115,11 @@ class NotStaked(Refusal):
 
 
 class BadSignature(Refusal):
-    """The commitment of a seat is not signed by its owner, or the signature is malformed or high-s."""
+    """The commitment or delivery of a seat is not signed by its owner, or the signature is malformed or high-s."""
 
     seat: int
     owner: Address
-    TEXT = "the commitment of seat {seat} is not signed by {owner}; expected its EIP-2098 signature; leave its group out"
+    TEXT = "what seat {seat} is said to have signed is not signed by {owner}; expected its EIP-2098 signature"
 
 
 class TooLate(Refusal):
@@ -128,7 +131,7 @@ class TooLate(Refusal):
 
 
 class TooManyUnpaid(Refusal):
-    """More groups than f would go unpaid."""
+    """More groups would go unpaid than may (f')."""
 
     unpaid: int
     most: int
@@ -150,11 +153,19 @@ class NotAccused(Refusal):
 
 
 class WrongStart(Refusal):
-    """An answer does not begin where the last one ended."""
+    """The next polynomial to be answered is not among those shown."""
 
     first: int
-    expected: int
-    TEXT = "the answer begins at polynomial {first}; the next one is {expected}"
+    answered: int
+    TEXT = "the answer begins at polynomial {first}; {answered} have been answered, and the next must be in it"
+
+
+class Unresolved(Refusal):
+    """A round is settled while accused members may still answer."""
+
+    seats: int
+    answer_by: int
+    TEXT = "the seats {seats:#b} may answer until {answer_by} (Unix seconds); settle when they have, or afterwards"
 
 
 def _made_of(error: str, text: str) -> type[Refusal]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from ..crypto.hashing import keccak256, word
+
 
 def bits_of(bitmap: int) -> tuple[int, ...]:
     """Numbers whose bit is set, ascending."""
@@ -43,3 +45,16 @@ def member_place(groups: Sequence[int], seat: int) -> int | None:
     """Place of a seat in the order of a roster, or None if it is not on it."""
     seats = roster_seats(groups)
     return seats.index(seat) if seat in seats else None
+
+
+def roster_hash(groups: int, digests: Iterable[bytes]) -> bytes:
+    """What a round is opened with: Keccak-256 of the groups' bitmap as a word and all members' digests, 32 bytes.
+
+    Parameters
+    ----------
+    groups : int
+        Bitmap of the groups on the roster.
+    digests : iterable of bytes, length 32 each
+        Of every member, groups ascending, seats ascending.
+    """
+    return keccak256(word(groups) + b"".join(digests))

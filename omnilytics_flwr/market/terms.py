@@ -17,12 +17,13 @@ from ..errors import BadTerms, Malformed
 from .amount import wei_of
 from .public_part import count_weights
 from .terms_bounds import (
+    ETHEREUM,
     MONTH_SECONDS,
     MOST_SCORING_STEPS,
     MOST_SEATS,
-    MOST_SETTLEMENT_BYTES,
+    ChainLimits,
+    answer_bounds,
     least_accuse_seconds,
-    least_answer_seconds,
     least_prove_seconds,
     most_update_bits,
     norm_bound_steps,
@@ -44,7 +45,7 @@ class About:
     text : str
         What it is for.
     least, most : int or callable of Terms, optional
-        Bounds; None if the field is no measure.
+        Bounds; None if the field is no measure. Those of `answer_seconds` follow from the chain (`bounds`).
     measure : callable (default: int)
         What of the value lies within the bounds.
     """
@@ -71,7 +72,7 @@ class Terms:
     Raises
     ------
     BadTerms
-        With every field that is out of its bounds.
+        With every field that is out of its bounds on Ethereum, which takes more than any other chain; see `faults`.
     """
 
     token: Annotated[
@@ -89,8 +90,15 @@ class Terms:
             2**104,
         ),
     ]
-    bond_wei: Annotated[int, About("uint128", "What the model owner locks in a round, shared out if a round times out.", 1, 2**104)]
-    accuse_fee_wei: Annotated[int, About("uint128", "What an accusation pays to the accused; always ether.", 0, 2**96)] = 0
+    bond_wei: Annotated[
+        int,
+        About(
+            "uint128", "What the model owner locks in a round, shared out if a round times out.", lambda terms: terms.most_owners, 2**104
+        ),
+    ]
+    accuse_fee_wei: Annotated[
+        int, About("uint128", "What an accusation that is answered costs the model owner, and nobody gets; always ether.", 0, 2**96)
+    ] = 0
     most_owners: Annotated[
         int,
         About(
@@ -104,11 +112,28 @@ class Terms:
         int, About("uint8", "h: groups have h or h + 1 members. A group is the set that a data owner hides in.", 3, 16)
     ] = 5
     faulty_groups: Annotated[int, About("uint8", "f: faulty groups that a round tolerates; an epoch needs 2 f + 3 groups.", 1, 20)] = 1
-    weights: Annotated[int, About("uint32", "d: weights of the public part of the model.", 1, 2**22)]
+    outlier_percent: Annotated[
+        int,
+        About(
+            "uint8",
+            "A group goes unpaid only if its score is above so much of the median; 0 is the paper's rule, by which f always do.",
+            lambda terms: 110 if terms.outlier_percent else 0,
+            lambda terms: 200 if terms.outlier_percent else 0,
+        ),
+    ] = 125
+    weights: Annotated[int, About("uint32", "d: weights of the public part of the model.", 1, 2**26)]
     update_bits: Annotated[
         int,
-        About("uint8", "b: bits of a quantised weight.", 2, lambda terms: most_update_bits(terms.group_size, terms.polynomials)),
+        About(
+            "uint8",
+            "b: bits of a quantised weight.",
+            3,
+            lambda terms: most_update_bits(terms.group_size, terms.polynomials, projected=terms.projected),
+        ),
     ] = 16
+    projected: Annotated[
+        bool, About("bool", "Whether distances of projections are proven, of any model for the gas of one polynomial, or exact ones.")
+    ] = False
     clip_nano: Annotated[int, About("uint64", "c in 1e-9 of a weight: entries of an update are clipped to [-c, c].", 1, 10**12)]
     norm_bound: Annotated[
         int, About("uint128", "Largest squared L2 norm of a group's mean update, in squared quantisation steps.", 1, 2**100)
@@ -126,16 +151,16 @@ class Terms:
     ] = 1800
     answer_seconds: Annotated[
         int,
-        About(
-            "uint32",
-            "Then: time of the accused to answer on chain.",
-            lambda terms: least_answer_seconds(terms.most_owners, terms.polynomials),
-            MONTH_SECONDS,
-        ),
+        About("uint32", "Then: time of the accused to answer on chain; 0 is a market without accusations."),
     ] = 3600
     prove_seconds: Annotated[
         int,
-        About("uint32", "Then: time to settle.", lambda terms: least_prove_seconds(terms.most_owners, terms.polynomials), MONTH_SECONDS),
+        About(
+            "uint32",
+            "Then: time to settle.",
+            lambda terms: least_prove_seconds(terms.most_owners, terms.polynomials, terms.polynomials_proven),
+            MONTH_SECONDS,
+        ),
     ] = 3600
     draw_delay_blocks: Annotated[int, About("uint32", "From the freeze to the block whose randomness draws the groups.", 2, 4096)] = 128
     app_hash: Annotated[bytes, About("bytes32", "Hash of the client app that the model owner publishes; zeros if there is none.")] = bytes(
@@ -146,9 +171,9 @@ class Terms:
     ] = ()
 
     def __post_init__(self) -> None:
-        faults = tuple(_faults(self))
-        if faults:
-            raise BadTerms(faults)
+        found = tuple(faults(self, ETHEREUM))
+        if found:
+            raise BadTerms(found)
 
     @classmethod
     def for_model(
@@ -167,6 +192,7 @@ class Terms:
         longest_mean: float = 10.0,
         rounds: int = 8,
         update_bits: int = 16,
+        projected: bool | None = None,
         metrics: Iterable[str] = (),
     ) -> Self:
         """Terms in ether that fit a model; change what is not asked for here by `dataclasses.replace`.
@@ -194,8 +220,10 @@ class Terms:
             Largest L2 norm of a group's mean update, in units of the weights.
         rounds : int, 1 .. 10,000 (default: 8)
             Rounds of an epoch.
-        update_bits : int, 2 .. 32 (default: 16)
+        update_bits : int, 3 .. 32 (default: 16)
             Bits of a quantised weight.
+        projected : bool, optional
+            Whether distances of projections are proven; by default if a proof of exact ones does not fit a transaction on Ethereum.
         metrics : iterable of str (default: none)
             Names of the metrics that may leave a data owner.
 
@@ -210,6 +238,10 @@ class Terms:
         """
         weights = model if isinstance(model, int) else count_weights(model, private)
         polynomials, reward_wei = polynomials_for(weights), wei_of(reward)
+        if projected is None:
+            exact_bytes = settlement_bytes(owners=owners, group_size=group_size, polynomials=polynomials)
+            projected = exact_bytes > ETHEREUM.settlement_bytes
+        answered = answer_bounds(owners, polynomials, ETHEREUM)
         return cls(
             verification=verification,
             reward_wei=reward_wei,
@@ -220,12 +252,13 @@ class Terms:
             faulty_groups=max(1, owners // max(group_size, 1) // 5) if faulty_groups is None else faulty_groups,
             weights=weights,
             update_bits=update_bits,
+            projected=projected,
             clip_nano=round(clip * 1e9),
             norm_bound=norm_bound_steps(longest_mean, clip=clip, update_bits=update_bits),
             rounds_per_epoch=rounds,
             accuse_seconds=max(default_of("accuse_seconds"), least_accuse_seconds(owners)),
-            answer_seconds=max(default_of("answer_seconds"), least_answer_seconds(owners, polynomials)),
-            prove_seconds=max(default_of("prove_seconds"), least_prove_seconds(owners, polynomials)),
+            answer_seconds=min(max(default_of("answer_seconds"), answered[0]), answered[1]),
+            prove_seconds=max(default_of("prove_seconds"), least_prove_seconds(owners, polynomials, 1 if projected else polynomials)),
             metrics=tuple(sorted(metrics)),
         )
 
@@ -235,8 +268,13 @@ class Terms:
         return polynomials_for(self.weights)
 
     @property
+    def polynomials_proven(self) -> int:
+        """P, the polynomials that a settlement proves for each member."""
+        return 1 if self.projected else self.polynomials
+
+    @property
     def least_groups(self) -> int:
-        """2f + 3, the fewest groups of a roster."""
+        """2f + 3, the fewest groups of an epoch."""
         return 2 * self.faulty_groups + 3
 
     @property
@@ -292,7 +330,7 @@ ABOUT: dict[str, About] = {name: hint.__metadata__[0] for name, hint in Terms.__
 """What each field is, in the order of the contract's struct."""
 ABI_TYPE = f"({','.join(about.abi_type for about in ABOUT.values())})"
 
-_PYTHON_TYPES: dict[str, type] = {"address": str, "bytes32": bytes, "string": str}
+_PYTHON_TYPES: dict[str, type] = {"address": str, "bytes32": bytes, "string": str, "bool": bool}
 """Python's types of those of the contract that are no numbers."""
 _DEFAULTS: dict[str, object] = {one.name: one.default for one in fields(Terms)}
 _OTHERS_DEPEND_ON = ("group_size", "faulty_groups", "weights")
@@ -317,8 +355,8 @@ def solidity_name(field: str) -> str:
     return head + "".join(word.capitalize() for word in rest)
 
 
-def bounds(terms: Terms) -> dict[str, Bounded]:
-    """Every bounded number of the terms, by its Solidity name; in the order in which the contract looks at them."""
+def bounds(terms: Terms, limits: ChainLimits = ETHEREUM) -> dict[str, Bounded]:
+    """Every bounded number of the terms on a chain, by its Solidity name; in the order in which the contract looks at them."""
     found = {}
     for name in (*_OTHERS_DEPEND_ON, *(name for name in ABOUT if name not in _OTHERS_DEPEND_ON)):
         about = ABOUT[name]
@@ -326,28 +364,33 @@ def bounds(terms: Terms) -> dict[str, Bounded]:
             least, most = (limit(terms) if callable(limit) else limit for limit in (about.least, about.most))
             found[solidity_name(name)] = Bounded(about.measure(getattr(terms, name)), least, most)
         if name == "most_owners":
-            sizes = {"owners": terms.most_owners, "group_size": terms.group_size, "faulty_groups": terms.faulty_groups}
-            found["settlementBytes"] = Bounded(settlement_bytes(**sizes, polynomials=terms.polynomials), 0, MOST_SETTLEMENT_BYTES)
-            found["scoringSteps"] = Bounded(scoring_steps(**sizes), 0, MOST_SCORING_STEPS)
+            sizes = {"owners": terms.most_owners, "group_size": terms.group_size}
+            longest = settlement_bytes(**sizes, polynomials=terms.polynomials_proven)
+            found["settlementBytes"] = Bounded(longest, 0, limits.settlement_bytes)
+            found["scoringSteps"] = Bounded(scoring_steps(**sizes, faulty_groups=terms.faulty_groups), 0, MOST_SCORING_STEPS)
+        if name == "answer_seconds":
+            window = answer_bounds(terms.most_owners, terms.polynomials, limits) if terms.answer_seconds else (0, 0)
+            found["answerSeconds"] = Bounded(terms.answer_seconds, *window)
     return found
 
 
-def _faults(terms: Terms) -> list[str]:
-    faults = [
+def faults(terms: Terms, limits: ChainLimits) -> list[str]:
+    """What is wrong with terms on a chain, a sentence for each field; none if they are good."""
+    found = [
         f"{name} is {actual}, it must lie in {least} .. {most}"
-        for name, (actual, least, most) in bounds(terms).items()
+        for name, (actual, least, most) in bounds(terms, limits).items()
         if not least <= actual <= most
     ]
     for name in (name for name, about in ABOUT.items() if about.abi_type == "address"):
         if not is_address(getattr(terms, name)):
-            faults.append(f"{name} is {getattr(terms, name)!r}, it must be an address: 0x and 40 hexadecimal digits")
+            found.append(f"{name} is {getattr(terms, name)!r}, it must be an address: 0x and 40 hexadecimal digits")
     if terms.verification == ZERO_ADDRESS:
-        faults.append("verification is the zero address, it must be a deployed verification contract")
+        found.append("verification is the zero address, it must be a deployed verification contract")
     if list(terms.metrics) != sorted(set(terms.metrics)) or not all(map(_is_name, terms.metrics)):
-        faults.append("metrics must be sorted, different, not empty and without spaces")
+        found.append("metrics must be sorted, different, not empty and without spaces")
     if len(terms.app_hash) != 32:
-        faults.append(f"appHash has {len(terms.app_hash)} bytes, it must have 32")
-    return faults
+        found.append(f"appHash has {len(terms.app_hash)} bytes, it must have 32")
+    return found
 
 
 def _is_name(metric: str) -> bool:

@@ -1,27 +1,52 @@
 """Bounds of a market's terms that follow from others (docs/protocol.md section 1; the contract's ``TermsBounds``).
 
 n data owners at most, in groups of h or h + 1; G = floor(n / h) groups, of which f may be faulty; d weights, hence B = ceil(d / 8192)
-polynomials; b bits to a quantised weight; updates clipped to [-c, c].
+polynomials, of which P are proven for each member; b bits to a quantised weight; updates clipped to [-c, c].
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
+from ..crypto.projection import COPIES
+
 MOST_SEATS = 254
-MOST_SETTLEMENT_BYTES = 128 * 1024
-"""Largest transaction that public nodes take."""
+MOST_ANSWERED_POLYNOMIALS = 512
+"""Above that an answer costs more than it protects."""
+SHORTEST_ANSWER_SECONDS = 1800
+"""An answer window must outlast whoever buys blocks out."""
 MOST_SCORING_STEPS = 10_000
 MOST_DISTANCE_BITS = 82
 """Of a half's sum of squared differences: halves lie 84 bits apart."""
 MONTH_SECONDS = 30 * 24 * 3600
 
 
-def settlement_bytes(*, owners: int, group_size: int, faulty_groups: int, polynomials: int) -> int:
-    """Upper bound of the bytes of a settling transaction, with room for its envelope and the proxy's call.
+@dataclass(frozen=True, slots=True)
+class ChainLimits:
+    """What a factory was deployed with, for its chain.
 
-    Members' points, the distances and evaluations of G groups, f exclusions, and 2048 bytes for the rest.
+    Attributes
+    ----------
+    settlement_bytes : int (default: 131,072)
+        Largest transaction that public nodes take.
+    blobs : int (default: 6)
+        Blobs that a transaction may carry; 0 on a chain without.
+    """
+
+    settlement_bytes: int = 128 * 1024
+    blobs: int = 6
+
+
+ETHEREUM = ChainLimits()
+
+
+def settlement_bytes(*, owners: int, group_size: int, polynomials: int) -> int:
+    """Upper bound of the bytes of a settling transaction that proves P `polynomials`, with room for its envelope and the proxy's call.
+
+    Members' points and signatures, the distances and evaluations of G groups, and 2048 bytes for the rest.
     """
     groups = owners // max(group_size, 1)
-    return 128 * owners * polynomials + 16 * groups * (groups + 1) + 32 * groups * polynomials + 85 * faulty_groups + 2048
+    return owners * (96 * polynomials + 64) + 16 * groups * (groups + 1) + 32 * groups * polynomials + 2048
 
 
 def scoring_steps(*, owners: int, group_size: int, faulty_groups: int) -> int:
@@ -34,23 +59,27 @@ def least_accuse_seconds(owners: int) -> int:
     return 60 + owners
 
 
-def least_answer_seconds(owners: int, polynomials: int) -> int:
-    """60 + 12 n ceil(B / 6): a block for each transaction of six blobs."""
-    return 60 + 12 * owners * -(-polynomials // 6)
+def answer_bounds(owners: int, polynomials: int, limits: ChainLimits) -> tuple[int, int]:
+    """Bounds of an answer window: at least 60 + 12 n ceil(B / blobs), a block for each transaction; 0 and 0 where nobody could answer."""
+    if limits.blobs == 0 or polynomials > MOST_ANSWERED_POLYNOMIALS:
+        return 0, 0
+    return max(SHORTEST_ANSWER_SECONDS, 60 + 12 * owners * -(-polynomials // limits.blobs)), MONTH_SECONDS
 
 
-def least_prove_seconds(owners: int, polynomials: int) -> int:
-    """120 + n B."""
-    return 120 + owners * polynomials
+def least_prove_seconds(owners: int, polynomials: int, proven: int) -> int:
+    """120 + n P + B."""
+    return 120 + owners * proven + polynomials
 
 
-def most_update_bits(group_size: int, polynomials: int) -> int:
-    """Largest b up to 32 with 4096 B ((h+1) h 2^b)^2 < 2^82.
+def most_update_bits(group_size: int, polynomials: int, *, projected: bool) -> int:
+    """Largest b up to 32 with 4096 B (h (h+1) 2^b)^2 < 2^82, or 4096 (s B h (h+1) 2^b)^2 under projection.
 
-    Two group means on their common scale differ by less than (h+1) h 2^b in each of the 4096 B entries of a half.
+    Two group means on their common scale differ by less than h (h+1) 2^b in each of the 4096 B entries of a half; an entry of a
+    projection is a sum of s B of them.
     """
+    entries = 4096 * (COPIES * polynomials) ** 2 if projected else 4096 * polynomials
     bits = 32
-    while bits > 0 and (4096 * polynomials * ((group_size + 1) * group_size << bits) ** 2).bit_length() > MOST_DISTANCE_BITS:
+    while bits > 0 and (entries * ((group_size + 1) * group_size << bits) ** 2).bit_length() > MOST_DISTANCE_BITS:
         bits -= 1
     return bits
 
@@ -63,8 +92,8 @@ def norm_bound_steps(norm: float, *, clip: float, update_bits: int) -> int:
     norm : float, > 0
         Largest L2 norm of an acceptable group mean, in units of the weights.
     clip : float, > 0
-        c; one quantisation step is c / (2^(b-1) - 1).
-    update_bits : int, 2 .. 32
+        c; one quantisation step is c / (2^(b-1) - 2).
+    update_bits : int, 3 .. 32
         b.
     """
-    return max(1, int((norm / clip * (2 ** (update_bits - 1) - 1)) ** 2))
+    return max(1, int((norm / clip * (2 ** (update_bits - 1) - 2)) ** 2))

@@ -1,27 +1,31 @@
-"""Decides a round before it is settled: which groups are out of range, too far away, void or waived, and the proof."""
+"""Decide a round before it is settled: who is too far away, void or waived, the proof of it all, and from whom to learn.
+
+The contract decides about money. What is learnt from is decided here, from the sums themselves: distances of projections are off by a
+few percent, and a sum out of range can read as distance 0 in an exact market.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from math import lcm
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ..crypto.exact import exact_distances
 from ..crypto.field import FieldVector
-from ..crypto.fixedpoint import decode_mean, first_out_of_range
+from ..crypto.fixedpoint import Units, decode_mean, first_out_of_range, unpack
+from ..crypto.projection import COPIES
 from ..crypto.prover import Proof, prove
-from ..crypto.statement import Statement, VerificationWrongExclusion, VerificationWrongOpening
-from ..errors import LedgerError
-from ..market.krum import select
+from ..crypto.statement import Statement
+from ..market.krum import Selection, most_unpaid, select
+from ..market.refusals import TooManyUnpaid
 from ..market.roster import bitmap_of
 from ..market.terms import Terms
 
-_FATES = ("accepted", "excluded", "ineligible", "dropped", "waived", "void", "distances")
-
-_FIRST_EXCLUSION = 2
-"""Number of the opening proof of the first exclusion; before it come the fold and the constant term."""
+_FATES = ("accepted", "learnt", "ineligible", "dropped", "waived", "void", "distances")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,20 +35,26 @@ class GroupSum:
     Attributes
     ----------
     digests : tuple of bytes
-        One of each member.
+        What each member committed to.
     vector : FieldVector or None
         Sum of the delivered vectors, masks cancelled; None if a delivery is missing.
+    proven : FieldVector or None
+        What the settlement is about: that sum, or its projection.
     points : tuple of bytes
-        Of each delivery.
+        What the settlement shows of each member: P points.
     """
 
     digests: tuple[bytes, ...]
     vector: FieldVector | None
+    proven: FieldVector | None
     points: tuple[bytes, ...]
 
-    def is_in_range(self, bits: int) -> bool:
-        """Whether the sum is there, and what this many honest members can add up to."""
-        return self.vector is not None and first_out_of_range(self.vector, members=len(self.digests), bits=bits) is None
+    def units(self, bits: int) -> Units | None:
+        """The sum's units; None unless it is there, and what this many honest members can add up to."""
+        members = len(self.digests)
+        if self.vector is None or first_out_of_range(self.vector, members=members, bits=bits) is not None:
+            return None
+        return unpack(self.vector, members=members, bits=bits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,34 +71,28 @@ class Decision:
         T of all pairs of groups taking part and the zero update.
     scale : int
         L.
+    tolerated : int
+        f', how many of the groups taking part may be faulty.
     mean : float64 array, shape (d,), in [-c, c], or None
-        Mean update of all members of accepted groups; None if no group is accepted.
+        Mean update of all members of the groups that are learnt from; None if there is none.
     """
 
     settlement: bytes
     roster_hash: bytes
     accepted: tuple[int, ...]
-    excluded: tuple[int, ...]
+    learnt: tuple[int, ...]
     ineligible: tuple[int, ...]
     dropped: tuple[int, ...]
     waived: tuple[int, ...]
     void: tuple[int, ...]
     distances: tuple[int, ...]
     scale: int
+    tolerated: int
     mean: NDArray[np.float64] | None
 
     def fates(self) -> dict[str, tuple[int, ...]]:
         """What a report takes over, by name of its field."""
         return {name: tuple(getattr(self, name)) for name in _FATES}
-
-    def named_in(self, refusal: LedgerError) -> set[int]:
-        """Roster positions that a refused settlement fell over, as far as the refusal names them."""
-        match refusal:
-            case VerificationWrongExclusion():
-                return {refusal.position}
-            case VerificationWrongOpening() if refusal.which >= _FIRST_EXCLUSION:
-                return {*self.excluded[refusal.which - _FIRST_EXCLUSION :][:1]}
-        return set()
 
 
 def decide(
@@ -149,8 +153,8 @@ def judge(
 ) -> Decision:
     """Decide a round as the contract will, waiving no more groups than it takes.
 
-    A group with a delivery missing is waived, unless it is void. Beyond f, groups out of range or too far from zero are waived too: the
-    market lets at most f groups go unpaid.
+    A group with a delivery missing is waived, unless it is void. Groups too far from zero are waived beyond f', how many the market lets
+    go unpaid. A sum out of range takes part like any other, and is never learnt from.
 
     Parameters
     ----------
@@ -161,55 +165,89 @@ def judge(
     void, waived : set of int
         Roster positions of groups with a lapsed member, and of those to be waived in any case, unless they are void.
     """
-    taking_part = [position for position, group in enumerate(groups) if group.vector is not None and position not in waived | void]
-    out_of_range = [position for position in taking_part if not groups[position].is_in_range(terms.update_bits)]
-    excluded = out_of_range[: terms.faulty_groups]
-    outside = set(range(len(groups))) - set(taking_part) | set(out_of_range[terms.faulty_groups :])
+    copies = COPIES if terms.projected else 1
+    outside = {position for position, group in enumerate(groups) if group.vector is None} | waived | void
     while True:
-        statement = Statement(
-            context, roster_hash, tuple(len(group.digests) for group in groups), bitmap_of(outside), terms.polynomials, terms.update_bits
-        )
+        statement = Statement(context, roster_hash, tuple(len(one.digests) for one in groups), bitmap_of(outside), terms.polynomials_proven)
         proof = _prove(statement, groups)
-        places, distances = proof.taking_part, proof.verdict.distances
-        scale = statement.scale(proof.verdict.excluded)
-        far = [position for place, position in enumerate(places) if distances[place] > scale**2 * terms.norm_bound]
-        unpaid_left = terms.faulty_groups - len(excluded)
-        if len(far) <= unpaid_left:
+        places, distances, scale = statement.taking_part(), proof.verdict.distances, statement.scale()
+        far = [position for place, position in enumerate(places) if distances[place] > scale**2 * terms.norm_bound * copies]
+        surplus = surplus_of(len(far), len(places), terms.faulty_groups)
+        if not surplus:
             break
         # Waiving changes who takes part, and so the scale and every distance: prove again.
-        outside.update(far[unpaid_left:])
-    selection = select(
-        distances,
-        groups=len(places),
-        excluded=len(excluded),
-        faulty_groups=terms.faulty_groups,
-        scale=scale,
-        norm_bound=terms.norm_bound,
-    )
+        outside.update(far[-surplus:])
+    selection = select_for(terms, distances, [statement.sizes[position] for position in places], copies=copies)
     accepted = tuple(places[place] for place in selection.accepted)
+    learnt, mean = learn(terms, {position: groups[position] for position in places}, accepted)
     return Decision(
         settlement=proof.settlement,
         roster_hash=roster_hash,
         accepted=accepted,
-        excluded=tuple(excluded),
+        learnt=learnt,
         ineligible=tuple(places[place] for place in selection.ineligible),
         dropped=tuple(places[place] for place in selection.dropped),
         waived=tuple(sorted(outside - void)),
         void=tuple(sorted(void)),
         distances=distances,
         scale=scale,
-        mean=_mean([proof.sums[place] for place in selection.accepted], sum(len(groups[position].digests) for position in accepted), terms),
+        tolerated=most_unpaid(len(places), terms.faulty_groups),
+        mean=mean,
     )
 
 
 def _prove(statement: Statement, groups: Sequence[GroupSum]) -> Proof:
     inside = [not statement.is_outside(position) for position in range(len(groups))]
-    vectors = [group.vector if there else None for group, there in zip(groups, inside, strict=True)]
-    return prove(statement, vectors, [group.points if there else group.digests for group, there in zip(groups, inside, strict=True)])
+    sums = [group.proven if there else None for group, there in zip(groups, inside, strict=True)]
+    return prove(statement, sums, [group.points if there else group.digests for group, there in zip(groups, inside, strict=True)])
 
 
-def _mean(sums: Sequence[NDArray[np.uint64]], members: int, terms: Terms) -> NDArray[np.float64] | None:
-    if not sums:
-        return None
-    total = np.asarray(np.sum(np.stack(sums), axis=0, dtype=np.uint64))
-    return decode_mean(total, members=members, weights=terms.weights, bits=terms.update_bits, clip=terms.clip)
+def surplus_of(far: int, groups: int, faulty_groups: int) -> int:
+    """How many of the `far` among `groups` must be waived: each of them lowers f', perhaps."""
+    return next(waived for waived in range(far + 1) if far - waived <= most_unpaid(groups - waived, faulty_groups))
+
+
+def select_for(terms: Terms, distances: Sequence[int], sizes: Sequence[int], *, copies: int) -> Selection:
+    """Multi-Krum by these terms; the rest as for `select`."""
+    return select(
+        distances,
+        sizes=sizes,
+        faulty_groups=terms.faulty_groups,
+        norm_bound=terms.norm_bound,
+        outlier_percent=terms.outlier_percent,
+        copies=copies,
+    )
+
+
+def learn(terms: Terms, groups: dict[int, GroupSum], accepted: tuple[int, ...]) -> tuple[tuple[int, ...], NDArray[np.float64] | None]:
+    """Which of the accepted groups to learn from, and the mean of their members' updates.
+
+    Parameters
+    ----------
+    groups : dict of int to GroupSum
+        Those taking part, by roster position.
+    """
+    sums = {position: units for position, group in groups.items() if (units := group.units(terms.update_bits)) is not None}
+    good = _selected(terms, sums, {position: len(groups[position].digests) for position in sums})
+    learnt = tuple(position for position in accepted if position in good)
+    if not learnt:
+        return (), None
+    total = np.asarray(np.sum([sums[position] for position in learnt], axis=0))
+    members = sum(len(groups[position].digests) for position in learnt)
+    return learnt, decode_mean(total, members=members, weights=terms.weights, bits=terms.update_bits, clip=terms.clip)
+
+
+def _selected(terms: Terms, sums: dict[int, Units], sizes: dict[int, int]) -> set[int]:
+    """Whom multi-Krum over sums in range selects."""
+    positions = list(sums)
+    distances = exact_distances([sums[position] for position in positions], [sizes[position] for position in positions])
+    try:
+        selection = select_for(terms, distances, [sizes[position] for position in positions], copies=1)
+    except TooManyUnpaid:  # without the groups out of range f' is smaller; nobody has to be paid here, so the others go on alone
+        near = [position for position, squared in zip(positions, distances, strict=False) if squared <= _bound(terms, sizes)]
+        return _selected(terms, {position: sums[position] for position in near}, {position: sizes[position] for position in near})
+    return {positions[place] for place in selection.accepted}
+
+
+def _bound(terms: Terms, sizes: dict[int, int]) -> int:
+    return int(lcm(*sizes.values()) ** 2 * terms.norm_bound)

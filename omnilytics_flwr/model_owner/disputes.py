@@ -10,8 +10,10 @@ from collections.abc import Callable
 
 from ..clock import Clock
 from ..crypto.curve import parse_points
+from ..crypto.digest import points_digest
 from ..crypto.field import FieldVector, N
-from ..crypto.kzg import commit, points_digest
+from ..crypto.kzg import commit
+from ..crypto.projection import project
 from ..errors import ChainError, LedgerError, ProtocolError
 from ..market.dispute import accuse_by, lapsed, void_groups
 from ..market.ledger import ModelOwnerLedger
@@ -112,7 +114,7 @@ class Disputes:
         if self._steady.now() > self._accuse_by(state):
             self._on_trouble("it is too late to accuse; the groups of those missing are waived")
             return
-        live.receipts.append(self._ledger.accuse(live.task.round, seats, live.digests()))
+        live.receipts.append(self._ledger.accuse(live.task.round, seats, live.digests(), live.signatures(seats)))
         self._journal.save(live)
 
     def _await_answers(self) -> MarketState:
@@ -139,13 +141,20 @@ class Disputes:
                 self._on_trouble(f"the answer of {member.owner} cannot be used, so its group is waived: {error}")
 
     def _answer_of(self, live: LiveRound, member: Member, state: MarketState) -> Delivered:
-        polynomials = self._terms.polynomials
+        polynomials, number = self._terms.polynomials, live.task.round
         # Half of the time to prove is kept for proving: blobs that nobody serves must not use it up.
-        left = state.settle_by - self._terms.prove_seconds / 2 - self._steady.now()
-        raw = insist(lambda: self._ledger.answered_vector(live.task.round, member.seat), self._clock, seconds=min(PATIENCE_SECONDS, left))
+        left = min(PATIENCE_SECONDS, state.settle_by - self._terms.prove_seconds / 2 - self._steady.now())
+        raw = insist(lambda: self._ledger.answered_vector(number, member.seat), self._clock, seconds=left)
         vector = FieldVector.from_bytes(raw, N * polynomials)
         # Blobs come from an endpoint that nobody vouches for; the points are made anew from what it gave.
         points = commit(vector)
         if points_digest(points) != live.commitments[member.owner].digest:
             raise ProtocolError(f"the blobs are not what seat {member.seat} committed to; expected the chain's own; ask another endpoint")
-        return Delivered(vector, points, parse_points(points, polynomials))
+        seed = live.projection_seed(state.epoch_seed) if self._terms.projected else None
+        if seed is None:
+            return Delivered(vector, points, parse_points(points, polynomials))
+        signed = insist(lambda: self._ledger.answered_delivery(number, member.seat), self._clock, seconds=left)
+        projected = commit(project(vector, seed))
+        if points_digest(projected) != signed[:32]:
+            raise ProtocolError(f"seat {member.seat} has signed another projection than its vector's")
+        return Delivered(vector, points, parse_points(points, polynomials), projected, signed[32:])

@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from py_arkworks_bls12381 import G1Point
 
 from ..crypto.curve import parse_points
+from ..crypto.digest import points_digest
 from ..crypto.field import FieldVector, N
-from ..crypto.hashing import keccak256
-from ..crypto.kzg import mismatched, points_digest
+from ..crypto.kzg import mismatched
+from ..crypto.projection import project, projection_seed
 from ..errors import ProtocolError, TaskMismatch
-from ..market.commitment_message import Commitment, recover
 from ..market.ledger import Receipt
 from ..market.market_view import MarketState, Member
+from ..market.messages import Commitment, Delivery, recover
+from ..market.roster import bitmap_of, roster_hash
 from ..market.stage import Stage
 from ..market.task import TaskId
 from ..market.terms import Address
@@ -37,24 +39,63 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """A delivery: the vector, its points as they came and decoded, and the metrics that came along."""
+    """A delivery.
+
+    Attributes
+    ----------
+    vector : FieldVector
+    points : bytes
+        What the data owner committed to.
+    parsed : tuple of G1Point
+        The same, decoded.
+    projected : bytes
+        Point of the vector's projection; empty in an exact market.
+    signature : bytes
+        Under the projected point's digest; empty in an exact market.
+    metrics : mapping
+        What came along.
+    """
 
     vector: FieldVector
     points: bytes
     parsed: tuple[G1Point, ...]
+    projected: bytes = b""
+    signature: bytes = b""
     metrics: Metrics = field(default_factory=dict)
 
     @classmethod
-    def decode(cls, vector: bytes, points: bytes, metrics: Metrics, polynomials: int) -> Delivered:
+    def decode(
+        cls,
+        vector: bytes,
+        points: bytes,
+        polynomials: int,
+        *,
+        projected: bytes = b"",
+        signature: bytes = b"",
+        metrics: Metrics | None = None,
+    ) -> Delivered:
         """Decode the bytes of a delivery; raises `WireError`."""
-        return cls(FieldVector.from_bytes(vector, N * polynomials), points, parse_points(points, polynomials), metrics)
+        parsed = parse_points(points, polynomials)
+        return cls(FieldVector.from_bytes(vector, N * polynomials), points, parsed, projected, signature, metrics or {})
+
+    @property
+    def shown(self) -> bytes:
+        """The points that a settlement shows of it."""
+        return self.projected or self.points
 
 
 @dataclass(frozen=True, slots=True)
 class SettleCall:
-    """What a round is settled with: `waived` is a bitmap of groups, `following` the next task's hash, 32 zeros for none."""
+    """What a round is settled with: `waived` is a bitmap of groups, `following` the next task's hash, 32 zeros for none.
+
+    Attributes
+    ----------
+    signatures : tuple of (Address, bytes)
+        Of each member taking part, in order, that of its delivery; empty in an exact market, where that of its commitment counts.
+    """
 
     settlement: bytes
+    signatures: tuple[tuple[Address, bytes], ...]
     waived: int
     following: bytes
 
@@ -81,6 +122,8 @@ class NotedRound:
         What the report says of the groups, by name of its field.
     scale : int
         L.
+    tolerated : int
+        f'.
     done : bool
         Whether its end was reported, and what it taught is saved.
     seconds : dict of str to float
@@ -99,6 +142,7 @@ class NotedRound:
     call: SettleCall | None = None
     fates: dict[str, tuple[int, ...]] = field(default_factory=dict)
     scale: int = 1
+    tolerated: int = 0
     done: bool = False
     receipts: list[Receipt] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -112,13 +156,10 @@ class LiveRound(NotedRound):
     ----------
     asked_for : int
         The `open_by` for which this process asked data owners to sign again; 0 if it did not.
-    refusals : int
-        How often the market refused to settle it.
     """
 
     deliveries: dict[Address, Delivered] = field(default_factory=dict)
     asked_for: int = 0
-    refusals: int = 0
 
     # Who takes part
 
@@ -134,13 +175,27 @@ class LiveRound(NotedRound):
         """Digests of the roster, in order."""
         return tuple(self.commitments[member.owner].digest for member in self.roster_members())
 
-    def signatures(self) -> tuple[bytes, ...]:
-        """Signatures of the roster, in order."""
-        return tuple(self.commitments[member.owner].signature for member in self.roster_members())
+    def roster_bitmap(self) -> int:
+        """Bitmap of the groups of the roster."""
+        return bitmap_of(self.roster)
 
     def roster_hash(self) -> bytes:
-        """Keccak-256 of the roster's digests, 32 bytes: what the market keeps of them."""
-        return keccak256(b"".join(self.digests()))
+        """What the market keeps of the roster, 32 bytes."""
+        return roster_hash(self.roster_bitmap(), self.digests())
+
+    def signatures(self, seats: int) -> tuple[bytes, ...]:
+        """Signatures of the commitments of these members of the roster, in its order; `seats` is a bitmap."""
+        return tuple(self.commitments[member.owner].signature for member in self.roster_members() if seats >> member.seat & 1)
+
+    def settle_call(self, settlement: bytes, *, waived: Collection[int], void: Collection[int], following: bytes) -> SettleCall:
+        """What to settle with; `waived` and `void` are roster positions."""
+        inside = [group for position, group in enumerate(self.roster_groups()) if position not in {*waived, *void}]
+        signed = tuple((member.owner, self.deliveries[member.owner].signature) for group in inside for member in group)
+        return SettleCall(settlement, signed, bitmap_of(self.roster[position] for position in waived), following)
+
+    def settle_signatures(self, call: SettleCall) -> tuple[bytes, ...]:
+        """Signatures of a call; those of commitments as they are now, for they may have been made again since it was noted."""
+        return tuple(signature or self.commitments[owner].signature for owner, signature in call.signatures)
 
     def missing(self) -> tuple[Member, ...]:
         """Who is on the roster and has not delivered."""
@@ -154,6 +209,10 @@ class LiveRound(NotedRound):
         """Numbers of the groups all of whose members have committed, with signatures that still count."""
         signed = {owner for owner, commitment in self.commitments.items() if commitment.signature}
         return tuple(number for number, group in enumerate(self.groups) if all(member.owner in signed for member in group))
+
+    def uncommitted(self) -> tuple[Address, ...]:
+        """Who is of the epoch and has not committed."""
+        return tuple(member.owner for group in self.groups for member in group if member.owner not in self.commitments)
 
     def groups_of(self, owners: Collection[Address]) -> frozenset[int]:
         """Numbers of the groups that these data owners are in."""
@@ -174,6 +233,10 @@ class LiveRound(NotedRound):
         self.open_by = open_by
         self.commitments = {owner: Signed(one.digest, b"") for owner, one in self.commitments.items()}
 
+    def projection_seed(self, epoch_seed: bytes) -> bytes:
+        """Seed of the open round's projection, 32 bytes."""
+        return projection_seed(self.task.settlement_context(epoch_seed), self.roster_hash())
+
     # What data owners send
 
     def add_commitment(self, owner: Address, digest: bytes, signature: bytes) -> None:
@@ -183,35 +246,51 @@ class LiveRound(NotedRound):
         earlier = self.commitments.get(owner)
         if earlier is not None and earlier.digest != digest:
             raise ProtocolError(f"{owner} has committed to another vector in this round; the first one counts")
-        message = Commitment(self.task.epoch, self.task.round, self.task.task_hash, digest, self.open_by)
+        message = Commitment(self.task.epoch, self.task.round, self.task.task_hash, self.open_by, digest)
         signer = recover(message.signing_hash(chain_id=self.task.chain_id, market=Address(self.task.market)), signature)
         if signer != owner:
             raise TaskMismatch(f"the commitment of {owner} is signed by {signer}; it must be signed for this round by its own key")
         self.commitments[owner] = Signed(digest, signature)
 
-    def check_delivery(self, owner: Address, points: bytes) -> None:
-        """Raise `ProtocolError` unless the points are what this member of the roster committed to."""
+    def check_delivery(self, owner: Address, points: bytes, projected: bytes, signature: bytes) -> None:
+        """Raise unless this is what a member of the roster committed to and, if anything is projected, what it signed to deliver."""
         if owner not in {member.owner for member in self.roster_members()}:
             raise ProtocolError(f"{owner} is not on the roster of round {self.task.round}; expected one of its members")
         if points_digest(points) != self.commitments[owner].digest:
             raise ProtocolError(f"the points of {owner} are not those of its digest; expected what it committed to")
+        if not projected:
+            return
+        message = Delivery(self.task.epoch, self.task.round, self.task.task_hash, self.roster_hash(), points_digest(projected))
+        signer = recover(message.signing_hash(chain_id=self.task.chain_id, market=self.task.market), signature)
+        if signer != owner:
+            raise ProtocolError(f"the projection of {owner} is signed by {signer}; it must be signed for this roster by its own key")
 
-    def mismatches(self) -> tuple[Address, ...]:
-        """Data owners whose vector is not what their points commit to."""
+    def mismatches(self, seed: bytes | None) -> tuple[Address, ...]:
+        """Data owners whose vector is not what their points commit to, or whose projected point is not that of its projection.
+
+        Parameters
+        ----------
+        seed : bytes, length 32, or None
+            Of the projection; None in an exact market.
+        """
         owners, delivered = tuple(self.deliveries), tuple(self.deliveries.values())
-        return tuple(owners[index] for index in mismatched([one.vector for one in delivered], [one.parsed for one in delivered]))
+        wrong = {*mismatched([one.vector for one in delivered], [one.parsed for one in delivered])}
+        if seed is not None:
+            projections = [project(one.vector, seed) for one in delivered]
+            wrong |= {*mismatched(projections, [parse_points(one.projected, 1) for one in delivered])}
+        return tuple(owners[index] for index in sorted(wrong))
 
     # What it comes to
 
-    def group_sums(self) -> list[GroupSum]:
-        """The groups of the roster as they are decided on."""
+    def group_sums(self, seed: bytes | None) -> list[GroupSum]:
+        """The groups of the roster as they are decided on; `seed` as for `mismatches`."""
         sums = []
         for group in self.roster_groups():
             digests = tuple(self.commitments[member.owner].digest for member in group)
             there = [self.deliveries[member.owner] for member in group if member.owner in self.deliveries]
-            whole = len(there) == len(group)
-            total = FieldVector.total([one.vector for one in there]) if whole else None
-            sums.append(GroupSum(digests, total, tuple(one.points for one in there)))
+            total = FieldVector.total([one.vector for one in there]) if len(there) == len(group) else None
+            proven = total if total is None or seed is None else project(total, seed)
+            sums.append(GroupSum(digests, total, proven, tuple(one.shown for one in there)))
         return sums
 
     def report(self, *, paid_seats: int, timed_out: bool) -> RoundReport:
@@ -223,6 +302,7 @@ class LiveRound(NotedRound):
             tuple(self.commitments),
             roster=tuple(tuple(member.owner for member in group) for group in self.roster_groups()),
             scale=self.scale,
+            tolerated=self.tolerated,
             accused=tuple(member.owner for member in self.roster_members() if member.owner in self.accused),
             answered=tuple(member.owner for member in self.roster_members() if member.owner in self.answered),
             timed_out=timed_out,

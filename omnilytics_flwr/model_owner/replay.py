@@ -8,7 +8,6 @@ from ..errors import CommitmentsExpired, LedgerError
 from ..market.ledger import ModelOwnerLedger
 from ..market.market_view import MarketState
 from ..market.refusals import WrongRound, WrongStage
-from ..market.roster import bitmap_of
 from ..market.stage import Event, Stage
 from .live_round import LiveRound
 from .round_journal import KEPT_ROUNDS, RoundJournal
@@ -84,7 +83,8 @@ class Replay:
             self._open(live, state)
         elif live.call is not None:
             call = live.call
-            live.receipts.append(self._ledger.settle(live.task.round, call.settlement, call.waived, call.following))
+            signatures = live.settle_signatures(call)
+            live.receipts.append(self._ledger.settle(live.task.round, call.settlement, signatures, call.waived, call.following))
 
     def _open(self, live: LiveRound, state: MarketState) -> None:
         self.note_anchored(live, state)
@@ -92,13 +92,13 @@ class Replay:
         signed = tuple(sorted(set(live.roster).intersection(live.signed_groups())))
         if signed != live.roster:
             # A settlement is of one roster: once it is noted, the round opens with all of it or not at all.
-            if live.call is not None or len(signed) < self._ledger.terms().least_groups:
+            if live.call is not None or not signed:
                 self._give_up(Event.OPEN, live, "not all of its data owners have signed again")
                 return
             live.roster = signed
             live.spoilt.clear()  # its positions are those of the larger roster
             self._journal.save(live)
-        live.receipts.append(self._ledger.open(live.task.round, bitmap_of(live.roster), live.digests(), live.signatures()))
+        live.receipts.append(self._ledger.open(live.task.round, live.roster_bitmap(), live.roster_hash()))
 
     def _give_up(self, event: Event, live: LiveRound, reason: str) -> None:
         self._on_trouble(f"round {live.task.round}: {event.value} cannot be repeated: {reason}")

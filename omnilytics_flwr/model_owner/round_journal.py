@@ -7,7 +7,7 @@ is missing.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 
 import msgspec
 import numpy as np
@@ -21,20 +21,37 @@ from .run_directory import Record, RunDirectory
 KEPT_ROUNDS = 4
 """Rounds whose steps are kept: as many as a reorganisation may undo."""
 
-ROUND, DELIVERY, OUTCOME, UNRELIABLE = "round", "delivery", "outcome", "unreliable"
+ROUND, DELIVERY, OUTCOME, ABSENT = "round", "delivery", "outcome", "absent"
 """Kinds of records, how their names begin."""
 
 _NOTED = tuple(one.name for one in fields(NotedRound))
 
 
+@dataclass(frozen=True, slots=True)
+class Absent:
+    """Whom a round need not wait for in full.
+
+    Attributes
+    ----------
+    epoch : int
+    uncommitted : frozenset of Address
+        Who did not commit in the last round that was opened.
+    undelivered : frozenset of Address
+        Who did not deliver in any round of the epoch.
+    """
+
+    epoch: int
+    uncommitted: frozenset[Address] = frozenset()
+    undelivered: frozenset[Address] = frozenset()
+
+
 class RoundJournal:
-    """The last rounds, and who did not deliver in this epoch; in memory only if there is no directory."""
+    """The last rounds, and who was absent from them in this epoch; in memory only if there is no directory."""
 
     def __init__(self, directory: RunDirectory | None, polynomials: int) -> None:
         self._directory = directory
         self._polynomials = polynomials
-        self._epoch = 0
-        self._unreliable: frozenset[Address] = frozenset()
+        self._absent = Absent(0)
         self.rounds: dict[int, LiveRound] = {}
 
     def load(self, *, chain_id: int, market: Address) -> None:
@@ -49,9 +66,9 @@ class RoundJournal:
             live.deliveries.update(
                 decode_delivery(record, self._polynomials) for record in self._directory.records(_name(DELIVERY, number))
             )
-        found = self._directory.read(UNRELIABLE)
+        found = self._directory.read(ABSENT)
         if found is not None:
-            self._epoch, self._unreliable = found.facts["epoch"], frozenset(map(Address, found.facts["owners"]))
+            self._absent = convert(found.facts, Absent)
 
     def newest(self) -> LiveRound | None:
         """The last round."""
@@ -103,18 +120,25 @@ class RoundJournal:
         if self._directory is not None:
             self._delete(*self._directory.names(_name(DELIVERY, number)), _name(OUTCOME, number))
 
-    def unreliable(self, epoch: int) -> frozenset[Address]:
-        """Who did not deliver in an earlier round of this epoch."""
-        return self._unreliable if epoch == self._epoch else frozenset()
+    def absent(self, epoch: int) -> Absent:
+        """Who was absent from the rounds of this epoch."""
+        return self._absent if epoch == self._absent.epoch else Absent(epoch)
 
-    def add_unreliable(self, epoch: int, owners: Collection[Address]) -> None:
+    def note_uncommitted(self, epoch: int, owners: Collection[Address]) -> None:
+        """Remember who did not commit in this round, and forget who did not in the one before."""
+        self._note(replace(self.absent(epoch), uncommitted=frozenset(owners)))
+
+    def note_undelivered(self, epoch: int, owners: Collection[Address]) -> None:
         """Remember for the rest of the epoch who did not deliver."""
-        found = self.unreliable(epoch).union(owners)
-        if found == self.unreliable(epoch):
+        absent = self.absent(epoch)
+        self._note(replace(absent, undelivered=absent.undelivered.union(owners)))
+
+    def _note(self, absent: Absent) -> None:
+        if absent == self._absent:
             return
-        self._epoch, self._unreliable = epoch, found
+        self._absent = absent
         if self._directory is not None:
-            self._directory.write(UNRELIABLE, Record({"epoch": epoch, "owners": sorted(found)}))
+            self._directory.write(ABSENT, Record(msgspec.to_builtins(absent)))
 
     def _delete(self, *names: str) -> None:
         if self._directory is not None:
@@ -153,6 +177,8 @@ def encode_delivery(owner: Address, delivered: Delivered) -> Record:
         {
             "vector": np.frombuffer(delivered.vector.to_bytes(), dtype=np.uint8),
             "points": np.frombuffer(delivered.points, dtype=np.uint8),
+            "projected": np.frombuffer(delivered.projected, dtype=np.uint8),
+            "signature": np.frombuffer(delivered.signature, dtype=np.uint8),
         },
     )
 
@@ -160,8 +186,9 @@ def encode_delivery(owner: Address, delivered: Delivered) -> Record:
 def decode_delivery(record: Record, polynomials: int) -> tuple[Address, Delivered]:
     """Whose delivery a record is, and the delivery; raises `WireError`."""
     try:
-        vector, points = record.arrays["vector"].tobytes(), record.arrays["points"].tobytes()
-        return Address(record.facts["owner"]), Delivered.decode(vector, points, record.facts["metrics"], polynomials)
+        vector, points, projected, signature = (record.arrays[name].tobytes() for name in ("vector", "points", "projected", "signature"))
+        delivered = Delivered.decode(vector, points, polynomials, projected=projected, signature=signature, metrics=record.facts["metrics"])
+        return Address(record.facts["owner"]), delivered
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged("delivery", repr(error)) from error
 

@@ -11,12 +11,13 @@ from collections.abc import Callable
 from typing import Literal
 
 from ..clock import Clock
+from ..crypto.curve import parse_points
 from ..crypto.statement import VerificationBadPoint
 from ..errors import ChainError, LedgerError, ProtocolError, SettlementRefused, TooFewGroups
 from ..market.ledger import ModelOwnerLedger
 from ..market.market_view import MarketState, Member
-from ..market.refusals import BadSignature, NotStaked, TooLate, WrongRound, WrongStage
-from ..market.roster import bitmap_of, bits_of
+from ..market.refusals import BadSignature, NotStaked, TooLate, Unresolved, WrongRound, WrongStage
+from ..market.roster import bits_of
 from ..market.stage import Stage
 from ..market.task import TaskId, TaskParts
 from ..market.terms import Address, Terms
@@ -40,9 +41,6 @@ LEAST_COMMIT_SHARE = 2
 
 CHECK_TRIES = 3
 """How often the chain is asked to check a delivery's points."""
-
-VOID_TRIES = 3
-"""How often a settlement with void groups is refused before any group is waived for it."""
 
 BLOCK_SECONDS = 12
 
@@ -122,6 +120,26 @@ class RoundKeeper:
     def deliver_seconds(self) -> float:
         """How long deliveries may take so that time is left to accuse, if that is wanted, and to prove; at least a second."""
         return float(max(self._disputes.deliver_by(self._steady.state()) - self._steady.now(), 1))
+
+    def may_open(self, *, grace_over: bool, timed_out: bool = False) -> bool:
+        """Whether the round may be opened before its commit window ends.
+
+        All groups are whole; or 2f + 3 are, and no others are waited for: it has timed out, or the grace period is over and each of the
+        others has a member that did not commit in the last round either. Poisoners need no time to train: who opens as soon as some
+        groups are whole opens without the honest ones.
+        """
+        live = self.live
+        late = set(range(len(live.groups))) - set(live.signed_groups())
+        if not late:
+            return True
+        if len(live.groups) - len(late) < self.terms.least_groups:
+            return False
+        return timed_out or (grace_over and late <= live.groups_of(self._journal.absent(live.task.epoch).uncommitted))
+
+    def may_prove(self, *, grace_over: bool) -> bool:
+        """Whether deliveries need not be waited for: all are there, or the grace period is over and the others never delivered before."""
+        missing = {member.owner for member in self.live.missing()}
+        return not missing or (grace_over and missing <= self._journal.absent(self.live.task.epoch).undelivered)
 
     # Taking over from another process, or from a chain that has gone back
 
@@ -244,7 +262,7 @@ class RoundKeeper:
         Raises
         ------
         TooFewGroups
-            Fewer than 2f + 3 whole groups; the round is reported as not opened.
+            No whole group; the round is reported as not opened.
         TooLate
             The commit window is over; likewise.
         CommitmentsExpired
@@ -272,14 +290,15 @@ class RoundKeeper:
             live.spoilt.clear()
             self._journal.save(live)
             try:
-                live.receipts.append(self._steady.open(live.task.round, bitmap_of(live.roster), live.digests(), live.signatures()))
+                live.receipts.append(self._steady.open(live.task.round, live.roster_bitmap(), live.roster_hash()))
                 self._journal.save(live)
+                self._journal.note_uncommitted(live.task.epoch, live.uncommitted())
                 return
             except NotStaked as gone:  # somebody took its stake back, or lost it, since it signed: go on without its group
                 self._note_opened(live, False)
                 unstaked = {member.owner for member in live.roster_members() if gone.seats >> member.seat & 1}
                 without |= live.groups_of(unstaked)
-            except (WrongStage, WrongRound, BadSignature):
+            except (WrongStage, WrongRound):
                 self._look_again(live)
                 if live.opened:
                     return
@@ -291,9 +310,9 @@ class RoundKeeper:
     def _choose(self, live: LiveRound, without: frozenset[int]) -> tuple[int, ...]:
         """Whole groups, if possible such as have always delivered in this epoch."""
         whole = tuple(number for number in live.signed_groups() if number not in without)
-        if len(whole) < self.terms.least_groups:
-            raise TooFewGroups(len(whole), self.terms.least_groups)
-        unreliable = live.groups_of(self._journal.unreliable(live.task.epoch))
+        if not whole:
+            raise TooFewGroups(0, 1)
+        unreliable = live.groups_of(self._journal.absent(live.task.epoch).undelivered)
         reliable = tuple(number for number in whole if number not in unreliable)
         return reliable if len(reliable) >= self.terms.least_groups else whole
 
@@ -309,24 +328,27 @@ class RoundKeeper:
 
     # Deliveries
 
-    def add_delivery(self, owner: Address, vector: bytes, points: bytes, metrics: Metrics | None = None) -> None:
-        """Take a delivery: canonical, its points the digest's and good by the market's own check.
+    def add_delivery(
+        self, owner: Address, vector: bytes, points: bytes, projected: bytes = b"", signature: bytes = b"", metrics: Metrics | None = None
+    ) -> None:
+        """Take a delivery: canonical, its points the digest's, its projection signed, and good by the market's own check.
 
-        Whether vector and points belong together is checked for all deliveries at once by `prove`.
+        Whether vector, points and projection belong together is checked for all deliveries at once by `prove`.
 
         Raises
         ------
         ProtocolError
-            Not on the roster, or not what was committed.
+            Not on the roster, or not what was committed, or not signed.
         WireError
-            Malformed vector or points.
+            Malformed vector, points or signature.
         """
         live = self.live
-        live.check_delivery(owner, points)
+        parse_points(projected, int(self.terms.projected))
+        live.check_delivery(owner, points, projected, signature)
         with live.timed("server_crypto"):
-            delivered = Delivered.decode(vector, points, metrics or {}, self.terms.polynomials)
+            delivered = Delivered.decode(vector, points, self.terms.polynomials, projected=projected, signature=signature, metrics=metrics)
         with live.timed("chain"):
-            good = self._check_points(points)
+            good = self._check_points(delivered.shown)
         if not good:
             raise ProtocolError(f"the verification refuses the points of {owner}; expected points of the subgroup")
         self._journal.add_delivery(live, owner, delivered)
@@ -349,19 +371,21 @@ class RoundKeeper:
         Groups with a delivery missing are waived: paid, and not learned from; or, as was asked for, their members are accused first.
         """
         live = self.live
+        epoch_seed = self._steady.state().epoch_seed
+        projection = live.projection_seed(epoch_seed) if self.terms.projected else None
         with live.timed("server_crypto"):
-            for owner in live.mismatches():
-                self._on_trouble(f"{owner} delivered another vector than it committed to; it counts as missing")
+            for owner in live.mismatches(projection):
+                self._on_trouble(f"{owner} delivered another vector than it committed to, or a wrong projection; it counts as missing")
                 self._journal.drop_delivery(live, owner)
-        self._journal.add_unreliable(live.task.epoch, [member.owner for member in live.missing()])
+        self._journal.note_undelivered(live.task.epoch, [member.owner for member in live.missing()])
         state = self._disputes.hold(live)
         self._on_stage(live.task.round, "prove")
         with live.timed("server_crypto"):
             return decide(
                 self.terms,
-                live.task.settlement_context(state.epoch_seed),
+                live.task.settlement_context(epoch_seed),
                 live.roster_hash(),
-                live.group_sums(),
+                live.group_sums(projection),
                 void=self._disputes.void_positions(live, state),
                 spoilt=live.spoilt,
                 on_trouble=self._on_trouble,
@@ -400,9 +424,13 @@ class RoundKeeper:
         state = self.catch_up()
         if (state.stage, state.round) == (Stage.OPEN, number) and state.roster_hash != decision.roster_hash:
             raise SettlementRefused(number, "it had to be opened again with fewer groups")
-        waived = bitmap_of(live.roster[position] for position in decision.waived)
-        live.call = SettleCall(decision.settlement, waived, bytes(32) if following is None else following.task_hash(number + 1))
-        live.fates, live.scale = decision.fates(), decision.scale
+        live.call = live.settle_call(
+            decision.settlement,
+            waived=decision.waived,
+            void=decision.void,
+            following=bytes(32) if following is None else following.task_hash(number + 1),
+        )
+        live.fates, live.scale, live.tolerated = decision.fates(), decision.scale, decision.tolerated
         # The outcome first: a round that is noted as settled must not teach nothing.
         self._journal.save_outcome(number, outcome)
         self._journal.save(live)
@@ -414,6 +442,10 @@ class RoundKeeper:
             if not live.is_over_in(self.catch_up()):
                 self._withdraw(live)
                 raise
+        except Unresolved as refusal:  # the last block is not past the accusations' deadline yet, or somebody answered in it
+            self._withdraw(live)
+            self._clock.wait(BLOCK_SECONDS)
+            raise SettlementRefused(number, str(refusal)) from refusal
         except LedgerError as refusal:
             self._withdraw(live)
             self._waive_culprits(live, decision, refusal)
@@ -423,7 +455,7 @@ class RoundKeeper:
         """Settle, and try as long as there is time: an account can be topped up, a chain comes back, and the bond is at stake."""
         number = live.task.round
         receipt = insist(
-            lambda: self.ledger.settle(number, call.settlement, call.waived, call.following),
+            lambda: self.ledger.settle(number, call.settlement, live.settle_signatures(call), call.waived, call.following),
             self._clock,
             seconds=settle_by - self._steady.now(),
             until_funded=True,
@@ -449,25 +481,22 @@ class RoundKeeper:
     def _waive_culprits(self, live: LiveRound, decision: Decision, refusal: LedgerError) -> None:
         """Waive the groups that the market fell over; all of them if it does not say which; raise if none is left."""
         self._on_trouble(f"round {live.task.round}: the market refuses the settlement: {refusal}")
-        live.refusals += 1
-        if decision.void and live.refusals <= VOID_TRIES:
-            # The last block may not be past the deadline of the accusations yet, so that no group is void for the market.
-            self._clock.wait(BLOCK_SECONDS)
-            return
         # Void groups come last: waiving one pays it from the escrow instead of from the stakes that it lost.
         left = set(range(len(live.roster))) - {*decision.waived, *decision.void} or set(decision.void)
         if not left:
             raise refusal
         if isinstance(refusal, VerificationBadPoint):
             culprits = {position for position in left if not self._has_good_points(live, position)}
+        elif isinstance(refusal, BadSignature):
+            culprits = {position for position in left if refusal.seat in {member.seat for member in live.roster_groups()[position]}}
         else:
-            culprits = decision.named_in(refusal) & left
+            culprits = set()
         live.spoilt |= culprits or left
         self._journal.save(live)
 
     def _has_good_points(self, live: LiveRound, position: int) -> bool:
         there = [live.deliveries[member.owner] for member in live.roster_groups()[position] if member.owner in live.deliveries]
-        return all(self._steady.check_points(delivered.points) for delivered in there)
+        return all(self._steady.check_points(delivered.shown) for delivered in there)
 
     # The end
 

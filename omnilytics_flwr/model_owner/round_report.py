@@ -20,9 +20,12 @@ class RoundReport:
         Data owners with a valid commitment.
     roster : tuple of tuple of Address
         Members of each group of the opened roster.
-    accepted, excluded, ineligible, dropped, waived, void : tuple of int
+    accepted, ineligible, dropped, waived, void : tuple of int
         Roster positions, by fate. The members of accepted and waived groups are paid from the escrow; those of void groups, but for
         the ones that never delivered, from the stakes of the latter; the others are not.
+    learnt : tuple of int
+        Accepted groups that were learnt from. A group whose sum is out of range, or far out by the exact sums, is paid and not learnt from
+        if the market accepts it.
     accused, answered : tuple of Address
         Who was accused of not delivering, and who of them answered on chain.
     timed_out : bool
@@ -31,6 +34,8 @@ class RoundReport:
         Squared distances T of all pairs, as settled, on the scale `scale` squared.
     scale : int
         L.
+    tolerated : int
+        f', how many of the groups taking part could be faulty without harm; 0 with fewer than five of them.
     receipts : tuple of Receipt
         Transactions of the round.
     seconds : dict of str to float
@@ -44,7 +49,7 @@ class RoundReport:
     committed: tuple[Address, ...]
     roster: tuple[tuple[Address, ...], ...] = ()
     accepted: tuple[int, ...] = ()
-    excluded: tuple[int, ...] = ()
+    learnt: tuple[int, ...] = ()
     ineligible: tuple[int, ...] = ()
     dropped: tuple[int, ...] = ()
     waived: tuple[int, ...] = ()
@@ -55,5 +60,11 @@ class RoundReport:
     paid: tuple[Address, ...] = ()
     distances: tuple[int, ...] = ()
     scale: int = 1
+    tolerated: int = 0
     receipts: tuple[Receipt, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def taking_part(self) -> int:
+        """G', how many groups were judged."""
+        return len(self.accepted) + len(self.ineligible) + len(self.dropped)

@@ -135,7 +135,7 @@ def play_round(
     for owner in (member.owner for member in keeper.live.roster_members()):
         try:
             delivery = by_owner[owner].deliver(task.chain_id, keeper.ledger.address, task.epoch, task.round, digests)
-            keeper.add_delivery(delivery.owner, delivery.vector, delivery.points)
+            keeper.add_delivery(delivery.owner, delivery.vector, delivery.points, delivery.projected, delivery.signature)
         except OmnilyticsError:
             continue
     return keeper.settle(keeper.prove(), None)
@@ -167,7 +167,7 @@ def _decision(terms: Terms, report: RoundReport, seats: Sequence[Seat], owed: se
         opened=report.settled,
         absent=absent,
         accepted=numbers(report.accepted),
-        excluded=numbers(report.excluded),
+        learnt=numbers(report.learnt),
         ineligible=numbers(report.ineligible),
         dropped=numbers(report.dropped),
         waived=numbers(report.waived),

@@ -26,7 +26,7 @@ ATTACKER, VICTIM = 0, 5
 """Places: one of the first group, and one of another whose name the impersonator uses."""
 POLL_SECONDS = 600.0
 """Of the chain's time, between two looks at an accusation."""
-FATES = ("accepted", "excluded", "ineligible", "dropped", "waived", "void")
+FATES = ("accepted", "ineligible", "dropped", "waived", "void")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,8 @@ MISDEEDS = (
     Misdeed("impersonates", options=lambda seats: {"victim": seats[VICTIM].owner}),
     Misdeed("joins-with-key"),
 )
-"""Every attack of family ``agent``, but for lateness, which is not answering as far as a market can see, and for forged vectors."""
+"""Every attack of family ``agent``, but for lateness, which is not answering as far as a market can see, for forged vectors, and for
+wrong projections, which an exact market does not ask for."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from omnilytics_flwr import Address, Terms
 from omnilytics_flwr.adversary.colluding import DirectedDeviation, InnerProduct, LittleIsEnough
 from omnilytics_flwr.adversary.registry import Family, attack_named
 from omnilytics_flwr.adversary.updates import BeyondClip, Constant, Echo, Noise, NotANumber, Scaled, SignFlip, Stale, Zero
-from omnilytics_flwr.adversary.vectors import Isotropic, OutOfRange, Unmasked
+from omnilytics_flwr.adversary.vectors import HalfOutOfRange, Isotropic, OutOfRange, Unmasked
 
 from ..market import Market
 from ..mnist.model import initial_model
@@ -96,6 +96,7 @@ class Attacks:
     nan: NotANumber
     beyond_clip: BeyondClip
     out_of_range: OutOfRange
+    half_out_of_range: HalfOutOfRange
     isotropic: Isotropic
     unmasked: Unmasked
 

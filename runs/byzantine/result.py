@@ -37,7 +37,7 @@ def cell_figures(recipe: Recipe, market: Cell, fedavg: Cell | None, attackers: S
         "fedavg_per_round": fedavg.accuracies if fedavg else None,
         "attackers_groups": len(bad),
         "attackers_groups_paid": paid_share(bad),
-        "attackers_groups_accepted": _accepted_share(market, groups, bad),
+        "attackers_groups_learnt": _learnt_share(market, groups, bad),
         "honest_groups_paid": paid_share(good),
         "honest_paid": fmean(sum(place in d.paid for d in market.decisions) / rounds for place in honest),
         "rounds_opened": sum(decision.opened for decision in market.decisions),
@@ -114,11 +114,11 @@ def broken_promises(result: dict[str, Any]) -> list[str]:
         ),
         "as many attacks are confirmed as there are": set(result["confirmed_on_chain"]) == set(result["attacks"]),
         "never more than f groups of a round go unpaid": all(
-            sum(len(fate[unpaid].split()) for unpaid in ("excluded", "ineligible", "dropped")) <= faulty for fate in fates
+            sum(len(fate[unpaid].split()) for unpaid in ("ineligible", "dropped")) <= faulty for fate in fates
         ),
         "no sum out of range is ever learned from": all(
-            cell["attackers_groups_accepted"] == 0
-            for name in ("out-of-range", "isotropic", "unmasked")
+            cell["attackers_groups_learnt"] == 0
+            for name in ("out-of-range", "half-out-of-range", "isotropic", "unmasked")
             for cell in result["attacks"].get(name, {}).values()
         ),
         "every misdeed's round is settled": all(one["settled"] for one in misdeeds),
@@ -132,13 +132,13 @@ def broken_promises(result: dict[str, Any]) -> list[str]:
     return [claim for claim, holds in claims.items() if not holds]
 
 
-def _accepted_share(market: Cell, groups: Sequence[Sequence[int]], bad: Sequence[Sequence[int]]) -> float:
+def _learnt_share(market: Cell, groups: Sequence[Sequence[int]], bad: Sequence[Sequence[int]]) -> float:
     numbers = {groups.index(group) for group in bad}
-    accepted = sum(len(numbers & set(decision.accepted)) for decision in market.decisions)
-    return accepted / (len(market.decisions) * len(bad)) if bad else 0.0
+    learnt = sum(len(numbers & set(decision.learnt)) for decision in market.decisions)
+    return learnt / (len(market.decisions) * len(bad)) if bad else 0.0
 
 
 def _fates(decision: Decision) -> dict[str, Any]:
     """Groups by fate, as numbers in a row: a list takes a line for each of them in a record."""
-    fates = ("absent", "accepted", "excluded", "ineligible", "dropped", "waived")
+    fates = ("absent", "accepted", "learnt", "ineligible", "dropped", "waived")
     return {"opened": decision.opened} | {fate: " ".join(map(str, getattr(decision, fate))) for fate in fates}

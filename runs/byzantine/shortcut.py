@@ -1,7 +1,7 @@
 """What a market decides, without its chain, masks and proofs.
 
-The very functions that quantise, look for sums out of range and select are called on the very integers; what is left out (masks that
-cancel, commitments, signatures, the proof) decides nothing. `runs.byzantine.confirm` shows for every attack that agents, keeper
+The very functions that quantise, measure distances, select and learn are called on the very integers of an exact market; what is left
+out (masks that cancel, commitments, signatures, the proof) decides nothing. `runs.byzantine.confirm` shows for every attack that agents, keeper
 and contract come to the same distances, groups and payments.
 """
 
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from omnilytics_flwr import Terms
 from omnilytics_flwr.adversary.vectors import VectorAttack
-from omnilytics_flwr.crypto.exact import gram
 from omnilytics_flwr.crypto.field import FieldVector
-from omnilytics_flwr.crypto.fixedpoint import decode_mean, first_out_of_range, pack, quantise, unpack, zero_unit
-from omnilytics_flwr.crypto.statement import pairs
+from omnilytics_flwr.crypto.fixedpoint import pack, quantise
+from omnilytics_flwr.crypto.prover import pair_values
+from omnilytics_flwr.crypto.statement import distance_of
 from omnilytics_flwr.errors import UpdateError
 from omnilytics_flwr.market.draw import group_sizes
-from omnilytics_flwr.market.krum import select
+from omnilytics_flwr.model_owner.decision import GroupSum, learn, select_for, surplus_of
 
 __all__ = ["Decision", "Offer", "decide", "groups_of"]
 
@@ -50,20 +50,22 @@ class Decision:
     Attributes
     ----------
     opened : bool
-        False if too few whole groups committed: then nobody is paid, and nothing is learned.
-    absent, accepted, excluded, ineligible, dropped, waived : tuple of int
-        Groups by fate; of the opened ones all but `excluded`, `ineligible` and `dropped` are paid.
+        False if no whole group committed: then nobody is paid, and nothing is learned.
+    absent, accepted, ineligible, dropped, waived : tuple of int
+        Groups by fate; of the opened ones all but `ineligible` and `dropped` are paid.
+    learnt : tuple of int
+        Those accepted groups that the mean is of.
     paid : frozenset of int
     distances : tuple of int
         As the contract has them.
     mean : float64 array, shape (d,), or None
-        Mean update of the accepted groups.
+        Mean update of the groups that are learnt from.
     """
 
     opened: bool
     absent: tuple[int, ...]
     accepted: tuple[int, ...] = ()
-    excluded: tuple[int, ...] = ()
+    learnt: tuple[int, ...] = ()
     ineligible: tuple[int, ...] = ()
     dropped: tuple[int, ...] = ()
     waived: tuple[int, ...] = ()
@@ -73,7 +75,7 @@ class Decision:
 
     def fates(self) -> tuple[object, ...]:
         """All but the figures, to compare."""
-        groups = (self.absent, self.accepted, self.excluded, self.ineligible, self.dropped, self.waived)
+        groups = (self.absent, self.accepted, self.learnt, self.ineligible, self.dropped, self.waived)
         return (self.opened, *groups, self.paid)
 
 
@@ -99,7 +101,7 @@ def decide(terms: Terms, offers: Sequence[Offer], rounding_keys: Sequence[bytes]
     sums = {number: _sum([vectors[place] for place in group]) for number, group in enumerate(groups)}
     whole = {number: total for number, total in sums.items() if total is not None}
     absent = tuple(number for number in sums if number not in whole)
-    if len(whole) < terms.least_groups:
+    if not whole:
         return Decision(False, absent)
     return _selected(terms, groups, whole, absent)
 
@@ -119,42 +121,31 @@ def _sum(vectors: Sequence[FieldVector | None]) -> FieldVector | None:
 
 
 def _selected(terms: Terms, groups: tuple[tuple[int, ...], ...], sums: dict[int, FieldVector], absent: tuple[int, ...]) -> Decision:
-    most = terms.faulty_groups
-    wild = [g for g, total in sums.items() if first_out_of_range(total, members=len(groups[g]), bits=terms.update_bits)]
-    excluded, waived = wild[:most], set(wild[most:])
+    waived: set[int] = set()
     while True:
-        taking = [number for number in sums if number not in excluded and number not in waived]
+        taking = [number for number in sums if number not in waived]
         sizes = [len(groups[number]) for number in taking]
-        distances, scale = _distances(terms, [unpack(sums[number]) for number in taking], sizes), lcm(*sizes)
+        scale = lcm(*sizes)
+        values = pair_values([sums[number] for number in taking], [scale // size for size in sizes]) if taking else ()
+        distances = tuple(map(distance_of, values))
         far = [number for number, distance in zip(taking, distances, strict=False) if distance > scale**2 * terms.norm_bound]
-        if len(far) <= most - len(excluded):
+        surplus = surplus_of(len(far), len(taking), terms.faulty_groups)
+        if not surplus:
             break
-        waived.update(far[most - len(excluded) :])
-    selection = select(distances, groups=len(taking), excluded=len(excluded), faulty_groups=most, scale=scale, norm_bound=terms.norm_bound)
+        waived.update(far[-surplus:])
+    selection = select_for(terms, distances, sizes, copies=1)
     accepted = tuple(taking[place] for place in selection.accepted)
-    members = [place for number in accepted for place in groups[number]]
-    total = np.asarray(np.sum([unpack(sums[number]) for number in accepted], axis=0, dtype=np.uint64)) if accepted else None
+    whole = {number: GroupSum((b"",) * len(groups[number]), sums[number], None, ()) for number in taking}
+    learnt, mean = learn(terms, whole, accepted)
     return Decision(
         opened=True,
         absent=absent,
         accepted=accepted,
-        excluded=tuple(excluded),
+        learnt=learnt,
         ineligible=tuple(taking[place] for place in selection.ineligible),
         dropped=tuple(taking[place] for place in selection.dropped),
         waived=tuple(sorted(waived)),
-        paid=frozenset(members) | {place for number in waived for place in groups[number]},
+        paid=frozenset(place for number in (*accepted, *waived) for place in groups[number]),
         distances=distances,
-        mean=None
-        if total is None
-        else decode_mean(total, members=len(members), weights=terms.weights, bits=terms.update_bits, clip=terms.clip),
+        mean=mean,
     )
-
-
-def _distances(terms: Terms, sums: Sequence[NDArray[np.uint64]], sizes: Sequence[int]) -> tuple[int, ...]:
-    """T of all pairs of groups and the zero update, in squared steps times the squared scale."""
-    if not sums:
-        return ()
-    zero, scale = zero_unit(terms.update_bits), lcm(*sizes)
-    rows = [scale // size * (total.astype(np.int64) - size * zero) for total, size in zip(sums, sizes, strict=True)]
-    products = gram(np.stack([np.zeros_like(rows[0]), *rows]))
-    return tuple(products[i][i] + products[k][k] - 2 * products[i][k] for i, k in pairs(len(rows)))

@@ -86,7 +86,7 @@ def _round(report: dict[str, Any], places: dict[Address, int]) -> dict[str, Any]
         "round": report["round"],
         "settled": report["settled"],
         "roster": [[places[owner] for owner in group] for group in report["roster"]],
-        **{key: list(report[key]) for key in ("accepted", "excluded", "ineligible", "dropped", "waived", "void")},
+        **{key: list(report[key]) for key in ("accepted", "learnt", "ineligible", "dropped", "waived", "void")},
         **{key: sorted(places[owner] for owner in report[key]) for key in ("paid", "accused", "answered")},
         "distances": report["distances"],
         "gas": {receipt["event"]: receipt["gas_used"] for receipt in report["receipts"]},

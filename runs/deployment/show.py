@@ -69,7 +69,7 @@ def _round_table(result: dict[str, Any]) -> Table:
     plain = [percent(value) for value in plain or [None] * len(accuracy)]
     table.add_row("before", percent(accuracy[0]), plain[0], "", "", "", "", "")
     for one, after, other in zip(result["rounds"], accuracy[1:], plain[1:], strict=False):
-        unpaid = sorted([*one["excluded"], *one["ineligible"], *one["dropped"], *one["void"]])
+        unpaid = sorted([*one["ineligible"], *one["dropped"], *one["void"]])
         table.add_row(
             str(one["round"]),
             percent(after),

@@ -87,7 +87,7 @@ def measure(size: Size, *, seed: int, bits: int) -> dict[str, Any]:
         digests = keeper.open()
         for agent in agents:
             delivery = agent.deliver(task.chain_id, market.ledger.address, task.epoch, task.round, digests)
-            keeper.add_delivery(delivery.owner, delivery.vector, delivery.points)
+            keeper.add_delivery(delivery.owner, delivery.vector, delivery.points, delivery.projected, delivery.signature)
         begun = time.perf_counter()
         proven = keeper.prove()
         prove_seconds = time.perf_counter() - begun

@@ -70,7 +70,7 @@ def result_of(outcome: Outcome) -> dict[str, Any]:
         "roster": [[places[owner] for owner in group] for group in reports[0].roster] if reports else [],
         "accepted_owners": [sorted(places[owner] for position in r.accepted for owner in r.roster[position]) for r in reports],
         "accepted_groups": [list(r.accepted) for r in reports],
-        "unpaid_groups": [sorted((*r.dropped, *r.ineligible, *r.excluded)) for r in reports],
+        "unpaid_groups": [sorted((*r.dropped, *r.ineligible)) for r in reports],
         "waived_groups": [list(r.waived) for r in reports],
         "distances": [[str(distance) for distance in r.distances] for r in reports],
         "gas_per_round": [{receipt.event: receipt.gas_used for receipt in r.receipts} for r in reports],

@@ -91,7 +91,7 @@ def _verdict(report: RoundReport | None) -> str:
         return ""
     if not report.settled:
         return "  [yellow]not opened[/yellow]"
-    unpaid = [*report.excluded, *report.ineligible, *report.dropped]
+    unpaid = [*report.ineligible, *report.dropped]
     gas = sum(receipt.gas_used for receipt in report.receipts)
     waived = f"  waived {_list(report.waived)}" if report.waived else ""
     return f"  accepted groups {_list(report.accepted)}  rejected {_list(unpaid)}{waived}  {gas:,} gas"

@@ -87,7 +87,7 @@ class Game:
             number = self.scene.number_of(address)
             try:
                 made = self._agent(number).deliver(task.chain_id, self.scene.market.address, task.epoch, task.round, digests)
-                self.keeper.add_delivery(made.owner, made.vector, made.points)
+                self.keeper.add_delivery(made.owner, made.vector, made.points, made.projected, made.signature)
             except OmnilyticsError as error:
                 self.refused.setdefault(number, []).append(error)
 
@@ -108,7 +108,7 @@ class Game:
         """What became of a group."""
         address = address_of(self.group(place)[0])
         position = next((i for i, members in enumerate(report.roster) if address in members), None)
-        fates = ("accepted", "excluded", "ineligible", "dropped", "waived", "void")
+        fates = ("accepted", "ineligible", "dropped", "waived", "void")
         return "absent" if position is None else next(fate for fate in fates if position in getattr(report, fate))
 
     def _agent(self, number: int) -> OwnerAgent:

@@ -30,7 +30,7 @@ def krum_takes(sent: np.ndarray, honest: np.ndarray, attackers: int) -> bool:
     everybody = np.concatenate([np.tile(sent, (attackers, 1)), honest])
     steps = [[round(float(value) * 2**20) for value in row] for row in everybody]
     distances = [sum((a - b) ** 2 for a, b in zip(*pair, strict=True)) for pair in combinations([[0] * len(sent), *steps], 2)]
-    scored = scores(distances, groups=len(everybody), faulty=attackers)
+    scored = scores(distances, sizes=(1,) * len(everybody), unpaid=attackers)
     return min(scored[:attackers]) <= min(scored[attackers:])
 
 

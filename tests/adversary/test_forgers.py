@@ -16,7 +16,7 @@ from tests.support.builders import address_of
 
 from .conftest import REWARD_WEI, STAKE_WEI, Game, attack_update, make_game
 
-VECTORS = ("out-of-range", "isotropic", "unmasked")
+VECTORS = ("out-of-range", "half-out-of-range", "isotropic", "unmasked")
 
 
 @pytest.fixture
@@ -24,27 +24,29 @@ def game(tmp_path: Path) -> Game:
     return make_game(tmp_path)
 
 
+@pytest.mark.parametrize("projected", [False, True], ids=["exact", "projected"])
 @pytest.mark.parametrize("name", VECTORS)
-def test_group_with_a_forged_vector_is_excluded_and_unpaid(game: Game, name: str) -> None:
+def test_group_with_a_forged_vector_is_unpaid_and_never_learnt_from(tmp_path: Path, name: str, projected: bool) -> None:
     """One bad member spoils its group: its honest members are not paid either, and nobody's stake is touched."""
+    game = make_game(tmp_path, projected=projected)
     attacker = game.group()[1]
     game.turn(attacker, name)
     report = game.play()
     assert game.refused == {}
-    assert game.fate(report, 0) == "excluded"
+    assert game.fate(report, 0) in ("ineligible", "dropped")
+    assert report.learnt == report.accepted
     assert all(game.owed()[number] == 0 for number in game.group())
     assert {game.owed()[number] for number in game.others(0)} == {REWARD_WEI}
     assert game.scene.state.stakes_wei == 15 * STAKE_WEI
 
 
 def test_second_forged_group_is_beyond_f_and_is_paid(game: Game) -> None:
-    """A limit of every market: at most f groups go unpaid, so the model owner pays for the others and learns nothing from them."""
+    """A limit of every market: who is beyond f is waived, and with four groups left none may go unpaid; nothing is learnt from them."""
     for place, name in enumerate(("isotropic", "out-of-range")):
         game.turn_one(name, place)
     report = game.play()
-    assert sorted(game.fate(report, place) for place in (0, 1)) == ["excluded", "waived"]
-    assert {game.fate(report, place) for place in range(2, 5)} == {"accepted"}
-    assert sum(game.owed().values()) == 12 * REWARD_WEI
+    assert report.learnt == (2, 3, 4)
+    assert set(game.owed().values()) == {REWARD_WEI}
 
 
 def test_forger_answers_the_same_again_and_in_a_new_process(game: Game) -> None:

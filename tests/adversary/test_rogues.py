@@ -64,7 +64,7 @@ def test_rogue_that_overrides_nothing_is_an_honest_owner(game: Game) -> None:
 
 @pytest.mark.parametrize("names", [("never-delivers", "leaves", "delivers-another"), tuple(NO_DELIVERY)[3:]], ids=", ".join)
 def test_owner_without_a_valid_delivery_loses_its_stake_to_its_group(tmp_path: Path, names: tuple[str, ...]) -> None:
-    """Three rogues, each in a group of its own; of the other three groups f = 1 goes unpaid."""
+    """Three rogues, each in a group of its own; with three groups left nobody else goes unpaid."""
     game = make_game(tmp_path, num_owners=18)
     attackers = [game.turn_one(name, place) for place, name in enumerate(names)]
     before = game.scene.state
@@ -124,6 +124,27 @@ def test_owner_that_never_commits_costs_its_group_the_round_and_nobody_else(larg
     assert all(large.owed()[number] == 0 for number in large.group())
     assert all(large.has_stake(number) for number in large.owners)
     assert_nobody_else_suffers(large, 0)
+
+
+def test_owners_of_two_groups_that_never_commit_cost_those_the_round_and_no_time(large: Game) -> None:
+    """The others go on, however few: four groups tolerate none that is faulty, and all are paid."""
+    for place in (0, 1):
+        large.turn(large.group(place)[0], "never-commits")
+    report = large.play()
+    assert (len(report.accepted), report.tolerated) == (4, 0)
+    assert {large.owed()[number] for number in large.others(0, 1)} == {REWARD_WEI}
+    assert {large.owed()[number] for number in (*large.group(0), *large.group(1))} == {0}
+
+
+def test_signed_projection_of_another_vector_is_no_delivery(tmp_path: Path) -> None:
+    """The contract cannot tell; the model owner projects and accuses, and when that is answered on chain the group is waived."""
+    game = make_game(tmp_path, num_owners=18, projected=True)
+    attacker = game.group()[1]
+    game.turn(attacker, "projects-another")
+    report = game.play()
+    assert game.fate(report, 0) in ("waived", "void")
+    assert report.learnt == report.accepted
+    assert_nobody_else_suffers(game, 0)
 
 
 def test_commitment_that_comes_after_the_window_stops_a_model_owner_that_waits_for_it(game: Game) -> None:

@@ -12,10 +12,11 @@ import rlp
 from contracts import compile as compile_
 from omnilytics_flwr.chain.deploy import Deployment, create_market
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
+from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.crypto.fixedpoint import pack
 from omnilytics_flwr.crypto.hashing import keccak256, word
-from omnilytics_flwr.crypto.kzg import commit, points_digest
+from omnilytics_flwr.crypto.kzg import commit
 from omnilytics_flwr.crypto.masks import MaskKey
 from omnilytics_flwr.crypto.prover import prove
 from omnilytics_flwr.crypto.statement import Statement
@@ -25,10 +26,11 @@ from omnilytics_flwr.evm.connection import HISTORY_CONTRACT, Connection
 from omnilytics_flwr.evm.transaction import Payload
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
-from omnilytics_flwr.market.commitment_message import sign_commitment
 from omnilytics_flwr.market.dispute import BLOB_BYTES, BLOBS_PER_TRANSACTION
 from omnilytics_flwr.market.draw import PREVRANDAO_FIELD
-from omnilytics_flwr.market.roster import bitmap_of, bits_of
+from omnilytics_flwr.market.ledger import Receipt
+from omnilytics_flwr.market.messages import sign_commitment
+from omnilytics_flwr.market.roster import bitmap_of, bits_of, roster_hash
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import Address, Terms
 
@@ -63,6 +65,7 @@ def small_terms(deployment: Deployment, **changes: object) -> Terms:
         "update_bits": 16,
         "clip_nano": 10**9,
         "norm_bound": 2**40,
+        "outlier_percent": 0,
         "rounds_per_epoch": 2,
         "draw_delay_blocks": 4,
         "metrics": ("accuracy", "loss"),
@@ -131,27 +134,45 @@ class Play:
 
     def open_digests(self, digests: dict[int, bytes]) -> tuple[bytes, ...]:
         """Open the anchored round with all groups and these digests, by seat; the digests as they are in the roster."""
+        roster = tuple(digests[seat] for seat in self.seats())
+        self.owner.open(self.owner.state().round, ALL_GROUPS, roster_hash(ALL_GROUPS, roster))
+        return roster
+
+    def task(self) -> TaskId:
+        """The live round's task."""
         state = self.owner.state()
-        task = TaskId(self.owner.chain_id, self.owner.address, state.epoch, state.round, state.task_hash)
+        return TaskId(self.owner.chain_id, self.owner.address, state.epoch, state.round, state.task_hash)
+
+    def signatures(self, digests: dict[int, bytes]) -> tuple[bytes, ...]:
+        """Signatures of these seats' commitments in the live round, in the order of the roster."""
         wallet_of = {wallet.address: wallet for wallet in self.wallets}
         signers = {member.seat: wallet_of[member.owner] for member in self.owner.members()}
-        seats = self.seats()
-        signatures = tuple(sign_commitment(signers[seat], task, digests[seat], state.open_by) for seat in seats)
-        roster = tuple(digests[seat] for seat in seats)
-        self.owner.open(state.round, ALL_GROUPS, roster, signatures)
-        return roster
+        task, open_by = self.task(), self.owner.state().open_by
+        return tuple(sign_commitment(signers[seat], task, digests[seat], open_by) for seat in self.seats() if seat in digests)
+
+    def accuse(self, seat: int, digests: tuple[bytes, ...], **changes: int) -> Receipt:
+        """Accuse a member of the open round, of which these are the digests."""
+        return self.owner.accuse(
+            self.owner.state().round, 1 << seat, digests, self.signatures({seat: digests[self.seats().index(seat)]}), **changes
+        )
+
+    def settle(self, vectors: dict[int, FieldVector], points: dict[int, bytes], *, outside: int = 0, next_task: bytes = NO_TASK) -> Receipt:
+        """Settle the open round; `outside` is a bitmap of void groups."""
+        inside = {seat for i in range(GROUPS) if not outside >> i & 1 for seat in bits_of(self.owner.group_seats(i))}
+        signatures = self.signatures({seat: points_digest(points[seat]) for seat in inside})
+        settlement = self.settlement(vectors, points, outside=outside)
+        return self.owner.settle(self.owner.state().round, settlement, signatures, 0, next_task)
 
     def settlement(self, vectors: dict[int, FieldVector], points: dict[int, bytes], *, outside: int = 0) -> bytes:
         """The settlement of the open round; `outside` is a bitmap of groups that take no part."""
         state, terms = self.owner.state(), self.owner.terms()
         groups = [bits_of(self.owner.group_seats(group)) for group in range(GROUPS)]
         statement = Statement(
-            context=self.owner.settlement_context(),
+            context=self.task().settlement_context(state.epoch_seed),
             roster_hash=state.roster_hash,
             sizes=tuple(map(len, groups)),
             outside=outside,
-            polynomials=terms.polynomials,
-            update_bits=terms.update_bits,
+            polynomials=terms.polynomials_proven,
         )
         sums = [None if statement.is_outside(i) else total([vectors[seat] for seat in group]) for i, group in enumerate(groups)]
         shown = {seat: points_digest(points[seat]) if statement.is_outside(i) else points[seat] for i, g in enumerate(groups) for seat in g}
@@ -169,9 +190,8 @@ def updates(seats: list[int], *, odd_seats: int) -> dict[int, FieldVector]:
     random = np.random.default_rng(5)
     vectors = {}
     for seat in seats:
-        units = np.full(8192, 1 << 15, dtype=np.uint64)
-        far = 4000 if odd_seats >> seat & 1 else 0
-        units[:100] += (random.integers(0, 100, 100) + far).astype(np.uint64)
+        units = np.zeros(8192, dtype=np.int64)
+        units[:100] = random.integers(0, 100, 100) + (4000 if odd_seats >> seat & 1 else 0)
         vectors[seat] = pack(units)
     return vectors
 
@@ -201,9 +221,9 @@ class Dispute:
         """The model owner's view."""
         return self.play.owner
 
-    def accuse(self) -> None:
+    def accuse(self) -> Receipt:
         """Accuse the member."""
-        self.owner.accuse(1, 1 << self.seat, self.digests)
+        return self.play.accuse(self.seat, self.digests)
 
     def blobs(self, first: int) -> tuple[bytes, ...]:
         """Blobs of the answer that begins at a polynomial."""
@@ -225,7 +245,7 @@ def open_dispute(play: Play, *, seat: int) -> Dispute:
 
 def wide_vector() -> FieldVector:
     """A vector of seven polynomials with elements all over the place."""
-    return pack(np.random.default_rng(8).integers(1, 1 << 16, WEIGHTS).astype(np.uint64))
+    return pack(np.random.default_rng(8).integers(-(1 << 15) + 1, 1 << 15, WEIGHTS))
 
 
 def plain_header(number: int, prevrandao: bytes) -> bytes:

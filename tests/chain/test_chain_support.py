@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
-from omnilytics_flwr.chain.chain_support import check_blobs, check_supported
-from omnilytics_flwr.chain.deploy import Deployment, create_market, deploy
+from omnilytics_flwr.chain.chain_support import check_blobs, check_supported, limits_of
+from omnilytics_flwr.chain.deploy import create_market, deploy
+from omnilytics_flwr.chain.market_reader import MarketReader
 from omnilytics_flwr.errors import UnsupportedChain
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import HISTORY_CONTRACT, Connection, connect
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
+from omnilytics_flwr.market.refusals import MarketBadTerms
+from omnilytics_flwr.market.terms_bounds import ETHEREUM, ChainLimits
 
 from ..evm.nodes import FaultyNode
 from .market_play import small_terms
@@ -90,13 +93,25 @@ def test_what_a_node_does_not_offer_is_not_held_against_its_chain(node: FaultyNo
     check_blobs(connect(node.url))
 
 
-def test_market_on_a_chain_without_blobs_is_not_created_and_contracts_are_not_deployed(node: FaultyNode, deployment: Deployment) -> None:
+def test_chain_without_blobs_takes_markets_without_accusations_only(node: FaultyNode) -> None:
     connection = connect(node.url)
-    wallet = dev_wallet(0, connection)
-    node.falsifying = {"eth_sendRawTransaction": error(-32000, "transaction type not supported")}
-    number = connection.block_number()
-    with pytest.raises(UnsupportedChain, match="nobody could answer an accusation"):
-        create_market(sender_for(connection, wallet), deployment, small_terms(deployment))
-    with pytest.raises(UnsupportedChain, match="nobody could answer an accusation"):
-        deploy(sender_for(connection, wallet))
-    assert connection.block_number() == number
+    sender = sender_for(connection, dev_wallet(0, connection))
+    node.falsifying = {"eth_blobBaseFee": error(-32601, "the method eth_blobBaseFee does not exist")}
+    deployment = deploy(sender)
+    with pytest.raises(MarketBadTerms) as caught:
+        create_market(sender, deployment, small_terms(deployment))
+    assert caught.value.args == ("answerSeconds", 3600, 0, 0)
+    assert MarketReader(connection, create_market(sender, deployment, small_terms(deployment, answer_seconds=0))).blobs() == 0
+
+
+def test_limits_are_what_the_node_takes(node: FaultyNode, connection: Connection) -> None:
+    assert limits_of(connection) == ETHEREUM
+    said = iter([error(-32000, "oversized data: transaction size 130944, limit 95000"), *[error(-32000, "insufficient funds")] * 9])
+    node.falsifying = {
+        "eth_sendRawTransaction": lambda answer: next(said)(answer),
+        "eth_config": result({"current": {"blobSchedule": {"max": 2}}}),
+    }
+    assert limits_of(connect(node.url)) == ChainLimits(95_000, 2)
+    node.falsifying = {"eth_sendRawTransaction": error(-32000, "oversized data")}
+    with pytest.raises(UnsupportedChain, match="60,000 bytes"):
+        limits_of(connect(node.url))

@@ -11,31 +11,19 @@ import pytest
 from omnilytics_flwr.chain.deploy import Deployment, deploy
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.chain.market_reader import MarketReader
-from omnilytics_flwr.crypto.kzg import points_digest
+from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.errors import BlobsMissing
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market import refusals
-from omnilytics_flwr.market.dispute import BLOB_BYTES, BURN_ADDRESS
+from omnilytics_flwr.market.dispute import ANSWER_GAS, BLOB_BYTES, BLOBS_PER_TRANSACTION, BURN_ADDRESS, POLYNOMIAL_GAS, answer_cost_wei
+from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.stage import Stage
 
 from ..evm.nodes import answering
-from .market_play import (
-    GROUPS,
-    NO_TASK,
-    POLYNOMIALS,
-    REWARD_WEI,
-    TASK,
-    WEIGHTS,
-    Dispute,
-    Play,
-    create_small_market,
-    mask_key,
-    open_dispute,
-    updates,
-)
+from .market_play import GROUPS, POLYNOMIALS, REWARD_WEI, TASK, WEIGHTS, Dispute, Play, create_small_market, mask_key, open_dispute, updates
 
 SEAT = 4
 FEE_WEI = 10**12
@@ -54,29 +42,28 @@ def wide_market(connection: Connection, deployment: Deployment) -> Play:
 def test_accused_answers_by_blobs_and_the_vector_is_taken_from_the_chain(connection: Connection, dispute: Dispute) -> None:
     owner, stranger = dispute.owner, EthereumLedger(sender_for(connection, dev_wallet(30, connection)), dispute.owner.address)
     cost_wei = owner.answer_cost_wei()
-    receipt = owner.accuse(1, 1 << SEAT, dispute.digests)
+    receipt = dispute.accuse()
     state, accusation = owner.state(), owner.accusation(SEAT)
     assert receipt.logs["Accused"] == {"epoch": 1, "round": 1, "seats": 1 << SEAT, "answerBy": state.answer_by}
     assert (state.accused, state.answered) == (1 << SEAT, 0)
     assert state.disputes_wei == FEE_WEI + accusation.deposit_wei
     assert accusation.deposit_wei >= cost_wei
     assert (accusation.digest, accusation.answered_polynomials) == (dispute.digests[dispute.play.seats().index(SEAT)], 0)
-
     with pytest.raises(BlobsMissing, match="with 0 bytes"):
         owner.answered_vector(1, SEAT)
     first = stranger.answer(1, SEAT, dispute.points, 0, dispute.blobs(0))
-    assert first.logs["Answered"] == {"epoch": 1, "round": 1, "seat": SEAT, "first": 0, "count": 6}
+    assert first.logs["Answered"] == {"epoch": 1, "round": 1, "seat": SEAT, "from": 0, "count": 6, "first": 0}
     assert owner.accusation(SEAT).answered_polynomials == 6
     with pytest.raises(BlobsMissing, match=f"{6 * BLOB_BYTES} bytes, expected {7 * BLOB_BYTES}; wait for the rest"):
         owner.answered_vector(1, SEAT)
-    stranger.answer(1, SEAT, dispute.points, 6, dispute.blobs(6))
+    second = stranger.answer(1, SEAT, dispute.points, 6, dispute.blobs(6))
     assert owner.state().answered == 1 << SEAT
     assert MarketReader(connect(connection.endpoint.url), owner.address).answered_vector(1, SEAT) == dispute.vector
-
     before = connection.balance_wei(stranger.account)
     withdrawn = stranger.withdraw(stranger.account)
-    assert withdrawn.logs["Withdrawn"]["refundWei"] == accusation.deposit_wei
-    assert connection.balance_wei(stranger.account) == before - withdrawn.fee_wei + accusation.deposit_wei
+    refund_wei = stated_cost_wei(connection, first, 6) + stated_cost_wei(connection, second, 1)
+    assert withdrawn.logs["Withdrawn"]["refundWei"] == refund_wei < accusation.deposit_wei
+    assert connection.balance_wei(stranger.account) == before - withdrawn.fee_wei + refund_wei
 
 
 def test_answer_pays_for_its_blobs_and_the_record_says_so(connection: Connection, dispute: Dispute) -> None:
@@ -88,7 +75,7 @@ def test_answer_pays_for_its_blobs_and_the_record_says_so(connection: Connection
     mined = connection.request("eth_getTransactionReceipt", receipt.transaction_hash)
     assert int(mined["blobGasUsed"], 16) == 6 * BLOB_BYTES
     assert receipt.fee_wei == receipt.gas_used * int(mined["effectiveGasPrice"], 16) + 6 * BLOB_BYTES * int(mined["blobGasPrice"], 16)
-    assert receipt.gas_used <= 80_000 + 12_000 * POLYNOMIALS
+    assert receipt.gas_used <= ANSWER_GAS + 6 * POLYNOMIAL_GAS
     assert connection.transactions[-1].fee_wei == receipt.fee_wei
 
 
@@ -106,13 +93,14 @@ def test_refused_dispute_raises_typed_and_is_not_sent(dispute: Dispute) -> None:
     attempts: list[tuple[Callable[[], object], type[Exception]]] = [
         (lambda: data.answer(1, SEAT, points, 0, dispute.blobs(0)[::-1]), refusals.WrongBlob),
         (lambda: data.answer(1, SEAT, points, 6, dispute.blobs(6)), refusals.WrongStart),
-        (lambda: data.answer(1, SEAT, bytes(128 * POLYNOMIALS), 0, dispute.blobs(0)), refusals.WrongPoints),
+        (lambda: data.answer(1, SEAT, bytes(96 * POLYNOMIALS), 0, dispute.blobs(0)), refusals.WrongPoint),
         (lambda: data.answer(1, SEAT + 1, points, 0, dispute.blobs(0)), refusals.NotAccused),
-        (lambda: owner.accuse(1, 1 << SEAT, digests), refusals.AlreadyAccused),
-        (lambda: owner.accuse(1, 1, digests[::-1]), refusals.WrongDigests),
-        (lambda: owner.accuse(1, 1 << 200, digests), refusals.UnknownSeats),
-        (lambda: owner.accuse(1, 0, digests), refusals.NoSeats),
-        (lambda: owner.accuse(1, 1, digests, deposit_wei=1), refusals.Underpaid),
+        (lambda: dispute.accuse(), refusals.AlreadyAccused),
+        (lambda: dispute.play.accuse(0, digests[::-1]), refusals.WrongDigests),
+        (lambda: owner.accuse(1, 1 << 200, digests, (bytes(64),)), refusals.UnknownSeats),
+        (lambda: owner.accuse(1, 1, digests, (bytes(64),)), refusals.BadSignature),
+        (lambda: owner.accuse(1, 0, digests, ()), refusals.NoSeats),
+        (lambda: dispute.play.accuse(0, digests, deposit_wei=1), refusals.Underpaid),
     ]
     for attempt, expected in attempts:
         with pytest.raises(expected):
@@ -151,14 +139,13 @@ def test_lapsed_member_loses_its_stake_and_pays_it_again(anvil: Anvil, drawn: Pl
     owner.anchor(TASK)
     vectors = updates(drawn.seats(), odd_seats=0)
     points = drawn.open(vectors)
-    owner.accuse(1, 1 << seat, tuple(points_digest(points[other]) for other in drawn.seats()))
+    drawn.accuse(seat, tuple(points_digest(points[other]) for other in drawn.seats()))
     anvil.increase_time(owner.state().answer_by - anvil.now() + 1)
     void = next(group for group in range(GROUPS) if owner.group_seats(group) >> seat & 1)
-    receipt = owner.settle(1, drawn.settlement(vectors, points, outside=1 << void), 0, NO_TASK)
+    receipt = drawn.settle(vectors, points, outside=1 << void)
     burned_wei = 2 * REWARD_WEI
     assert receipt.logs["Voided"] == {"epoch": 1, "round": 1, "groups": 1 << void, "slashedSeats": 1 << seat, "burnedWei": burned_wei}
     assert (owner.state().slashed, owner.state().stage) == (1 << seat, Stage.IDLE)
-
     connection, before = owner.connection, owner.connection.balance_wei(silent.account)
     fee_wei = silent.join(mask_key(2)).fee_wei
     assert connection.balance_wei(silent.account) == before - fee_wei - 4 * REWARD_WEI
@@ -167,6 +154,13 @@ def test_lapsed_member_loses_its_stake_and_pays_it_again(anvil: Anvil, drawn: Pl
     assert connection.balance_wei(silent.account) == before - fee_wei - 4 * REWARD_WEI
     withdrawn = drawn.data[0].withdraw(BURN_ADDRESS)
     assert withdrawn.logs["Withdrawn"]["amountWei"] == burned_wei == connection.balance_wei(BURN_ADDRESS)
+
+
+def stated_cost_wei(connection: Connection, answer: Receipt, polynomials: int) -> int:
+    """What an answer costs by the contract's figures, at the fees of its block."""
+    base_fee_wei = int(connection.block(answer.block)["baseFeePerGas"], 16)
+    blob_fee_wei = int(connection.request("eth_getTransactionReceipt", answer.transaction_hash)["blobGasPrice"], 16)
+    return answer_cost_wei(polynomials, blobs=BLOBS_PER_TRANSACTION, base_fee_wei=base_fee_wei, blob_base_fee_wei=blob_fee_wei)
 
 
 def answer_all(dispute: Dispute) -> None:

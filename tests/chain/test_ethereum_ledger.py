@@ -10,16 +10,16 @@ import pytest
 from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.chain.market_reader import MarketReader
+from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.kzg import commit
 from omnilytics_flwr.errors import UnknownMarket
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.market import refusals
-from omnilytics_flwr.market.commitment_message import Commitment
 from omnilytics_flwr.market.draw import epoch_seed
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.market_view import MarketState, OwnerRecord
+from omnilytics_flwr.market.messages import Commitment
 from omnilytics_flwr.market.stage import Stage
-from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import ZERO_ADDRESS
 
 from .market_play import GROUPS, NEXT_TASK, NO_TASK, OWNERS, REWARD_WEI, TASK, Play, all_seats, mask_key, updates
@@ -32,7 +32,7 @@ def settle_round(play: Play, *, odd_group: int, next_task: bytes) -> int:
     """One round in which a group's updates lie far from the others; the bitmap of the paid seats."""
     vectors = updates(play.seats(), odd_seats=play.owner.group_seats(odd_group))
     points = play.open(vectors)
-    receipt = play.owner.settle(play.owner.state().round, play.settlement(vectors, points), 0, next_task)
+    receipt = play.settle(vectors, points, next_task=next_task)
     return int(str(receipt.logs["Settled"]["paidSeats"]))
 
 
@@ -53,14 +53,12 @@ def test_every_event_of_a_market_leaves_the_state_that_it_should(market: Play) -
     assert owner.fund(FUNDS_WEI).logs == {"Funded": {"from": owner.account, "amountWei": FUNDS_WEI}}
     assert owner.anchor(TASK).logs["Anchored"]["taskHash"] == TASK
     assert owner.state().stage is Stage.ANCHORED
-
     paid = settle_round(market, odd_group=2, next_task=NEXT_TASK)
     assert paid == all_seats() & ~owner.group_seats(2) == owner.paid_seats(1)
     state = owner.state()
     assert (state.stage, state.round, state.task_hash, state.opened_in_epoch) == (Stage.ANCHORED, 2, NEXT_TASK, 1)
     assert (state.bond_wei, state.owed_wei) == (BOND_WEI, 12 * REWARD_WEI)
     assert state.escrow_wei == FUNDS_WEI - BOND_WEI - 12 * REWARD_WEI
-
     for member in owner.members():
         due = REWARD_WEI if paid >> member.seat & 1 else 0
         assert owner.claimable_wei(member.owner) == due
@@ -69,7 +67,6 @@ def test_every_event_of_a_market_leaves_the_state_that_it_should(market: Play) -
     owner.claim(first.account, 1)
     assert owner.connection.balance_wei(first.account) - before == (REWARD_WEI if paid >> seat & 1 else 0)
     assert owner.owner_record(first.account).claimed_through == 1
-
     credit = owner.close().logs["Closed"]["creditWei"]
     assert credit == owner.state().credits_wei == FUNDS_WEI - 12 * REWARD_WEI
     before = owner.connection.balance_wei(owner.account)
@@ -99,21 +96,22 @@ def test_settlement_with_a_flipped_bit_raises_the_verifications_error_and_is_not
     drawn.owner.fund(FUNDS_WEI)
     drawn.owner.anchor(TASK)
     vectors = updates(drawn.seats(), odd_seats=0)
-    settlement = drawn.settlement(vectors, drawn.open(vectors))
+    points = drawn.open(vectors)
+    settlement, signatures = drawn.settlement(vectors, points), drawn.signatures({seat: points_digest(points[seat]) for seat in points})
     sent = len(drawn.owner.connection.transactions)
     for place, expected in (
         (-49, refusals.VerificationWrongOpening),
         (-97, refusals.VerificationWrongSumcheck),
-        (100, refusals.VerificationWrongRoster),
+        (-200, refusals.VerificationWrongSumcheck),
     ):
         wrong = bytearray(settlement)
         wrong[place] ^= 1
         with pytest.raises((expected, refusals.VerificationBadPoint)):
-            drawn.owner.settle(1, bytes(wrong), 0, NO_TASK)
+            drawn.owner.settle(1, bytes(wrong), signatures, 0, NO_TASK)
     with pytest.raises(refusals.VerificationWrongLength):
-        drawn.owner.settle(1, b"", 0, NO_TASK)
+        drawn.owner.settle(1, b"", signatures, 0, NO_TASK)
     assert len(drawn.owner.connection.transactions) == sent
-    drawn.owner.settle(1, settlement, 0, NO_TASK)
+    drawn.owner.settle(1, settlement, signatures, 0, NO_TASK)
 
 
 def test_readings_agree_with_what_python_computes(market: Play) -> None:
@@ -126,9 +124,9 @@ def test_readings_agree_with_what_python_computes(market: Play) -> None:
     state, terms = owner.state(), owner.terms()
     prevrandao = bytes.fromhex(owner.connection.block(draw_block)["mixHash"][2:])
     assert state.epoch_seed == epoch_seed(prevrandao, 1, owner.address)
-    message = Commitment(1, 1, TASK, b"\x05" * 32, state.open_by)
+    message = Commitment(1, 1, TASK, state.open_by, b"\x05" * 32)
     assert owner.commitment_hash(b"\x05" * 32) == message.signing_hash(chain_id=31337, market=owner.address)
-    assert owner.settlement_context() == TaskId(31337, owner.address, 1, 1, TASK).settlement_context(state.epoch_seed)
+    assert (owner.blobs(), owner.terms_hash()) == (6, terms.digest())
     assert [member.mask_key for member in owner.members()] == [mask_key(number) for number in range(OWNERS)]
     assert sorted(market.seats()) == list(range(OWNERS))
     assert [owner.group_seats(group).bit_count() for group in range(GROUPS + 1)] == [3] * GROUPS + [0]

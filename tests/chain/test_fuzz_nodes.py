@@ -79,7 +79,7 @@ def use_everything(connection: Connection, market: Address) -> None:
         ledger.has_known_verification,
         lambda: ledger.check_points(bytes(128)),
         lambda: dev_wallet(0, connection),
-        lambda: fetch_blobs(connection, AnswerPart(0, 1, HASH, 1)),
+        lambda: fetch_blobs(connection, AnswerPart(0, 1, 0, HASH, 1)),
         lambda: ledger.fund(1),
         ledger.leave,
         ledger.draw,

@@ -11,8 +11,9 @@ from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
+from omnilytics_flwr.market.refusals import NotAdmitted
 from omnilytics_flwr.market.terms_bounds import norm_bound_steps
-from tests.chain.market_play import small_terms
+from tests.chain.market_play import mask_key, small_terms
 
 from .command_line import DATA_OWNER, MODEL_OWNER, CommandLine
 
@@ -50,7 +51,7 @@ def test_deploy_notes_a_deployment_that_the_other_commands_find(
     plan = bare.json("market", "deploy", "--dry-run", *MODEL_OWNER)
     assert nonce(connection) == before
     made = bare.json("market", "deploy", *MODEL_OWNER)
-    assert nonce(connection) == before + 2 == before + len(plan["transactions"])
+    assert nonce(connection) == before + 3 == before + len(plan["transactions"])
     assert sum(one["gas"] for one in plan["transactions"]) == pytest.approx(made["gas"], rel=0.01)
     noted = json.loads((bare.folder / "config" / "omnilytics" / "deployments.json").read_text())
     assert noted[str(connection.chain_id)]["factory"] == made["factory"]
@@ -59,7 +60,7 @@ def test_deploy_notes_a_deployment_that_the_other_commands_find(
 
 
 def test_deployment_of_another_chain_is_kept_and_one_that_is_not_there_is_told(bare: CommandLine, connection: Connection) -> None:
-    other = dict.fromkeys(("verification", "implementation", "factory"), NOBODY) | {"block": 5}
+    other = dict.fromkeys(("verification", "implementation", "factory", "gate"), NOBODY) | {"block": 5}
     known, options = bare.folder / "d.json", ("--deployments", "d.json", "--rpc-url", connection.endpoint.url)
     known.write_text(json.dumps({"1": other}))
     bare("market", "deploy", *options, *MODEL_OWNER)
@@ -84,10 +85,29 @@ def test_create_makes_the_market_of_the_terms(line: CommandLine, connection: Con
         bond_wei=15 * 10**14,
         norm_bound=norm_bound_steps(3.0, clip=1.0, update_bits=16),
         draw_delay_blocks=128,
+        outlier_percent=125,
     )
     assert ledger.terms() == expected
     assert made["terms_hash"] == "0x" + ledger.terms_hash().hex()
     assert ledger.model_owner == made["model_owner"]
+
+
+def test_invited_data_owner_may_join_and_nobody_else(line: CommandLine, connection: Connection, terms: str) -> None:
+    address = line.json("market", "create", "--terms", terms, "--by-invitation", *MODEL_OWNER)["market"]
+    guest, other = (EthereumLedger(sender_for(connection, dev_wallet(number, connection)), address) for number in (1, 2))
+    invite = ("market", "invite", guest.account, "--market", address)
+    assert "is not the model owner" in line.refused(*invite, *DATA_OWNER)
+    made = line.json(*invite, *MODEL_OWNER)
+    assert (made["owner"], made["through_epoch"]) == (guest.account, 1)
+    data = bytes.fromhex(made["admission_data"][2:])
+    with pytest.raises(NotAdmitted):
+        other.join(mask_key(2), data)
+    guest.join(mask_key(1), data)
+    assert guest.owner_record(guest.account).registered
+
+
+def test_invite_market_that_is_open_to_all_is_refused(line: CommandLine, market: EthereumLedger) -> None:
+    assert "not joined by voucher" in line.refused("market", "invite", NOBODY, *MODEL_OWNER)
 
 
 def test_create_with_wrong_terms_is_refused(line: CommandLine, connection: Connection) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.evm.anvil import Anvil
+from omnilytics_flwr.evm.header import block_header
 from tests.chain.market_play import OWNERS, REWARD_WEI, TASK, Play
 
 from .command_line import DATA_OWNER, MODEL_OWNER, CommandLine
@@ -34,7 +37,9 @@ def test_freeze_and_draw_make_groups_of_everybody(line: CommandLine, market: Eth
     assert "nothing had to be sent" in line("epoch", "draw", *DATA_OWNER)
 
 
-def test_draw_before_its_block_is_refused_with_the_block_and_planned_after_it(line: CommandLine, market: EthereumLedger) -> None:
+def test_draw_before_its_block_is_refused_with_the_block_and_planned_after_it(
+    line: CommandLine, market: EthereumLedger, tmp_path: Path
+) -> None:
     Play.of(market).join_all()
     market.freeze()
     block = market.state().draw_block
@@ -42,6 +47,9 @@ def test_draw_before_its_block_is_refused_with_the_block_and_planned_after_it(li
     market.connection.await_block(block + 1)
     (plan,) = line.json("epoch", "draw", "--dry-run", *MODEL_OWNER)["transactions"]
     assert plan["event"] == "draw"
+    header = tmp_path / "header.hex"
+    header.write_text(f"0x{block_header(market.connection, block).hex()}\n")
+    assert line.json("epoch", "draw", "--header", str(header), "--dry-run", *MODEL_OWNER)["transactions"] == [plan]
     (sent,) = line.json("epoch", "draw", "--wait", *MODEL_OWNER)["transactions"]
     assert plan["gas"] == pytest.approx(sent["gas"], rel=0.02)
 
@@ -64,7 +72,7 @@ def test_show_round_has_deadlines_roster_and_accusations(line: CommandLine, draw
     assert (shown["stage"], shown["task_hash"], shown["settle_by"]) == ("anchored", "0x" + TASK.hex(), 0)
     digests = open_round(drawn)
     seat = drawn.seats()[3]
-    drawn.owner.accuse(drawn.owner.state().round, 1 << seat, digests)
+    drawn.accuse(seat, digests)
     shown, state = line.json("round", "show"), drawn.owner.state()
     assert (shown["stage"], shown["round"], shown["settle_by"], shown["answer_by"]) == ("open", 2, state.settle_by, state.answer_by)
     assert (shown["accused"], shown["answered"], shown["slashed"]) == ([seat], [], [])

@@ -20,7 +20,7 @@ OTHER = Address("0x8ba1f109551bD432803012645Ac136ddd64DBA72")
 PLAIN = {
     "reward": '"0.001 ether"',
     "stake": '"0.01 ether"',
-    "bond": "7",
+    "bond": "27",
     "most-owners": "20",
     "group-size": "4",
     "weights": "20_000",
@@ -51,7 +51,7 @@ def test_file_is_the_terms_it_says(tmp_path: Path) -> None:
         admission=OTHER,
         reward_wei=10**15,
         stake_wei=10**16,
-        bond_wei=7,
+        bond_wei=27,
         accuse_fee_wei=3 * 10**9,
         most_owners=20,
         group_size=4,
@@ -68,7 +68,7 @@ def test_file_is_the_terms_it_says(tmp_path: Path) -> None:
 
 
 def test_token_market_has_amounts_in_units(tmp_path: Path) -> None:
-    in_units = {"reward": "1_000", "stake": '"9000 units"', "bond": "5"}
+    in_units = {"reward": "1_000", "stake": '"9000 units"', "bond": "25"}
     terms = read(tmp_path, token=f'"{OTHER}"', accuse_fee='"1 gwei"', **in_units)
     assert (terms.token, terms.reward_wei, terms.stake_wei, terms.accuse_fee_wei) == (OTHER, 1_000, 9_000, 10**9)
     with pytest.raises(TermsError, match="pays in a token"):

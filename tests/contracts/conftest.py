@@ -10,7 +10,7 @@ from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import connect
 
-from .real_market import Opened, RealMarket, first_members, wild
+from .real_market import MOST_UNIT, Opened, RealMarket, level, whole_groups
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def drawn(anvil: Anvil, drawn_market: RealMarket) -> RealMarket:
 def opened_market(shared_anvil: Anvil, deployment: Deployment) -> Opened:
     """The market of `opened`, made once for all tests of this process."""
     market = RealMarket.create(connect(shared_anvil.url), deployment, 19).join_and_draw()
-    round_, waived = market.open(first_members({1: wild()})), 1 << 5
+    round_, waived = market.open(whole_groups({1: level(MOST_UNIT // 2)})), 1 << 5
     return Opened(market, round_, waived, round_.settlement(waived))
 
 

@@ -14,10 +14,11 @@ from omnilytics_flwr.chain.deploy import Deployment, create_market
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.chain.market_reader import market_reverts
 from omnilytics_flwr.crypto.curve import encode_point
+from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.field import FieldVector, N, R
-from omnilytics_flwr.crypto.fixedpoint import pack
+from omnilytics_flwr.crypto.fixedpoint import Units, pack
 from omnilytics_flwr.crypto.hashing import keccak256, word
-from omnilytics_flwr.crypto.kzg import commit_polynomial, points_digest
+from omnilytics_flwr.crypto.kzg import commit_polynomial
 from omnilytics_flwr.crypto.masks import MaskKey
 from omnilytics_flwr.crypto.prover import prove
 from omnilytics_flwr.crypto.settlement import Settlement
@@ -26,18 +27,16 @@ from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.transaction import Mined, Payload
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
-from omnilytics_flwr.market.commitment_message import Signer, sign_commitment
 from omnilytics_flwr.market.ledger import Receipt
-from omnilytics_flwr.market.roster import bitmap_of, bits_of, positions_of
+from omnilytics_flwr.market.messages import Signer, sign_commitment
+from omnilytics_flwr.market.roster import bitmap_of, bits_of, positions_of, roster_hash
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import Address
 from tests.crypto.conftest import random_vector, sparse_vector
 from tests.support.builders import make_task, make_terms
 
 WEIGHTS, BITS = 100, 8
-ZERO_UNIT, MOST_UNIT = 1 << BITS - 1, (1 << BITS) - 1
-HALF = 1 << 84
-"""One unit of the second weight of an element."""
+MOST_UNIT = (1 << BITS - 1) - 1
 PADDING = WEIGHTS // 2
 """First element that holds no weights."""
 IMAGINARY = pow(7, (R - 1) // 4, R)
@@ -46,7 +45,7 @@ IMAGINARY = pow(7, (R - 1) // 4, R)
 
 @dataclass(frozen=True)
 class Part:
-    """A vector of one polynomial and its commitment; both add. `sent` (128 bytes) is sent instead of the commitment."""
+    """A vector of one polynomial and its commitment; both add. `sent` (96 bytes) is sent instead of the commitment."""
 
     vector: FieldVector
     point: G1Point
@@ -64,7 +63,7 @@ class Part:
 
     @property
     def points(self) -> bytes:
-        """The commitment as it is sent, 128 bytes."""
+        """The commitment as it is sent, 96 bytes."""
         return self.sent or encode_point(self.point)
 
 
@@ -72,19 +71,19 @@ class Part:
 def near(number: int = 0) -> Part:
     """An honest update: steps of a few units."""
     steps = np.random.default_rng(number).integers(-6, 7, WEIGHTS)
-    return Part.of(pack(_units(lambda units: units[:WEIGHTS].__iadd__(steps.astype(np.uint64)))))
+    return _update(steps)
 
 
 @cache
 def far() -> Part:
     """The largest update there is."""
-    return Part.of(pack(_units(lambda units: units[:WEIGHTS].fill(MOST_UNIT))))
+    return level(MOST_UNIT)
 
 
 @cache
 def level(number: int) -> Part:
     """The update of so many units at every weight, positive or negative."""
-    return Part.of(pack(_units(lambda units: units[:WEIGHTS].fill(ZERO_UNIT + number))))
+    return _update(np.full(WEIGHTS, number))
 
 
 @cache
@@ -125,11 +124,9 @@ def _mask(number: int) -> Part:
     return Part.of(random_vector(N, seed=1000 + number))
 
 
-def _units(change: Callable[[np.ndarray], object]) -> np.ndarray:
-    """The zero update, changed."""
-    units = np.full(2 * N, ZERO_UNIT, dtype=np.uint64)
-    change(units)
-    return units
+def _update(units: Units) -> Part:
+    """An update of these units at the weights, and 0 in the padding."""
+    return Part.of(pack(np.concatenate([units, np.zeros(2 * N - WEIGHTS, dtype=np.int64)])))
 
 
 DAY = 24 * 3600
@@ -141,12 +138,22 @@ Update = Callable[[int, int], Part]
 
 @dataclass(frozen=True)
 class OpenRound:
-    """An open round as its model owner knows it: `statement` has no group outside, `deliveries` are by roster position and seat."""
+    """An open round as its model owner knows it: `statement` has no group outside, `deliveries` are by roster position and seat.
+
+    `signatures` are the members' commitments, in the order of the roster.
+    """
 
     number: int
     groups: int
     statement: Statement
     deliveries: tuple[tuple[Part, ...], ...]
+    signatures: tuple[bytes, ...]
+
+    def signed(self, waived: int = 0) -> tuple[bytes, ...]:
+        """Commitments of the members of groups that take part."""
+        outside = positions_of(waived, self.groups)
+        places = [position for position, group in enumerate(self.deliveries) for _ in group]
+        return tuple(one for position, one in zip(places, self.signatures, strict=True) if not outside >> position & 1)
 
     def settlement(self, waived: int = 0) -> bytes:
         """The honest settlement if these groups are waived."""
@@ -187,7 +194,7 @@ class RealMarket:
     def create(cls, connection: Connection, deployment: Deployment, num_owners: int, **changes: object) -> RealMarket:
         """A new market whose windows last days."""
         windows = dict.fromkeys(("commit_seconds", "accuse_seconds", "answer_seconds", "prove_seconds"), DAY)
-        terms = make_terms(verification=deployment.verification, **(windows | changes))
+        terms = make_terms(**({"verification": deployment.verification} | windows | changes))
         address = create_market(sender_for(connection, dev_wallet(0, connection)), deployment, terms)
         return cls.at(connection, address, num_owners)
 
@@ -248,24 +255,24 @@ class RealMarket:
         deliveries = tuple(tuple(masked(group) if masks else group) for group in plain)
         digests = tuple(points_digest(part.points) for group in deliveries for part in group)
         number = self.owner.state().round
-        self.owner.open(number, chosen, digests, self.commitments(chosen, digests))
-        return OpenRound(number, chosen, self.statement(), deliveries)
+        signatures = self.commitments(chosen, digests)
+        self.owner.open(number, chosen, roster_hash(chosen, digests))
+        return OpenRound(number, chosen, self.statement(), deliveries, signatures)
 
     def statement(self) -> Statement:
         """What a settlement of the open round must prove, no group waived."""
         state, terms = self.owner.state(), self.owner.terms()
         return Statement(
-            context=self.owner.settlement_context(),
+            context=self.task().settlement_context(state.epoch_seed),
             roster_hash=state.roster_hash,
             sizes=tuple(map(len, self.seats(state.groups))),
             outside=0,
-            polynomials=terms.polynomials,
-            update_bits=terms.update_bits,
+            polynomials=terms.polynomials_proven,
         )
 
     def settle(self, round_: OpenRound, settlement: bytes | None = None, *, waived: int = 0) -> Receipt:
         """Settle the open round, honestly unless another settlement is given; no next task."""
-        return self.owner.settle(round_.number, settlement or round_.settlement(waived), waived, NO_TASK)
+        return self.owner.settle(round_.number, settlement or round_.settlement(waived), round_.signed(waived), waived, NO_TASK)
 
     def accepted(self, receipt: Receipt) -> tuple[int, ...]:
         """Groups that a settlement accepted."""
@@ -279,7 +286,7 @@ class RealMarket:
 
 @dataclass(frozen=True)
 class Opened:
-    """A market with an open round of six groups; the one at position 1 is out of range, the last is to be waived."""
+    """A market with an open round of six groups; the one at position 1 is farthest from the rest, the last is to be waived."""
 
     market: RealMarket
     round: OpenRound

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +15,17 @@ from contracts import compile as compile_
 from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.statement import Statement, Verdict
-from omnilytics_flwr.market.commitment_message import Commitment, domain_separator
 from omnilytics_flwr.market.market_view import MarketState, OwnerRecord
+from omnilytics_flwr.market.messages import Commitment, Delivery, Voucher, domain_separator
 from omnilytics_flwr.market.refusals import REFUSALS
 from omnilytics_flwr.market.stage import Event, Stage
 from omnilytics_flwr.market.task import TaskId
-from omnilytics_flwr.market.terms import ABI_TYPE, Terms
+from omnilytics_flwr.market.terms import ABI_TYPE, Address, Terms
 from tests.support.builders import make_task, make_terms
 
-from .real_market import RealMarket
+from .real_market import RealMarket, near
 
-SHIPPED = (artifacts.MARKET, artifacts.FACTORY, artifacts.VERIFICATION)
+SHIPPED = (artifacts.MARKET, artifacts.FACTORY, artifacts.VERIFICATION, artifacts.ADMISSION)
 
 
 @pytest.fixture(scope="module")
@@ -133,29 +133,50 @@ def test_terms_hash_is_the_same_on_chain_and_in_python(drawn: RealMarket) -> Non
     assert drawn.owner.terms_hash() == terms.digest() == keccak256(abi_encode([ABI_TYPE], [terms.abi_tuple()]))
 
 
+GATE = Address("0x5FbDB2315678afecb367f032d93F642f64180aa3")
+MESSAGES: dict[str, dict[str, str]] = {
+    "Commitment": {"epoch": "uint32", "round": "uint32", "taskHash": "bytes32", "openBy": "uint64", "digest": "bytes32"},
+    "Delivery": {"epoch": "uint32", "round": "uint32", "taskHash": "bytes32", "rosterHash": "bytes32", "projectedDigest": "bytes32"},
+    "Voucher": {"market": "address", "owner": "address", "throughEpoch": "uint32"},
+}
+
+
 @pytest.mark.parametrize("digest", [bytes(32), b"\xff" * 32, keccak256(b"digest")], ids=["zeros", "ones", "any"])
-def test_commitment_hash_is_the_same_on_chain_in_python_and_in_a_wallet(drawn: RealMarket, digest: bytes) -> None:
-    drawn.owner.anchor(make_task(1))
+def test_signed_messages_are_the_same_on_chain_in_python_and_in_a_wallet(drawn: RealMarket, digest: bytes) -> None:
+    round_ = drawn.open(lambda group, place: near())
     state, owner = drawn.owner.state(), drawn.owner
-    message = Commitment(state.epoch, state.round, state.task_hash, digest, state.open_by)
-    data = {"epoch": 1, "round": 1, "taskHash": state.task_hash, "digest": digest, "openBy": state.open_by}
-    domain = {"name": "OmniLytics", "version": "1", "chainId": owner.chain_id, "verifyingContract": owner.address}
-    kinds = {"epoch": "uint32", "round": "uint32", "taskHash": "bytes32", "digest": "bytes32", "openBy": "uint64"}
+    messages = [
+        Commitment(1, 1, state.task_hash, state.open_by, digest),
+        Delivery(1, 1, state.task_hash, round_.statement.roster_hash, digest),
+        Voucher(owner.address, owner.account, 7),
+    ]
+    hashes = []
+    for message in messages:
+        kinds = MESSAGES[type(message).__name__]
+        contract = GATE if isinstance(message, Voucher) else owner.address
+        domain = {"name": "OmniLytics", "version": "2", "chainId": owner.chain_id, "verifyingContract": contract}
+        data = dict(zip(kinds, astuple(message), strict=True))
+        typed = encode_typed_data(domain, {type(message).__name__: [{"name": n, "type": t} for n, t in kinds.items()]}, data)
+        assert typed.header == domain_separator(owner.chain_id, contract)
+        hashes.append(keccak256(b"\x19" + typed.version + typed.header + typed.body))
 
-    typed = encode_typed_data(domain, {"Commitment": [{"name": n, "type": t} for n, t in kinds.items()]}, data)
+    commitment, delivery, voucher = messages
+    assert isinstance(commitment, Commitment)
+    assert isinstance(delivery, Delivery)
+    assert isinstance(voucher, Voucher)
+    where = {"chain_id": owner.chain_id, "market": owner.address}
+    in_python = [commitment.signing_hash(**where), delivery.signing_hash(**where), voucher.signing_hash(chain_id=owner.chain_id, gate=GATE)]
+    assert in_python == hashes
+    assert [owner.commitment_hash(digest), owner.delivery_hash(digest)] == hashes[:2]
 
-    in_python = message.signing_hash(chain_id=owner.chain_id, market=owner.address)
-    assert owner.commitment_hash(digest) == in_python == keccak256(b"\x19" + typed.version + typed.header + typed.body)
-    assert typed.header == domain_separator(owner.chain_id, owner.address)
 
-
-def test_settlement_context_is_the_same_on_chain_and_in_python(drawn: RealMarket) -> None:
-    drawn.owner.anchor(make_task(1))
+def test_settlement_context_is_what_the_protocol_says_and_the_chain_takes(drawn: RealMarket) -> None:
+    round_ = drawn.open(lambda group, place: near(), task=make_task(1))
     state, owner = drawn.owner.state(), drawn.owner
 
-    in_python = TaskId(owner.chain_id, owner.address, 1, 1, make_task(1)).settlement_context(state.epoch_seed)
-
-    tag = keccak256(b"OmniLytics/v1/settlement")
+    tag = keccak256(b"OmniLytics/v2/settlement")
     market = bytes(12) + bytes.fromhex(owner.address[2:])
-    plain = tag + word(owner.chain_id) + market + state.epoch_seed + word(1) + word(1) + make_task(1)
-    assert owner.settlement_context() == in_python == keccak256(plain)
+    plain = keccak256(tag + word(owner.chain_id) + market + state.epoch_seed + word(1) + word(1) + make_task(1))
+    assert plain == TaskId(owner.chain_id, owner.address, 1, 1, make_task(1)).settlement_context(state.epoch_seed)
+    assert plain == round_.statement.context
+    drawn.settle(round_)

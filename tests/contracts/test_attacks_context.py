@@ -11,9 +11,10 @@ from dataclasses import replace
 import pytest
 
 from omnilytics_flwr.chain.deploy import Deployment
+from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import connect
-from omnilytics_flwr.market.commitment_message import sign_commitment
+from omnilytics_flwr.market.messages import sign_commitment
 from omnilytics_flwr.market.refusals import BadSignature, VerificationWrongSumcheck
 from omnilytics_flwr.market.stage import Stage
 from tests.support.builders import make_task
@@ -93,15 +94,12 @@ def test_settlement_and_signatures_of_another_chain_are_refused(drawn: RealMarke
     chain_ids.revert(name)
     chain_ids.endpoint.request("anvil_setChainId", OTHER_CHAIN_ID)
     market = drawn.on(connect(chain_ids.url))
-    market.owner.anchor(make_task(7))
-    task, groups = market.task(), market.all_groups
-    wallets = market.wallets()
-    seats = [seat for group in market.seats(groups) for seat in group]
-    digest, open_by = bytes(32), market.owner.state().open_by
-    foreign = tuple(sign_commitment(wallets[seat], replace(task, chain_id=drawn.owner.chain_id), digest, open_by) for seat in seats)
+    here = open_alike(market, make_task(7))
+    wallets, digest, open_by = market.wallets(), points_digest(near().points), market.owner.state().open_by
+    there = replace(market.task(), chain_id=drawn.owner.chain_id)
+    foreign = tuple(sign_commitment(wallets[seat], there, digest, open_by) for group in market.seats(here.groups) for seat in group)
 
     with pytest.raises(BadSignature):
-        market.owner.open(1, groups, (digest,) * len(seats), foreign)
+        market.settle(replace(here, signatures=foreign))
 
-    here = market.open_anchored(lambda group, place: near(), masks=False)
     assert_refused_here(market, here, elsewhere, settlement)

@@ -25,7 +25,7 @@ def copied(market: RealMarket, thief: EthereumLedger, function: str, *arguments:
 
 
 def test_settle_copied_by_a_bystander_is_refused_and_does_not_hinder_the_owner(opened: Opened) -> None:
-    arguments = (1, opened.settlement, opened.waived, NO_TASK)
+    arguments = (1, opened.settlement, b"".join(opened.round.signed(opened.waived)), opened.waived, NO_TASK)
 
     refusal = copied(opened.market, stranger(opened.market), "settle", *arguments)
 

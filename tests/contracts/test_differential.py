@@ -9,15 +9,15 @@ from random import Random
 import pytest
 
 from omnilytics_flwr.chain.deploy import Deployment
-from omnilytics_flwr.crypto.kzg import points_digest
+from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.prover import prove
 from omnilytics_flwr.crypto.settlement import Settlement
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.market.dispute import BURN_ADDRESS
 from omnilytics_flwr.market.market_view import MarketState
-from omnilytics_flwr.market.roster import bitmap_of, bits_of, positions_of
+from omnilytics_flwr.market.roster import bits_of, positions_of
 from omnilytics_flwr.market.stage import Stage
-from tests.support.builders import MODEL_OWNER, STRANGER, Scene, address_of, make_task
+from tests.support.builders import MODEL_OWNER, STRANGER, Scene, address_of
 from tests.support.moves import Move, Mover, View
 from tests.support.walk import DisputeWalk, Spoiler, Walk
 
@@ -27,7 +27,7 @@ from .twin import Twin
 
 OWNERS = 18
 WIDE = {"weights": 20_000, "prove_seconds": 200, "accuse_fee_wei": 77}
-"""Three polynomials, so that an answer may come in parts."""
+"""Three polynomials, so that an answer may come in parts; projected, and by outliers only, with every other seed."""
 HISTORY_BLOCKS = 8191
 AFTER_CLOSING = 25
 
@@ -46,24 +46,17 @@ class ProvenMover(Mover):
         self._settlements: dict[tuple[int, int], bytes] = {}
 
     def open_with(self, state: MarketState, groups: int) -> Move:
-        digests, signatures = [], []
-        owners = {member.seat: member.owner for member in self.view.ledger.members()}
         for group in bits_of(groups):
             seats = bits_of(self.view.ledger.group_seats(group))
             # The updates of a round are the same however often it is tried to be opened.
             parts = masked([self._update(state.round, Random(f"{state.round} {seat}")) for seat in seats])
             self._deliveries |= dict(zip(seats, parts, strict=True))
-            for seat, part in zip(seats, parts, strict=True):
-                digests.append(points_digest(part.points))
-                signatures.append(self.sign(state, owners[seat], digests[-1]))
-        return Move(MODEL_OWNER, "open", (state.round, groups, tuple(digests), b"".join(signatures)))
+        return super().open_with(state, groups)
 
-    def settle(self, state: MarketState) -> Move:
-        waived = bitmap_of(group for group in bits_of(state.groups) if self.random.random() < 0.1)
-        next_task = make_task(state.round + 1) if self.random.random() < 0.6 else bytes(32)
-        wait_seconds = self.until_lapse(state)
-        settlement = self.settlement(state, self.outside(state, waived, wait_seconds))
-        return Move(MODEL_OWNER, "settle", (state.round, settlement, waived, next_task), wait_seconds=wait_seconds)
+    def settle_with(self, state: MarketState, outside: int, waived: int, next_task: bytes, *, over_bound: int = 0) -> Move:
+        move = super().settle_with(state, outside, waived, next_task, over_bound=over_bound)
+        round_number, _, *others = move.arguments
+        return replace(move, arguments=(round_number, self.settlement(state, outside), *others))
 
     def outside(self, state: MarketState, waived: int, wait_seconds: int) -> int:
         """Roster positions of the groups that are waived, or void after a while."""
@@ -90,7 +83,7 @@ class ProvenMover(Mover):
         return (delivery.vector.to_bytes(),) if delivery else super().blobs(state, seat, first, count)
 
     def _update(self, round_number: int, random: Random) -> Part:
-        """Everybody is honest in the first round; later, out of range is one in forty."""
+        """Everybody is honest in the first round; later, one in forty is out of range, which only the model owner sees."""
         kind = random.choices((near, far, wild, isotropic), (1, 0, 0, 0) if round_number == 1 else (75, 3, 1, 1))[0]
         return kind() if kind is far else kind(random.randrange(4))
 
@@ -110,8 +103,9 @@ class ProvenSpoiler(Spoiler):
         self._prover = mover
 
     def settle(self, move: Move, state: MarketState) -> list[Move]:
-        round_number, honest, waived, next_task = move.arguments
+        round_number, honest, signatures, waived, next_task = move.arguments
         assert isinstance(honest, bytes)
+        assert isinstance(signatures, bytes)
         assert isinstance(waived, int)
         forged = [b"", honest[:-1], honest + b"\0", self._flipped(honest)]
         if state.stage is Stage.OPEN:
@@ -120,11 +114,13 @@ class ProvenSpoiler(Spoiler):
             parts = self._prover.taken_apart(honest, self._prover.outside(state, waived, move.wait_seconds))
             names = self._random.sample(sorted(COMMON_FORGERIES), FORGERIES_A_MOVE if parts.argument else 0)
             forged += [COMMON_FORGERIES[name].change(parts) for name in names]
+        digests = self._prover.digests(state, self._prover.roster(state))
         others = [
-            (state.round + 1, honest, waived, next_task),
-            (round_number, honest, waived ^ state.groups, next_task),
-            (round_number, honest, 1 << 200, next_task),
-            *((round_number, raw, waived, next_task) for raw in forged),
+            (state.round + 1, honest, signatures, waived, next_task),
+            (round_number, honest, signatures, waived ^ state.groups, next_task),
+            (round_number, honest, signatures, 1 << 200, next_task),
+            *((round_number, raw, signatures, waived, next_task) for raw in forged),
+            *((round_number, honest, other, waived, next_task) for other in self._bad_signatures(state, digests, signatures)),
         ]
         return [*(replace(move, arguments=arguments) for arguments in others), *self._around(move, state.settle_by)]
 
@@ -189,7 +185,8 @@ def lives(anvil: Anvil, deployment: Deployment, kind: type[Walk], seed: int, ste
     outcomes, random = Counter[str](), Random(seed)
     while outcomes.total() < steps:
         proven = kind is ProvenWalk
-        twin = Twin(anvil, deployment, OWNERS, proven=proven, **({"accuse_fee_wei": 77} if proven else WIDE))
+        terms = {"accuse_fee_wei": 77} if proven else WIDE | {"projected": seed % 2 == 1, "outlier_percent": 125 * (seed % 2)}
+        twin = Twin(anvil, deployment, OWNERS, proven=proven, **terms)
         mover = ProvenMover(random, twin.view, twin.scene) if proven else Mover(random, twin.view, OWNERS, may_lapse=False)
         twin.open_a_round(mover, num_owners=16, escrow_wei=200_000)
         if proven:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
 
 from omnilytics_flwr.chain.deploy import Deployment
+from omnilytics_flwr.crypto.curve import split_points
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.market.dispute import blob_hash_of
 from omnilytics_flwr.market.market_view import MarketState
-from omnilytics_flwr.market.roster import bitmap_of
-from tests.support.bad_inputs import NOT_ON_CURVE, WRONG_SUBGROUP
-from tests.support.builders import MODEL_OWNER, STRANGER, blob_of, dictate, equal_distances, make_blob, make_points
+from omnilytics_flwr.market.roster import bitmap_of, roster_seats
+from tests.support.bad_inputs import INFINITY, NOT_ON_CURVE, WRONG_SUBGROUP
+from tests.support.builders import MODEL_OWNER, STRANGER, blob_of, make_blob, make_points
 from tests.support.moves import Move, Mover
 
 from .twin import Twin
@@ -26,7 +28,7 @@ class Play:
     """An open round of five groups of three, played on both sides; the owner of seat 0 may commit to `odd_points`."""
 
     def __init__(self, anvil: Anvil, deployment: Deployment, *, polynomials: int = 1, odd_points: bytes | None = None) -> None:
-        wide: dict[str, Any] = {"weights": 8192 * polynomials, "answer_seconds": 660, "prove_seconds": 300, "accuse_fee_wei": FEE_WEI}
+        wide: dict[str, Any] = {"weights": 8192 * polynomials, "prove_seconds": 300, "accuse_fee_wei": FEE_WEI}
         self.twin = Twin(anvil, deployment, OWNERS, **wide)
         self.mover = OddMover(self.twin, odd_points)
         self.twin.open_a_round(self.mover)
@@ -46,19 +48,27 @@ class Play:
         self.twin.assert_equal_and_solvent()
         return outcome.refusal
 
-    def accuse(self, *seats: int, more_wei: int = 0, **timing: int) -> Move:
-        move = self.mover.accuse(self.state)
+    def accuse(self, *seats: int, more_wei: int = 0) -> Move:
+        roster, owners = self.mover.roster(self.state), self.mover.owners()
+        digests = self.mover.digests(self.state, roster)
+        signed = [self.mover.sign(self.state, owners[s], d) for s, d in zip(roster_seats(roster), digests, strict=True) if s in seats]
         each_wei = FEE_WEI + self.twin.scene.ledger().answer_cost_wei()
-        _, _, digests = move.arguments
-        return Move(MODEL_OWNER, "accuse", (1, bitmap_of(seats), digests), len(seats) * each_wei + more_wei, **timing)
+        return Move(MODEL_OWNER, "accuse", (1, bitmap_of(seats), digests, b"".join(signed)), len(seats) * each_wei + more_wei)
 
-    def answer(self, seat: int, first: int, blobs: tuple[bytes, ...], *, count: int | None = None, wait_seconds: int = 0) -> Move:
-        points = self.mover.points(self.state, seat)
-        arguments = (1, seat, points, first, len(blobs) if count is None else count)
-        return Move(STRANGER, "answer", arguments, blobs=blobs, wait_seconds=wait_seconds)
+    def answer(self, seat: int, first: int, blobs: tuple[bytes, ...], *, count: int | None = None) -> Move:
+        """An answer that shows `count` points, as many as there are blobs if no number is given; more than there are are infinity."""
+        count = len(blobs) if count is None else count
+        there = max(0, min(count, self.twin.scene.terms.polynomials - first))
+        move = self.mover.answer_with(self.state, seat, first, there)
+        _, _, _, points, *others = move.arguments
+        assert isinstance(points, bytes)
+        arguments = (1, seat, first, points + INFINITY * (count - there), *others)
+        return replace(move, account=STRANGER, arguments=arguments, blobs=blobs)
 
-    def settle(self, groups: int, **timing: int) -> Move:
-        return Move(MODEL_OWNER, "settle", (1, dictate(equal_distances(groups)), 0, bytes(32)), **timing)
+    def settle_after_lapse(self) -> Move:
+        wait_seconds = self.until(self.state.answer_by + 1)
+        void = self.mover.void(self.state, self.state.answer_by + 1)
+        return replace(self.mover.settle_with(self.state, void, 0, bytes(32)), wait_seconds=wait_seconds)
 
     def until(self, time: int) -> int:
         """Seconds to wait so that the next block is of this time."""
@@ -88,17 +98,18 @@ def test_answer_of_eight_polynomials_takes_two_transactions(free_anvil: Anvil, d
     assert play.twin.scene.ledger().accusation(seat).answered_polynomials == 5
     assert play.state.answered == 0
     assert play.refusal(play.answer(seat, 5, blobs[5:], count=4)) == ("MarketWrongLength", (4, 3))
-    play.play(play.answer(seat, 5, blobs[5:]))
+    # What is answered already is skipped.
+    play.play(play.answer(seat, 3, blobs[3:]))
 
     assert play.state.answered == 1 << seat
     assert play.refusal(play.answer(seat, 8, blobs[:1])) == ("NotAccused", (seat,))
-    play.play(play.settle(4, wait_seconds=play.until(play.state.answer_by + 1)))
+    play.play(play.settle_after_lapse())
     assert play.state.slashed == 1 << other
 
 
 def wanted(play: Play, seat: int, polynomial: int) -> bytes:
     """Versioned hash of a polynomial of a seat."""
-    return blob_hash_of(play.mover.points(play.state, seat)[128 * polynomial : 128 * (polynomial + 1)])
+    return blob_hash_of(split_points(play.mover.points(play.state, seat))[polynomial])
 
 
 @pytest.mark.parametrize("name", NOT_ON_CURVE)
@@ -110,7 +121,7 @@ def test_answer_with_a_point_off_the_curve(free_anvil: Anvil, deployment: Deploy
     assert play.refusal(play.answer(0, 0, (make_blob(0, 1), blob_of(1)))) == ("MarketBadPoint", (1,))
     play.play(play.answer(0, 0, (make_blob(0, 1),)))
     assert play.refusal(play.answer(0, 1, (blob_of(1),))) == ("MarketBadPoint", (0,))
-    play.play(play.settle(4, wait_seconds=play.until(play.state.answer_by + 1)))
+    play.play(play.settle_after_lapse())
     assert play.state.slashed == 1
 
 
@@ -130,4 +141,4 @@ def test_answer_without_any_blob(free_anvil: Anvil, deployment: Deployment) -> N
     play.play(play.accuse(seat))
 
     assert play.refusal(play.answer(seat, 0, (), count=1)) == ("WrongBlob", (0, bytes(32), wanted(play, seat, 0)))
-    assert play.refusal(play.answer(seat, 0, ())) == ("MarketWrongLength", (0, 1))
+    assert play.refusal(play.answer(seat, 0, ())) == ("WrongStart", (0, 0))

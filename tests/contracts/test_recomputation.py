@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from itertools import combinations
 from math import lcm
 
@@ -15,18 +15,18 @@ from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.chain.market_reader import market_reverts
 from omnilytics_flwr.crypto.address import address_bytes
+from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.field import FieldVector, N
 from omnilytics_flwr.crypto.fixedpoint import pack, quantise
 from omnilytics_flwr.crypto.hashing import keccak256, word
-from omnilytics_flwr.crypto.kzg import commit, points_digest
+from omnilytics_flwr.crypto.kzg import commit
 from omnilytics_flwr.crypto.masks import MaskKey, Peer, group_mask
 from omnilytics_flwr.crypto.prover import prove
 from omnilytics_flwr.crypto.statement import Statement
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.market.ledger import Receipt
-from omnilytics_flwr.market.roster import bits_of, positions_of
-from tests.crypto.conftest import sparse_vector
+from omnilytics_flwr.market.roster import bits_of, positions_of, roster_hash
 from tests.support.builders import make_task
 
 from .real_market import NO_TASK, RealMarket, mask_secret
@@ -41,8 +41,8 @@ class Rules:
 
     group_size: int
     faulty_groups: int
-    bits: int
     norm_bound: int
+    outlier_percent: int
     reward_wei: int
 
 
@@ -50,7 +50,6 @@ class Rules:
 class Outcome:
     """What a settlement must come to: groups; distances between the zero update and those that take part, pair by pair; pay by seat."""
 
-    excluded: set[int]
     accepted: set[int]
     distances: list[int]
     pay_wei: dict[int, int]
@@ -70,18 +69,16 @@ def drawn_groups(seed: bytes, addresses: Mapping[int, bytes], group_size: int) -
 
 def decide(rules: Rules, roster: Mapping[int, Sequence[int]], vectors: Mapping[int, bytes], waived: set[int]) -> Outcome:
     """The outcome of a round: `roster` has the seats of each group, `vectors` what each seat delivered; `waived` groups are only paid."""
-    judged = {group: sum_of([vectors[seat] for seat in seats]) for group, seats in roster.items() if group not in waived}
-    excluded = {g for g, sums in judged.items() if not all(in_range(s, len(roster[g]), rules.bits) for s in sums)}
-    taking = [group for group in judged if group not in excluded]
-    scale = lcm(*(len(roster[group]) for group in taking))
-    zero = scale * 2 ** (rules.bits - 1)
-    rows = [[zero] * 2 * len(next(iter(judged.values())))]
-    rows += [[scale // len(roster[group]) * unit for unit in units_of(judged[group])] for group in taking]
+    judged = {group: units_of(sum_of([vectors[seat] for seat in seats])) for group, seats in roster.items() if group not in waived}
+    sizes = [len(roster[group]) for group in judged]
+    scale = lcm(*sizes)
+    rows = [[0] * len(next(iter(judged.values())))]
+    rows += [[scale // size * unit for unit in units] for size, units in zip(sizes, judged.values(), strict=True)]
     table = {(i, k): sum((a - b) ** 2 for a, b in zip(rows[i], rows[k], strict=True)) for i, k in combinations(range(len(rows)), 2)}
-    accepted = multi_krum(table, len(taking), rules.faulty_groups - len(excluded), scale**2 * rules.norm_bound)
-    paid = {taking[place] for place in accepted} | waived
-    pay_wei = {seat: rules.reward_wei * (group in paid) for group, seats in roster.items() for seat in seats}
-    return Outcome(excluded, {taking[place] for place in accepted}, list(table.values()), pay_wei)
+    unpaid = multi_krum(table, sizes, rules, scale**2 * rules.norm_bound)
+    accepted = {group for place, group in enumerate(judged) if place not in unpaid}
+    pay_wei = {seat: rules.reward_wei * (group in accepted | waived) for group, seats in roster.items() for seat in seats}
+    return Outcome(accepted, list(table.values()), pay_wei)
 
 
 def sum_of(vectors: Sequence[bytes]) -> list[int]:
@@ -95,23 +92,30 @@ def words(raw: bytes) -> list[int]:
 
 
 def units_of(sums: Sequence[int]) -> list[int]:
-    """Sums of quantised weights, two from each element."""
-    return [unit for element in sums for unit in (element % HALF, element // HALF)]
+    """Sums of quantised weights, two from each element: as a number near 0 it is the first and 2^84 times the second."""
+    units = []
+    for element in sums:
+        near_zero = element if element < ORDER // 2 else element - ORDER
+        first = (near_zero + HALF // 2) % HALF - HALF // 2
+        units += [first, (near_zero - first) // HALF]
+    return units
 
 
-def in_range(element: int, members: int, bits: int) -> bool:
-    """Whether honest members can add up to an element."""
-    return all(members <= unit <= members * (2**bits - 1) for unit in units_of([element]))
-
-
-def multi_krum(table: Mapping[tuple[int, int], int], groups: int, faulty: int, longest: int) -> set[int]:
-    """Places, from 0, of the groups that are accepted; `table` counts them from 1, and 0 is the zero update."""
+def multi_krum(table: Mapping[tuple[int, int], int], sizes: Sequence[int], rules: Rules, longest: int) -> set[int]:
+    """Places, from 0, of the groups that go unpaid; `table` counts them from 1, and 0 is the zero update."""
+    groups = len(sizes)
+    most = max(0, min(rules.faulty_groups, (groups - 3) // 2))
     scores = []
-    for one in range(1, groups + 1):
-        nearest = sorted(table[min(one, other), max(one, other)] for other in range(1, groups + 1) if other != one)
-        scores.append((sum(nearest[: max(1, groups - faulty - 2)]), one - 1))
-    eligible = sorted(score for score in scores if table[0, score[1] + 1] <= longest)
-    return {place for _, place in eligible[: groups - faulty]}
+    for one in range(groups):
+        others = [other for other in range(groups) if other != one]
+        weighed = [2 * sizes[one] * sizes[k] * table[min(one, k) + 1, max(one, k) + 1] // (sizes[one] + sizes[k]) for k in others]
+        scores.append(sum(sorted(weighed)[: max(1, groups - most - 2)]))
+    too_long = {place for place in range(groups) if table[0, place + 1] > longest}
+    assert len(too_long) <= most
+    median = sorted(scores)[(groups - 1) // 2]
+    far = [place for place in range(groups) if place not in too_long and 100 * scores[place] > rules.outlier_percent * median]
+    far.sort(key=lambda place: (scores[place], place))
+    return too_long | set(far[::-1][: most - len(too_long)])
 
 
 OWNERS, CLIP = 17, 0.1
@@ -124,7 +128,6 @@ class Plan:
 
     seed: int
     flips: tuple[int, ...] = ()
-    out_of_range: tuple[int, ...] = ()
     waived: int = 0
 
 
@@ -152,7 +155,7 @@ def vector_of(market: RealMarket, plan: Plan, number: int) -> FieldVector:
     members = {member.seat: member for member in market.owner.members()}
     update = update_of(plan, number, terms.weights)
     units = quantise(update, weights=terms.weights, bits=terms.update_bits, clip=CLIP, key=keccak256(word(number)))
-    vector = pack(units) + group_mask(
+    return pack(units) + group_mask(
         MaskKey.from_private(mask_secret(number)),
         [Peer(address_bytes(members[mate].owner), members[mate].mask_key) for mate in mates],
         chain_id=market.owner.chain_id,
@@ -163,7 +166,6 @@ def vector_of(market: RealMarket, plan: Plan, number: int) -> FieldVector:
         task_hash=state.task_hash,
         polynomials=terms.polynomials,
     )
-    return vector + sparse_vector(len(vector), {len(vector) - 5: 1 << 150}) if number in plan.out_of_range else vector
 
 
 def play(market: RealMarket, plan: Plan) -> Played:
@@ -174,22 +176,24 @@ def play(market: RealMarket, plan: Plan) -> Played:
     vectors = {seat_of[i]: vector_of(market, plan, i) for i in range(len(market.data))}
     points = {seat: commit(vector) for seat, vector in vectors.items()}
     roster = market.seats(groups)
-    digests = [points_digest(points[seat]) for group in roster for seat in group]
-    market.owner.open(number, groups, tuple(digests), market.commitments(groups, digests))
+    digests = {seat: points_digest(points[seat]) for group in roster for seat in group}
+    signed = dict(zip(digests, market.commitments(groups, list(digests.values())), strict=True))
+    market.owner.open(number, groups, roster_hash(groups, digests.values()))
 
     statement = replace(market.statement(), outside=positions_of(plan.waived, groups))
     sums = [None if statement.is_outside(i) else FieldVector.total([vectors[seat] for seat in group]) for i, group in enumerate(roster)]
     rows = [[points_digest(points[seat]) if statement.is_outside(i) else points[seat] for seat in group] for i, group in enumerate(roster)]
     settlement = prove(statement, sums, rows).settlement
     distances = distances_on_chain(market, statement, settlement)
-    receipt = market.owner.settle(number, settlement, plan.waived, NO_TASK)
+    signatures = tuple(signed[seat] for i, group in enumerate(roster) if not statement.is_outside(i) for seat in group)
+    receipt = market.owner.settle(number, settlement, signatures, plan.waived, NO_TASK)
     return Played({seat: vector.to_bytes() for seat, vector in vectors.items()}, receipt, distances)
 
 
 def distances_on_chain(market: RealMarket, s: Statement, settlement: bytes) -> list[int]:
     """The distances that the verification answers the market."""
     abi = artifacts.load(artifacts.VERIFICATION).abi
-    data = abi.call_data("verify", (s.context, s.roster_hash, s.sizes, s.outside, s.polynomials, s.update_bits), settlement)
+    data = abi.call_data("verify", astuple(s), settlement)
     ((_, distances),) = abi.results("verify", market.owner.connection.call(market.owner.terms().verification, data, market_reverts()))
     return list(distances)
 
@@ -200,12 +204,11 @@ def assert_recomputed(market: RealMarket, plan: Plan, played: Played) -> Outcome
     addresses = {member.seat: address_bytes(member.owner) for member in market.owner.members()}
     groups = drawn_groups(state.epoch_seed, addresses, terms.group_size)
     assert [tuple(group) for group in groups] == market.seats(market.all_groups)
-    rules = Rules(terms.group_size, terms.faulty_groups, terms.update_bits, terms.norm_bound, terms.reward_wei)
+    rules = Rules(terms.group_size, terms.faulty_groups, terms.norm_bound, terms.outlier_percent, terms.reward_wei)
 
     outcome = decide(rules, dict(enumerate(groups)), played.vectors, set(bits_of(plan.waived)))
 
     assert outcome.distances == played.distances
-    assert outcome.excluded == set(bits_of(int(str(logs["excluded"]))))
     assert outcome.accepted == set(bits_of(int(str(logs["accepted"]))))
     paid = {seat for seat, pay_wei in outcome.pay_wei.items() if pay_wei}
     assert paid == set(bits_of(int(str(logs["paidSeats"])))) == set(bits_of(market.owner.paid_seats(market.owner.state().round)))
@@ -226,7 +229,7 @@ def assert_paid(market: RealMarket, outcomes: list[Outcome]) -> None:
 
 
 def play_and_recompute(anvil: Anvil, deployment: Deployment, plans: list[Plan], *, weights: int) -> list[Outcome]:
-    changes = {"weights": weights, "update_bits": 16, "clip_nano": round(CLIP * 1e9), "norm_bound": 10**12}
+    changes = {"weights": weights, "update_bits": 16, "clip_nano": round(CLIP * 1e9), "norm_bound": 10**12, "outlier_percent": 125}
     market = RealMarket.create(connect(anvil.url), deployment, OWNERS, **changes).join_and_draw()
     outcomes = [assert_recomputed(market, plan, play(market, plan)) for plan in plans]
     assert_paid(market, outcomes)
@@ -234,12 +237,12 @@ def play_and_recompute(anvil: Anvil, deployment: Deployment, plans: list[Plan], 
 
 
 def test_settled_rounds_agree_with_a_second_computation(anvil: Anvil, deployment: Deployment) -> None:
-    plans = [Plan(1, flips=(3,)), Plan(2, out_of_range=(8,)), Plan(3, flips=(0, 1, 2), waived=0b00110)]
+    plans = [Plan(1, flips=(3,)), Plan(2), Plan(3, flips=(0, 1, 2), waived=0b00110)]
 
     outcomes = play_and_recompute(anvil, deployment, plans, weights=2 * N - 1000)
 
-    assert [len(outcome.accepted) for outcome in outcomes] == [4, 4, 2]
-    assert [len(outcome.excluded) for outcome in outcomes] == [0, 1, 0]
+    # One of five groups may go unpaid, and of three none.
+    assert [len(outcome.accepted) for outcome in outcomes] == [4, 5, 3]
 
 
 @pytest.mark.slow
@@ -249,9 +252,6 @@ def test_many_settled_rounds_of_two_polynomials_agree_with_a_second_computation(
     plans = []
     for number in range(1, 7):
         bad = tuple(int(i) for i in random.permutation(OWNERS)[: random.integers(0, 4)])
-        wild = (int(random.integers(0, OWNERS)),) if random.random() < 0.4 else ()
-        plans.append(
-            Plan(100 * seed + number, flips=bad, out_of_range=wild, waived=int(random.integers(0, 2)) << int(random.integers(0, 5)))
-        )
+        plans.append(Plan(100 * seed + number, flips=bad, waived=int(random.integers(0, 2)) << int(random.integers(0, 5))))
 
     play_and_recompute(anvil, deployment, plans, weights=2 * N + 1000)

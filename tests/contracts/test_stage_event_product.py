@@ -21,15 +21,15 @@ NO_ROUND = 999
 PRODUCT = list(product(Stage, Event))
 
 ARGUMENTS: dict[Event, tuple[object, ...]] = {
-    Event.JOIN: (make_mask_key(3), b""),
+    Event.JOIN: (bytes(32), make_mask_key(3), b""),
     Event.DEPART: (address_of(STRANGER),),
     Event.FUND: (0,),
     Event.DRAW: (b"", b""),
     Event.ANCHOR: (make_task(1),),
-    Event.OPEN: (NO_ROUND, 0, (), b""),
-    Event.ACCUSE: (NO_ROUND, 0, ()),
-    Event.ANSWER: (NO_ROUND, 0, b"", 0, 0),
-    Event.SETTLE: (NO_ROUND, b"", 0, bytes(32)),
+    Event.OPEN: (NO_ROUND, 0, bytes(32)),
+    Event.ACCUSE: (NO_ROUND, 0, (), b""),
+    Event.ANSWER: (NO_ROUND, 0, 0, b"", (), b""),
+    Event.SETTLE: (NO_ROUND, b"", b"", 0, bytes(32)),
     Event.TIMEOUT: (NO_ROUND,),
     Event.CLAIM: (address_of(STRANGER), 1),
     Event.WITHDRAW: (address_of(STRANGER),),

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from omnilytics_flwr.crypto.curve import decode_on_curve, encode_point, parse_points
+from omnilytics_flwr.crypto.curve import decode_on_curve, encode_point, parse_points, split_points
+from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.field import FieldVector, N, R
 from omnilytics_flwr.crypto.fixedpoint import Units, pack
 from omnilytics_flwr.crypto.hashing import keccak256
-from omnilytics_flwr.crypto.kzg import commit, points_digest
+from omnilytics_flwr.crypto.kzg import commit
 from omnilytics_flwr.crypto.prover import Proof, prove
-from omnilytics_flwr.crypto.settlement import roster_hash_of
 from omnilytics_flwr.crypto.statement import Statement
 from tests.support import bad_inputs
 
@@ -46,29 +46,28 @@ class Round:
 
     def with_rows(self, position: int, rows: tuple[bytes, ...]) -> Round:
         """The same round, opened with other points for the members of this group."""
-        members = tuple(rows if i == position else group for i, group in enumerate(self.members))
-        return replace(self, members=members, statement=replace(self.statement, roster_hash=roster_hash_of(self.statement, members)))
+        return replace(self, members=tuple(rows if i == position else group for i, group in enumerate(self.members)))
 
     def with_outside(self, outside: int) -> Round:
         """The same deliveries, these groups waived."""
         members = tuple(tuple(points_digest(row) if outside >> i & 1 else row for row in group) for i, group in enumerate(self.members))
         return replace(self, statement=replace(self.statement, outside=outside), members=members)
 
-    def plain(self, excluded: int = 0) -> Plain:
+    def plain(self) -> Plain:
         """The plain prover of this round."""
         s = self.statement
-        taking = s.taking_part(excluded)
-        sums = tuple(tuple(tuple(p.to_ints()) for p in self.vectors[i].polynomials()) for i in taking)
-        points = [point for i in taking for point in self._group_points(i)]
-        return Plain(s.context, s.roster_hash, s.sizes, s.outside, excluded, s.polynomials, s.update_bits, sums, points)
+        sums = tuple(tuple(tuple(p.to_ints()) for p in self.vectors[i].polynomials()) for i in s.taking_part())
+        points = [point for i in s.taking_part() for point in split_points(commit(self.vectors[i]))]
+        return Plain(s.context, s.roster_hash, s.sizes, s.outside, s.polynomials, sums, points)
 
-    def head(self, exclusions: bytes = b"\0") -> bytes:
+    def head(self) -> bytes:
         """The settlement up to its argument."""
-        return b"".join(row for group in self.members for row in group) + exclusions
+        return b"".join(row for group in self.members for row in group)
 
-    def _group_points(self, position: int) -> list[bytes]:
-        raw = commit(self.vectors[position])
-        return [raw[at : at + 128] for at in range(0, len(raw), 128)]
+    def digests(self) -> tuple[bytes, ...]:
+        """Of all members."""
+        outside = self.statement.is_outside
+        return tuple(row if outside(i) else points_digest(row) for i, group in enumerate(self.members) for row in group)
 
 
 def make_round(sizes: tuple[int, ...], *, polynomials: int = 1, bits: int = 8, seed: int = 0) -> Round:
@@ -77,15 +76,14 @@ def make_round(sizes: tuple[int, ...], *, polynomials: int = 1, bits: int = 8, s
     length = N * polynomials
     units, vectors, members = [], [], []
     for size in sizes:
-        group = [rng.integers(1, 1 << bits, 2 * length, dtype=np.uint64) for _ in range(size)]
+        group = [rng.integers(1 - (1 << bits - 1), 1 << bits - 1, 2 * length) for _ in range(size)]
         delivered = [pack(member) for member in group]
         mask = random_vector(length, seed=rng.integers(1 << 32))
         delivered[0], delivered[1] = delivered[0] + mask, delivered[1] - mask
         units.append(tuple(group))
         vectors.append(FieldVector.total(delivered))
         members.append(tuple(commit(vector) for vector in delivered))
-    statement = Statement(keccak256(b"context"), bytes(32), sizes, 0, polynomials, bits)
-    statement = replace(statement, roster_hash=roster_hash_of(statement, tuple(members)))
+    statement = Statement(keccak256(b"context"), keccak256(b"roster"), sizes, 0, polynomials)
     return Round(statement, tuple(vectors), tuple(members), tuple(units))
 
 
@@ -130,12 +128,9 @@ def off_the_curve(raw: bytes) -> bytes:
     return raw[:-1] + bytes([raw[-1] ^ 1])
 
 
-def padded(raw: bytes) -> bytes:
-    return b"\1" + raw[1:]
-
-
 def x_not_reduced(raw: bytes) -> bytes:
-    return (int.from_bytes(raw[:64], "big") + bad_inputs.BASE_MODULUS).to_bytes(64, "big") + raw[64:]
+    """A point whose x, 0, comes with the order of the field."""
+    return bad_inputs.X_NOT_REDUCED
 
 
 def at_infinity(raw: bytes) -> bytes:

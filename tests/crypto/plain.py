@@ -49,15 +49,20 @@ def opening(values: Sequence[int], point: int) -> tuple[bytes, int]:
 
 
 def uncompress(raw: bytes) -> bytes:
-    """EIP-2537 form of a compressed point, by the curve's equation."""
+    """A compressed point as it travels, by the curve's equation."""
     p = 0x1A0111EA397FE69A4B1BA7B6434BACD764774B84F38512BF6730D2A0F6B0F6241EABFFFEB153FFFFB9FEFFFFFFFFAAAB
     if raw[0] & 0x40:
-        return bytes(128)
+        return bytes(96)
     x = int.from_bytes(bytes([raw[0] & 0x1F]) + raw[1:], "big")
     y = pow(x**3 + 4, (p + 1) // 4, p)
     if (y > (p - 1) // 2) != bool(raw[0] & 0x20):
         y = p - y
-    return x.to_bytes(64, "big") + y.to_bytes(64, "big")
+    return x.to_bytes(48, "big") + y.to_bytes(48, "big")
+
+
+def padded(point: bytes) -> bytes:
+    """EIP-2537 form of a point."""
+    return bytes(16) + point[:48] + bytes(16) + point[48:]
 
 
 def transform(coefficients: Sequence[int], root: int) -> list[int]:
@@ -126,19 +131,43 @@ def expand(key: bytes, length: int) -> list[int]:
     return result
 
 
-def squared_distances(sums: Sequence[Sequence[int]], sizes: Sequence[int], bits: int) -> list[int]:
+def squared_distances(sums: Sequence[Sequence[int]], sizes: Sequence[int]) -> list[int]:
     """T of all pairs from the plain sums of quantised updates, the zero update first."""
     scale = lcm(*sizes)
-    rows = [[scale * 2 ** (bits - 1)] * len(sums[0])]
+    rows = [[0] * len(sums[0])]
     rows += [[scale // size * u for u in row] for row, size in zip(sums, sizes, strict=True)]
     return [sum((a - b) ** 2 for a, b in zip(rows[i], rows[k], strict=True)) for i, k in combinations(range(len(rows)), 2)]
 
 
+def project(values: Sequence[int], seed: bytes) -> list[int]:
+    """The projection of a vector, one element at a time."""
+    stream, result = ChaCha20.new(key=seed, nonce=bytes(8)), [0] * N
+    for start in range(0, len(values), N):
+        drawn = [int.from_bytes(stream.encrypt(bytes(2)), "little") for _ in range(4)]
+        signs = stream.encrypt(bytes(2048))
+        for copy, number in enumerate(drawn):
+            rotation = 1024 * copy + number % 1024
+            for i in range(N):
+                sign = -1 if signs[512 * copy + i // 8] >> i % 8 & 1 else 1
+                place = (i + rotation) % N
+                result[place] = (result[place] + sign * values[start + i]) % R
+    return result
+
+
+def digest(points: Sequence[bytes]) -> bytes:
+    """Root of the tree over some points, by the words of the protocol."""
+    nodes = [hash256(point) for point in points]
+    while len(nodes) > 1:
+        nodes += [bytes(32)] * (-len(nodes) % 4)
+        nodes = [hash256(*nodes[i : i + 4]) for i in range(0, len(nodes), 4)]
+    return nodes[0]
+
+
 @lru_cache
-def squares_of(sizes: tuple[int, ...], bits: int, sums: Sums) -> list[list[int]]:
+def squares_of(sizes: tuple[int, ...], sums: Sums) -> list[list[int]]:
     """2 N coefficients of the sum over the polynomials of (a_i - a_k)^2, for every pair of groups, the zero update first."""
     scale = lcm(*sizes)
-    rows = [[[scale * 2 ** (bits - 1) * (1 + 2**84), *[0] * (N - 1)]] * len(sums[0])]
+    rows = [[[0] * N] * len(sums[0])]
     for size, row in zip(sizes, sums, strict=True):
         rows.append([[scale // size * c % R for c in coefficients_of(values)] for values in row])
     return [_square_distance(rows[i], rows[k]) for i, k in combinations(range(len(rows)), 2)]
@@ -167,30 +196,28 @@ class Lies:
 class Plain:
     """A settlement's last part made from coefficients; arguments as the statement has them.
 
-    `points` are the commitments of `sums`, 128 bytes each, in the same order.
+    `points` are the commitments of `sums`, 96 bytes each, in the same order.
     """
 
     context: bytes
     roster_hash: bytes
     sizes: Sequence[int]
     outside: int
-    excluded: int
     polynomials: int
-    bits: int
     sums: Sums
     points: Sequence[bytes]
 
     def argue(self, lies: Lies | None = None) -> bytes:
         """V to opening proofs."""
         lies = lies or Lies()
-        taking = [size for i, size in enumerate(self.sizes) if not (self.outside | self.excluded) >> i & 1]
-        squares = squares_of(tuple(taking), self.bits, self.sums)
+        taking = [size for i, size in enumerate(self.sizes) if not self.outside >> i & 1]
+        squares = squares_of(tuple(taking), self.sums)
         # Over H a polynomial of degree below N sums to N times its constant term.
         values = lies.values([N * (square[0] + square[N]) % R for square in squares])
 
-        numbers = words([self.polynomials, self.bits, self.outside, self.excluded])
-        hashes = hash256(words(self.sizes)) + hash256(*self.points) + hash256(words(values))
-        d0 = hash256(hash256(b"OmniLytics/v1/rho"), self.context, self.roster_hash, numbers, hashes)
+        numbers = words([self.polynomials, self.outside])
+        hashes = hash256(words(self.sizes)) + hash256(*map(padded, self.points)) + hash256(words(values))
+        d0 = hash256(hash256(b"OmniLytics/v2/rho"), self.context, self.roster_hash, numbers, hashes)
         rho = int.from_bytes(d0, "big") % R
         combined = [sum(pow(rho, p, R) * square[i] for p, square in enumerate(squares)) % R for i in range(2 * N)]
         # X^N = 1 + (X^N - 1), and the degree is at most 2 N - 2.
@@ -199,11 +226,11 @@ class Plain:
         c_q = lies.quotient_point(uncompress(commitment(quotient_values)))
         c_f = lies.remainder_point(uncompress(commitment(remainder_values)))
 
-        d1 = hash256(hash256(b"OmniLytics/v1/z"), d0, c_q, c_f)
+        d1 = hash256(hash256(b"OmniLytics/v2/z"), d0, c_q, c_f)
         z = int.from_bytes(d1, "big") % R
         opened = [values for row in self.sums for values in row] + [quotient_values, remainder_values]
         evaluations = lies.evaluations([evaluate(coefficients_of(values), z) for values in opened], z)
-        d2 = hash256(hash256(b"OmniLytics/v1/gamma"), d1, words(evaluations))
+        d2 = hash256(hash256(b"OmniLytics/v2/gamma"), d1, words(evaluations))
         gamma = int.from_bytes(d2, "big") % R
         fold = [sum(pow(gamma, i, R) * values[j] for i, values in enumerate(opened)) % R for j in range(N)]
         fold_proof, _ = opening(fold, z)

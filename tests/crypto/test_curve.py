@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from py_arkworks_bls12381 import G1Point, Scalar
 
-from omnilytics_flwr.crypto.curve import compress, decode_on_curve, encode_point, multiply_sum, parse_points
+from omnilytics_flwr.crypto.curve import compress, decode_on_curve, encode_point, multiply_sum, padded, parse_points
 from omnilytics_flwr.crypto.field import FieldVector, R
 from omnilytics_flwr.errors import BadPoint, WrongLength
 
@@ -15,9 +15,10 @@ from .plain import uncompress
 GENERATOR = G1Point()
 
 
-def test_encode_generator_and_infinity_are_eip_2537() -> None:
+def test_encode_generator_and_infinity_are_their_coordinates() -> None:
     assert encode_point(GENERATOR) == bad_inputs.GENERATOR
     assert encode_point(G1Point.identity()) == bad_inputs.INFINITY
+    assert padded(bad_inputs.GENERATOR) == bytes(16) + bad_inputs.GENERATOR[:48] + bytes(16) + bad_inputs.GENERATOR[48:]
 
 
 @pytest.mark.parametrize("factor", [0, 1, 2, 3, R - 1, R - 2, 12345])
@@ -41,7 +42,7 @@ def test_parse_points_of_wrong_length_raises(change: Callable[[bytes], bytes]) -
     raw = change(bad_inputs.GENERATOR)
     with pytest.raises(WrongLength) as refusal:
         parse_points(raw, 1)
-    assert (refusal.value.actual, refusal.value.expected) == (len(raw), 128)
+    assert (refusal.value.actual, refusal.value.expected) == (len(raw), 96)
 
 
 @pytest.mark.parametrize("name", bad_inputs.NOT_ON_CURVE)

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnilytics_flwr.crypto.exact import combine, gram, inner_products, join_digits
+from omnilytics_flwr.crypto.exact import combine, exact_distances, field_gram, gram, inner_products, join_digits
 from omnilytics_flwr.crypto.field import FieldVector, R
 
+from . import plain
 from .conftest import random_vector
 
 EXTREMES = [2**36 - 1, -(2**36) + 1, 2**18, -(2**18), 2**18 - 1, -1, 0, 1]
@@ -60,3 +61,20 @@ def test_inner_products_agree_with_integers(length: int) -> None:
 def test_join_digits_that_overflow_carries(bits: int) -> None:
     columns = np.array([[2**62, 0, 5], [2**62, 2**bits, 0], [2**62 - 1, 0, 0]])
     assert join_digits(columns, bits) == [sum(int(c) << bits * t for t, c in enumerate(column)) for column in columns.T]
+
+
+@pytest.mark.parametrize("length", [1, 511, 513, 4096])
+def test_field_gram_agrees_with_integers(length: int) -> None:
+    vectors = [random_vector(length, seed=i) for i in range(3)] + [FieldVector.from_ints([R - 1] * length)]
+    rows = [vector.to_ints() for vector in vectors]
+
+    assert field_gram(vectors) == [[sum(a * b for a, b in zip(x, y, strict=True)) % R for y in rows] for x in rows]
+
+
+def test_exact_distances_agree_with_integers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("omnilytics_flwr.crypto.exact._COLUMNS_AT_ONCE", 7)
+    sizes, rng = (3, 4, 3), np.random.default_rng(8)
+    sums = [rng.integers(-(2**31), 2**31, 50) for _ in sizes]
+
+    assert exact_distances(sums, sizes) == tuple(plain.squared_distances([row.tolist() for row in sums], sizes))
+    assert exact_distances([], ()) == ()

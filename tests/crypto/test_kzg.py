@@ -5,13 +5,16 @@ import sys
 from collections.abc import Callable
 
 import ckzg
+import numpy as np
 import pytest
 
 from omnilytics_flwr.crypto import ceremony
 from omnilytics_flwr.crypto.curve import encode_point, parse_points
+from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.domain import roots
 from omnilytics_flwr.crypto.field import FieldVector, N, R
-from omnilytics_flwr.crypto.kzg import commit, matches_all, mismatched, opens, points_digest, prove_opening, sum_points
+from omnilytics_flwr.crypto.fixedpoint import pack
+from omnilytics_flwr.crypto.kzg import commit, commit_units, matches_all, mismatched, opens, prove_opening, sum_points
 from omnilytics_flwr.errors import ToolMissing
 
 from ..support import bad_inputs
@@ -35,7 +38,16 @@ def test_commit_many_polynomials_are_points_in_a_row() -> None:
     vector = random_vector(3 * N, seed=2)
     points = commit(vector)
     assert points == b"".join(commit(polynomial) for polynomial in vector.polynomials())
-    assert points_digest(points) == plain.hash256(points)
+    assert points_digest(points) == plain.digest([points[:96], points[96:192], points[192:]])
+
+
+@pytest.mark.parametrize("bits", [3, 16, 32])
+def test_commit_units_is_the_commitment_of_the_packed_update(bits: int) -> None:
+    most = (1 << bits - 1) - 1
+    units = np.random.default_rng(bits).integers(-most, most + 1, 4 * N)
+    units[:3] = [most, -most, 0]
+
+    assert commit_units(units, bits=bits) == commit(pack(units))
 
 
 def test_sum_points_is_the_commitment_of_the_sum() -> None:

@@ -10,25 +10,30 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.fixedpoint import pack
-from omnilytics_flwr.crypto.kzg import commit, points_digest
+from omnilytics_flwr.crypto.kzg import commit
 from omnilytics_flwr.crypto.masks import Peer, group_mask
 from omnilytics_flwr.data_owner.journal import Journal
 from omnilytics_flwr.data_owner.local_agent import LocalAgent
-from omnilytics_flwr.data_owner.owner_agent import Delivery, OwnerAgent, SignedCommitment
+from omnilytics_flwr.data_owner.owner_agent import MaskedUpdate, OwnerAgent, SignedCommitment
 from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.errors import Refused
 from omnilytics_flwr.evm.wallet import Secret, Wallet
-from omnilytics_flwr.market.commitment_message import sign_commitment
-from omnilytics_flwr.market.roster import bits_of
+from omnilytics_flwr.market.messages import sign_commitment
+from omnilytics_flwr.market.roster import bits_of, roster_hash
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address
 from tests.oracle import SumcheckVerification, Verification
-from tests.support.builders import Scene, address_of, make_account, make_mask_key, make_scene
+from tests.support.builders import Scene, address_of, make_account, make_digest, make_mask_key, make_scene
 
 WEIGHTS = 42
 TASK = TaskParts(b"\1" * 32, b"\2" * 32, b"\3" * 32)
+
+
+SHORT: dict[str, object] = {"least-draw-delay-blocks": 2}
+"""Policy entries that allow the terms of tests."""
 
 
 def update_of(number: int) -> NDArray[np.float64]:
@@ -80,7 +85,7 @@ class Owner:
             signer=make_wallet(self.number),
             keys=self.keys,
             journal=self.journal,
-            policy=Policy.from_mapping(policy) if policy else self.policy,
+            policy=Policy.from_mapping(SHORT | policy) if policy else self.policy,
             on_work=on_work,
             check_ready=check_ready,
         )
@@ -89,11 +94,11 @@ class Owner:
         """Commit the update of that number."""
         return self.agent().commit(task, update_of(number))
 
-    def deliver(self, task: TaskId, digests: tuple[bytes, ...]) -> Delivery:
+    def deliver(self, task: TaskId, digests: tuple[bytes, ...]) -> MaskedUpdate:
         """Deliver in the round of a task."""
         return self.agent().deliver(task.chain_id, task.market, task.epoch, task.round, digests)
 
-    def commit_units(self, task: TaskId, units: NDArray[np.uint64]) -> tuple[SignedCommitment, Delivery]:
+    def commit_units(self, task: TaskId, units: NDArray[np.int64]) -> tuple[SignedCommitment, MaskedUpdate]:
         """What a data owner sends that masks and signs well, but whatever units it likes."""
         state, members = self.scene.state, self.scene.market.members()
         seat = next(member.seat for member in members if member.owner == self.address)
@@ -113,7 +118,7 @@ class Owner:
         points = commit(vector)
         digest = points_digest(points)
         signature = sign_commitment(make_wallet(self.number), task, digest, state.open_by)
-        return SignedCommitment(self.address, digest, signature), Delivery(self.address, vector.to_bytes(), points)
+        return SignedCommitment(self.address, digest, signature), MaskedUpdate(self.address, vector.to_bytes(), points)
 
 
 def make_owners_scene(
@@ -127,7 +132,6 @@ def make_owners_scene(
     **term_changes: object,
 ) -> tuple[Scene, dict[int, Owner]]:
     """A drawn and funded market, and those of its data owners that are `real`, by number; all if none are named.
-
     The others have joined as well, but are nothing but an account and a mask key.
     """
     scene = make_scene(
@@ -137,7 +141,7 @@ def make_owners_scene(
         **({"weights": WEIGHTS, "update_bits": 16, "norm_bound": 2**60} | term_changes),
     )
     numbers = range(num_owners) if real is None else real
-    allowed = Policy.from_mapping(policy or {})
+    allowed = Policy.from_mapping(SHORT | dict(policy or {}))
     owners = {number: Owner(scene, number, folder / f"owner-{number}", allowed) for number in numbers}
     for number in range(num_owners):
         if number in owners:
@@ -181,18 +185,17 @@ def live_task(scene: Scene) -> TaskId:
 
 def open_with(scene: Scene, *commitments: SignedCommitment, but: Sequence[int] = ()) -> tuple[bytes, ...]:
     """Open the live round with these commitments, a made-up digest of everybody else, and without the groups of `but`.
-
     Returns the digests of the roster in order.
     """
     known = {commitment.owner: commitment for commitment in commitments}
     seats_without = {record.seat for record in (scene.market.owner_record(address_of(n)) for n in but)}
     groups = sum(1 << number for number, seats in enumerate(scene.market.storage.groups) if not seats_without & set(bits_of(seats)))
-    digests, signatures = map(list, scene.commitments(groups))
-    for place, seat in enumerate(scene.seats_of(groups)):
-        if commitment := known.get(scene.market.storage.seat_owners[seat]):
-            digests[place], signatures[place] = commitment.digest, commitment.signature
-    scene.ledger().open(scene.state.round, groups, tuple(digests), tuple(signatures))
-    return tuple(digests)
+    state, owners = scene.state, scene.market.storage.seat_owners
+    digests = tuple(
+        known[owners[seat]].digest if owners[seat] in known else make_digest(seat, state.round) for seat in scene.seats_of(groups)
+    )
+    scene.ledger().open(state.round, groups, roster_hash(groups, digests))
+    return digests
 
 
 def next_epoch(scene: Scene, owners: Mapping[int, Owner]) -> None:

@@ -7,6 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from omnilytics_flwr.data_owner.journal import Journal
 from omnilytics_flwr.errors import Refused
 from omnilytics_flwr.market.stage import Stage
 from tests.data_owner.owners import TASK, anchor, assert_refused, live_task, lone_owner, lone_task, next_epoch, open_with, update_of
@@ -32,6 +33,16 @@ def test_most_peer_sets_allow_the_same_group_and_refuse_another(tmp_path: Path) 
     assert_refused(once, task, "these would be 2 different groups for one data set, at most 1 allowed")
     owner.agent(**{"most-peer-sets": 2}).commit(task, update_of(0))
     assert len({entry.peers_hash for entry in owner.journal.entries()}) == 2
+
+
+def test_peer_sets_are_counted_for_all_homes_with_one_data_set(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
+    owner.agent().commit(anchor(scene), update_of(0))
+    (entry,) = owner.journal.entries()
+    shared = tmp_path / "data"
+    Journal(tmp_path / "one", shared).write(entry)
+    assert Journal(tmp_path / "two", shared).peer_sets() == {entry.peers_hash}
+    assert Journal(tmp_path / "three").peer_sets() == set()
 
 
 def test_evaluation_is_admitted_once_after_a_settled_round(tmp_path: Path) -> None:

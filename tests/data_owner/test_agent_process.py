@@ -26,15 +26,14 @@ from omnilytics_flwr.data_owner.agent_process import SEEN_NAME
 from omnilytics_flwr.data_owner.agent_socket import SOCKET_NAME
 from omnilytics_flwr.data_owner.journal import Entry, Journal
 from omnilytics_flwr.data_owner.local_agent import LocalAgent
-from omnilytics_flwr.data_owner.owner_agent import Delivery, OwnerAgent, SignedCommitment
+from omnilytics_flwr.data_owner.owner_agent import MaskedUpdate, OwnerAgent, SignedCommitment
 from omnilytics_flwr.data_owner.owner_config import CONFIG_NAME
 from omnilytics_flwr.data_owner.owner_home import OwnerHome
 from omnilytics_flwr.data_owner.remote_agent import RemoteAgent
 from omnilytics_flwr.errors import Refused, UpdateError
 from omnilytics_flwr.flower.mod import HOME_KEY, agent_of_operator
 from omnilytics_flwr.local_market import LocalMarket
-from omnilytics_flwr.market.commitment_message import sign_commitment
-from omnilytics_flwr.market.roster import bits_of, roster_seats
+from omnilytics_flwr.market.roster import bits_of, roster_hash, roster_seats
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address, Terms
@@ -122,22 +121,19 @@ class ProcessMarket:
     def update_of(self, number: int) -> np.ndarray:
         return np.random.default_rng(number).normal(0.0, 0.2, self.market.ledger.terms().weights)
 
-    def deliver(self, digests: tuple[bytes, ...], agent: OwnerAgent | None = None) -> Delivery:
+    def deliver(self, digests: tuple[bytes, ...], agent: OwnerAgent | None = None) -> MaskedUpdate:
         task = self.task
         return (agent or self.remote).deliver(task.chain_id, Address(task.market), task.epoch, task.round, digests)
 
     def open_with(self, commitment: SignedCommitment) -> tuple[bytes, ...]:
         """Open the live round with a commitment, and digests of no vector for everybody else."""
         ledger = self.market.ledger
-        state, digests, signatures = ledger.state(), [], []
-        wallets = {ledger.account: ledger.sender for ledger in self.market.owner_ledgers()}
+        digests = []
         members = {member.seat: member.owner for member in ledger.members()}
         groups = (1 << NUM_OWNERS // 3) - 1
         for seat in roster_seats([ledger.group_seats(group) for group in bits_of(groups)]):
-            mine, digest = members[seat] == commitment.owner, keccak256(bytes([seat]))
-            digests.append(commitment.digest if mine else digest)
-            signatures.append(commitment.signature if mine else sign_commitment(wallets[members[seat]], self.task, digest, state.open_by))
-        ledger.open(state.round, groups, tuple(digests), tuple(signatures))
+            digests.append(commitment.digest if members[seat] == commitment.owner else keccak256(bytes([seat])))
+        ledger.open(self.task.round, groups, roster_hash(groups, digests))
         return tuple(digests)
 
     def pass_deadline(self) -> None:
@@ -200,7 +196,7 @@ def test_round_ends_right_though_the_agent_is_killed_at_every_stage(narrow: Proc
         vectors.add(narrow.deliver(digests).vector)
         assert len(vectors) == 1
         agent.kill()  # and the model owner, without the vector, accuses
-    narrow.market.ledger.accuse(narrow.task.round, 1 << narrow.seat, digests)
+    narrow.market.ledger.accuse(narrow.task.round, 1 << narrow.seat, digests, keeper.live.signatures(1 << narrow.seat))
     assert not narrow.market.ledger.state().answered
     with running(narrow.home):
         await_true(lambda: bool(narrow.market.ledger.state().answered), "the answer")
@@ -211,7 +207,7 @@ def test_round_ends_right_though_the_agent_is_killed_at_every_stage(narrow: Proc
         assert vectors == {narrow.market.ledger.answered_vector(narrow.task.round, narrow.seat)}
         await_true(lambda: narrow.market.ledger.claimable_wei(narrow.owner) == 0, "the claim")
         await_true(lambda: not narrow.entries()[-1].vector, "the end of the vector")
-        await_true(lambda: narrow.market.ledger.state().disputes_wei == 0, "the refund")
+        await_true(lambda: not any(narrow.market.ledger.withdrawable_wei(narrow.owner)), "the refund")
 
 
 def test_agent_at_work_tells_when_it_saw_the_chain(narrow: ProcessMarket) -> None:
@@ -279,8 +275,8 @@ def test_answer_survives_a_kill_between_its_transactions_and_the_abandoned_round
     ledger = wide.market.ledger
     with running(wide.home) as agent:
         wide.anchor()
-        digests = wide.open_with(wide.remote.commit(wide.task, wide.update_of(0)))
-        ledger.accuse(wide.task.round, 1 << wide.seat, digests)
+        commitment = wide.remote.commit(wide.task, wide.update_of(0))
+        ledger.accuse(wide.task.round, 1 << wide.seat, wide.open_with(commitment), (commitment.signature,))
         await_true(lambda: ledger.accusation(wide.seat).answered_polynomials == 6, "the first part of the answer")
         agent.kill()
     assert ledger.accusation(wide.seat).answered_polynomials in (6, 8)
@@ -288,13 +284,11 @@ def test_answer_survives_a_kill_between_its_transactions_and_the_abandoned_round
     with running(wide.home):
         await_true(lambda: bool(ledger.state().answered >> wide.seat & 1), "the rest of the answer")
         assert ledger.answered_vector(wide.task.round, wide.seat) == entry.vector
-
         wide.pass_deadline()
         await_true(lambda: ledger.state().stage is Stage.IDLE, "the timeout")
         await_true(lambda: ledger.claimable_wei(wide.owner) == 0, "the claim")
         assert ledger.bond_share_wei(wide.task.round) == ledger.terms().bond_wei // NUM_OWNERS
-        await_true(lambda: ledger.state().disputes_wei == 0, "the refund of fee and deposit, all of which it earned")
-
+        await_true(lambda: not any(ledger.withdrawable_wei(wide.owner)), "the refund of what its answers cost")
         wide.request("anvil_mine", hex(KEEP_BLOCKS))
         await_true(lambda: not wide.entries()[-1].vector, "the end of the vector")
     assert agent.log.read_text().count("claim through round 1") == 1

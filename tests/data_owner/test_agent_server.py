@@ -17,9 +17,9 @@ from unittest.mock import Mock
 import msgspec
 import pytest
 
+from omnilytics_flwr.data_owner.agent_messages import MOST_CALL_BYTES, MOST_REPLY_BYTES, AdmitCall, decode_reply
 from omnilytics_flwr.data_owner.agent_server import MOST_CLIENTS, AgentServer
 from omnilytics_flwr.data_owner.agent_socket import SOCKET_NAME, TOKEN_NAME, VERSION, frame, receive_message
-from omnilytics_flwr.data_owner.messages import MOST_CALL_BYTES, MOST_REPLY_BYTES, AdmitCall, decode_reply
 from omnilytics_flwr.data_owner.owner_agent import Admission
 from omnilytics_flwr.data_owner.remote_agent import RemoteAgent
 from omnilytics_flwr.errors import Malformed, ProtocolError, Refused, WireError
@@ -76,7 +76,7 @@ def test_whole_round_through_the_socket(served: tuple[Scene, Owner, AgentServer]
     digests = open_with(scene, commitment)
     delivery = agent.deliver(task.chain_id, task.market, task.epoch, task.round, digests)
     assert delivery == owner.deliver(task, digests)
-    assert (len(delivery.vector), len(delivery.points), delivery.metrics) == (131_072, 128, ("loss",))
+    assert (len(delivery.vector), len(delivery.points), delivery.metrics) == (131_072, 96, ("loss",))
 
 
 def test_files_are_the_owners_only(served: tuple[Scene, Owner, AgentServer]) -> None:
@@ -126,7 +126,7 @@ BROKEN: dict[str, tuple[int, bytes, str]] = {
     "half a message": (32, HEAD.pack(VERSION, 100) + b"x", "ended 99 bytes early"),
     "huge message": (32, HEAD.pack(VERSION, MOST_CALL_BYTES + 1), f"expected at most {MOST_CALL_BYTES}"),
     "no message": (32, frame(b"xx"), "does not decode"),
-    "other version": (32, HEAD.pack(1, 2) + b"{}", "is of version 1, expected 2"),
+    "other version": (32, HEAD.pack(1, 2) + b"{}", "is of version 1, expected 3"),
 }
 """Bytes of the token that are sent, what follows, and what is said of it."""
 

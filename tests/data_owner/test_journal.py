@@ -28,7 +28,7 @@ ENTRY = Entry(
     peers_hash=b"\1" * 32,
     masks_hash=b"\3" * 32,
     digest=b"\2" * 32,
-    points=b"\n" * 128,
+    points=b"\n" * 96,
     vector=bytes(range(256)) * 512,
 )
 

@@ -23,7 +23,6 @@ import pytest
 
 from omnilytics_flwr.crypto.ceremony import lagrange_points
 from omnilytics_flwr.errors import Refused
-from omnilytics_flwr.market.roster import bits_of
 from tests.data_owner.owners import TASK, live_task, lone_owner, open_with
 from tests.support.builders import DictatedVerification
 
@@ -50,7 +49,7 @@ def play(folder: Path, seed: int, say: Say) -> None:
         return
     say("digest", commitment.digest.hex())
     say("vector", owner.deliver(task, open_with(scene, commitment)).vector[:64].hex())
-    scene.settle(distances=[0] * 15 if len(bits_of(scene.state.groups)) == 5 else None)
+    scene.time_out()
     owner.agent().tidy()
     say("end", "")
 

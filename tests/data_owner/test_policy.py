@@ -27,6 +27,20 @@ from tests.support.builders import MARKET, make_terms
         ({}, {"token": MARKET}, f"pay in token {MARKET}"),
         ({"most_stake_wei": 4_999}, {}, "stake 5000 wei, at most 4999 allowed"),
         ({"metrics": ()}, {"metrics": ("loss",)}, "metrics that may not leave"),
+        ({"least_bond_wei": 10_008}, {}, "a bond of 10007 wei, at least 10008 wanted"),
+        ({"least_accuse_fee_wei": 1}, {}, "fee of an accusation 0 wei, at least 1 wanted"),
+        ({"most_unpaid_share": 0.19}, {}, "1 of 5 groups may go unpaid, at most a share of 0.19 allowed"),
+        (
+            {},
+            {"faulty_groups": 7, "most_owners": 60, "answer_seconds": 3600, "accuse_seconds": 200, "prove_seconds": 200},
+            "7 of 17 groups",
+        ),
+        ({"least_accuse_seconds": 81}, {}, "80 s to deliver, at least 81 wanted"),
+        ({"confirmations": 2}, {}, "80 s to deliver, at least 84 wanted"),
+        ({"least_answer_seconds": 1_801}, {}, "1800 s to answer an accusation, at least 1801 wanted"),
+        ({"most_leave_seconds": 2_080}, {}, "a stake is back after 2081 s, at most 2080 allowed"),
+        ({}, {"commit_seconds": 14 * 24 * 3600}, "a stake is back after"),
+        ({"least_draw_delay_blocks": 3}, {}, "groups drawn 2 blocks after the freeze, at least 3 wanted"),
         ({"metrics": ("accuracy", "loss")}, {"metrics": ("loss", "num-examples")}, "metrics that may not leave"),
     ],
 )
@@ -48,6 +62,9 @@ def test_broken_demand_is_refused_with_its_reason(policy: dict[str, object], ter
         ({"most_stake_wei": 5_000}, {}),
         ({"metrics": ("accuracy", "loss")}, {"metrics": ("loss",)}),
         ({"metrics": None}, {"metrics": ("anything",)}),
+        ({"least_bond_wei": 10_007, "most_unpaid_share": 0.2, "least_accuse_seconds": 80, "confirmations": 1}, {}),
+        ({"least_answer_seconds": 1_800, "most_leave_seconds": 2_081, "least_draw_delay_blocks": 2}, {}),
+        ({"least_answer_seconds": 1_800, "least_accuse_fee_wei": 1}, {"answer_seconds": 0}),
     ],
 )
 def test_demand_met_exactly_is_accepted(policy: dict[str, object], terms: dict[str, object]) -> None:
@@ -88,8 +105,10 @@ def test_market_and_chain_that_are_allowed_are_accepted() -> None:
 def test_entries_that_depend_on_the_chain_are_strict_but_on_a_local_one() -> None:
     strict, local = Policy().for_chain(is_local=False), Policy().for_chain(is_local=True)
     assert (strict.known_verification, strict.confirmations, strict.keep_blocks) == (True, 1, 64)
+    assert (strict.least_draw_delay_blocks, strict.stress_price_wei) == (64, 20 * 10**9)
     assert (local.known_verification, local.confirmations, local.keep_blocks) == (False, 0, 0)
-    named = Policy(known_verification=True, confirmations=5, keep_blocks=2)
+    assert (local.least_draw_delay_blocks, local.stress_price_wei) == (0, 0)
+    named = Policy(known_verification=True, confirmations=5, keep_blocks=2, least_draw_delay_blocks=3, stress_price_wei=4)
     assert named.for_chain(is_local=True) == named.for_chain(is_local=False) == named
 
 

@@ -16,7 +16,7 @@ from flwr.serverapp.strategy import FedAvg, Result, Strategy
 from numpy.typing import NDArray
 
 from omnilytics_flwr.crypto.hashing import keccak256
-from omnilytics_flwr.data_owner.owner_agent import Admission, Delivery, SignedCommitment
+from omnilytics_flwr.data_owner.owner_agent import Admission, MaskedUpdate, SignedCommitment
 from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
 from omnilytics_flwr.evm.anvil import AnvilOptions
 from omnilytics_flwr.flower.mod import OmnilyticsMod
@@ -220,8 +220,8 @@ class ExactAgent:
         self.update = update.tobytes()
         return SignedCommitment(self.owner, keccak256(self.update), bytes(64))
 
-    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> Delivery:
-        return Delivery(self.owner, self.update, b"", self.terms.metrics)
+    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
+        return MaskedUpdate(self.owner, self.update, b"", metrics=self.terms.metrics)
 
 
 @dataclass
@@ -236,6 +236,7 @@ class ExactKeeper:
     ledger: ModelOwnerLedger
     terms: Terms
     live: LiveRound | None = None
+    reports: tuple[RoundReport, ...] = ()
 
     @property
     def is_live(self) -> bool:
@@ -273,9 +274,16 @@ class ExactKeeper:
 
     deliver_seconds = commit_seconds
 
-    def add_delivery(self, owner: Address, vector: bytes, points: bytes, metrics: Metrics) -> None:
+    def may_open(self, *, grace_over: bool, timed_out: bool) -> bool:
+        return True
+
+    def may_prove(self, *, grace_over: bool) -> bool:
         assert self.live is not None
-        self.live.deliveries[owner] = Delivered(np.frombuffer(vector), points, (), metrics)  # type: ignore[arg-type]
+        return not self.live.missing()
+
+    def add_delivery(self, owner: Address, vector: bytes, points: bytes, projected: bytes, signature: bytes, metrics: Metrics) -> None:
+        assert self.live is not None
+        self.live.deliveries[owner] = Delivered(np.frombuffer(vector), points, (), metrics=metrics)  # type: ignore[arg-type]
 
     def prove(self) -> ExactProven:
         assert self.live is not None

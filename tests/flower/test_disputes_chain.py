@@ -33,6 +33,7 @@ def one_round(run: ChainRun, run_dir: Path, *, watched: bool) -> RoundReport:
     watcher = Watcher(
         ledger=ledger,
         journal=home.journal(),
+        signer=ledger.sender,
         policy=home.policy.for_chain(is_local=True),
         balance_wei=lambda: ledger.connection.balance_wei(ledger.account),
     )

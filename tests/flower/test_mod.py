@@ -47,7 +47,7 @@ MALFORMED: dict[str, tuple[Content | dict[str, object], str]] = {
     "empty record": (lambda c: RecordDict({RECORD: ConfigRecord()}), "version None"),
     "no arrays": (lambda c: RecordDict({RECORD: train_content(c.scene, make_model())[RECORD]}), "one ArrayRecord"),
     "unknown exchange": ({"exchange": "publish"}, "publish"),
-    "other version": ({"version": 2}, "version 2"),
+    "other version": ({"version": 1}, "version 1"),
     "no round": ({"round": None}, "'round'"),
     "negative chain": ({"chain-id": -5}, "'chain-id' is -5"),
     "market with a wrong checksum": ({"market": "0x" + MARKET[2:].swapcase()}, "checksum"),

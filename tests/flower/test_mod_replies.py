@@ -70,7 +70,7 @@ def test_train_every_other_record_of_the_users_reply_stays(client: Client) -> No
     reply = client.deliver(client.commit_and_open())
     assert set(reply.content) == {"metrics", RECORD}
     assert set(reply.content.metric_records["metrics"]) == {"loss"}
-    assert set(reply.content.config_records[RECORD]) == {"version", "owner", "vector", "points"}
+    assert set(reply.content.config_records[RECORD]) == {"version", "owner", "vector", "points", "projected", "signature"}
 
 
 def test_train_metrics_leave_with_the_vector_and_not_before(client: Client) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from omnilytics_flwr.flower.wire import RECORD
-from omnilytics_flwr.market.commitment_message import sign_commitment
+from omnilytics_flwr.market.messages import sign_commitment
 from tests.data_owner.owners import live_task, lone_owner, make_wallet, open_with
 from tests.flower.clients import Client, anchor_model, make_client, make_model, reason_of
 from tests.support.builders import STRANGER, address_of
@@ -30,8 +30,8 @@ def test_deliver_open_round_gives_vector_and_points_twice_the_same(client: Clien
     first, second = client.deliver(digests), client.deliver(digests)
     assert set(first.content) == {"metrics", RECORD}
     record = first.content.config_records[RECORD]
-    assert set(record) == {"version", "owner", "vector", "points"}
-    assert (len(record["vector"]), len(record["points"])) == (131_072, 128)  # type: ignore[arg-type]
+    assert set(record) == {"version", "owner", "vector", "points", "projected", "signature"}
+    assert (len(record["vector"]), len(record["points"])) == (131_072, 96)  # type: ignore[arg-type]
     assert dict(record.items()) == dict(second.content.config_records[RECORD].items())
     assert len(client.trainer.trained) == 1
 

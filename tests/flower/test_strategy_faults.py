@@ -17,9 +17,9 @@ from tests.flower.markets import FIRST_NODE, exact_grid, memory_run
 from tests.support.builders import STRANGER, address_of
 
 
-def test_too_few_groups_opens_nothing_and_the_next_round_goes_on(tmp_path: Path) -> None:
+def test_no_whole_group_opens_nothing_and_the_next_round_goes_on(tmp_path: Path) -> None:
     run = memory_run(tmp_path)
-    run.grid.on_request = lose("train", FIRST_NODE + 4)
+    run.grid.on_request = lose("train", *(FIRST_NODE + group[0] for group in run.groups()))
     bond_before = run.scene.state.escrow_wei
 
     def recover(number: int, arrays: ArrayRecord) -> None:
@@ -29,7 +29,7 @@ def test_too_few_groups_opens_nothing_and_the_next_round_goes_on(tmp_path: Path)
 
     result = run.strategy.start(run.grid, make_model(), 2, evaluate_fn=recover)
     assert [report.settled for report in run.reports] == [False, True]
-    assert len(run.reports[0].committed) == 14
+    assert len(run.reports[0].committed) == 10
     assert [run.events(0), run.events(1)] == [["anchor"], ["anchor", "open", "settle"]]
     assert list(result.train_metrics_clientapp) == [2]
     assert list(result.evaluate_metrics_clientapp) == [2], "a model that is not anchored is not evaluated"
@@ -104,8 +104,9 @@ def test_invalid_commitment_counts_as_none(tmp_path: Path, case: str) -> None:
     run = memory_run(tmp_path, on_reply=spoil)
     run.strategy.start(run.grid, make_model(), 1)
     (report,) = run.reports
-    assert not report.settled
-    assert set(report.committed) == {address_of(number) for number in range(15) if number != 4}
+    assert (report.settled, len(report.committed)) == (True, 14)
+    assert address_of(4) not in report.committed
+    assert (len(report.roster), report.tolerated, report.taking_part) == (4, 0, 4), "it opens at the end of the window, and says so"
 
 
 GOOD = MetricRecord({"loss": 1.0, "num-examples": 10})

@@ -11,12 +11,15 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDic
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAdam, FedAvg
 
-from omnilytics_flwr.crypto.statement import Statement, Verdict, VerificationWrongExclusion
+from omnilytics_flwr.crypto.statement import Statement, Verdict
 from omnilytics_flwr.errors import CannotCompose
+from omnilytics_flwr.market.refusals import BadSignature
+from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.stage import Stage
 from tests.flower.clients import make_model
 from tests.flower.markets import accepted_owners, memory_run
 from tests.oracle import SumcheckVerification
+from tests.support.builders import MARKET
 
 
 def test_inner_strategy_that_fails_settles_first(tmp_path: Path) -> None:
@@ -32,24 +35,28 @@ def test_inner_strategy_that_fails_settles_first(tmp_path: Path) -> None:
 
 
 class Grudging(SumcheckVerification):
-    """A verification with a fault: it refuses every settlement in which the group at roster position 1 takes part."""
+    """A verification with a fault: it refuses every settlement in which the group at roster position 1, with this seat, takes part."""
+
+    seat = 0
 
     def verify(self, statement: Statement, settlement: bytes) -> Verdict:
         if not statement.is_outside(1):
-            raise VerificationWrongExclusion(1)
+            raise BadSignature(self.seat, MARKET)
         return super().verify(statement, settlement)
 
 
 def test_settlement_that_is_refused_teaches_only_what_is_settled_at_last(tmp_path: Path) -> None:
     """The inner strategy learns from a mean that the market then refuses; its moments must not remember it."""
     inner = FedAdam()
-    run = memory_run(tmp_path, inner=inner, verification=Grudging())
+    grudging = Grudging()
+    run = memory_run(tmp_path, inner=inner, verification=grudging)
+    grudging.seat = bits_of(run.scene.market.storage.groups[1])[0]
     before = make_model()
     run.strategy.start(run.grid, before, 1)
     (report,) = run.reports
     assert report.settled
     assert report.waived == (1,)
-    assert len(accepted_owners(report)) == 9
+    assert len(accepted_owners(report)) == 12
     mean = run.expected(before, accepted_owners(report))
     assert inner.m_t is not None
     for name, moment in inner.m_t.items():

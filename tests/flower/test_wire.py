@@ -8,16 +8,7 @@ import pytest
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 
 from omnilytics_flwr.errors import Malformed, WireError, WrongLength
-from omnilytics_flwr.flower.wire import (
-    RECORD,
-    VERSION,
-    CommitReply,
-    DeliverReply,
-    DeliverRequest,
-    Exchange,
-    TaskHeader,
-    our_record,
-)
+from omnilytics_flwr.flower.wire import RECORD, VERSION, CommitReply, DeliverReply, DeliverRequest, Exchange, TaskHeader, our_record
 from tests.flower.clients import wire
 from tests.support.builders import address_of
 
@@ -28,7 +19,8 @@ MESSAGES = {
     "commit": CommitReply(MARKET, b"\2" * 32, b"\3" * 64),
     "deliver": DeliverRequest(31337, MARKET, 1, 2, (b"\4" * 32, b"\5" * 32)),
     "deliver without a roster": DeliverRequest(31337, MARKET, 1, 2, ()),
-    "vector": DeliverReply(MARKET, b"\6" * 64, b"\7" * 128),
+    "vector of an exact market": DeliverReply(MARKET, b"\6" * 64, b"\7" * 96, b"", b""),
+    "vector": DeliverReply(MARKET, b"\6" * 64, b"\7" * 96, b"\x08" * 96, b"\x09" * 64),
 }
 
 

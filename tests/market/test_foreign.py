@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 
 from omnilytics_flwr.crypto.address import address_bytes, parse_address
 from omnilytics_flwr.errors import BadTerms, Malformed, OmnilyticsError
-from omnilytics_flwr.market.commitment_message import HALF_ORDER, Commitment, compact, recover
 from omnilytics_flwr.market.draw import PREVRANDAO_FIELD, prevrandao_of
+from omnilytics_flwr.market.messages import HALF_ORDER, Commitment, compact, recover
 from omnilytics_flwr.market.public_part import select_private
 from omnilytics_flwr.market.task import arrays_hash, config_hash
 from omnilytics_flwr.market.terms import ABI_TYPE, Terms
 from tests.oracle import World
-from tests.support.builders import address_of, make_terms, sign_hash
+from tests.support.builders import VERIFICATION, address_of, make_terms, sign_hash
 
 MANY = settings(max_examples=300, deadline=None)
 SECP256K1_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
@@ -56,6 +56,7 @@ def test_parse_address_gives_an_address_or_is_malformed(value: str | bytes) -> N
 UINTS = {name: st.integers(0, 2**bits - 1) for name, bits in [(f"uint{n}", n) for n in (8, 16, 32, 64, 128)]}
 BY_TYPE: dict[str, st.SearchStrategy[Any]] = UINTS | {
     "address": st.binary(min_size=20, max_size=20).map(lambda raw: parse_address(raw)),
+    "bool": st.booleans(),
     "bytes32": st.binary(min_size=32, max_size=32),
     "string": st.one_of(st.text(max_size=300), st.lists(st.sampled_from(["acc", "loss", ""]), max_size=4).map(" ".join)),
 }
@@ -157,12 +158,12 @@ def test_commitment_that_does_not_fit_its_fields_is_malformed(numbers: tuple[int
     epoch, round_number, open_by = numbers
     fits = 0 <= epoch < 2**32 and 0 <= round_number < 2**32 and 0 <= open_by < 2**64 and all(len(h) == 32 for h in hashes)
     try:
-        message = Commitment(epoch, round_number, hashes[0], hashes[1], open_by)
+        message = Commitment(epoch, round_number, hashes[0], open_by, hashes[1])
     except Malformed:
         assert not fits
     else:
         assert fits
-        assert len(message.struct_hash()) == 32
+        assert len(message.signing_hash(chain_id=1, market=VERIFICATION)) == 32
 
 
 # -------------------------------------------------------------------------------------------------------------------- headers

@@ -24,8 +24,7 @@ class Recorder(MemoryLedger):
 
 
 @pytest.mark.parametrize(
-    ("known", "pays"),
-    [("a stranger", True), ("staked", False), ("slashed", True), ("leaving", False), ("leaving and slashed", False)],
+    ("known", "pays"), [("a stranger", True), ("staked", False), ("slashed", True), ("leaving", False), ("leaving and slashed", False)]
 )
 def test_join_pays_the_stake_unless_it_is_there_or_the_account_is_leaving(known: str, pays: bool) -> None:
     scene = make_scene()
@@ -36,9 +35,7 @@ def test_join_pays_the_stake_unless_it_is_there_or_the_account_is_leaving(known:
         scene.market.storage.staked, scene.market.storage.slashed = 0, 1
     if "leaving" in known:
         scene.ledger(0).leave()
-
     ledger.join(make_mask_key(0, 1))
-
     assert ledger.paid_wei == [scene.terms.stake_wei if pays else 0]
 
 
@@ -46,7 +43,7 @@ def test_join_pays_the_stake_unless_it_is_there_or_the_account_is_leaving(known:
 def test_accuse_pays_fee_and_deposit_for_each_accused(deposit_wei: int | None) -> None:
     scene = make_scene(accuse_fee_wei=100)
     ledger = Recorder(scene, MODEL_OWNER)
-    ledger.accuse(1, 0b1011, (), deposit_wei)
+    ledger.accuse(1, 0b1011, (), (), deposit_wei)
     each_wei = -(-5 * ledger.answer_cost_wei() // 4) if deposit_wei is None else deposit_wei
     assert ledger.paid_wei == [3 * (100 + each_wei)]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnilytics_flwr.market.roster import bitmap_of, bits_of, groups_at, member_place, positions_of, roster_seats
+from omnilytics_flwr.crypto.hashing import keccak256
+from omnilytics_flwr.market.roster import bitmap_of, bits_of, groups_at, member_place, positions_of, roster_hash, roster_seats
 
 bitmaps = st.integers(0, 2**256 - 1)
 
@@ -33,3 +34,9 @@ def test_roster_seats_go_group_by_group_and_seat_by_seat() -> None:
 def test_member_place_is_that_in_the_roster_or_none() -> None:
     assert member_place([0b100100, 0b000011], 5) == 1
     assert member_place([0b100100, 0b000011], 3) is None
+
+
+def test_roster_hash_is_of_the_groups_and_all_digests() -> None:
+    digests = [bytes([number]) * 32 for number in range(3)]
+    assert roster_hash(0b101, digests) == keccak256((5).to_bytes(32, "big") + b"".join(digests))
+    assert len({roster_hash(*roster) for roster in ((0b101, digests), (0b110, digests), (0b101, digests[::-1]), (0b101, digests[:2]))}) == 4

@@ -16,38 +16,65 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnilytics_flwr.errors import BadTerms, TermsError, UpdateError
-from omnilytics_flwr.market.terms import ABI_TYPE, ABOUT, ZERO_ADDRESS, Terms, bounds, solidity_name
-from omnilytics_flwr.market.terms_bounds import norm_bound_steps
+from omnilytics_flwr.market.terms import ABI_TYPE, ABOUT, ZERO_ADDRESS, Terms, bounds, faults, solidity_name
+from omnilytics_flwr.market.terms_bounds import ETHEREUM, ChainLimits, norm_bound_steps
 from tests.support.builders import VERIFICATION, make_terms
 
 MONTH = 30 * 24 * 3600
 LONG = {"accuse_seconds": 2000, "answer_seconds": 9999, "prove_seconds": 9999}
 # Of the terms that `make_terms` gives: h = 3, f = 1, B = 1, 20 data owners at most, reward 1000.
+WIDE = {"accuse_seconds": 9999, "answer_seconds": 10**6, "prove_seconds": 10**6}
 BOUNDS = [
     ("reward_wei", 1, 1250, {}),  # the stake of 5000 covers four rewards of 1250 at most
     ("reward_wei", 1, 2**96, {"stake_wei": 2**104}),
     ("stake_wei", 4_000, 2**104, {}),
-    ("bond_wei", 1, 2**104, {}),
+    ("bond_wei", 20, 2**104, {}),
     ("accuse_fee_wei", 0, 2**96, {}),
-    ("most_owners", 144, 254, {"group_size": 16, "faulty_groups": 3, "stake_wei": 10**6} | LONG),
-    # One settling transaction holds 128 KiB: 128 n B of points, 16 G (G + 1) of distances, 32 G B of evaluations, 2133 besides.
-    ("most_owners", 15, 233, LONG),
-    ("most_owners", 15, 155, {"weights": 4 * 8192} | LONG),
+    ("most_owners", 144, 254, {"group_size": 16, "faulty_groups": 3, "stake_wei": 10**6, **LONG}),
+    # One settling transaction holds 128 KiB: n (96 P + 64) of members, 16 G (G + 1) of distances, 32 G P of evaluations, 2048 besides.
+    ("most_owners", 15, 224, LONG),
+    ("most_owners", 15, 164, {"weights": 4 * 8192, **LONG}),
+    ("most_owners", 15, 224, {"weights": 4 * 8192, "projected": True, **LONG}),
     ("group_size", 3, 4, {}),  # 5 groups of 4 are the 20 data owners
-    ("group_size", 3, 16, {"most_owners": 80, "stake_wei": 10**6} | LONG),
+    ("group_size", 3, 16, {"most_owners": 80, "stake_wei": 10**6, **LONG}),
     ("faulty_groups", 1, 1, {}),  # 7 groups of 3 are more than 20 data owners
-    ("faulty_groups", 1, 12, {"most_owners": 81} | LONG),  # 27^2 x 12 scoring steps, at most 10,000
-    ("weights", 1, 46 * 8192, LONG),  # 2752 B + 2805 <= 131072
-    ("update_bits", 2, 31, {}),  # 4096 (4 x 3 x 2^31)^2 < 2^82 <= 4096 (4 x 3 x 2^32)^2
+    ("faulty_groups", 1, 12, {"most_owners": 81, **LONG}),  # 27^2 x 12 scoring steps, at most 10,000
+    ("outlier_percent", 110, 200, {}),
+    ("weights", 1, 60 * 8192, LONG),  # 2112 B + 4000 <= 131072
+    ("weights", 1, 2**26, {"projected": True, "update_bits": 14, **LONG, "answer_seconds": 0}),
+    ("update_bits", 3, 31, {}),  # 4096 (4 x 3 x 2^31)^2 < 2^82 <= 4096 (4 x 3 x 2^32)^2
+    ("update_bits", 3, 29, {"projected": True}),  # with s = 4
     ("clip_nano", 1, 10**12, {}),
     ("norm_bound", 1, 2**100, {}),
     ("rounds_per_epoch", 1, 10_000, {}),
     ("commit_seconds", 60, MONTH, {}),
     ("accuse_seconds", 80, MONTH, {}),
-    ("answer_seconds", 300, MONTH, {}),
-    ("prove_seconds", 140, MONTH, {}),
+    ("answer_seconds", 1800, MONTH, {}),
+    ("answer_seconds", 60 + 12 * 20 * 10, MONTH, {"weights": 60 * 8192, "prove_seconds": 10**6}),
+    ("prove_seconds", 141, MONTH, {}),
     ("draw_delay_blocks", 2, 4096, {}),
 ]
+
+
+@pytest.mark.parametrize("changes", [{"answer_seconds": 0}, {"outlier_percent": 0}])
+def test_terms_without_accusations_or_by_the_papers_rule_are_accepted(changes: dict[str, int]) -> None:
+    make_terms(**changes)
+
+
+def test_faults_depend_on_the_chain() -> None:
+    terms, silent = make_terms(), make_terms(answer_seconds=0)
+    assert faults(terms, ETHEREUM) == []
+    assert faults(terms, ChainLimits(blobs=0)) == ["answerSeconds is 1800, it must lie in 0 .. 0"]
+    assert faults(silent, ChainLimits(blobs=0)) == []
+    assert faults(silent, ChainLimits(settlement_bytes=6_000)) == ["settlementBytes is 6112, it must lie in 0 .. 6000"]
+    assert faults(make_terms(weights=60 * 8192, answer_seconds=2460, prove_seconds=10**6), ChainLimits(blobs=2)) != []
+
+
+def test_more_than_512_polynomials_know_no_accusations() -> None:
+    changes = {"projected": True, "prove_seconds": 10**5, "answer_seconds": 10**6}
+    make_terms(weights=512 * 8192, **changes)
+    with pytest.raises(BadTerms, match="answerSeconds"):
+        make_terms(weights=512 * 8192 + 1, **changes)
 
 
 @pytest.mark.parametrize(("field", "least", "most", "others"), BOUNDS)
@@ -63,7 +90,7 @@ def test_terms_several_faults_are_all_told() -> None:
     with pytest.raises(BadTerms) as caught:
         make_terms(bond_wei=0, clip_nano=0, app_hash=b"", verification=ZERO_ADDRESS, metrics=("b", "a"))
     assert len(caught.value.faults) == 5
-    assert "bondWei is 0, it must lie in 1 .. 20282409603651670423947251286016" in str(caught.value)
+    assert "bondWei is 0, it must lie in 20 .. 20282409603651670423947251286016" in str(caught.value)
 
 
 @pytest.mark.parametrize("metrics", [("b", "a"), ("a", "a"), ("a b",), ("",), ("x" * 257,)])
@@ -73,13 +100,14 @@ def test_terms_metrics_unsorted_repeated_spaced_empty_or_long_are_refused(metric
         make_terms(metrics=metrics)
 
 
-@given(h=st.integers(3, 16), weights=st.integers(1, 2**22), bits=st.integers(2, 32))
-def test_update_bits_bound_keeps_both_halves_apart(h: int, weights: int, bits: int) -> None:
+@given(h=st.integers(3, 16), weights=st.integers(1, 2**26), bits=st.integers(3, 32), projected=st.booleans())
+def test_update_bits_bound_keeps_both_halves_apart(h: int, weights: int, bits: int, projected: bool) -> None:
     polynomials = -(-weights // 8192)
-    # Two group means on the common scale differ by less than (h + 1) h 2^b in each of the 4096 B entries of a half.
-    fits = 4096 * polynomials * ((h + 1) * h * 2**bits) ** 2 < 2**82
-    terms = make_terms()
-    loose = _unchecked(terms, group_size=h, weights=weights, update_bits=bits)
+    # Two group means on the common scale differ by less than (h + 1) h 2^b in each of the 4096 B entries of a half; in a projection by
+    # s B times as much in each of 4096.
+    entries, each = (4096, 4 * polynomials) if projected else (4096 * polynomials, 1)
+    fits = entries * (each * (h + 1) * h * 2**bits) ** 2 < 2**82
+    loose = _unchecked(make_terms(), group_size=h, weights=weights, update_bits=bits, projected=projected)
     _, least, most = bounds(loose)["updateBits"]
     assert (least <= bits <= most) == fits
 
@@ -103,21 +131,16 @@ def test_from_abi_undoes_abi_tuple(reward: int, rounds: int, names: set[str]) ->
 
 def test_terms_windows_add_up() -> None:
     terms = make_terms()
-    assert terms.round_seconds == 80 + 300 + 140
-    assert terms.leave_seconds == 60 + 80 + 300 + 140
+    assert terms.round_seconds == 80 + 1800 + 141
+    assert terms.leave_seconds == 60 + 80 + 1800 + 141
     assert (terms.least_groups, terms.polynomials, terms.clip) == (5, 1, 1.0)
 
 
-MODEL = {
-    "conv.weight": np.zeros((20, 8), np.float32),
-    "conv.count": np.zeros(3, np.int64),
-    "head.weight": np.zeros(7, np.float16),
-}
+MODEL = {"conv.weight": np.zeros((20, 8), np.float32), "conv.count": np.zeros(3, np.int64), "head.weight": np.zeros(7, np.float16)}
 
 
 def test_for_model_chooses_terms_that_fit_and_counts_weights() -> None:
     terms = Terms.for_model(MODEL, verification=VERIFICATION, private=["head.*"], metrics=["loss", "accuracy"])
-
     assert terms == Terms(
         verification=VERIFICATION,
         reward_wei=10**15,
@@ -142,6 +165,14 @@ def test_for_model_tolerates_a_fifth_of_the_groups_and_gives_each_owner_time(
     assert terms.faulty_groups == faulty_groups
 
 
+def test_for_model_proves_projections_where_exact_distances_do_not_fit() -> None:
+    small, large, huge = (Terms.for_model(weights, verification=VERIFICATION) for weights in (61 * 8192, 62 * 8192, 513 * 8192))
+    assert (small.projected, large.projected, huge.projected) == (False, True, True)
+    assert small.answer_seconds == 3600
+    assert (huge.answer_seconds, huge.prove_seconds) == (0, 3600)
+    assert Terms.for_model(MODEL, verification=VERIFICATION, projected=True).projected
+
+
 def test_for_model_that_cannot_be_tells_why() -> None:
     with pytest.raises(BadTerms, match="mostOwners is 12, it must lie in 20"):
         Terms.for_model(1, verification=VERIFICATION, owners=12)
@@ -157,8 +188,8 @@ def test_every_field_is_described_as_the_protocol_has_it() -> None:
 
 
 def test_norm_bound_steps_counts_squared_quantisation_steps() -> None:
-    # A norm of half the clip is 63.5 of the 127 steps that 8 bits have on each side.
-    assert norm_bound_steps(0.5, clip=1.0, update_bits=8) == int(63.5**2)
+    # A norm of half the clip is 63 of the 126 steps that 8 bits have on each side.
+    assert norm_bound_steps(0.5, clip=1.0, update_bits=8) == 63**2
     assert norm_bound_steps(1e-9, clip=1.0, update_bits=8) == 1
 
 

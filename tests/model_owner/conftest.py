@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -15,15 +15,20 @@ import pytest
 from numpy.typing import NDArray
 
 from omnilytics_flwr.clock import Clock
-from omnilytics_flwr.crypto.fixedpoint import quantise, zero_unit
-from omnilytics_flwr.data_owner.owner_agent import Delivery, SignedCommitment
+from omnilytics_flwr.crypto.digest import points_digest
+from omnilytics_flwr.crypto.field import FieldVector
+from omnilytics_flwr.crypto.fixedpoint import quantise, steps_per_clip
+from omnilytics_flwr.crypto.kzg import commit
+from omnilytics_flwr.crypto.projection import project
+from omnilytics_flwr.data_owner.owner_agent import MaskedUpdate, SignedCommitment
 from omnilytics_flwr.market.dispute import BLOB_BYTES
+from omnilytics_flwr.market.messages import sign_delivery
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address
 from omnilytics_flwr.model_owner.decision import Decision
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 from omnilytics_flwr.model_owner.round_report import RoundReport
-from tests.data_owner.owners import TASK, WEIGHTS, Owner, make_owners_scene
+from tests.data_owner.owners import TASK, WEIGHTS, Owner, make_owners_scene, make_wallet
 from tests.support.builders import Scene, address_of
 from tests.support.repeatable import repeatable_owners as repeatable_owners
 
@@ -39,7 +44,6 @@ def honest_update(number: int) -> NDArray[np.float64]:
 @dataclass
 class Play:
     """A market, its keeper, and what its data owners do otherwise than honest ones.
-
     Attributes
     ----------
     updates : dict of int to array
@@ -50,16 +54,19 @@ class Play:
         Data owners that do not deliver.
     tampered : callable, optional
         Changes deliveries on their way.
+    answered_with : FieldVector, optional
+        Of whose projection answers tell, if it is not their vector's.
     """
 
     scene: Scene
     owners: dict[int, Owner]
     keeper: RoundKeeper
     updates: dict[int, NDArray[np.float64]] = field(default_factory=dict)
-    units: dict[int, NDArray[np.uint64]] = field(default_factory=dict)
+    units: dict[int, NDArray[np.int64]] = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)
-    tampered: Callable[[int, Delivery], Delivery] = lambda number, delivery: delivery
-    _cheats: dict[int, Delivery] = field(default_factory=dict)
+    tampered: Callable[[int, MaskedUpdate], MaskedUpdate] = lambda number, delivery: delivery
+    answered_with: FieldVector | None = None
+    _cheats: dict[int, MaskedUpdate] = field(default_factory=dict)
 
     def keep(
         self,
@@ -69,7 +76,6 @@ class Play:
         **options: Any,
     ) -> list[str]:
         """Give the market a new keeper, as a new process would have it; the trouble that it will tell of.
-
         Time passes on the chain while it waits, and the data owners `answering` answer as soon as they are accused. `faults` are called
         in place of the ledger's methods of these names, with the method and its arguments.
         """
@@ -87,10 +93,11 @@ class Play:
 
         return wait
 
-    def commitments(self, task: TaskId) -> dict[int, SignedCommitment]:
-        """Everybody's commitment."""
+    def commitments(self, task: TaskId, numbers: Iterable[int]) -> dict[int, SignedCommitment]:
+        """Commitments of these data owners."""
         made = {}
-        for number, owner in self.owners.items():
+        for number in numbers:
+            owner = self.owners[number]
             if number in self.units:
                 made[number], self._cheats[number] = owner.commit_units(task, self.units[number])
             else:
@@ -100,15 +107,18 @@ class Play:
     def update_of(self, number: int) -> NDArray[np.float64]:
         return self.updates.get(number, honest_update(number))
 
-    def anchor_and_commit(self, parts: TaskParts = TASK, *, but: int | None = None) -> TaskId:
-        """Up to the keeper's `open`; one data owner may not commit."""
+    def anchor_and_commit(self, parts: TaskParts = TASK, *, but: Collection[int] = ()) -> TaskId:
+        """Up to the keeper's `open`; some data owners may not commit."""
         task = self.keeper.anchor(parts)
-        for number, commitment in self.commitments(task).items():
-            if number != but:
-                self.keeper.add_commitment(commitment.owner, commitment.digest, commitment.signature)
+        self.commit_also(number for number in self.owners if number not in but)
         return task
 
-    def deliveries(self, task: TaskId, digests: tuple[bytes, ...]) -> dict[int, Delivery]:
+    def commit_also(self, numbers: Iterable[int]) -> None:
+        """These data owners commit to the live task."""
+        for commitment in self.commitments(self.keeper.live.task, numbers).values():
+            self.keeper.add_commitment(commitment.owner, commitment.digest, commitment.signature)
+
+    def deliveries(self, task: TaskId, digests: tuple[bytes, ...]) -> dict[int, MaskedUpdate]:
         """What those on the roster deliver."""
         made = {}
         for address in (member.owner for member in self.keeper.live.roster_members()):
@@ -119,15 +129,28 @@ class Play:
             delivery = (
                 self.owners[number].agent().deliver(task.chain_id, task.market, task.epoch, task.round, digests)
                 if honest
-                else self._cheats[number]
+                else self.projected(number, self._cheats[number])
             )
             made[number] = self.tampered(number, delivery)
         return made
 
+    def projected(self, number: int, delivery: MaskedUpdate, signed: FieldVector | None = None) -> MaskedUpdate:
+        """A delivery with what a projected market asks for: the projection of its vector, or of another, well signed."""
+        if not self.scene.terms.projected:
+            return delivery
+        vector = FieldVector.from_bytes(delivery.vector, len(delivery.vector) // 32) if signed is None else signed
+        point = commit(project(vector, self.keeper.live.projection_seed(self.scene.state.epoch_seed)))
+        signature = sign_delivery(make_wallet(number), self.keeper.live.task, self.keeper.live.roster_hash(), points_digest(point))
+        return replace(delivery, projected=point, signature=signature)
+
     def open_and_deliver(self, task: TaskId) -> None:
         digests = self.keeper.open()
         for delivery in self.deliveries(task, digests).values():
-            self.keeper.add_delivery(delivery.owner, delivery.vector, delivery.points)
+            self.add(delivery)
+
+    def add(self, delivery: MaskedUpdate) -> None:
+        """Hand a delivery to the keeper."""
+        self.keeper.add_delivery(delivery.owner, delivery.vector, delivery.points, delivery.projected, delivery.signature)
 
     def run(self, following: TaskParts | None = None, parts: TaskParts = TASK) -> tuple[RoundReport, Decision, TaskId]:
         """A whole round."""
@@ -143,7 +166,9 @@ class Play:
         assert entry is not None
         blobs = tuple(entry.vector[start : start + BLOB_BYTES] for start in range(0, len(entry.vector), BLOB_BYTES))
         seat = self.scene.market.owner_record(address_of(number)).seat
-        self.scene.ledger(number).answer(state.round, seat, entry.points, 0, blobs)
+        made = self.projected(number, MaskedUpdate(address_of(number), entry.vector, entry.points), self.answered_with)
+        delivery = points_digest(made.projected) + made.signature if made.projected else b""
+        self.scene.ledger(number).answer(state.round, seat, entry.points, 0, blobs, delivery)
 
     def seat_bit(self, number: int) -> int:
         """Bitmap of a data owner's seat."""
@@ -162,15 +187,17 @@ class Play:
         for number in numbers:
             key = self.owners[number].keys.rounding_key(task)
             units = quantise(self.update_of(number), weights=terms.weights, bits=terms.update_bits, clip=terms.clip, key=key)
-            zero = zero_unit(terms.update_bits)
-            quantised.append((units[: terms.weights].astype(np.float64) - zero) / (zero - 1) * terms.clip)
+            quantised.append(units[: terms.weights] / steps_per_clip(terms.update_bits) * terms.clip)
         return np.asarray(np.mean(quantised, axis=0))
 
     def check_learnt(self, report: RoundReport, decision: Decision, task: TaskId) -> None:
         """The mean is that of the accepted, who are paid, and every book balances."""
-        accepted = [self.scene.number_of(owner) for position in report.accepted for owner in report.roster[position]]
-        if accepted:
-            np.testing.assert_allclose(decision.mean, self.mean_of(accepted, task), rtol=0, atol=1e-12)
+        accepted, learnt = (
+            [self.scene.number_of(owner) for position in positions for owner in report.roster[position]]
+            for positions in (report.accepted, report.learnt)
+        )
+        if learnt:
+            np.testing.assert_allclose(decision.mean, self.mean_of(learnt, task), rtol=0, atol=1e-12)
         else:
             assert decision.mean is None
         assert addresses(accepted) <= set(report.paid)

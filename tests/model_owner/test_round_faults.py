@@ -13,17 +13,16 @@ from omnilytics_flwr.crypto.statement import (
     Statement,
     Verdict,
     VerificationBadPoint,
-    VerificationWrongExclusion,
     VerificationWrongOpening,
     VerificationWrongSumcheck,
 )
 from omnilytics_flwr.errors import BlobsMissing, LedgerError, NotFunded, SettlementRefused, ToolMissing, TransactionLost, Unreachable
 from omnilytics_flwr.market.ledger import ModelOwnerLedger
+from omnilytics_flwr.market.refusals import BadSignature, Unresolved
 from omnilytics_flwr.model_owner.decision import Decision
 from omnilytics_flwr.model_owner.patient_ledger import PATIENCE_SECONDS, patient
 from omnilytics_flwr.model_owner.round_report import RoundReport
 from tests.model_owner.conftest import Faulty, Play, addresses, failing, make_play
-from tests.model_owner.test_round_decisions import wild_units
 from tests.oracle import SumcheckVerification
 from tests.support.builders import STRANGER
 
@@ -57,13 +56,21 @@ def settle_somehow(play: Play) -> tuple[RoundReport, Decision, int]:
     raise AssertionError("never settled")
 
 
-@pytest.mark.parametrize("refusal", [VerificationWrongExclusion, lambda position: VerificationWrongOpening(2)], ids=["values", "opening"])
-def test_refused_exclusion_waives_its_group_alone(tmp_path: Path, refusal: Callable[[int], LedgerError]) -> None:
-    play = make_play(tmp_path, verification=Grudging(refusal, 3))
-    play.units = {number: wild_units() for number in play.groups()[3]}
+def test_refused_signature_waives_its_group_alone(tmp_path: Path) -> None:
+    play = make_play(tmp_path)
+    culprit = play.groups()[3][1]
+    refusal = BadSignature(play.scene.market.owner_record(play.owners[culprit].address).seat, play.owners[culprit].address)
+    play.scene.market.verification = Grudging(lambda position: refusal, 3)
     report, _, refused = settle_somehow(play)
-    assert (refused, report.waived, len(report.accepted)) == (1, (3,), 3)
-    assert set(report.paid) == addresses(set(play.owners) - set(play.groups()[report.dropped[0]]))
+    assert (refused, report.waived, len(report.accepted)) == (1, (3,), 4)
+    assert set(report.paid) == addresses(play.owners)
+
+
+def test_settlement_while_an_accused_may_still_answer_is_made_again_and_waives_nobody(play: Play) -> None:
+    """The keeper's clock may be ahead of the last block, by which the accusation has not lapsed."""
+    play.keep(faults={"settle": failing(Unresolved(1, play.scene.world.timestamp), times=2)})
+    report, _, refused = settle_somehow(play)
+    assert (refused, report.waived) == (2, ())
 
 
 @pytest.mark.parametrize(
@@ -89,7 +96,7 @@ def test_points_that_the_market_refuses_only_when_settling_waive_their_group(tmp
 
     play.keep(wait=lambda seconds: None, faults={"check_points": check_points})
     report, _, refused = settle_somehow(play)
-    assert (refused, report.waived, len(report.accepted)) == (1, (2,), 3)
+    assert (refused, report.waived, len(report.accepted)) == (1, (2,), 4)
 
 
 def test_market_that_refuses_even_to_pay_everybody_says_why(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_round_comes_back_at_every_stage(play: Play) -> None:
     digests = play.keeper.open()
     check()
     for delivery in play.deliveries(task, digests).values():
-        play.keeper.add_delivery(delivery.owner, delivery.vector, delivery.points, {"metrics": {"loss": 0.5, "steps": [1, 2]}})
+        play.keeper.add_delivery(delivery.owner, delivery.vector, delivery.points, metrics={"metrics": {"loss": 0.5, "steps": [1, 2]}})
     for owner, delivered in live.deliveries.items():
         assert decode_delivery(encode_delivery(owner, delivered), 1) == (owner, delivered)
     play.keeper.settle(play.keeper.prove(), NEXT)

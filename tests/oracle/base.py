@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from omnilytics_flwr.crypto import verifier
 from omnilytics_flwr.crypto.curve import parse_points
 from omnilytics_flwr.crypto.statement import Statement, Verdict
-from omnilytics_flwr.errors import BadPoint, TermsError, WrongLength
-from omnilytics_flwr.market.commitment_message import Commitment
-from omnilytics_flwr.market.dispute import answer_cost_wei
+from omnilytics_flwr.errors import BadPoint, TermsError, WireError, WrongLength
+from omnilytics_flwr.market.dispute import BLOBS_PER_TRANSACTION, answer_cost_wei
 from omnilytics_flwr.market.market_view import Accusation, MarketState, Member, OwnerRecord
+from omnilytics_flwr.market.messages import SIGNATURE_BYTES, Commitment, Delivery, recover
 from omnilytics_flwr.market.refusals import REFUSALS, Refusal
-from omnilytics_flwr.market.roster import bitmap_of, bits_of
+from omnilytics_flwr.market.roster import bitmap_of, bits_of, roster_seats
 from omnilytics_flwr.market.stage import ALLOWED, DRAWN, Event, Stage, stages_for
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import ZERO_ADDRESS, Address, Terms
 
 from .storage import NO_HASH, Payout, Storage
 
-Gate = Callable[[Address, bytes], bool]
-"""Says whether a data owner with these admission data may join."""
+Gate = Callable[[Address, int, bytes], bool]
+"""Says whether a data owner with these admission data may join for an epoch."""
 
 
 def refused(error: str, *facts: object) -> Refusal:
@@ -69,7 +69,7 @@ class Verification(Protocol):
     """What checks a settlement; the contract's ``IVerification``."""
 
     def verify(self, statement: Statement, settlement: bytes) -> Verdict:
-        """Excluded groups and distances; raises a ``Verification`` refusal if anything fails."""
+        """Digests and distances; raises a ``Verification`` refusal if anything fails."""
 
     def check_points(self, points: bytes, polynomials: int) -> bool:
         """Whether a delivery's points would do; raises a refusal for a wrong length."""
@@ -79,7 +79,7 @@ class SumcheckVerification:
     """The contract of this name, in Python."""
 
     def verify(self, statement: Statement, settlement: bytes) -> Verdict:
-        """Excluded groups and distances."""
+        """Digests and distances."""
         return verifier.verify(statement, settlement)
 
     def check_points(self, points: bytes, polynomials: int) -> bool:
@@ -137,6 +137,23 @@ class MarketBase:
         if round_number != self.storage.round:
             raise refused("WrongRound", round_number, self.storage.round)
 
+    def _only_signed(self, seats: int, hashes: Sequence[bytes], signatures: bytes) -> None:
+        """Refuse unless the members of the open roster on these seats have signed, in its order, each the hash at its place."""
+        if len(signatures) != SIGNATURE_BYTES * seats.bit_count():
+            raise refused("WrongLength", len(signatures), SIGNATURE_BYTES * seats.bit_count())
+        places = [(seat, place) for place, seat in enumerate(roster_seats(self.storage.roster_seats())) if seats >> seat & 1]
+        for number, (seat, place) in enumerate(places):
+            self._only_signed_by(seat, hashes[place], signatures[SIGNATURE_BYTES * number : SIGNATURE_BYTES * (number + 1)])
+
+    def _only_signed_by(self, seat: int, signing_hash: bytes, signature: bytes) -> None:
+        owner = self.storage.seat_owners[seat]
+        try:
+            signed = recover(signing_hash, signature) == owner
+        except WireError:
+            signed = False
+        if not signed:
+            raise refused("BadSignature", seat, owner)
+
     # --------------------------------------------------------------------------------------------------------------------- reads
 
     def state(self) -> MarketState:
@@ -181,7 +198,7 @@ class MarketBase:
         """Ether of disputes: what is left of deposits, the fees of those that have not answered, and what was freed."""
         held = self.storage
         fees = (held.accused & ~self.answered).bit_count()
-        deposits_wei = sum(charge.left_wei for charge in held.charges.values())
+        deposits_wei = sum(charge.deposit_wei - charge.refunded_wei for charge in held.charges.values())
         return fees * self.terms.accuse_fee_wei + deposits_wei + sum(held.refunds.values())
 
     def surplus_wei(self, balance_wei: int) -> int:
@@ -192,8 +209,13 @@ class MarketBase:
 
     def answer_cost_wei(self, block: Block) -> int:
         """Least deposit for one accused at a block's fees."""
+        return 2 * self._cost_wei(block, self.terms.polynomials) if self.terms.answer_seconds else 0
+
+    @staticmethod
+    def _cost_wei(block: Block, polynomials: int) -> int:
+        """What an answer of some polynomials costs at a block's fees."""
         fees = {"base_fee_wei": block.base_fee_wei, "blob_base_fee_wei": block.blob_base_fee_wei}
-        return answer_cost_wei(self.terms.polynomials, **fees)
+        return answer_cost_wei(polynomials, blobs=BLOBS_PER_TRANSACTION, **fees)
 
     def accusation(self, seat: int) -> Accusation:
         """The accusation of a seat in the open round; all zeros if there is none."""
@@ -237,7 +259,13 @@ class MarketBase:
     def commitment_hash(self, digest: bytes) -> bytes:
         """What a data owner signs to commit `digest` in the live round."""
         held = self._live()
-        message = Commitment(held.epoch, held.round, held.task_hash, digest, held.open_by)
+        message = Commitment(held.epoch, held.round, held.task_hash, held.open_by, digest)
+        return message.signing_hash(chain_id=self.chain_id, market=self.address)
+
+    def delivery_hash(self, projected_digest: bytes) -> bytes:
+        """What a data owner signs to deliver in the open round of a projected market."""
+        held = self._at(Event.SETTLE)
+        message = Delivery(held.epoch, held.round, held.task_hash, held.roster_hash, projected_digest)
         return message.signing_hash(chain_id=self.chain_id, market=self.address)
 
     def settlement_context(self) -> bytes:
@@ -257,6 +285,5 @@ class MarketBase:
             roster_hash=self.storage.roster_hash,
             sizes=tuple(seats.bit_count() for seats in self.storage.roster_seats()),
             outside=outside,
-            polynomials=self.terms.polynomials,
-            update_bits=self.terms.update_bits,
+            polynomials=self.terms.polynomials_proven,
         )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from omnilytics_flwr.errors import BlobsMissing
-from omnilytics_flwr.market.dispute import BLOB_BYTES
+from omnilytics_flwr.market.dispute import BLOB_BYTES, BLOBS_PER_TRANSACTION
 from omnilytics_flwr.market.ledger import Ledger, Receipt
 from omnilytics_flwr.market.market_view import Accusation, MarketState, Member, OwnerRecord
 from omnilytics_flwr.market.stage import Event
 from omnilytics_flwr.market.terms import Address, Terms
 
-from .chain import World
+from .chain import BlobCall, World
 from .market import MemoryMarket
 
 
@@ -87,6 +89,10 @@ class MemoryLedger(Ledger):
         """What `account` would get by claiming now."""
         return self._contract.claimable_wei(account)
 
+    def blobs(self) -> int:
+        """Blobs that a transaction of the world may carry."""
+        return BLOBS_PER_TRANSACTION
+
     def answer_cost_wei(self) -> int:
         """Least deposit for one accused at the world's fees."""
         return self._contract.answer_cost_wei(self._world)
@@ -103,20 +109,35 @@ class MemoryLedger(Ledger):
         BlobsMissing
             It did not answer in full.
         """
-        answers: dict[int, bytes] = {}
-        for call in self._world.blob_calls:
-            if (call.market, call.function, *call.arguments[:2]) == (self._market, "answer", round_number, seat):
-                _, _, _, first, count = call.arguments
-                answers[first] = b"".join(call.blobs[:count])
-        vector = b"".join(answers[first] for first in sorted(answers))
+        parts: dict[int, bytes] = {}
+        for call in self._answers(round_number, seat):
+            parts |= {call.arguments[2] + index: blob for index, blob in enumerate(call.blobs)}
+        vector = b"".join(parts[polynomial] for polynomial in sorted(parts))
         expected = BLOB_BYTES * self._contract.terms.polynomials
         if len(vector) != expected:
             raise BlobsMissing(round_number, seat, len(vector), expected)
         return vector
 
+    def answered_delivery(self, round_number: int, seat: int) -> bytes:
+        """What came with that vector in a projected market.
+
+        Raises
+        ------
+        BlobsMissing
+            It did not answer in full.
+        """
+        for call in self._answers(round_number, seat):
+            if delivery := call.arguments[5]:
+                return bytes(delivery)
+        raise BlobsMissing(round_number, seat, 0, BLOB_BYTES * self._contract.terms.polynomials)
+
+    def _answers(self, round_number: int, seat: int) -> Iterator[BlobCall]:
+        calls = self._world.blob_calls
+        return (call for call in calls if (call.market, call.function, *call.arguments[:2]) == (self._market, "answer", round_number, seat))
+
     def check_points(self, points: bytes) -> bool:
         """The check that the verification applies to a delivery's points."""
-        return self._contract.verification.check_points(points, self._contract.terms.polynomials)
+        return self._contract.verification.check_points(points, self._contract.terms.polynomials_proven)
 
     @property
     def _contract(self) -> MemoryMarket:

@@ -15,16 +15,17 @@ import rlp
 
 from omnilytics_flwr.crypto.address import Address
 from omnilytics_flwr.crypto.curve import POINT_BYTES, decode_on_curve, split_points
+from omnilytics_flwr.crypto.digest import proof_words, root_from
 from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.crypto.masks import WeakMaskKey, check_mask_key
+from omnilytics_flwr.crypto.projection import COPIES
 from omnilytics_flwr.crypto.statement import Statement, Verdict
-from omnilytics_flwr.errors import WireError
-from omnilytics_flwr.market.commitment_message import SIGNATURE_BYTES, recover
 from omnilytics_flwr.market.dispute import BURN_ADDRESS, accuse_by, blob_hash_of, lapsed, void_groups
 from omnilytics_flwr.market.draw import epoch_seed, rank
 from omnilytics_flwr.market.krum import select
 from omnilytics_flwr.market.market_view import OwnerRecord
-from omnilytics_flwr.market.roster import bitmap_of, bits_of, groups_at, positions_of, roster_seats
+from omnilytics_flwr.market.messages import SIGNATURE_BYTES
+from omnilytics_flwr.market.roster import bitmap_of, bits_of, groups_at, positions_of, roster_hash, roster_seats
 from omnilytics_flwr.market.stage import Event, Stage
 from omnilytics_flwr.market.terms_bounds import MOST_SEATS
 
@@ -44,12 +45,15 @@ class MemoryMarket(MarketBase):
 
     # --------------------------------------------------------------------------------------------------------------- data owners
 
-    def join(self, call: Call, mask_key: bytes, admission_data: bytes) -> None:
+    def join(self, call: Call, terms_hash: bytes, mask_key: bytes, admission_data: bytes) -> None:
         """Register the sender if it is new, take its stake unless it is here, and enrol it for the next epoch.
 
-        Checks: stage; the key is usable; the sender is not leaving; the gate admits it; a new one finds a seat; the payment is due.
+        Checks: stage; the sender means these terms; the key is usable; the sender is not leaving; the gate admits it; a new one finds a
+        seat; the payment is due.
         """
         held, owner = self._at(Event.JOIN), call.sender
+        if terms_hash != self.terms.digest():
+            raise refused("WrongTerms", terms_hash, self.terms.digest())
         try:
             check_mask_key(mask_key)
         except WeakMaskKey as error:
@@ -57,7 +61,7 @@ class MemoryMarket(MarketBase):
         record = held.record(owner)
         if record.leave_at:
             raise refused("Leaving", owner, record.leave_at)
-        if self.gate is not None and not self.gate(owner, admission_data):
+        if self.gate is not None and not self.gate(owner, held.epoch + 1, admission_data):
             raise refused("NotAdmitted", owner)
 
         if not record.registered:
@@ -211,60 +215,51 @@ class MemoryMarket(MarketBase):
 
         self._anchor(call, task_hash)
 
-    def open(self, call: Call, round_number: int, groups: int, digests: tuple[bytes, ...], signatures: bytes) -> None:
-        """Open the live round with whole groups; from here it settles or everybody is paid.
+    def open(self, call: Call, round_number: int, groups: int, opened_with: bytes) -> None:
+        """Open the live round with whole groups, and the hash of these and of their digests; from here it settles or everybody is paid.
 
-        Checks: stage; the sender is the model owner; the round is the live one; it is not too late; the epoch has rounds left; the groups
-        exist; there are enough; their members are all staked; a digest and a signature for each; the escrow covers all rewards and what
-        the bond lacks; seat by seat, the owner has signed.
+        Checks: stage; the sender is the model owner; the round is the live one; it is not too late; there is a group; the epoch has rounds
+        left; the groups exist; their members are all staked; the escrow covers all rewards and what the bond lacks.
         """
         held, terms = self._at(Event.OPEN), self.terms
         self._only_model_owner(call)
         self._only_round(round_number)
         if call.timestamp > held.open_by:
             raise refused("TooLate", call.timestamp, held.open_by)
+        if groups == 0:
+            raise refused("NoGroups")
         if held.opened_in_epoch >= terms.rounds_per_epoch:
             raise refused("EpochOver", terms.rounds_per_epoch)
-        seats = self._checked_seats(groups)
-        for actual, expected in ((len(digests), len(seats)), (len(signatures), SIGNATURE_BYTES * len(seats))):
-            if actual != expected:
-                raise refused("WrongLength", actual, expected)
         lacking_wei = terms.bond_wei - held.bond_wei
-        needed_wei = len(seats) * terms.reward_wei + lacking_wei
+        needed_wei = self._checked_seats(groups).bit_count() * terms.reward_wei + lacking_wei
         if held.escrow_wei < needed_wei:
             raise refused("Underfunded", held.escrow_wei, needed_wei)
-        for place, (seat, digest) in enumerate(zip(seats, digests, strict=True)):
-            signature = signatures[SIGNATURE_BYTES * place : SIGNATURE_BYTES * (place + 1)]
-            if _signer(self.commitment_hash(digest), signature) != held.seat_owners[seat]:
-                raise refused("BadSignature", seat, held.seat_owners[seat])
 
         held.escrow_wei -= lacking_wei
         held.bond_wei += lacking_wei
         held.stage, held.roster, held.opened_in_epoch = Stage.OPEN, groups, held.opened_in_epoch + 1
-        held.roster_hash = keccak256(b"".join(digests))
+        held.roster_hash = opened_with
         held.settle_by = call.timestamp + terms.round_seconds
-        facts = {"rosterHash": held.roster_hash, "settleBy": held.settle_by}
+        facts = {"rosterHash": opened_with, "settleBy": held.settle_by}
         call.log("Opened", epoch=held.epoch, round=round_number, groups=groups, **facts)
 
-    def _checked_seats(self, groups: int) -> tuple[int, ...]:
-        """Seats of a roster, in its order."""
-        held, least = self.storage, self.terms.least_groups
+    def _checked_seats(self, groups: int) -> int:
+        """Bitmap of the seats of a roster."""
+        held = self.storage
         known = (1 << len(held.groups)) - 1
         if groups & ~known:
             raise refused("UnknownGroup", groups, known)
-        if groups.bit_count() < least:
-            raise refused("TooFewGroups", groups.bit_count(), least)
-        roster = [held.groups[group] for group in bits_of(groups)]
-        unstaked = sum(roster) & ~held.staked
-        if unstaked:
-            raise refused("NotStaked", unstaked)
-        return roster_seats(roster)
+        seats = sum(held.groups[group] for group in bits_of(groups))
+        if seats & ~held.staked:
+            raise refused("NotStaked", seats & ~held.staked)
+        return seats
 
-    def settle(self, call: Call, round_number: int, settlement: bytes, waived: int, next_task_hash: bytes) -> None:
+    def settle(self, call: Call, round_number: int, settlement: bytes, signatures: bytes, waived: int, next_task_hash: bytes) -> None:
         """Settle the open round: verify, select, owe the rewards, void groups with a lapsed member, anchor the next task if there is one.
 
-        Checks: stage; the sender is the model owner; the round is the live one; it is not too late; the waived groups are on the roster;
-        the verification accepts the settlement; at most f groups go unpaid; the books can hold the lost stakes.
+        Checks: stage; the sender is the model owner; the round is the live one; it is not too late; no accused may still answer; the
+        waived groups are on the roster; the verification accepts the settlement; it has a distance for each pair; the digests are the
+        roster's; the members taking part have signed; at most f' groups go unpaid; the books can hold the lost stakes.
         """
         held, terms = self._at(Event.SETTLE), self.terms
         self._only_model_owner(call)
@@ -272,12 +267,16 @@ class MemoryMarket(MarketBase):
         groups, roster = held.roster, held.roster_seats()
         if call.timestamp > held.settle_by:
             raise refused("TooLate", call.timestamp, held.settle_by)
+        pending = held.accused & ~self.answered
+        if pending and call.timestamp <= held.answer_by:
+            raise refused("Unresolved", pending, held.answer_by)
         if waived & ~groups:
             raise refused("UnknownGroup", waived, groups)
         lapsed_seats, waived_places = self._lapsed(call), positions_of(waived, groups)
         void = void_groups(roster, lapsed_seats) & ~waived_places
         statement = self.statement(waived_places | void)
         verdict = self.verification.verify(statement, settlement)
+        self._only_signed_verdict(statement, verdict, signatures)
         accepted = self._accepted(statement, verdict)
 
         rewarded = sum(roster[place] for place in bits_of(accepted | waived_places))
@@ -288,7 +287,7 @@ class MemoryMarket(MarketBase):
         held.owed_wei += rewards_wei
         if void:
             self._slash(call, slashed, compensated, groups_at(void, groups))
-        self._resolve(slashed)
+        self._resolve()
         held.payouts[round_number] = Payout(rewarded | compensated)
         call.log(
             "Settled",
@@ -296,29 +295,34 @@ class MemoryMarket(MarketBase):
             round=round_number,
             accepted=groups_at(accepted, groups),
             waived=waived,
-            excluded=groups_at(verdict.excluded, groups),
             paidSeats=rewarded | compensated,
         )
         self._end_round()
         if next_task_hash != NO_HASH:
             self._anchor(call, next_task_hash)
 
-    def _accepted(self, statement: Statement, verdict: Verdict) -> int:
-        """Roster positions of the groups that multi-Krum accepts among those that take part.
+    def _only_signed_verdict(self, statement: Statement, verdict: Verdict, signatures: bytes) -> None:
+        """Refuse unless the digests are the roster's, and the members taking part have signed them; under projection their deliveries."""
+        held, projected, groups = self.storage, self.terms.projected, len(statement.taking_part())
+        if len(verdict.distances) != groups * (groups + 1) // 2:
+            raise refused("WrongLength", len(verdict.distances), groups * (groups + 1) // 2)
+        actual = roster_hash(held.roster, verdict.digests)
+        if not projected and actual != held.roster_hash:
+            raise refused("WrongDigests", actual, held.roster_hash)
+        seats = sum(held.roster_seats()[position] for position in statement.taking_part())
+        signing_hash = self.delivery_hash if projected else self.commitment_hash
+        self._only_signed(seats, [signing_hash(digest) for digest in verdict.digests], signatures)
 
-        Checks: only groups that might take part are excluded; a distance for each pair; at most f groups go unpaid.
-        """
-        known = bitmap_of(statement.taking_part())
-        if verdict.excluded & ~known:
-            raise refused("UnknownGroup", verdict.excluded, known)
-        taking_part = statement.taking_part(verdict.excluded)
+    def _accepted(self, statement: Statement, verdict: Verdict) -> int:
+        """Roster positions of the groups that multi-Krum accepts among those that take part, but for f' at most."""
+        taking_part, terms = statement.taking_part(), self.terms
         selection = select(
             verdict.distances,
-            groups=len(taking_part),
-            excluded=verdict.excluded.bit_count(),
-            faulty_groups=self.terms.faulty_groups,
-            scale=statement.scale(verdict.excluded),
-            norm_bound=self.terms.norm_bound,
+            sizes=[statement.sizes[position] for position in taking_part],
+            faulty_groups=terms.faulty_groups,
+            norm_bound=terms.norm_bound,
+            outlier_percent=terms.outlier_percent,
+            copies=COPIES if terms.projected else 1,
         )
         return bitmap_of(taking_part[group] for group in selection.accepted)
 
@@ -355,7 +359,7 @@ class MemoryMarket(MarketBase):
         held.escrow_wei += held.bond_wei - size * share_wei - rewards_wei
         held.owed_wei += rewards_wei + size * share_wei
         held.bond_wei = 0
-        self._resolve(lapsed_seats)
+        self._resolve()
         self._end_round()
         call.log("TimedOut", epoch=held.epoch, round=round_number, paidSeats=paid, bondShareWei=share_wei)
 
@@ -370,27 +374,34 @@ class MemoryMarket(MarketBase):
 
     # ------------------------------------------------------------------------------------------------------------------ disputes
 
-    def accuse(self, call: Call, round_number: int, seats: int, digests: tuple[bytes, ...]) -> None:
+    def accuse(self, call: Call, round_number: int, seats: int, digests: tuple[bytes, ...], signatures: bytes) -> None:
         """Accuse members of the open roster of not having delivered; the ether sent pays for their answers.
 
-        Checks: stage; the sender is the model owner; the round is the live one; it is not too late; somebody is accused; the digests are
-        the roster's; the accused are on it; none was accused before; the ether covers a fee and an answer for each.
+        Checks: stage; the sender is the model owner; the round is the live one; the terms know accusations; it is not too late; somebody is
+        accused; the accused are on the roster; none was accused before; the digests are the roster's; each accused has signed its own; the
+        ether covers a fee and an answer for each.
         """
         held, terms = self._at(Event.ACCUSE), self.terms
         self._only_model_owner(call)
         self._only_round(round_number)
+        if terms.answer_seconds == 0:
+            raise refused("NoAccusations")
         deadline = accuse_by(held.settle_by, terms)
         if call.timestamp > deadline:
             raise refused("TooLate", call.timestamp, deadline)
         if seats == 0:
             raise refused("NoSeats")
-        if keccak256(b"".join(digests)) != held.roster_hash:
-            raise refused("WrongDigests", keccak256(b"".join(digests)), held.roster_hash)
         known = sum(held.roster_seats())
         if seats & ~known:
             raise refused("UnknownSeats", seats, known)
         if seats & held.accused:
             raise refused("AlreadyAccused", seats & held.accused)
+        if len(digests) != known.bit_count():
+            raise refused("WrongLength", len(digests), known.bit_count())
+        actual = roster_hash(held.roster, digests)
+        if actual != held.roster_hash:
+            raise refused("WrongDigests", actual, held.roster_hash)
+        self._only_signed(seats, [self.commitment_hash(digest) for digest in digests], signatures)
         accused = seats.bit_count()
         least_wei = accused * (terms.accuse_fee_wei + self.answer_cost_wei(call.block))
         if call.value_wei < least_wei:
@@ -399,18 +410,17 @@ class MemoryMarket(MarketBase):
         deposit_wei, rest_wei = divmod(call.value_wei - accused * terms.accuse_fee_wei, accused)
         for seat, digest in zip(roster_seats(held.roster_seats()), digests, strict=True):
             if seats >> seat & 1:
-                held.charges[seat] = Charge(digest, deposit_wei, deposit_wei)
+                held.charges[seat] = Charge(digest, deposit_wei)
         held.answer_by = call.timestamp + terms.answer_seconds
         held.refund(self.model_owner, rest_wei)
         call.log("Accused", epoch=held.epoch, round=round_number, seats=seats, answerBy=held.answer_by)
 
-    def answer(self, call: Call, round_number: int, seat: int, points: bytes, first: int, count: int) -> None:
-        """Answer for an accused, whoever sends: the call's first `count` blobs are its polynomials from `first` on.
+    def answer(self, call: Call, round_number: int, seat: int, first: int, points: bytes, proofs: list[bytes], delivery: bytes) -> None:
+        """Answer for an accused, whoever sends: the call's blobs are its polynomials from `first` on; what is answered already is skipped.
 
-        Each polynomial frees its share of the deposit for who sends it, rounded down; the last frees the rest, and the fee for the accused.
-        Checks: stage; the round is the live one; the seat is accused and has not answered; it is not too late; as many points as
-        polynomials; they are those of the digest; the answer goes on where the last one ended; it has a blob and no more than are left;
-        blob by blob, the point is on the curve and the blob is its polynomial.
+        Checks: stage; the round is the live one; the seat is accused and has not answered; it is not too late; the next polynomial is among
+        those shown, and no more than there are; points and proofs are as long as they must be; point by point, it is the digest's; blob by
+        blob, the point is on the curve and the blob is its polynomial; in a projected market, the last part brings a signed delivery.
         """
         held, polynomials = self._at(Event.ANSWER), self.terms.polynomials
         self._only_round(round_number)
@@ -419,40 +429,38 @@ class MemoryMarket(MarketBase):
             raise refused("NotAccused", seat)
         if call.timestamp > held.answer_by:
             raise refused("TooLate", call.timestamp, held.answer_by)
-        if len(points) != POINT_BYTES * polynomials:
-            raise refused("WrongLength", len(points), POINT_BYTES * polynomials)
-        if keccak256(points) != charge.digest:
-            raise refused("WrongPoints", keccak256(points), charge.digest)
-        if first != charge.answered_polynomials:
-            raise refused("WrongStart", first, charge.answered_polynomials)
-        if not 1 <= count <= polynomials - first:
-            raise refused("WrongLength", count, polynomials - first)
-        for index, point in enumerate(split_points(points)[first : first + count]):
-            if decode_on_curve(point) is None:
-                raise refused("BadPoint", index)
-            actual = call.blob_hashes[index] if index < len(call.blob_hashes) else NO_HASH
-            if actual != blob_hash_of(point):
-                raise refused("WrongBlob", index, actual, blob_hash_of(point))
+        answered, last = charge.answered_polynomials, first + len(points) // POINT_BYTES
+        _check_shown(charge, first, last, points, proofs, polynomials)
+        _check_blobs(call, split_points(points), answered - first)
+        is_last = last == polynomials
+        delivery_bytes = 32 + SIGNATURE_BYTES if is_last and self.terms.projected else 0
+        if len(delivery) != delivery_bytes:
+            raise refused("WrongLength", len(delivery), delivery_bytes)
+        if delivery:
+            self._only_signed_by(seat, self.delivery_hash(delivery[:32]), delivery[32:])
+            where = {"epoch": held.epoch, "round": round_number, "seat": seat}
+            call.log("Delivered", **where, projectedDigest=delivery[:32], signature=delivery[32:])
 
-        is_last = first + count == polynomials
-        freed_wei = charge.left_wei if is_last else charge.deposit_wei * count // polynomials
-        held.charges[seat] = charge._replace(left_wei=charge.left_wei - freed_wei, answered_polynomials=first + count)
+        most_wei = charge.deposit_wei * last // polynomials - charge.refunded_wei
+        freed_wei = min(self._cost_wei(call.block, last - answered), most_wei)
+        held.charges[seat] = charge._replace(refunded_wei=charge.refunded_wei + freed_wei, answered_polynomials=last)
         held.refund(call.sender, freed_wei)
         if is_last:
-            held.refund(held.seat_owners[seat], self.terms.accuse_fee_wei)
-        call.log("Answered", epoch=held.epoch, round=round_number, seat=seat, first=first, count=count)
+            held.refund(BURN_ADDRESS, self.terms.accuse_fee_wei)
+        facts = {"from": answered, "count": last - answered, "first": first}
+        call.log("Answered", epoch=held.epoch, round=round_number, seat=seat, **facts)
 
     def _lapsed(self, call: Call) -> int:
         """Bitmap of the seats whose accusation has lapsed."""
         held = self.storage
         return lapsed(accused=held.accused, answered=self.answered, answer_by=held.answer_by, now=call.timestamp)
 
-    def _resolve(self, guilty: int) -> None:
-        """End the round's accusations: the fee goes to the accused, or back if it is `guilty`; what is left of the deposits goes back."""
+    def _resolve(self) -> None:
+        """End the round's accusations: what is left of deposits, and the fees of those not answered, is the model owner's again."""
         held = self.storage
-        for seat in bits_of(held.accused & ~self.answered):
-            held.refund(self.model_owner if guilty >> seat & 1 else held.seat_owners[seat], self.terms.accuse_fee_wei)
-            held.refund(self.model_owner, held.charges[seat].left_wei)
+        for charge in held.charges.values():
+            fee_wei = 0 if charge.answered_polynomials == self.terms.polynomials else self.terms.accuse_fee_wei
+            held.refund(self.model_owner, fee_wei + charge.deposit_wei - charge.refunded_wei)
         held.charges.clear()
 
     # --------------------------------------------------------------------------------------------------------------------- money
@@ -518,9 +526,28 @@ class MemoryMarket(MarketBase):
             call.block.transfer(self.address, to, amount_wei)
 
 
-def _signer(signing_hash: bytes, signature: bytes) -> Address | None:
-    """Who signed; None if nobody did."""
-    try:
-        return recover(signing_hash, signature)
-    except WireError:
-        return None
+def _check_shown(charge: Charge, first: int, last: int, points: bytes, proofs: list[bytes], polynomials: int) -> None:
+    """Refuse points that do not go on where the answer ended, or that are not the accused digest's."""
+    answered, count = charge.answered_polynomials, last - first
+    if not first <= answered < last:
+        raise refused("WrongStart", first, answered)
+    if last > polynomials:
+        raise refused("WrongLength", count, polynomials - first)
+    words = proof_words(polynomials)
+    for actual, expected in ((len(points), POINT_BYTES * count), (len(proofs), words * count)):
+        if actual != expected:
+            raise refused("WrongLength", actual, expected)
+    for index, point in list(enumerate(split_points(points)))[answered - first :]:
+        root = root_from(point, first + index, proofs[words * index : words * (index + 1)])
+        if root != charge.digest:
+            raise refused("WrongPoint", first + index, root, charge.digest)
+
+
+def _check_blobs(call: Call, points: list[bytes], skipped: int) -> None:
+    """Refuse blobs that are not those of the points, but for the first, which are answered already."""
+    for index, point in list(enumerate(points))[skipped:]:
+        if decode_on_curve(point) is None:
+            raise refused("BadPoint", index)
+        actual = call.blob_hashes[index] if index < len(call.blob_hashes) else NO_HASH
+        if actual != blob_hash_of(point):
+            raise refused("WrongBlob", index, actual, blob_hash_of(point))

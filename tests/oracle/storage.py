@@ -20,7 +20,7 @@ class Charge(NamedTuple):
 
     digest: bytes
     deposit_wei: int
-    left_wei: int
+    refunded_wei: int = 0
     answered_polynomials: int = 0
 
 

@@ -41,7 +41,7 @@ def test_round_with_an_attacker_and_an_absentee_comes_to_the_same(recipe: Recipe
     brought[4] = replace(brought[4], forge=Isotropic())
     brought[9] = Offer(np.full(WEIGHTS, np.nan))
     trained = decide(terms_of(recipe, rounds=4, weights=WEIGHTS)(ANY_VERIFICATION), brought, [bytes(32)] * 18)
-    assert (trained.excluded, trained.absent, len(trained.accepted)) == ((1,), (3,), 4)
+    assert (trained.ineligible, trained.absent, len(trained.accepted)) == ((1,), (3,), 4)
     confirmation = confirm(market, RoundKeeper(market.ledger), "isotropic", brought, trained)
     assert confirmation.holds
     assert confirmation.gas > 100_000

@@ -21,19 +21,19 @@ GENERATOR_Y = 0x08B3F481E3AAA0F1A09E30ED741D8AE4FCF5E095D5D00AF600DB18CB2C04B3ED
 
 
 def point(x: int, y: int) -> bytes:
-    """EIP-2537 form of coordinates, whether they are a point or not."""
-    return x.to_bytes(64, "big") + y.to_bytes(64, "big")
+    """Coordinates as they travel, whether they are a point or not."""
+    return x.to_bytes(48, "big") + y.to_bytes(48, "big")
 
 
 GENERATOR = point(GENERATOR_X, GENERATOR_Y)
-INFINITY = bytes(128)
+INFINITY = bytes(96)
 OFF_CURVE = point(GENERATOR_X, GENERATOR_Y + 1)
 WRONG_SUBGROUP = point(0, 2)
 """On the curve, of order 3."""
-X_NOT_REDUCED = point(GENERATOR_X + BASE_MODULUS, GENERATOR_Y)
+X_NOT_REDUCED = point(BASE_MODULUS, 2)
+"""The x of a point, more the order of the field."""
 Y_NOT_REDUCED = point(GENERATOR_X, GENERATOR_Y + BASE_MODULUS)
-PADDING_NOT_ZERO = b"\x01" + GENERATOR[1:]
-INFINITY_PADDED = b"\x01" + bytes(127)
+ALL_ONES = b"\xff" * 96
 INFINITY_FLAGGED = point(0x40 << 376, 0)
 """Infinity as other encodings flag it."""
 
@@ -41,8 +41,7 @@ NOT_ON_CURVE = {
     "OFF_CURVE": OFF_CURVE,
     "X_NOT_REDUCED": X_NOT_REDUCED,
     "Y_NOT_REDUCED": Y_NOT_REDUCED,
-    "PADDING_NOT_ZERO": PADDING_NOT_ZERO,
-    "INFINITY_PADDED": INFINITY_PADDED,
+    "ALL_ONES": ALL_ONES,
     "INFINITY_FLAGGED": INFINITY_FLAGGED,
 }
 BAD_POINTS = {**NOT_ON_CURVE, "WRONG_SUBGROUP": WRONG_SUBGROUP}

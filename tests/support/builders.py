@@ -17,14 +17,14 @@ from py_arkworks_bls12381 import Scalar
 
 from omnilytics_flwr.crypto.ceremony import lagrange_points
 from omnilytics_flwr.crypto.curve import encode_point
+from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.field import ELEMENT_BYTES, N
 from omnilytics_flwr.crypto.hashing import keccak256, word
-from omnilytics_flwr.crypto.kzg import points_digest
 from omnilytics_flwr.crypto.statement import Statement, Verdict, VerificationWrongLength, VerificationWrongSumcheck
-from omnilytics_flwr.market.commitment_message import Commitment, compact
 from omnilytics_flwr.market.dispute import lapsed, void_groups
 from omnilytics_flwr.market.market_view import MarketState
-from omnilytics_flwr.market.roster import bitmap_of, bits_of, groups_at, roster_seats
+from omnilytics_flwr.market.messages import Commitment, Delivery, compact
+from omnilytics_flwr.market.roster import bitmap_of, bits_of, groups_at, roster_hash, roster_seats
 from omnilytics_flwr.market.terms import Address, Terms
 from tests.oracle import Gate, MemoryLedger, MemoryMarket, Verification, World
 
@@ -45,6 +45,7 @@ def make_terms(**changes: object) -> Terms:
         "most_owners": 20,
         "group_size": 3,
         "faulty_groups": 1,
+        "outlier_percent": 0,
         "weights": 100,
         "update_bits": 8,
         "clip_nano": 10**9,
@@ -52,8 +53,8 @@ def make_terms(**changes: object) -> Terms:
         "rounds_per_epoch": 8,
         "commit_seconds": 60,
         "accuse_seconds": 80,
-        "answer_seconds": 300,
-        "prove_seconds": 140,
+        "answer_seconds": 1800,
+        "prove_seconds": 141,
         "draw_delay_blocks": 2,
     }
     return Terms(**(values | changes))  # type: ignore[arg-type]
@@ -140,23 +141,23 @@ def value_of(blob: bytes) -> int | None:
 
 
 class DictatedVerification:
-    """A verification that believes its settlement, ``abi.encode(uint256 excluded, uint256[] distances)``, unless it is empty."""
+    """A verification that believes its settlement, ``abi.encode(bytes32[] digests, uint256[] distances)``, unless it is empty."""
 
     def verify(self, statement: Statement, settlement: bytes) -> Verdict:
         if not settlement:
             raise VerificationWrongSumcheck
-        excluded, distances = abi_decode(["uint256", "uint256[]"], settlement)
-        return Verdict(excluded, tuple(distances))
+        digests, distances = abi_decode(["bytes32[]", "uint256[]"], settlement)
+        return Verdict(tuple(digests), tuple(distances))
 
     def check_points(self, points: bytes, polynomials: int) -> bool:
-        if len(points) != 128 * polynomials:
-            raise VerificationWrongLength(len(points), 128 * polynomials)
+        if len(points) != 96 * polynomials:
+            raise VerificationWrongLength(len(points), 96 * polynomials)
         return True
 
 
-def dictate(distances: Sequence[int], excluded: int = 0) -> bytes:
+def dictate(digests: Sequence[bytes], distances: Sequence[int]) -> bytes:
     """Settlement from which `DictatedVerification` reads this verdict."""
-    return abi_encode(["uint256", "uint256[]"], [excluded, list(distances)])
+    return abi_encode(["bytes32[]", "uint256[]"], [list(digests), list(distances)])
 
 
 def equal_distances(groups: int) -> tuple[int, ...]:
@@ -216,21 +217,29 @@ class Scene:
 
     def commitments(self, groups: int) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
         """Digests and signatures of all members of these groups for the live round."""
-        state, digests, signatures = self.state, [], []
-        for seat in self.seats_of(groups):
-            digest = make_digest(seat, state.round, self.terms.polynomials)
-            message = Commitment(state.epoch, state.round, state.task_hash, digest, state.open_by)
-            signing_hash = message.signing_hash(chain_id=self.world.chain_id, market=self.market.address)
-            digests.append(digest)
-            signatures.append(sign_hash(self.number_of(self.market.storage.seat_owners[seat]), signing_hash))
-        return tuple(digests), tuple(signatures)
+        state, seats = self.state, self.seats_of(groups)
+        digests = tuple(make_digest(seat, state.round, self.terms.polynomials) for seat in seats)
+        commitments = [Commitment(state.epoch, state.round, state.task_hash, state.open_by, digest) for digest in digests]
+        return digests, tuple(map(self.sign, seats, commitments))
+
+    def sign(self, seat: int, message: Commitment | Delivery) -> bytes:
+        """Signature of the owner of a seat."""
+        signing_hash = message.signing_hash(chain_id=self.world.chain_id, market=self.market.address)
+        return sign_hash(self.number_of(self.market.storage.seat_owners[seat]), signing_hash)
+
+    def deliver(self, seat: int) -> tuple[bytes, bytes]:
+        """Digest and signature of a delivery in the open round; whoever dictates the verdict may say that it is the projection's."""
+        state = self.state
+        digest = make_digest(seat, state.round, self.terms.polynomials)
+        return digest, self.sign(seat, Delivery(state.epoch, state.round, state.task_hash, state.roster_hash, digest))
 
     def open(self, groups: int | None = None) -> None:
         """Anchor if need be, and open with these groups, all if none are named."""
         if not self.market.storage.live:
             self.anchor()
         chosen = self.all_groups() if groups is None else groups
-        self.ledger().open(self.state.round, chosen, *self.commitments(chosen))
+        digests, _ = self.commitments(chosen)
+        self.ledger().open(self.state.round, chosen, roster_hash(chosen, digests))
 
     def digests(self) -> tuple[bytes, ...]:
         """Digests of the open roster."""
@@ -239,7 +248,10 @@ class Scene:
 
     def accuse(self, *seats: int, deposit_wei: int | None = None) -> None:
         """Accuse members of the open roster."""
-        self.ledger().accuse(self.state.round, bitmap_of(seats), self.digests(), deposit_wei)
+        digests, signatures = self.commitments(self.state.groups)
+        places = [place for place, seat in enumerate(self.seats_of(self.state.groups)) if seat in seats]
+        signed = tuple(signatures[place] for place in places)
+        self.ledger().accuse(self.state.round, bitmap_of(seats), digests, signed, deposit_wei)
 
     def answer(self, seat: int, *, first: int = 0, count: int | None = None, sender: int | None = None) -> None:
         """Answer for an accused with polynomials from `first` on, all if no number is given; it sends itself unless somebody else does."""
@@ -247,7 +259,8 @@ class Scene:
         blobs = make_blobs(seat, self.state.round, first, left if count is None else count)
         number = self.number_of(self.market.storage.seat_owners[seat]) if sender is None else sender
         points = make_points(seat, self.state.round, self.terms.polynomials)
-        self.ledger(number).answer(self.state.round, seat, points, first, blobs)
+        delivery = b"".join(self.deliver(seat)) if self.terms.projected and first + len(blobs) == self.terms.polynomials else b""
+        self.ledger(number).answer(self.state.round, seat, points, first, blobs, delivery)
 
     def let_lapse(self, *seats: int) -> None:
         """Accuse, and let the time to answer pass."""
@@ -258,14 +271,15 @@ class Scene:
         self,
         *,
         distances: Sequence[int] | None = None,
-        excluded: int = 0,
         waived: int = 0,
         next_task: bytes = bytes(32),
     ) -> None:
         """Settle with a dictated verdict; all groups alike if no distances are given."""
-        taking_part = (self.state.groups & ~(waived | self.void())).bit_count() - excluded.bit_count()
-        verdict = dictate(equal_distances(taking_part) if distances is None else distances, excluded)
-        self.ledger().settle(self.state.round, verdict, waived, next_task)
+        taking_part = self.state.groups & ~(waived | self.void())
+        verdict = dictate(self.digests(), equal_distances(taking_part.bit_count()) if distances is None else distances)
+        deliveries = tuple(self.deliver(seat)[1] for seat in self.seats_of(taking_part))
+        signatures = deliveries if self.terms.projected else self.commitments(taking_part)[1]
+        self.ledger().settle(self.state.round, verdict, signatures, waived, next_task)
 
     def void(self) -> int:
         """Bitmap of the groups with a lapsed member, at the next call."""

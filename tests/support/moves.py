@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from random import Random
 
-from omnilytics_flwr.crypto.kzg import points_digest
-from omnilytics_flwr.market.commitment_message import Commitment
+from omnilytics_flwr.crypto.curve import POINT_BYTES
+from omnilytics_flwr.crypto.digest import points_digest, prove_points
 from omnilytics_flwr.market.dispute import BURN_ADDRESS, lapsed, void_groups
 from omnilytics_flwr.market.draw import draw_order, epoch_seed, prevrandao_of
 from omnilytics_flwr.market.ledger import Ledger
 from omnilytics_flwr.market.market_view import MarketState
-from omnilytics_flwr.market.roster import bitmap_of, bits_of, roster_seats
+from omnilytics_flwr.market.messages import Commitment, Delivery
+from omnilytics_flwr.market.roster import bitmap_of, bits_of, positions_of, roster_hash, roster_seats
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.terms import Address
 from tests.support.builders import MODEL_OWNER, STRANGER, address_of, dictate, make_blobs, make_mask_key, make_points, make_task, sign_hash
@@ -72,7 +73,7 @@ class Mover:
 
         number = self.pick(wanted)
         due_wei = 0 if self.staked(number) else self.view.ledger.terms().stake_wei
-        return Move(number, "join", (make_mask_key(number, state.epoch + 1), b""), due_wei)
+        return Move(number, "join", (self.view.ledger.terms().digest(), make_mask_key(number, state.epoch + 1), b""), due_wei)
 
     def leave(self, state: MarketState) -> Move:
         return Move(self.pick(self.registered), "leave")
@@ -128,44 +129,57 @@ class Mover:
     def open(self, state: MarketState) -> Move:
         terms = self.view.ledger.terms()
         count = state.members.bit_count() // terms.group_size
-        least = min(count, terms.least_groups)
+        least = min(count, self.random.choice([1, terms.least_groups, terms.least_groups]))
         wanted = self.random.sample(range(count), self.random.randint(least, count))
         if self.random.random() < 0.75:
             wanted = [group for group in range(count) if not self.view.ledger.group_seats(group) & ~state.staked]
         return self.open_with(state, bitmap_of(wanted))
 
     def open_with(self, state: MarketState, groups: int) -> Move:
-        digests, signatures = [], []
-        owners = {member.seat: member.owner for member in self.view.ledger.members()}
-        for group in bits_of(groups):
-            for seat in bits_of(self.view.ledger.group_seats(group)):
-                digests.append(points_digest(self.points(state, seat)))
-                signatures.append(self.sign(state, owners[seat], digests[-1]))
-        return Move(MODEL_OWNER, "open", (state.round, groups, tuple(digests), b"".join(signatures)))
+        roster = [self.view.ledger.group_seats(group) for group in bits_of(groups)]
+        return Move(MODEL_OWNER, "open", (state.round, groups, roster_hash(groups, self.digests(state, roster))))
+
+    def digests(self, state: MarketState, roster: list[int]) -> tuple[bytes, ...]:
+        """Digests of the members of a roster."""
+        return tuple(points_digest(self.points(state, seat)) for seat in roster_seats(roster))
 
     def sign(self, state: MarketState, owner: Address, digest: bytes, **changes: int) -> bytes:
-        message = replace(Commitment(state.epoch, state.round, state.task_hash, digest, state.open_by), **changes)  # type: ignore[arg-type]
+        """Signature of a commitment."""
+        return self._signed(owner, replace(Commitment(state.epoch, state.round, state.task_hash, state.open_by, digest), **changes))  # type: ignore[arg-type]
+
+    def sign_digest(self, state: MarketState, owner: Address, digest: bytes, **changes: int) -> bytes:
+        """Signature of what a settlement needs: of a commitment, or in a projected market of a delivery."""
+        if not self.view.ledger.terms().projected:
+            return self.sign(state, owner, digest, **changes)
+        changes = {name: change for name, change in changes.items() if name != "open_by"}
+        message = Delivery(state.epoch, state.round, state.task_hash, state.roster_hash, digest)
+        return self._signed(owner, replace(message, **changes))  # type: ignore[arg-type]
+
+    def _signed(self, owner: Address, message: Commitment | Delivery) -> bytes:
         ledger = self.view.ledger
         everybody = (*range(self.num_owners), MODEL_OWNER, STRANGER)
         number = next(number for number in everybody if address_of(number) == owner)
         return sign_hash(number, message.signing_hash(chain_id=ledger.chain_id, market=ledger.address))
 
+    def owners(self) -> dict[int, Address]:
+        """Members of the present epoch, by seat."""
+        return {member.seat: member.owner for member in self.view.ledger.members()}
+
     def settle(self, state: MarketState) -> Move:
         random, wait_seconds = self.random, self.until_lapse(state)
         void = self.void(state, self.view.ledger.now() + wait_seconds)
-        waived = excluded = taking_part = 0
-        for position, group in enumerate(bits_of(state.groups)):
-            if random.random() < 0.1:
-                waived |= 1 << group
-            elif void >> position & 1:
-                continue
-            elif not excluded and random.random() < 0.15:
-                excluded |= 1 << position
-            else:
-                taking_part += 1
+        waived = bitmap_of(group for group in bits_of(state.groups) if random.random() < 0.1)
         next_task = make_task(state.round + 1) if random.random() < 0.6 else bytes(32)
-        verdict = dictate(self.distances(taking_part), excluded)
-        return Move(MODEL_OWNER, "settle", (state.round, verdict, waived, next_task), wait_seconds=wait_seconds)
+        move = self.settle_with(state, positions_of(waived, state.groups) | void, waived, next_task)
+        return replace(move, wait_seconds=wait_seconds)
+
+    def settle_with(self, state: MarketState, outside: int, waived: int, next_task: bytes, *, over_bound: int = 0) -> Move:
+        """A settlement that the members of all groups have signed but for those at the roster positions `outside`."""
+        roster, owners = self.roster(state), self.owners()
+        inside = [seats for position, seats in enumerate(roster) if not outside >> position & 1]
+        verdict = dictate(self.digests(state, roster), self.distances(len(inside), over_bound=over_bound))
+        signed = [self.sign_digest(state, owners[seat], points_digest(self.points(state, seat))) for seat in roster_seats(inside)]
+        return Move(MODEL_OWNER, "settle", (state.round, verdict, b"".join(signed), waived, next_task))
 
     def until_lapse(self, state: MarketState) -> int:
         """Seconds to wait with settling: mostly until whoever has not answered has lapsed."""
@@ -187,21 +201,32 @@ class Mover:
         everybody = roster_seats(self.roster(state))
         fresh = [seat for seat in everybody if not state.accused >> seat & 1] or everybody or (0,)
         seats = self.random.sample(fresh, min(len(fresh), self.random.randint(1, 4)))
-        digests = tuple(points_digest(self.points(state, seat)) for seat in everybody)
-        ledger = self.view.ledger
+        digests, owners, ledger = self.digests(state, self.roster(state)), self.owners(), self.view.ledger
+        signed = [self.sign(state, owners[seat], digest) for seat, digest in zip(everybody, digests, strict=True) if seat in seats]
         each_wei = ledger.terms().accuse_fee_wei + ledger.answer_cost_wei()
         value_wei = len(seats) * each_wei + self.random.choice([0, 0, 5, 1_000])
-        return Move(MODEL_OWNER, "accuse", (state.round, bitmap_of(seats), digests), value_wei)
+        return Move(MODEL_OWNER, "accuse", (state.round, bitmap_of(seats), digests, b"".join(signed)), value_wei)
 
     def answer(self, state: MarketState) -> Move:
         """Answer for somebody who should, or for anybody; as much as fits a transaction, or less."""
         open_seats = bits_of(state.accused & ~state.answered) or roster_seats(self.roster(state)) or (0,)
         seat = self.random.choice(open_seats)
-        first = self.view.ledger.accusation(seat).answered_polynomials
-        left = max(1, self.view.ledger.terms().polynomials - first)
-        count = min(left, 6, self.random.choice([1, 2, 6, 6]))
+        answered = self.view.ledger.accusation(seat).answered_polynomials
+        first = max(0, answered - self.random.choice([0, 0, 0, 1]))
+        count = min(max(1, self.view.ledger.terms().polynomials - first), 6, self.random.choice([1, 2, 6, 6]))
+        return self.answer_with(state, seat, first, count)
+
+    def answer_with(self, state: MarketState, seat: int, first: int, count: int) -> Move:
+        """An answer with so many polynomials; the last brings the delivery in a projected market."""
+        terms, points = self.view.ledger.terms(), self.points(state, seat)
+        delivery = b""
+        if terms.projected and first + count == terms.polynomials:
+            owner, digest = self.owners().get(seat, address_of(STRANGER)), points_digest(points)
+            delivery = digest + self.sign_digest(state, owner, digest)
+        shown = points[POINT_BYTES * first : POINT_BYTES * (first + count)]
+        proofs = tuple(prove_points(points, first, count))
         blobs = self.blobs(state, seat, first, count)
-        return Move(self.anybody(), "answer", (state.round, seat, self.points(state, seat), first, count), blobs=blobs)
+        return Move(self.anybody(), "answer", (state.round, seat, first, shown, proofs, delivery), blobs=blobs)
 
     def points(self, state: MarketState, seat: int) -> bytes:
         """What the data owner of a seat commits to in the live round."""

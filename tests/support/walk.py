@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
+from omnilytics_flwr.crypto.curve import POINT_BYTES
 from omnilytics_flwr.errors import OmnilyticsError
-from omnilytics_flwr.market.commitment_message import HALF_ORDER
 from omnilytics_flwr.market.dispute import accuse_by
 from omnilytics_flwr.market.market_view import MarketState
+from omnilytics_flwr.market.messages import HALF_ORDER
+from omnilytics_flwr.market.roster import roster_seats
 from omnilytics_flwr.market.stage import Stage
 from tests.support.builders import MODEL_OWNER, STRANGER, Scene, address_of, blob_of, dictate
 from tests.support.moves import Arguments, Move, Mover, View
@@ -151,7 +153,8 @@ class Spoiler:
         return self._random.choice([other_caller, *own])
 
     def join(self, move: Move, state: MarketState) -> list[Move]:
-        keys = _with(move, (LOW_ORDER_KEY, b""), (UNREDUCED_KEY, b""))
+        terms_hash, mask_key, _ = move.arguments
+        keys = _with(move, (terms_hash, LOW_ORDER_KEY, b""), (terms_hash, UNREDUCED_KEY, b""), (bytes(32), mask_key, b""))
         return [*keys, *(replace(move, value_wei=max(0, move.value_wei + more)) for more in (1, -1))]
 
     def depart(self, move: Move, state: MarketState) -> list[Move]:
@@ -185,27 +188,20 @@ class Spoiler:
         return _with(move, (bytes(32),))
 
     def open(self, move: Move, state: MarketState) -> list[Move]:
-        round_number, groups, digests, signatures = move.arguments
+        round_number, groups, opened_with = move.arguments
         assert isinstance(groups, int)
-        assert isinstance(digests, tuple)
-        assert isinstance(signatures, bytes)
-        spoiled = _with(
-            move,
-            (round_number, groups | 1 << 200, digests, signatures),
-            (round_number, groups & (groups - 1), digests, signatures),
-            (round_number, 0, (), b""),
-            (round_number, groups, digests[1:], signatures),
-            (round_number, groups, (*digests, bytes(32)), signatures),
-            (round_number, groups, digests, signatures[:-1]),
-            (round_number, groups, digests, signatures + bytes(64)),
-            (round_number, groups, digests[::-1], signatures),
-        )
-        if digests:
-            place = 64 * self._random.randrange(len(digests))
-            bad = self._bad_signature(state, digests[place // 64], signatures[place : place + 64])
-            spoiled += 6 * _with(move, (round_number, groups, digests, signatures[:place] + bad + signatures[place + 64 :]))
+        bitmaps = (groups | 1 << 200, groups & (groups - 1), 0)
+        spoiled = _with(move, *((round_number, other, opened_with) for other in bitmaps), (round_number, groups, bytes(32)))
         fewer = self._mover.open_with(state, groups & (groups - 1))
         return [*spoiled, fewer, *self._around(move, state.open_by), *_other_rounds(move, state)]
+
+    def _bad_signatures(self, state: MarketState, digests: tuple[bytes, ...], signatures: bytes) -> list[bytes]:
+        """Signatures of some of these digests, nearly all good."""
+        if not signatures or not digests:
+            return [signatures + bytes(64), bytes(1)]
+        place = 64 * self._random.randrange(len(signatures) // 64)
+        bad = self._bad_signature(state, self._random.choice(digests), signatures[place : place + 64])
+        return [signatures[:-1], signatures + bytes(64), *6 * [signatures[:place] + bad + signatures[place + 64 :]]]
 
     def _bad_signature(self, state: MarketState, digest: bytes, good: bytes) -> bytes:
         """A signature that nobody should take for the data owner's."""
@@ -221,60 +217,78 @@ class Spoiler:
             # The other signature of the pair: its s needs the bit that the parity has here.
             lambda: good[:32] + negated_s.to_bytes(32, "big"),
             lambda: self._mover.sign(state, owner, digest),
-            lambda: self._mover.sign(state, owner, digest, round=state.round + 1),
+            lambda: self._mover.sign_digest(state, owner, digest),
+            lambda: self._mover.sign_digest(state, owner, digest, round=state.round + 1),
             lambda: self._mover.sign(state, owner, digest, open_by=state.open_by + 1),
         ]
         return self._random.choice(choices)()
 
     def settle(self, move: Move, state: MarketState) -> list[Move]:
-        round_number, verdict, waived, next_task = move.arguments
-        roster, distances = state.groups.bit_count(), self._mover.distances
+        round_number, verdict, signatures, waived, next_task = move.arguments
+        assert isinstance(signatures, bytes)
+        mover, roster = self._mover, self._mover.roster(state)
+        digests, distances = mover.digests(state, roster), mover.distances(len(roster))
         verdicts = (
             b"",
-            dictate(distances(roster)[1:]),
-            dictate([*distances(roster), 0]),
-            dictate(distances(roster, over_bound=2)),
-            dictate(distances(max(0, roster - 2)), 0b11),
-            dictate(distances(roster), 1 << roster),
-            dictate(distances(roster), 1 << 255),
+            dictate(digests, distances[1:]),
+            dictate(digests, [*distances, 0]),
+            dictate(digests[1:], distances),
+            dictate((*digests, bytes(32)), distances),
+            dictate(digests[::-1], distances),
         )
+        # With everybody's signatures these fail, if at all, for what is wrong with them.
+        everybody = mover.settle_with(state, 0, 0, bytes(32))
+        signed = everybody.arguments[2]
         spoiled = _with(
             move,
-            (round_number, verdict, 1 << 200, next_task),
-            (round_number, verdict, state.groups, next_task),
-            (round_number, dictate(()), state.groups, next_task),
-            *((round_number, other, 0 if other else waived, next_task) for other in verdicts),
+            (round_number, verdict, signatures, 1 << 200, next_task),
+            (round_number, verdict, signatures, state.groups, next_task),
+            (round_number, dictate(digests, ()), b"", state.groups, next_task),
+            *((round_number, verdict, other, waived, next_task) for other in self._bad_signatures(state, digests, signatures)),
+            *((round_number, other, signed, 0, next_task) for other in verdicts),
         )
-        return [*spoiled, *self._around(move, state.settle_by), *_other_rounds(move, state)]
+        too_long = mover.settle_with(state, 0, 0, bytes(32), over_bound=2)
+        return [*spoiled, everybody, too_long, *self._around(move, state.settle_by), *_other_rounds(move, state)]
 
     def accuse(self, move: Move, state: MarketState) -> list[Move]:
-        round_number, seats, digests = move.arguments
+        round_number, seats, digests, signatures = move.arguments
         assert isinstance(seats, int)
         assert isinstance(digests, tuple)
+        assert isinstance(signatures, bytes)
+        bitmaps = (0, seats | 1 << 200, 1 << 255, seats | state.staked, seats | state.accused)
         spoiled = _with(
             move,
-            *((round_number, others, digests) for others in (0, seats | 1 << 200, 1 << 255, seats | state.staked, seats | state.accused)),
-            *((round_number, seats, others) for others in (digests[1:], digests[::-1], ())),
+            *((round_number, others, digests, signatures) for others in bitmaps),
+            *((round_number, seats, others, signatures) for others in (digests[1:], digests[::-1], ())),
+            *((round_number, seats, digests, others) for others in self._bad_signatures(state, digests, signatures)),
         )
         for value_wei in (0, move.value_wei * 2 // 3, max(0, move.value_wei - 1_001)):
             spoiled.append(replace(move, value_wei=value_wei))
         return [*spoiled, *self._around(move, accuse_by(state.settle_by, self._view.ledger.terms())), *_other_rounds(move, state)]
 
     def answer(self, move: Move, state: MarketState) -> list[Move]:
-        round_number, seat, points, first, count = move.arguments
+        round_number, seat, first, points, proofs, delivery = move.arguments
         assert isinstance(seat, int)
-        assert isinstance(points, bytes)
         assert isinstance(first, int)
-        assert isinstance(count, int)
+        assert isinstance(points, bytes)
+        assert isinstance(proofs, tuple)
+        assert isinstance(delivery, bytes)
+        mover, count = self._mover, len(points) // POINT_BYTES
         foreign, sent = blob_of(7), move.blobs
         blobs = ((), sent[1:], (foreign, *sent[1:]), sent[::-1], (*sent[:5], foreign))
+        neighbour = next((other for other in roster_seats(mover.roster(state)) if other != seat), 255)
+        strings = (b"", points[:-1], points + bytes(POINT_BYTES), points[POINT_BYTES:] + points[:POINT_BYTES])
+        words = ((), proofs[1:], (*proofs, bytes(32)), proofs[::-1], (*proofs[:-1], bytes(32)))
+        others = (b"", bytes(96), delivery + b"\0", delivery[:32] + self._bad_signature(state, delivery[:32].ljust(32), bytes(64)))
         spoiled = _with(
             move,
-            *((round_number, other, points, first, count) for other in ((seat + 1) % 20, 255)),
-            *((round_number, seat, other, first, count) for other in (points[:-1], points + bytes(128), points[128:] + points[:128])),
-            *((round_number, seat, points, other, count) for other in (first + 1, max(0, first - 1))),
-            *((round_number, seat, points, first, other) for other in (0, count + 1, 2**16 - 1)),
-            (state.round + 1, seat, points, first, count),
+            *((round_number, other, first, points, proofs, delivery) for other in ((seat + 1) % 20, 255)),
+            *((round_number, seat, other, points, proofs, delivery) for other in (first + 1, max(0, first - 1), 2**16 - 1)),
+            *((round_number, seat, first, other, proofs, delivery) for other in strings),
+            *((round_number, seat, first, points, other, delivery) for other in words),
+            *((round_number, seat, first, points, proofs, other) for other in others),
+            (round_number, seat, *mover.answer_with(state, neighbour, first, count).arguments[2:]),
+            (state.round + 1, seat, first, points, proofs, delivery),
         )
         return [*spoiled, *(replace(move, blobs=other) for other in blobs), *self._around(move, state.answer_by)]
 

@@ -16,12 +16,14 @@ import numpy as np
 from eth_abi.abi import encode as abi_encode
 
 from omnilytics_flwr.chain import artifacts
-from omnilytics_flwr.crypto.curve import parse_points
+from omnilytics_flwr.crypto.curve import POINT_BYTES, parse_points, split_points
+from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.field import FieldVector, N
 from omnilytics_flwr.crypto.fixedpoint import pack, quantise
 from omnilytics_flwr.crypto.hashing import keccak256, word
-from omnilytics_flwr.crypto.kzg import commit, points_digest
+from omnilytics_flwr.crypto.kzg import commit
 from omnilytics_flwr.crypto.masks import MaskKey, Peer, check_mask_key, group_mask
+from omnilytics_flwr.crypto.projection import project, projection_seed
 from omnilytics_flwr.crypto.prover import prove
 from omnilytics_flwr.crypto.settlement import Settlement
 from omnilytics_flwr.crypto.statement import Statement
@@ -29,7 +31,7 @@ from omnilytics_flwr.crypto.transcript import challenge_gamma, challenge_rho, ch
 from omnilytics_flwr.crypto.verifier import verify
 from omnilytics_flwr.errors import BadPoint, OmnilyticsError, Refusal
 from omnilytics_flwr.market.dispute import blob_hash_of
-from omnilytics_flwr.market.krum import select
+from omnilytics_flwr.market.krum import most_unpaid, select
 from omnilytics_flwr.market.roster import bitmap_of
 from omnilytics_flwr.market.task import TaskParts, arrays_hash, config_hash
 from tests.contracts.forging import COMMON_FORGERIES
@@ -53,16 +55,18 @@ Fields = dict[str, Any]
 
 def inputs() -> dict[str, dict[str, Fields]]:
     """All inputs."""
-    rounds = {"three groups": make_round((3, 4, 3), seed=1), "one group excluded": make_round((3, 3, 3), seed=2)}
-    rounds["one group excluded"] = rounds["one group excluded"].with_extra(1, sparse_vector(N, {9: 1 << 200}))
+    rounds = {"three groups": make_round((3, 4, 3), seed=1), "one group outside": make_round((3, 3, 3), polynomials=2, seed=2)}
+    rounds["one group outside"] = rounds["one group outside"].with_outside(0b010)
     settlements: dict[str, Fields] = {}
     for name, one in rounds.items():
-        proof = prove(one.statement, one.vectors, one.members)
+        sums = [None if one.statement.is_outside(i) else vector for i, vector in enumerate(one.vectors)]
+        proof = prove(one.statement, sums, one.members)
         settlements[name] = _statement(one.statement) | {"settlement": _hex(proof.settlement)}
     honest = _settlement_of(settlements["three groups"])
     for name in FORGED:
         settlements[name] = settlements["three groups"] | {"settlement": _hex(COMMON_FORGERIES[name].change(honest))}
-    points = {"GENERATOR": bad_inputs.GENERATOR, "INFINITY": bad_inputs.INFINITY, "two polynomials": commit(_small_vector())}
+    points = {"GENERATOR": bad_inputs.GENERATOR, "INFINITY": bad_inputs.INFINITY, "two polynomials": commit(_small_vector(2))}
+    points |= {"five polynomials": commit(_small_vector(5)), "seventeen": 17 * bad_inputs.GENERATOR}
     return {
         "mask_key": {"base point": _key(9)}
         | {name: _key(u) for name, u in (bad_inputs.LOW_ORDER_KEYS | bad_inputs.NON_CANONICAL_KEYS).items()},
@@ -79,7 +83,16 @@ def inputs() -> dict[str, dict[str, Fields]]:
             "nothing": _task([], {}),
         },
         "digest": {name: {"points": _hex(raw)} for name, raw in (points | bad_inputs.BAD_POINTS).items()},
-        "selection": {f"{groups} groups, {faulty} faulty": _distances(groups, faulty) for groups in range(13) for faulty in (0, 1, 3)},
+        "projection": {
+            f"{n} polynomials": {"context": _hex(keccak256(b"context")), "roster_hash": _hex(keccak256(b"roster"))} | {"polynomials": n}
+            for n in (1, 2, 5)
+        },
+        "selection": {
+            f"{groups} groups, {faulty} faulty, {percent} per cent": _distances(groups, faulty, percent)
+            for groups in range(13)
+            for faulty in (1, 3)
+            for percent in (0, 125)
+        },
         "transcript": {"three groups": _transcript(honest.argument, _statement_of(settlements["three groups"]))},
         "settlement": settlements,
     }
@@ -106,34 +119,34 @@ def _task(arrays: list[tuple[str, str, list[int], list[float]]], config: Fields)
     return {"arrays": rows, "train_config": config, "evaluate_config": {}, "run_config": {"seed": 7}, "round": 3}
 
 
-def _small_vector() -> FieldVector:
-    return sparse_vector(2 * N, {0: 1, 17: 2, N + 3: 5})
+def _small_vector(polynomials: int) -> FieldVector:
+    return sparse_vector(polynomials * N, {0: 1, 17: 2} | {k * N + 3: 4 + k for k in range(1, polynomials)})
 
 
 def _transcript(argument: Any, statement: Statement) -> Fields:
-    points = [_hex(keccak256(word(i)) * 4) for i in range(3)]  # hashed as they are: any 128 bytes do
+    points = [_hex(keccak256(word(i)) * 3) for i in range(3)]  # hashed as they are: any 96 bytes do
     commitments = {"quotient": _hex(argument.quotient), "remainder": _hex(argument.remainder)}
     numbers = {"values": [_hex(word(v)) for v in argument.values], "evaluations": [_hex(word(y)) for y in argument.evaluations]}
-    return _statement(statement) | {"excluded": 2, "points": points} | numbers | commitments
+    return _statement(statement) | {"points": points} | numbers | commitments
 
 
-def _distances(groups: int, faulty: int) -> Fields:
-    """Small numbers, so that ties are common; up to `faulty` groups are longer than the bound."""
-    random = Random(100 * groups + faulty)
+def _distances(groups: int, faulty: int, percent: int) -> Fields:
+    """Small numbers, so that ties are common; up to as many groups as may go unpaid are longer than the bound."""
+    random = Random(100 * groups + faulty + percent)
+    sizes = sorted(random.choices((3, 4), k=groups), reverse=True)
     distances = [random.randrange(16) for _ in range(groups * (groups + 1) // 2)]
-    for group in random.sample(range(groups), min(groups, random.randint(0, faulty))):
-        distances[group] = 1_000
-    return {"groups": groups, "faulty": faulty, "scale": 6, "norm_bound": 27, "distances": distances}
+    for group in random.sample(range(groups), random.randint(0, most_unpaid(groups, faulty))):
+        distances[group] = 10_000
+    return {"sizes": sizes, "faulty": faulty, "norm_bound": 27, "outlier_percent": percent, "distances": distances}
 
 
 def _statement(s: Statement) -> Fields:
     hashes = {"context": _hex(s.context), "roster_hash": _hex(s.roster_hash), "sizes": list(s.sizes)}
-    return hashes | {"outside": s.outside, "polynomials": s.polynomials, "update_bits": s.update_bits}
+    return hashes | {"outside": s.outside, "polynomials": s.polynomials}
 
 
 def _statement_of(f: Fields) -> Statement:
-    numbers = (f["outside"], f["polynomials"], f["update_bits"])
-    return Statement(_raw(f["context"]), _raw(f["roster_hash"]), tuple(f["sizes"]), *numbers)
+    return Statement(_raw(f["context"]), _raw(f["roster_hash"]), tuple(f["sizes"]), f["outside"], f["polynomials"])
 
 
 def _settlement_of(f: Fields) -> Settlement:
@@ -179,22 +192,28 @@ def task_hash(f: Fields) -> Fields:
 def digest(f: Fields) -> Fields:
     points = _raw(f["points"])
     try:
-        parse_points(points, len(points) // 128)
+        parse_points(points, len(points) // POINT_BYTES)
     except BadPoint:
         return {"good": False, "digest": _hex(points_digest(points)), "versioned_hashes": []}
-    hashes = [_hex(blob_hash_of(points[at : at + 128])) for at in range(0, len(points), 128)]
+    hashes = [_hex(blob_hash_of(point)) for point in split_points(points)]
     return {"good": True, "digest": _hex(points_digest(points)), "versioned_hashes": hashes}
 
 
+def projection(f: Fields) -> Fields:
+    seed = projection_seed(_raw(f["context"]), _raw(f["roster_hash"]))
+    vector = FieldVector.from_ints(range(1, f["polynomials"] * N + 1))
+    return {"seed": _hex(seed)} | _told(project(vector, seed))
+
+
 def selection(f: Fields) -> Fields:
-    numbers = {"groups": f["groups"], "scale": f["scale"], "norm_bound": f["norm_bound"]}
-    selected = select(f["distances"], excluded=0, faulty_groups=f["faulty"], **numbers)
+    numbers = {"sizes": f["sizes"], "norm_bound": f["norm_bound"], "outlier_percent": f["outlier_percent"]}
+    selected = select(f["distances"], faulty_groups=f["faulty"], **numbers)
     return {"scores": list(selected.scores), "accepted": bitmap_of(selected.accepted)}
 
 
 def transcript(f: Fields) -> Fields:
     statement, points, values = _statement_of(f), [_raw(p) for p in f["points"]], [int(v, 16) for v in f["values"]]
-    rho = challenge_rho(statement, excluded=f["excluded"], points=points, values=values)
+    rho = challenge_rho(statement, points=points, values=values)
     z = challenge_z(rho, quotient=_raw(f["quotient"]), remainder=_raw(f["remainder"]))
     gamma = challenge_gamma(z, evaluations=[int(y, 16) for y in f["evaluations"]])
     return {"rho": _hex(rho.digest), "z": _hex(z.digest), "gamma": _hex(gamma.digest)}
@@ -202,11 +221,11 @@ def transcript(f: Fields) -> Fields:
 
 def settlement(f: Fields) -> Fields:
     verdict = verify(_statement_of(f), _raw(f["settlement"]))
-    return {"excluded": verdict.excluded, "distances": [_hex(word(distance)) for distance in verdict.distances]}
+    return {"digests": list(map(_hex, verdict.digests)), "distances": [_hex(word(distance)) for distance in verdict.distances]}
 
 
 OUTPUTS: dict[str, Callable[[Fields], Fields]] = {
-    one.__name__: one for one in (mask_key, mask, quantised_vector, task_hash, digest, selection, transcript, settlement)
+    one.__name__: one for one in (mask_key, mask, quantised_vector, task_hash, digest, projection, selection, transcript, settlement)
 }
 
 

@@ -6,7 +6,8 @@ pragma solidity 0.8.37;
 interface IAdmission {
     /// @notice Whether `owner` may join the calling market.
     /// @param owner Data owner that wants to join.
+    /// @param epoch Epoch that it would be a member of; members are asked again for each.
     /// @param data Whatever the gate asks for (a credential, a proof); opaque to the market.
     /// @return allowed False to refuse.
-    function mayJoin(address owner, bytes calldata data) external returns (bool allowed);
+    function mayJoin(address owner, uint32 epoch, bytes calldata data) external returns (bool allowed);
 }

@@ -47,26 +47,32 @@ interface IMarket {
     error MarketWrongRound(uint256 actual, uint256 live);
     /// @notice The bitmap names a group that does not exist or, for `waived`, is not on the roster.
     error MarketUnknownGroup(uint256 groups, uint256 known);
-    /// @notice Fewer groups than 2f + 3.
-    error MarketTooFewGroups(uint256 actual, uint256 least);
+    /// @notice A round needs a group at least.
+    error MarketNoGroups();
     /// @notice The epoch has had all its rounds.
     error MarketEpochOver(uint256 rounds);
     /// @notice The escrow does not cover what may have to be paid.
     error MarketUnderfunded(uint256 escrowWei, uint256 neededWei);
     /// @notice Members of the roster have taken their stake back or lost it.
     error MarketNotStaked(uint256 seats);
-    /// @notice The commitment of this seat is not signed by its owner, or the signature is malformed or high-s.
+    /// @notice The commitment or delivery of this seat is not signed by its owner, or the signature is malformed or high-s.
     error MarketBadSignature(uint256 seat, address owner);
     /// @notice Too late: the deadline has passed.
     error MarketTooLate(uint256 timestamp, uint256 deadline);
     /// @notice Too early. Both are Unix seconds, or, if a frozen market is to be closed, block numbers.
     error MarketTooEarly(uint256 timestamp, uint256 from);
-    /// @notice More groups than f would go unpaid.
+    /// @notice More groups would go unpaid than the groups that are judged allow; `most` is f' of docs/protocol.md.
     error MarketTooManyUnpaid(uint256 unpaid, uint256 most);
     /// @notice There are no finished rounds to claim up to this one.
     error MarketNothingToClaim(uint256 throughRound, uint256 claimedThrough);
     /// @notice Nothing is credited to the account.
     error MarketNoCredit(address account);
+    /// @notice Accused members may still answer.
+    error MarketUnresolved(uint256 seats, uint256 answerBy);
+    /// @notice The terms know no accusations.
+    error MarketNoAccusations();
+    /// @notice The data owner means other terms than the market has.
+    error MarketWrongTerms(bytes32 expected, bytes32 actual);
     /// @notice No seat is accused.
     error MarketNoSeats();
     /// @notice The bitmap names a seat that is not on the roster.
@@ -79,10 +85,10 @@ interface IMarket {
     error MarketUnderpaid(uint256 actual, uint256 least);
     /// @notice The seat is not accused in this round, or has answered.
     error MarketNotAccused(uint256 seat);
-    /// @notice The points do not hash to the accused digest.
-    error MarketWrongPoints(bytes32 actual, bytes32 expected);
-    /// @notice Answers come in order: `expected` polynomials have been answered.
-    error MarketWrongStart(uint256 first, uint256 expected);
+    /// @notice The point shown for this polynomial is not the one of the accused digest.
+    error MarketWrongPoint(uint256 polynomial, bytes32 actual, bytes32 expected);
+    /// @notice Answers come in order: `answered` polynomials are there, and the next must be among those shown.
+    error MarketWrongStart(uint256 first, uint256 answered);
     /// @notice The transaction's blob at `index` is not the polynomial; the hash is 0 if there is no such blob.
     error MarketWrongBlob(uint256 index, bytes32 actual, bytes32 expected);
     /// @notice The commitment that the blob at `index` is compared with is not on the curve, or not encoded as it must be.
@@ -110,12 +116,21 @@ interface IMarket {
     event Anchored(uint32 indexed epoch, uint32 indexed round, bytes32 taskHash, uint64 openBy);
     /// @notice A round's roster, as a bitmap of groups, is on chain; it settles until `settleBy` or everybody is paid.
     event Opened(uint32 indexed epoch, uint32 indexed round, uint256 groups, bytes32 rosterHash, uint64 settleBy);
-    /// @notice A round is settled. Three bitmaps of groups; a group of the roster in none of them was dropped or is void. One of seats.
-    event Settled(uint32 indexed epoch, uint32 indexed round, uint256 accepted, uint256 waived, uint256 excluded, uint256 paidSeats);
+    /// @notice A round is settled. Two bitmaps of groups; a group of the roster in none of them was dropped or is void. One of seats.
+    event Settled(uint32 indexed epoch, uint32 indexed round, uint256 accepted, uint256 waived, uint256 paidSeats);
     /// @notice Seats are accused; until `answerBy` they, and those accused before, may answer.
     event Accused(uint32 indexed epoch, uint32 indexed round, uint256 seats, uint64 answerBy);
-    /// @notice The blobs of this transaction are polynomials first .. first + count - 1 of the vector of a seat.
-    event Answered(uint32 indexed epoch, uint32 indexed round, uint8 indexed seat, uint16 first, uint16 count);
+    /// @notice Polynomials from, .. from + count - 1 of the vector of a seat are on chain: blob from - first of this transaction, and those
+    /// after it.
+    event Answered(uint32 indexed epoch, uint32 indexed round, uint8 indexed seat, uint16 from, uint16 count, uint16 first);
+    /// @notice A complete answer under projection: what the seat's owner signed for the settlement.
+    event Delivered(
+        uint32 indexed epoch,
+        uint32 indexed round,
+        uint8 indexed seat,
+        bytes32 projectedDigest,
+        bytes signature
+    );
     /// @notice Groups of a settled round are void: these seats have lost their stakes, of which so much is burned.
     event Voided(uint32 indexed epoch, uint32 indexed round, uint256 groups, uint256 slashedSeats, uint256 burnedWei);
     /// @notice A round was not settled in time: each of these seats is owed the reward and the share.
@@ -128,9 +143,10 @@ interface IMarket {
     event Withdrawn(address indexed account, uint256 amountWei, uint256 refundWei);
 
     /// @notice Register (with the stake) if new, pay the stake again if it was lost, and enrol for the next epoch.
+    /// @param expectedTerms Hash of the terms that the sender agrees to, lest a reorganisation put another market here.
     /// @param maskKey X25519 public key for the next epoch, canonical, not of low order.
     /// @param admissionData Passed to the admission gate; empty if there is none.
-    function join(bytes32 maskKey, bytes calldata admissionData) external payable;
+    function join(bytes32 expectedTerms, bytes32 maskKey, bytes calldata admissionData) external payable;
 
     /// @notice Give notice: out of the next epoch, and free to depart after the delay.
     function leave() external;
@@ -159,33 +175,52 @@ interface IMarket {
 
     /// @notice Open the live round with whole groups. Model owner only. From here it settles or everybody is paid.
     /// @param round The live round.
-    /// @param groups Bitmap of at least 2f + 3 groups.
-    /// @param digests Of every member, groups ascending, seats ascending.
-    /// @param signatures 64 bytes (EIP-2098) for each digest.
-    function open(uint32 round, uint256 groups, bytes32[] calldata digests, bytes calldata signatures) external;
+    /// @param groups Bitmap of at least one group. How many may go unpaid follows from how many are judged.
+    /// @param rosterHash Keccak-256 of `groups` as a word and the digests of all members, groups ascending, seats ascending. It is not
+    /// looked into here: members look before they deliver, and a digest that nobody signed can neither be settled nor accused.
+    function open(uint32 round, uint256 groups, bytes32 rosterHash) external;
 
     /// @notice Accuse members of the open roster of not having delivered. Model owner only, until `settleBy` less the windows for answers
     /// and proof. The ether sent is a fee for each accused and equal deposits, which pay for answers.
     /// @param round The open round.
     /// @param seats Bitmap of members not yet accused.
     /// @param digests Of the whole roster, groups ascending, seats ascending.
-    function accuse(uint32 round, uint256 seats, bytes32[] calldata digests) external payable;
+    /// @param signatures Commitment signatures of the accused, 64 bytes (EIP-2098) each, in the order of the roster.
+    function accuse(uint32 round, uint256 seats, bytes32[] calldata digests, bytes calldata signatures) external payable;
 
-    /// @notice Answer for an accused seat: the first `count` blobs of this transaction are polynomials of its vector. Anybody; the caller
-    /// is freed the share of the deposit, and the seat's owner the fee once all polynomials are there.
+    /// @notice Answer for an accused seat: the blobs of this transaction are polynomials of its vector. Anybody; the caller is freed what
+    /// the new ones cost in this block, at most their share of the deposit. The fee of a complete answer is burned.
     /// @param round The open round.
     /// @param seat The accused.
-    /// @param points All commitments of the accused digest, 128 bytes each.
-    /// @param first First polynomial: as many as have been answered.
-    /// @param count Number of polynomials.
-    function answer(uint32 round, uint8 seat, bytes calldata points, uint16 first, uint16 count) external;
+    /// @param first Polynomial of the first blob; at most as many as have been answered.
+    /// @param points Commitments of the blobs, 96 bytes each.
+    /// @param proofs For each point the words that lead from its leaf up to the accused digest, three for each of ceil(log4 B) levels.
+    /// @param delivery In a projected market with the last polynomial: projected digest (32 bytes) and the owner's signature of the
+    /// delivery (64); empty otherwise.
+    function answer(
+        uint32 round,
+        uint8 seat,
+        uint16 first,
+        bytes calldata points,
+        bytes32[] calldata proofs,
+        bytes calldata delivery
+    ) external;
 
-    /// @notice Settle the open round: verify, select, owe the rewards, anchor the next task. Model owner only.
+    /// @notice Settle the open round: verify, select, owe the rewards, anchor the next task. Model owner only; not while an accused may
+    /// still answer.
     /// @param round The open round.
     /// @param settlement What the verification asks for.
+    /// @param signatures For each member of a group that takes part 64 bytes (EIP-2098): of its commitment in an exact market, of its
+    /// delivery in a projected one.
     /// @param waived Bitmap of groups that are paid and not aggregated.
     /// @param nextTaskHash Task of the next round; 0 for none.
-    function settle(uint32 round, bytes calldata settlement, uint256 waived, bytes32 nextTaskHash) external;
+    function settle(
+        uint32 round,
+        bytes calldata settlement,
+        bytes calldata signatures,
+        uint256 waived,
+        bytes32 nextTaskHash
+    ) external;
 
     /// @notice Pay everybody on the roster of a round that was not settled in time, but for accused who did not answer. Anybody.
     /// @param round The open round.
@@ -251,13 +286,17 @@ interface IMarket {
     function claimableWei(address owner) external view returns (uint256 amountWei);
 
     /// @notice Least deposit for one accused at this block: twice the blobs and the gas of its answer.
-    /// @return Wei of ether; depends on the block's fees, of which a call without a gas price may see none.
+    /// @return Wei of ether, 0 in a market without accusations; depends on the block's fees, of which a call without a gas price may see none.
     function answerCostWei() external view returns (uint256);
+
+    /// @notice Blobs that a transaction may carry, as the factory was told of the chain.
+    /// @return count 0 on a chain without.
+    function blobs() external view returns (uint256 count);
 
     /// @notice The accusation of a seat in the open round; zeros if there is none.
     /// @param seat Any seat.
     /// @return digest What it committed to.
-    /// @return depositWei What an answer of all polynomials earns.
+    /// @return depositWei Most that an answer of all polynomials is refunded.
     /// @return answeredPolynomials How many have been answered.
     function accusation(uint8 seat) external view returns (bytes32 digest, uint128 depositWei, uint16 answeredPolynomials);
 
@@ -266,7 +305,8 @@ interface IMarket {
     /// @return What is signed.
     function commitmentHash(bytes32 digest) external view returns (bytes32);
 
-    /// @notice Context that a settlement of the live round is bound to; refused if there is none.
-    /// @return Hash that binds chain, market, epoch seed, epoch, round and task.
-    function settlementContext() external view returns (bytes32);
+    /// @notice EIP-712 hash that a data owner signs to deliver in the open round of a projected market; refused if none is open.
+    /// @param projectedDigest Hash of the point of its projected vector.
+    /// @return What is signed.
+    function deliveryHash(bytes32 projectedDigest) external view returns (bytes32);
 }

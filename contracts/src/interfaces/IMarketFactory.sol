@@ -18,6 +18,19 @@ interface IMarketFactory {
     /// @return Address of the implementation behind the proxies.
     function implementation() external view returns (address);
 
+    /// @notice Whether this factory created an account as a market.
+    /// @param account Any account.
+    /// @return True if its code and its books are those of a market of this factory.
+    function isMarket(address account) external view returns (bool);
+
+    /// @notice Largest transaction, in bytes, that terms may need: what the chain's public nodes take.
+    /// @return Bytes.
+    function settlementBytes() external view returns (uint256);
+
+    /// @notice Blobs that a transaction of this chain may carry.
+    /// @return Number; 0 if the chain has no blobs, whose markets know no accusations.
+    function blobs() external view returns (uint256);
+
     /// @notice Markets created so far.
     /// @return How many.
     function count() external view returns (uint256);

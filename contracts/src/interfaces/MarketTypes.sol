@@ -13,8 +13,10 @@ struct Terms {
     uint16 mostOwners;
     uint8 groupSize;
     uint8 faultyGroups;
+    uint8 outlierPercent;
     uint32 weights;
     uint8 updateBits;
+    bool projected;
     uint64 clipNano;
     uint128 normBound;
     uint32 roundsPerEpoch;
@@ -46,7 +48,7 @@ enum Stage {
 /// @param settleBy Unix seconds until which the open round may settle; 0 unless Open.
 /// @param drawBlock Block whose prevrandao seeds the draw of this epoch; 0 unless Frozen.
 /// @param taskHash Task of the live round; 0 unless Anchored or Open.
-/// @param rosterHash Hash of the open roster's digests; 0 unless Open.
+/// @param rosterHash Hash of the open roster's groups and digests; 0 unless Open.
 /// @param groups Bitmap of the groups on the open roster; 0 unless Open.
 /// @param epochSeed Seed of this epoch's groups; 0 unless Idle, Anchored or Open.
 /// @param members Bitmap of the seats of this epoch.

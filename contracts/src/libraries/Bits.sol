@@ -33,9 +33,10 @@ library Bits {
     }
 
     /// @notice The least element of a set that is not empty.
-    function least(uint256 set) internal pure returns (uint256 element) {
-        assembly ("memory-safe") {
-            element := sub(255, clz(and(set, sub(0, set))))
+    function least(uint256 set) internal pure returns (uint256) {
+        // The elements below the least one are as many as it says.
+        unchecked {
+            return count((set & (0 - set)) - 1);
         }
     }
 

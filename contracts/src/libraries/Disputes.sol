@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IMarket} from "../interfaces/IMarket.sol";
 import {Live} from "../types/Live.sol";
-import {G1_BYTES} from "../types/G1.sol";
+import {POINT_BYTES} from "../types/G1.sol";
 import {Bits} from "./Bits.sol";
 import {Blobs} from "./Blobs.sol";
+import {PointTree} from "./PointTree.sol";
+import {Treasury} from "./Treasury.sol";
 
 /// @title Disputes
 /// @notice Accusations of the open round, and books of their own for the ether that comes with them.
@@ -16,17 +19,16 @@ library Disputes {
     using Bits for uint256;
     using SafeCast for uint256;
 
-    /// @dev What the deposit is reckoned with, for the gas of an answer: each transaction, and each polynomial in it.
-    uint256 private constant _TRANSACTION_GAS = 80_000;
-    uint256 private constant _POLYNOMIAL_GAS = 12_000;
+    /// @dev The stated gas of an answer: each transaction, and each polynomial in it.
+    uint256 private constant _TRANSACTION_GAS = 100_000;
+    uint256 private constant _POLYNOMIAL_GAS = 16_000;
     uint256 private constant _BLOB_GAS = 131_072;
-    uint256 private constant _BLOBS_PER_TRANSACTION = 6;
 
     /// @dev Two slots.
     struct Accusation {
         bytes32 digest;
         uint120 depositWei;
-        uint120 leftWei; // of the deposit
+        uint120 refundedWei; // of the deposit
         uint16 polynomials; // answered so far
     }
 
@@ -40,14 +42,13 @@ library Disputes {
         mapping(address account => uint256) freedOf;
     }
 
-    /// @notice Twice what an answer of `polynomials` polynomials costs at the present block: blobs and gas.
-    function answerCostWei(uint256 polynomials) internal view returns (uint256) {
+    /// @notice What an answer costs at the present block, by its stated gas: blobs and gas.
+    /// @param blobs Blobs that a transaction may carry.
+    function answerCostWei(uint256 polynomials, uint256 blobs) internal view returns (uint256) {
+        uint256 gas = _TRANSACTION_GAS * Math.ceilDiv(polynomials, blobs) + _POLYNOMIAL_GAS * polynomials;
         // Fees of a block are below 2^128 in every client.
         unchecked {
-            uint256 transactions = (polynomials + _BLOBS_PER_TRANSACTION - 1) / _BLOBS_PER_TRANSACTION;
-            // slither-disable-next-line divide-before-multiply
-            uint256 gas = _TRANSACTION_GAS * transactions + _POLYNOMIAL_GAS * polynomials;
-            return 2 * (_BLOB_GAS * polynomials * block.blobbasefee + gas * block.basefee);
+            return _BLOB_GAS * polynomials * block.blobbasefee + gas * block.basefee;
         }
     }
 
@@ -68,24 +69,18 @@ library Disputes {
     }
 
     /// @notice Accuse seats, none of which is accused; the ether sent becomes fees and equal deposits, refused if it is too little.
-    /// @param roster Seats of each group.
-    /// @param digests One for each seat of the roster, in order.
-    /// @param accuser Who gets what cannot be divided.
-    function accuse(
-        Book storage self,
-        Live memory live,
-        uint256[] memory roster,
-        uint256 seats,
-        bytes32[] memory digests,
-        uint256 feeWei,
-        uint256 costWei,
-        address accuser
-    ) internal {
+    /// @param seats Seats of the accused.
+    /// @param costWei Least deposit of each.
+    function accuse(Book storage self, Live memory live, uint256 seats, uint256 feeWei, uint256 costWei, address accuser) internal {
         uint256 size = seats.count();
         uint256 least = size * (feeWei + costWei);
         if (msg.value < least) revert IMarket.MarketUnderpaid(msg.value, least);
         uint256 depositsWei = msg.value - size * feeWei;
-        _write(self, roster, seats, digests, (depositsWei / size).toUint120());
+        uint120 depositWei = (depositsWei / size).toUint120();
+        for (uint256 rest = seats; rest != 0; rest = rest.withoutLeast()) {
+            Accusation storage accusation = self.accusations[rest.least()];
+            (accusation.depositWei, accusation.refundedWei, accusation.polynomials) = (depositWei, 0, 0);
+        }
 
         // The first accusation of a round finds the bitmaps of an earlier one.
         self.accused = accusedIn(self, live) | seats;
@@ -94,60 +89,75 @@ library Disputes {
         _free(self, accuser, depositsWei % size);
     }
 
-    /// @notice Refuse what is not the answer that an accusation waits for.
-    function checkAnswer(
-        Accusation memory accusation,
-        bytes calldata points,
-        uint256 first,
-        uint256 count,
-        uint256 polynomials
-    ) internal view {
-        if (points.length != G1_BYTES * polynomials) revert IMarket.MarketWrongLength(points.length, G1_BYTES * polynomials);
-        bytes32 digest = keccak256(points);
-        if (digest != accusation.digest) revert IMarket.MarketWrongPoints(digest, accusation.digest);
-        if (first != accusation.polynomials) revert IMarket.MarketWrongStart(first, accusation.polynomials);
-        uint256 most = polynomials - first;
-        if (count == 0 || count > most) revert IMarket.MarketWrongLength(count, most);
-        Blobs.check(points, first, count);
+    /// @notice Keep the digest of each accused.
+    /// @param roster Seats of each group.
+    /// @param digests One for each seat of the roster, in order.
+    function keepDigests(Book storage self, uint256[] memory roster, uint256 seats, bytes32[] memory digests) internal {
+        uint256 place = 0;
+        for (uint256 i = 0; i < roster.length; ++i) {
+            for (uint256 rest = roster[i]; rest != 0; rest = rest.withoutLeast()) {
+                uint256 seat = rest.least();
+                if (seats.has(seat)) self.accusations[seat].digest = digests[place];
+                ++place;
+            }
+        }
     }
 
-    /// @notice Book `count` more polynomials of a seat, and free what the answer earns.
-    /// @param owner The seat's, to whom the fee is freed with the last polynomial.
+    /// @notice Refuse what is not the answer that an accusation waits for. What is answered already is skipped, so that whoever copies the
+    /// first blobs of an answer and comes before it stops nothing.
+    /// @param first First polynomial shown; the blobs of the transaction and `points` are it and those after it.
+    /// @param proofs For each point the words that lead from it to the digest.
+    /// @return last Polynomials answered from now on.
+    function checkAnswer(
+        Accusation memory accusation,
+        uint256 first,
+        bytes calldata points,
+        bytes32[] calldata proofs,
+        uint256 polynomials
+    ) internal view returns (uint256 last) {
+        uint256 count = points.length / POINT_BYTES;
+        last = first + count;
+        uint256 answered = accusation.polynomials;
+        if (first > answered || last <= answered) revert IMarket.MarketWrongStart(first, answered);
+        if (last > polynomials) revert IMarket.MarketWrongLength(count, polynomials - first);
+        uint256 words = PointTree.proofWords(polynomials);
+        if (points.length != POINT_BYTES * count) revert IMarket.MarketWrongLength(points.length, POINT_BYTES * count);
+        if (proofs.length != words * count) revert IMarket.MarketWrongLength(proofs.length, words * count);
+        for (uint256 i = answered - first; i < count; ++i) {
+            bytes32 root = PointTree.rootFrom(points, i * POINT_BYTES, first + i, proofs, i * words, words);
+            if (root != accusation.digest) revert IMarket.MarketWrongPoint(first + i, root, accusation.digest);
+        }
+        Blobs.check(points, answered - first);
+    }
+
+    /// @notice Book that `last` polynomials of a seat are answered, and free to the caller what the new ones cost in this block, at most
+    /// their share of the deposit and what earlier answers left of theirs. The fee of a complete answer is burned: an accusation that
+    /// was answered cost the model owner something, and nobody earns by provoking one.
     function answer(
         Book storage self,
         uint256 seat,
         Accusation memory accusation,
-        uint256 count,
+        uint256 last,
         uint256 polynomials,
-        address owner,
+        uint256 blobs,
         uint256 feeWei
     ) internal {
-        bool complete = accusation.polynomials + count == polynomials;
-        uint256 earnedWei = complete ? accusation.leftWei : (accusation.depositWei * count) / polynomials;
-        // Shares rounded down are no more than what is left; counts are at most 512.
+        uint256 shareWei = (accusation.depositWei * last) / polynomials - accusation.refundedWei;
+        uint256 refundWei = Math.min(shareWei, answerCostWei(last - accusation.polynomials, blobs));
+        // Refunds are at most the deposit; counts at most 512.
         unchecked {
-            accusation.leftWei -= uint120(earnedWei);
-            accusation.polynomials += uint16(count);
+            accusation.refundedWei += uint120(refundWei);
+            accusation.polynomials = uint16(last);
         }
         self.accusations[seat] = accusation;
-        _free(self, msg.sender, earnedWei);
-        if (!complete) return;
+        _free(self, msg.sender, refundWei);
+        if (last != polynomials) return;
         self.answered |= 1 << seat;
-        _free(self, owner, feeWei);
+        _free(self, Treasury.BURNED, feeWei);
     }
 
-    /// @notice End all accusations of a round that had some: those not answered are resolved.
-    /// @param lost Seats whose fee is the model owner's; that of any other seat not answered is freed for its owner.
-    function resolve(
-        Book storage self,
-        uint256 lost,
-        mapping(uint256 seat => address) storage ownerOf,
-        uint256 feeWei,
-        address modelOwner
-    ) internal {
-        uint256 acquitted = self.accused & ~self.answered & ~lost;
-        for (; feeWei != 0 && acquitted != 0; acquitted = acquitted.withoutLeast()) _free(self, ownerOf[acquitted.least()], feeWei);
-        // What is left of every deposit, and the fees of the lost.
+    /// @notice End all accusations of a round: what is left of deposits, and the fees of the lapsed, is the model owner's again.
+    function resolve(Book storage self, address modelOwner) internal {
         _free(self, modelOwner, self.heldWei);
     }
 
@@ -159,21 +169,6 @@ library Disputes {
         // freedWei is the sum over all accounts.
         unchecked {
             self.freedWei -= uint128(amountWei);
-        }
-    }
-
-    /// @dev Write an accusation for each of `seats`, which are on the roster.
-    function _write(Book storage self, uint256[] memory roster, uint256 seats, bytes32[] memory digests, uint120 depositWei) private {
-        uint256 next = 0;
-        for (uint256 i = 0; i < roster.length; ++i) {
-            for (uint256 rest = roster[i]; rest != 0; rest = rest.withoutLeast()) {
-                uint256 seat = rest.least();
-                if (seats.has(seat)) self.accusations[seat] = Accusation(digests[next], depositWei, depositWei, 0);
-                // At most 254 digests.
-                unchecked {
-                    ++next;
-                }
-            }
         }
     }
 

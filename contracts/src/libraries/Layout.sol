@@ -2,19 +2,20 @@
 pragma solidity 0.8.37;
 
 import {IVerification, Statement} from "../interfaces/IVerification.sol";
-import {Fr, toFr} from "../types/Fr.sol";
-import {G1_BYTES} from "../types/G1.sol";
+import {POINT_BYTES} from "../types/G1.sol";
 import {Bits} from "./Bits.sol";
 import {MultiKrum} from "./MultiKrum.sol";
 import {Openings} from "./Openings.sol";
+import {PointTree} from "./PointTree.sol";
 
-/// @notice Where the parts of a settlement begin, and what their number follows from.
-/// @param groups Number of groups taking part.
-/// @param exclusions Number of exclusions; they begin at `exclusionsAt`.
+/// @notice The groups that take part in a settlement, and where its parts begin.
+/// @param sizes Members of each group taking part.
+/// @param starts Where the points of each group taking part begin.
+/// @param members Members of all groups of the roster.
 struct Parts {
-    uint256 groups;
-    uint256 exclusions;
-    uint256 exclusionsAt;
+    uint256[] sizes;
+    uint256[] starts;
+    uint256 members;
     uint256 valuesAt;
     uint256 commitmentsAt;
     uint256 evaluationsAt;
@@ -22,37 +23,33 @@ struct Parts {
 }
 
 /// @title Layout
-/// @notice Reads the flat string that a settlement is; docs/protocol.md section 7.
+/// @notice Divides the flat string that a settlement is; docs/protocol.md section 7.
 library Layout {
     using Bits for uint256;
 
-    uint256 internal constant EXCLUSION_BYTES = 1 + 2 + 2 + 32 + Openings.PROOF_BYTES;
-    uint256 internal constant COMMITMENTS_BYTES = 2 * G1_BYTES;
     uint256 private constant _DIGEST_BYTES = 32;
 
-    /// @notice Divide a settlement, refused unless its length is exactly what the statement and its own number of exclusions demand.
+    /// @notice Divide a settlement, refused unless its length is exactly what the statement demands.
     /// @dev Updates of no polynomial and groups of one have nothing to prove: refused, so that no part is ever empty.
     function divide(Statement calldata statement, bytes calldata settlement) internal pure returns (Parts memory parts) {
-        uint256 roster = statement.sizes.length;
-        if (statement.polynomials == 0) revert IVerification.VerificationWrongLength(0, 1);
-        uint256 cursor = 0;
-        for (uint256 position = 0; position < roster; ++position) {
-            if (statement.sizes[position] < 2) revert IVerification.VerificationWrongLength(statement.sizes[position], 2);
-            cursor += statement.sizes[position] * memberBytes(statement, position);
+        uint256 polynomials = statement.polynomials;
+        if (polynomials == 0) revert IVerification.VerificationWrongLength(0, 1);
+        uint256 groups = (Bits.below(statement.sizes.length) & ~statement.outside).count();
+        (parts.sizes, parts.starts) = (new uint256[](groups), new uint256[](groups));
+        uint256 next = 0;
+        uint256 end = 0;
+        for (uint256 position = 0; position < statement.sizes.length; ++position) {
+            uint256 size = statement.sizes[position];
+            if (size < 2) revert IVerification.VerificationWrongLength(size, 2);
+            parts.members += size;
+            if (!statement.outside.has(position)) (parts.sizes[next], parts.starts[next++]) = (size, end);
+            end += size * memberBytes(statement, position);
         }
-        if (settlement.length <= cursor) revert IVerification.VerificationWrongLength(settlement.length, cursor + 1);
-        parts.exclusions = uint8(settlement[cursor]);
-        parts.exclusionsAt = cursor + 1;
-        parts.valuesAt = parts.exclusionsAt + parts.exclusions * EXCLUSION_BYTES;
-
-        uint256 judged = (Bits.below(roster) & ~statement.outside).count();
-        // More exclusions than groups leave nothing; reading them will refuse one.
-        parts.groups = judged > parts.exclusions ? judged - parts.exclusions : 0;
-        uint256 end = parts.valuesAt;
-        if (parts.groups != 0) {
-            parts.commitmentsAt = parts.valuesAt + 32 * MultiKrum.pairs(parts.groups);
-            parts.evaluationsAt = parts.commitmentsAt + COMMITMENTS_BYTES;
-            parts.proofsAt = parts.evaluationsAt + 32 * (parts.groups * statement.polynomials + 2);
+        parts.valuesAt = end;
+        if (groups != 0) {
+            parts.commitmentsAt = end + 32 * MultiKrum.pairs(groups);
+            parts.evaluationsAt = parts.commitmentsAt + 2 * POINT_BYTES;
+            parts.proofsAt = parts.evaluationsAt + 32 * (groups * polynomials + 2);
             end = parts.proofsAt + 2 * Openings.PROOF_BYTES;
         }
         if (settlement.length != end) revert IVerification.VerificationWrongLength(settlement.length, end);
@@ -60,45 +57,22 @@ library Layout {
 
     /// @notice Bytes that a member of a group brings: its points, or the digest alone if the group is outside.
     function memberBytes(Statement calldata statement, uint256 position) internal pure returns (uint256) {
-        return statement.outside.has(position) ? _DIGEST_BYTES : G1_BYTES * statement.polynomials;
+        return statement.outside.has(position) ? _DIGEST_BYTES : POINT_BYTES * statement.polynomials;
     }
 
-    /// @notice The canonical field element at an offset; refused otherwise.
-    function elementAt(bytes calldata settlement, uint256 offset) internal pure returns (Fr) {
-        return toFr(uint256(bytes32(settlement[offset:offset + 32])));
-    }
-
-    /// @notice Keccak-256 of all digests, members in order; `settlement` has been divided.
-    function rosterHash(Statement calldata statement, bytes calldata settlement) internal pure returns (bytes32 hash) {
-        uint256 members = 0;
-        for (uint256 position = 0; position < statement.sizes.length; ++position) members += statement.sizes[position];
-        bytes memory digests = new bytes(members * _DIGEST_BYTES);
-        uint256 target;
-        assembly ("memory-safe") {
-            target := add(digests, 0x20)
-        }
+    /// @notice Digest of each member: of its points, or as it is given if the group is outside.
+    /// @dev The settlement has been divided.
+    function digests(Statement calldata statement, bytes calldata settlement, uint256 members) internal pure returns (bytes32[] memory result) {
+        result = new bytes32[](members);
+        uint256 next = 0;
         uint256 start = 0;
         for (uint256 position = 0; position < statement.sizes.length; ++position) {
-            uint256 size = statement.sizes[position];
             uint256 length = memberBytes(statement, position);
-            _digest(settlement, start, length, size, statement.outside.has(position), target);
-            start += size * length;
-            target += size * _DIGEST_BYTES;
-        }
-        return keccak256(digests);
-    }
-
-    /// @dev Write the digests of `count` members, `length` bytes each from `start` on: their hashes, or what they are if `given`.
-    function _digest(bytes calldata settlement, uint256 start, uint256 length, uint256 count, bool given, uint256 target) private pure {
-        assembly ("memory-safe") {
-            let source := add(settlement.offset, start)
-            for { let end := add(source, mul(count, length)) } lt(source, end) { source := add(source, length) } {
-                let free := mload(0x40)
-                calldatacopy(free, source, length)
-                switch given
-                case 0 { mstore(target, keccak256(free, length)) }
-                default { mstore(target, mload(free)) }
-                target := add(target, 0x20)
+            bool given = statement.outside.has(position);
+            for (uint256 end = next + statement.sizes[position]; next < end; ++next) {
+                result[next] =
+                    given ? bytes32(settlement[start:start + length]) : PointTree.root(settlement, start, statement.polynomials);
+                start += length;
             }
         }
     }

@@ -9,7 +9,7 @@ import {MultiKrum} from "./MultiKrum.sol";
 import {TermsBounds} from "./TermsBounds.sol";
 
 /// @title Rounds
-/// @notice The live round, what finished rounds pay, and the judgement of a settlement.
+/// @notice The live round, what finished rounds pay, and how a settlement is judged.
 library Rounds {
     using Bits for uint256;
 
@@ -19,21 +19,15 @@ library Rounds {
     /// @dev The live round's, and what finished rounds owe.
     struct Book {
         bytes32 taskHash; // of the last anchored round
-        bytes32 rosterHash; // of the last opened round
+        bytes32 rosterHash; // of the last opened round: of its groups and digests
         uint256 groups; // of the last opened round
         mapping(uint32 round => uint256) paid; // seats, and TIMED_OUT; 0 for a round that lapsed
         mapping(uint32 round => uint256) bondShareWei;
     }
 
-    /// @notice Outcome of a settlement, as bitmaps over roster positions.
-    struct Judgement {
-        uint256 accepted;
-        uint256 excluded;
-    }
-
     /// @notice What a settlement is bound to.
     function contextOf(bytes32 epochSeed, uint32 epoch, uint32 round, bytes32 taskHash) internal view returns (bytes32) {
-        bytes32 tag = keccak256("OmniLytics/v1/settlement");
+        bytes32 tag = keccak256("OmniLytics/v2/settlement");
         return keccak256(abi.encode(tag, block.chainid, address(this), epochSeed, epoch, round, taskHash));
     }
 
@@ -56,57 +50,62 @@ library Rounds {
         }
     }
 
-    /// @notice Ask the verification for the distances and select.
+    /// @notice Ask the verification for digests and distances; refused unless there is a distance for each pair.
     /// @param seats Seats of each group of the roster.
     /// @param outside Roster positions of groups that do not take part.
-    function judge(
+    function verify(
         Terms memory terms,
         bytes32 context,
         bytes32 rosterHash,
         uint256[] memory seats,
         uint256 outside,
         bytes calldata settlement
-    ) internal returns (Judgement memory judgement) {
+    ) internal returns (Verdict memory verdict) {
         uint256[] memory sizes = new uint256[](seats.length);
         for (uint256 i = 0; i < sizes.length; ++i) sizes[i] = seats[i].count();
-        Verdict memory verdict = IVerification(terms.verification).verify(
+        verdict = IVerification(terms.verification).verify(
             Statement({
                 context: context,
                 rosterHash: rosterHash,
                 sizes: sizes,
                 outside: outside,
-                polynomials: TermsBounds.polynomialsFor(terms.weights),
-                updateBits: terms.updateBits
+                polynomials: TermsBounds.polynomialsProven(terms)
             }),
             settlement
         );
-        uint256 judged = Bits.below(sizes.length) & ~outside;
-        if (verdict.excluded & ~judged != 0) revert IMarket.MarketUnknownGroup(verdict.excluded, judged);
-        judgement.excluded = verdict.excluded;
-        judgement.accepted = _select(terms, verdict, sizes, judged & ~verdict.excluded);
+        uint256 pairs = MultiKrum.pairs((Bits.below(sizes.length) & ~outside).count());
+        if (verdict.distances.length != pairs) revert IMarket.MarketWrongLength(verdict.distances.length, pairs);
     }
 
-    /// @dev Positions of the accepted among those taking part. At most f groups go unpaid: excluded, not eligible, or dropped.
-    function _select(
+    /// @notice Refuse unless the digests of all members hash to the roster's hash.
+    function checkRosterHash(bytes32 rosterHash, uint256 groups, bytes32[] memory digests) internal pure {
+        bytes32 actual = keccak256(abi.encodePacked(groups, digests));
+        if (actual != rosterHash) revert IMarket.MarketWrongDigests(actual, rosterHash);
+    }
+
+    /// @notice Roster positions of the accepted among `judged`. At most f' groups go unpaid: not eligible, or dropped.
+    /// @param seats Seats of each group of the roster.
+    function select(
         Terms memory terms,
-        Verdict memory verdict,
-        uint256[] memory sizes,
-        uint256 taking
-    ) private pure returns (uint256) {
-        uint256 groups = taking.count();
-        uint256 excluded = verdict.excluded.count();
-        uint256 most = terms.faultyGroups;
-        if (verdict.distances.length != MultiKrum.pairs(groups)) {
-            revert IMarket.MarketWrongLength(verdict.distances.length, MultiKrum.pairs(groups));
+        uint256[] memory distances,
+        uint256[] memory seats,
+        uint256 judged
+    ) internal pure returns (uint256) {
+        uint256 groups = judged.count();
+        uint256[] memory sizes = new uint256[](groups);
+        uint256 next = 0;
+        for (uint256 i = 0; i < seats.length; ++i) {
+            if (judged.has(i)) sizes[next++] = seats[i].count();
         }
-        if (excluded > most) revert IMarket.MarketTooManyUnpaid(excluded, most);
-        uint256 faulty = most - excluded;
-        uint256 scale = MultiKrum.lcm(sizes, taking);
-        uint256 set = MultiKrum.eligible(verdict.distances, groups, scale, terms.normBound);
+        uint256 most = MultiKrum.mostUnpaid(groups, terms.faultyGroups);
+        uint256 scale = MultiKrum.lcm(sizes);
+        uint256 bound = scale * scale * terms.normBound * (terms.projected ? TermsBounds.COPIES : 1);
+        uint256 set = MultiKrum.eligible(distances, groups, bound);
         uint256 ineligible = groups - set.count();
-        if (ineligible > faulty) revert IMarket.MarketTooManyUnpaid(excluded + ineligible, most);
-        uint256[] memory scores = MultiKrum.scores(verdict.distances, groups, faulty);
-        return taking.pick(MultiKrum.lowest(scores, set, groups > faulty ? groups - faulty : 0));
+        if (ineligible > most) revert IMarket.MarketTooManyUnpaid(ineligible, most);
+        if (most == 0) return judged;
+        uint256[] memory scores = MultiKrum.scores(distances, sizes, most);
+        return judged.pick(MultiKrum.keep(scores, set, most - ineligible, terms.outlierPercent));
     }
 
     /// @notice What finished rounds after `from` and up to `through` owe a seat.

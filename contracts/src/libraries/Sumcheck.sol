@@ -1,46 +1,50 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {FR_INVERSE_4096, FR_ONE, FR_ZERO, Fr, peek, toFr} from "../types/Fr.sol";
+import {FR_INVERSE_4096, FR_ONE, FR_ORDER, Fr, peek} from "../types/Fr.sol";
 
 /// @title Sumcheck
 /// @notice The field arithmetic of the settlement proof; docs/protocol.md section 7.
-/// @dev Rows are g-major: row g holds the B values of group g, row 0 those of the zero update.
+/// @dev Rows are g-major: row g holds the B values of group g, row 0 those of the zero update, all 0.
 library Sumcheck {
     uint256 private constant _WEIGHT_SHIFT = 84;
     uint256 private constant _WEIGHT_MASK = (1 << _WEIGHT_SHIFT) - 1;
 
-    /// @notice a_{0,k}: the zero update on the scale L, two weights of 2^(b-1) to an element.
-    function zeroUpdate(uint256 scale, uint256 updateBits) internal pure returns (Fr) {
-        uint256 zero = scale << (updateBits - 1);
-        return toFr(zero + (zero << _WEIGHT_SHIFT));
-    }
-
-    /// @notice R(z) = sum over pairs p = (i, j) of rho^p sum over k of (a_{i,k} - a_{j,k})^2.
+    /// @notice Both sides that the pairs p = (i, j) are folded into: R(z) = sum of rho^p sum over k of (a_{i,k} - a_{j,k})^2, and the
+    /// constant term f(0) = (1/N) sum of rho^p V_p, as a polynomial of degree below N sums over H to N times its constant term.
     /// @param rows a_{g,k} at z, g = 0 .. G, one row after the other.
-    function combine(Fr[] memory rows, uint256 polynomials, Fr rho) internal pure returns (Fr total) {
-        Fr power = FR_ONE;
-        uint256 end = rows.length;
-        // Indices of rows that exist.
-        unchecked {
-            for (uint256 i = 0; i < end; i += polynomials) {
-                for (uint256 j = i + polynomials; j < end; j += polynomials) {
-                    total = total + power * _squaredDistance(rows, i, j, polynomials);
-                    power = power * rho;
+    /// @param values V of every pair.
+    /// @dev By addresses, as it is done for every pair. Equivalent to, for each pair (i, j) of rows and `pair` counting them:
+    /// combined += power * sum over k of (rows[i][k] - rows[j][k])^2; constantTerm += power * values[pair]; power *= rho
+    function combine(
+        Fr[] memory rows,
+        uint256 polynomials,
+        Fr[] memory values,
+        Fr rho
+    ) internal pure returns (Fr combined, Fr constantTerm) {
+        uint256 order = FR_ORDER;
+        assembly ("memory-safe") {
+            let rowBytes := shl(5, polynomials)
+            let value := add(values, 0x20)
+            let power := 1
+            let end := add(add(rows, 0x20), shl(5, mload(rows)))
+            for { let i := add(rows, 0x20) } lt(i, end) { i := add(i, rowBytes) } {
+                for { let right := add(i, rowBytes) } lt(right, end) { } {
+                    let squares := 0
+                    let left := i
+                    for { let last := add(right, rowBytes) } lt(right, last) { right := add(right, 0x20) } {
+                        let gap := addmod(mload(left), sub(order, mload(right)), order)
+                        squares := addmod(squares, mulmod(gap, gap, order), order)
+                        left := add(left, 0x20)
+                    }
+                    combined := addmod(combined, mulmod(power, squares, order), order)
+                    constantTerm := addmod(constantTerm, mulmod(power, mload(value), order), order)
+                    power := mulmod(power, rho, order)
+                    value := add(value, 0x20)
                 }
             }
         }
-    }
-
-    /// @notice f(0) = (1/N) sum over pairs of rho^p V_p: a polynomial of degree below N sums over H to N times its constant term.
-    function constantTerm(Fr[] memory values, Fr rho) internal pure returns (Fr) {
-        Fr total = FR_ZERO;
-        Fr power = FR_ONE;
-        for (uint256 p = 0; p < values.length; ++p) {
-            total = total + power * peek(values, p);
-            power = power * rho;
-        }
-        return total * FR_INVERSE_4096;
+        constantTerm = constantTerm * FR_INVERSE_4096;
     }
 
     /// @notice Whether R(z) = q(z) (z^N - 1) + f(z).
@@ -48,10 +52,13 @@ library Sumcheck {
         return combined == quotient * (z.pow(4096) - FR_ONE) + remainder;
     }
 
-    /// @notice T of every pair from its V.
+    /// @notice T of every pair from its V, in the memory of the V.
     function distances(Fr[] memory values) internal pure returns (uint256[] memory result) {
-        result = new uint256[](values.length);
-        for (uint256 p = 0; p < result.length; ++p) result[p] = distance(peek(values, p));
+        uint256 length = values.length;
+        assembly ("memory-safe") {
+            result := values
+        }
+        for (uint256 p = 0; p < length; ++p) result[p] = distance(peek(values, p));
     }
 
     /// @notice T = S0 + S1 from V = S0 + 2^84 (2 S01) + 2^168 S1, where the middle term may be negative.
@@ -61,16 +68,6 @@ library Sumcheck {
         // Below 2^84 + 2^87 + 1.
         unchecked {
             return (packed & _WEIGHT_MASK) + (packed >> (2 * _WEIGHT_SHIFT)) + (cross >> (_WEIGHT_SHIFT - 1));
-        }
-    }
-
-    /// @dev Between the rows that begin at i and j.
-    function _squaredDistance(Fr[] memory rows, uint256 i, uint256 j, uint256 polynomials) private pure returns (Fr total) {
-        unchecked {
-            for (uint256 end = i + polynomials; i < end; ++i) {
-                total = total + (peek(rows, i) - peek(rows, j)).square();
-                ++j;
-            }
         }
     }
 }

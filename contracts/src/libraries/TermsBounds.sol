@@ -14,25 +14,34 @@ library TermsBounds {
     uint256 private constant _MOST_SEATS = 254;
     /// @dev Scoring g groups, f of them faulty, takes g^2 f steps; with so many a settlement stays below the gas of one transaction.
     uint256 private constant _MOST_SCORING_STEPS = 10_000;
-    /// @dev What public nodes take in one transaction.
-    uint256 private constant _MOST_SETTLEMENT_BYTES = 131_072;
     uint256 private constant _LONGEST_SECONDS = 30 days;
-    uint256 private constant _BLOBS_PER_TRANSACTION = 6;
+    /// @dev An answer window must outlast whoever buys blocks out.
+    uint256 private constant _SHORTEST_ANSWER_SECONDS = 1800;
+    /// @dev Above that an answer costs more than it protects.
+    uint256 private constant _MOST_ANSWERED_POLYNOMIALS = 512;
+    /// @dev s: a projection adds so many copies of each polynomial, so that squared lengths come out s times as large.
+    uint256 internal constant COPIES = 4;
 
     /// @notice Number B of polynomials of an update of `weights` weights.
     function polynomialsFor(uint256 weights) internal pure returns (uint256) {
         return Math.ceilDiv(weights, _WEIGHTS_PER_POLYNOMIAL);
     }
 
+    /// @notice Number P of polynomials that a settlement proves for each member.
+    function polynomialsProven(Terms memory terms) internal pure returns (uint256) {
+        return terms.projected ? 1 : polynomialsFor(terms.weights);
+    }
+
     /// @notice Refuse terms with a number out of bounds. Fields that others depend on come first, then the order of the table.
-    function check(Terms memory terms) internal pure {
+    /// @param mostBytes Largest transaction that the chain's public nodes take.
+    /// @param blobs Blobs that a transaction may carry; 0 on a chain without.
+    function check(Terms memory terms, uint256 mostBytes, uint256 blobs) internal pure {
         _within("groupSize", terms.groupSize, 3, 16);
         _within("faultyGroups", terms.faultyGroups, 1, 20);
-        _within("weights", terms.weights, 1, 2 ** 22);
-        uint256 polynomials = polynomialsFor(terms.weights);
+        _within("weights", terms.weights, 1, 2 ** 26);
         _checkMoney(terms);
-        _checkSizes(terms, polynomials);
-        _checkTimes(terms, polynomials);
+        _checkSizes(terms, mostBytes);
+        _checkTimes(terms, blobs);
         _within("metrics", bytes(terms.metrics).length, 0, 256);
     }
 
@@ -40,40 +49,48 @@ library TermsBounds {
     function _checkMoney(Terms memory terms) private pure {
         _within("rewardWei", terms.rewardWei, 1, 2 ** 96);
         _within("stakeWei", terms.stakeWei, (uint256(terms.groupSize) + 1) * terms.rewardWei, 2 ** 104);
-        _within("bondWei", terms.bondWei, 1, 2 ** 104);
+        // Everybody's share of the bond is at least one unit.
+        _within("bondWei", terms.bondWei, terms.mostOwners, 2 ** 104);
         _within("accuseFeeWei", terms.accuseFeeWei, 0, 2 ** 96);
     }
 
     /// @dev Numbers of owners, bits and rounds, and what they make of a settlement.
-    function _checkSizes(Terms memory terms, uint256 polynomials) private pure {
+    function _checkSizes(Terms memory terms, uint256 mostBytes) private pure {
         uint256 leastOwners = uint256(terms.groupSize) * (2 * uint256(terms.faultyGroups) + 3);
         _within("mostOwners", terms.mostOwners, leastOwners, _MOST_SEATS);
-        _within("settlementBytes", _settlementBytes(terms, polynomials), 0, _MOST_SETTLEMENT_BYTES);
+        _within("settlementBytes", _settlementBytes(terms), 0, mostBytes);
         _within("scoringSteps", _scoringSteps(terms), 0, _MOST_SCORING_STEPS);
-        _within("updateBits", terms.updateBits, 2, _mostUpdateBits(terms.groupSize, polynomials));
+        if (terms.outlierPercent != 0) _within("outlierPercent", terms.outlierPercent, 110, 200);
+        _within("updateBits", terms.updateBits, 3, _mostUpdateBits(terms));
         _within("clipNano", terms.clipNano, 1, 10 ** 12);
         _within("normBound", terms.normBound, 1, 2 ** 100);
         _within("roundsPerEpoch", terms.roundsPerEpoch, 1, 10_000);
     }
 
-    /// @dev Windows, whose floors grow with owners and polynomials.
-    function _checkTimes(Terms memory terms, uint256 polynomials) private pure {
+    /// @dev Windows, whose floors grow with owners and polynomials. Without an answer window there are no accusations.
+    function _checkTimes(Terms memory terms, uint256 blobs) private pure {
         uint256 owners = terms.mostOwners;
-        uint256 answerSeconds = 60 + 12 * owners * Math.ceilDiv(polynomials, _BLOBS_PER_TRANSACTION);
+        uint256 polynomials = polynomialsFor(terms.weights);
         _within("commitSeconds", terms.commitSeconds, 60, _LONGEST_SECONDS);
         _within("accuseSeconds", terms.accuseSeconds, 60 + owners, _LONGEST_SECONDS);
-        _within("answerSeconds", terms.answerSeconds, answerSeconds, _LONGEST_SECONDS);
-        _within("proveSeconds", terms.proveSeconds, 120 + owners * polynomials, _LONGEST_SECONDS);
+        if (blobs == 0 || polynomials > _MOST_ANSWERED_POLYNOMIALS) {
+            _within("answerSeconds", terms.answerSeconds, 0, 0);
+        } else if (terms.answerSeconds != 0) {
+            uint256 answerSeconds = Math.max(_SHORTEST_ANSWER_SECONDS, 60 + 12 * owners * Math.ceilDiv(polynomials, blobs));
+            _within("answerSeconds", terms.answerSeconds, answerSeconds, _LONGEST_SECONDS);
+        }
+        _within("proveSeconds", terms.proveSeconds, 120 + owners * polynomialsProven(terms) + polynomials, _LONGEST_SECONDS);
         _within("drawDelayBlocks", terms.drawDelayBlocks, 2, 4096);
     }
 
-    /// @dev Upper bound of a settling transaction: members' points, distances and evaluations of the most groups, f exclusions, and 2048
+    /// @dev Upper bound of a settling transaction: members' points and signatures, distances and evaluations of the most groups, and 2048
     /// bytes for the rest.
-    function _settlementBytes(Terms memory terms, uint256 polynomials) private pure returns (uint256) {
+    function _settlementBytes(Terms memory terms) private pure returns (uint256) {
         uint256 groups = terms.mostOwners / terms.groupSize;
-        uint256 points = 128 * uint256(terms.mostOwners) * polynomials;
+        uint256 polynomials = polynomialsProven(terms);
+        uint256 members = (96 * polynomials + 64) * terms.mostOwners;
         // slither-disable-next-line divide-before-multiply
-        return points + 16 * groups * (groups + 1) + 32 * groups * polynomials + 85 * uint256(terms.faultyGroups) + 2048;
+        return members + 16 * groups * (groups + 1) + 32 * groups * polynomials + 2048;
     }
 
     /// @dev Multi-Krum keeps f + 1 distances of each group sorted: G^2 f moves at worst, about 400 gas each.
@@ -83,13 +100,15 @@ library TermsBounds {
         return groups * groups * uint256(terms.faultyGroups);
     }
 
-    /// @dev The largest b of at most 32 with 4096 B ((h + 1) h 2^b)^2 < 2^82, so that squared distances of two packed weights do not
-    /// overlap.
-    function _mostUpdateBits(uint256 groupSize, uint256 polynomials) private pure returns (uint256 bits) {
-        uint256 scale = (groupSize + 1) * groupSize;
-        uint256 energy = 4096 * polynomials * scale * scale;
+    /// @dev The largest b of at most 32 with 4096 B (h (h + 1) 2^b)^2 < 2^82, and 4096 (s B h (h + 1) 2^b)^2 under projection, so that
+    /// squared distances of two packed weights do not overlap.
+    function _mostUpdateBits(Terms memory terms) private pure returns (uint256 bits) {
+        uint256 polynomials = polynomialsFor(terms.weights);
+        uint256 scale = (uint256(terms.groupSize) + 1) * terms.groupSize;
+        uint256 energy = 4096 * scale * scale * polynomials;
+        if (terms.projected) energy *= COPIES * COPIES * polynomials;
         bits = 32;
-        // Ends above 2: 4096 B (272)^2 < 2^38 for the checked B <= 512 and h <= 16.
+        // Ends: with the checked B <= 8192 and h <= 16 energy is below 2^12 2^18 2^4 2^26.
         while (energy << (2 * bits) >= 2 ** 82) --bits;
     }
 

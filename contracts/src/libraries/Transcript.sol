@@ -7,23 +7,21 @@ import {Fr, frFromHash} from "../types/Fr.sol";
 /// @title Transcript
 /// @notice The challenges of a settlement proof: three hashes over fixed-width fields, each over the one before.
 library Transcript {
-    bytes32 private constant _TAG_RHO = keccak256("OmniLytics/v1/rho");
-    bytes32 private constant _TAG_Z = keccak256("OmniLytics/v1/z");
-    bytes32 private constant _TAG_GAMMA = keccak256("OmniLytics/v1/gamma");
+    bytes32 private constant _TAG_RHO = keccak256("OmniLytics/v2/rho");
+    bytes32 private constant _TAG_Z = keccak256("OmniLytics/v2/z");
+    bytes32 private constant _TAG_GAMMA = keccak256("OmniLytics/v2/gamma");
 
     /// @notice d0, of everything that is claimed.
     /// @param sums Hash of the summed points of the groups taking part.
     /// @param values Hash of V of all pairs.
-    function begin(Statement calldata statement, uint256 excluded, bytes32 sums, bytes32 values) internal pure returns (bytes32) {
+    function begin(Statement calldata statement, bytes32 sums, bytes32 values) internal pure returns (bytes32) {
         return keccak256(
             abi.encode(
                 _TAG_RHO,
                 statement.context,
                 statement.rosterHash,
                 statement.polynomials,
-                statement.updateBits,
                 statement.outside,
-                excluded,
                 keccak256(abi.encodePacked(statement.sizes)),
                 sums,
                 values
@@ -31,7 +29,7 @@ library Transcript {
         );
     }
 
-    /// @notice d1, of the commitments C_q and C_f, 256 bytes together.
+    /// @notice d1, of the commitments C_q and C_f, 192 bytes together.
     function commit(bytes32 digest, bytes calldata points) internal pure returns (bytes32) {
         return keccak256(abi.encodePacked(_TAG_Z, digest, points));
     }

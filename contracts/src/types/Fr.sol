@@ -36,10 +36,17 @@ function frFromHash(bytes32 digest) pure returns (Fr) {
 function toFrs(bytes calldata words) pure returns (Fr[] memory elements) {
     uint256 length = words.length / 32;
     elements = new Fr[](length);
+    uint256 order = FR_ORDER;
+    uint256 good;
     assembly ("memory-safe") {
-        calldatacopy(add(elements, 0x20), words.offset, mul(length, 0x20))
+        let element := add(elements, 0x20)
+        let end := add(element, shl(5, length))
+        calldatacopy(element, words.offset, shl(5, length))
+        good := 1
+        for { } lt(element, end) { element := add(element, 0x20) } { good := and(good, lt(mload(element), order)) }
     }
-    for (uint256 i = 0; i < length; ++i) toFr(Fr.unwrap(peek(elements, i)));
+    // Which one it is, is asked only if one is not.
+    for (uint256 i = 0; good == 0 && i < length; ++i) toFr(Fr.unwrap(elements[i]));
 }
 
 /// @notice elements[i] without a look at the length.

@@ -5,6 +5,7 @@ import {IVerification} from "../interfaces/IVerification.sol";
 import {Fr} from "./Fr.sol";
 
 /// @notice Memory address of a point of BLS12-381's G1 in EIP-2537 form: x and y, 64 bytes each, big-endian; infinity is all zero.
+/// In calldata a point has 96 bytes: the 16 zeros before each coordinate do not travel.
 /// @dev Points come from `pointAt`, over memory that its caller allocated, and live as long as that memory.
 type G1 is uint256;
 
@@ -12,7 +13,9 @@ type G1 is uint256;
 uint256 constant G1_ADD = 0x0b;
 uint256 constant G1_MSM = 0x0c;
 
+/// @dev In memory, as the precompiles want it, and in calldata.
 uint256 constant G1_BYTES = 128;
+uint256 constant POINT_BYTES = 96;
 /// @dev A point followed by a scalar: one term of a multi-exponentiation.
 uint256 constant TERM_BYTES = 160;
 
@@ -20,13 +23,25 @@ uint256 constant TERM_BYTES = 160;
 uint256 constant HALF_UPPER = 0x0d0088f51cbff34d258dd3db21a5d66b;
 uint256 constant HALF_LOWER = 0xb23ba5c279c2895fb39869507b587b120f55ffff58a9ffffdcff7fffffffd555;
 
-using {setSum, compressInto} for G1 global;
+using {load, setSum, compressInto} for G1 global;
 
 /// @notice The point at `offset` of a string of points.
 /// @dev The caller knows that offset + 128 <= buffer.length.
 function pointAt(bytes memory buffer, uint256 offset) pure returns (G1 point) {
     assembly ("memory-safe") {
         point := add(add(buffer, 0x20), offset)
+    }
+}
+
+/// @notice Overwrite a point with the one that `offset` bytes into a calldata string begins; it is not checked.
+/// @dev The caller knows that offset + 96 <= source.length.
+function load(G1 self, bytes calldata source, uint256 offset) pure {
+    assembly ("memory-safe") {
+        let start := add(source.offset, offset)
+        mstore(self, 0)
+        calldatacopy(add(self, 0x10), start, 48)
+        mstore(add(self, 0x40), 0)
+        calldatacopy(add(self, 0x50), add(start, 48), 48)
     }
 }
 
@@ -38,13 +53,19 @@ function pointAt(bytes memory buffer, uint256 offset) pure returns (G1 point) {
 function setSum(G1 self, bytes calldata source, uint256 offset, uint256 stride, uint256 count) view {
     bool success = true;
     assembly ("memory-safe") {
-        // The sum so far and the next point, side by side as the precompile wants them.
+        // The sum so far and the next point, side by side as the precompile wants them; the padding is cleared once.
         let pair := mload(0x40)
         let start := add(source.offset, offset)
-        calldatacopy(pair, start, 128)
+        mstore(pair, 0)
+        mstore(add(pair, 0x40), 0)
+        mstore(add(pair, 0x80), 0)
+        mstore(add(pair, 0xc0), 0)
+        calldatacopy(add(pair, 0x10), start, 48)
+        calldatacopy(add(pair, 0x50), add(start, 48), 48)
         for { } and(success, gt(count, 1)) { count := sub(count, 1) } {
             start := add(start, stride)
-            calldatacopy(add(pair, 128), start, 128)
+            calldatacopy(add(pair, 0x90), start, 48)
+            calldatacopy(add(pair, 0xd0), add(start, 48), 48)
             success := staticcall(gas(), G1_ADD, pair, 256, pair, 128)
             // A chain without the precompile answers with success and nothing.
             success := and(success, eq(returndatasize(), 128))

@@ -6,13 +6,13 @@ import {ILibraryHarness} from "./ILibraryHarness.sol";
 import {Bits} from "../../src/libraries/Bits.sol";
 import {Blobs} from "../../src/libraries/Blobs.sol";
 import {Epochs} from "../../src/libraries/Epochs.sol";
-import {Exclusions} from "../../src/libraries/Exclusions.sol";
 import {MaskKeys} from "../../src/libraries/MaskKeys.sol";
 import {MultiKrum} from "../../src/libraries/MultiKrum.sol";
+import {PointTree} from "../../src/libraries/PointTree.sol";
 import {Openings} from "../../src/libraries/Openings.sol";
 import {Transcript} from "../../src/libraries/Transcript.sol";
-import {Fr, toFr} from "../../src/types/Fr.sol";
-import {G1_BYTES, TERM_BYTES, pointAt, setTerm, tryMsm} from "../../src/types/G1.sol";
+import {Fr, frFromHash, toFr} from "../../src/types/Fr.sol";
+import {G1, G1_BYTES, POINT_BYTES, TERM_BYTES, pointAt, setTerm, tryMsm} from "../../src/types/G1.sol";
 
 /// @notice Opens the libraries to tests, those in Python included.
 contract LibraryHarness is ILibraryHarness {
@@ -32,14 +32,14 @@ contract LibraryHarness is ILibraryHarness {
         return Fr.unwrap(toFr(x).pow(exponent));
     }
 
-    function rootAt(uint256 index) external pure returns (uint256) {
-        return Fr.unwrap(Exclusions.rootAt(index));
+    function challenge(bytes32 digest) external pure returns (uint256) {
+        return Fr.unwrap(frFromHash(digest));
     }
 
     /// @dev Sum of all points of a string, at least two.
     function addAll(bytes calldata points) external view returns (bytes memory result) {
         result = new bytes(G1_BYTES);
-        pointAt(result, 0).setSum(points, 0, G1_BYTES, points.length / G1_BYTES);
+        pointAt(result, 0).setSum(points, 0, POINT_BYTES, points.length / POINT_BYTES);
     }
 
     function compress(bytes memory point) external pure returns (bytes memory result) {
@@ -65,38 +65,50 @@ contract LibraryHarness is ILibraryHarness {
         return Openings.holdsWithin(200_000, pointAt(commitment, 0), toFr(point), toFr(value), proof);
     }
 
-    function versionedHash(bytes memory commitment) external view returns (bytes32) {
-        return Blobs.versionedHash(pointAt(commitment, 0));
+    /// @dev Of a point as it travels.
+    function versionedHash(bytes calldata commitment) external view returns (bytes32) {
+        G1 point = pointAt(new bytes(G1_BYTES), 0);
+        point.load(commitment, 0);
+        return Blobs.versionedHash(point);
     }
 
-    /// @dev The three digests of a transcript; points and values are strings of 128 and 32 bytes each.
+    /// @dev The three digests of a transcript; points and values are strings of 96 and 32 bytes each.
     function transcript(
         Statement calldata statement,
-        uint256 excluded,
         bytes calldata points,
         bytes calldata values,
         bytes calldata commitments,
         bytes calldata evaluations
     ) external pure returns (bytes32 rho, bytes32 z, bytes32 gamma) {
-        rho = Transcript.begin(statement, excluded, keccak256(points), keccak256(values));
+        bytes memory padded = new bytes(points.length / POINT_BYTES * G1_BYTES);
+        for (uint256 i = 0; i < points.length / POINT_BYTES; ++i) pointAt(padded, i * G1_BYTES).load(points, i * POINT_BYTES);
+        rho = Transcript.begin(statement, keccak256(padded), keccak256(values));
         z = Transcript.commit(rho, commitments);
         gamma = Transcript.evaluate(z, evaluations);
     }
 
-    function lcm(uint256[] memory sizes, uint256 places) external pure returns (uint256) {
-        return MultiKrum.lcm(sizes, places);
+    function root(bytes calldata points) external pure returns (bytes32) {
+        return PointTree.root(points, 0, points.length / POINT_BYTES);
     }
 
-    function eligible(uint256[] memory distances, uint256 groups, uint256 scale, uint256 normBound) external pure returns (uint256) {
-        return MultiKrum.eligible(distances, groups, scale, normBound);
+    function mostUnpaid(uint256 groups, uint256 faultyGroups) external pure returns (uint256) {
+        return MultiKrum.mostUnpaid(groups, faultyGroups);
     }
 
-    function scores(uint256[] memory distances, uint256 groups, uint256 faulty) external pure returns (uint256[] memory) {
-        return MultiKrum.scores(distances, groups, faulty);
+    function lcm(uint256[] memory sizes) external pure returns (uint256) {
+        return MultiKrum.lcm(sizes);
     }
 
-    function lowest(uint256[] memory score, uint256 set, uint256 most) external pure returns (uint256) {
-        return MultiKrum.lowest(score, set, most);
+    function eligible(uint256[] memory distances, uint256 groups, uint256 most) external pure returns (uint256) {
+        return MultiKrum.eligible(distances, groups, most);
+    }
+
+    function scores(uint256[] memory distances, uint256[] memory sizes, uint256 unpaid) external pure returns (uint256[] memory) {
+        return MultiKrum.scores(distances, sizes, unpaid);
+    }
+
+    function keep(uint256[] memory score, uint256 set, uint256 most, uint256 outlierPercent) external pure returns (uint256) {
+        return MultiKrum.keep(score, set, most, outlierPercent);
     }
 
     function isUsable(bytes32 maskKey) external pure returns (bool) {

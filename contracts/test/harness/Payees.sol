@@ -7,13 +7,15 @@ import {IAdmission} from "../../src/interfaces/IAdmission.sol";
 contract WordAdmission is IAdmission {
     bytes32 private immutable _wordHash;
     uint256 public calls;
+    uint32 public lastEpoch;
 
     constructor(bytes memory word) {
         _wordHash = keccak256(word);
     }
 
-    function mayJoin(address, bytes calldata data) external returns (bool allowed) {
+    function mayJoin(address, uint32 epoch, bytes calldata data) external returns (bool allowed) {
         ++calls;
+        lastEpoch = epoch;
         return keccak256(data) == _wordHash;
     }
 }

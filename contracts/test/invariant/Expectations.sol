@@ -130,11 +130,12 @@ abstract contract Expectations is DisputeFixture {
         _disputesInWei += valueWei;
     }
 
-    function _expectAnswered(uint256 seat, uint256 count, bool last) internal {
-        uint256 earnedWei = last ? _leftWei[seat] : (_depositWei[seat] * count) / POLYNOMIALS;
-        _leftWei[seat] -= earnedWei;
-        _freedWei[RELAY] += earnedWei;
-        if (last) _freedWei[_ownersOfSeats()[seat]] += FEE;
+    function _expectAnswered(uint256 seat, uint256 count, uint256 answered) internal {
+        uint256 shareWei = (_depositWei[seat] * answered) / POLYNOMIALS - (_depositWei[seat] - _leftWei[seat]);
+        uint256 refundWei = shareWei < answerCost(count) ? shareWei : answerCost(count);
+        _leftWei[seat] -= refundWei;
+        _freedWei[RELAY] += refundWei;
+        if (answered == POLYNOMIALS) _freedWei[BURNED] += FEE;
     }
 
     /// @dev Seats whose time to answer is over.
@@ -160,27 +161,24 @@ abstract contract Expectations is DisputeFixture {
         if (lost & ~market.state().slashed != 0) _wrong("slashed");
         _compensatedWei += compensatedWei;
         _burnedWei += size(lost) * market.terms().stakeWei - compensatedWei;
-        _expectFinished(before, lost);
+        _expectFinished(before);
     }
 
     function _expectTimedOut(MarketState memory before) internal {
         uint256 lapsed = _lapsed(before);
         if (market.paidSeats(before.round) != members(before.groups) & ~lapsed) _wrong("pay after a timeout");
         if (market.state().staked != before.staked) _wrong("stake lost in a timeout");
-        _expectFinished(before, lapsed);
+        _expectFinished(before);
     }
 
-    /// @dev The round is over: what it pays, and what becomes of accusations; the fee of the `lost` is the model owner's.
-    function _expectFinished(MarketState memory before, uint256 lost) private {
+    /// @dev The round is over: what it pays, and that what is left of its accusations is the model owner's.
+    function _expectFinished(MarketState memory before) private {
         if (_finished[before.round]++ != 0) _wrong("finished twice");
         _paid[before.round] = market.paidSeats(before.round);
         _promisedWei += size(_paid[before.round]) * (market.terms().rewardWei + market.bondShareWei(before.round));
-        uint256 unanswered = before.accused & ~before.answered;
-        address[] memory ownerOf = _ownersOfSeats();
-        for (uint256 seat = 0; unanswered >> seat != 0; ++seat) {
-            if ((unanswered >> seat) & 1 == 0) continue;
-            _freedWei[(lost >> seat) & 1 == 1 ? MODEL_OWNER : ownerOf[seat]] += FEE;
-            _freedWei[MODEL_OWNER] += _leftWei[seat];
+        for (uint256 seat = 0; before.accused >> seat != 0; ++seat) {
+            if ((before.accused >> seat) & 1 == 0) continue;
+            _freedWei[MODEL_OWNER] += _leftWei[seat] + ((before.answered >> seat) & 1 == 1 ? 0 : FEE);
         }
     }
 

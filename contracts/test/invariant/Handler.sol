@@ -49,7 +49,7 @@ contract Handler is Expectations {
     function callJoin(uint256 who, uint256 key) public watched("join") {
         address owner = ownerAt(who % _PARTIES);
         uint256 dueWei = stakeDue(owner);
-        if (_call(owner, dueWei, abi.encodeCall(IMarket.join, (Builders.maskKey(key), "")))) _expectStaked(dueWei);
+        if (_call(owner, dueWei, abi.encodeCall(IMarket.join, (_termsHash, Builders.maskKey(key), "")))) _expectStaked(dueWei);
     }
 
     function callJoinAll() public {
@@ -134,9 +134,8 @@ contract Handler is Expectations {
     function callOpen(uint256 groups) public watched("open") {
         MarketState memory state = market.state();
         if (state.stage != Stage.Anchored) return;
-        groups = size(state.members) >= 24 ? [uint256(63), 31, 62][groups % 3] : 31;
-        (bytes32[] memory digests, bytes memory signatures) = commitments(groups);
-        _call(MODEL_OWNER, 0, abi.encodeCall(IMarket.open, (state.round, groups, digests, signatures)));
+        groups = size(state.members) >= 24 ? [uint256(63), 31, 62, 6][groups % 4] : [uint256(31), 12][groups % 2];
+        _call(MODEL_OWNER, 0, abi.encodeCall(IMarket.open, (state.round, groups, rosterHashOf(groups))));
     }
 
     function callAccuse(uint256 seed, uint256 seats, uint256 extraWei) external watched("accuse") {
@@ -146,7 +145,7 @@ contract Handler is Expectations {
         if (seed % 4 != 0) seats = uint256(keccak256(abi.encode(seats))) & uint256(keccak256(abi.encode(seats, seed)));
         if (seed % 11 != 1) seats &= members(state.groups) & ~(seed % 7 == 1 ? 0 : state.accused);
         uint256 valueWei = size(seats) * (FEE + market.answerCostWei()) + bound(extraWei, 0, 1e10);
-        bytes memory data = abi.encodeCall(IMarket.accuse, (state.round, seats, digestsOf(state.groups)));
+        bytes memory data = abi.encodeCall(IMarket.accuse, (state.round, seats, digestsOf(state.groups), commitmentsOf(seats)));
         if (_call(MODEL_OWNER, valueWei, data)) _expectAccused(seats, valueWei);
     }
 
@@ -160,24 +159,21 @@ contract Handler is Expectations {
         (, , uint16 first) = market.accusation(seat);
         count = bound(count, 1, POLYNOMIALS - first);
         carry(seat, first, count);
-        bytes memory data = abi.encodeCall(IMarket.answer, (state.round, seat, pointsOf(seat), first, uint16(count)));
-        if (_call(RELAY, 0, data)) _expectAnswered(seat, count, first + count == POLYNOMIALS);
+        bytes memory data =
+            abi.encodeCall(IMarket.answer, (state.round, seat, first, pointsOf(seat, first, count), proofsOf(seat, first, count), ""));
+        if (_call(RELAY, 0, data)) _expectAnswered(seat, count, first + count);
     }
 
     function callAnswerAll() external {
         for (uint256 i = 0; i < 3 * OWNERS; ++i) callAnswer(i, POLYNOMIALS - 1);
     }
 
-    function callSettle(uint256 seed, uint256 waived, uint256 excluded, bool next) external watched("settle") {
+    function callSettle(uint256 seed, uint256 waived, bool next) external watched("settle") {
         MarketState memory state = market.state();
         if (state.stage != Stage.Open) return;
         waived = seed % 3 == 0 ? waived & state.groups : 0;
-        uint256 outside = _places(state.groups, waived | _void(state, waived));
-        uint256 roster = size(state.groups);
-        excluded = seed % 5 == 0 ? (1 << (excluded % roster)) & ~outside : 0;
-        _setVerdict(seed, roster - size(outside) - size(excluded), excluded);
-        bytes memory data = abi.encodeCall(IMarket.settle, (state.round, "", waived, next ? TASK : bytes32(0)));
-        if (!_call(MODEL_OWNER, 0, data)) return;
+        _setVerdict(seed, size(judged(waived)));
+        if (!_call(MODEL_OWNER, 0, settleCall(waived, next ? TASK : bytes32(0)))) return;
         _expectSettled(state, waived);
         if (_void(state, waived) != 0) ++happened["void"];
     }
@@ -220,12 +216,12 @@ contract Handler is Expectations {
     function callOutOfTurn(uint256 which, uint32 round) external watched("nothing") {
         bytes[7] memory calls = [
             abi.encodeCall(IMarket.anchor, (TASK)),
-            abi.encodeCall(IMarket.settle, (round, "", 0, 0)),
+            abi.encodeCall(IMarket.settle, (round, "", "", 0, 0)),
             abi.encodeCall(IMarket.freeze, ()),
             abi.encodeCall(IMarket.timeout, (round)),
             abi.encodeCall(IMarket.withdraw, (STRANGER)),
-            abi.encodeCall(IMarket.accuse, (round, 1, new bytes32[](0))),
-            abi.encodeCall(IMarket.answer, (round, 0, pointsOf(0), 0, 3))
+            abi.encodeCall(IMarket.accuse, (round, 1, new bytes32[](0), "")),
+            abi.encodeCall(IMarket.answer, (round, 0, 0, pointsOf(0, 0, 3), proofsOf(0, 0, 3), ""))
         ];
         if (which % 7 == 3 && market.state().stage == Stage.Open) return;
         vm.blobhashes(new bytes32[](0));
@@ -273,17 +269,10 @@ contract Handler is Expectations {
         else ++refusals;
     }
 
-    function _setVerdict(uint256 seed, uint256 taking, uint256 excluded) private {
+    function _setVerdict(uint256 seed, uint256 taking) private {
         uint256[] memory distances = new uint256[]((taking * (taking + 1)) / 2);
         for (uint256 i = 0; i < distances.length; ++i) distances[i] = uint256(keccak256(abi.encode(seed, i))) % 1000;
         if (seed % 7 == 0 && taking != 0) distances[seed % taking] = 1e12;
-        verification.setVerdict(excluded, distances);
-    }
-
-    function _places(uint256 set, uint256 subset) private pure returns (uint256 places) {
-        for (uint256 bit = 1; set != 0; set &= set - 1) {
-            if (subset & set & (~set + 1) != 0) places |= bit;
-            bit <<= 1;
-        }
+        verification.setDistances(distances);
     }
 }

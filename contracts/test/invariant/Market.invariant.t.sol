@@ -54,14 +54,14 @@ contract MarketInvariantTest is Test {
         _handler.callOpen(0);
         _handler.callAccuse(1, type(uint256).max, 7);
         _handler.callAnswerAll();
-        _handler.callSettle(1, 0, 0, true);
+        _handler.callSettle(1, 0, true);
         _handler.callOpen(0);
         // The seats 0 .. 9 are accused, all but the last two answer in part or in full.
         _handler.callAccuse(4, 1023, 7);
         for (uint256 i = 0; i < 8; ++i) _handler.callAnswer(0, 2);
         _handler.callAnswer(1, 1);
         _handler.passWindow();
-        _handler.callSettle(1, 0, 0, false);
+        _handler.callSettle(1, 0, false);
         _handler.callDepartSlashed();
         _handler.callJoinAll();
         _handler.callWithdraw(0);

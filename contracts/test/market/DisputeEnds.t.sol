@@ -3,7 +3,6 @@ pragma solidity 0.8.37;
 
 import {IMarket} from "../../src/interfaces/IMarket.sol";
 import {MarketState} from "../../src/interfaces/MarketTypes.sol";
-import {Builders} from "../utils/Builders.sol";
 import {DisputeFixture} from "../utils/DisputeFixture.sol";
 import {vm} from "../utils/Vm.sol";
 
@@ -29,10 +28,10 @@ contract DisputeEndsTest is DisputeFixture {
         assertEq(state.owedWei, 18 * (_REWARD + shareWei), "owed");
         assertEq(state.staked, (1 << OWNERS) - 1, "stakes");
         assertEq(state.slashed, 0, "slashed");
-        assertEq(freedFor(MODEL_OWNER), 2 * (FEE + depositWei), "of both who did not answer");
-        assertEq(freedFor(ownerAt(1)), FEE, "of the one who did");
-        assertEq(freedFor(RELAY), depositWei, "and who sent it");
-        assertEq(state.disputesWei, 2 * (FEE + depositWei) + FEE + depositWei, "all was freed");
+        assertEq(freedFor(MODEL_OWNER), 2 * FEE + 3 * depositWei - answerCost(3), "fees of both who did not answer, what is left");
+        assertEq(freedFor(BURNED), FEE, "of the one who did");
+        assertEq(freedFor(RELAY), answerCost(3), "and who sent it");
+        assertEq(state.disputesWei, 3 * (FEE + depositWei), "all was freed");
         assertBooks();
     }
 
@@ -84,11 +83,18 @@ contract DisputeEndsTest is DisputeFixture {
             vm.warp(SETTLE_BY + 1);
             return market.timeout(1);
         }
-        if (end == 0) return settle(0, TASK);
+        if (end == 0) {
+            // Early: all accused have answered.
+            if (!answered) answer(0, answeredOfSeat0(), uint16(POLYNOMIALS) - answeredOfSeat0());
+            answer(seatIn(4, 0), 0, 3);
+            return settle(0, TASK);
+        }
         passAnswerWindow();
-        // The groups of the two accused, or of the one who did not answer.
-        uint256 groups = answered ? 16 : 16 | (1 << groupOf(0));
-        settle(end == 2 ? groups : 0, TASK);
+        settle(end == 2 ? 16 | (1 << groupOf(0)) : 0, TASK);
+    }
+
+    function answeredOfSeat0() private view returns (uint16 done) {
+        (, , done) = market.accusation(0);
     }
 
     function takeEverythingOut() private {
@@ -99,7 +105,7 @@ contract DisputeEndsTest is DisputeFixture {
             vm.prank(ownerAt(i));
             market.leave();
         }
-        vm.warp(block.timestamp + 2400);
+        vm.warp(block.timestamp + 3600);
         for (uint256 i = 0; i < OWNERS; ++i) market.depart(ownerAt(i));
         for (uint256 i = 0; i < 5; ++i) {
             try market.withdraw(accounts[i]) {} catch (bytes memory why) {

@@ -14,7 +14,7 @@ contract JoinTest is MarketFixture {
         vm.expectEmit();
         emit IMarket.Joined(ownerAt(7), 0, 1, Builders.maskKey(7));
         vm.prank(ownerAt(7));
-        market.join{value: 1e16}(Builders.maskKey(7), "");
+        joinWith(1e16, Builders.maskKey(7), "");
 
         OwnerRecord memory record = market.ownerRecord(ownerAt(7));
         assertTrue(record.registered && record.seat == 0 && record.leaveAt == 0, "record");
@@ -23,10 +23,19 @@ contract JoinTest is MarketFixture {
         assertBooks();
     }
 
+    function test_join_otherTermsThanTheMarkets_reverts() external {
+        // After a reorganisation another market may stand here.
+        bytes32 agreed = keccak256("what I read");
+        vm.deal(ownerAt(7), 1 ether);
+        vm.prank(ownerAt(7));
+        expectRevert(IMarket.MarketWrongTerms.selector, agreed, market.termsHash());
+        market.join{value: 1e16}(agreed, Builders.maskKey(7), "");
+    }
+
     function test_join_again_replacesKeyAndCostsNothing() external {
         join(0);
         vm.prank(ownerAt(0));
-        market.join(Builders.maskKey(99), "");
+        joinWith(0, Builders.maskKey(99), "");
         joinFrom(1, OWNERS);
         freeze();
 
@@ -49,7 +58,7 @@ contract JoinTest is MarketFixture {
         vm.deal(ownerAt(0), 1 ether);
         vm.prank(ownerAt(0));
         expectRevert(IMarket.MarketBadMaskKey.selector, 0);
-        market.join{value: 1e16}(bytes32(0), "");
+        joinWith(1e16, bytes32(0), "");
     }
 
     function test_join_allSeatsTaken_reverts() external {
@@ -78,11 +87,11 @@ contract JoinTest is MarketFixture {
         vm.deal(ownerAt(0), 1 ether);
         vm.startPrank(ownerAt(0));
         expectRevert(IMarket.MarketNotAdmitted.selector, ownerAt(0));
-        market.join{value: 1e16}(Builders.maskKey(0), "please");
-        market.join{value: 1e16}(Builders.maskKey(0), "open sesame");
+        joinWith(1e16, Builders.maskKey(0), "please");
+        joinWith(1e16, Builders.maskKey(0), "open sesame");
         // The gate is asked for every epoch.
         expectRevert(IMarket.MarketNotAdmitted.selector, ownerAt(0));
-        market.join(Builders.maskKey(0), "");
+        joinWith(0, Builders.maskKey(0), "");
         assertEq(gate.calls(), 1, "calls that were not undone");
     }
 
@@ -90,7 +99,7 @@ contract JoinTest is MarketFixture {
         joinAll(OWNERS);
         freeze();
         vm.prank(ownerAt(3));
-        market.join(Builders.maskKey(333), "");
+        joinWith(0, Builders.maskKey(333), "");
 
         (, , bytes32[] memory keys) = market.members();
         assertEq(keys[3], Builders.maskKey(3), "key of this epoch");
@@ -100,15 +109,15 @@ contract JoinTest is MarketFixture {
     function test_leave_thenDepart_paysTheStakeBack() external {
         joinAll(OWNERS);
         vm.expectEmit();
-        emit IMarket.Left(ownerAt(4), uint64(START + 2400));
+        emit IMarket.Left(ownerAt(4), uint64(START + 3600));
         vm.prank(ownerAt(4));
         market.leave();
         assertEq(market.state().enrolled, ((1 << 20) - 1) ^ (1 << 4), "out of the next epoch");
 
-        vm.warp(START + 2399);
-        expectRevert(IMarket.MarketTooEarly.selector, START + 2399, START + 2400);
+        vm.warp(START + 3599);
+        expectRevert(IMarket.MarketTooEarly.selector, START + 3599, START + 3600);
         market.depart(ownerAt(4));
-        vm.warp(START + 2400);
+        vm.warp(START + 3600);
         market.depart(ownerAt(4));
 
         assertEq(ownerAt(4).balance, 1e16, "stake");
@@ -123,10 +132,10 @@ contract JoinTest is MarketFixture {
         market.leave();
         vm.startPrank(ownerAt(0));
         market.leave();
-        vm.expectRevert(abi.encodeWithSelector(IMarket.MarketLeaving.selector, ownerAt(0), START + 2400));
+        vm.expectRevert(abi.encodeWithSelector(IMarket.MarketLeaving.selector, ownerAt(0), START + 3600));
         market.leave();
-        vm.expectRevert(abi.encodeWithSelector(IMarket.MarketLeaving.selector, ownerAt(0), START + 2400));
-        market.join(Builders.maskKey(0), "");
+        vm.expectRevert(abi.encodeWithSelector(IMarket.MarketLeaving.selector, ownerAt(0), START + 3600));
+        joinWith(0, Builders.maskKey(0), "");
     }
 
     function test_depart_wrongly_reverts() external {
@@ -142,10 +151,10 @@ contract JoinTest is MarketFixture {
         uint256 group = groupOf(0);
         vm.prank(ownerAt(0));
         market.leave();
-        vm.warp(START + 2300);
+        vm.warp(START + 3500);
         anchor();
         open(31);
-        vm.warp(START + 2400);
+        vm.warp(START + 3600);
         expectRevert(IMarket.MarketOnRoster.selector, ownerAt(0));
         market.depart(ownerAt(0));
 
@@ -154,7 +163,7 @@ contract JoinTest is MarketFixture {
         vm.expectEmit();
         emit IMarket.Departed(ownerAt(0), 0, 1e16 + 1e15);
         market.depart(ownerAt(0));
-        assertEq(market.state().owedWei, 15e15, "the others' rewards");
+        assertEq(market.state().owedWei, 19e15, "the others' rewards");
         assertEq(ownerAt(0).balance, 1e16 + 1e15, "stake and reward");
         assertBooks();
     }
@@ -207,7 +216,7 @@ contract JoinTest is MarketFixture {
     function joinFor(uint256 i, uint256 valueWei) private {
         vm.deal(ownerAt(i), 1 ether);
         vm.prank(ownerAt(i));
-        market.join{value: valueWei}(Builders.maskKey(i), "");
+        joinWith(valueWei, Builders.maskKey(i), "");
     }
 
     function joinFrom(uint256 first, uint256 end) private {

@@ -42,8 +42,8 @@ contract MoneyTest is MarketFixture {
         expectRevert(IMarket.MarketNothingToClaim.selector, 2, 2);
         market.claim(ownerAt(seat), 2);
         // A round that did not pay moves the cursor only.
-        market.claim(ownerAt(lowestSeat(members(8))), 2);
-        assertEq(ownerAt(lowestSeat(members(8))).balance, 1e15, "one of two");
+        market.claim(ownerAt(lowestSeat(members(16))), 2);
+        assertEq(ownerAt(lowestSeat(members(16))).balance, 1e15, "one of two");
         assertBooks();
     }
 
@@ -98,7 +98,7 @@ contract MoneyTest is MarketFixture {
 
     function test_close_thenEverybodyGetsEverything() external {
         reachOpen();
-        vm.warp(START + 1801);
+        vm.warp(START + 3001);
         market.timeout(1);
         vm.prank(MODEL_OWNER);
         market.close();
@@ -107,7 +107,7 @@ contract MoneyTest is MarketFixture {
             vm.prank(ownerAt(i));
             market.leave();
         }
-        vm.warp(START + 1801 + 2400);
+        vm.warp(START + 3001 + 3600);
         for (uint256 i = 0; i < OWNERS; ++i) {
             market.depart(ownerAt(i));
             assertEq(ownerAt(i).balance, 1e16 + 1e15 + 15e14, "stake, reward, share");
@@ -144,7 +144,7 @@ contract MoneyTest is MarketFixture {
 
     function test_claimAndWithdraw_refusingPayee_keepWhatIsOwed() external {
         reachOpen();
-        vm.warp(START + 1801);
+        vm.warp(START + 3001);
         market.timeout(1);
         vm.prank(MODEL_OWNER);
         market.close();
@@ -168,11 +168,11 @@ contract MoneyTest is MarketFixture {
     function test_depart_reenteringPayee_getsNothingTwice() external {
         bytes[6] memory calls = [
             abi.encodeCall(IMarket.depart, (ownerAt(0))),
-            abi.encodeCall(IMarket.join, (Builders.maskKey(0), "")),
+            abi.encodeCall(IMarket.join, (_termsHash, Builders.maskKey(0), "")),
             abi.encodeCall(IMarket.claim, (ownerAt(0), 1)),
             abi.encodeCall(IMarket.withdraw, (MODEL_OWNER)),
-            abi.encodeCall(IMarket.accuse, (1, 1, new bytes32[](0))),
-            abi.encodeCall(IMarket.answer, (1, 0, "", 0, 1))
+            abi.encodeCall(IMarket.accuse, (1, 1, new bytes32[](0), "")),
+            abi.encodeCall(IMarket.answer, (1, 0, 0, "", new bytes32[](0), ""))
         ];
         for (uint256 i = 0; i < calls.length; ++i) {
             market = create(baseTerms());
@@ -192,7 +192,7 @@ contract MoneyTest is MarketFixture {
         puppet = new Puppet();
         joinAll(OWNERS);
         vm.deal(address(puppet), 1e16);
-        puppet.perform(address(market), 1e16, abi.encodeCall(IMarket.join, (Builders.maskKey(50), "")));
+        puppet.perform(address(market), 1e16, abi.encodeCall(IMarket.join, (_termsHash, Builders.maskKey(50), "")));
         puppet.perform(address(market), 0, abi.encodeCall(IMarket.leave, ()));
         vm.warp(market.ownerRecord(address(puppet)).leaveAt);
     }

@@ -11,20 +11,21 @@ import {vm} from "../utils/Vm.sol";
 contract SettleTest is MarketFixture {
     function test_settle_allAlike_dropsTheHighestAndAnchorsTheNext() external {
         reachOpen();
-        bytes32 context = market.settlementContext();
         uint256 paid = members(15);
         vm.expectEmit();
-        emit IMarket.Settled(1, 1, 15, 0, 0, paid);
+        emit IMarket.Settled(1, 1, 15, 0, paid);
         vm.expectEmit();
         emit IMarket.Anchored(1, 2, NEXT_TASK, uint64(START + 600));
         settle(0, NEXT_TASK);
 
         Statement memory asked = verification.asked();
+        bytes32 tag = keccak256("OmniLytics/v2/settlement");
+        bytes32 context =
+            keccak256(abi.encode(tag, block.chainid, address(market), market.state().epochSeed, uint256(1), uint256(1), TASK));
         assertEq(asked.context, context, "context");
+        assertEq(asked.rosterHash, rosterHashOf(31), "roster");
         assertEq(asked.sizes.length, 5, "groups");
         assertEq(asked.polynomials, 3, "polynomials");
-        assertEq(asked.updateBits, 16, "bits");
-        assertEq(verification.settlementHash(), keccak256("proof"), "settlement");
         assertEq(market.paidSeats(1), paid, "paid");
         assertEq(market.state().owedWei, 16e15, "owed");
         assertStage(Stage.Anchored);
@@ -46,7 +47,7 @@ contract SettleTest is MarketFixture {
         for (uint256 i = 0; i <= 5; ++i) {
             for (uint256 k = i + 1; k <= 5; ++k) distances[pair++] = (i != 3 && k != 3) ? 10 + i + k : 1000;
         }
-        verification.setVerdict(0, distances);
+        verification.setDistances(distances);
         settle(0, 0);
         assertEq(market.paidSeats(1), members(31 - 4), "all but the third group");
     }
@@ -56,34 +57,129 @@ contract SettleTest is MarketFixture {
         uint256[] memory distances = Builders.noDistances(5);
         // Scale 4, bound a million.
         distances[0] = 16_000_001;
-        verification.setVerdict(0, distances);
+        verification.setDistances(distances);
         settle(0, 0);
         assertEq(market.paidSeats(1), members(30), "all but the first");
     }
 
-    function test_settle_moreThanFUnpaid_reverts() external {
+    function test_settle_moreThanFPrimeUnpaid_reverts() external {
         reachOpen();
         uint256[] memory distances = Builders.noDistances(5);
         (distances[0], distances[4]) = (16_000_001, 16_000_001);
-        refuseTwoUnpaid(0, distances); // two too long
+        verification.setDistances(distances);
+        refuseToSettle(0, abi.encodeWithSelector(IMarket.MarketTooManyUnpaid.selector, 2, 1));
+        // Four groups let none go unpaid: a waiver lowers f', and the second bad group has to be waived too.
         distances = Builders.noDistances(4);
         distances[3] = 16_000_001;
-        refuseTwoUnpaid(1, distances); // one excluded, one too long
-        refuseTwoUnpaid(3, Builders.noDistances(3)); // two excluded
+        verification.setDistances(distances);
+        refuseToSettle(1, abi.encodeWithSelector(IMarket.MarketTooManyUnpaid.selector, 1, 0));
+        verification.setDistances(Builders.noDistances(3));
+        settle(17, 0);
+        assertEq(market.paidSeats(1), members(31), "all");
     }
 
-    function refuseTwoUnpaid(uint256 excluded, uint256[] memory distances) private {
-        verification.setVerdict(excluded, distances);
-        vm.prank(MODEL_OWNER);
-        expectRevert(IMarket.MarketTooManyUnpaid.selector, 2, 1);
-        market.settle(1, "", 0, 0);
+    function test_settle_fewGroups_paysThemAll() external {
+        reachAnchored();
+        for (uint256 groups = 1; groups <= 15; groups = 2 * groups + 1) {
+            open(groups);
+            settle(0, TASK);
+            assertEq(market.paidSeats(market.state().round - 1), members(groups), "none may go unpaid");
+        }
     }
 
-    function test_settle_excluded_isUnpaidAndNobodyElse() external {
+    function test_settle_outliersOnly_dropsNobodyWithoutOne() external {
+        Terms memory terms = baseTerms();
+        terms.outlierPercent = 125;
+        market = create(terms);
         reachOpen();
-        verification.setVerdict(8, Builders.noDistances(4));
+        uint256[] memory distances = Builders.noDistances(5);
+        for (uint256 i = 5; i < 15; ++i) distances[i] = 100 + i;
+        verification.setDistances(distances);
+        settle(0, TASK);
+        assertEq(market.paidSeats(1), members(31), "nobody is far from the others");
+
+        open(31);
+        // The last group: pairs (1, 5), (2, 5), (3, 5), (4, 5).
+        (distances[8], distances[11], distances[13], distances[14]) = (200, 200, 200, 200);
+        verification.setDistances(distances);
+        settle(0, TASK);
+        assertEq(market.paidSeats(2), members(15), "an outlier");
+    }
+
+    // --------------------------------------------------------------------------------------------------- what was signed
+
+    function test_settle_digestNotSignedByItsOwner_revertsUnlessWaived() external {
+        reachAnchored();
+        bytes32[] memory digests = digestsOf(31);
+        digests[3] = "made up";
+        vm.prank(MODEL_OWNER);
+        market.open(1, 31, keccak256(abi.encodePacked(uint256(31), digests)));
+        uint256 seat = seatsInOrder(31)[3];
+        bytes memory signatures = signaturesOf(31);
+        vm.startPrank(MODEL_OWNER);
+        vm.expectRevert(abi.encodeWithSelector(IMarket.MarketBadSignature.selector, seat, ownerAt(seat)));
+        market.settle(1, abi.encode(digests), signatures, 0, 0);
+        vm.stopPrank();
+        signatures = signaturesOf(30);
+        vm.prank(MODEL_OWNER);
+        market.settle(1, abi.encode(digests), signatures, 1, 0);
+        assertEq(market.paidSeats(1), members(31), "waived and paid");
+    }
+
+    function test_settle_otherDigestsThanTheRosters_reverts() external {
+        reachOpen();
+        bytes32[] memory digests = digestsOf(31);
+        digests[0] = "another update";
+        (bytes32 actual, bytes32 expected) = (keccak256(abi.encodePacked(uint256(31), digests)), rosterHashOf(31));
+        vm.prank(MODEL_OWNER);
+        expectRevert(IMarket.MarketWrongDigests.selector, actual, expected);
+        market.settle(1, abi.encode(digests), "", 1, 0);
+    }
+
+    function test_settle_wrongSignatures_reverts() external {
+        reachOpen();
+        bytes memory settlement = abi.encode(digestsOf(31));
+        bytes memory signatures = signaturesOf(31);
+        uint256 seat = seatsInOrder(31)[1];
+        bytes32 hash = market.commitmentHash(digestOf(seat));
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(seat + 1, hash);
+        // The other signature of the same message: n - s, and the other parity. EIP-2098 has no place for a high s.
+        uint256 high = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141 - uint256(s);
+        bytes[3] memory bad =
+            [signature(0xbad, hash), abi.encodePacked(r, high | (uint256(28 - v) << 255)), signature(seat + 1, market.deliveryHash(digestOf(seat)))];
+        vm.startPrank(MODEL_OWNER);
+        expectRevert(IMarket.MarketWrongLength.selector, 1279, 1280);
+        market.settle(1, settlement, new bytes(1279), 0, 0);
+        for (uint256 i = 0; i < 3; ++i) {
+            for (uint256 place = 0; place < 64; ++place) signatures[64 + place] = bad[i][place];
+            vm.expectRevert(abi.encodeWithSelector(IMarket.MarketBadSignature.selector, seat, ownerAt(seat)));
+            market.settle(1, settlement, signatures, 0, 0);
+        }
+    }
+
+    function test_settle_projected_takesDeliveriesOfThisRosterOnly() external {
+        Terms memory terms = baseTerms();
+        terms.projected = true;
+        market = create(terms);
+        reachAnchored();
+        open(30);
+        uint256 seat = seatsInOrder(30)[0];
+        bytes memory stale = signaturesOf(30);
+        vm.warp(START + 3001);
+        market.timeout(1);
+        anchor();
+        open(31);
+        bytes memory settlement = abi.encode(digestsOf(31));
+        vm.prank(MODEL_OWNER);
+        vm.expectRevert(abi.encodeWithSelector(IMarket.MarketBadSignature.selector, seat, ownerAt(seat)));
+        market.settle(2, settlement, stale, 1, 0);
+        // The digests of the roster are not looked at, and lengths count four times.
+        uint256[] memory distances = Builders.noDistances(5);
+        distances[0] = 64_000_000;
+        verification.setDistances(distances);
         settle(0, 0);
-        assertEq(market.paidSeats(1), members(23), "all but the excluded");
+        assertEq(verification.asked().polynomials, 1, "one polynomial");
+        assertEq(market.paidSeats(2), members(15), "all within the bound, the last is dropped");
     }
 
     function test_settle_waived_isPaidAndDoesNotTakePart() external {
@@ -91,7 +187,7 @@ contract SettleTest is MarketFixture {
         settle(2, 0);
 
         assertEq(verification.asked().outside, 2, "outside");
-        assertEq(market.paidSeats(1), members(15), "the waived too; the highest is dropped");
+        assertEq(market.paidSeats(1), members(31), "the waived too; of four groups none may go unpaid");
     }
 
     function test_settle_allWaived_paysAll() external {
@@ -103,10 +199,8 @@ contract SettleTest is MarketFixture {
     function test_settle_partialRoster_translatesPositions() external {
         reachSixGroups();
         open(62); // groups 1 .. 5 at positions 0 .. 4
-        verification.setVerdict(1, Builders.noDistances(3));
-        uint256 paid = market.groupSeats(2) | market.groupSeats(3) | market.groupSeats(4) | market.groupSeats(5);
         vm.expectEmit();
-        emit IMarket.Settled(1, 1, 52, 8, 2, paid);
+        emit IMarket.Settled(1, 1, 54, 8, members(62));
         settle(8, 0);
         assertEq(verification.asked().outside, 4, "group 3 is at position 2");
     }
@@ -114,37 +208,25 @@ contract SettleTest is MarketFixture {
     function test_settle_wrongly_reverts() external {
         reachOpen();
         expectRevert(IMarket.MarketNotModelOwner.selector, address(this));
-        market.settle(1, "", 0, 0);
+        market.settle(1, "", "", 0, 0);
         vm.startPrank(MODEL_OWNER);
         expectRevert(IMarket.MarketWrongRound.selector, 0, 1);
-        market.settle(0, "", 0, 0);
+        market.settle(0, "", "", 0, 0);
         expectRevert(IMarket.MarketUnknownGroup.selector, 32, 31);
-        market.settle(1, "", 32, 0);
-        vm.warp(START + 1801);
-        expectRevert(IMarket.MarketTooLate.selector, START + 1801, START + 1800);
-        market.settle(1, "", 0, 0);
-        vm.warp(START + 1800);
-        market.settle(1, "", 0, 0);
-    }
-
-    function test_settle_wrongVerdict_reverts() external {
-        reachOpen();
-        vm.startPrank(MODEL_OWNER);
-        verification.setVerdict(0, new uint256[](14));
-        expectRevert(IMarket.MarketWrongLength.selector, 14, 15);
-        market.settle(1, "", 0, 0);
-        // A verification that excludes what is not on the roster, or what was waived.
-        verification.setVerdict(32, Builders.noDistances(5));
-        expectRevert(IMarket.MarketUnknownGroup.selector, 32, 31);
-        market.settle(1, "", 0, 0);
-        verification.setVerdict(2, Builders.noDistances(4));
-        expectRevert(IMarket.MarketUnknownGroup.selector, 2, 29);
-        market.settle(1, "", 2, 0);
+        market.settle(1, "", "", 32, 0);
+        vm.stopPrank();
+        vm.warp(START + 3001);
+        refuseToSettle(0, abi.encodeWithSelector(IMarket.MarketTooLate.selector, START + 3001, START + 3000));
+        vm.warp(START + 3000);
+        verification.setDistances(new uint256[](14));
+        refuseToSettle(0, abi.encodeWithSelector(IMarket.MarketWrongLength.selector, 14, 15));
+        verification.setDistances(new uint256[](15));
+        settle(0, 0);
     }
 
     function test_timeout_paysAllAndSharesTheBond() external {
         reachOpen();
-        vm.warp(START + 1801);
+        vm.warp(START + 3001);
         vm.expectEmit();
         emit IMarket.TimedOut(1, 1, members(31), 15e14);
         vm.prank(STRANGER);
@@ -170,7 +252,7 @@ contract SettleTest is MarketFixture {
         market = create(terms);
         reachOpen();
         uint256 escrowWei = market.state().escrowWei;
-        vm.warp(START + 1801);
+        vm.warp(START + 3001);
         market.timeout(1);
 
         assertEq(market.bondShareWei(1), 2, "rounded down");
@@ -182,8 +264,8 @@ contract SettleTest is MarketFixture {
         reachOpen();
         expectRevert(IMarket.MarketWrongRound.selector, 2, 1);
         market.timeout(2);
-        vm.warp(START + 1800);
-        expectRevert(IMarket.MarketTooEarly.selector, START + 1800, START + 1801);
+        vm.warp(START + 3000);
+        expectRevert(IMarket.MarketTooEarly.selector, START + 3000, START + 3001);
         market.timeout(1);
     }
 }

@@ -27,11 +27,11 @@ contract SlashedTest is DisputeFixture {
         vm.deal(ownerAt(0), _STAKE);
         vm.prank(ownerAt(0));
         expectRevert(IMarket.MarketWrongPayment.selector, 0, _STAKE);
-        market.join(Builders.maskKey(7), "");
+        joinWith(0, Builders.maskKey(7), "");
         vm.expectEmit();
         emit IMarket.Joined(ownerAt(0), 0, 2, Builders.maskKey(7));
         vm.prank(ownerAt(0));
-        market.join{value: _STAKE}(Builders.maskKey(7), "");
+        joinWith(_STAKE, Builders.maskKey(7), "");
 
         MarketState memory state = market.state();
         assertEq(state.slashed, 0, "no longer");
@@ -41,15 +41,14 @@ contract SlashedTest is DisputeFixture {
         assertBooks();
         // Once is enough.
         vm.prank(ownerAt(0));
-        market.join(Builders.maskKey(8), "");
+        joinWith(0, Builders.maskKey(8), "");
     }
 
     function test_open_withSlashedMember_revertsUntilItHasPaid() external {
         slash();
-        (bytes32[] memory digests, bytes memory signatures) = commitments(31);
         vm.prank(MODEL_OWNER);
         expectRevert(IMarket.MarketNotStaked.selector, 1);
-        market.open(3, 31, digests, signatures);
+        market.open(3, 31, 0);
         join(0);
         open(31);
         // It can be accused and slashed again.
@@ -83,7 +82,7 @@ contract SlashedTest is DisputeFixture {
         vm.deal(ownerAt(0), _STAKE);
         vm.prank(ownerAt(0));
         vm.expectRevert(abi.encodeWithSelector(IMarket.MarketLeaving.selector, ownerAt(0), leaveAt));
-        market.join{value: _STAKE}(Builders.maskKey(0), "");
+        joinWith(_STAKE, Builders.maskKey(0), "");
         // It need not wait.
         market.depart(ownerAt(0));
         assertEq(ownerAt(0).balance, _STAKE + _REWARD, "what it had, and its reward");
@@ -94,7 +93,7 @@ contract SlashedTest is DisputeFixture {
         vm.prank(ownerAt(0));
         market.leave();
         lapse(1);
-        expectRevert(IMarket.MarketTooEarly.selector, block.timestamp, START + 2400);
+        expectRevert(IMarket.MarketTooEarly.selector, block.timestamp, START + 3600);
         market.depart(ownerAt(0));
         settle(0, 0);
         market.depart(ownerAt(0));
@@ -118,7 +117,7 @@ contract SlashedTest is DisputeFixture {
         vm.deal(ownerAt(25), _STAKE);
         vm.prank(ownerAt(25));
         expectRevert(IMarket.MarketFull.selector, 25);
-        market.join{value: _STAKE}(Builders.maskKey(25), "");
+        joinWith(_STAKE, Builders.maskKey(25), "");
         join(0);
         assertEq(size(market.state().staked), 25, "full");
         assertBooks();

@@ -48,7 +48,7 @@ contract StagesTest is MarketFixture {
         uint256 notClosed = _ALL - 32;
         bytes32[] memory none = new bytes32[](0);
         events = new Event[](15);
-        events[0] = Event("join", abi.encodeCall(IMarket.join, (bytes32(0), "")), notClosed);
+        events[0] = Event("join", abi.encodeCall(IMarket.join, (bytes32(0), bytes32(0), "")), notClosed);
         events[1] = Event("leave", abi.encodeCall(IMarket.leave, ()), _ALL);
         events[2] = Event("depart", abi.encodeCall(IMarket.depart, (STRANGER)), _ALL);
         events[3] = Event("fund", abi.encodeCall(IMarket.fund, (1)), notClosed);
@@ -56,12 +56,12 @@ contract StagesTest is MarketFixture {
         events[5] = Event("freeze", abi.encodeCall(IMarket.freeze, ()), _ENROLLING | _IDLE | _ANCHORED);
         events[6] = Event("draw", abi.encodeCall(IMarket.draw, ("", "")), _FROZEN);
         events[7] = Event("anchor", abi.encodeCall(IMarket.anchor, (0)), _IDLE | _ANCHORED);
-        events[8] = Event("open", abi.encodeCall(IMarket.open, (0, 0, none, "")), _ANCHORED);
-        events[9] = Event("settle", abi.encodeCall(IMarket.settle, (0, "", 0, 0)), _OPEN);
+        events[8] = Event("open", abi.encodeCall(IMarket.open, (0, 0, 0)), _ANCHORED);
+        events[9] = Event("settle", abi.encodeCall(IMarket.settle, (0, "", "", 0, 0)), _OPEN);
         events[10] = Event("timeout", abi.encodeCall(IMarket.timeout, (0)), _OPEN);
         events[11] = Event("withdraw", abi.encodeCall(IMarket.withdraw, (STRANGER)), _ALL);
         events[12] = Event("close", abi.encodeCall(IMarket.close, ()), _ENROLLING | _FROZEN | _IDLE | _ANCHORED);
-        events[13] = Event("accuse", abi.encodeCall(IMarket.accuse, (0, 1, none)), _OPEN);
-        events[14] = Event("answer", abi.encodeCall(IMarket.answer, (0, 0, "", 0, 1)), _OPEN);
+        events[13] = Event("accuse", abi.encodeCall(IMarket.accuse, (0, 1, none, "")), _OPEN);
+        events[14] = Event("answer", abi.encodeCall(IMarket.answer, (0, 0, 0, "", none, "")), _OPEN);
     }
 }

@@ -20,7 +20,7 @@ contract TokenTest is DisputeFixture {
         uint256 stakeWei = stakeDue(ownerAt(i));
         allow(ownerAt(i), stakeWei);
         vm.prank(ownerAt(i));
-        market.join(Builders.maskKey(i), "");
+        joinWith(0, Builders.maskKey(i), "");
     }
 
     function fund(uint256 amountWei) internal override {
@@ -42,7 +42,7 @@ contract TokenTest is DisputeFixture {
     function test_wholeLife_inTokens_paysEverybody() external {
         reachOpen();
         assertBooks();
-        vm.warp(START + 1801);
+        vm.warp(START + 3001);
         market.timeout(1);
         vm.prank(MODEL_OWNER);
         market.close();
@@ -81,16 +81,15 @@ contract TokenTest is DisputeFixture {
         uint256 burnedWei = 1e16 - 3e15;
         uint256 creditWei = state.creditsWei - burnedWei;
         vm.expectEmit();
-        emit IMarket.Withdrawn(MODEL_OWNER, creditWei, FEE + depositWei);
+        emit IMarket.Withdrawn(MODEL_OWNER, creditWei, FEE + 2 * depositWei - answerCost(3));
         market.withdraw(MODEL_OWNER);
         assertEq(_token.balanceOf(MODEL_OWNER), creditWei, "its tokens");
-        assertEq(MODEL_OWNER.balance, FEE + depositWei, "its ether");
+        assertEq(MODEL_OWNER.balance, FEE + 2 * depositWei - answerCost(3), "its ether");
+        expectRevert(IMarket.MarketNoCredit.selector, ownerAt(answering));
         market.withdraw(ownerAt(answering));
-        assertEq(ownerAt(answering).balance, FEE, "the fee in ether");
-        assertEq(_token.balanceOf(ownerAt(answering)), 0, "no tokens");
-        assertEq(freedFor(RELAY), depositWei, "the deposit in ether");
+        assertEq(freedFor(RELAY), answerCost(3), "the cost in ether");
         vm.expectEmit();
-        emit IMarket.Withdrawn(BURNED, burnedWei, 0);
+        emit IMarket.Withdrawn(BURNED, burnedWei, FEE);
         market.withdraw(BURNED);
         assertEq(_token.balanceOf(BURNED), burnedWei, "burned tokens");
         assertBooks();
@@ -103,7 +102,7 @@ contract TokenTest is DisputeFixture {
         settle(0, 0);
         vm.prank(ownerAt(0));
         vm.expectRevert();
-        market.join(Builders.maskKey(0), "");
+        joinWith(0, Builders.maskKey(0), "");
         join(0);
         assertEq(market.state().stakesWei, OWNERS * 1e16, "all stakes");
         assertBooks();
@@ -114,7 +113,7 @@ contract TokenTest is DisputeFixture {
         allow(ownerAt(0), 1e16);
         vm.startPrank(ownerAt(0));
         expectRevert(IMarket.MarketWrongPayment.selector, 1, 0);
-        market.join{value: 1}(Builders.maskKey(0), "");
+        joinWith(1, Builders.maskKey(0), "");
         expectRevert(IMarket.MarketWrongPayment.selector, 1, 0);
         market.fund{value: 1}(1);
     }
@@ -122,7 +121,7 @@ contract TokenTest is DisputeFixture {
     function test_noAllowance_reverts() external {
         vm.prank(ownerAt(0));
         vm.expectRevert();
-        market.join(Builders.maskKey(0), "");
+        joinWith(0, Builders.maskKey(0), "");
     }
 
     function test_feeOnTransfer_isRefused() external {
@@ -134,7 +133,7 @@ contract TokenTest is DisputeFixture {
         vm.startPrank(ownerAt(0));
         token.approve(address(market), 1e18);
         expectRevert(IMarket.MarketWrongPayment.selector, 99e14, 1e16);
-        market.join(Builders.maskKey(0), "");
+        joinWith(0, Builders.maskKey(0), "");
         expectRevert(IMarket.MarketWrongPayment.selector, 99, 100);
         market.fund(100);
     }
@@ -145,7 +144,7 @@ contract TokenTest is DisputeFixture {
         market = create(terms);
         vm.prank(ownerAt(0));
         vm.expectRevert();
-        market.join(Builders.maskKey(0), "");
+        joinWith(0, Builders.maskKey(0), "");
     }
 
     function test_fund_beyondTheBooks_reverts() external {

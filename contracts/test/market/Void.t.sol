@@ -3,7 +3,6 @@ pragma solidity 0.8.37;
 
 import {IMarket} from "../../src/interfaces/IMarket.sol";
 import {MarketState} from "../../src/interfaces/MarketTypes.sol";
-import {Builders} from "../utils/Builders.sol";
 import {DisputeFixture} from "../utils/DisputeFixture.sol";
 import {vm} from "../utils/Vm.sol";
 
@@ -20,19 +19,19 @@ contract VoidTest is DisputeFixture {
         uint256 depositWei = leastDeposit();
         accuse(1 << seat, depositWei);
         passAnswerWindow();
-        // Of the other four groups the last is dropped.
-        uint256 paid = members(1 + 2 + 8) | others;
+        // Of the other four groups none may go unpaid.
+        uint256 paid = members(1 + 2 + 8 + 16) | others;
         vm.expectEmit();
         emit IMarket.Voided(1, 1, 4, 1 << seat, _STAKE - 3 * _REWARD);
         vm.expectEmit();
-        emit IMarket.Settled(1, 1, 1 + 2 + 8, 0, 0, paid);
+        emit IMarket.Settled(1, 1, 1 + 2 + 8 + 16, 0, paid);
         settle(0, TASK);
 
         MarketState memory state = market.state();
         assertEq(verification.asked().outside, 4, "does not take part");
         assertEq(market.paidSeats(1), paid, "its other members are paid");
-        assertEq(escrowWei - state.escrowWei, 12 * _REWARD, "but not from the escrow");
-        assertEq(state.owedWei, 15 * _REWARD, "owed");
+        assertEq(escrowWei - state.escrowWei, 16 * _REWARD, "but not from the escrow");
+        assertEq(state.owedWei, 19 * _REWARD, "owed");
         assertEq(state.slashed, 1 << seat, "slashed");
         assertEq(state.staked, ((1 << OWNERS) - 1) & ~(1 << seat), "staked");
         assertEq(state.stakesWei, 19 * _STAKE, "stakes");
@@ -54,28 +53,21 @@ contract VoidTest is DisputeFixture {
         assertEq(market.state().enrolled, ((1 << OWNERS) - 1) ^ (1 << 6), "taken out");
     }
 
-    function test_settle_atTheDeadline_nobodyHasLapsed() external {
+    /// @dev Nobody settles in front of an answer.
+    function test_settle_whileAnAccusedMayAnswer_reverts() external {
         reachOpen();
-        accuse(1, leastDeposit());
+        accuse(3, leastDeposit());
+        answer(1, 0, 3);
+        answer(0, 0, 2);
         vm.warp(market.state().answerBy);
+        refuseToSettle(0, abi.encodeWithSelector(IMarket.MarketUnresolved.selector, 1, START + 1800));
+        refuseToSettle(31, abi.encodeWithSelector(IMarket.MarketUnresolved.selector, 1, START + 1800));
+        answer(0, 2, 1);
         settle(0, 0);
         assertEq(verification.asked().outside, 0, "all take part");
         assertEq(market.state().slashed, 0, "nobody");
-        assertEq(freedFor(ownerAt(0)), FEE, "a false accusation");
-        assertEq(freedFor(MODEL_OWNER), leastDeposit(), "nobody answered");
-        assertBooks();
-    }
-
-    function test_settle_early_freesWhatPartialAnswersLeft() external {
-        reachOpen();
-        uint256 depositWei = 3 * leastDeposit();
-        accuse(7, depositWei);
-        answer(0, 0, 3);
-        answer(1, 0, 2);
-        settle(0, TASK);
-        assertEq(freedFor(RELAY), depositWei + (depositWei * 2) / 3, "five polynomials");
-        assertEq(freedFor(MODEL_OWNER), depositWei + depositWei - (depositWei * 2) / 3, "the rest");
-        for (uint256 seat = 0; seat < 3; ++seat) assertEq(freedFor(ownerAt(seat)), FEE, "fees");
+        assertEq(freedFor(BURNED), 2 * FEE, "both fees");
+        assertEq(freedFor(MODEL_OWNER) + freedFor(RELAY), 2 * leastDeposit(), "both deposits");
         assertEq(market.state().disputesWei, 0, "nothing is left");
         assertBooks();
     }
@@ -99,8 +91,8 @@ contract VoidTest is DisputeFixture {
         passAnswerWindow();
         settle(0, 0);
         assertEq(market.state().slashed, 1, "two of three polynomials are no answer");
-        assertEq(freedFor(RELAY), (depositWei * 2) / 3, "what was sent was sent");
-        assertEq(freedFor(MODEL_OWNER), FEE + depositWei - (depositWei * 2) / 3, "the rest and the fee");
+        assertEq(freedFor(RELAY), answerCost(2), "what was sent was sent");
+        assertEq(freedFor(MODEL_OWNER), FEE + depositWei - answerCost(2), "the rest and the fee");
     }
 
     function test_settle_oneWaivedOneVoid_slashesTheVoidOnly() external {
@@ -111,8 +103,7 @@ contract VoidTest is DisputeFixture {
         assertEq(verification.asked().outside, 2 + 8, "both outside");
         assertEq(market.state().slashed, 1 << slashed, "one is slashed");
         assertEq(market.paidSeats(1) & members(2), members(2), "all of the waived group are paid");
-        assertEq(freedFor(ownerAt(waived)), FEE, "fee of the waived");
-        assertEq(freedFor(MODEL_OWNER), FEE + 2 * leastDeposit(), "the other's fee, both deposits");
+        assertEq(freedFor(MODEL_OWNER), 2 * (FEE + leastDeposit()), "both fees and deposits: nobody earns by silence");
         assertBooks();
     }
 
@@ -123,7 +114,7 @@ contract VoidTest is DisputeFixture {
         vm.expectEmit();
         emit IMarket.Voided(1, 1, 17, lapsed, 3 * _STAKE - 5 * _REWARD);
         settle(0, 0);
-        assertEq(market.paidSeats(1), (members(17) & ~lapsed) | members(6), "five of eight, two of three groups");
+        assertEq(market.paidSeats(1), (members(17) & ~lapsed) | members(14), "five of eight, and three groups");
         assertEq(market.state().staked, ((1 << OWNERS) - 1) & ~lapsed, "stakes");
         assertBooks();
     }
@@ -132,7 +123,7 @@ contract VoidTest is DisputeFixture {
         reachOpen();
         settleVoid(market.groupSeats(3));
         assertEq(market.state().creditsWei, 4 * _STAKE, "nobody to compensate");
-        assertEq(market.paidSeats(1), members(1 + 2 + 4), "the others");
+        assertEq(market.paidSeats(1), members(1 + 2 + 4 + 16), "the others");
         assertBooks();
     }
 
@@ -148,33 +139,12 @@ contract VoidTest is DisputeFixture {
         assertBooks();
     }
 
-    function test_settle_voidGroups_doNotCountAgainstF() external {
-        reachOpen();
-        uint256 seat = seatIn(0, 0);
-        lapse(1 << seat);
-        // One of the four others is excluded: f is used up, all the rest must be paid.
-        verification.setVerdict(2, Builders.noDistances(3));
-        settle(0, 0);
-        assertEq(market.paidSeats(1), (members(1) & ~(1 << seat)) | members(4 + 8 + 16), "three groups and the compensated");
-    }
-
-    function test_settle_verdictOnAVoidGroup_reverts() external {
-        reachOpen();
-        lapse(1 << seatIn(0, 0));
-        verification.setVerdict(1, Builders.noDistances(4));
-        vm.prank(MODEL_OWNER);
-        expectRevert(IMarket.MarketUnknownGroup.selector, 1, 30);
-        market.settle(1, "", 0, 0);
-    }
-
     function test_settle_booksAreFull_revertsUntilWaived() external {
         reachOpen();
         lapse(1 << seatIn(1, 0));
         MarketState memory state = market.state();
         fund(type(uint128).max - state.escrowWei - state.bondWei);
-        vm.prank(MODEL_OWNER);
-        expectRevert(IMarket.MarketWrongPayment.selector, _STAKE, 0);
-        market.settle(1, "", 0, 0);
+        refuseToSettle(0, abi.encodeWithSelector(IMarket.MarketWrongPayment.selector, _STAKE, 0));
         settle(2, 0);
         assertBooks();
     }

@@ -61,10 +61,7 @@ contract FrTest is Test {
         assertEq(_harness.frPower(root, 2048), FR_ORDER - 1, "primitive");
     }
 
-    function test_rootAt_isBitReversed() external view {
-        assertEq(_harness.rootAt(0), 1, "first");
-        assertEq(_harness.rootAt(1), FR_ORDER - 1, "second is the 2048-th power");
-        assertEq(_harness.rootAt(2048), Fr.unwrap(FR_ROOT_4096), "the root itself");
-        assertEq(_harness.rootAt(4095), _harness.frPower(Fr.unwrap(FR_ROOT_4096), 4095), "last");
+    function test_fuzz_challenge_anyDigest_isItsRemainder(bytes32 digest) external view {
+        assertEq(_harness.challenge(digest), uint256(digest) % FR_ORDER, "remainder");
     }
 }

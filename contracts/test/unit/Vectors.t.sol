@@ -24,11 +24,11 @@ contract VectorsTest is Test {
         for (uint256 i = 0; next("digest", i); ++i) {
             bytes memory points = vm.parseJsonBytes(_json, input("points"));
             bytes32[] memory hashes = vm.parseJsonBytes32Array(_json, output("versioned_hashes"));
-            assertEq(keccak256(points), vm.parseJsonBytes32(_json, output("digest")), name());
-            bool good = _verification.checkPoints{gas: 2_000_000}(points, points.length / 128);
+            assertEq(_harness.root(points), vm.parseJsonBytes32(_json, output("digest")), name());
+            bool good = _verification.checkPoints{gas: 2_000_000}(points, points.length / 96);
             assertTrue(good == vm.parseJsonBool(_json, output("good")), name());
             for (uint256 k = 0; k < hashes.length; ++k) {
-                assertEq(_harness.versionedHash(slice(points, 128 * k, 128)), hashes[k], name());
+                assertEq(_harness.versionedHash(slice(points, 96 * k, 96)), hashes[k], name());
             }
         }
     }
@@ -37,7 +37,6 @@ contract VectorsTest is Test {
         for (uint256 i = 0; next("transcript", i); ++i) {
             (bytes32 rho, bytes32 z, bytes32 gamma) = _harness.transcript(
                 statement(),
-                vm.parseJsonUint(_json, input("excluded")),
                 join(vm.parseJsonBytesArray(_json, input("points"))),
                 abi.encodePacked(vm.parseJsonBytes32Array(_json, input("values"))),
                 bytes.concat(vm.parseJsonBytes(_json, input("quotient")), vm.parseJsonBytes(_json, input("remainder"))),
@@ -51,16 +50,17 @@ contract VectorsTest is Test {
 
     function test_selections() external {
         for (uint256 i = 0; next("selection", i); ++i) {
-            uint256 groups = vm.parseJsonUint(_json, input("groups"));
-            uint256 faulty = vm.parseJsonUint(_json, input("faulty"));
+            uint256[] memory sizes = vm.parseJsonUintArray(_json, input("sizes"));
             uint256[] memory distances = vm.parseJsonUintArray(_json, input("distances"));
-            uint256[] memory scores = _harness.scores(distances, groups, faulty);
+            uint256 most = _harness.mostUnpaid(sizes.length, vm.parseJsonUint(_json, input("faulty")));
+            uint256[] memory scores = _harness.scores(distances, sizes, most);
             uint256[] memory expected = vm.parseJsonUintArray(_json, output("scores"));
             assertEq(keccak256(abi.encodePacked(scores)), keccak256(abi.encodePacked(expected)), name());
-            uint256 eligible =
-                _harness.eligible(distances, groups, vm.parseJsonUint(_json, input("scale")), vm.parseJsonUint(_json, input("norm_bound")));
-            uint256 most = groups > faulty ? groups - faulty : 0;
-            assertEq(_harness.lowest(scores, eligible, most), vm.parseJsonUint(_json, output("accepted")), name());
+            uint256 longest = _harness.lcm(sizes) ** 2 * vm.parseJsonUint(_json, input("norm_bound"));
+            uint256 eligible = _harness.eligible(distances, sizes.length, longest);
+            uint256 ineligible = sizes.length - _harness.count(eligible);
+            uint256 kept = _harness.keep(scores, eligible, most - ineligible, vm.parseJsonUint(_json, input("outlier_percent")));
+            assertEq(kept, vm.parseJsonUint(_json, output("accepted")), name());
         }
     }
 
@@ -71,7 +71,8 @@ contract VectorsTest is Test {
             try _verification.verify{gas: 20_000_000}(asked, settlement) returns (Verdict memory verdict) {
                 assertTrue(isGood(), name());
                 bytes32[] memory distances = vm.parseJsonBytes32Array(_json, output("distances"));
-                assertEq(verdict.excluded, vm.parseJsonUint(_json, output("excluded")), name());
+                bytes32[] memory digests = vm.parseJsonBytes32Array(_json, output("digests"));
+                assertEq(keccak256(abi.encodePacked(verdict.digests)), keccak256(abi.encodePacked(digests)), name());
                 assertEq(keccak256(abi.encodePacked(verdict.distances)), keccak256(abi.encodePacked(distances)), name());
             } catch (bytes memory why) {
                 assertTrue(!isGood(), name());
@@ -115,8 +116,7 @@ contract VectorsTest is Test {
             rosterHash: vm.parseJsonBytes32(_json, input("roster_hash")),
             sizes: vm.parseJsonUintArray(_json, input("sizes")),
             outside: vm.parseJsonUint(_json, input("outside")),
-            polynomials: vm.parseJsonUint(_json, input("polynomials")),
-            updateBits: vm.parseJsonUint(_json, input("update_bits"))
+            polynomials: vm.parseJsonUint(_json, input("polynomials"))
         });
     }
 

@@ -24,7 +24,7 @@ library Builders {
         built.roundsPerEpoch = 100;
         built.commitSeconds = 600;
         built.accuseSeconds = 600;
-        built.answerSeconds = 600;
+        built.answerSeconds = 1800;
         built.proveSeconds = 600;
         built.drawDelayBlocks = 4;
         built.metrics = "accuracy loss";

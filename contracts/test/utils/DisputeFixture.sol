@@ -11,7 +11,7 @@ import {vm} from "./Vm.sol";
 abstract contract DisputeFixture is MarketFixture {
     uint256 internal constant POLYNOMIALS = 3;
     uint256 internal constant FEE = 1e14;
-    uint256 internal constant SETTLE_BY = START + 1800;
+    uint256 internal constant SETTLE_BY = START + 3000;
     uint256 internal constant ACCUSE_BY = START + 600;
     address internal constant BURNED = 0x000000000000000000000000000000000000dEaD;
     uint256 private constant _SEATS = 30;
@@ -35,8 +35,7 @@ abstract contract DisputeFixture is MarketFixture {
         vm.fee(1 gwei);
         vm.blobBaseFee(4e7);
         for (uint256 seat = 0; seat < _SEATS; ++seat) {
-            _points[seat] = bytes.concat(multiple(3 * seat + 1), multiple(3 * seat + 2), multiple(3 * seat + 3));
-            _digests[seat] = keccak256(_points[seat]);
+            setPoints(seat, bytes.concat(multiple(3 * seat + 1), multiple(3 * seat + 2), multiple(3 * seat + 3)));
         }
     }
 
@@ -44,14 +43,10 @@ abstract contract DisputeFixture is MarketFixture {
         return seat < _SEATS ? _digests[seat] : super.digestOf(seat);
     }
 
-    function pointsOf(uint256 seat) internal view returns (bytes memory) {
-        return _points[seat];
-    }
-
     /// @dev What the owner of a seat commits to from now on.
     function setPoints(uint256 seat, bytes memory points) internal {
         _points[seat] = points;
-        _digests[seat] = keccak256(points);
+        _digests[seat] = keccak256(abi.encode(_leaf(seat, 0), _leaf(seat, 1), _leaf(seat, 2), bytes32(0)));
     }
 
     /// @dev Accuse with this deposit for each.
@@ -61,10 +56,20 @@ abstract contract DisputeFixture is MarketFixture {
 
     function accuseFor(uint256 seats, uint256 valueWei) internal {
         MarketState memory state = market.state();
-        bytes32[] memory digests = digestsOf(state.groups);
+        (bytes32[] memory digests, bytes memory signatures) = (digestsOf(state.groups), commitmentsOf(seats));
         vm.deal(MODEL_OWNER, MODEL_OWNER.balance + valueWei);
         vm.prank(MODEL_OWNER);
-        market.accuse{value: valueWei}(state.round, seats, digests);
+        market.accuse{value: valueWei}(state.round, seats, digests, signatures);
+    }
+
+    /// @dev Commitment signatures of some members of the roster, in its order.
+    function commitmentsOf(uint256 seats) internal view returns (bytes memory signatures) {
+        uint256[] memory roster = seatsInOrder(market.state().groups);
+        uint256[] memory keys = keysOf(roster);
+        for (uint256 i = 0; i < roster.length; ++i) {
+            if ((seats >> roster[i]) & 1 == 0) continue;
+            signatures = bytes.concat(signatures, signature(keys[i], market.commitmentHash(digestOf(roster[i]))));
+        }
     }
 
     /// @dev The relay's next transaction carries the blobs of these polynomials.
@@ -78,7 +83,7 @@ abstract contract DisputeFixture is MarketFixture {
         carry(seat, first, count);
         uint32 round = market.state().round;
         vm.prank(RELAY);
-        market.answer(round, uint8(seat), pointsOf(seat), first, count);
+        market.answer(round, uint8(seat), first, pointsOf(seat, first, count), proofsOf(seat, first, count), "");
     }
 
     /// @dev A second after the last moment to answer.
@@ -92,22 +97,40 @@ abstract contract DisputeFixture is MarketFixture {
         passAnswerWindow();
     }
 
-    function point(uint256 seat, uint256 k) internal view returns (bytes memory one) {
-        one = new bytes(128);
-        for (uint256 i = 0; i < 128; ++i) one[i] = _points[seat][128 * k + i];
+    function point(uint256 seat, uint256 k) internal view returns (bytes memory) {
+        return pointsOf(seat, k, 1);
     }
 
-    /// @dev By the chain's own multi-exponentiation.
-    function multiple(uint256 scalar) internal view returns (bytes memory result) {
+    function pointsOf(uint256 seat, uint256 first, uint256 count) internal view returns (bytes memory some) {
+        bytes memory points = _points[seat];
+        some = new bytes(96 * count);
+        for (uint256 i = 0; i < some.length; ++i) some[i] = points[96 * first + i];
+    }
+
+    /// @dev The words of each of some points: the other two leaves, and the one that is missing.
+    function proofsOf(uint256 seat, uint256 first, uint256 count) internal view returns (bytes32[] memory proofs) {
+        proofs = new bytes32[](3 * count);
+        for (uint256 i = 0; i < count; ++i) {
+            (proofs[3 * i], proofs[3 * i + 1]) = (_leaf(seat, first + i == 0 ? 1 : 0), _leaf(seat, first + i == 2 ? 1 : 2));
+        }
+    }
+
+    function _leaf(uint256 seat, uint256 k) private view returns (bytes32) {
+        return keccak256(point(seat, k));
+    }
+
+    /// @dev By the chain's own multi-exponentiation; without the padding.
+    function multiple(uint256 scalar) internal view returns (bytes memory) {
         (bool success, bytes memory answered) = address(0x0c).staticcall(bytes.concat(_G, bytes32(scalar)));
         assertTrue(success && answered.length == 128, "multi-exponentiation");
-        return answered;
+        (uint256 xUpper, uint256 xLower, uint256 yUpper, uint256 yLower) = abi.decode(answered, (uint256, uint256, uint256, uint256));
+        return abi.encodePacked(uint128(xUpper), xLower, uint128(yUpper), yLower);
     }
 
     /// @dev EIP-4844: 1, then SHA-256 of the 48-byte form but for its first byte.
     function blobHash(bytes memory commitment) internal pure returns (bytes32) {
-        (uint256 xUpper, uint256 xLower, uint256 yUpper, uint256 yLower) =
-            abi.decode(commitment, (uint256, uint256, uint256, uint256));
+        (uint256 xUpper, uint256 xLower) = (_word(commitment, 0) >> 128, _word(commitment, 16));
+        (uint256 yUpper, uint256 yLower) = (_word(commitment, 48) >> 128, _word(commitment, 64));
         // p - y, to be compared with y.
         uint256 borrow = yLower > _P_LOWER ? 1 : 0;
         uint256 upper = _P_UPPER - yUpper - borrow;
@@ -121,8 +144,21 @@ abstract contract DisputeFixture is MarketFixture {
         return bytes32((uint256(sha256(compressed)) & (type(uint256).max >> 8)) | (1 << 248));
     }
 
+    function _word(bytes memory data, uint256 offset) private pure returns (uint256 word) {
+        assembly ("memory-safe") {
+            word := mload(add(add(data, 0x20), offset))
+        }
+    }
+
+    // ----------------------------------------------------------------------------------------------------------- queries
+
     function leastDeposit() internal view returns (uint256) {
         return market.answerCostWei();
+    }
+
+    /// @dev What one transaction with some polynomials is refunded at most.
+    function answerCost(uint256 polynomials) internal view returns (uint256) {
+        return polynomials * 131_072 * block.blobbasefee + (100_000 + 16_000 * polynomials) * block.basefee;
     }
 
     /// @dev The n-th seat of a group of the epoch.

@@ -28,12 +28,14 @@ abstract contract MarketFixture is Test {
     IMarketFactory internal factory;
     SettableVerification internal verification;
     IMarket internal market;
+    /// @dev Of the market created last.
+    bytes32 internal _termsHash;
 
     function setUp() public virtual {
         vm.etch(HISTORY, HISTORY_CODE);
         vm.warp(START);
         vm.roll(100_000);
-        factory = IMarketFactory(deploy("MarketFactory"));
+        factory = IMarketFactory(deploy("MarketFactory", abi.encode(131_072, 6)));
         verification = new SettableVerification();
         market = create(baseTerms());
     }
@@ -43,6 +45,7 @@ abstract contract MarketFixture is Test {
     }
 
     function create(Terms memory terms) internal returns (IMarket) {
+        _termsHash = keccak256(abi.encode(terms));
         vm.prank(MODEL_OWNER);
         return IMarket(factory.create(terms));
     }
@@ -58,7 +61,12 @@ abstract contract MarketFixture is Test {
         uint256 stakeWei = stakeDue(ownerAt(i));
         vm.deal(ownerAt(i), ownerAt(i).balance + stakeWei);
         vm.prank(ownerAt(i));
-        market.join{value: stakeWei}(Builders.maskKey(i), "");
+        joinWith(stakeWei, Builders.maskKey(i), "");
+    }
+
+    /// @dev By whoever is pranked.
+    function joinWith(uint256 valueWei, bytes32 maskKey, bytes memory admissionData) internal {
+        market.join{value: valueWei}(_termsHash, maskKey, admissionData);
     }
 
     /// @dev What `join` takes from an account: a stake if it is new or has lost its own.
@@ -149,31 +157,69 @@ abstract contract MarketFixture is Test {
         for (uint256 i = 0; i < seats.length; ++i) digests[i] = digestOf(seats[i]);
     }
 
-    /// @dev Digests and signatures of all members of the groups, in order.
-    function commitments(uint256 groups) internal view returns (bytes32[] memory digests, bytes memory signatures) {
-        uint256[] memory keys = keysOf(seatsInOrder(groups));
-        digests = digestsOf(groups);
-        for (uint256 i = 0; i < keys.length; ++i) signatures = bytes.concat(signatures, signature(keys[i], digests[i]));
+    /// @dev What a round is opened with.
+    function rosterHashOf(uint256 groups) internal view returns (bytes32) {
+        return keccak256(abi.encodePacked(groups, digestsOf(groups)));
+    }
+
+    /// @dev Signatures of the members of some groups over what the market looks at when it settles.
+    function signaturesOf(uint256 groups) internal view returns (bytes memory signatures) {
+        uint256[] memory seats = seatsInOrder(groups);
+        uint256[] memory keys = keysOf(seats);
+        bool projected = market.terms().projected;
+        for (uint256 i = 0; i < keys.length; ++i) {
+            bytes32 digest = digestOf(seats[i]);
+            bytes32 hash = projected ? market.deliveryHash(digest) : market.commitmentHash(digest);
+            signatures = bytes.concat(signatures, signature(keys[i], hash));
+        }
     }
 
     /// @dev EIP-2098 form.
-    function signature(uint256 key, bytes32 digest) internal view returns (bytes memory) {
-        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, market.commitmentHash(digest));
+    function signature(uint256 key, bytes32 hash) internal pure returns (bytes memory) {
+        (uint8 v, bytes32 r, bytes32 s) = vm.sign(key, hash);
         return abi.encodePacked(r, uint256(s) | (uint256(v - 27) << 255));
     }
 
     function open(uint256 groups) internal {
-        (bytes32[] memory digests, bytes memory signatures) = commitments(groups);
-        uint32 round = market.state().round;
+        (uint32 round, bytes32 rosterHash) = (market.state().round, rosterHashOf(groups));
         vm.prank(MODEL_OWNER);
-        market.open(round, groups, digests, signatures);
+        market.open(round, groups, rosterHash);
     }
 
-    /// @dev All groups alike: the highest group is dropped.
+    /// @dev Groups of the open roster that neither are waived nor have a lapsed member.
+    function judged(uint256 waived) internal view returns (uint256 groups) {
+        MarketState memory state = market.state();
+        uint256 lapsed = block.timestamp > state.answerBy ? state.accused & ~state.answered : 0;
+        for (uint256 group = 0; state.groups >> group != 0; ++group) {
+            if ((state.groups & ~waived) >> group & 1 == 1 && market.groupSeats(group) & lapsed == 0) groups |= 1 << group;
+        }
+    }
+
+    /// @dev What `settle` calls the market with.
+    function settleCall(uint256 waived, bytes32 nextTask) internal view returns (bytes memory) {
+        MarketState memory state = market.state();
+        bytes memory settlement = abi.encode(digestsOf(state.groups));
+        return abi.encodeCall(IMarket.settle, (state.round, settlement, signaturesOf(judged(waived)), waived, nextTask));
+    }
+
+    /// @dev All groups alike: the highest is dropped.
     function settle(uint256 waived, bytes32 nextTask) internal {
-        uint32 round = market.state().round;
+        bytes memory data = settleCall(waived, nextTask);
         vm.prank(MODEL_OWNER);
-        market.settle(round, "proof", waived, nextTask);
+        (bool success, bytes memory why) = address(market).call(data);
+        if (success) return;
+        assembly ("memory-safe") {
+            revert(add(why, 0x20), mload(why))
+        }
+    }
+
+    /// @dev The refusal of a settlement that is otherwise right.
+    function refuseToSettle(uint256 waived, bytes memory why) internal {
+        bytes memory data = settleCall(waived, 0);
+        vm.prank(MODEL_OWNER);
+        (bool success, bytes memory actual) = address(market).call(data);
+        assertTrue(!success, "refused");
+        assertEq(keccak256(actual), keccak256(why), "why");
     }
 
     /// @dev Enrolled, drawn, funded for ten rounds, anchored.

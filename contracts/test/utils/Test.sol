@@ -13,7 +13,11 @@ error Untrue(string what);
 abstract contract Test {
     /// @dev Deploy a contract by name. Tests do not import what they deploy, so that each is compiled with settings of its own.
     function deploy(string memory name) internal returns (address deployed) {
-        bytes memory code = vm.getCode(string.concat(name, ".sol:", name));
+        return deploy(name, "");
+    }
+
+    function deploy(string memory name, bytes memory arguments) internal returns (address deployed) {
+        bytes memory code = bytes.concat(vm.getCode(string.concat(name, ".sol:", name)), arguments);
         assembly ("memory-safe") {
             deployed := create(0, add(code, 0x20), mload(code))
             if iszero(deployed) {

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from omnilytics_flwr import errors
 from omnilytics_flwr.crypto.address import Address
-from omnilytics_flwr.data_owner.messages import (
+from omnilytics_flwr.data_owner.agent_messages import (
     MOST_ERROR_TEXT,
     AdmitCall,
     Call,
@@ -27,7 +27,7 @@ from omnilytics_flwr.data_owner.messages import (
     decode_reply,
     encode_reply,
 )
-from omnilytics_flwr.data_owner.owner_agent import Admission, Delivery, SignedCommitment
+from omnilytics_flwr.data_owner.owner_agent import Admission, MaskedUpdate, SignedCommitment
 from omnilytics_flwr.errors import OmnilyticsError, OutOfTurn, ProtocolError, Refusal, Refused, UpdateError, WireError
 from omnilytics_flwr.evm.endpoint import NodeError
 from omnilytics_flwr.market.refusals import NotAccused, WrongBlob
@@ -51,7 +51,7 @@ RESULTS: list[tuple[Any, Result]] = [
     (NAMES, ()),
     (NAMES, ("accuracy",)),
     (SignedCommitment, COMMITMENT),
-    (Delivery, Delivery(address_of(1), bytes(range(256)) * 512, b"\7" * 128, ("loss",))),
+    (MaskedUpdate, MaskedUpdate(address_of(1), bytes(range(256)) * 512, b"\7" * 96, b"\x08" * 96, b"\x09" * 64, ("loss",))),
 ]
 
 
@@ -102,7 +102,7 @@ def test_error_is_raised_as_the_same_class_with_its_facts(error: OmnilyticsError
 def test_error_that_is_not_known_here_is_raised_as_its_nearest_kin() -> None:
     error = NodeError("eth_call", 3, "reverted", None)
     code = (
-        "import sys; from omnilytics_flwr.data_owner.messages import decode_reply\n"
+        "import sys; from omnilytics_flwr.data_owner.agent_messages import decode_reply\n"
         "try: decode_reply(sys.stdin.buffer.read(), tuple)\n"
         "except Exception as error: print(type(error).__name__, error, sep=': ')\n"
         "assert not any(name.startswith('omnilytics_flwr.evm') for name in sys.modules)"
@@ -180,7 +180,7 @@ BAD_REPLIES = {
     "metrics that are no names": (NAMES, encode({"kind": "returned", "value": ["loss", 1]})),
     "half a commitment": (SignedCommitment, encode({"kind": "returned", "value": {"owner": MARKET, "digest": bytes(32)}})),
     "signature too long": (SignedCommitment, encode_reply(SignedCommitment(MARKET, bytes(32), bytes(65)))),
-    "owner that is no address": (Delivery, encode_reply(Delivery(Address(MARKET[:-1]), b"", b""))),
+    "owner that is no address": (MaskedUpdate, encode_reply(MaskedUpdate(Address(MARKET[:-1]), b"", b""))),
     "error without its name": (Admission, changed(encode_reply(Refused("no")), name=None)),
 }
 

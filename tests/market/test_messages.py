@@ -1,8 +1,8 @@
-"""The signed commitment: EIP-712 hashes against eth-account's, compact signatures, and what is refused."""
+"""Signed messages: EIP-712 hashes against eth-account's, compact signatures, and what is refused."""
 
 from __future__ import annotations
 
-from dataclasses import astuple
+from dataclasses import fields, replace
 
 import pytest
 from eth_account.messages import _hash_eip191_message, encode_typed_data
@@ -10,39 +10,81 @@ from eth_typing import Hash32
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnilytics_flwr.crypto.address import Address
 from omnilytics_flwr.errors import Malformed, WrongLength
-from omnilytics_flwr.market.commitment_message import HALF_ORDER, Commitment, compact, domain_separator, recover
+from omnilytics_flwr.market.messages import HALF_ORDER, Commitment, Delivery, Voucher, compact, domain_separator, recover
+from omnilytics_flwr.market.terms import Address
 from tests.support.builders import MARKET, address_of, make_account, make_digest, make_task, sign_hash
 
 ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 COMMITMENT = Commitment(epoch=2, round=7, task_hash=make_task(7), digest=make_digest(3, 7), open_by=1_800_000_000)
 HASH = COMMITMENT.signing_hash(chain_id=31337, market=MARKET)
 GOOD = sign_hash(0, HASH)
+STRANGE_GATE = address_of(77)
 
 
-def typed_data_hash(commitment: Commitment, chain_id: int, market: Address) -> bytes:
+def typed_data_hash(name: str, fields: dict[str, tuple[str, object]], chain_id: int, contract: str) -> bytes:
     """The hash that any wallet computes from the typed data."""
-    kinds = {"epoch": "uint32", "round": "uint32", "taskHash": "bytes32", "digest": "bytes32", "openBy": "uint64"}
     message = encode_typed_data(
-        domain_data={"name": "OmniLytics", "version": "1", "chainId": chain_id, "verifyingContract": market},
-        message_types={"Commitment": [{"name": name, "type": kind} for name, kind in kinds.items()]},
-        message_data=dict(zip(kinds, astuple(commitment), strict=True)),
+        domain_data={"name": "OmniLytics", "version": "2", "chainId": chain_id, "verifyingContract": contract},
+        message_types={name: [{"name": field, "type": kind} for field, (kind, _) in fields.items()]},
+        message_data={field: value for field, (_, value) in fields.items()},
     )
-    assert message.header == domain_separator(chain_id, market)
+    assert message.header == domain_separator(chain_id, contract)  # type: ignore[arg-type]
     return bytes(_hash_eip191_message(message))
 
 
-UINT32, HASHES = st.integers(0, 2**32 - 1), st.binary(min_size=32, max_size=32)
+NUMBERS, HASHES = st.integers(0, 2**32 - 1), st.binary(min_size=32, max_size=32)
 
 
 @given(
-    commitment=st.builds(Commitment, UINT32, UINT32, HASHES, HASHES, st.integers(0, 2**64 - 1)),
+    epoch=NUMBERS,
+    round_number=NUMBERS,
+    task=HASHES,
+    first=HASHES,
+    second=HASHES,
+    open_by=st.integers(0, 2**64 - 1),
     chain_id=st.integers(1, 2**64),
     market=st.sampled_from([MARKET, address_of(0)]),
 )
-def test_signing_hash_equals_that_of_wallets(commitment: Commitment, chain_id: int, market: Address) -> None:
-    assert commitment.signing_hash(chain_id=chain_id, market=market) == typed_data_hash(commitment, chain_id, market)
+def test_signing_hashes_equal_those_of_wallets(
+    epoch: int, round_number: int, task: bytes, first: bytes, second: bytes, open_by: int, chain_id: int, market: Address
+) -> None:
+    rounds = {"epoch": ("uint32", epoch), "round": ("uint32", round_number), "taskHash": ("bytes32", task)}
+    commitment, delivery = Commitment(epoch, round_number, task, open_by, first), Delivery(epoch, round_number, task, first, second)
+    voucher = Voucher(market, address_of(0), epoch)
+    hashes = [message.signing_hash(chain_id=chain_id, market=market) for message in (commitment, delivery)]
+    hashes.append(voucher.signing_hash(chain_id=chain_id, gate=STRANGE_GATE))
+    assert hashes == [
+        typed_data_hash("Commitment", rounds | {"openBy": ("uint64", open_by), "digest": ("bytes32", first)}, chain_id, market),
+        typed_data_hash("Delivery", rounds | {"rosterHash": ("bytes32", first), "projectedDigest": ("bytes32", second)}, chain_id, market),
+        typed_data_hash(
+            "Voucher",
+            {"market": ("address", market), "owner": ("address", address_of(0)), "throughEpoch": ("uint32", epoch)},
+            chain_id,
+            STRANGE_GATE,
+        ),
+    ]
+
+
+DELIVERY = Delivery(epoch=2, round=7, task_hash=make_task(7), roster_hash=b"\x01" * 32, projected_digest=b"\x02" * 32)
+
+
+@pytest.mark.parametrize("message", [COMMITMENT, DELIVERY])
+def test_signing_hash_differs_in_every_field_chain_and_market(message: Commitment | Delivery) -> None:
+    hashes = {message.signing_hash(chain_id=31337, market=MARKET)}
+    hashes |= {message.signing_hash(chain_id=1, market=MARKET), message.signing_hash(chain_id=31337, market=address_of(0))}
+    for field in fields(message):
+        value = getattr(message, field.name)
+        other = replace(message, **{field.name: value + 1 if isinstance(value, int) else b"\x09" * 32})
+        hashes.add(other.signing_hash(chain_id=31337, market=MARKET))
+    assert len(hashes) == 3 + len(fields(message))
+
+
+@pytest.mark.parametrize("changes", [{"epoch": 1 << 32}, {"round": -1}, {"task_hash": bytes(31)}])
+def test_message_that_does_not_fit_its_fields_is_refused(changes: dict[str, object]) -> None:
+    for message in (COMMITMENT, DELIVERY):
+        with pytest.raises(Malformed):
+            replace(message, **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("number", range(8))
@@ -100,7 +142,6 @@ def test_recover_signature_of_the_point_at_infinity_raises() -> None:
         if s <= HALF_ORDER:
             break
     signature = x.to_bytes(32, "big") + (s | (y & 1) << 255).to_bytes(32, "big")
-
     with pytest.raises(Malformed):
         recover(HASH, signature)
 

@@ -1,0 +1,50 @@
+"""The projection that a data owner hands over in a projected market (docs/protocol.md section 6).
+
+The agent signs it when it delivers, and the watcher when it answers an accusation: both by these lines, and always the same one for a roster.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from ..crypto.digest import points_digest
+from ..crypto.field import ELEMENT_BYTES, FieldVector
+from ..crypto.kzg import commit
+from ..crypto.projection import project, projection_seed
+from ..market.market_view import MarketState
+from ..market.messages import Signer, sign_delivery
+from .journal import Entry, Journal
+
+
+@dataclass(frozen=True, slots=True)
+class SignedProjection:
+    """The projected point, and the data owner's signature of its digest as `omnilytics_flwr.market.messages.Delivery`.
+
+    Attributes
+    ----------
+    point : bytes, length 96
+    signature : bytes, length 64
+    """
+
+    point: bytes
+    signature: bytes
+
+    @property
+    def answer(self) -> bytes:
+        """What the last part of an answer brings, 96 bytes: projected digest and signature."""
+        return points_digest(self.point) + self.signature
+
+
+def sign_projection(entry: Entry, state: MarketState, *, journal: Journal, signer: Signer) -> SignedProjection:
+    """Project an entry's vector as the open round of `state` has it; the caller holds the journal's lock.
+
+    The projection follows from the roster. After a reorganisation the round may open with another one, and the same vector gets a second
+    projection: only ever for the roster that the chain shows, and journalled before it is signed.
+    """
+    point = dict(entry.projected).get(state.roster_hash)
+    if point is None:
+        seed = projection_seed(entry.task.settlement_context(state.epoch_seed), state.roster_hash)
+        vector = FieldVector.from_bytes(entry.vector, len(entry.vector) // ELEMENT_BYTES)
+        point = commit(project(vector, seed))
+        journal.write(replace(entry, projected=(*entry.projected, (state.roster_hash, point))))
+    return SignedProjection(point, sign_delivery(signer, entry.task, state.roster_hash, points_digest(point)))
