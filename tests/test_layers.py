@@ -1,4 +1,4 @@
-"""Who may import whom, read from the source: crypto below market, both below data owner and model owner; evm below chain; Flower apart."""
+"""Who may import whom, read from the source: crypto below market, both below audit, data owner and model owner; evm below chain; Flower apart."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ BELOW: dict[str, frozenset[str]] = {
     "clock": frozenset(),
     "crypto": frozenset({"errors"}),
     "market": frozenset({"errors", "crypto"}),
+    "audit": frozenset({"errors", "crypto", "market"}),
     "data_owner": frozenset({"errors", "files", "decoding", "clock", "crypto", "market"}),
     "model_owner": frozenset({"errors", "files", "decoding", "clock", "crypto", "market"}),
     "evm": frozenset({"errors", "files", "decoding", "clock", "crypto"}),
-    "chain": frozenset({"errors", "files", "decoding", "clock", "crypto", "market", "evm"}),
+    "chain": frozenset({"errors", "files", "decoding", "clock", "crypto", "market", "audit", "evm"}),
     "flower": frozenset({"errors", "clock", "crypto", "market", "data_owner", "model_owner"}),
 }
 """Parts of the package, and what each may import of the others."""
@@ -37,6 +38,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "clock": frozenset(),
     "crypto": frozenset({"numpy", "cryptography", "Crypto", "py_arkworks_bls12381"}),
     "market": frozenset({"numpy", "eth_abi", "eth_keys", "eth_utils", "rlp"}),
+    "audit": frozenset({"rlp"}),
     "data_owner": frozenset({"numpy", "msgspec", "tomli_w"}),
     "model_owner": frozenset({"msgspec", "numpy", "py_arkworks_bls12381"}),
     "evm": frozenset({"ckzg", "msgspec", "web3", "eth_abi", "eth_account", "eth_typing", "eth_utils", "requests", "rlp", "rich"}),
@@ -142,7 +144,7 @@ def test_part_imports_only_its_libraries(part: str) -> None:
     assert not [found for found in of_part(part) if found.top not in known]
 
 
-@pytest.mark.parametrize("part", ["errors", "crypto", "market"])
+@pytest.mark.parametrize("part", ["errors", "crypto", "market", "audit"])
 def test_pure_part_sees_nothing_of_the_world(part: str) -> None:
     wrong = [f for f in of_part(part) if f.top in IMPURE and f.top not in MAY_READ.get(f.file, frozenset())]
     assert not wrong

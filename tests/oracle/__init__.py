@@ -1,8 +1,9 @@
-"""The market in memory: an oracle for the contract, and a fast market for tests."""
+"""A chain in memory for the market that the package recomputes: an oracle for the contract, and a fast market for tests."""
 
-from .base import Gate as Gate
-from .base import SumcheckVerification as SumcheckVerification
-from .base import Verification as Verification
+from omnilytics_flwr.audit.market_base import Gate as Gate
+from omnilytics_flwr.audit.market_base import SumcheckVerification as SumcheckVerification
+from omnilytics_flwr.audit.market_base import Verification as Verification
+from omnilytics_flwr.audit.memory_market import MemoryMarket as MemoryMarket
+
 from .chain import World as World
 from .ledger import MemoryLedger as MemoryLedger
-from .market import MemoryMarket as MemoryMarket

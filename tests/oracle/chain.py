@@ -10,17 +10,17 @@ from typing import Any
 
 import rlp
 
+from omnilytics_flwr.audit.market_base import Call, refused
+from omnilytics_flwr.audit.memory_market import HISTORY_BLOCKS, MemoryMarket
 from omnilytics_flwr.crypto.field import FieldVector, N
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.kzg import commit
-from omnilytics_flwr.errors import NotFunded, UnknownMarket, WrongLength
+from omnilytics_flwr.errors import NotFunded, TermsError, UnknownMarket, WrongLength
 from omnilytics_flwr.market.dispute import BLOBS_PER_TRANSACTION, blob_hash_of
+from omnilytics_flwr.market.draw import PREVRANDAO_FIELD
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.stage import Event
 from omnilytics_flwr.market.terms import Address
-
-from .base import Call, refused
-from .market import HISTORY_BLOCKS, PREVRANDAO_FIELD, MemoryMarket
 
 GENESIS_SECONDS = 1_800_000_000
 
@@ -145,6 +145,10 @@ class World:
             raise refused("PaymentFailed", to, amount_wei)
         self.balances[sender] = self.balances.get(sender, 0) - amount_wei
         self.balances[to] = self.balances.get(to, 0) + amount_wei
+
+    def transfer_token(self, token: Address, sender: Address, to: Address, amount: int) -> None:
+        """Nothing here is paid in tokens."""
+        raise TermsError(f"a chain in memory has no tokens, and nothing at {token}; use a chain for tokens")
 
     def snapshot(self) -> Mapping[str, object]:
         """Everything that can change, for `restore`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from omnilytics_flwr.audit.memory_market import MemoryMarket
 from omnilytics_flwr.errors import BlobsMissing
 from omnilytics_flwr.market.dispute import BLOB_BYTES, BLOBS_PER_TRANSACTION
 from omnilytics_flwr.market.ledger import Ledger, Receipt
@@ -12,7 +13,6 @@ from omnilytics_flwr.market.stage import Event
 from omnilytics_flwr.market.terms import Address, Terms
 
 from .chain import BlobCall, World
-from .market import MemoryMarket
 
 
 class MemoryLedger(Ledger):

@@ -182,4 +182,4 @@ def test_calls_that_no_chain_takes_raise() -> None:
     with pytest.raises(NotFunded):
         scene.world.send(address_of(0), MARKET, "fund", (WEALTH_WEI + 1,), WEALTH_WEI + 1)
     with pytest.raises(TermsError, match="use a chain for tokens"):
-        make_scene(token=address_of(5))
+        make_scene(token=address_of(5)).world.send(address_of(0), MARKET, "fund", (1,))

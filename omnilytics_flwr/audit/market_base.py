@@ -6,19 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from omnilytics_flwr.crypto import verifier
-from omnilytics_flwr.crypto.curve import parse_points
-from omnilytics_flwr.crypto.statement import Statement, Verdict
-from omnilytics_flwr.errors import BadPoint, TermsError, WireError, WrongLength
-from omnilytics_flwr.market.dispute import BLOBS_PER_TRANSACTION, answer_cost_wei
-from omnilytics_flwr.market.market_view import Accusation, MarketState, Member, OwnerRecord
-from omnilytics_flwr.market.messages import SIGNATURE_BYTES, Commitment, Delivery, recover
-from omnilytics_flwr.market.refusals import REFUSALS, Refusal
-from omnilytics_flwr.market.roster import bitmap_of, bits_of, roster_seats
-from omnilytics_flwr.market.stage import ALLOWED, DRAWN, Event, Stage, stages_for
-from omnilytics_flwr.market.task import TaskId
-from omnilytics_flwr.market.terms import ZERO_ADDRESS, Address, Terms
-
+from ..crypto import verifier
+from ..crypto.curve import parse_points
+from ..crypto.statement import Statement, Verdict
+from ..errors import BadPoint, WireError, WrongLength
+from ..market.dispute import BLOBS_PER_TRANSACTION, answer_cost_wei
+from ..market.market_view import Accusation, MarketState, Member, OwnerRecord
+from ..market.messages import SIGNATURE_BYTES, Commitment, Delivery, recover
+from ..market.refusals import REFUSALS, Refusal
+from ..market.roster import bitmap_of, bits_of, roster_seats
+from ..market.stage import ALLOWED, DRAWN, Event, Stage, stages_for
+from ..market.task import TaskId
+from ..market.terms import ZERO_ADDRESS, Address, Terms
 from .storage import NO_HASH, Payout, Storage
 
 Gate = Callable[[Address, int, bytes], bool]
@@ -43,6 +42,9 @@ class Block(Protocol):
 
     def transfer(self, sender: Address, to: Address, amount_wei: int) -> None:
         """Move ether; raises `PaymentFailed` if the receiver takes none."""
+
+    def transfer_token(self, token: Address, sender: Address, to: Address, amount: int) -> None:
+        """Move some of a token's smallest units."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class SumcheckVerification:
 
 
 class MarketBase:
-    """A market in ether.
+    """A market.
 
     Parameters
     ----------
@@ -111,8 +113,6 @@ class MarketBase:
     def __init__(
         self, *, address: Address, chain_id: int, model_owner: Address, terms: Terms, verification: Verification, gate: Gate | None = None
     ) -> None:
-        if terms.token != ZERO_ADDRESS:
-            raise TermsError(f"a market in memory pays in ether, the terms name the token {terms.token}; use a chain for tokens")
         self.address = address
         self.chain_id = chain_id
         self.model_owner = model_owner
@@ -120,6 +120,11 @@ class MarketBase:
         self.verification = verification
         self.gate = gate
         self.storage = Storage()
+
+    @property
+    def in_token(self) -> bool:
+        """Whether all but disputes is paid in a token."""
+        return self.terms.token != ZERO_ADDRESS
 
     # ------------------------------------------------------------------------------------------------------------------ the door
 

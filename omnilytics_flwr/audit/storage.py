@@ -6,10 +6,10 @@ from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
 
-from omnilytics_flwr.market.market_view import OwnerRecord
-from omnilytics_flwr.market.roster import bitmap_of
-from omnilytics_flwr.market.stage import Stage
-from omnilytics_flwr.market.terms import Address
+from ..market.market_view import OwnerRecord
+from ..market.roster import bitmap_of
+from ..market.stage import Stage
+from ..market.terms import Address
 
 NO_HASH = bytes(32)
 NOBODY = OwnerRecord(registered=False, seat=0, leave_at=0, claimed_through=0)

@@ -1,7 +1,8 @@
 """The market as plain Python: what each call of the contract must do.
 
-An oracle for the contract, which `tests/contracts/test_differential.py` compares with it call by call, and a fast market for all other tests.
-Arithmetic that clients need too (ranks, selection, costs) is theirs, so that the comparison proves it equal to the contract's as well.
+An audit replays a market's calls on it. It is the oracle of the contract's tests, too: `tests/contracts/test_differential.py` compares
+the two call by call, so what an audit demands of a contract is what this contract does. Arithmetic that clients need (ranks, selection,
+costs) is theirs.
 
 Each call checks in the order that its docstring lists, changes the storage, then moves money. A refusal leaves everything as it was: the
 chain sees to that.
@@ -11,31 +12,26 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import rlp
-
-from omnilytics_flwr.crypto.address import Address
-from omnilytics_flwr.crypto.curve import POINT_BYTES, decode_on_curve, split_points
-from omnilytics_flwr.crypto.digest import proof_words, root_from
-from omnilytics_flwr.crypto.hashing import keccak256
-from omnilytics_flwr.crypto.masks import WeakMaskKey, check_mask_key
-from omnilytics_flwr.crypto.projection import COPIES
-from omnilytics_flwr.crypto.statement import Statement, Verdict
-from omnilytics_flwr.market.dispute import BURN_ADDRESS, accuse_by, blob_hash_of, lapsed, void_groups
-from omnilytics_flwr.market.draw import epoch_seed, rank
-from omnilytics_flwr.market.krum import select
-from omnilytics_flwr.market.market_view import OwnerRecord
-from omnilytics_flwr.market.messages import SIGNATURE_BYTES
-from omnilytics_flwr.market.roster import bitmap_of, bits_of, groups_at, positions_of, roster_hash, roster_seats
-from omnilytics_flwr.market.stage import Event, Stage
-from omnilytics_flwr.market.terms_bounds import MOST_SEATS
-
-from .base import Call, MarketBase, refused
+from ..crypto.address import Address
+from ..crypto.curve import POINT_BYTES, decode_on_curve, split_points
+from ..crypto.digest import proof_words, root_from
+from ..crypto.hashing import keccak256
+from ..crypto.masks import WeakMaskKey, check_mask_key
+from ..crypto.projection import COPIES
+from ..crypto.statement import Statement, Verdict
+from ..market.dispute import BURN_ADDRESS, accuse_by, blob_hash_of, lapsed, void_groups
+from ..market.draw import epoch_seed, prevrandao_of, rank
+from ..market.krum import select
+from ..market.market_view import OwnerRecord
+from ..market.messages import SIGNATURE_BYTES
+from ..market.roster import bitmap_of, bits_of, groups_at, positions_of, roster_hash, roster_seats
+from ..market.stage import Event, Stage
+from ..market.terms_bounds import MOST_SEATS
+from .market_base import Call, MarketBase, refused
 from .storage import NO_HASH, Charge, Payout
 
 HISTORY_BLOCKS = 8191
 """Blocks whose hash a contract can still ask for (EIP-2935)."""
-PREVRANDAO_FIELD = 13
-"""Place of prevrandao in a block's header."""
 MOST_BOOKED_WEI = 2**128 - 1
 """Most that escrow, bond, unclaimed pay and credits may come to together."""
 
@@ -182,7 +178,7 @@ class MemoryMarket(MarketBase):
         expected = call.block.block_hash(held.draw_block)
         if keccak256(header) != expected:
             raise refused("WrongHeader", keccak256(header), expected)
-        seed = epoch_seed(rlp.decode(header)[PREVRANDAO_FIELD], held.epoch, self.address)
+        seed = epoch_seed(prevrandao_of(header), held.epoch, self.address)
         size = held.members.bit_count()
         if len(order) != size:
             raise refused("WrongLength", len(order), size)
@@ -506,7 +502,7 @@ class MemoryMarket(MarketBase):
             raise refused("NoCredit", account)
 
         call.log("Withdrawn", account=account, amountWei=credit_wei, refundWei=refund_wei)
-        self._pay(call, account, credit_wei + refund_wei)
+        self._pay(call, account, credit_wei, refund_wei)
 
     def _check_room(self, amount_wei: int) -> None:
         """Refuse what the books cannot hold on top of what they do."""
@@ -515,15 +511,20 @@ class MemoryMarket(MarketBase):
         if amount_wei > room_wei:
             raise refused("WrongPayment", amount_wei, room_wei)
 
-    @staticmethod
-    def _collect(call: Call, amount_wei: int) -> None:
-        """Refuse the call unless exactly `amount_wei` came with it."""
-        if call.value_wei != amount_wei:
-            raise refused("WrongPayment", call.value_wei, amount_wei)
+    def _collect(self, call: Call, amount_wei: int) -> None:
+        """Refuse the call unless exactly `amount_wei` comes with it, as ether or from an allowance of tokens."""
+        ether_wei = 0 if self.in_token else amount_wei
+        if call.value_wei != ether_wei:
+            raise refused("WrongPayment", call.value_wei, ether_wei)
+        if self.in_token and amount_wei:
+            call.block.transfer_token(self.terms.token, call.sender, self.address, amount_wei)
 
-    def _pay(self, call: Call, to: Address, amount_wei: int) -> None:
-        if amount_wei:
-            call.block.transfer(self.address, to, amount_wei)
+    def _pay(self, call: Call, to: Address, amount_wei: int, ether_wei: int = 0) -> None:
+        """Pay out, and ether on top whatever the token is."""
+        if self.in_token and amount_wei:
+            call.block.transfer_token(self.terms.token, self.address, to, amount_wei)
+        if paid_wei := ether_wei if self.in_token else amount_wei + ether_wei:
+            call.block.transfer(self.address, to, paid_wei)
 
 
 def _check_shown(charge: Charge, first: int, last: int, points: bytes, proofs: list[bytes], polynomials: int) -> None:

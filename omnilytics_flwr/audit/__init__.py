@@ -1,0 +1,1 @@
+"""A market recomputed from what was sent to it, by anybody."""
