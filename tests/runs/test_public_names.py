@@ -18,6 +18,7 @@ PRIVATE = {
     ("mnist", "adversary.labels"): "poisons by the kit",
     ("byzantine", "crypto"): "decides rounds by the very functions that keeper and contract share",
     ("byzantine", "market"): "the same",
+    ("byzantine", "model_owner.decision"): "the same",
     ("byzantine", "model_owner.round_keeper"): "plays rounds without Flower",
     ("byzantine", "data_owner"): "plays rounds without Flower",
     ("byzantine", "clock"): "waits in the local chain's time",
