@@ -15,8 +15,9 @@ from omnilytics_flwr.data_owner.policy import Policy
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
-DOCUMENTS = (ROOT / "README.md", ROOT / "contracts" / "README.md", *sorted(DOCS.glob("*.md")))
-GLOSSARY, SECURITY, POLICY = DOCS / "glossary.md", DOCS / "security.md", DOCS / "policy.md"
+DOCUMENTS = (ROOT / "README.md", ROOT / "contracts" / "README.md", *sorted(DOCS.rglob("*.md")))
+GLOSSARY, SECURITY = DOCS / "specification" / "glossary.md", DOCS / "explain" / "security.md"
+CLI, POLICY = DOCS / "reference" / "cli.md", DOCS / "reference" / "policy.md"
 
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://)([^)\s#]*)(?:#([^)\s]+))?\)")
@@ -107,7 +108,7 @@ def test_link_to_nowhere_is_told() -> None:
         "[a](cli.md) [b](none.md) [c](cli.md#wallets) [d](cli.md#none) [e](#wallets) [f](https://none) [g](../none/)\n```\n[h](none)\n```"
     )
 
-    assert broken_links(DOCS / "cli.md", text) == ["none.md", "cli.md#none", "../none/"]
+    assert broken_links(CLI, text) == ["none.md", "cli.md#none", "../none/"]
 
 
 def test_every_test_that_security_cites_exists() -> None:

@@ -140,7 +140,7 @@ ALWAYS = (
         is_eager=True,
         expose_value=False,
         callback=load_into,
-        help="Configuration file instead of the usual one; see docs/cli.md.",
+        help="Configuration file instead of the usual one; see docs/reference/cli.md.",
     ),
 )
 CHAIN = (

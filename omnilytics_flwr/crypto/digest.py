@@ -1,4 +1,4 @@
-"""Digest of a row of commitments (docs/protocol.md section 5): the root of a hash tree of fours, so that one can be shown without the others.
+"""Digest of a row of commitments (docs/specification/protocol.md section 5): the root of a hash tree of fours, so that one can be shown without the others.
 
 A leaf is keccak(point), of 96 bytes, a node keccak of its four children, of 128; a missing child is the zero word. The place of a child
 follows from its index and is never sorted: a proof is good for one index alone.

@@ -1,4 +1,4 @@
-"""Weights as signed integers, two to a field element (docs/protocol.md section 3).
+"""Weights as signed integers, two to a field element (docs/specification/protocol.md section 3).
 
 x in [-c, c] becomes u = floor(x / c (2^(b-1) - 2) + t1 + t2 - 1/2) with t1, t2 uniform in [0, 1): unbiased, at most M = 2^(b-1) - 1
 in size, and uncertain by one bit at least in every place, so that no published linear equation in few unknown places has a single

@@ -1,4 +1,4 @@
-"""KZG commitments over Ethereum's ceremony, and their opening proofs (docs/protocol.md section 5).
+"""KZG commitments over Ethereum's ceremony, and their opening proofs (docs/specification/protocol.md section 5).
 
 Commitments add as the vectors do. Proofs are those that the point evaluation precompile (EIP-4844, 0x0a) checks.
 """

@@ -1,4 +1,4 @@
-"""Masks that cancel in a group (docs/protocol.md section 4).
+"""Masks that cancel in a group (docs/specification/protocol.md section 4).
 
 Every two members share a secret by X25519; HKDF binds it to chain, market, epoch, round, task and group, and ChaCha20 expands it
 to elements uniform below R. The member of the lower seat adds them, the other subtracts them.

@@ -1,4 +1,4 @@
-"""Random projection of a vector to one polynomial (docs/protocol.md section 6).
+"""Random projection of a vector to one polynomial (docs/specification/protocol.md section 6).
 
 A sparse Johnson-Lindenstrauss transform (Kane and Nelson, "Sparser Johnson-Lindenstrauss Transforms", J. ACM 2014): each element is
 added, with a random sign, at one random place in each of s copies. Squared lengths come out s times as large, within a few percent.

@@ -1,4 +1,4 @@
-"""The prover of a settlement (docs/protocol.md section 7).
+"""The prover of a settlement (docs/specification/protocol.md section 7).
 
 With x_g = s_g A_g, the scaled sum of a group's vectors, and x_0 = 0,
 

@@ -1,4 +1,4 @@
-"""The settlement of the sumcheck verification as one flat string (table in docs/protocol.md section 7)."""
+"""The settlement of the sumcheck verification as one flat string (table in docs/specification/protocol.md section 7)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Challenges of the settlement proof (docs/protocol.md section 7): fixed-width fields, a tag each, chained by digests."""
+"""Challenges of the settlement proof (docs/specification/protocol.md section 7): fixed-width fields, a tag each, chained by digests."""
 
 from __future__ import annotations
 

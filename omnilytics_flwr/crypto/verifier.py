@@ -1,4 +1,4 @@
-"""The verifier of a settlement: the twin, check by check, of the Solidity one (docs/protocol.md section 7).
+"""The verifier of a settlement: the twin, check by check, of the Solidity one (docs/specification/protocol.md section 7).
 
 The order of the checks decides which refusal a settlement with several faults gets:
 

@@ -74,7 +74,7 @@ class OwnerHome:
             ``OMNILYTICS_PASSWORD``; ``{"environment": True}``, the key being in ``OMNILYTICS_PRIVATE_KEY``; or ``{"development": index}``
             on a local chain. Relative paths are relative to the home.
         policy : mapping of str to object, optional
-            Entries of the `Policy` by their names in ``owner.toml`` (docs/policy.md), e.g. ``{"most-clip": 0.5}``; values as TOML has
+            Entries of the `Policy` by their names in ``owner.toml`` (docs/reference/policy.md), e.g. ``{"most-clip": 0.5}``; values as TOML has
             them, hashes in hexadecimal.
 
         Raises

@@ -24,7 +24,7 @@ SHORTEST_ACCUSE_SECONDS = 60
 
 
 class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
-    """What the operator of a data owner allows; docs/policy.md says what each entry means.
+    """What the operator of a data owner allows; docs/reference/policy.md says what each entry means.
 
     Where None does not stand for anything at all, it stands for a value that depends on the terms (`most_peer_sets`) or on the chain
     (`for_chain`).

@@ -1,4 +1,4 @@
-"""The projection that a data owner hands over in a projected market (docs/protocol.md section 6).
+"""The projection that a data owner hands over in a projected market (docs/specification/protocol.md section 6).
 
 The agent signs it when it delivers, and the watcher when it answers an accusation: both by these lines, and always the same one for a roster.
 """

@@ -1,7 +1,7 @@
 """All our messages: the key of their record, their fields, and the one place where they are decoded.
 
 Exchanges travel as Flower's TRAIN and EVALUATE messages; a `ConfigRecord` under `RECORD` tells them apart.
-docs/wire.md lists the fields with units and bounds.
+docs/specification/wire.md lists the fields with units and bounds.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Disputes: who may accuse and answer, until when, at what cost, and with what effect (docs/protocol.md section 8).
+"""Disputes: who may accuse and answer, until when, at what cost, and with what effect (docs/specification/protocol.md section 8).
 
 A model owner accuses members whose vectors it did not get. An accused answers with its vector as blobs, for all to see that it
 delivered, or its accusation lapses: then its stake pays the rest of its group, which takes no part.

@@ -1,4 +1,4 @@
-"""The draw: which data owners form a group for an epoch (docs/protocol.md section 2).
+"""The draw: which data owners form a group for an epoch (docs/specification/protocol.md section 2).
 
 Members are frozen before the seed's block exists and sorted by Keccak-256 of seed and address, so nobody chooses a group: no model owner can
 single somebody out, and no data owner can sit among its own. Groups last for a whole epoch: if they were redrawn every round, the group sums

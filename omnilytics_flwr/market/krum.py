@@ -1,4 +1,4 @@
-"""Multi-Krum on the squared distances that a verification proved (docs/protocol.md section 7).
+"""Multi-Krum on the squared distances that a verification proved (docs/specification/protocol.md section 7).
 
 Blanchard et al., "Machine Learning with Adversaries: Byzantine Tolerant Gradient Descent", NeurIPS 2017. At most f' groups go unpaid,
 as many as the number of groups taking part tolerates: those above the norm bound, and of the others those that lie farthest from the

@@ -219,7 +219,7 @@ class ModelOwnerLedger(AccountLedger):
         Parameters
         ----------
         settlement : bytes
-            The proof (docs/protocol.md section 7).
+            The proof (docs/specification/protocol.md section 7).
         signatures : tuple of bytes, each of length 64
             Of all members of groups taking part, in the order of the roster: of their commitments in an exact market, of their
             deliveries in a projected one.

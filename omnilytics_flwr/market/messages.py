@@ -1,4 +1,4 @@
-"""EIP-712 messages of data owners and model owners, and compact EIP-2098 signatures (docs/protocol.md section 2)."""
+"""EIP-712 messages of data owners and model owners, and compact EIP-2098 signatures (docs/specification/protocol.md section 2)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Which of a model's parameters are public, and which of those are weights (LG-FedAvg, Liang et al. 2020; FedRep, Collins et al. 2021).
 
 Of the public part, floating point numbers of 16, 32 and 64 bits are trained: they are the weights. Whole numbers and truth values,
-such as the counters of batch normalisation, are constant. docs/plugin.md has the table.
+such as the counters of batch normalisation, are constant. docs/start/own-app.md has the table.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Stages of a market, events, and the one table of which event is allowed in which stage.
 
-The contract and its oracle, the strategy and the mod are all tested against this table (docs/protocol.md section 2).
+The contract and its oracle, the strategy and the mod are all tested against this table (docs/specification/protocol.md section 2).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The task of a round: canonical bytes of arrays and configuration, and the hash that is anchored (docs/protocol.md section 6).
+"""The task of a round: canonical bytes of arrays and configuration, and the hash that is anchored (docs/specification/protocol.md section 6).
 
 All data owners check this hash before they train, so nobody can be given a model or a configuration of its own
 (Pasquini et al., "Eluding Secure Aggregation in Federated Learning via Model Inconsistency", CCS 2022).
@@ -46,7 +46,7 @@ class TaskId:
     task_hash: bytes
 
     def settlement_context(self, epoch_seed: bytes) -> bytes:
-        """Hash that binds a settlement to this task, and to the draw of its epoch (docs/protocol.md section 7); 32 bytes."""
+        """Hash that binds a settlement to this task, and to the draw of its epoch (docs/specification/protocol.md section 7); 32 bytes."""
         market_word = bytes(12) + address_bytes(self.market)
         numbers = word(self.epoch) + word(self.round)
         return keccak256(tag("settlement") + word(self.chain_id) + market_word + epoch_seed + numbers + self.task_hash)

@@ -1,4 +1,4 @@
-"""Every number of a market: frozen, checked together, and hashed (docs/protocol.md section 1).
+"""Every number of a market: frozen, checked together, and hashed (docs/specification/protocol.md section 1).
 
 A field's line says everything about it: its type in the contract, its use, its bounds and its default. The check, the hash and the command
 line's file of terms all follow from that line.

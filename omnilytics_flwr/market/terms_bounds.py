@@ -1,4 +1,4 @@
-"""Bounds of a market's terms that follow from others (docs/protocol.md section 1; the contract's ``TermsBounds``).
+"""Bounds of a market's terms that follow from others (docs/specification/protocol.md section 1; the contract's ``TermsBounds``).
 
 n data owners at most, in groups of h or h + 1; G = floor(n / h) groups, of which f may be faulty; d weights, hence B = ceil(d / 8192)
 polynomials, of which P are proven for each member; b bits to a quantised weight; updates clipped to [-c, c].

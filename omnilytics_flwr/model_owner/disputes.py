@@ -1,4 +1,4 @@
-"""Disputes: accuse who did not deliver, wait for the answers, and take the vectors from the chain (docs/protocol.md section 8).
+"""Disputes: accuse who did not deliver, wait for the answers, and take the vectors from the chain (docs/specification/protocol.md section 8).
 
 A dispute must never cost the round: if anything goes wrong here, the group is waived. That costs its rewards; a round that is not settled in
 time costs the bond.

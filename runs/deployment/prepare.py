@@ -1,4 +1,4 @@
-"""``python -m runs.deployment.prepare FOLDER``: what the parties of the walk-through (docs/deployment.md) bring along."""
+"""``python -m runs.deployment.prepare FOLDER``: what the parties of the walk-through (docs/start/deployment.md) bring along."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def main() -> int:
     except (DataMissingError, RecipeError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    print(f"{folder} has what every party brings along; next: cd {folder}, then docs/deployment.md")
+    print(f"{folder} has what every party brings along; next: cd {folder}, then docs/start/deployment.md")
     return 0
 
 

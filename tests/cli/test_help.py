@@ -90,7 +90,7 @@ def test_installed_command_and_module_are_this_one(bare: CommandLine) -> None:
 
 
 def test_documentation_names_every_command() -> None:
-    text = (ROOT / "docs" / "cli.md").read_text()
+    text = (ROOT / "docs" / "reference" / "cli.md").read_text()
     table = text.partition("| command |")[2].partition("\n\n")[0]
     rows = [row.split("|")[1] for row in table.splitlines()[2:]]
     named = {" ".join((*words[:-1], last)) for row in rows for words, last in _named(row)}

@@ -95,7 +95,7 @@ def options_of(command: click.Command) -> Iterator[click.Option]:
 
 
 def test_flags_variables_and_entries_are_those_that_the_documentation_lists(bare: CommandLine, usual: Path) -> None:
-    rows = ROW.findall((Path(__file__).parents[2] / "docs" / "cli.md").read_text())
+    rows = ROW.findall((Path(__file__).parents[2] / "docs" / "reference" / "cli.md").read_text())
     usual.write_text("colour = 1")
     known = bare.misused("market", "show").partition("known are ")[2]
     assert {entry for *_, entry in rows} - {""} == set(re.findall(r"[\w-]+", known))

@@ -1,4 +1,4 @@
-"""The hash of a task: everything in it counts, nothing else does, and its bytes are those that docs/protocol.md says."""
+"""The hash of a task: everything in it counts, nothing else does, and its bytes are those that docs/specification/protocol.md says."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ARRAYS = [("a", np.arange(6, dtype="float32").reshape(2, 3)), ("b", np.ones(4))]
 
 
 def plain_arrays_bytes(arrays: list[tuple[str, np.ndarray]]) -> bytes:
-    """Canonical arrays, written from docs/protocol.md section 6 entry by entry."""
+    """Canonical arrays, written from docs/specification/protocol.md section 6 entry by entry."""
     text = struct.pack(">I", len(arrays))
     for name, array in arrays:
         dtype = array.dtype.name.encode()
