@@ -183,7 +183,9 @@ def test_for_model_that_cannot_be_tells_why() -> None:
 
 
 def test_every_field_is_described_as_the_protocol_has_it() -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", (Path(__file__).parents[2] / "docs" / "specification" / "protocol.md").read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| `(\w+)` \| (\w+) \|", (Path(__file__).parents[2] / "docs" / "specification" / "protocol.md").read_text(), re.MULTILINE
+    )
     assert [(solidity_name(name), about.abi_type) for name, about in ABOUT.items()] == rows[: len(ABOUT)]
 
 
