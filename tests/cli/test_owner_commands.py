@@ -44,6 +44,14 @@ def test_init_makes_a_private_home_with_no_secret_in_it(line: CommandLine, marke
     assert "already" in line.refused("owner", "init", "home", "--keystore", "a.json")
 
 
+def test_init_names_the_folder_of_the_data_set_that_homes_share(line: CommandLine, market: EthereumLedger, account: Address) -> None:
+    init(line, "--data-set", "scans")
+    home = OwnerHome.open(line.folder / "home")
+    home.journal()
+    assert home.config.data_set == str((line.folder / "scans").resolve())
+    assert stat.S_IMODE((line.folder / "scans").stat().st_mode) == 0o700, "made by the first home that needs it"
+
+
 @pytest.mark.parametrize(
     ("policy", "said"),
     [

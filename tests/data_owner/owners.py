@@ -59,6 +59,7 @@ class Owner:
     number: int
     folder: Path
     policy: Policy
+    data_set: Path | None = None
 
     @property
     def address(self) -> Address:
@@ -70,7 +71,7 @@ class Owner:
 
     @property
     def journal(self) -> Journal:
-        return Journal(self.folder / "journal")
+        return Journal(self.folder / "journal", self.data_set)
 
     @property
     def mask_files(self) -> list[Path]:

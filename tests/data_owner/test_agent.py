@@ -16,15 +16,11 @@ from omnilytics_flwr.crypto.curve import parse_points
 from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.crypto.fixedpoint import decode_mean, first_out_of_range, unpack
-from omnilytics_flwr.crypto.kzg import commit, mismatched
-from omnilytics_flwr.crypto.projection import project, projection_seed
+from omnilytics_flwr.crypto.kzg import mismatched
 from omnilytics_flwr.data_owner.local_agent import LocalAgent
 from omnilytics_flwr.data_owner.policy import Policy
-from omnilytics_flwr.data_owner.task_checks import TaskChecks
 from omnilytics_flwr.errors import Malformed, OutOfTurn, Refused, TaskMismatch, UpdateError
 from omnilytics_flwr.market.ledger import DataOwnerLedger
-from omnilytics_flwr.market.messages import Delivery, recover
-from omnilytics_flwr.market.roster import roster_hash
 from omnilytics_flwr.market.stage import Stage
 from tests.data_owner.owners import (
     TASK,
@@ -174,6 +170,27 @@ def test_mask_key_is_forgotten_after_its_epoch(tmp_path: Path) -> None:
         owner.agent(**{"most-peer-sets": 2}).commit(anchor(scene), update_of(0))
 
 
+def test_mask_keys_are_forgotten_when_the_market_is_closed(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
+    owner.agent().join()
+    assert len(owner.mask_files) == 2, "this epoch's and the next one's"
+    scene.ledger().close()
+    owner.agent().tidy()
+    assert not owner.mask_files
+
+
+def test_mask_key_of_the_present_epoch_is_forgotten_once_its_owner_has_departed(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path)
+    ledger = scene.ledger(0)
+    ledger.leave()
+    owner.agent().tidy()
+    assert owner.mask_files, "it may still have to answer"
+    scene.world.timestamp = ledger.owner_record(owner.address).leave_at
+    ledger.depart(owner.address)
+    owner.agent().tidy()
+    assert not owner.mask_files
+
+
 @pytest.mark.parametrize("stage", [Stage.ANCHORED, Stage.OPEN])
 def test_vector_is_emptied_when_its_time_is_over_though_nobody_ends_the_round(tmp_path: Path, stage: Stage) -> None:
     scene, owner, task = lone_task(tmp_path)
@@ -243,45 +260,3 @@ def test_join_while_members_are_frozen_enrols_with_the_key_of_the_epoch_that_it_
     assert ledger.joins == scene.state.epoch + 1 == 2
     seat = scene.market.owner_record(owner.address).seat
     assert scene.market.storage.next_mask_keys[seat] == owner.keys.mask_key(market_id(scene), 2).public
-
-
-def test_delivery_of_a_projected_market_is_signed_for_the_open_roster_alone(tmp_path: Path) -> None:
-    scene, owner = lone_owner(tmp_path, projected=True)
-    task = anchor(scene)
-    digests = open_with(scene, owner.commit(task))
-    delivery = owner.deliver(task, digests)
-    vector = FieldVector.from_bytes(delivery.vector, 4096)
-    seed = projection_seed(task.settlement_context(scene.state.epoch_seed), scene.state.roster_hash)
-    assert delivery.projected == commit(project(vector, seed))
-    message = Delivery(task.epoch, task.round, task.task_hash, scene.state.roster_hash, points_digest(delivery.projected))
-    assert recover(message.signing_hash(chain_id=task.chain_id, market=scene.market.address), delivery.signature) == owner.address
-    assert owner.deliver(task, digests) == delivery
-    (entry,) = owner.journal.entries()
-    assert entry.projected == ((scene.state.roster_hash, delivery.projected),)
-
-
-def test_nothing_is_delivered_that_is_of_no_use(tmp_path: Path) -> None:
-    """A roster that is short of peers, a group whose accusation has lapsed, a round that is due."""
-    scene, owner = lone_owner(tmp_path)
-    task = anchor(scene)
-    commitment = owner.commit(task)
-    digests = open_with(scene, commitment)
-    seat = scene.market.owner_record(owner.address).seat
-    peers = next(seats for seats in scene.market.storage.groups if seats >> seat & 1)
-    whole = scene.market.storage.roster_hash
-    scene.market.storage.roster_hash = roster_hash(scene.state.groups, digests[:-1])
-    with pytest.raises(Refused, match="14 digests for 15 members"):
-        owner.deliver(task, digests[:-1])
-    scene.market.storage.roster_hash = whole
-    now = scene.world.timestamp
-    checks = TaskChecks(
-        ledger=scene.ledger(0), owner=owner.address, keys=owner.keys, journal=owner.journal, policy=Policy(least_draw_delay_blocks=2)
-    )
-    accused = replace(scene.state, accused=peers & ~(1 << seat), answer_by=now - 1)
-    checks.in_time(replace(accused, answer_by=scene.ledger(0).now()), peers)
-    with pytest.raises(Refused, match="an accusation in this group has lapsed"):
-        checks.in_time(accused, peers)
-    checks.in_time(accused, 1 << seat)
-    scene.world.timestamp = scene.state.settle_by + 1
-    with pytest.raises(Refused, match="had to settle by"):
-        checks.in_time(scene.state, peers)

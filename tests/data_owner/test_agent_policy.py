@@ -7,11 +7,22 @@ from unittest.mock import Mock
 
 import pytest
 
-from omnilytics_flwr.data_owner.journal import Journal
 from omnilytics_flwr.errors import Refused
+from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.stage import Stage
-from tests.data_owner.owners import TASK, anchor, assert_refused, live_task, lone_owner, lone_task, next_epoch, open_with, update_of
-from tests.support.builders import VERIFICATION, DictatedVerification
+from tests.data_owner.owners import (
+    TASK,
+    anchor,
+    assert_refused,
+    live_task,
+    lone_owner,
+    lone_task,
+    make_owners_scene,
+    next_epoch,
+    open_with,
+    update_of,
+)
+from tests.support.builders import STRANGER, VERIFICATION, DictatedVerification, address_of
 
 
 def test_most_rounds_are_counted_by_the_journal(tmp_path: Path) -> None:
@@ -36,13 +47,47 @@ def test_most_peer_sets_allow_the_same_group_and_refuse_another(tmp_path: Path) 
 
 
 def test_peer_sets_are_counted_for_all_homes_with_one_data_set(tmp_path: Path) -> None:
-    scene, owner = lone_owner(tmp_path)
-    owner.agent().commit(anchor(scene), update_of(0))
-    (entry,) = owner.journal.entries()
-    shared = tmp_path / "data"
-    Journal(tmp_path / "one", shared).write(entry)
-    assert Journal(tmp_path / "two", shared).peer_sets() == {entry.peers_hash}
-    assert Journal(tmp_path / "three").peer_sets() == set()
+    """Two homes of one operator whose data owners are in different groups, with the same data."""
+    scene, owners = make_owners_scene(tmp_path, real=range(15))
+    first = owners[0]
+    group = next(group for group in scene.market.storage.groups if group >> scene.market.owner_record(first.address).seat & 1)
+    second = next(owner for owner in owners.values() if not group >> scene.market.owner_record(owner.address).seat & 1)
+    task = anchor(scene)
+    first.data_set = second.data_set = tmp_path / "data"
+    first.agent(**{"most-peer-sets": 1}).commit(task, update_of(0))
+    assert_refused(second.agent(**{"most-peer-sets": 1}), task, "these would be 2 different groups for one data set, at most 1 allowed")
+    second.agent(**{"most-peer-sets": 2}).commit(task, update_of(1))
+    second.data_set = None
+    assert len(second.journal.peer_sets()) == 1, "a home by itself knows of its own groups only"
+
+
+def test_group_without_enough_known_peers_is_refused_before_training(tmp_path: Path) -> None:
+    scene, owner, task = lone_task(tmp_path)
+    seat = scene.market.owner_record(owner.address).seat
+    group = next(group for group in scene.market.storage.groups if group >> seat & 1)
+    peers = [scene.market.storage.seat_owners[one] for one in bits_of(group) if one != seat]
+    for known, enough in (([], 0), (peers[:1], 1), (peers, 2)):
+        listed = {"known-peers": [*known, owner.address, address_of(STRANGER)]}
+        assert owner.agent(**listed, **{"least-known-peers": enough}).admit(task).commitment is None
+        more = owner.agent(**listed, **{"least-known-peers": enough + 1})
+        assert_refused(more, task, f"{enough} known data owners in this group, at least {enough + 1} wanted")
+    assert not owner.journal.entries()
+
+
+def test_after_so_many_commitments_in_a_row_that_paid_nothing_there_is_no_other(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path, verification=DictatedVerification())
+    patient = {"most-unpaid-rounds": 2}
+
+    def work(*, paid: bool) -> None:
+        commitment = owner.agent(**patient).commit(anchor(scene), update_of(0))
+        if paid:
+            open_with(scene, commitment)
+            scene.time_out()
+
+    for paid in (False, True, False, False):
+        work(paid=paid)
+    assert_refused(owner.agent(**patient), anchor(scene), "the last 2 rounds in which this data owner committed paid it nothing")
+    owner.agent(**{"most-unpaid-rounds": 3}).commit(anchor(scene), update_of(0))
 
 
 def test_evaluation_is_admitted_once_after_a_settled_round(tmp_path: Path) -> None:

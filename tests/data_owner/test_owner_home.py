@@ -6,6 +6,7 @@ import contextlib
 import os
 import stat
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnilytics_flwr.chain.deploy import Deployment, create_market, deploy
+from omnilytics_flwr.chain.market_reader import MarketReader
 from omnilytics_flwr.crypto.address import Address
 from omnilytics_flwr.data_owner.owner_config import CONFIG_NAME, Account, OwnerConfig, has_agent_process
-from omnilytics_flwr.data_owner.owner_home import OwnerHome
+from omnilytics_flwr.data_owner.owner_home import OwnerHome, check_trusted
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.errors import Refused, TermsError, UnknownMarket
 from omnilytics_flwr.evm.anvil import Anvil
@@ -148,6 +150,22 @@ def test_market_with_another_verification_is_refused_where_the_operator_wants_th
     make_home(tmp_path / "lenient", rpc_url=anvil.url, market=market).agent()
     with pytest.raises(Refused, match=f"its verification {deployment.verification} is not of this version"):
         make_home(tmp_path / "strict", rpc_url=anvil.url, market=market, policy=strict).agent()
+
+
+def test_market_whose_model_owner_admits_by_vouchers_is_refused_unless_peers_are_known(
+    tmp_path: Path, anvil: Anvil, connection: Connection, wallet: Wallet, deployment: Deployment
+) -> None:
+    """On a chain of one's own all data owners are one's own."""
+    terms = replace(make_terms(verification=deployment.verification), admission=deployment.gate)
+    gated = create_market(sender_for(connection, wallet), deployment, terms)
+    make_home(tmp_path / "local", rpc_url=anvil.url, market=gated).agent()
+    reader = MarketReader(connection, gated)
+    connection.__dict__["is_local"] = False
+    named = {"known-peers": [address_of(1)], "least-known-peers": 1}
+    check_trusted(reader, deployment.factory, Policy.from_mapping(named))
+    for policy in ({}, {"known-peers": [address_of(1)]}):
+        with pytest.raises(Refused, match=r"its model owner decides who joins.* name data owners that you know in known-peers"):
+            check_trusted(reader, deployment.factory, Policy.from_mapping(policy))
 
 
 def test_agent_of_a_home_joins_its_market(tmp_path: Path, anvil: Anvil, connection: Connection, market: Address) -> None:

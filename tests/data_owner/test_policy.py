@@ -13,7 +13,7 @@ from msgspec import structs
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.errors import Refused, TermsError
 from omnilytics_flwr.market.terms import ZERO_ADDRESS, Address
-from tests.support.builders import MARKET, make_terms
+from tests.support.builders import MARKET, VERIFICATION, make_terms
 
 
 @pytest.mark.parametrize(
@@ -69,6 +69,13 @@ def test_broken_demand_is_refused_with_its_reason(policy: dict[str, object], ter
 )
 def test_demand_met_exactly_is_accepted(policy: dict[str, object], terms: dict[str, object]) -> None:
     Policy(**policy).check_terms(MARKET, make_terms(**terms))  # type: ignore[arg-type]
+
+
+def test_known_peers_are_told_by_their_addresses_however_they_are_written() -> None:
+    policy = Policy(known_peers=(MARKET, VERIFICATION), least_known_peers=2)
+    policy.check_peers([Address(MARKET.lower()), VERIFICATION, ZERO_ADDRESS])
+    with pytest.raises(Refused, match="1 known data owners in this group, at least 2 wanted"):
+        policy.check_peers([MARKET, ZERO_ADDRESS])
 
 
 def test_all_broken_demands_are_told_at_once() -> None:

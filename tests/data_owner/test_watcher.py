@@ -37,10 +37,12 @@ class Hindered(MemoryLedger):
     answer_error: Exception | None = None
     confirmed: MarketState | None = None
     overtaken = False
+    most_confirmations = 0
 
     def state(self, confirmations: int = 0) -> MarketState:
         if self.error is not None:
             raise self.error
+        self.most_confirmations = max(self.most_confirmations, confirmations)
         return self.confirmed if confirmations and self.confirmed else super().state()
 
     def answer(self, round_number: int, seat: int, points: bytes, first: int, blobs: tuple[bytes, ...], delivery: bytes = b"") -> Receipt:
@@ -172,6 +174,27 @@ def test_accusation_is_answered_once_it_is_confirmed(watched: Watched) -> None:
         watched.ledger.confirmed = watched.scene.state
 
 
+@pytest.mark.parametrize(("wanted", "waited_for"), [(0, 0), (1, 1), (5, 1)])
+def test_accusation_is_answered_after_one_block_at_most_whatever_the_policy_wants_of_openings(
+    watched: Watched, wanted: int, waited_for: int
+) -> None:
+    watched.accuse()
+    watched.watcher(confirmations=wanted).look()
+    assert watched.answered
+    assert watched.ledger.most_confirmations == waited_for
+
+
+def test_no_block_is_waited_for_in_the_second_half_of_the_time_to_answer(watched: Watched) -> None:
+    """An answer in vain costs a fee, a missed one the stake: a chain that stands still must not take it."""
+    watched.ledger.confirmed = watched.scene.state
+    watched.accuse()
+    half = watched.scene.state.answer_by - watched.scene.terms.answer_seconds // 2
+    for now, answered in ((half, False), (half + 1, True)):
+        watched.scene.world.timestamp = now
+        watched.watcher(confirmations=5).look()
+        assert watched.answered is answered
+
+
 def test_settled_round_is_claimed_once_and_an_open_one_is_not_claimed_through(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     watched.settle(next_task=b"\7" * 32)
@@ -250,6 +273,41 @@ def test_commitment_needs_ether_for_two_answers(tmp_path: Path) -> None:
     watched.scene.world.balances[watched.owner.address] -= 1
     with pytest.raises(Refused, match=f"holds {2 * cost_wei - 1} wei, answering accusations may take {2 * cost_wei}"):
         watcher.check_ready()
+
+
+STRESS_WEI = 100
+STRESS_COST_WEI = STRESS_WEI * (8 * 131_072 + 2 * 100_000 + 8 * 16_000) * 6 // 5
+"""Of an answer with eight blobs in two transactions, with what a sender adds to an estimate."""
+
+
+def test_commitment_needs_ether_for_an_answer_at_the_stress_price(tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    watcher = watched.watcher(stress_price_wei=STRESS_WEI)
+    watcher.look()
+    watched.scene.world.balances[watched.owner.address] = STRESS_COST_WEI
+    watcher.check_ready()
+    watched.scene.world.balances[watched.owner.address] -= 1
+    with pytest.raises(Refused, match=f"holds {STRESS_COST_WEI - 1} wei, answering accusations may take {STRESS_COST_WEI}"):
+        watcher.check_ready()
+
+
+def test_market_without_accusations_needs_no_ether(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, answer_seconds=0)
+    watcher = watched.watcher(stress_price_wei=STRESS_WEI)
+    watcher.look()
+    watched.scene.world.balances[watched.owner.address] = 0
+    watcher.check_ready()
+
+
+def test_ether_is_looked_at_again_while_a_round_is_open_and_told_once(watched: Watched, caplog: pytest.LogCaptureFixture) -> None:
+    watcher = watched.watcher(stress_price_wei=STRESS_WEI)
+    watched.scene.world.balances[watched.owner.address] = STRESS_COST_WEI
+    watcher.look()
+    assert not caplog.records
+    watched.scene.world.base_fee_wei = watched.scene.world.blob_base_fee_wei = STRESS_WEI
+    for _ in range(2):
+        watcher.look()
+    assert caplog.text.count("answering accusations may take") == 1
 
 
 @pytest.mark.parametrize("error", [Unreachable("no answer"), ZeroDivisionError("a fault of our own")])

@@ -1,0 +1,82 @@
+"""The mask's commitment: made while the client trains, for exactly these keys, and kept nowhere."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from omnilytics_flwr.crypto.curve import encode_point
+from omnilytics_flwr.crypto.field import FieldVector
+from omnilytics_flwr.data_owner.mask_ahead import CommittedMask, MaskAhead
+from omnilytics_flwr.market.task import TaskId
+from tests.data_owner.owners import lone_task, update_of
+from tests.support.builders import MARKET
+
+TASK = TaskId(31337, MARKET, 1, 1, bytes(32))
+KEYS = b"\1" * 32
+
+
+class Making:
+    """Makes masks, notes which, and tells when the first commitment is there."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.made: list[CommittedMask] = []
+        self.done = threading.Event()
+        make = CommittedMask.of
+
+        def of(mask: Callable[[], FieldVector]) -> CommittedMask:
+            self.made.append(make(mask))
+            self.done.set()
+            return self.made[-1]
+
+        monkeypatch.setattr(CommittedMask, "of", of)
+
+
+@pytest.fixture
+def making(monkeypatch: pytest.MonkeyPatch) -> Making:
+    return Making(monkeypatch)
+
+
+def vector(number: int) -> FieldVector:
+    return FieldVector.from_ints([number] * 4096)
+
+
+def test_admission_starts_the_mask_and_the_commitment_uses_it(tmp_path: Path, making: Making) -> None:
+    _, owner, task = lone_task(tmp_path)
+    agent = owner.agent()
+    agent.admit(task)
+    assert making.done.wait(60), "nobody has trained yet"
+    agent.admit(task)
+    agent.commit(task, update_of(0))
+    assert len(making.made) == 1
+
+
+def test_mask_is_that_of_its_keys_and_task_and_is_used_once(making: Making) -> None:
+    ahead = MaskAhead()
+    ahead.start(TASK, KEYS, lambda: vector(1))
+    assert ahead.take(TASK, bytes(32), lambda: vector(2)).vector == vector(2), "the group's keys are others now"
+    ahead.start(TASK, KEYS, lambda: vector(3))
+    assert ahead.take(replace(TASK, task_hash=KEYS), KEYS, lambda: vector(4)).vector == vector(4)
+    ahead.start(TASK, KEYS, lambda: vector(5))
+    assert ahead.take(TASK, KEYS, lambda: vector(6)).vector == vector(5)
+    assert ahead.take(TASK, KEYS, lambda: vector(7)).vector == vector(7), "the one before is forgotten"
+
+
+def test_mask_and_its_commitment_are_never_on_the_disk(tmp_path: Path, making: Making) -> None:
+    """Whoever had C(mask) could find a small update by trying; whoever had the mask, at once."""
+    _, owner, task = lone_task(tmp_path)
+    agent = owner.agent()
+    agent.admit(task)
+    assert making.done.wait(60)
+    agent.commit(task, update_of(0))
+    (mask,) = making.made
+    secrets = [mask.vector.to_bytes()[:64], *(encode_point(point) for point in mask.points)]
+    files = [path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(owner.journal.entries()[0].vector[:64] in content for content in files)
+    for secret in secrets:
+        assert not any(form in content for content in files for form in (secret, secret.hex().encode()))
+    assert "vector" not in repr(mask)
