@@ -11,6 +11,7 @@ from ..crypto.kzg import versioned_hash
 from ..errors import UnsupportedChain
 from ..evm.blobs import BLOB_TYPE, ZERO_SIDECAR
 from ..evm.connection import HISTORY_CONTRACT
+from ..evm.dialects import Meaning
 from ..evm.endpoint import NodeError
 from ..evm.fees import base_fee_wei, blob_base_fee_wei
 from ..evm.rpc_values import octets
@@ -33,14 +34,13 @@ PRECOMPILES: dict[str, tuple[int, bytes, int]] = {
 BLOB_FIELDS = ("excessBlobGas", "blobGasUsed")
 RETURN_BLOB_HASH = bytes.fromhex("5f 49 5f 52 60 20 5f f3")
 """Code that returns the hash of the first blob."""
-_NO_BLOBS = re.compile(r"not supported|unsupported|not enabled|disabled|unknown .*type|invalid .*type|sidecar", re.IGNORECASE)
 _PROBE_FEE_WEI = 10**12
 _PROBE_GAS = 21_000
 
 SETTLEMENT_BYTES = (ETHEREUM.settlement_bytes, 95_000, 60_000)
 """Sizes of transactions that are tried, the largest first."""
 _TOO_LARGE = re.compile(r"oversized|too (?:large|big|long)|size", re.IGNORECASE)
-_LARGE_GAS = 2_000_000
+_LARGE_GAS = 2**24
 _ENVELOPE_BYTES = 256
 
 
@@ -120,7 +120,9 @@ def _without_blobs(connection: Connection, reason: str) -> UnsupportedChain:
 def _precompile(connection: Connection, number: int, data: bytes) -> bytes:
     try:
         return connection.octets("eth_call", {"to": f"0x{number:040x}", "data": "0x" + data.hex()}, "latest")
-    except NodeError:
+    except NodeError as error:
+        if error.meaning is not Meaning.REVERT:
+            raise
         return b""
 
 
@@ -141,26 +143,35 @@ def _blobs_of_a_block(connection: Connection) -> int:
     """Most blobs in a block (EIP-7910); Ethereum's in a transaction if the node does not tell."""
     try:
         return int(connection.request("eth_config")["current"]["blobSchedule"]["max"])
-    except (NodeError, KeyError, TypeError, ValueError):
+    except NodeError as error:
+        if error.meaning is not Meaning.NO_METHOD:
+            raise
+        return ETHEREUM.blobs
+    except (KeyError, TypeError, ValueError):
         return ETHEREUM.blobs
 
 
 def _refusal_of_blobs(connection: Connection) -> str | None:
-    """Why the node takes no blob transactions; None if it says something else of one that nobody could pay for."""
+    """Why the node takes no blob transactions; None if all that it has against one is that nobody could pay for it."""
     fields = {
         "type": BLOB_TYPE,
         "gas": _PROBE_GAS,
         "maxFeePerBlobGas": _PROBE_FEE_WEI,
         "blobVersionedHashes": [versioned_hash(ZERO_SIDECAR.commitments[0])],
     }
-    said = _refusal(connection, ZERO_SIDECAR.wrapped(_unpayable(connection, fields)))
-    return said if _NO_BLOBS.search(said) else None
+    refusal = _refusal(connection, ZERO_SIDECAR.wrapped(_unpayable(connection, fields)))
+    # Only what it says of the payment shows that it has read the rest. A node that takes no transactions at all tells nothing.
+    return None if refusal is None or refusal.meaning in (Meaning.POOR, Meaning.NO_METHOD) else refusal.message
 
 
 def _takes_bytes(connection: Connection, size: int) -> bool:
     """Whether the node says something else than that it is too large of a transaction that nobody could pay for."""
-    signed = _unpayable(connection, {"type": 2, "gas": _LARGE_GAS, "data": bytes(size - _ENVELOPE_BYTES)})
-    return not _TOO_LARGE.search(_refusal(connection, signed))
+    refusal = _refusal(connection, _unpayable(connection, {"type": 2, "gas": _LARGE_GAS, "data": bytes(size - _ENVELOPE_BYTES)}))
+    if refusal is None or refusal.meaning in (Meaning.POOR, Meaning.NO_METHOD):
+        return True
+    if not _TOO_LARGE.search(refusal.message):
+        raise refusal
+    return False
 
 
 def _unpayable(connection: Connection, fields: dict[str, Any]) -> bytes:
@@ -170,10 +181,10 @@ def _unpayable(connection: Connection, fields: dict[str, Any]) -> bytes:
     return Wallet.create().sign_transaction(plain | fees | fields)[0]
 
 
-def _refusal(connection: Connection, signed: bytes) -> str:
+def _refusal(connection: Connection, signed: bytes) -> NodeError | None:
     """What the node says of a transaction that it cannot take."""
     try:
         connection.request("eth_sendRawTransaction", "0x" + signed.hex())
     except NodeError as error:
-        return error.message
-    return ""
+        return error
+    return None

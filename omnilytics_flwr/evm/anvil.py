@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import os
 import platform
-import select
 import shutil
-import subprocess
 import sys
-import time
-import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from types import TracebackType
-from typing import IO, cast
 
 from ..errors import ToolMissing, Unreachable
 from .endpoint import Endpoint
+from .guarded_process import GuardedProcess
 
 BINARY_VARIABLE = "OMNILYTICS_ANVIL"
 MNEMONIC = "test test test test test test test test test test test junk"
@@ -31,8 +26,6 @@ HISTORY_BLOCKS = 500
 By default it moves older states to files, which it never removes, and takes them back without the code of contracts: a reorganisation
 to such a block leaves a chain whose contracts are all gone. Blocks that were reverted count too.
 """
-START_SECONDS = 60.0
-STOP_SECONDS = 45.0
 
 _PLATFORMS = {"linux": "linux", "darwin": "darwin", "win32": "win32"}
 _MACHINES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
@@ -140,10 +133,9 @@ class Anvil:
     def __init__(self, options: AnvilOptions | None = None, *, binary: Path | None = None) -> None:
         self.options = options or AnvilOptions()
         command = [str(binary or find_anvil()), *self.options.arguments()]
-        self._process = _start_guarded(command, self.options.log)
-        self._finalizer = weakref.finalize(self, _stop, self._process)
+        self._process = GuardedProcess(command, mark=ANNOUNCEMENT, log=self.options.log)
         try:
-            self.url = "http://" + _announced_address(self._process)
+            self.url = "http://" + self._process.announced
             self.endpoint = Endpoint(self.url)
             if self.options.block_seconds is not None:
                 self.endpoint.request("anvil_setBlockTimestampInterval", self.options.block_seconds)
@@ -165,11 +157,11 @@ class Anvil:
     @property
     def guard_id(self) -> int:
         """Process id of the guard, the chain's parent."""
-        return self._process.pid
+        return self._process.guard_id
 
     def close(self) -> None:
         """End the chain, saving its state if that was asked for; idempotent."""
-        self._finalizer()
+        self._process.close()
 
     def mine(self, blocks: int = 1) -> None:
         """Mine blocks without transactions."""
@@ -197,37 +189,3 @@ class Anvil:
         """Go back to a state; its name and all later ones can then not be used again."""
         if not self.endpoint.request("evm_revert", name):
             raise Unreachable(f"the local chain has no snapshot {name}; take a new one after each revert")
-
-
-def _start_guarded(command: list[str], log: Path | None) -> subprocess.Popen[bytes]:
-    guard = resources.files(__package__) / "child_guard.py"
-    return subprocess.Popen(
-        [sys.executable, "-I", "-S", str(guard), str(log or ""), ANNOUNCEMENT, *command],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,
-    )
-
-
-def _announced_address(process: subprocess.Popen[bytes]) -> str:
-    output = cast("IO[bytes]", process.stdout)
-    said, deadline = b"", time.monotonic() + START_SECONDS
-    while not said.endswith(b"\n") or said.startswith(b"failed"):
-        ready, _, _ = select.select([output], [], [], max(0.0, deadline - time.monotonic()))
-        data = os.read(output.fileno(), 65536) if ready else b""
-        if not data:
-            reason = said.removeprefix(b"failed\n").decode(errors="replace").strip()
-            raise Unreachable(f"the local chain did not start; it said: {reason or 'nothing'}; check its arguments and its state file")
-        said += data
-    return said.decode().strip()
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the guard, and with it the chain, by closing the pipe that it watches."""
-    cast("IO[bytes]", process.stdin).close()
-    try:
-        process.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-    cast("IO[bytes]", process.stdout).close()

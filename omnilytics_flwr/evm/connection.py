@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..crypto.address import Address
 from ..errors import Unreachable, UnsupportedChain, WrongChain
 from . import rpc_values
+from .dialects import Meaning
 from .endpoint import Endpoint, NodeError, redacted
 from .reverts import Reverts, revert_data
 
@@ -97,7 +98,9 @@ class Connection:
         """Whether this is a development chain, which mines when it is told to."""
         try:
             return str(self.request("web3_clientVersion")).lower().startswith("anvil")
-        except NodeError:
+        except NodeError as error:
+            if error.meaning is not Meaning.NO_METHOD:
+                raise
             return False
 
     def block_number(self) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from ..errors import ChainError, Unreachable
+from .dialects import Meaning, meaning_of
 
 if TYPE_CHECKING:
     from web3.providers.base import JSONBaseProvider
@@ -17,6 +18,7 @@ T = TypeVar("T")
 
 FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 4.0
+_TOO_MANY_REQUESTS = 429
 TRANSIENT_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -38,8 +40,17 @@ class NodeError(ChainError):
         super().__init__(method, code, message, data)
         self.method, self.code, self.message, self.data = method, code, message, data
 
+    @property
+    def meaning(self) -> Meaning | None:
+        """What it is about, in whatever words; None if that is not known."""
+        return meaning_of(self.code, self.message)
+
     def __str__(self) -> str:
         return f"the node refused {self.method}: {self.message} (code {self.code}); expected a result; check request and node"
+
+
+class Overloaded(Unreachable):
+    """The node is there, but refuses for now what it will answer later: too many requests, or trouble that passes."""
 
 
 class Endpoint:
@@ -81,6 +92,8 @@ class Endpoint:
             response = self.provider.make_request(cast("RPCEndpoint", method), list(params))
         except requests.HTTPError as error:
             status = error.response.status_code if error.response is not None else 0
+            if status == _TOO_MANY_REQUESTS:
+                raise self._overloaded("too many requests (HTTP status 429)") from error
             if status in TRANSIENT_STATUS:
                 raise self._unreachable(f"HTTP status {status}") from error
             raise NodeError(method, status, f"HTTP status {status}", None) from error
@@ -89,8 +102,15 @@ class Endpoint:
         if not isinstance(response, dict) or ("result" not in response and "error" not in response):
             raise self._unreachable("an answer that is not JSON-RPC")
         if response.get("error") is not None:
-            raise _node_error(method, response["error"])
+            refusal = _node_error(method, response["error"])
+            # Many providers say it in an HTTP 200. Whoever asked must not take it for an answer to what was asked.
+            raise self._overloaded(f"{refusal.message} (code {refusal.code})") if refusal.meaning is Meaning.BUSY else refusal
         return response.get("result")
+
+    def _overloaded(self, reason: str) -> Overloaded:
+        return Overloaded(
+            f"{redacted(self.url)} does not answer for now: {reason}; expected fewer requests, or a plan that allows more; try again later"
+        )
 
     def _unreachable(self, reason: str) -> Unreachable:
         return Unreachable(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..crypto.kzg import BLOB_BYTES
 from ..errors import UnsupportedChain
 from . import rpc_values
+from .dialects import Meaning
 from .endpoint import NodeError
 
 if TYPE_CHECKING:
@@ -37,6 +38,8 @@ def blob_base_fee_wei(connection: Connection) -> int:
     try:
         return connection.quantity("eth_blobBaseFee")
     except NodeError as error:
+        if error.meaning is not Meaning.NO_METHOD:
+            raise
         raise UnsupportedChain(
             f"chain {connection.chain_id} tells no price of blobs ({error.message}); expected one with blobs (EIP-4844); use another"
         ) from error
@@ -46,7 +49,9 @@ def suggested(connection: Connection, *, blobs: bool) -> dict[str, int]:
     """Fields of a transaction that offers twice the present base fees and the tip that the node suggests."""
     try:
         tip = connection.quantity("eth_maxPriorityFeePerGas")
-    except NodeError:  # not every node suggests one
+    except NodeError as error:
+        if error.meaning is not Meaning.NO_METHOD:
+            raise
         tip = DEFAULT_TIP_WEI
     # The base fee rises by an eighth a block at most: twice the present one is enough for five full blocks.
     fields = {GAS_FEE: 2 * base_fee_wei(connection) + tip, TIP: tip}

@@ -7,11 +7,13 @@ from collections.abc import Iterable, Mapping
 
 from ..errors import LedgerError, Malformed
 from .abi import SELECTOR_BYTES, Abi, Signature, decode_values
+from .dialects import Meaning
 from .endpoint import NodeError
 
 ERROR_STRING = bytes.fromhex("08c379a0")
 PANIC = bytes.fromhex("4e487b71")
-REVERT_CODE = 3
+_REVERTED = "Reverted "
+"""What OpenEthereum and Nethermind put before the data."""
 _HEX = re.compile(r"0x(?:[0-9a-fA-F]{2})*")
 
 
@@ -49,13 +51,10 @@ PLAIN = Reverts()
 
 
 def revert_data(error: NodeError) -> bytes | None:
-    """Revert data that a node sent with an error, as different nodes do it; None if the error is not a revert."""
-    found = _hex_in(error.data)
-    if found is not None:
-        return found
-    if error.code == REVERT_CODE or "revert" in error.message.lower():
-        return b""
-    return None
+    """Revert data that a node sent with an error, as different nodes do it; None if the error is not a revert, whatever came with it."""
+    if error.meaning is not Meaning.REVERT and not str(error.data).startswith(_REVERTED):
+        return None
+    return _hex_in(error.data) or b""
 
 
 def _hex_in(data: object) -> bytes | None:
@@ -63,7 +62,7 @@ def _hex_in(data: object) -> bytes | None:
         return next((found for found in map(_hex_in, (data.get("data"), data.get("result"))) if found is not None), None)
     if not isinstance(data, str):
         return None
-    text = data.removeprefix("Reverted ").strip()
+    text = data.removeprefix(_REVERTED).strip()
     return bytes.fromhex(text[2:]) if _HEX.fullmatch(text) else None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from ..errors import ChainError, NotFunded, OmnilyticsError, TransactionLost, Unreachable
 from . import rpc_values
 from .connection import Connection, TransactionRecord, poll
+from .dialects import Meaning
 from .endpoint import NodeError
 from .fees import raised, suggested
 from .outbox import Outbox, Pending
@@ -23,11 +24,7 @@ MOST_BYTES = 128 * 1024
 """Public nodes do not pass larger transactions on; blobs do not count."""
 TRIES = 5
 
-_KNOWN = ("already known", "already imported", "known transaction", "already exists")
-_TAKEN = ("nonce too low", "replacement transaction underpriced", "replacement underpriced", "nonce is too low")
-_POOR = ("insufficient funds", "insufficient balance")
-_UNSURE = frozenset({-32002, -32005, -32603})
-"""Codes of errors (limits, internal ones) after which a transaction may be on its way all the same."""
+_INTERNAL_ERROR = -32603
 
 
 class _NonceTaken(ChainError):
@@ -143,15 +140,14 @@ class WalletSender(Sender):
         try:
             self.connection.request("eth_sendRawTransaction", "0x" + pending.raw().hex())
         except NodeError as error:
-            message = error.message.lower()
-            if any(words in message for words in _KNOWN) or self._is_known(pending.hashes[-1]):
+            if error.meaning is Meaning.KNOWN or self._is_known(pending.hashes[-1]):
                 return
-            if any(words in message for words in _TAKEN):
+            if error.meaning in (Meaning.NONCE_TAKEN, Meaning.NOT_REPLACED):
                 raise _NonceTaken(str(error)) from error
-            if any(words in message for words in _POOR):
+            if error.meaning is Meaning.POOR:
                 raise NotFunded(f"{self.address} cannot pay: {error.message}; expected value and fee; send it ether") from error
-            # Nodes use these codes after the pool took a transaction as well as before; taking them for a refusal would send it twice.
-            if error.code in _UNSURE:
+            # Nodes use this code after the pool took a transaction as well as before; taking it for a refusal would send it twice.
+            if error.code == _INTERNAL_ERROR:
                 raise TransactionLost(pending.hashes[-1], self.connection.endpoint.timeout_seconds) from error
             raise
 

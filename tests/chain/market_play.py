@@ -24,7 +24,7 @@ from omnilytics_flwr.evm.abi import Abi
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import HISTORY_CONTRACT, Connection
 from omnilytics_flwr.evm.transaction import Payload
-from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
+from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key, dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.dispute import BLOB_BYTES, BLOBS_PER_TRANSACTION
 from omnilytics_flwr.market.draw import PREVRANDAO_FIELD
@@ -75,7 +75,7 @@ def small_terms(deployment: Deployment, **changes: object) -> Terms:
 
 def create_small_market(connection: Connection, deployment: Deployment, **changes: object) -> EthereumLedger:
     """A market of account 0."""
-    sender = sender_for(connection, dev_wallet(0, connection))
+    sender = sender_for(connection, Wallet(Secret(dev_key(0))))
     return EthereumLedger(sender, create_market(sender, deployment, small_terms(deployment, **changes)))
 
 
@@ -109,7 +109,7 @@ class Play:
 
     @classmethod
     def of(cls, owner: EthereumLedger) -> Play:
-        wallets = tuple(dev_wallet(1 + i, owner.connection) for i in range(OWNERS))
+        wallets = tuple(Wallet(Secret(dev_key(1 + i))) for i in range(OWNERS))
         return cls(owner, tuple(EthereumLedger(sender_for(owner.connection, wallet), owner.address) for wallet in wallets), wallets)
 
     def join_all(self) -> None:

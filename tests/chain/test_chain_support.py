@@ -13,6 +13,7 @@ from omnilytics_flwr.chain.market_reader import MarketReader
 from omnilytics_flwr.errors import UnsupportedChain
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import HISTORY_CONTRACT, Connection, connect
+from omnilytics_flwr.evm.endpoint import NodeError, Overloaded
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.refusals import MarketBadTerms
@@ -66,6 +67,7 @@ LIKE: dict[str, tuple[str, Falsify, str]] = {
         "type not supported",
     ),
     "transaction type refused (nitro)": ("eth_sendRawTransaction", error(-32000, "unsupported transaction type: 3"), "unsupported"),
+    "transaction not read (EthereumJS)": ("eth_sendRawTransaction", error(-32700, "tx data could not be parsed"), "could not be parsed"),
     "sidecars without cell proofs": ("eth_sendRawTransaction", error(-32000, "unexpected sidecar version, want: 0, got: 1"), "sidecar"),
 }
 
@@ -91,6 +93,26 @@ def test_chain_without_blobs_is_recognised(node: FaultyNode, kind: str) -> None:
 def test_what_a_node_does_not_offer_is_not_held_against_its_chain(node: FaultyNode, method: str, falsify: Falsify) -> None:
     node.falsifying = {method: falsify}
     check_blobs(connect(node.url))
+
+
+@pytest.mark.parametrize(
+    ("method", "check"),
+    [
+        ("eth_call", check_supported),
+        ("eth_getCode", check_supported),
+        ("eth_blobBaseFee", limits_of),
+        ("eth_config", limits_of),
+        ("eth_sendRawTransaction", limits_of),
+    ],
+)
+def test_trouble_of_a_node_is_not_taken_for_what_its_chain_lacks(
+    node: FaultyNode, method: str, check: Callable[[Connection], object]
+) -> None:
+    connection = connect(node.url, timeout_seconds=0.2)
+    for code, message, kind in ((-32005, "daily request count exceeded", Overloaded), (-32000, "something else", NodeError)):
+        node.falsifying = {method: error(code, message)}
+        with pytest.raises(kind, match=message):
+            check(connection)
 
 
 def test_chain_without_blobs_takes_markets_without_accusations_only(node: FaultyNode) -> None:

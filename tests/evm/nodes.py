@@ -103,6 +103,8 @@ class FaultyNode:
         By method, what is made of the real node's answer.
     passed : list of str
         Methods of the requests that were passed on.
+    asked : list of str
+        Methods of all requests.
     """
 
     def __init__(self, upstream: str) -> None:
@@ -115,10 +117,19 @@ class FaultyNode:
         self.release = threading.Event()
         self.falsifying: dict[str, Callable[[dict[str, Any]], object]] = {}
         self.passed: list[str] = []
+        self.asked: list[str] = []
+        self._every: tuple[int, int, str] | None = None
+
+    def refuse_every(self, count: int, code: int, message: str) -> None:
+        """Answer every so many requests with this error, in an HTTP 200, as providers tell of their rate limits."""
+        self._every = (count, code, message)
 
     def answer(self, body: bytes) -> bytes | None:
         """The answer, or None if there is none."""
         method = json.loads(body)["method"]
+        self.asked.append(method)
+        if self._every is not None and len(self.asked) % self._every[0] == 0:
+            return json.dumps({"jsonrpc": "2.0", "id": 0, "error": {"code": self._every[1], "message": self._every[2]}}).encode()
         if method in self.holding:
             self.held.set()
             self.release.wait(HELD_SECONDS)
