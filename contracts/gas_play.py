@@ -12,7 +12,8 @@ from omnilytics_flwr.crypto.address import address_bytes
 from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.crypto.fixedpoint import pack, quantise
-from omnilytics_flwr.crypto.hashing import Keystream, keccak256, word
+from omnilytics_flwr.crypto.hashing import keccak256, word
+from omnilytics_flwr.crypto.keystream import Keystream
 from omnilytics_flwr.crypto.kzg import commit
 from omnilytics_flwr.crypto.masks import MaskKey, Peer, group_mask
 from omnilytics_flwr.crypto.prover import prove

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 
 Facts = dict[str, Any]
 
-_BITMAPS = frozenset(
-    "groups members enrolled staked accused answered slashed seats paid_seats accepted waived excluded slashed_seats".split()
-)
+_BITMAPS = frozenset("groups members enrolled staked accused answered slashed seats paid_seats accepted waived slashed_seats".split())
 
 
 def state_facts(state: MarketState) -> Facts:

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from ..errors import Malformed, UpdateError
 from .field import FieldVector, N, R
-from .hashing import Keystream
+from .keystream import Keystream
 
 HALF_BITS = 84
 """Distance of the two weights in an element, in bits."""

@@ -1,12 +1,9 @@
-"""Keccak-256, 32-byte words and domain tags, and the ChaCha20 keystream."""
+"""Keccak-256, 32-byte words and domain tags."""
 
 from __future__ import annotations
 
 from Crypto.Hash import keccak
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import ChaCha20
 
-KEY_BYTES = 32
 VERSION = "OmniLytics/v2/"
 """Prefix of every domain tag."""
 
@@ -24,16 +21,3 @@ def word(value: int) -> bytes:
 def tag(name: str) -> bytes:
     """Domain tag: Keccak-256 of ``OmniLytics/v2/`` and `name`, 32 bytes."""
     return keccak256((VERSION + name).encode())
-
-
-class Keystream:
-    """The ChaCha20 keystream of one key of 32 bytes, from counter 0 under nonce 0. A key must serve one purpose only."""
-
-    __slots__ = ("_encryptor",)
-
-    def __init__(self, key: bytes) -> None:
-        self._encryptor = Cipher(ChaCha20(key, bytes(16)), mode=None).encryptor()
-
-    def read(self, length: int) -> bytes:
-        """Next `length` bytes."""
-        return self._encryptor.update(bytes(length))

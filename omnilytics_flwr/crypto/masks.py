@@ -16,7 +16,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ..errors import WeakMaskKey as WeakMaskKey
 from .field import ELEMENT_BYTES, FieldVector, N, below_modulus, limbs_of_words
-from .hashing import KEY_BYTES, VERSION, Keystream, keccak256, word
+from .hashing import VERSION, keccak256, word
+from .keystream import KEY_BYTES, Keystream
 
 CURVE_PRIME = 2**255 - 19
 LOW_ORDER = frozenset(

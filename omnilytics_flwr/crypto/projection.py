@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from .exact import join_digits
 from .field import FieldVector, Limbs, N, R
-from .hashing import Keystream, keccak256, tag
+from .hashing import keccak256, tag
+from .keystream import Keystream
 
 COPIES = 4
 """s."""
