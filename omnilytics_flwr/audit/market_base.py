@@ -32,10 +32,21 @@ def refused(error: str, *facts: object) -> Refusal:
 class Block(Protocol):
     """The block of a call, as a contract sees it."""
 
-    number: int
-    timestamp: int
-    base_fee_wei: int
-    blob_base_fee_wei: int
+    @property
+    def number(self) -> int:
+        """Of the block."""
+
+    @property
+    def timestamp(self) -> int:
+        """Unix seconds."""
+
+    @property
+    def base_fee_wei(self) -> int:
+        """Price of a unit of gas."""
+
+    @property
+    def blob_base_fee_wei(self) -> int:
+        """Price of a unit of blob gas."""
 
     def block_hash(self, number: int) -> bytes | None:
         """Hash of a block in history, otherwise None."""
@@ -108,10 +119,20 @@ class MarketBase:
     verification : Verification
     gate : Gate, optional
         Without it everybody may join.
+    blobs : int (default: Ethereum's)
+        That a transaction of the chain may carry.
     """
 
     def __init__(
-        self, *, address: Address, chain_id: int, model_owner: Address, terms: Terms, verification: Verification, gate: Gate | None = None
+        self,
+        *,
+        address: Address,
+        chain_id: int,
+        model_owner: Address,
+        terms: Terms,
+        verification: Verification,
+        gate: Gate | None = None,
+        blobs: int = BLOBS_PER_TRANSACTION,
     ) -> None:
         self.address = address
         self.chain_id = chain_id
@@ -119,6 +140,7 @@ class MarketBase:
         self.terms = terms
         self.verification = verification
         self.gate = gate
+        self.blobs = blobs
         self.storage = Storage()
 
     @property
@@ -216,11 +238,10 @@ class MarketBase:
         """Least deposit for one accused at a block's fees."""
         return 2 * self._cost_wei(block, self.terms.polynomials) if self.terms.answer_seconds else 0
 
-    @staticmethod
-    def _cost_wei(block: Block, polynomials: int) -> int:
+    def _cost_wei(self, block: Block, polynomials: int) -> int:
         """What an answer of some polynomials costs at a block's fees."""
         fees = {"base_fee_wei": block.base_fee_wei, "blob_base_fee_wei": block.blob_base_fee_wei}
-        return answer_cost_wei(polynomials, blobs=BLOBS_PER_TRANSACTION, **fees)
+        return answer_cost_wei(polynomials, blobs=self.blobs, **fees)
 
     def accusation(self, seat: int) -> Accusation:
         """The accusation of a seat in the open round; all zeros if there is none."""

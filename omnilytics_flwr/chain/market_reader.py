@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Self
 
 from ..errors import Malformed, UnknownMarket
-from ..evm import rpc_values
+from ..evm import erc20, rpc_values
 from ..evm.abi import Abi
 from ..evm.connection import BlockName, Connection
 from ..evm.dry_run import simulated
@@ -19,7 +19,7 @@ from ..market.dispute import answer_cost_wei
 from ..market.market_view import Accusation, MarketState, MarketView, Member, OwnerRecord
 from ..market.refusals import REFUSALS, UnknownGroup, WrongStage
 from ..market.stage import Stage
-from ..market.terms import Address, Terms
+from ..market.terms import ZERO_ADDRESS, Address, Terms
 from . import artifacts
 from .answer_blobs import BLOB_DAYS, AnswerQuery, fetch_delivery, fetch_vector
 
@@ -56,6 +56,7 @@ class MarketReader(MarketView):
         self._abi = artifacts.load(artifacts.MARKET).abi
         self._reverts = market_reverts()
         self._block: BlockName = "latest"
+        self._block_number: int | None = None
         check_market(connection, address)
 
     def snapshot(self, confirmations: int = 0) -> Self:
@@ -68,7 +69,22 @@ class MarketReader(MarketView):
         taken = copy.copy(self)
         block_hash = rpc_values.octets("hash of a block", block.get("hash"), 32)
         taken._block = {"blockHash": "0x" + block_hash.hex(), "requireCanonical": True}
+        taken._block_number = rpc_values.field(block, "number")
         return taken
+
+    @property
+    def block_number(self) -> int:
+        """Block that is read: a snapshot's own, otherwise the latest."""
+        return self._connection.block_number() if self._block_number is None else self._block_number
+
+    def balance_wei(self) -> int:
+        """Ether that the market holds."""
+        return self._connection.quantity("eth_getBalance", self._address, self._block)
+
+    def token_balance(self) -> int:
+        """Units of its token that the market holds; 0 if it pays in ether."""
+        token = self.terms().token
+        return 0 if token == ZERO_ADDRESS else erc20.balance_wei(self._connection, token, self._address, self._block)
 
     @property
     def connection(self) -> Connection:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from .. import __version__
+from .audit_command import audit
 from .doctor import doctor
 from .market_commands import market
 from .owner_commands import agent, claim, depart, join, leave, owner, withdraw
@@ -25,5 +26,5 @@ def main() -> None:
     """
 
 
-for command in (wallet, market, epoch, round_group, owner, agent, join, leave, depart, claim, withdraw, doctor):
+for command in (wallet, market, epoch, round_group, owner, agent, join, leave, depart, claim, withdraw, audit, doctor):
     main.add_command(command)

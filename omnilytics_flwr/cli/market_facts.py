@@ -6,7 +6,6 @@ from dataclasses import asdict, fields
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ChainError
-from ..market.roster import bits_of
 
 if TYPE_CHECKING:
     from ..chain.market_reader import MarketReader
@@ -73,6 +72,8 @@ def group_facts(market: MarketReader) -> list[Facts]:
 
 
 def _listed(facts: Facts) -> Facts:
+    from ..market.roster import bits_of
+
     return {name: list(bits_of(value)) if name in _BITMAPS and isinstance(value, int) else value for name, value in facts.items()}
 
 

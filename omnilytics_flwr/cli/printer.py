@@ -140,6 +140,11 @@ def label(key: str) -> str:
     return key.replace("_", " ")
 
 
+def counted(number: int, noun: str) -> str:
+    """A number with its noun, in the plural if it takes one."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def plain(value: Any, key: str = "") -> Any:
     """What JSON holds of a fact."""
     if isinstance(value, Mapping):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
-from ..errors import Malformed, UnsupportedChain
+from ..errors import Malformed, UnknownMarket, UnsupportedChain
 from .account import ask_password, key_source
 from .market_facts import Facts, log_facts
 from .printer import Printer, refusals_as_sentences
@@ -135,6 +135,17 @@ class Session:
             if not self.connection.is_local:
                 raise
             return None
+
+    def first_block_of(self, reader: MarketReader) -> int:
+        """Block that a market is not older than: that of its factory's deployment if it is of the known one, otherwise the first."""
+        from ..chain.deploy import check_created
+
+        try:
+            deployment = self.known_deployment()
+            check_created(self.connection, deployment.factory, reader.address)
+        except (UnsupportedChain, UnknownMarket):
+            return 0
+        return deployment.block
 
     def check_trusted(self, policy: Policy) -> None:
         """Check that a data owner with this policy may pay a stake into the market; raises as `check_trusted` of the owner home does."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from ..crypto.address import Address
 from ..errors import NotFunded
 from .abi import Abi
-from .connection import Connection
+from .connection import BlockName, Connection
 from .reverts import PLAIN
 from .sender import Sender
-from .transaction import Payload
+from .transaction import Log, Payload
 
 APPROVE = "approve"
 
@@ -22,13 +24,31 @@ _ABI = Abi(
         _function("balanceOf", ("address",), "uint256"),
         _function("allowance", ("address", "address"), "uint256"),
         _function(APPROVE, ("address", "uint256"), "bool"),
+        {
+            "type": "event",
+            "name": "Transfer",
+            "inputs": [
+                {"name": "from", "type": "address", "indexed": True},
+                {"name": "to", "type": "address", "indexed": True},
+                {"name": "value", "type": "uint256", "indexed": False},
+            ],
+        },
     ]
 )
 
 
-def balance_wei(connection: Connection, token: Address, account: Address) -> int:
+def balance_wei(connection: Connection, token: Address, account: Address, block: BlockName = "latest") -> int:
     """Units of a token that an account holds; raises `Malformed` if the contract is no token."""
-    return _read(connection, token, "balanceOf", account)
+    return _read(connection, token, "balanceOf", account, block=block)
+
+
+def transfers(logs: Iterable[Log], token: Address) -> Iterator[tuple[Address, Address, int]]:
+    """From whom to whom how many of a token's units went."""
+    for contract, topics, data in logs:
+        decoded = _ABI.log(topics, data) if contract == token else None
+        if decoded is not None:
+            sender, to, amount = decoded[1].values()
+            yield Address(str(sender)), Address(str(to)), int(str(amount))
 
 
 def allowance_wei(connection: Connection, token: Address, owner: Address, spender: Address) -> int:
@@ -56,5 +76,5 @@ def _approve(sender: Sender, token: Address, spender: Address, amount_wei: int) 
     sender.prepare(APPROVE, Payload(token, _ABI.call_data(APPROVE, spender, amount_wei)))
 
 
-def _read(connection: Connection, token: Address, function: str, *arguments: object) -> int:
-    return int(_ABI.results(function, connection.call(token, _ABI.call_data(function, *arguments), PLAIN))[0])
+def _read(connection: Connection, token: Address, function: str, *arguments: object, block: BlockName = "latest") -> int:
+    return int(_ABI.results(function, connection.call(token, _ABI.call_data(function, *arguments), PLAIN, block=block))[0])
