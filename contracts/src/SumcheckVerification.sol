@@ -14,13 +14,13 @@ import {FR_ONE, FR_ZERO, Fr, peek, toFr, toFrs} from "./types/Fr.sol";
 import {G1, G1_BYTES, POINT_BYTES, TERM_BYTES, pointAt, setTerm, tryMsm} from "./types/G1.sol";
 
 /// @title SumcheckVerification
-/// @notice Exact squared distances from commitments alone: one univariate sumcheck and two KZG openings, whatever the number of weights.
+/// @notice Exact squared distances from commitments alone: one univariate sumcheck and one KZG opening, whatever the number of weights.
 /// @dev Nothing is stored, nobody owns it, and any number of markets may use one.
 contract SumcheckVerification is IVerification {
-    /// @dev What the checks after the transcript need.
+    /// @dev What the check after the transcript needs.
     struct Proof {
         Fr[] values; // V of every pair
-        Fr[] evaluations; // y_{g,k}, then y_q, y_f
+        Fr[] evaluations; // y_{g,k}
         Fr rho;
         Fr z;
         Fr gamma;
@@ -38,8 +38,8 @@ contract SumcheckVerification is IVerification {
         uint256 polynomials = statement.polynomials;
         bytes memory sums = GroupSums.all(parts, polynomials, settlement);
         Proof memory proof = _read(statement, settlement, parts, keccak256(sums));
-        Fr constantTerm = _checkSumcheck(parts.sizes, polynomials, proof);
-        _checkOpenings(settlement, parts, proof, sums, constantTerm);
+        (Fr combined, Fr constantTerm) = _combine(parts.sizes, polynomials, proof);
+        _checkOpening(settlement, parts, proof, sums, combined, constantTerm);
 
         verdict.distances = Sumcheck.distances(proof.values);
     }
@@ -71,7 +71,7 @@ contract SumcheckVerification is IVerification {
     ) private pure returns (Proof memory proof) {
         bytes calldata values = settlement[parts.valuesAt:parts.commitmentsAt];
         bytes calldata commitments = settlement[parts.commitmentsAt:parts.evaluationsAt];
-        bytes calldata evaluations = settlement[parts.evaluationsAt:parts.proofsAt];
+        bytes calldata evaluations = settlement[parts.evaluationsAt:parts.proofAt];
         proof.values = toFrs(values);
         proof.evaluations = toFrs(evaluations);
         bytes32 digest = Transcript.begin(statement, sumsHash, keccak256(values));
@@ -82,67 +82,59 @@ contract SumcheckVerification is IVerification {
         proof.gamma = Transcript.challenge(digest);
     }
 
-    /// @dev Check (i). The row of the zero update stays 0.
-    /// @return constantTerm What C_f must open to at 0.
-    function _checkSumcheck(
+    /// @dev What the commitments must open to at z, by the evaluations and by the distances. The row of the zero update stays 0.
+    /// @return combined R(z).
+    /// @return constantTerm f(0).
+    function _combine(
         uint256[] memory sizes,
         uint256 polynomials,
         Proof memory proof
-    ) private pure returns (Fr constantTerm) {
+    ) private pure returns (Fr combined, Fr constantTerm) {
         uint256 scale = MultiKrum.lcm(sizes);
         Fr[] memory rows = new Fr[]((sizes.length + 1) * polynomials);
         uint256 next = polynomials;
         for (uint256 group = 0; group < sizes.length; ++group) {
             Fr factor = toFr(scale / sizes[group]);
-            // Evaluations are as many as the rows after the first, and two.
+            // Evaluations are as many as the rows after the first.
             unchecked {
                 for (uint256 end = next + polynomials; next < end; ++next) {
                     rows[next] = factor * peek(proof.evaluations, next - polynomials);
                 }
             }
         }
-        Fr combined;
-        (combined, constantTerm) = Sumcheck.combine(rows, polynomials, proof.values, proof.rho);
-        uint256 last = sizes.length * polynomials;
-        if (!Sumcheck.holds(combined, proof.z, proof.evaluations[last], proof.evaluations[last + 1])) {
-            revert VerificationWrongSumcheck();
-        }
+        return Sumcheck.combine(rows, polynomials, proof.values, proof.rho);
     }
 
-    /// @dev Checks (ii) and (iii).
-    function _checkOpenings(
+    /// @dev The fold opens at z: sum of gamma^i P_i to that of gamma^i y_i, and two commitments more, in which z stands for X already:
+    /// (z^N - 1) C_q + C_f to R(z), and C_f - z C_e to f(0). The multi-exponentiation refuses points outside the subgroup.
+    function _checkOpening(
         bytes calldata settlement,
         Parts memory parts,
         Proof memory proof,
         bytes memory sums,
+        Fr combined,
         Fr constantTerm
     ) private view {
-        bytes memory commitments = new bytes(2 * G1_BYTES);
-        pointAt(commitments, 0).load(settlement, parts.commitmentsAt);
-        pointAt(commitments, G1_BYTES).load(settlement, parts.commitmentsAt + POINT_BYTES);
-        (G1 fold, Fr folded) = _fold(proof, sums, commitments);
-        bytes calldata atZ = settlement[parts.proofsAt:parts.proofsAt + Openings.PROOF_BYTES];
-        bytes calldata atZero = settlement[parts.proofsAt + Openings.PROOF_BYTES:];
-        if (!Openings.holds(pointAt(commitments, G1_BYTES), FR_ZERO, constantTerm, atZero)) revert VerificationWrongOpening(1);
-        if (!Openings.holds(fold, proof.z, folded, atZ)) revert VerificationWrongOpening(0);
-    }
-
-    /// @dev sum of gamma^i Q_i and of gamma^i y_i. The multi-exponentiation refuses points outside the subgroup.
-    function _fold(Proof memory proof, bytes memory sums, bytes memory commitments) private view returns (G1 fold, Fr folded) {
         uint256 length = proof.evaluations.length;
-        bytes memory terms = new bytes(length * TERM_BYTES);
-        Fr power = FR_ONE;
+        bytes memory terms = new bytes((length + 3) * TERM_BYTES);
+        (Fr power, Fr folded) = (FR_ONE, FR_ZERO);
         for (uint256 i = 0; i < length; ++i) {
-            // As many sums and commitments as evaluations.
+            // As many sums as evaluations.
             unchecked {
-                uint256 offset = i * G1_BYTES;
-                G1 point = offset < sums.length ? pointAt(sums, offset) : pointAt(commitments, offset - sums.length);
-                setTerm(terms, i, point, power);
+                setTerm(terms, i, pointAt(sums, i * G1_BYTES), power);
             }
             folded = folded + power * peek(proof.evaluations, i);
             power = power * proof.gamma;
         }
-        fold = pointAt(new bytes(G1_BYTES), 0);
-        if (!tryMsm(terms, fold)) revert VerificationBadPoint();
+        Fr next = power * proof.gamma;
+        folded = folded + power * combined + next * constantTerm;
+        Fr[3] memory factors = [power * (proof.z.pow(4096) - FR_ONE), power + next, FR_ZERO - next * proof.z];
+        G1 point = pointAt(new bytes(G1_BYTES), 0);
+        for (uint256 i = 0; i < 3; ++i) {
+            point.load(settlement, parts.commitmentsAt + i * POINT_BYTES);
+            setTerm(terms, length + i, point, factors[i]);
+        }
+        if (!tryMsm(terms, point)) revert VerificationBadPoint();
+        if (!Openings.holds(point, proof.z, folded, settlement[parts.proofAt:])) revert VerificationWrongOpening();
     }
 }

@@ -6,7 +6,7 @@ With x_g = s_g A_g, the scaled sum of a group's vectors, and x_0 = 0,
 
 summed over the polynomials. On H its values are those of f. The quotient q = (R - f) / (X^N - 1) has on H, by l'Hopital's
 rule, the values (theta(R) - theta(f)) / N with theta(A) = X A', and theta(R) = 2 sum_ij M_ij x_i theta(x_j), theta(x_j) = s_j
-theta(A_j): no larger domain is needed. Nothing rests on the sums being in range: whatever they are, V is proven.
+theta(A_j): no larger domain is needed. e = (f - f(0)) / X shows that f is of the right degree and has the right constant term. Nothing rests on the sums being in range: whatever they are, V is proven.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from ..errors import WrongLength
 from .curve import encode_point, parse_points
-from .domain import INVERSE_N, evaluation_weights, theta
+from .domain import INVERSE_N, evaluation_weights, quotient, theta
 from .exact import combine, field_gram, inner_products
 from .field import FieldVector, Integers, N, R
 from .kzg import commit_polynomial, prove_opening, sum_points
@@ -99,19 +99,18 @@ def _argue(statement: Statement, sums: list[FieldVector], points: list[bytes]) -
     values = pair_values(sums, factors)
     rho = challenge_rho(statement, points=points, values=values)
     polynomials = [list(vector.polynomials()) for vector in sums]
-    quotient, remainder = _divide(factors, polynomials, _matrix(len(sums), rho.scalar))
-    opened = [polynomial for row in polynomials for polynomial in row] + [quotient, remainder]
+    committed = _divide(factors, polynomials, _matrix(len(sums), rho.scalar))
     with ThreadPoolExecutor(_THREADS) as pool:
-        commitments = [pool.submit(commit_polynomial, polynomial) for polynomial in (quotient, remainder)]
-        constant = pool.submit(prove_opening, remainder, 0, sum(remainder.to_ints()) * INVERSE_N % R)
-        c_q, c_f = (encode_point(commitment.result()) for commitment in commitments)
-        z = challenge_z(rho, quotient=c_q, remainder=c_f)
-        evaluations = inner_products(opened, evaluation_weights(z.scalar))
-        gamma = challenge_gamma(z, evaluations=evaluations).scalar
-        powers = [pow(gamma, i, R) for i in range(len(opened))]
-        value = sum(power * y for power, y in zip(powers, evaluations, strict=True)) % R
-        fold = prove_opening(combine(opened, powers), z.scalar, value)
-        return Argument(values, c_q, c_f, tuple(evaluations), fold, constant.result())
+        c_q, c_f, c_e = map(encode_point, pool.map(commit_polynomial, committed))
+    challenge = challenge_z(rho, quotient=c_q, remainder=c_f, tail=c_e)
+    z, opened = challenge.scalar, [polynomial for row in polynomials for polynomial in row]
+    evaluations = inner_products(opened, evaluation_weights(z))
+    gamma = challenge_gamma(challenge, evaluations=evaluations).scalar
+    *powers, first, second = (pow(gamma, i, R) for i in range(len(opened) + 2))
+    factors = [*powers, first * (pow(z, N, R) - 1) % R, (first + second) % R, -second * z % R]
+    fold = combine([*opened, *committed], factors)
+    (value,) = inner_products([fold], evaluation_weights(z))
+    return Argument(values, c_q, c_f, c_e, tuple(evaluations), prove_opening(fold, z, value))
 
 
 def pair_values(sums: Sequence[FieldVector], factors: Sequence[int]) -> tuple[int, ...]:
@@ -138,8 +137,8 @@ def _matrix(groups: int, rho: int) -> Integers:
     return matrix[1:, 1:] % R
 
 
-def _divide(factors: list[int], polynomials: list[list[FieldVector]], matrix: Integers) -> tuple[FieldVector, FieldVector]:
-    """q and f, by their values on H."""
+def _divide(factors: list[int], polynomials: list[list[FieldVector]], matrix: Integers) -> tuple[FieldVector, ...]:
+    """q, f and e, by their values on H."""
     remainder, slope = np.zeros((2, N), dtype=object)
     column: NDArray[np.object_] = np.array(factors, dtype=object)[:, None]
     for k in range(len(polynomials[0])):
@@ -150,4 +149,5 @@ def _divide(factors: list[int], polynomials: list[list[FieldVector]], matrix: In
     remainder %= R
     f = FieldVector.from_ints(remainder)
     q = (2 * slope - theta(f)) * INVERSE_N % R
-    return FieldVector.from_ints(q), f
+    constant = sum(f.to_ints()) * INVERSE_N % R
+    return FieldVector.from_ints(q), f, quotient(f.to_ints(), 0, constant)

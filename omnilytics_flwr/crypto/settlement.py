@@ -21,20 +21,20 @@ class Argument:
     ----------
     values : tuple of int
         V of every pair; canonical or not, as they came.
-    quotient, remainder : bytes, length 96
-        C_q and C_f.
+    quotient, remainder, tail : bytes, length 96
+        C_q, C_f and C_e.
     evaluations : tuple of int
-        y of every group and polynomial, then y_q, y_f; canonical or not.
-    fold_proof, constant_proof : bytes, length 48
-        Of the fold at z, of f at 0.
+        y of every group and polynomial; canonical or not.
+    proof : bytes, length 48
+        That the fold opens at z.
     """
 
     values: tuple[int, ...]
     quotient: bytes
     remainder: bytes
+    tail: bytes
     evaluations: tuple[int, ...]
-    fold_proof: bytes
-    constant_proof: bytes
+    proof: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Settlement:
         parts = [row for group in self.members for row in group]
         if self.argument is not None:
             a = self.argument
-            parts += [*map(word, a.values), a.quotient, a.remainder, *map(word, a.evaluations), a.fold_proof, a.constant_proof]
+            parts += [*map(word, a.values), a.quotient, a.remainder, a.tail, *map(word, a.evaluations), a.proof]
         return b"".join(parts)
 
     @classmethod
@@ -110,14 +110,14 @@ def _argument(reader: _Reader, groups: int, polynomials: int) -> Argument:
         values=tuple(reader.words(len(list(pairs(groups))))),
         quotient=reader.take(POINT_BYTES),
         remainder=reader.take(POINT_BYTES),
-        evaluations=tuple(reader.words(groups * polynomials + 2)),
-        fold_proof=reader.take(COMPRESSED_BYTES),
-        constant_proof=reader.take(COMPRESSED_BYTES),
+        tail=reader.take(POINT_BYTES),
+        evaluations=tuple(reader.words(groups * polynomials)),
+        proof=reader.take(COMPRESSED_BYTES),
     )
 
 
 def _argument_bytes(groups: int, polynomials: int) -> int:
     if groups == 0:
         return 0
-    words = groups * (groups + 1) // 2 + groups * polynomials + 2
-    return WORD_BYTES * words + 2 * POINT_BYTES + 2 * COMPRESSED_BYTES
+    words = groups * (groups + 1) // 2 + groups * polynomials
+    return WORD_BYTES * words + 3 * POINT_BYTES + COMPRESSED_BYTES

@@ -100,16 +100,9 @@ class VerificationBadPoint(Refusal):
 
 
 class VerificationWrongOpening(Refusal):
-    """An opening proof fails; 0 is the fold, 1 the constant term."""
+    """The commitments do not open to what the distances and the evaluations say."""
 
-    which: int
-    TEXT = "opening proof {which} fails (0 is the fold, 1 the constant term)"
-
-
-class VerificationWrongSumcheck(Refusal):
-    """The evaluations do not satisfy R(z) = q(z) (z^N - 1) + f(z)."""
-
-    TEXT = "the evaluations contradict the distances or the commitments"
+    TEXT = "the settlement's commitments do not open to what its distances and evaluations say"
 
 
 class VerificationUnsupportedChain(Refusal):

@@ -47,9 +47,9 @@ def challenge_rho(statement: Statement, *, points: Sequence[bytes], values: Sequ
     return Challenge(keccak256(head + _words(numbers) + b"".join(map(keccak256, hashes))))
 
 
-def challenge_z(before: Challenge, *, quotient: bytes, remainder: bytes) -> Challenge:
-    """z, at which everything is opened; after C_q and C_f, 96 bytes each."""
-    return Challenge(keccak256(tag("z") + before.digest + quotient + remainder))
+def challenge_z(before: Challenge, *, quotient: bytes, remainder: bytes, tail: bytes) -> Challenge:
+    """z, at which everything is opened; after C_q, C_f and C_e, 96 bytes each."""
+    return Challenge(keccak256(tag("z") + before.digest + quotient + remainder + tail))
 
 
 def challenge_gamma(before: Challenge, *, evaluations: Sequence[int]) -> Challenge:

@@ -5,10 +5,8 @@ The order of the checks decides which refusal a settlement with several faults g
 1. the statement has polynomials, and groups of at least two, and the length is right (`VerificationWrongLength`);
 2. if any group takes part: the points of its members on the curve (`VerificationBadPoint`);
 3. all V, then all y canonical (`VerificationNotCanonical`);
-4. R(z) = q(z) (z^N - 1) + f(z) (`VerificationWrongSumcheck`);
-5. every point of the fold canonical, on the curve and in the subgroup (`VerificationBadPoint`);
-6. C_f opens at 0 to the claimed sum (`VerificationWrongOpening`, 1);
-7. the fold opens at z (`VerificationWrongOpening`, 0).
+4. every point of the fold canonical, on the curve and in the subgroup (`VerificationBadPoint`);
+5. the fold opens at z (`VerificationWrongOpening`).
 
 Whether the digests in the verdict are what members signed is for the market to check.
 """
@@ -30,13 +28,10 @@ from .statement import (
     VerificationBadPoint,
     VerificationNotCanonical,
     VerificationWrongOpening,
-    VerificationWrongSumcheck,
     distance_of,
     pairs,
 )
 from .transcript import challenge_gamma, challenge_rho, challenge_z
-
-_FOLD, _CONSTANT = 0, 1
 
 
 def verify(statement: Statement, settlement: bytes) -> Verdict:
@@ -74,20 +69,18 @@ def _sum_at(members: Sequence[bytes], polynomial: int) -> bytes:
 
 def _check_argument(statement: Statement, points: list[bytes], argument: Argument) -> None:
     rho = challenge_rho(statement, points=points, values=argument.values)
-    z = challenge_z(rho, quotient=argument.quotient, remainder=argument.remainder)
-    gamma = challenge_gamma(z, evaluations=argument.evaluations)
-    *evaluations, quotient, remainder = argument.evaluations
-    if _combination(statement, evaluations, rho.scalar) != (quotient * (pow(z.scalar, N, R) - 1) + remainder) % R:
-        raise VerificationWrongSumcheck()
-    folded = [_in_subgroup(point) for point in (*points, argument.quotient, argument.remainder)]
-    powers = [pow(gamma.scalar, i, R) for i in range(len(folded))]
-    fold = multiply_sum(folded, FieldVector.from_ints(powers))
-    value = sum(power * y for power, y in zip(powers, argument.evaluations, strict=True)) % R
-    claimed = sum(pow(rho.scalar, p, R) * value for p, value in enumerate(argument.values)) * INVERSE_N % R
-    if not opens(compress(argument.remainder), 0, claimed, argument.constant_proof):
-        raise VerificationWrongOpening(_CONSTANT)
-    if not opens(compress(encode_point(fold)), z.scalar, value, argument.fold_proof):
-        raise VerificationWrongOpening(_FOLD)
+    challenge = challenge_z(rho, quotient=argument.quotient, remainder=argument.remainder, tail=argument.tail)
+    z, gamma = challenge.scalar, challenge_gamma(challenge, evaluations=argument.evaluations).scalar
+    folded = [_in_subgroup(point) for point in (*points, argument.quotient, argument.remainder, argument.tail)]
+    *powers, first, second = (pow(gamma, i, R) for i in range(len(points) + 2))
+    # What the settlement claims of (z^N - 1) q + f and of f - z e, at z.
+    combination = _combination(statement, argument.evaluations, rho.scalar)
+    constant = sum(pow(rho.scalar, p, R) * value for p, value in enumerate(argument.values)) * INVERSE_N
+    value = sum(power * y for power, y in zip(powers, argument.evaluations, strict=True)) + first * combination + second * constant
+    factors = [*powers, first * (pow(z, N, R) - 1) % R, (first + second) % R, -second * z % R]
+    fold = multiply_sum(folded, FieldVector.from_ints(factors))
+    if not opens(compress(encode_point(fold)), z, value % R, argument.proof):
+        raise VerificationWrongOpening()
 
 
 def _combination(statement: Statement, evaluations: Sequence[int], rho: int) -> int:

@@ -75,11 +75,11 @@ def published_equations(statement: Statement, raw: bytes, weights: int, seed: by
     assert argument is not None
     points = [encode_point(sum_points([parse_points(row, 1) for row in rows])[0]) for rows in settlement.members]
     rho = challenge_rho(statement, points=points, values=argument.values)
-    z = challenge_z(rho, quotient=argument.quotient, remainder=argument.remainder).scalar
+    z = challenge_z(rho, quotient=argument.quotient, remainder=argument.remainder, tail=argument.tail).scalar
     elements = [sparse_vector(N, {i: 1}) for i in range(-(-weights // 2))]
     of_element = inner_products([project(one, seed) if seed else one for one in elements], evaluation_weights(z))
     coefficients = [of_element[j // 2] * (1 << HALF_BITS) ** (j % 2) % R for j in range(weights)]
-    return [(coefficients, value) for value in argument.evaluations[: len(SIZES)]]
+    return [(coefficients, value) for value in argument.evaluations]
 
 
 def smallest_solution(equations: Sequence[Equation]) -> list[int] | None:

@@ -99,14 +99,10 @@ def test_settlement_with_a_flipped_bit_raises_the_verifications_error_and_is_not
     points = drawn.open(vectors)
     settlement, signatures = drawn.settlement(vectors, points), drawn.signatures({seat: points_digest(points[seat]) for seat in points})
     sent = len(drawn.owner.connection.transactions)
-    for place, expected in (
-        (-49, refusals.VerificationWrongOpening),
-        (-97, refusals.VerificationWrongSumcheck),
-        (-200, refusals.VerificationWrongSumcheck),
-    ):
+    for place in (-1, -49, -300):
         wrong = bytearray(settlement)
         wrong[place] ^= 1
-        with pytest.raises((expected, refusals.VerificationBadPoint)):
+        with pytest.raises((refusals.VerificationWrongOpening, refusals.VerificationBadPoint)):
             drawn.owner.settle(1, bytes(wrong), signatures, 0, NO_TASK)
     with pytest.raises(refusals.VerificationWrongLength):
         drawn.owner.settle(1, b"", signatures, 0, NO_TASK)

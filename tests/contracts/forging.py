@@ -9,7 +9,7 @@ from typing import Any
 
 from py_arkworks_bls12381 import G1Point
 
-from omnilytics_flwr.crypto.domain import INVERSE_N, evaluation_weights
+from omnilytics_flwr.crypto.domain import evaluation_weights
 from omnilytics_flwr.crypto.exact import combine, inner_products
 from omnilytics_flwr.crypto.field import FieldVector, N, R
 from omnilytics_flwr.crypto.kzg import commit, prove_opening
@@ -19,7 +19,6 @@ from omnilytics_flwr.crypto.statement import (
     VerificationNotCanonical,
     VerificationWrongLength,
     VerificationWrongOpening,
-    VerificationWrongSumcheck,
 )
 from omnilytics_flwr.crypto.transcript import Challenge, challenge_gamma, challenge_rho, challenge_z
 from omnilytics_flwr.errors import Refusal
@@ -100,9 +99,7 @@ SCALAR_PLACES = {
     "first V": ("values", 0),
     "last V": ("values", -1),
     "first y": ("evaluations", 0),
-    "last y of a group": ("evaluations", -3),
-    "y_q": ("evaluations", -2),
-    "y_f": ("evaluations", -1),
+    "last y": ("evaluations", -1),
 }
 TOO_LARGE = {"r": R, "r + 1": R + 1, "2^256 - 1": 2**256 - 1}
 OTHER_POINTS = {"generator": bad_inputs.GENERATOR, "infinity": bad_inputs.INFINITY, **bad_inputs.BAD_POINTS}
@@ -119,7 +116,7 @@ OTHER_PROOFS = {
 COMMON_FORGERIES: dict[str, Forgery] = {
     # Scalars.
     **{
-        f"{name} {by:+d}": Forgery(number(field, place, lambda v, by=by: (v + by) % R), VerificationWrongSumcheck)
+        f"{name} {by:+d}": Forgery(number(field, place, lambda v, by=by: (v + by) % R), VerificationWrongOpening)
         for name, (field, place) in SCALAR_PLACES.items()
         for by in (1, -1)
     },
@@ -132,34 +129,29 @@ COMMON_FORGERIES: dict[str, Forgery] = {
         f"{name} plus r": Forgery(number(field, place, lambda v: v + R), VerificationNotCanonical)
         for name, (field, place) in SCALAR_PLACES.items()
     },
-    # Commitments and proofs: another commitment means another challenge, for which the evaluations are not.
+    # Commitments and proof: another commitment means another challenge, for which the evaluations are not.
     **{
-        f"{name} is {what}": Forgery(part(field, point), VerificationWrongSumcheck)
-        for name, field in {"C_q": "quotient", "C_f": "remainder"}.items()
+        f"{name} is {what}": Forgery(
+            part(field, point), VerificationBadPoint if what in bad_inputs.BAD_POINTS else VerificationWrongOpening
+        )
+        for name, field in {"C_q": "quotient", "C_f": "remainder", "C_e": "tail"}.items()
         for what, point in OTHER_POINTS.items()
     },
-    "C_q and C_f swapped": Forgery(argument(lambda a: replace(a, quotient=a.remainder, remainder=a.quotient)), VerificationWrongSumcheck),
-    **{
-        f"{name} {what}": Forgery(part(field, proof), VerificationWrongOpening)
-        for name, field in {"fold proof": "fold_proof", "constant proof": "constant_proof"}.items()
-        for what, proof in OTHER_PROOFS.items()
-    },
-    "proofs swapped": Forgery(
-        argument(lambda a: replace(a, fold_proof=a.constant_proof, constant_proof=a.fold_proof)), VerificationWrongOpening
-    ),
+    "C_q and C_f swapped": Forgery(argument(lambda a: replace(a, quotient=a.remainder, remainder=a.quotient)), VerificationWrongOpening),
+    **{f"proof {what}": Forgery(part("proof", proof), VerificationWrongOpening) for what, proof in OTHER_PROOFS.items()},
     # Members: other points have other sums, for which the challenges are not.
     **{
         f"point is {what}": Forgery(
             members(lambda m, p=point: _with(m, 0, _with(m[0], 1, p))),
-            VerificationBadPoint if what in bad_inputs.NOT_ON_CURVE else VerificationWrongSumcheck,
+            VerificationBadPoint if what in bad_inputs.BAD_POINTS else VerificationWrongOpening,
         )
         for what, point in OTHER_POINTS.items()
     },
-    "member twice": Forgery(members(lambda m: _with(m, 0, _with(m[0], 1, m[0][0]))), VerificationWrongSumcheck),
+    "member twice": Forgery(members(lambda m: _with(m, 0, _with(m[0], 1, m[0][0]))), VerificationWrongOpening),
     "members swapped between groups": Forgery(
-        members(lambda m: (_with(m[0], 0, m[2][0]), m[1], _with(m[2], 0, m[0][0]), *m[3:])), VerificationWrongSumcheck
+        members(lambda m: (_with(m[0], 0, m[2][0]), m[1], _with(m[2], 0, m[0][0]), *m[3:])), VerificationWrongOpening
     ),
-    "groups swapped": Forgery(members(lambda m: (m[0], m[2], m[1], *m[3:])), VerificationWrongSumcheck),
+    "groups swapped": Forgery(members(lambda m: (m[0], m[2], m[1], *m[3:])), VerificationWrongOpening),
     "member missing": Forgery(members(lambda m: _with(m, 0, m[0][1:])), VerificationWrongLength),
     "member added": Forgery(members(lambda m: _with(m, 0, (*m[0], m[0][0]))), VerificationWrongLength),
     "group missing": Forgery(members(lambda m: m[1:]), VerificationWrongLength),
@@ -175,8 +167,8 @@ COMMON_FORGERIES: dict[str, Forgery] = {
     "cut in C_q": Forgery(_cut(lambda s: _commitments_at(s) + 1), VerificationWrongLength),
     "cut after C_q": Forgery(_cut(lambda s: _commitments_at(s) + POINT), VerificationWrongLength),
     "cut after C_f": Forgery(_cut(lambda s: _commitments_at(s) + 2 * POINT), VerificationWrongLength),
-    "cut after y": Forgery(raw(lambda s: s[: -2 * PROOF]), VerificationWrongLength),
-    "cut after the fold proof": Forgery(raw(lambda s: s[:-PROOF]), VerificationWrongLength),
+    "cut after C_e": Forgery(_cut(lambda s: _commitments_at(s) + 3 * POINT), VerificationWrongLength),
+    "cut after y": Forgery(raw(lambda s: s[:-PROOF]), VerificationWrongLength),
     # Read as a list of byte strings, an empty one would be hashed as nothing and its place filled by what follows.
     "C_q of length zero": Forgery(_without_quotient, VerificationWrongLength),
     "C_q of length zero, filled up at the end": Forgery(lambda s: _without_quotient(s) + bytes(POINT), VerificationNotCanonical),
@@ -186,22 +178,18 @@ COMMON_FORGERIES: dict[str, Forgery] = {
 
 @dataclass
 class Claim:
-    """What stands before z is drawn: V, rho, the quotient and the remainder, and what follows from these alone."""
+    """What stands before z is drawn: V, rho, the quotient, the remainder and its tail, and what follows from these alone."""
 
     values: tuple[int, ...]
     rho: Challenge
     quotient: FieldVector
     remainder: FieldVector
+    tail: FieldVector
 
     @cached_property
-    def commitments(self) -> tuple[bytes, bytes]:
-        """C_q and C_f."""
-        return commit(self.quotient), commit(self.remainder)
-
-    @cached_property
-    def constant_proof(self) -> bytes:
-        """Of the remainder at 0."""
-        return prove_opening(self.remainder, 0, sum(self.remainder.to_ints()) * INVERSE_N % R)
+    def commitments(self) -> tuple[bytes, ...]:
+        """C_q, C_f and C_e."""
+        return commit(self.quotient), commit(self.remainder), commit(self.tail)
 
 
 class Liar:
@@ -217,7 +205,7 @@ class Liar:
         return self.claim(Lies())
 
     def claim(self, lies: Lies) -> Claim:
-        """V, and the polynomials that follow from it and from what is said of the remainder."""
+        """V, and the polynomials that follow from it and from what is said of them."""
         statement = self.round.statement
         sums = tuple((tuple(vector.to_ints()),) for vector in self.round.vectors)
         squares = squares_of(statement.sizes, sums)
@@ -227,20 +215,23 @@ class Liar:
         combined = [sum(power * square[i] for power, square in zip(powers, squares, strict=True)) % R for i in range(2 * N)]
         # X^N = 1 + (X^N - 1).
         remainder = lies.remainder([(combined[i] + combined[N + i]) % R for i in range(N)])
-        return Claim(values, rho, FieldVector.from_ints(values_of(combined[N:])), FieldVector.from_ints(values_of(remainder)))
+        coefficients = (lies.quotient(combined[N:]), remainder, lies.tail([*remainder[1:], 0]))
+        return Claim(values, rho, *(FieldVector.from_ints(values_of(polynomial)) for polynomial in coefficients))
 
     def settle(self, lies: Lies | None = None) -> bytes:
         """The settlement."""
         lies = lies or Lies()
-        honest = (lies.values, lies.remainder) == (list, list)
+        honest = {lies.values, lies.quotient, lies.remainder, lies.tail} == {list}
         claim = self.honest_claim if honest else self.claim(lies)
-        c_q, c_f = lies.quotient_point(claim.commitments[0]), lies.remainder_point(claim.commitments[1])
-        z = challenge_z(claim.rho, quotient=c_q, remainder=c_f)
-        opened = [*self.round.vectors, claim.quotient, claim.remainder]
-        evaluations = lies.evaluations(inner_products(opened, evaluation_weights(z.scalar)), z.scalar)
-        gamma = challenge_gamma(z, evaluations=evaluations).scalar
+        spoil = (lies.quotient_point, lies.remainder_point, lies.tail_point)
+        c_q, c_f, c_e = (change(point) for change, point in zip(spoil, claim.commitments, strict=True))
+        challenge = challenge_z(claim.rho, quotient=c_q, remainder=c_f, tail=c_e)
+        z, opened = challenge.scalar, list(self.round.vectors)
+        evaluations = lies.evaluations(inner_products(opened, evaluation_weights(z)), z)
+        gamma = challenge_gamma(challenge, evaluations=evaluations).scalar
+        opened.append(combine([claim.quotient, claim.remainder], [(pow(z, N, R) - 1) % R, 1]))
+        opened.append(combine([claim.remainder, claim.tail], [1, -z % R]))
         fold = combine(opened, [pow(gamma, i, R) for i in range(len(opened))])
-        (value,) = inner_products([fold], evaluation_weights(z.scalar))
-        proof = prove_opening(fold, z.scalar, value)
-        argument = Argument(claim.values, c_q, c_f, tuple(evaluations), proof, claim.constant_proof)
+        (value,) = inner_products([fold], evaluation_weights(z))
+        argument = Argument(claim.values, c_q, c_f, c_e, tuple(evaluations), prove_opening(fold, z, value))
         return Settlement(self.round.members, argument).to_bytes()

@@ -15,7 +15,7 @@ from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.market.messages import sign_commitment
-from omnilytics_flwr.market.refusals import BadSignature, VerificationWrongSumcheck
+from omnilytics_flwr.market.refusals import BadSignature, VerificationWrongOpening
 from omnilytics_flwr.market.stage import Stage
 from tests.support.builders import make_task
 
@@ -34,7 +34,7 @@ def assert_refused_here(market: RealMarket, here: OpenRound, elsewhere: OpenRoun
     assert elsewhere.statement.context != here.statement.context
     assert replace(elsewhere.statement, context=here.statement.context) == here.statement
 
-    with pytest.raises(VerificationWrongSumcheck):
+    with pytest.raises(VerificationWrongOpening):
         market.settle(here, settlement)
 
     assert market.owner.state().stage is Stage.OPEN

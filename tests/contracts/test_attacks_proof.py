@@ -20,7 +20,6 @@ from omnilytics_flwr.crypto.statement import (
     VerificationBadPoint,
     VerificationWrongLength,
     VerificationWrongOpening,
-    VerificationWrongSumcheck,
 )
 from omnilytics_flwr.errors import Refusal
 from omnilytics_flwr.evm.connection import Connection
@@ -83,35 +82,44 @@ def constant_term_more(remainder: list[int]) -> list[int]:
     return [(remainder[0] + 1) % R, *remainder[1:]]
 
 
-def y_f_less(evaluations: list[int], z: int) -> list[int]:
-    return [*evaluations[:-1], (evaluations[-1] - 1) % R]
+def constant_term_less(quotient: list[int]) -> list[int]:
+    return [(quotient[0] - 1) % R, *quotient[1:]]
 
 
-def y_q_and_y_f_shifted(evaluations: list[int], z: int) -> list[int]:
-    """y_q + 1 and y_f - (z^N - 1): check (i) holds all the same."""
-    *ys, quotient, remainder = evaluations
-    return [*ys, (quotient + 1) % R, (remainder - pow(z, N, R) + 1) % R]
+def highest_more(tail: list[int]) -> list[int]:
+    return [*tail[:-1], (tail[-1] + 1) % R]
 
 
-LYING: dict[str, tuple[Lies, Told]] = {
-    "V alone": (Lies(values=first_v_more), (VerificationWrongOpening, (1,))),
-    "V and f": (Lies(values=first_v_more, remainder=constant_term_more), (VerificationWrongSumcheck, ())),
-    "V, f and y_f": (Lies(values=first_v_more, remainder=constant_term_more, evaluations=y_f_less), (VerificationWrongOpening, (0,))),
-    "y_q and y_f": (Lies(evaluations=y_q_and_y_f_shifted), (VerificationWrongOpening, (0,))),
+def swapped(evaluations: list[int], z: int) -> list[int]:
+    """No y in its place, while the sum of all squared differences stays what it is for the first and the last group."""
+    return evaluations[::-1]
+
+
+LYING: dict[str, tuple[Lies, type[Refusal]]] = {
+    "V, against f - z e": (Lies(values=first_v_more), VerificationWrongOpening),
+    "V and f, against (z^N - 1) q + f": (Lies(values=first_v_more, remainder=constant_term_more), VerificationWrongOpening),
+    # (X^N - 1) q + X e + f(0) is R all the same: what is refused is that no f of degree below N is X e + f(0).
+    "V, q and e of too high a degree": (
+        Lies(values=lambda v: [(v[0] - N) % R, *v[1:]], quotient=constant_term_less, tail=highest_more),
+        VerificationWrongOpening,
+    ),
+    "y": (Lies(evaluations=swapped), VerificationWrongOpening),
     **{
-        f"{commitment} {spoil.__name__}": (Lies(**{commitment: spoil}), (VerificationBadPoint, ()))
-        for commitment in ("quotient_point", "remainder_point")
+        f"{commitment} {spoil.__name__}": (Lies(**{commitment: spoil}), VerificationBadPoint)
+        for commitment in ("quotient_point", "remainder_point", "tail_point")
         for spoil in (outside_the_subgroup, off_the_curve, x_not_reduced)
     },
-    "quotient at infinity": (Lies(quotient_point=at_infinity), (VerificationWrongOpening, (0,))),
-    "remainder at infinity": (Lies(remainder_point=at_infinity), (VerificationWrongOpening, (1,))),
+    **{
+        f"{commitment} at infinity": (Lies(**{commitment: at_infinity}), VerificationWrongOpening)
+        for commitment in ("quotient_point", "remainder_point", "tail_point")
+    },
 }
-"""Each lie argued as well as it can be, and the check that it meets."""
+"""Each lie argued as well as it can be, and what it is refused by."""
 
 
 @pytest.mark.parametrize(("lies", "expected"), LYING.values(), ids=LYING.keys())
-def test_verify_lie_argued_consistently_is_refused(ask: Ask, liar: Liar, lies: Lies, expected: Told) -> None:
-    assert refusal_of(ask, liar.round.statement, liar.settle(lies)) == expected
+def test_verify_lie_argued_consistently_is_refused(ask: Ask, liar: Liar, lies: Lies, expected: type[Refusal]) -> None:
+    assert refusal_of(ask, liar.round.statement, liar.settle(lies)) == (expected, ())
 
 
 @pytest.mark.parametrize("name", bad_inputs.NOT_ON_CURVE)
@@ -120,7 +128,7 @@ def test_verify_committed_point_off_the_curve_is_refused(ask: Ask, small_round: 
     rows = list(small_round.members[1])
     rows[place] = bad_inputs.NOT_ON_CURVE[name]
     spoilt = small_round.with_rows(1, tuple(rows))
-    argument = bytes(32 * 6 + 192 + 32 * 5 + 96)
+    argument = bytes(32 * 6 + 288 + 32 * 3 + 48)
 
     assert refusal_of(ask, spoilt.statement, spoilt.head() + argument) == (VerificationBadPoint, ())
 
@@ -132,7 +140,7 @@ def test_verify_committed_point_outside_the_subgroup_or_at_infinity_is_refused(a
     infinite = Liar(small_round.with_rows(1, (bad_inputs.INFINITY, *rest)))
 
     assert refusal_of(ask, outside.round.statement, outside.settle()) == (VerificationBadPoint, ())
-    assert refusal_of(ask, infinite.round.statement, infinite.settle()) == (VerificationWrongSumcheck, ())
+    assert refusal_of(ask, infinite.round.statement, infinite.settle()) == (VerificationWrongOpening, ())
 
 
 @pytest.mark.parametrize(("sizes", "polynomials", "facts"), [((3, 1, 3), 1, (1, 2)), ((3, 0), 1, (0, 2)), ((3, 3), 0, (0, 1))])

@@ -186,9 +186,12 @@ class Lies:
     """Where a dishonest prover departs from the protocol; what follows is computed from what it says."""
 
     values: Callable[[list[int]], list[int]] = list
+    quotient: Callable[[list[int]], list[int]] = list
     remainder: Callable[[list[int]], list[int]] = list
+    tail: Callable[[list[int]], list[int]] = list
     quotient_point: Callable[[bytes], bytes] = bytes
     remainder_point: Callable[[bytes], bytes] = bytes
+    tail_point: Callable[[bytes], bytes] = bytes
     evaluations: Callable[[list[int], int], list[int]] = lambda ys, z: ys
 
 
@@ -208,7 +211,7 @@ class Plain:
     points: Sequence[bytes]
 
     def argue(self, lies: Lies | None = None) -> bytes:
-        """V to opening proofs."""
+        """V to opening proof."""
         lies = lies or Lies()
         taking = [size for i, size in enumerate(self.sizes) if not self.outside >> i & 1]
         squares = squares_of(tuple(taking), self.sums)
@@ -222,17 +225,19 @@ class Plain:
         combined = [sum(pow(rho, p, R) * square[i] for p, square in enumerate(squares)) % R for i in range(2 * N)]
         # X^N = 1 + (X^N - 1), and the degree is at most 2 N - 2.
         remainder = lies.remainder([(combined[i] + combined[N + i]) % R for i in range(N)])
-        quotient_values, remainder_values = values_of(combined[N:]), values_of(remainder)
-        c_q = lies.quotient_point(uncompress(commitment(quotient_values)))
-        c_f = lies.remainder_point(uncompress(commitment(remainder_values)))
+        quotient, tail = lies.quotient(combined[N:]), lies.tail([*remainder[1:], 0])
+        c_q = lies.quotient_point(uncompress(commitment(values_of(quotient))))
+        c_f = lies.remainder_point(uncompress(commitment(values_of(remainder))))
+        c_e = lies.tail_point(uncompress(commitment(values_of(tail))))
 
-        d1 = hash256(hash256(b"OmniLytics/v2/z"), d0, c_q, c_f)
+        d1 = hash256(hash256(b"OmniLytics/v2/z"), d0, c_q, c_f, c_e)
         z = int.from_bytes(d1, "big") % R
-        opened = [values for row in self.sums for values in row] + [quotient_values, remainder_values]
+        opened = [values for row in self.sums for values in row]
         evaluations = lies.evaluations([evaluate(coefficients_of(values), z) for values in opened], z)
         d2 = hash256(hash256(b"OmniLytics/v2/gamma"), d1, words(evaluations))
         gamma = int.from_bytes(d2, "big") % R
+        opened.append(values_of([((pow(z, N, R) - 1) * q + f) % R for q, f in zip(quotient, remainder, strict=True)]))
+        opened.append(values_of([(f - z * e) % R for f, e in zip(remainder, tail, strict=True)]))
         fold = [sum(pow(gamma, i, R) * values[j] for i, values in enumerate(opened)) % R for j in range(N)]
-        fold_proof, _ = opening(fold, z)
-        constant_proof, _ = opening(remainder_values, 0)
-        return words(values) + c_q + c_f + words(evaluations) + fold_proof + constant_proof
+        proof, _ = opening(fold, z)
+        return words(values) + c_q + c_f + c_e + words(evaluations) + proof

@@ -27,10 +27,10 @@ def test_challenges_hash_what_the_protocol_says() -> None:
         words([1, 0b010]),
         hash256(words([3, 4, 3])) + hash256(b"".join(map(padded, POINTS))) + hash256(words(VALUES)),
     )
-    d1 = hash256(hash256(b"OmniLytics/v2/z"), d0, b"\x05" * 96, b"\x06" * 96)
+    d1 = hash256(hash256(b"OmniLytics/v2/z"), d0, b"\x05" * 96, b"\x06" * 96, b"\x07" * 96)
     d2 = hash256(hash256(b"OmniLytics/v2/gamma"), d1, words([8, 9]))
     first = rho()
-    second = challenge_z(first, quotient=b"\x05" * 96, remainder=b"\x06" * 96)
+    second = challenge_z(first, quotient=b"\x05" * 96, remainder=b"\x06" * 96, tail=b"\x07" * 96)
     third = challenge_gamma(second, evaluations=[8, 9])
     assert [first.digest, second.digest, third.digest] == [d0, d1, d2]
     assert [c.scalar for c in (first, second, third)] == [int.from_bytes(d, "big") % R for d in (d0, d1, d2)]
@@ -54,16 +54,17 @@ def test_rho_changes_with_everything_that_is_claimed(changed: Challenge) -> None
 
 
 def test_later_challenges_change_with_what_came_before() -> None:
-    c_q, c_f = b"\x05" * 96, b"\x06" * 96
+    c_q, c_f, c_e = b"\x05" * 96, b"\x06" * 96, b"\x07" * 96
     digests = {
-        challenge_z(rho(), quotient=c_q, remainder=c_f).digest,
-        challenge_z(rho(), quotient=c_f, remainder=c_q).digest,
-        challenge_z(rho(values=[1, 2, 3]), quotient=c_q, remainder=c_f).digest,
+        challenge_z(rho(), quotient=c_q, remainder=c_f, tail=c_e).digest,
+        challenge_z(rho(), quotient=c_f, remainder=c_q, tail=c_e).digest,
+        challenge_z(rho(), quotient=c_q, remainder=c_e, tail=c_f).digest,
+        challenge_z(rho(values=[1, 2, 3]), quotient=c_q, remainder=c_f, tail=c_e).digest,
         challenge_gamma(rho(), evaluations=[1, 2]).digest,
         challenge_gamma(rho(), evaluations=[2, 1]).digest,
         challenge_gamma(rho(values=[1, 2, 3]), evaluations=[1, 2]).digest,
     }
-    assert len(digests) == 6
+    assert len(digests) == 7
 
 
 @pytest.mark.parametrize(("value", "last"), [(0, b"\0"), (1, b"\x01"), (0x1234, b"\x12\x34")])

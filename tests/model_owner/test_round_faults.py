@@ -14,7 +14,6 @@ from omnilytics_flwr.crypto.statement import (
     Verdict,
     VerificationBadPoint,
     VerificationWrongOpening,
-    VerificationWrongSumcheck,
 )
 from omnilytics_flwr.errors import BlobsMissing, LedgerError, NotFunded, SettlementRefused, ToolMissing, TransactionLost, Unreachable
 from omnilytics_flwr.market.ledger import ModelOwnerLedger
@@ -73,9 +72,7 @@ def test_settlement_while_an_accused_may_still_answer_is_made_again_and_waives_n
     assert (refused, report.waived) == (2, ())
 
 
-@pytest.mark.parametrize(
-    "refusal", [VerificationWrongSumcheck(), VerificationWrongOpening(0), LedgerError("the contract refused: no reason")]
-)
+@pytest.mark.parametrize("refusal", [VerificationWrongOpening(), LedgerError("the contract refused: no reason")])
 def test_refusal_that_names_no_group_waives_all_and_pays_everybody(tmp_path: Path, refusal: LedgerError) -> None:
     play = make_play(tmp_path, verification=Grudging(lambda position: refusal, 0, 1, 2, 3, 4))
     report, decision, refused = settle_somehow(play)
@@ -102,9 +99,9 @@ def test_points_that_the_market_refuses_only_when_settling_waive_their_group(tmp
 def test_market_that_refuses_even_to_pay_everybody_says_why(tmp_path: Path) -> None:
     class Closed(SumcheckVerification):
         def verify(self, statement: Statement, settlement: bytes) -> Verdict:
-            raise VerificationWrongSumcheck
+            raise VerificationWrongOpening
 
-    with pytest.raises(VerificationWrongSumcheck):
+    with pytest.raises(VerificationWrongOpening):
         settle_somehow(make_play(tmp_path, verification=Closed()))
 
 

@@ -25,7 +25,7 @@ REACHED_BY_THE_WALK = {
     *("BadMaskKey", "BadSignature", "EpochOver", "Full", "Leaving", "MarketWrongLength", "NoGroups"),
     *("NoCredit", "NoTask", "NotAccused", "NotLeaving", "NotModelOwner", "NotRegistered", "NotStaked", "NothingToClaim"),
     *("OnRoster", "TooEarly", "TooFewOwners", "TooLate", "TooManyUnpaid", "Underfunded", "UnknownGroup"),
-    *("VerificationWrongSumcheck", "WrongHeader", "WrongOrder", "WrongPayment", "WrongRound", "WrongStage", "WrongTerms"),
+    *("VerificationWrongOpening", "WrongHeader", "WrongOrder", "WrongPayment", "WrongRound", "WrongStage", "WrongTerms"),
 }
 REACHED_BY_DISPUTES = {
     *("AlreadyAccused", "BadSignature", "MarketWrongLength", "NoSeats", "NotAccused", "NotModelOwner", "NotStaked", "TooLate", "Underpaid"),

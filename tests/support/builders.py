@@ -20,7 +20,7 @@ from omnilytics_flwr.crypto.curve import encode_point
 from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.field import ELEMENT_BYTES, N
 from omnilytics_flwr.crypto.hashing import keccak256, word
-from omnilytics_flwr.crypto.statement import Statement, Verdict, VerificationWrongLength, VerificationWrongSumcheck
+from omnilytics_flwr.crypto.statement import Statement, Verdict, VerificationWrongLength, VerificationWrongOpening
 from omnilytics_flwr.market.dispute import lapsed, void_groups
 from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.messages import Commitment, Delivery, compact
@@ -145,7 +145,7 @@ class DictatedVerification:
 
     def verify(self, statement: Statement, settlement: bytes) -> Verdict:
         if not settlement:
-            raise VerificationWrongSumcheck
+            raise VerificationWrongOpening
         digests, distances = abi_decode(["bytes32[]", "uint256[]"], settlement)
         return Verdict(tuple(digests), tuple(distances))
 

@@ -41,9 +41,9 @@ from tests.support import bad_inputs
 FOLDER = Path(__file__).parent
 FORGED = (
     "first V +1",
-    "last y of a group is r",
+    "last y is r",
     "C_q and C_f swapped",
-    "fold proof at infinity",
+    "proof at infinity",
     "point is OFF_CURVE",
     "one byte too many",
 )
@@ -125,7 +125,7 @@ def _small_vector(polynomials: int) -> FieldVector:
 
 def _transcript(argument: Any, statement: Statement) -> Fields:
     points = [_hex(keccak256(word(i)) * 3) for i in range(3)]  # hashed as they are: any 96 bytes do
-    commitments = {"quotient": _hex(argument.quotient), "remainder": _hex(argument.remainder)}
+    commitments = {name: _hex(getattr(argument, name)) for name in ("quotient", "remainder", "tail")}
     numbers = {"values": [_hex(word(v)) for v in argument.values], "evaluations": [_hex(word(y)) for y in argument.evaluations]}
     return _statement(statement) | {"points": points} | numbers | commitments
 
@@ -214,7 +214,7 @@ def selection(f: Fields) -> Fields:
 def transcript(f: Fields) -> Fields:
     statement, points, values = _statement_of(f), [_raw(p) for p in f["points"]], [int(v, 16) for v in f["values"]]
     rho = challenge_rho(statement, points=points, values=values)
-    z = challenge_z(rho, quotient=_raw(f["quotient"]), remainder=_raw(f["remainder"]))
+    z = challenge_z(rho, quotient=_raw(f["quotient"]), remainder=_raw(f["remainder"]), tail=_raw(f["tail"]))
     gamma = challenge_gamma(z, evaluations=[int(y, 16) for y in f["evaluations"]])
     return {"rho": _hex(rho.digest), "z": _hex(z.digest), "gamma": _hex(gamma.digest)}
 

@@ -35,10 +35,8 @@ interface IVerification {
     error VerificationNotCanonical(uint256 value);
     /// @notice A point is off the curve, outside the subgroup, or not encoded as it must be.
     error VerificationBadPoint();
-    /// @notice An opening proof fails; 0 is the fold, 1 the constant term.
-    error VerificationWrongOpening(uint256 which);
-    /// @notice The evaluations do not satisfy R(z) = q(z) (z^N - 1) + f(z).
-    error VerificationWrongSumcheck();
+    /// @notice The commitments do not open to what the distances and the evaluations say.
+    error VerificationWrongOpening();
     /// @notice The chain lacks a precompile that the verification needs.
     error VerificationUnsupportedChain(address precompile);
 

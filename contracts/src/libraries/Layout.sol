@@ -19,7 +19,7 @@ struct Parts {
     uint256 valuesAt;
     uint256 commitmentsAt;
     uint256 evaluationsAt;
-    uint256 proofsAt;
+    uint256 proofAt;
 }
 
 /// @title Layout
@@ -48,9 +48,9 @@ library Layout {
         parts.valuesAt = end;
         if (groups != 0) {
             parts.commitmentsAt = end + 32 * MultiKrum.pairs(groups);
-            parts.evaluationsAt = parts.commitmentsAt + 2 * POINT_BYTES;
-            parts.proofsAt = parts.evaluationsAt + 32 * (groups * polynomials + 2);
-            end = parts.proofsAt + 2 * Openings.PROOF_BYTES;
+            parts.evaluationsAt = parts.commitmentsAt + 3 * POINT_BYTES;
+            parts.proofAt = parts.evaluationsAt + 32 * groups * polynomials;
+            end = parts.proofAt + Openings.PROOF_BYTES;
         }
         if (settlement.length != end) revert IVerification.VerificationWrongLength(settlement.length, end);
     }

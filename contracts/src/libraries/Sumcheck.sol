@@ -47,11 +47,6 @@ library Sumcheck {
         constantTerm = constantTerm * FR_INVERSE_4096;
     }
 
-    /// @notice Whether R(z) = q(z) (z^N - 1) + f(z).
-    function holds(Fr combined, Fr z, Fr quotient, Fr remainder) internal pure returns (bool) {
-        return combined == quotient * (z.pow(4096) - FR_ONE) + remainder;
-    }
-
     /// @notice T of every pair from its V, in the memory of the V.
     function distances(Fr[] memory values) internal pure returns (uint256[] memory result) {
         uint256 length = values.length;

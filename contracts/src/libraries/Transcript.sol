@@ -29,7 +29,7 @@ library Transcript {
         );
     }
 
-    /// @notice d1, of the commitments C_q and C_f, 192 bytes together.
+    /// @notice d1, of the commitments C_q, C_f and C_e, 288 bytes together.
     function commit(bytes32 digest, bytes calldata points) internal pure returns (bytes32) {
         return keccak256(abi.encodePacked(_TAG_Z, digest, points));
     }

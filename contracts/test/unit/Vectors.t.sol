@@ -39,7 +39,11 @@ contract VectorsTest is Test {
                 statement(),
                 join(vm.parseJsonBytesArray(_json, input("points"))),
                 abi.encodePacked(vm.parseJsonBytes32Array(_json, input("values"))),
-                bytes.concat(vm.parseJsonBytes(_json, input("quotient")), vm.parseJsonBytes(_json, input("remainder"))),
+                bytes.concat(
+                    vm.parseJsonBytes(_json, input("quotient")),
+                    vm.parseJsonBytes(_json, input("remainder")),
+                    vm.parseJsonBytes(_json, input("tail"))
+                ),
                 abi.encodePacked(vm.parseJsonBytes32Array(_json, input("evaluations")))
             );
             assertEq(rho, vm.parseJsonBytes32(_json, output("rho")), name());

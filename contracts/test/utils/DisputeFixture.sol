@@ -14,7 +14,8 @@ abstract contract DisputeFixture is MarketFixture {
     uint256 internal constant SETTLE_BY = START + 3000;
     uint256 internal constant ACCUSE_BY = START + 600;
     address internal constant BURNED = 0x000000000000000000000000000000000000dEaD;
-    uint256 private constant _SEATS = 30;
+    /// @dev mostOwners, and the seats of an epoch whose members have departed, which nobody gets before the next.
+    uint256 private constant _SEATS = 2 * 25;
     bytes internal constant _G =
         hex"0000000000000000000000000000000017f1d3a73197d7942695638c4fa9ac0f"
         hex"c3688c4f9774b905a14e3a3f171bac586c55e83ff97a1aeffb3af00adb22c6bb"
