@@ -7,13 +7,16 @@ FORGE = $(firstword $(wildcard contracts/node_modules/@foundry-rs/forge-*/bin/fo
 JOBS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo deploy-demo byzantine test test-slow fuzz-long defences slither wheel lint pytest forge gas artifacts clean
+.PHONY: help setup quickstart demo deploy-demo byzantine test test-slow fuzz-long defences slither wheel lint pytest forge gas artifacts clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:  ## Install what is missing (done by every other target)
 	@$(PYTHON) .ci/setup.py
+
+quickstart: setup  ## Run the smallest app in a market: 15 data owners, a local chain
+	@$(RUN) -m runs.examples runs/examples/quickstart
 
 demo: setup  ## Run one market: 20 data owners, MNIST, a local chain
 	@$(RUN) -m runs.mnist

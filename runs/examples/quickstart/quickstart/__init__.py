@@ -1,0 +1,1 @@
+"""quickstart: a Flower app with scikit-learn, in a market."""
