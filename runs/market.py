@@ -10,11 +10,15 @@ from omnilytics_flwr import Address, Terms
 
 from .recipes import require
 
+VERIFICATIONS = ("exact", "projected")
+"""What distances are proven of: the updates, or random projections of them."""
+
 
 @dataclass(frozen=True, slots=True)
 class Market:
     """Terms that a recipe names; their own bounds are checked when they are made."""
 
+    verification: str
     group_size: int
     faulty_groups: int
     update_bits: int
@@ -25,6 +29,7 @@ class Market:
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning; the rest is the terms' own business."""
+        require(self.verification in VERIFICATIONS, "market.verification", self.verification, " or ".join(VERIFICATIONS))
         for name in ("clip", "longest_mean", "reward_wei", "bond_wei"):
             require(getattr(self, name) > 0, f"market.{name}", getattr(self, name), "above 0")
 
@@ -63,6 +68,7 @@ class Market:
                 longest_mean=self.longest_mean,
                 rounds=rounds,
                 update_bits=self.update_bits,
+                projected=self.verification == "projected",
                 metrics=metrics,
             )
             return replace(usual, draw_delay_blocks=2, **others)

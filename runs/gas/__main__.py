@@ -65,6 +65,7 @@ def recipe_facts(recipe: dict[str, Any]) -> dict[str, Any]:
 def measure(size: Size, *, seed: int, bits: int) -> dict[str, Any]:
     """Settle one round of random updates and return its gas and times."""
     chosen = Market(
+        verification="exact",
         group_size=size.group_size,
         faulty_groups=1,
         update_bits=bits,

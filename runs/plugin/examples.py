@@ -67,6 +67,7 @@ class Example:
     def terms(self, verification: Address) -> Terms:
         """Terms of a market for this example, given the address of the verification contract."""
         market = Market(
+            verification="exact",
             group_size=GROUP_SIZE,
             faulty_groups=FAULTY_GROUPS,
             update_bits=16,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 import flwr.simulation
 import numpy as np
@@ -14,7 +15,7 @@ from flwr.serverapp.strategy import FedAvg
 from omnilytics_flwr import LocalMarket, Omnilytics, Stage, omnilytics_mod, open_market
 from omnilytics_flwr.flower.mod import HOME_VARIABLE
 from tests.flower.clients import FakeGrid, Trainer, arrays_of, make_model, step_towards
-from tests.flower.markets import assert_close
+from tests.flower.markets import accepted_owners, assert_close, chain_run
 
 NUM_OWNERS = 15
 
@@ -54,6 +55,23 @@ def test_two_rounds_settle_on_a_chain_and_pay(monkeypatch: pytest.MonkeyPatch) -
         assert all({work["work"] for work in home.work()} == {"mask", "commit"} for home in market.homes)
         assert all(len(home.work()) == 4 for home in market.homes)
     assert not folder.exists(), "the homes hold secrets of this run's masks"
+
+
+def test_projected_market_settles_on_a_chain_learns_exact_sums_and_pays(tmp_path: Path) -> None:
+    with chain_run(tmp_path, projected=True) as run:
+        result, strategy = run.start(run.grid(), rounds=1)
+        (report,) = strategy.reports
+        accepted = accepted_owners(report)
+        assert (report.settled, len(accepted), report.learnt) == (True, 12, report.accepted)
+        assert set(report.paid) == set(accepted)
+        trained = [
+            arrays_of(step_towards(trainer.target, make_model()))
+            for trainer, owner in zip(run.trainers, run.market.owners, strict=True)
+            if owner in accepted
+        ]
+        assert_close(result.arrays, {n: np.mean([t[n] for t in trained], axis=0, dtype=np.float64) for n in make_model()})
+        assert run.claimable_wei() == 12 * run.market.ledger.terms().reward_wei
+        assert run.surplus_wei() == 0
 
 
 def test_apps_find_the_market_while_it_runs_them_and_the_environment_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:

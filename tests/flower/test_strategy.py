@@ -21,7 +21,9 @@ def run(tmp_path: Path) -> MemoryRun:
     return memory_run(tmp_path)
 
 
-def test_two_rounds_settle_and_learn_the_mean_of_the_accepted(run: MemoryRun) -> None:
+@pytest.mark.parametrize("projected", [False, True], ids=["exact", "projected"])
+def test_two_rounds_settle_and_learn_the_mean_of_the_accepted(tmp_path: Path, projected: bool) -> None:
+    run = memory_run(tmp_path, projected=projected)
     models: list[ArrayRecord] = []
     result = run.strategy.start(run.grid, make_model(), 2, evaluate_fn=lambda number, arrays: models.append(arrays))
     assert [report.settled for report in run.reports] == [True] * 2

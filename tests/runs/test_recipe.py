@@ -40,6 +40,7 @@ def test_recipe_of_the_run_gives_every_key_and_takes_whole_numbers_for_floats(tm
         ("dirichlet_alpha = 0.5", "dirichlet_alpha = 0.0", r"data\.dirichlet_alpha is 0\.0; expected above 0"),
         ("smallest_share = 40", "smallest_share = 200", r"data\.smallest_share is 200; expected at most 198"),
         ("batch_size = 32", "batch_size = 0", r"training\.batch_size is 0; expected above 0"),
+        ('verification = "exact"', 'verification = "guessed"', r"market\.verification is 'guessed'; expected exact or projected"),
         ("[attack]", "[attack", r"recipe\.toml is not TOML"),
     ],
 )
