@@ -192,6 +192,10 @@ class MarketReader(MarketView):
             blob_base_fee_wei=blob_base_fee_wei(self._connection),
         )
 
+    def gas_price_wei(self) -> int:
+        """Least that a unit of gas costs now."""
+        return base_fee_wei(self._connection)
+
     def accusation(self, seat: int) -> Accusation:
         """The accusation of a seat in the open round; all zeros if there is none."""
         return Accusation(*self._read_all("accusation", seat))

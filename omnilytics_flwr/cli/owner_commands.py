@@ -48,12 +48,19 @@ def owner() -> None:
     help="Who holds keys and journal: `omnilytics agent`, a process of its own that also answers accusations, or the Flower client.",
 )
 @click.option(
+    "--second-rpc-url",
+    metavar="URL",
+    help="Node that somebody else runs: it must show the same before anything is signed or leaves.",
+)
+@click.option(
     "--data-set",
     type=FOLDER,
     help="Folder that all your homes with the same data name: `most-peer-sets` of the policy counts for them together.",
 )
 @options(CHAIN, DEPLOYMENTS, MARKET, ACCOUNT)
-def init(session: Session, folder: Path, policies: tuple[str, ...], agent_kind: str, data_set: Path | None) -> None:
+def init(
+    session: Session, folder: Path, policies: tuple[str, ...], agent_kind: str, data_set: Path | None, second_rpc_url: str | None
+) -> None:
     """Make an owner home, for one data owner in one market.
 
     The home names chain, market, account and policy, and will hold mask keys and journal. This command checks chain, market and account
@@ -78,6 +85,7 @@ def init(session: Session, folder: Path, policies: tuple[str, ...], agent_kind: 
         policy=entries,
         agent=agent_kind,
         data_set=None if data_set is None else str(data_set.resolve()),
+        second_rpc_url=second_rpc_url,
     )
     printer = session.printer()
     made = {"home": str(home.path), "account": address, "market": home.config.market, "chain_id": home.config.chain_id}

@@ -8,19 +8,24 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from hashlib import sha256
 
 from py_arkworks_bls12381 import GT, G1Point, G2Point, Scalar
 
+from ..errors import ToolMissing
 from .ceremony import lagrange_points, tau_g2
 from .curve import encode_point, multiply_sum
-from .domain import quotient
+from .domain import quotient, roots
 from .exact import combine
 from .field import FieldVector
 from .fixedpoint import HALF_BITS, Units, pack
 
 BLOB_BYTES = 131_072
 """A polynomial as it travels, which is a blob (EIP-4844): 4096 field elements of 32 bytes. It takes as many units of blob gas."""
+
+TAU_G1 = bytes.fromhex("ad3eb50121139aa34db1d545093ac9374ab7bca2c0f3bf28e27c8dcd8fc7cb42d25926fc0c97b336e9f0fb35e5a04c81")
+"""tau times the generator of G1, compressed, as the ceremony has published it: the commitment of the polynomial X."""
 
 _THREADS = 2
 _COEFFICIENT_BITS = 128
@@ -58,6 +63,22 @@ def commit_units(units: Units, *, bits: int) -> bytes:
     lagrange_points()
     with ThreadPoolExecutor(_THREADS) as pool:
         return b"".join(encode_point(point - constant) for point in pool.map(commit_polynomial, raised.polynomials()))
+
+
+@cache
+def check_known_answer() -> None:
+    """Check that this machine's library commits as Ethereum's does, before a stake depends on it.
+
+    Raises
+    ------
+    ToolMissing
+        It does not, or the ceremony's points are not here.
+    """
+    if commit_polynomial(FieldVector.from_ints(list(roots()))).to_compressed_bytes() != TAU_G1:
+        raise ToolMissing(
+            "the installed py_arkworks_bls12381 commits the polynomial X to another point than Ethereum's ceremony; "
+            "whoever answers an accusation with such points loses its stake: install the version that omnilytics_flwr names"
+        )
 
 
 def versioned_hash(commitment: bytes) -> bytes:

@@ -20,9 +20,11 @@ from ..errors import Malformed, OmnilyticsError, WrongLength
 from ..market.task import TaskId
 from .owner_agent import Admission, MaskedUpdate, SignedCommitment
 
-MOST_CALL_BYTES = 8 * 2**22 + 2**16
+MOST_WEIGHTS = 2**26
+"""Of any market's terms."""
+MOST_CALL_BYTES = 8 * MOST_WEIGHTS + 2**16
 """The largest update, and what goes with it."""
-MOST_REPLY_BYTES = (131_072 + 96) * 512 + 2**16
+MOST_REPLY_BYTES = (131_072 + 96) * (MOST_WEIGHTS // 8192) + 2**16
 """Vector and points of the largest update, and what goes with them."""
 MOST_ERROR_TEXT = 2000
 """Characters of an error that travel."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import msgspec
 
-from ..crypto.ceremony import lagrange_points
+from ..crypto.kzg import check_known_answer
 from ..errors import Refused
 from ..files import locked, remove_leftovers, write_file
 from ..market.market_view import MarketState
@@ -55,7 +55,7 @@ def run_agent(path: Path, *, on_ready: Callable[[], None] | None = None, stop: t
     busy = Refused(f"an owner agent is at work on {path} already, and a home has one; stop that one first")
     with locked(path / LOCK_NAME, if_held=busy), _signals(end):
         remove_leftovers(path)
-        lagrange_points()
+        check_known_answer()
         ledger = home.ledger(timeout_seconds=REQUEST_SECONDS, receipt_seconds=RECEIPT_SECONDS)
         watcher = Watcher(
             ledger=ledger,
@@ -63,6 +63,7 @@ def run_agent(path: Path, *, on_ready: Callable[[], None] | None = None, stop: t
             signer=ledger.sender,
             policy=home.policy_on(ledger.connection),
             balance_wei=lambda: ledger.connection.balance_wei(ledger.account),
+            gas_price_wei=ledger.gas_price_wei,
             tidy=lambda: agent.tidy(),
             on_seen=lambda state: _note_seen(path, state),
         )

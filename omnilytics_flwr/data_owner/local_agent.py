@@ -27,6 +27,7 @@ from .mask_ahead import MaskAhead
 from .owner_agent import Admission, MaskedUpdate, SignedCommitment
 from .owner_keys import OwnerKeys
 from .policy import Policy
+from .second_node import SecondNode
 from .signed_projection import sign_projection
 from .task_checks import TaskChecks, masks_hash, out_of_turn, peers_hash, peers_of
 
@@ -47,6 +48,8 @@ class LocalAgent:
     check_ready : callable, optional
         Asked before every commitment; raises `Refused` while nobody would answer an accusation. Left out, nobody answers them, and the
         data owner must deliver when it is asked to.
+    second : SecondNode, optional
+        Another node, which must show the same before a commitment is signed and before a vector leaves.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class LocalAgent:
         policy: Policy,
         on_work: Callable[[str, TaskId, float], None] | None = None,
         check_ready: Callable[[], None] | None = None,
+        second: SecondNode | None = None,
     ) -> None:
         self._ledger = ledger
         self._signer = signer
@@ -70,6 +74,7 @@ class LocalAgent:
         self._ahead = MaskAhead()
         self._on_work = on_work or (lambda kind, task, seconds: None)
         self._check_ready = check_ready or (lambda: None)
+        self._second = second
 
     @property
     def ledger(self) -> DataOwnerLedger:
@@ -143,6 +148,8 @@ class LocalAgent:
             if latest.stage is not Stage.OPEN or latest.round != round_number:
                 raise out_of_turn(latest, f"deliver in round {round_number} of epoch {epoch}")
             self._checks.in_time(latest, group)
+            if self._second is not None:
+                self._second.delivery(state, self._confirmations)
             masked = MaskedUpdate(self._signer.address, entry.vector, entry.points, metrics=self._metrics)
             if not self._ledger.terms().projected:
                 return masked
@@ -167,8 +174,12 @@ class LocalAgent:
     def _check_train(self, task: TaskId) -> tuple[MarketState, tuple[Member, ...]]:
         state = self._checks.task(task, "train")
         self._checks.means(state)
+        self._checks.stays(state)
         self._check_ready()
-        return state, self._checks.group(state)
+        group = self._checks.group(state)
+        if self._second is not None:
+            self._second.commitment(state, group)
+        return state, group
 
     def _signed(self, entry: Entry, task: TaskId, state: MarketState, group: tuple[Member, ...]) -> SignedCommitment:
         """The journal's digest, signed for the present deadline: a task that was anchored again by a reorganised chain has another."""

@@ -44,6 +44,8 @@ class OwnerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     factory : Address, optional
         The factory that must have created the market. Left out, it is that of the known deployment of the chain; on a local chain
         there is no check.
+    second_rpc_url : str, optional
+        As `rpc_url`, of a node that somebody else runs: it must show the same before a commitment is signed and before a vector leaves.
     agent : {"local", "process"} (default: "local")
         Where the owner agent is: in the process of whoever asks, or in one of its own.
     data_set : str, optional
@@ -54,6 +56,7 @@ class OwnerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     """
 
     rpc_url: str
+    second_rpc_url: str | None = None
     chain_id: int
     market: Address
     factory: Address | None = None

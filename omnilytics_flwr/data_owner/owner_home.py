@@ -22,6 +22,7 @@ from .local_agent import LocalAgent
 from .owner_config import CONFIG_NAME, OwnerConfig, read_config
 from .owner_keys import OwnerKeys
 from .policy import Policy
+from .second_node import SecondNode
 
 if TYPE_CHECKING:
     from ..chain.ethereum_ledger import EthereumLedger
@@ -60,6 +61,7 @@ class OwnerHome:
         policy: Mapping[str, object] | None = None,
         agent: str = "local",
         data_set: str | None = None,
+        second_rpc_url: str | None = None,
     ) -> OwnerHome:
         """Make a home, which is never written over an old one.
 
@@ -67,7 +69,7 @@ class OwnerHome:
         ----------
         path : Path
             Folder of the home; made if missing, readable by its owner only.
-        rpc_url, chain_id, market, factory, agent, data_set
+        rpc_url, chain_id, market, factory, agent, data_set, second_rpc_url
             See `OwnerConfig`.
         account : mapping of str to object
             Where the account's key is: ``{"keystore": path}``, with ``"password-file": path`` or with the password in
@@ -86,7 +88,8 @@ class OwnerHome:
         """
         if (path / CONFIG_NAME).exists():
             raise Refused(f"there is an owner home at {path} already; it may hold a journal that is needed, choose another folder")
-        entries = {"rpc-url": rpc_url, "chain-id": chain_id, "market": market, "factory": factory, "agent": agent, "data-set": data_set}
+        entries = {"rpc-url": rpc_url, "chain-id": chain_id, "market": market, "factory": factory, "agent": agent}
+        entries |= {"data-set": data_set, "second-rpc-url": second_rpc_url}
         config = OwnerConfig.from_mapping(entries | {"account": account, "policy": policy or {}})
         Policy.from_mapping(config.policy)
         make_folder(path)
@@ -94,7 +97,10 @@ class OwnerHome:
         return cls.open(path)
 
     def agent(self) -> LocalAgent:
-        """The owner agent of this home in this process, connected to its chain."""
+        """The owner agent of this home in this process, connected to its chain; raises as `ledger` and `check_known_answer` do."""
+        from ..crypto.kzg import check_known_answer
+
+        check_known_answer()
         return self.agent_for(self.ledger())
 
     def ledger(self, *, timeout_seconds: float = 30.0, receipt_seconds: float = 180.0) -> EthereumLedger:
@@ -134,7 +140,17 @@ class OwnerHome:
             policy=self.policy_on(ledger.connection),
             on_work=self._note,
             check_ready=check_ready,
+            second=self._second_node(ledger),
         )
+
+    def _second_node(self, ledger: EthereumLedger) -> SecondNode | None:
+        from ..chain.market_reader import MarketReader
+        from ..evm.connection import connect
+
+        if self.config.second_rpc_url is None:
+            return None
+        connection = connect(self.config.second_rpc_url, expected_chain_id=self.config.chain_id)
+        return SecondNode(MarketReader(connection, self.config.market), ledger.terms())
 
     def journal(self) -> Journal:
         """The journal of this home."""

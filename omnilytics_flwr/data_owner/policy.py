@@ -19,6 +19,10 @@ FINAL_BLOCKS = 64
 """Two epochs of Ethereum: what lies that deep is final, and nobody can tell a block's randomness from so far before it."""
 STRESS_PRICE_WEI = 20 * 10**9
 BLOCK_SECONDS = 12
+CLAIM_GAS = 70_000
+"""Of a claim of some rounds."""
+CLAIM_WORTH = 10
+"""How many times its fee a claim brings at least."""
 SHORTEST_ACCUSE_SECONDS = 60
 """For the delivery itself; the contract allows no shorter window."""
 
@@ -59,7 +63,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     # The agent's process only: a commitment needs somebody who would see its accusation.
     fresh_seconds: Positive = 60.0
     poll_seconds: Positive = 4.0
-    claim_after_wei: Count = 1
+    claim_after_wei: Count | None = None
     stress_price_wei: Count | None = None
 
     @classmethod
@@ -88,12 +92,19 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
             "keep_blocks": 0 if is_local else FINAL_BLOCKS,
             "least_draw_delay_blocks": 0 if is_local else FINAL_BLOCKS,
             "stress_price_wei": 0 if is_local else STRESS_PRICE_WEI,
+            "claim_after_wei": 1 if is_local else None,
         }
         return structs.replace(self, **{name: value for name, value in usual.items() if getattr(self, name) is None})
 
     def peer_sets_for(self, terms: Terms) -> int:
         """Most different groups that may see one data set under these terms."""
         return max(1, terms.group_size - 2) if self.most_peer_sets is None else self.most_peer_sets
+
+    def claim_after(self, terms: Terms, *, gas_price_wei: int) -> int:
+        """Least that is claimed, in wei: what the entry says, or what makes the fee of a claim, paid in ether, a small part of it."""
+        if self.claim_after_wei is not None:
+            return max(self.claim_after_wei, 1)
+        return CLAIM_WORTH * CLAIM_GAS * gas_price_wei if terms.token == ZERO_ADDRESS else 1
 
     def check_market(self, chain_id: int, market: Address) -> None:
         """Raise `Refused` unless the market is one to work for."""

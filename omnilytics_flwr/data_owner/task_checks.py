@@ -71,13 +71,22 @@ class TaskChecks:
         if self._ledger.now() > state.open_by:
             raise Refused(f"the round had to open by {state.open_by}, now is {self._ledger.now()}; the model owner must anchor it again")
 
+    def stays(self, state: MarketState) -> None:
+        """Check that no round of this task could hold a stake that is on its way back: who has given notice takes on nothing new."""
+        leave_at, ends_by = self._ledger.owner_record(self._owner).leave_at, state.open_by + self._ledger.terms().round_seconds
+        if leave_at and ends_by > leave_at:
+            raise Refused(
+                f"this data owner leaves and may depart at {leave_at}, round {state.round} may last until {ends_by}; nothing more is "
+                "committed, so that its stake is back in time; freeze the next epoch without it"
+            )
+
     def group(self, state: MarketState) -> tuple[Member, ...]:
         """The data owner's group, by seat; each of its mask keys is one member's only, and one's own is in this home."""
         members = self._ledger.members()
         mine = next((member for member in members if member.owner == self._owner), None)
         if mine is None:
             raise Refused(f"{self._owner} is not of epoch {state.epoch}; join, and wait for the next draw")
-        group = self._drawn_group(members, mine, state)
+        group = drawn_group(self._ledger, members, mine.seat, state)
         keys = [member.mask_key for member in group]
         twice = [member.owner for member in group if keys.count(member.mask_key) > 1]
         if twice:
@@ -148,13 +157,6 @@ class TaskChecks:
             raise Refused(f"round {entry.task.round} was opened without this data owner's digest; nothing was delivered")
         return next(group for group in groups if group >> seat & 1)
 
-    def _drawn_group(self, members: tuple[Member, ...], mine: Member, state: MarketState) -> tuple[Member, ...]:
-        for number in range(state.members.bit_count() // self._ledger.terms().group_size):
-            seats = self._ledger.group_seats(number)
-            if seats >> mine.seat & 1:
-                return tuple(member for member in members if seats >> member.seat & 1)
-        raise ProtocolError(f"seat {mine.seat} is in no group of epoch {state.epoch}; the market's draw is broken, leave it")
-
     def _own_key(self, mine: Member, epoch: int) -> None:
         own = self._keys.find_mask_key(self.market_id, epoch)
         if own is None or own.public != mine.mask_key:
@@ -167,6 +169,15 @@ class TaskChecks:
                 f"the journal of this home knows nothing of epoch {epoch}, which was joined with this home's mask key; it was lost, and a "
                 "mask could be used twice; join the next epoch"
             )
+
+
+def drawn_group(market: MarketView, members: tuple[Member, ...], seat: int, state: MarketState) -> tuple[Member, ...]:
+    """The members of a seat's group, by seat."""
+    for number in range(state.members.bit_count() // market.terms().group_size):
+        seats = market.group_seats(number)
+        if seats >> seat & 1:
+            return tuple(member for member in members if seats >> member.seat & 1)
+    raise ProtocolError(f"seat {seat} is in no group of epoch {state.epoch}; the market's draw is broken, leave it")
 
 
 def peers_hash(group: tuple[Member, ...]) -> bytes:

@@ -41,8 +41,8 @@ class Watcher:
     ----------
     policy : Policy
         With a value for `confirmations`, see `Policy.for_chain`.
-    balance_wei : callable
-        Returns the account's ether.
+    balance_wei, gas_price_wei : callable
+        Return the account's ether, and what a unit of gas costs now.
     tidy : callable, optional
         Deletes what must not be kept; called at every look.
     on_seen : callable, optional
@@ -57,6 +57,7 @@ class Watcher:
         signer: Signer,
         policy: Policy,
         balance_wei: Callable[[], int],
+        gas_price_wei: Callable[[], int],
         tidy: Callable[[], None] | None = None,
         on_seen: Callable[[MarketState], None] | None = None,
         clock: Clock | None = None,
@@ -66,6 +67,7 @@ class Watcher:
         self._signer = signer
         self._policy = policy
         self._balance_wei = balance_wei
+        self._gas_price_wei = gas_price_wei
         self._tidy = tidy or (lambda: None)
         self._on_seen = on_seen or (lambda state: None)
         self._clock = clock or Clock()
@@ -207,7 +209,8 @@ class Watcher:
 
     def _claim(self, state: MarketState) -> None:
         finished = state.round - 1 if state.stage in (Stage.ANCHORED, Stage.OPEN) else state.round
-        if finished > 0 and self._ledger.claimable_wei(self._ledger.account) >= max(self._policy.claim_after_wei, 1):
+        owed_wei = self._ledger.claimable_wei(self._ledger.account) if finished > 0 else 0
+        if owed_wei and owed_wei >= self._policy.claim_after(self._ledger.terms(), gas_price_wei=self._gas_price_wei()):
             _log.info("claim through round %d", finished)
             self._ledger.claim(self._ledger.account, finished)
 

@@ -95,9 +95,12 @@ class Connection:
 
     @cached_property
     def is_local(self) -> bool:
-        """Whether this is a development chain, which mines when it is told to."""
+        """Whether this is a development chain on this machine, which mines when it is told to.
+
+        What a node elsewhere calls itself counts for nothing: with that word it could relax every policy.
+        """
         try:
-            return str(self.request("web3_clientVersion")).lower().startswith("anvil")
+            return self.endpoint.is_on_this_machine and str(self.request("web3_clientVersion")).lower().startswith("anvil")
         except NodeError as error:
             if error.meaning is not Meaning.NO_METHOD:
                 raise

@@ -5,7 +5,9 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypeVar, cast
+from urllib.parse import urlsplit
 
 from ..errors import ChainError, Unreachable
 from .dialects import Meaning, meaning_of
@@ -71,6 +73,17 @@ class Endpoint:
 
     def __repr__(self) -> str:
         return f"Endpoint({redacted(self.url)!r})"
+
+    @property
+    def is_on_this_machine(self) -> bool:
+        """Whether it is reached by the path of a socket, or at a loopback address."""
+        if "://" not in self.url:
+            return True
+        host = urlsplit(self.url).hostname or ""
+        try:
+            return host == "localhost" or ip_address(host).is_loopback
+        except ValueError:
+            return False
 
     def request(self, method: str, *params: object) -> Any:
         """Result of a request that may be repeated.

@@ -7,8 +7,10 @@ from collections.abc import Callable
 import ckzg
 import numpy as np
 import pytest
+from py_arkworks_bls12381 import GT, G1Point, G2Point
 
-from omnilytics_flwr.crypto import ceremony
+from omnilytics_flwr.crypto import ceremony, kzg
+from omnilytics_flwr.crypto.ceremony import tau_g2
 from omnilytics_flwr.crypto.curve import encode_point, parse_points
 from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.domain import roots
@@ -32,6 +34,16 @@ POINTS = [0, 1, 12345, R - 1, roots()[1], roots()[4000]]
 )
 def test_commit_agrees_with_c_kzg(values: list[int]) -> None:
     assert commit(FieldVector.from_ints(values)) == plain.uncompress(plain.commitment(values))
+
+
+def test_known_answer_is_the_published_tau_and_a_library_that_commits_otherwise_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert GT.pairing_check([G1Point.from_compressed_bytes(kzg.TAU_G1), -G1Point()], [G2Point(), tau_g2()])
+    kzg.check_known_answer.cache_clear()
+    kzg.check_known_answer()
+    kzg.check_known_answer.cache_clear()
+    monkeypatch.setattr(kzg, "multiply_sum", lambda points, scalars: points[0])
+    with pytest.raises(ToolMissing, match="commits the polynomial X to another point"):
+        kzg.check_known_answer()
 
 
 def test_commit_many_polynomials_are_points_in_a_row() -> None:

@@ -19,6 +19,7 @@ from omnilytics_flwr.data_owner.local_agent import LocalAgent
 from omnilytics_flwr.data_owner.owner_agent import MaskedUpdate, OwnerAgent, SignedCommitment
 from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
 from omnilytics_flwr.data_owner.policy import Policy
+from omnilytics_flwr.data_owner.second_node import SecondNode
 from omnilytics_flwr.errors import Refused
 from omnilytics_flwr.evm.wallet import Secret, Wallet
 from omnilytics_flwr.market.messages import sign_commitment
@@ -78,7 +79,11 @@ class Owner:
         return sorted((self.folder / "keys").glob("mask-*"))
 
     def agent(
-        self, on_work: Callable[[str, TaskId, float], None] | None = None, check_ready: Callable[[], None] | None = None, **policy: object
+        self,
+        on_work: Callable[[str, TaskId, float], None] | None = None,
+        check_ready: Callable[[], None] | None = None,
+        second: SecondNode | None = None,
+        **policy: object,
     ) -> LocalAgent:
         """A new agent, as a new process would have it; policy entries as in ``owner.toml``."""
         return LocalAgent(
@@ -89,6 +94,7 @@ class Owner:
             policy=Policy.from_mapping(SHORT | policy) if policy else self.policy,
             on_work=on_work,
             check_ready=check_ready,
+            second=second,
         )
 
     def commit(self, task: TaskId, number: int = 0) -> SignedCommitment:

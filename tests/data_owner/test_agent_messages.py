@@ -16,7 +16,10 @@ from hypothesis import strategies as st
 from omnilytics_flwr import errors
 from omnilytics_flwr.crypto.address import Address
 from omnilytics_flwr.data_owner.agent_messages import (
+    MOST_CALL_BYTES,
     MOST_ERROR_TEXT,
+    MOST_REPLY_BYTES,
+    MOST_WEIGHTS,
     AdmitCall,
     Call,
     CommitCall,
@@ -28,11 +31,12 @@ from omnilytics_flwr.data_owner.agent_messages import (
     encode_reply,
 )
 from omnilytics_flwr.data_owner.owner_agent import Admission, MaskedUpdate, SignedCommitment
-from omnilytics_flwr.errors import OmnilyticsError, OutOfTurn, ProtocolError, Refusal, Refused, UpdateError, WireError
+from omnilytics_flwr.errors import BadTerms, OmnilyticsError, OutOfTurn, ProtocolError, Refusal, Refused, UpdateError, WireError
 from omnilytics_flwr.evm.endpoint import NodeError
+from omnilytics_flwr.market.dispute import BLOB_BYTES
 from omnilytics_flwr.market.refusals import NotAccused, WrongBlob
 from omnilytics_flwr.market.task import TaskId
-from tests.support.builders import MARKET, address_of
+from tests.support.builders import MARKET, address_of, make_terms
 
 encode = msgspec.msgpack.encode
 TASK = TaskId(31337, MARKET, 1, 2, b"\5" * 32)
@@ -53,6 +57,15 @@ RESULTS: list[tuple[Any, Result]] = [
     (SignedCommitment, COMMITMENT),
     (MaskedUpdate, MaskedUpdate(address_of(1), bytes(range(256)) * 512, b"\7" * 96, b"\x08" * 96, b"\x09" * 64, ("loss",))),
 ]
+
+
+def test_bounds_have_room_for_the_largest_update_of_any_terms() -> None:
+    polynomials = make_terms(weights=MOST_WEIGHTS, projected=True, answer_seconds=0, prove_seconds=20_000, update_bits=8).polynomials
+    with pytest.raises(BadTerms, match=f"weights is {MOST_WEIGHTS + 1}"):
+        make_terms(weights=MOST_WEIGHTS + 1)
+    assert MOST_CALL_BYTES >= 8 * MOST_WEIGHTS + len(encode(CommitCall.of(TASK, np.zeros(0))))
+    rest = MaskedUpdate(address_of(0), b"", b"", bytes(96), bytes(64), ("loss",) * 50)
+    assert MOST_REPLY_BYTES >= polynomials * (BLOB_BYTES + 96) + len(encode_reply(rest))
 
 
 @pytest.mark.parametrize("call", CALLS)

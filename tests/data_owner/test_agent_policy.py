@@ -141,6 +141,23 @@ def test_agent_that_is_not_ready_refuses_commitments_and_delivers_all_the_same(t
     assert agent.deliver(task.chain_id, task.market, task.epoch, task.round, digests).vector
 
 
+def test_who_leaves_commits_to_nothing_that_could_hold_its_stake_longer(tmp_path: Path) -> None:
+    """A task anchored before the notice ends in time whatever the model owner does; any later one does not."""
+    scene, owner, task = lone_task(tmp_path, num_owners=15)
+    scene.world.wait(5)
+    scene.ledger(0).leave()
+    leave_at = scene.market.owner_record(owner.address).leave_at
+    commitment = owner.commit(task)
+    assert scene.state.open_by + scene.terms.round_seconds <= leave_at
+    scene.world.timestamp = scene.state.open_by
+    open_with(scene, commitment)
+    scene.time_out()
+    assert scene.world.timestamp <= leave_at + 1
+    assert_refused(owner.agent(), anchor(scene), f"leaves and may depart at {leave_at}")
+    scene.world.timestamp = leave_at
+    scene.ledger(0).depart(owner.address)
+
+
 def test_bond_that_is_paid_already_is_not_asked_for_again(tmp_path: Path) -> None:
     rewards_wei = 15 * 1_000
     scene, owner, task = lone_task(tmp_path, escrow_wei=10_007 + 2 * rewards_wei)

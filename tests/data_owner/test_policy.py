@@ -114,8 +114,10 @@ def test_entries_that_depend_on_the_chain_are_strict_but_on_a_local_one() -> Non
     assert (strict.known_verification, strict.confirmations, strict.keep_blocks) == (True, 1, 64)
     assert (strict.least_draw_delay_blocks, strict.stress_price_wei) == (64, 20 * 10**9)
     assert (local.known_verification, local.confirmations, local.keep_blocks) == (False, 0, 0)
-    assert (local.least_draw_delay_blocks, local.stress_price_wei) == (0, 0)
-    named = Policy(known_verification=True, confirmations=5, keep_blocks=2, least_draw_delay_blocks=3, stress_price_wei=4)
+    assert (local.least_draw_delay_blocks, local.stress_price_wei, local.claim_after_wei) == (0, 0, 1)
+    named = Policy(
+        known_verification=True, confirmations=5, keep_blocks=2, least_draw_delay_blocks=3, stress_price_wei=4, claim_after_wei=5
+    )
     assert named.for_chain(is_local=True) == named.for_chain(is_local=False) == named
 
 
@@ -143,6 +145,13 @@ def test_mapping_takes_names_as_in_the_configuration_file() -> None:
 def test_mapping_with_a_value_of_another_kind_is_refused(name: str, value: object, expected: str) -> None:
     with pytest.raises(TermsError, match=re.escape(expected)):
         Policy.from_mapping({name: value})
+
+
+def test_claims_of_a_token_are_not_measured_by_the_price_of_gas() -> None:
+    """Nobody tells what a token is worth in ether; the operator can."""
+    assert Policy().claim_after(make_terms(token=MARKET), gas_price_wei=10**9) == 1
+    assert Policy().claim_after(make_terms(), gas_price_wei=10**9) == 10 * 70_000 * 10**9
+    assert Policy(claim_after_wei=0).claim_after(make_terms(), gas_price_wei=10**9) == 1
 
 
 NAMES = st.sampled_from([field.encode_name for field in structs.fields(Policy)])

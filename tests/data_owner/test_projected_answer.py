@@ -59,6 +59,7 @@ def test_accused_of_a_projected_market_answers_with_its_delivery(market: LocalMa
         signer=own.sender,
         policy=home.policy_on(own.connection),
         balance_wei=lambda: own.connection.balance_wei(own.account),
+        gas_price_wei=lambda: 0,
     )
     watcher.look()
 

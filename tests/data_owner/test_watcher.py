@@ -20,6 +20,7 @@ from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.messages import Commitment
 from omnilytics_flwr.market.roster import bitmap_of
 from omnilytics_flwr.market.stage import Stage
+from omnilytics_flwr.market.terms import ZERO_ADDRESS
 from tests.data_owner.owners import anchor, lone_owner, make_wallet, open_with
 from tests.oracle import MemoryLedger
 from tests.support.builders import STRANGER, WEALTH_WEI, DictatedVerification, address_of, dictate, equal_distances
@@ -59,6 +60,7 @@ class Watched:
     def __init__(self, folder: Path, **changes: object) -> None:
         self.scene, self.owner = lone_owner(folder, verification=DictatedVerification(), **(WIDE | changes))
         self.ledger = Hindered(self.scene.world, self.scene.market.address, self.owner.address)
+        self.gas_price_wei = 0
         self.clock = Clock(wait=lambda seconds: None)
         self.digests: tuple[bytes, ...] = ()
 
@@ -82,6 +84,7 @@ class Watched:
             signer=make_wallet(self.owner.number),
             policy=Policy(**policy),  # type: ignore[arg-type]
             balance_wei=lambda: self.balance_wei,
+            gas_price_wei=lambda: self.gas_price_wei,
             tidy=lambda: self.owner.agent().tidy(),
             clock=self.clock,
         )
@@ -213,6 +216,20 @@ def test_claim_waits_until_it_is_worth_it(tmp_path: Path) -> None:
         watched.settle()
         watched.watcher(claim_after_wei=2_001).look()
         assert watched.balance_wei == before + (3_000 if settled == 3 else 0)
+
+
+def test_claim_is_not_made_at_a_loss(tmp_path: Path) -> None:
+    """A claim of ten times its fee at present prices; the operator may want less."""
+    watched = Watched(tmp_path, token=ZERO_ADDRESS, reward_wei=1_400_000, stake_wei=6_000_000, bond_wei=20, escrow_wei=50_000_000)
+    watched.settle()
+    for price_wei, policy, claimed in ((3, {}, False), (3, {"claim_after_wei": 1_400_001}, False), (2, {}, True)):
+        watched.gas_price_wei, before = price_wei, watched.balance_wei
+        watched.watcher(**policy).look()
+        assert watched.balance_wei == before + 1_400_000 * claimed
+    watched.settle()
+    watched.gas_price_wei = 10**9
+    watched.watcher(claim_after_wei=1).look()
+    assert watched.scene.ledger().claimable_wei(watched.owner.address) == 0
 
 
 def test_round_that_was_not_settled_is_timed_out_and_pays_after_those_before_it_on_the_roster_had_their_time(watched: Watched) -> None:

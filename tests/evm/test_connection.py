@@ -7,6 +7,7 @@ import pytest
 from omnilytics_flwr.errors import Unreachable, UnsupportedChain, WrongChain
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection, connect
+from omnilytics_flwr.evm.endpoint import Endpoint
 
 
 def test_connect_takes_the_chain_that_is_expected_and_block_one_that_is_there(anvil: Anvil) -> None:
@@ -38,3 +39,33 @@ def test_now_chain_ahead_of_clock_is_chains(anvil: Anvil, connection: Connection
     assert abs(connection.now() - anvil.now()) <= 1
     connection.__dict__["is_local"] = False
     assert connection.now() == int(connection.block("latest")["timestamp"], 16)
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        ("http://127.0.0.1:8545", True),
+        ("http://127.9.9.9/x", True),
+        ("http://localhost:8545", True),
+        ("https://[::1]:8545", True),
+        ("/run/node.ipc", True),
+        ("http://user:key@localhost", True),
+        ("http://localhost.example.org:8545", False),
+        ("http://127.0.0.1.example.org", False),
+        ("http://localhost@example.org", False),
+        ("https://10.0.0.1:8545", False),
+        ("http://[2001:db8::1]:8545", False),
+        ("http://anvil:8545", False),
+    ],
+)
+def test_endpoint_is_on_this_machine_by_its_address_alone(url: str, here: bool) -> None:
+    assert Endpoint(url).is_on_this_machine is here
+
+
+def test_node_elsewhere_that_calls_itself_a_local_chain_is_none(anvil: Anvil) -> None:
+    """It would relax whatever a policy leaves open, and have the keys of development accounts used."""
+    connection = connect(anvil.url)
+    connection.endpoint.url = anvil.url.replace("127.0.0.1", "node.example.org")
+    assert str(connection.request("web3_clientVersion")).startswith("anvil")
+    assert not connection.is_local
+    assert connect(anvil.url).is_local

@@ -36,6 +36,7 @@ def one_round(run: ChainRun, run_dir: Path, *, watched: bool) -> RoundReport:
         signer=ledger.sender,
         policy=home.policy.for_chain(is_local=True),
         balance_wei=lambda: ledger.connection.balance_wei(ledger.account),
+        gas_price_wei=lambda: 0,
     )
 
     def wait(seconds: float) -> None:
