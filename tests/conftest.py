@@ -16,7 +16,7 @@ from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.terms import Address
 
 from .chain.market_play import Play, create_small_market
-from .evm.nodes import FaultyNode, faulty_node
+from .support.nodes import FaultyNode, faulty_node
 
 _LINEAGES = count(1)
 

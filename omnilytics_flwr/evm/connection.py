@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,6 +26,9 @@ HISTORY_CONTRACT = Address("0x0000F90827F1C53a10cb7A02335B175320002935")
 """Where EIP-2935 keeps the hashes of the last 8191 blocks."""
 FIRST_POLL_SECONDS = 0.005
 LONGEST_POLL_SECONDS = 1.0
+LAG_PAUSE_SECONDS = 0.2
+LAG_SECONDS = 15.0
+"""So far behind the others a node may be, of several that answer under one address."""
 
 BlockName = str | dict[str, object]
 """How a request names the block whose state it asks for: a number, a tag, or a hash (EIP-1898)."""
@@ -77,6 +80,8 @@ class Connection:
     transactions: list[TransactionRecord] = field(default_factory=list, init=False)
     senders: dict[Address, WalletSender] = field(default_factory=dict, init=False)
     lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+    _own_block: int = field(default=0, init=False)
+    """The last block with a transaction of ours: no state before it is believed, for behind one address may be nodes that lack it."""
 
     def __repr__(self) -> str:
         return f"Connection({redacted(self.endpoint.url)!r}, chain_id={self.chain_id})"
@@ -106,15 +111,44 @@ class Connection:
                 raise
             return False
 
+    @property
+    def lag_seconds(self) -> float:
+        """For how long a node may lack what another one had."""
+        return 0.0 if self.is_local else LAG_SECONDS
+
+    def note_own(self, block: int) -> None:
+        """Believe nothing older than this block from now on, for a transaction of ours is in it; a local chain is one node, and may go back."""
+        if not self.is_local:
+            self._own_block = max(self._own_block, block)
+
     def block_number(self) -> int:
-        """Number of the latest block."""
-        return self.quantity("eth_blockNumber")
+        """Number of the latest block; raises `Unreachable` if the node stays behind our own transactions."""
+        found = self.quantity("eth_blockNumber")
+        return found if found >= self._own_block else poll(self._own_or_later, self.endpoint.timeout_seconds, f"block {self._own_block}")
+
+    def named(self, block: BlockName = "latest") -> BlockName:
+        """How to name a block in a request about its state: the latest one by number, once there are transactions of ours to be seen."""
+        return hex(self.block_number()) if block == "latest" and self._own_block else block
+
+    def of_block(self, method: str, *params: object) -> Any:
+        """Result of a request that names a block, which a node that lags may not have yet."""
+        deadline = time.monotonic() + self.lag_seconds
+        while True:
+            try:
+                return self.request(method, *params)
+            except NodeError as error:
+                if error.meaning is not Meaning.NO_BLOCK or time.monotonic() > deadline:
+                    raise
+            time.sleep(LAG_PAUSE_SECONDS)
 
     def block(self, number: int | str) -> dict[str, Any]:
         """A block's header fields as the node gives them; raises `UnsupportedChain` if it has no such block."""
-        found = self.request("eth_getBlockByNumber", number if isinstance(number, str) else hex(number), False)
-        if not isinstance(found, dict):
-            raise UnsupportedChain(f"the node does not have block {number}; expected its header; ask a node with more history")
+        named = self.named(number if isinstance(number, str) else hex(number))
+        deadline = time.monotonic() + self.lag_seconds
+        while not isinstance(found := self.of_block("eth_getBlockByNumber", named, False), dict):
+            if time.monotonic() > deadline:
+                raise UnsupportedChain(f"the node does not have block {number}; expected its header; ask a node with more history")
+            time.sleep(LAG_PAUSE_SECONDS)
         return found
 
     def timestamp(self, number: int | str) -> int:
@@ -129,17 +163,17 @@ class Connection:
 
     def balance_wei(self, account: Address) -> int:
         """Ether of an account."""
-        return self.quantity("eth_getBalance", account, "latest")
+        return rpc_values.quantity("balance", self.of_block("eth_getBalance", account, self.named()))
 
     def code(self, address: Address) -> bytes:
         """Runtime code of a contract; empty if there is none."""
-        return self.octets("eth_getCode", address, "latest")
+        return rpc_values.octets("code", self.of_block("eth_getCode", address, self.named()))
 
     def call(self, to: Address, data: bytes, reverts: Reverts, *, sender: Address | None = None, block: BlockName = "latest") -> bytes:
         """What a contract answers, without a transaction, on the state of a block; raises `LedgerError` if it refuses."""
         call = {"to": to, "data": "0x" + data.hex()} | ({"from": sender} if sender else {})
         try:
-            return self.octets("eth_call", call, block)
+            return rpc_values.octets("eth_call", self.of_block("eth_call", call, self.named(block)))
         except NodeError as error:
             reason = revert_data(error)
             if reason is None:
@@ -147,12 +181,26 @@ class Connection:
             raise reverts.exception(reason) from None
 
     def await_block(self, number: int) -> None:
-        """Wait until a block is there, or raise `Unreachable` after `receipt_seconds`; a local chain is told to mine what is missing."""
-        if self.is_local:
-            missing = number - self.block_number()
-            if missing > 0:
-                self.request("anvil_mine", hex(missing))
-        poll(lambda: self.block_number() >= number or None, self.receipt_seconds, f"block {number}")
+        """Wait until a block is there; a local chain is told to mine what is missing.
+
+        Raises
+        ------
+        Unreachable
+            No new block came within `receipt_seconds`.
+        """
+        found = self.block_number()
+        if self.is_local and found < number:
+            self.request("anvil_mine", hex(number - found))
+        while found < number:
+            found = poll(partial(self._later_than, found), self.receipt_seconds, f"block {found + 1}")
+
+    def _later_than(self, number: int) -> int | None:
+        found = self.block_number()
+        return found if found > number else None
+
+    def _own_or_later(self) -> int | None:
+        found = self.quantity("eth_blockNumber")
+        return found if found >= self._own_block else None
 
 
 def connect(
@@ -178,8 +226,7 @@ def connect(
     receipt_seconds : float, > 0 (default: 180)
         Time limit for a transaction to be mined and confirmed.
     confirmations : int, >= 0 (default: 0)
-        Blocks on top of a transaction's block before it counts. One or two also help where several nodes answer under one address and
-        do not all know the latest block.
+        Blocks on top of a transaction's block before it counts.
     blobs_url : str, optional
         ``http://`` or ``https://`` address of a beacon node's API, for fetching blobs; it must keep all of them (a supernode or
         semi-supernode), which it does for 18 days. A local chain serves them by itself.

@@ -116,7 +116,7 @@ class DryRun(Sender):
 def simulated(connection: Connection, calls: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """What calls would do, one after the other: status, gas used and logs of each; raises `ChainError` if the node cannot simulate."""
     try:
-        blocks = connection.request(_SIMULATE, {"blockStateCalls": [{"calls": calls}]}, "latest")
+        blocks = connection.of_block(_SIMULATE, {"blockStateCalls": [{"calls": calls}]}, connection.named())
     except NodeError as error:
         raise ChainError(f"the node cannot simulate ({error.message}); expected {_SIMULATE}; ask another node") from error
     results = [result for block in rpc_values.records(_SIMULATE, blocks) for result in rpc_values.records("calls", block.get("calls"))]

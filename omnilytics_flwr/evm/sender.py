@@ -7,6 +7,7 @@ from typing import Any
 
 from ..crypto.address import Address
 from ..errors import NotFunded
+from . import rpc_values
 from .connection import Connection
 from .endpoint import NodeError
 from .fees import affordable, highest_cost_wei, suggested
@@ -72,7 +73,9 @@ class Sender(ABC):
 
     def _estimate_gas(self, call: dict[str, Any], reverts: Reverts) -> int:
         try:
-            return self.connection.quantity("eth_estimateGas", call)
+            # Most nodes estimate on the latest state; of several, only one that has our own last transaction may do it.
+            named = self.connection.named()
+            return rpc_values.quantity("gas", self.connection.of_block("eth_estimateGas", call, *([] if named == "latest" else [named])))
         except NodeError as error:
             reason = revert_data(error)
             if reason is None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import ChainError, NotFunded, OmnilyticsError, TransactionLost, Unreachable
 from . import rpc_values
-from .connection import Connection, TransactionRecord, poll
+from .connection import BlockName, Connection, TransactionRecord, poll
 from .dialects import Meaning
 from .endpoint import NodeError
 from .fees import raised, suggested
@@ -57,6 +57,7 @@ class WalletSender(Sender):
             mined, succeeded = mined_of(receipt, time.monotonic() - start), rpc_values.field(receipt, "status") == 1
             # Only now: whoever is killed before this line finds the transaction, and its receipt, again.
             self._outbox.remove(payload)
+            self.connection.note_own(mined.block)
             self._record(event, mined, succeeded)
         if not succeeded:
             raise self._failure(pending, mined, reverts)
@@ -78,7 +79,7 @@ class WalletSender(Sender):
     def _submit(self, payload: Payload, reverts: Reverts) -> Pending:
         transaction = self._draft(payload, reverts)
         for _ in range(TRIES):
-            pending = Pending(payload, transaction | {"nonce": self._count("pending")})
+            pending = Pending(payload, transaction | {"nonce": self._next_nonce()})
             self._sign(pending)
             # Kept before it is handed over: a process killed in between must find what may be on its way, or it would pay twice.
             self._outbox.put(pending)
@@ -156,15 +157,21 @@ class WalletSender(Sender):
 
         What the node does wrong in the meantime is waited out.
         """
-        limit, trouble = self.connection.receipt_seconds, None
+        limit, trouble, void_since = self.connection.receipt_seconds, None, None
 
         def outcome() -> tuple[dict[str, Any] | None] | None:
-            nonlocal trouble
+            nonlocal trouble, void_since
             try:
-                return self._outcome(pending)
+                found = self._outcome(pending)
             except ChainError as error:
                 trouble = error
                 return None
+            if found != (None,):
+                void_since = None
+                return found
+            # One node may count the transaction while another does not have its receipt yet: whoever believes both sends it twice.
+            void_since = void_since or time.monotonic()
+            return found if time.monotonic() - void_since >= self.connection.lag_seconds else None
 
         try:
             return poll(outcome, limit, "the receipt")[0]
@@ -206,9 +213,14 @@ class WalletSender(Sender):
     def _is_known(self, transaction_hash: str) -> bool:
         return self.connection.request("eth_getTransactionByHash", transaction_hash) is not None
 
-    def _count(self, block: str) -> int:
+    def _next_nonce(self) -> int:
+        pending, named = self._count("pending"), self.connection.named()
+        # A node that lags does not count our own last transaction, whatever it takes for pending.
+        return pending if named == "latest" else max(pending, self._count(named))
+
+    def _count(self, block: BlockName) -> int:
         """How many transactions of the account there are up to a block: the next nonce."""
-        return self.connection.quantity("eth_getTransactionCount", self.address, block)
+        return rpc_values.quantity("nonce", self.connection.of_block("eth_getTransactionCount", self.address, block))
 
     def _record(self, event: str, mined: Mined, succeeded: bool) -> None:
         self.connection.transactions.append(
@@ -229,7 +241,7 @@ class WalletSender(Sender):
         call = call_of(self.address, pending.transaction)
         for number in (mined.block, mined.block - 1):
             try:
-                self.connection.request("eth_call", call, hex(number))
+                self.connection.of_block("eth_call", call, hex(number))
             except NodeError as error:
                 reason = revert_data(error)
                 if reason is not None:

@@ -19,7 +19,7 @@ from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.refusals import MarketBadTerms
 from omnilytics_flwr.market.terms_bounds import ETHEREUM, ChainLimits
 
-from ..evm.nodes import FaultyNode
+from ..support.nodes import FaultyNode
 from .market_play import small_terms
 
 Falsify = Callable[[dict[str, Any]], object]

@@ -22,7 +22,7 @@ from omnilytics_flwr.market.dispute import ANSWER_GAS, BLOB_BYTES, BLOBS_PER_TRA
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.stage import Stage
 
-from ..evm.nodes import answering
+from ..support.nodes import answering
 from .market_play import GROUPS, POLYNOMIALS, REWARD_WEI, TASK, WEIGHTS, Dispute, Play, create_small_market, mask_key, open_dispute, updates
 
 SEAT = 4

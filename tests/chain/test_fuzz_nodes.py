@@ -19,7 +19,7 @@ from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key, dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.terms import Address
 
-from ..evm.nodes import JSON, REAL, FaultyNode, answering, spoil, spoiled, survives
+from ..support.nodes import JSON, REAL, FaultyNode, answering, spoil, spoiled, survives
 from .market_play import Play
 
 HASH = "0x" + "11" * 32

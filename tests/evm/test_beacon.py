@@ -20,7 +20,7 @@ from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.dispute import BLOB_BYTES
 
-from .nodes import Answer, answering
+from ..support.nodes import Answer, answering
 
 BLOBS = (bytes(BLOB_BYTES), bytes(31) + b"\x01" + bytes(BLOB_BYTES - 32))
 HASH = b"\x01" * 32

@@ -10,7 +10,7 @@ from omnilytics_flwr.evm.endpoint import Endpoint, NodeError, Overloaded
 from omnilytics_flwr.evm.reverts import revert_data
 
 from ..support.dialects import DIALECTS
-from .nodes import faulty_node
+from ..support.nodes import faulty_node
 
 
 @pytest.mark.parametrize(("meaning", "who", "code", "message"), [(m, *said) for m, sayings in DIALECTS.items() for said in sayings])

@@ -11,7 +11,7 @@ from omnilytics_flwr.errors import Unreachable
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.endpoint import Endpoint, NodeError, redacted
 
-from .nodes import Answer, answering
+from ..support.nodes import Answer, answering
 
 GOOD = b'{"jsonrpc":"2.0","id":0,"result":"0x1"}'
 

@@ -26,7 +26,7 @@ from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key
 from omnilytics_flwr.market.draw import prevrandao_of
 from omnilytics_flwr.market.terms import Address
 
-from .nodes import JSON, PURE, REAL, spoiled, survives
+from ..support.nodes import JSON, PURE, REAL, spoiled, survives
 
 HASH = "0x" + "11" * 32
 LOG = {"address": "0x" + "22" * 20, "topics": [HASH, HASH], "data": "0x1234"}

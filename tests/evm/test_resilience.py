@@ -18,7 +18,7 @@ from omnilytics_flwr.evm.transaction import Mined, Payload
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 from omnilytics_flwr.market.terms import Address
 
-from .nodes import FaultyNode, faulty_node
+from ..support.nodes import FaultyNode, faulty_node
 from .tiny_contracts import COUNTING, counted, deployed, nonce, send
 
 PATIENCE_SECONDS = 60.0
@@ -172,6 +172,22 @@ def test_node_that_does_not_say_whether_it_got_it_has_it_once(node: FaultyNode, 
     assert counted(connection, contract) == got_it
     node.falsifying, node.holding = {}, set()
     send(connection, wallet, Payload(contract, b""))
+    assert counted(connection, contract) == 1
+
+
+def test_receipt_that_one_of_several_nodes_lacks_is_waited_for(
+    anvil: Anvil, node: FaultyNode, pool: ThreadPoolExecutor, wallet: Wallet, contract: Address
+) -> None:
+    node.falsifying = {"web3_clientVersion": lambda _: NOTHING | {"result": "Geth/v1.16.5"}}
+    node.falsifying |= {"eth_getTransactionReceipt": lambda _: NOTHING, "eth_getTransactionByHash": lambda _: NOTHING}
+    connection = connect(node.url)
+    future = pool.submit(send, connection, wallet, Payload(contract, b""))
+    until(lambda: "eth_getTransactionReceipt" in node.passed)
+    anvil.mine(3)
+    seen = len(node.passed)
+    until(lambda: node.passed[seen:].count("eth_getTransactionReceipt") > 4)
+    node.falsifying = {}
+    future.result(PATIENCE_SECONDS)
     assert counted(connection, contract) == 1
 
 

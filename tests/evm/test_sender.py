@@ -16,7 +16,7 @@ from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 from omnilytics_flwr.market.refusals import REFUSALS, Underfunded, VerificationBadPoint
 from omnilytics_flwr.market.terms import Address
 
-from .nodes import FaultyNode
+from ..support.nodes import FaultyNode
 from .tiny_contracts import COUNTING, ONCE, REVERTING, WORKING, counted, deployed, nonce, send
 
 ERRORS = Abi(

