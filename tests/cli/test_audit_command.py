@@ -8,7 +8,7 @@ import pytest
 
 from omnilytics_flwr.evm.anvil import Anvil
 from tests.chain.market_play import OWNERS, TASK, Play
-from tests.evm.nodes import FaultyNode
+from tests.support.nodes import FaultyNode
 
 from .command_line import CommandLine
 
