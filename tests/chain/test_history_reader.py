@@ -22,8 +22,8 @@ from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.messages import Voucher, sign_voucher
 from omnilytics_flwr.market.terms import Address
-from tests.support.nodes import FaultyNode
 from tests.evm.tiny_contracts import deployed, send
+from tests.support.nodes import FaultyNode
 
 from .market_play import create_small_market, deploy_token, mask_key
 
