@@ -1,6 +1,6 @@
-"""``python -m runs.reference``: make the latest records the reference, and write their figures into the README.
+"""``python -m runs.reference``: make the latest records the reference, and write their figures into docs/reference/benchmarks.md.
 
-`--check` changes nothing and fails if the README differs from the reference.
+`--check` changes nothing and fails if that page differs from the reference.
 """
 
 from __future__ import annotations
@@ -12,32 +12,32 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parent.parent
-README = ROOT / "README.md"
+BENCHMARKS = ROOT / "docs" / "reference" / "benchmarks.md"
 RUNS = ("mnist", "gas", "plugin", "byzantine", "deployment")
 KEPT = ("result.json", "figure.png")
 
 
 def main(arguments: list[str]) -> int:
-    """Adopt the latest records, or only check the README."""
+    """Adopt the latest records, or only check the page."""
     if arguments not in ([], ["--check"]):
         print("usage: python -m runs.reference [--check]")
         return 2
     if not arguments:
         for run in RUNS:
             _adopt(ROOT / "runs" / run)
-    text = README.read_text(encoding="utf-8")
+    text = BENCHMARKS.read_text(encoding="utf-8")
     wanted = rendered(text)
     if text == wanted:
         return 0
     if arguments:
-        print("README.md does not show the reference's figures; run `python -m runs.reference`")
+        print(f"{BENCHMARKS.relative_to(ROOT)} does not show the reference's figures; run `python -m runs.reference`")
         return 1
-    README.write_text(wanted, encoding="utf-8")
+    BENCHMARKS.write_text(wanted, encoding="utf-8")
     return 0
 
 
 def rendered(text: str) -> str:
-    """The README with the reference's figures between its markers."""
+    """The page with the reference's figures between its markers."""
     tables = (mnist_table, gas_table, plugin_table, byzantine_table, deployment_table)
     for run, table in zip(RUNS, tables, strict=True):
         result = json.loads((ROOT / "runs" / run / "reference" / "result.json").read_text(encoding="utf-8"))

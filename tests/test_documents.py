@@ -11,20 +11,21 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from omnilytics_flwr.cli.terms_file import template
 from omnilytics_flwr.data_owner.policy import Policy
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 DOCUMENTS = (ROOT / "README.md", ROOT / "contracts" / "README.md", *sorted(DOCS.rglob("*.md")))
 GLOSSARY, SECURITY = DOCS / "specification" / "glossary.md", DOCS / "explain" / "security.md"
-CLI, POLICY = DOCS / "reference" / "cli.md", DOCS / "reference" / "policy.md"
+CLI, POLICY, TERMS = (DOCS / "reference" / name for name in ("cli.md", "policy.md", "terms.md"))
 
 FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://)([^)\s#]*)(?:#([^)\s]+))?\)")
 CODE = re.compile(r"`([^`]+)`")
 TEST_FILE = re.compile(r"(?:(\w+)/)?(test_[\w*]+)")
 FORGE_TEST = re.compile(r"function (test_\w+)")
-POLICY_ROW = re.compile(r"^\| `([\w-]+)` \| [^|]+ \| ([^|]+) \| [^|]+ \|$", re.MULTILINE)
+TABLE_ROW = re.compile(r"^\| `([\w-]+)` \| [^|]+ \| ([^|]+) \| [^|]+ \|$", re.MULTILINE)
 
 
 def broken_links(document: Path, text: str) -> list[str]:
@@ -145,10 +146,26 @@ def test_glossary_lists_modules_that_exist_each_once() -> None:
 
 
 def test_policy_table_has_every_entry_with_its_default() -> None:
-    rows = dict(POLICY_ROW.findall(POLICY.read_text(encoding="utf-8")))
+    rows = dict(TABLE_ROW.findall(POLICY.read_text(encoding="utf-8")))
 
     assert set(rows) == {field.encode_name for field in structs.fields(Policy)}
     for name, default in rows.items():
         value = getattr(Policy(), name.replace("-", "_"))
         stated = tomllib.loads(f"value = {default.strip('`')}")["value"] if default.startswith("`") else None
         assert stated == (list(value) if isinstance(value, tuple) else value), name
+
+
+def test_terms_table_has_every_entry_with_the_templates_value() -> None:
+    written = tomllib.loads(re.sub(r"^# ([a-z-]+ = )", r"\1", template(owners=20, weights=20_000, group_size=4), flags=re.MULTILINE))
+    rows = dict(TABLE_ROW.findall(TERMS.read_text(encoding="utf-8")))
+
+    assert set(rows) == {*written, "verification"}
+    for name, stated in rows.items():
+        assert not stated.startswith("`") or tomllib.loads(f"value = {stated.strip('`')}")["value"] == written[name], name
+
+
+def test_readme_is_short() -> None:
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+
+    assert len(lines) <= 150
+    assert [line for line in lines if len(line) > 90] == []

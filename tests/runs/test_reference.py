@@ -1,15 +1,15 @@
-"""The README's figures are those of the reference records, and the reference held its promises."""
+"""The figures of docs/reference/benchmarks.md are those of the reference records, and the reference held its promises."""
 
 from __future__ import annotations
 
 import json
 
 from runs.mnist.result import broken_promises
-from runs.reference import README, ROOT, rendered
+from runs.reference import BENCHMARKS, ROOT, rendered
 
 
-def test_readme_shows_the_references_figures_and_no_others() -> None:
-    text = README.read_text(encoding="utf-8")
+def test_benchmarks_show_the_references_figures_and_no_others() -> None:
+    text = BENCHMARKS.read_text(encoding="utf-8")
     assert rendered(text) == text
     other = text.replace("gas |", "gas! |", 1)
     assert rendered(other) != other
