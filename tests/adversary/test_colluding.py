@@ -68,7 +68,7 @@ def test_inner_product_is_negative_and_of_its_strength(seed: int, epsilon: float
     assert sent @ mean < 0
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seeds, st.integers(2, 4))
 def test_directed_deviation_turns_every_weight_around_and_krum_takes_it(seed: int, attackers: int) -> None:
     known, honest = crowd(seed, owners=16, attackers=attackers, spread=2.0)
@@ -84,7 +84,7 @@ def test_directed_deviation_among_updates_that_are_alike_sends_next_to_nothing()
     assert np.abs(DirectedDeviation()(known)).max() < 1e-5
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seeds)
 def test_directed_deviation_goes_as_far_as_halving_finds(seed: int) -> None:
     """Twice the step is refused by Krum, or is beyond the bound of the theorem."""

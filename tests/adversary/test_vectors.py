@@ -43,7 +43,7 @@ def test_imaginary_is_a_root_of_minus_one() -> None:
     assert pow(IMAGINARY, 2, R) == R - 1
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 200), element=st.integers(0, N - 1), bits=st.integers(19, 253))
 def test_out_of_range_puts_just_its_element_out_of_range(seed: int, element: int, bits: int) -> None:
     honest, attacked = group_sum(seed, None), group_sum(seed, OutOfRange(element, bits))
@@ -52,7 +52,7 @@ def test_out_of_range_puts_just_its_element_out_of_range(seed: int, element: int
     assert [i for i, (a, b) in enumerate(zip(honest.to_ints(), attacked.to_ints(), strict=True)) if a != b] == [element]
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 200), bits=st.integers(120, 252))
 def test_isotropic_sum_is_out_of_range_and_as_near_as_the_other_sums_agree_in_its_places(seed: int, bits: int) -> None:
     honest, attacked, other = group_sum(seed, None), group_sum(seed, Isotropic(bits=bits)), group_sum(seed + 3, None)
@@ -64,7 +64,7 @@ def test_isotropic_sum_is_out_of_range_and_as_near_as_the_other_sums_agree_in_it
 
 
 @given(seed=st.integers(0, 200), element=st.integers(0, N - 1))
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 def test_half_out_of_range_is_out_of_range_though_the_proof_reads_no_distance_where_sums_agree(seed: int, element: int) -> None:
     honest, attacked = group_sum(seed, None), group_sum(seed, HalfOutOfRange(element))
     assert out_of_range(attacked) == (0, element)
@@ -79,7 +79,7 @@ def test_two_elements_that_are_not_isotropic_are_far_from_everybody() -> None:
     assert distance(attacked, other) != distance(honest, other)
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(seed=st.integers(0, 200), other=st.integers(1, 100))
 def test_unmasked_makes_the_groups_sum_noise(seed: int, other: int) -> None:
     attacked = group_sum(seed, Unmasked(other))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from omnilytics_flwr.crypto.exact import combine, exact_distances, field_gram, gram, inner_products, join_digits
@@ -19,7 +19,6 @@ def plain_gram(rows: np.ndarray) -> list[list[int]]:  # type: ignore[type-arg]
 
 
 @given(st.integers(1, 5), st.integers(1, 40), st.integers(0, 2**32))
-@settings(deadline=None)
 def test_gram_any_rows_agree_with_integers(count: int, length: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     extreme, any_values = rng.choice(EXTREMES, (count, length)), rng.integers(-(2**36) + 1, 2**36, (count, length))

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from omnilytics_flwr.crypto.field import FieldVector, N, R
@@ -19,7 +19,6 @@ PAIRS = st.lists(st.tuples(ELEMENTS, ELEMENTS), min_size=1, max_size=20)
 
 @given(PAIRS)
 @example([(a, b) for a in EDGES for b in EDGES])
-@settings(deadline=None)
 def test_add_subtract_negate_any_elements_agree_with_integers(pairs: list[tuple[int, int]]) -> None:
     left, right = (FieldVector.from_ints(column) for column in zip(*pairs, strict=True))
     assert (left + right).to_ints() == [(a + b) % R for a, b in pairs]
@@ -28,7 +27,6 @@ def test_add_subtract_negate_any_elements_agree_with_integers(pairs: list[tuple[
 
 
 @given(st.lists(ELEMENTS, max_size=20))
-@settings(deadline=None)
 def test_bytes_there_and_back_are_big_endian_words(values: list[int]) -> None:
     vector = FieldVector.from_ints(values)
     raw = vector.to_bytes()

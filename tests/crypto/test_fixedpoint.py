@@ -29,7 +29,7 @@ FLOATS = st.floats(allow_nan=False, allow_infinity=False)
 
 
 @given(st.lists(FLOATS, min_size=1, max_size=50), st.integers(3, 32), st.sampled_from([1e-9, 0.1, 1.0, 1000.0]))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_quantise_any_update_agrees_with_the_plain_twin(update: list[float], bits: int, clip: float) -> None:
     units = quantise(update, weights=len(update), bits=bits, clip=clip, key=KEY)
     assert units.tolist() == plain_quantise(update, bits, clip, KEY)
@@ -94,7 +94,6 @@ def test_polynomials_for_rounds_up(weights: int, polynomials: int) -> None:
 
 
 @given(st.lists(st.tuples(st.integers(-(2**40), 2**40), st.integers(-(2**40), 2**40)), min_size=1, max_size=20))
-@settings(deadline=None)
 def test_pack_any_units_is_low_plus_high_times_2_to_84(pairs: list[tuple[int, int]]) -> None:
     units = np.array([u for pair in pairs for u in pair], dtype=np.int64)
     vector = pack(units)

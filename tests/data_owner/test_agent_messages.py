@@ -215,7 +215,7 @@ GOOD = [*map(encode, CALLS), *(encode_reply(result) for _, result in RESULTS), e
 CHANGED = st.builds(lambda raw, entries: changed(raw, **entries), st.sampled_from(GOOD), st.dictionaries(KEYS, VALUES, max_size=2))
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     st.binary(max_size=200) | st.dictionaries(KEYS, VALUES | st.none()).map(encode) | CHANGED,
     st.sampled_from([kind for kind, _ in RESULTS]),

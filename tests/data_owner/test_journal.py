@@ -152,7 +152,7 @@ KEYS = st.sampled_from(["chain_id", "market", "epoch", "round", "task_hash", "pe
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-2, 100), st.floats(), st.text(max_size=8), st.just("ab" * 32), st.just([]))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.one_of(st.binary(max_size=400), st.recursive(SCALARS, lambda inner: st.dictionaries(KEYS, inner))))
 def test_any_content_is_an_entry_or_a_named_error(content: object) -> None:
     """Bytes as they come, and headers of any shape under a hash that is right."""

@@ -108,7 +108,7 @@ TOML_VALUES = st.sampled_from(['"x"', "1", "true", "[]", "{}", "[1, 2]", f'"{MAR
 TOML_NAMES = st.sampled_from(["rpc-url", "chain-id", "market", "factory", "agent", "account", "policy", "colour"])
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.one_of(st.text(max_size=80), st.dictionaries(TOML_NAMES, TOML_VALUES, min_size=3)))
 def test_any_configuration_is_a_home_or_a_named_error(content: str | dict[str, str]) -> None:
     text = content if isinstance(content, str) else "\n".join(f"{name} = {value}" for name, value in content.items())

@@ -161,7 +161,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.dictionaries(NAMES, VALUES, max_size=3))
 def test_any_mapping_is_a_policy_or_a_named_error(entries: dict[str, object]) -> None:
     with contextlib.suppress(TermsError, Refused):

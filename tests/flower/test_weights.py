@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
@@ -49,7 +49,6 @@ def assert_same(actual: ArrayRecord, expected: Model) -> None:
 
 
 @given(trained_models)
-@settings(deadline=None)
 def test_flatten_holds_every_weight_exactly_and_adding_nothing_changes_none(model: Model) -> None:
     flat = flatten(record_of(model))
     assert (flat.dtype, flat.shape) == (np.float64, (sum(array.size for array in model.values()),))
@@ -59,7 +58,6 @@ def test_flatten_holds_every_weight_exactly_and_adding_nothing_changes_none(mode
 
 @pytest.mark.parametrize("dtype", TRAINED)
 @given(data=st.data())
-@settings(deadline=None)
 def test_update_of_a_step_grid_is_added_back_exactly(dtype: str, data: st.DataObject) -> None:
     """Where sums are exact in the dtype, the trained model is what comes back."""
     grid = hnp.arrays(
@@ -71,7 +69,6 @@ def test_update_of_a_step_grid_is_added_back_exactly(dtype: str, data: st.DataOb
 
 
 @given(models((*TRAINED, *CONSTANT)), st.floats(-1, 1))
-@settings(deadline=None)
 def test_constants_stay_whatever_is_added(model: Model, step: float) -> None:
     record = record_of(model)
     added = add_flat(record, np.full(flatten(record).size, step))

@@ -24,7 +24,7 @@ from omnilytics_flwr.market.terms import ABI_TYPE, Terms
 from tests.oracle import World
 from tests.support.builders import VERIFICATION, address_of, make_terms, sign_hash
 
-MANY = settings(max_examples=300, deadline=None)
+MANY = settings(max_examples=300)
 SECP256K1_ORDER = 0xFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFFEBAAEDCE6AF48A03BBFD25E8CD0364141
 ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=60)
 """Text with lone surrogates, too."""
@@ -141,7 +141,7 @@ def test_compact_keeps_the_signer_or_is_malformed(r: int, s: int, v: int) -> Non
 
 
 @given(place=st.integers(0, 63), bit=st.integers(0, 7))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_recover_after_any_flipped_bit_is_somebody_else_or_malformed(place: int, bit: int) -> None:
     signature = bytearray(sign_hash(1, b"\x11" * 32))
     signature[place] ^= 1 << bit

@@ -5,7 +5,7 @@ from math import lcm
 from statistics import median_low
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from omnilytics_flwr.market.krum import Selection, most_unpaid, scores, select
@@ -52,7 +52,6 @@ POINTS = st.lists(st.tuples(st.integers(-4, 4), st.integers(-4, 4)), min_size=1,
 
 
 @given(POINTS, st.integers(0, 4), st.integers(0, 40), st.sampled_from([0, 110, 125, 200]))
-@settings(deadline=None)
 def test_select_any_groups_agrees_with_the_plain_twin(points: list[tuple[int, ...]], faulty: int, bound: int, percent: int) -> None:
     too_long, unpaid = sum(x * x + y * y > bound for x, y in points), most_unpaid(len(points), faulty)
     if too_long > unpaid:

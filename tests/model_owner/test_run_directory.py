@@ -83,7 +83,7 @@ def test_every_write_is_synced_before_it_takes_its_name(directory: RunDirectory,
     assert order == ["file", "rename", "folder"]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_damaged_record_is_malformed_or_what_it_was(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
     directory = RunDirectory(tmp_path_factory.mktemp("run"))

@@ -99,7 +99,7 @@ def test_shortcut_is_the_round_with_groups_beyond_the_norm_bound(tmp_path: Path)
 # Against plain arithmetic
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 10_000), owners=st.integers(15, 19))
 def test_distances_are_those_of_scaled_sums(seed: int, owners: int) -> None:
     terms, offers = terms_with(), offers_of(seed, owners)

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 
 from omnilytics_flwr.errors import OmnilyticsError
 
-REAL = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+REAL = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 """For tests that ask a running node."""
-PURE = settings(max_examples=200, deadline=None)
+PURE = settings(max_examples=200)
 
 HEX = st.one_of(
     st.integers(min_value=0, max_value=2**300).map(hex),
