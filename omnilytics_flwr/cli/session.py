@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from functools import cached_property
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,7 +16,7 @@ from ..errors import Malformed, UnknownMarket, UnsupportedChain
 from .account import ask_password, key_source
 from .market_facts import Facts, log_facts
 from .printer import Printer, refusals_as_sentences
-from .settings import ALWAYS, SHARED, Decorator, Settings, default_deployments
+from .settings import ALWAYS, SHARED, Decorator, Settings, default_deployments, default_outbox
 
 if TYPE_CHECKING:
     from ..chain.deploy import Deployment
@@ -36,6 +38,13 @@ class Session:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self._stack.__exit__(kind, error, traceback)
 
     @cached_property
     def home(self) -> OwnerHome | None:
@@ -48,14 +57,16 @@ class Session:
     def connection(self) -> Connection:
         """The chain; a node that is down is told at once."""
         from ..evm.connection import connect
-        from ..evm.endpoint import Endpoint
+        from ..evm.endpoint import Endpoint, Overloaded
 
         url = self._preferred("rpc_url", "name the endpoint by --rpc-url, OMNILYTICS_RPC_URL or rpc-url in the configuration")
-        Endpoint(url).request_once("eth_chainId")
+        with suppress(Overloaded):
+            Endpoint(url).request_once("eth_chainId")
         chain_id = self.settings.chain_id
         if self.home is not None and "chain_id" not in self.settings.explicit:
             chain_id = self.home.config.chain_id
-        return connect(url, expected_chain_id=chain_id, confirmations=self.settings.confirmations)
+        outbox = None if self.settings.dry_run else default_outbox()
+        return connect(url, expected_chain_id=chain_id, confirmations=self.settings.confirmations, outbox=outbox)
 
     @cached_property
     def market(self) -> Address:
@@ -87,7 +98,9 @@ class Session:
 
         if self.settings.dry_run:
             return DryRun(self.connection, self.address())
-        return sender_for(self.connection, self.source.wallet(self.connection, ask=self._ask_password))
+        sender = sender_for(self.connection, self.source.wallet(self.connection, ask=self._ask_password))
+        self._stack.enter_context(sender.once())
+        return sender
 
     @cached_property
     def reader(self) -> MarketReader:
@@ -170,6 +183,8 @@ class Session:
         receipt = action()
         transactions = [_sent_facts(record) for record in self.connection.transactions[sent:]]
         title = f"done, from {self.account}" if transactions else "done already: nothing had to be sent"
+        if transactions and all(one.resumed for one in self.connection.transactions[sent:]):
+            title += "; an earlier run of this command had sent it"
         logs = {"events": {name: log_facts(log) for name, log in receipt.logs.items()}} if receipt and receipt.logs else {}
         printer.facts({**facts(), **logs, "transactions": transactions}, title)
         return bool(transactions)
@@ -211,7 +226,8 @@ def options(*groups: tuple[Decorator[Any], ...]) -> Decorator[Any]:
             explicit = frozenset(name for name in shared if source(name) is ParameterSource.COMMANDLINE)
             from_environment = frozenset(name for name in shared if source(name) is ParameterSource.ENVIRONMENT)
             with refusals_as_sentences(as_json=shared["as_json"]):
-                function(Session(Settings(**shared, explicit=explicit, from_environment=from_environment)), **values)
+                with Session(Settings(**shared, explicit=explicit, from_environment=from_environment)) as session:
+                    function(session, **values)
 
         for option in reversed([option for group in (*groups, ALWAYS) for option in group]):
             run = option(run)

@@ -73,6 +73,11 @@ def default_deployments() -> Path:
     return default_path("deployments.json")
 
 
+def default_outbox() -> Path:
+    """Where transactions are kept until the command that sends them has ended."""
+    return default_path("outbox")
+
+
 def read_config(path: Path) -> dict[str, Any]:
     """Entries of a configuration file by the names of the options; relative paths are relative to the file."""
     try:

@@ -48,6 +48,8 @@ class TransactionRecord:
         ``0x`` and 64 digits.
     seconds : float
         From the estimate to the receipt, waiting included.
+    resumed : bool
+        Whether it was on its way already: an earlier call, perhaps in an earlier process, had sent it.
     """
 
     event: str
@@ -58,6 +60,7 @@ class TransactionRecord:
     fee_wei: int
     seconds: float
     succeeded: bool
+    resumed: bool
 
 
 @dataclass(eq=False, repr=False)

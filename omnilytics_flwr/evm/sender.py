@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..crypto.address import Address
@@ -53,6 +55,11 @@ class Sender(ABC):
         ChainError
             Any other trouble with the node, or with the outbox.
         """
+
+    @contextmanager
+    def once(self) -> Iterator[None]:
+        """Make all that is sent inside one piece of work: if it is interrupted, its repetition sends nothing twice, even what was mined."""
+        yield
 
     def prepare(self, event: str, payload: Payload, reverts: Reverts = PLAIN) -> None:
         """Send what another transaction needs first, and whose receipt nobody needs; raises as `send` does."""

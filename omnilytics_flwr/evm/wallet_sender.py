@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ..errors import ChainError, NotFunded, OmnilyticsError, TransactionLost, Unreachable
@@ -43,22 +45,45 @@ class WalletSender(Sender):
         super().__init__(connection, wallet.address)
         self._wallet = wallet
         self._lock = threading.Lock()
+        self._done: list[Payload] | None = None
         self._outbox = Outbox(connection.outbox, connection.chain_id, wallet.address)
 
     def sign_hash(self, signing_hash: bytes) -> bytes:
         """Sign for the account as `Wallet.sign_hash` does."""
         return self._wallet.sign_hash(signing_hash)
 
+    @contextmanager
+    def once(self) -> Iterator[None]:
+        """As `Sender.once` says; across processes if the connection has an outbox."""
+        self._done = []
+        try:
+            yield
+        except OmnilyticsError as error:
+            # Only where the next step is known not to be on its way may the steps before it be forgotten.
+            if not isinstance(error, (TransactionLost, Unreachable)):
+                self._forget()
+            raise
+        self._forget()
+
+    def _forget(self) -> None:
+        for payload in self._done or ():
+            self._outbox.remove(payload)
+        self._done = None
+
     def send(self, event: str, payload: Payload, reverts: Reverts = PLAIN) -> Mined:
         """Send a payload and wait until it is mined and confirmed; raises as `Sender.send` says."""
         with self._lock:
             start = time.monotonic()
+            resumed = self._outbox.get(payload) is not None
             pending, receipt = self._carry(payload, reverts)
             mined, succeeded = mined_of(receipt, time.monotonic() - start), rpc_values.field(receipt, "status") == 1
             # Only now: whoever is killed before this line finds the transaction, and its receipt, again.
-            self._outbox.remove(payload)
+            if self._done is None or not succeeded:
+                self._outbox.remove(payload)
+            else:
+                self._done.append(payload)
             self.connection.note_own(mined.block)
-            self._record(event, mined, succeeded)
+            self._record(event, mined, succeeded=succeeded, resumed=resumed)
         if not succeeded:
             raise self._failure(pending, mined, reverts)
         return mined
@@ -222,7 +247,7 @@ class WalletSender(Sender):
         """How many transactions of the account there are up to a block: the next nonce."""
         return rpc_values.quantity("nonce", self.connection.of_block("eth_getTransactionCount", self.address, block))
 
-    def _record(self, event: str, mined: Mined, succeeded: bool) -> None:
+    def _record(self, event: str, mined: Mined, *, succeeded: bool, resumed: bool) -> None:
         self.connection.transactions.append(
             TransactionRecord(
                 event=event,
@@ -233,6 +258,7 @@ class WalletSender(Sender):
                 fee_wei=mined.fee_wei,
                 seconds=mined.seconds,
                 succeeded=succeeded,
+                resumed=resumed,
             )
         )
 
