@@ -21,7 +21,7 @@ HERE = Path(__file__).resolve().parent
 ARTIFACTS = HERE.parent / "omnilytics_flwr" / "chain" / "artifacts"
 COMPILER = HERE / "solc"
 COMPILER_VERSION = "0.8.37"
-SHIPPED = ("Market", "MarketFactory", "SumcheckVerification", "VoucherAdmission")
+SHIPPED = ("Market", "MarketFactory", "SumcheckVerification", "ComputedVerification", "VoucherAdmission")
 IMPORT = re.compile(r'^\s*import\s[^"]*"([^"]+)"', re.MULTILINE)
 
 # The same as in foundry.toml. Without a metadata hash, comments do not change the bytecode, and gas stays exact.

@@ -10,7 +10,7 @@ from omnilytics_flwr.chain.deploy import create_market, deploy
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.crypto.address import address_bytes
 from omnilytics_flwr.crypto.digest import points_digest
-from omnilytics_flwr.crypto.field import FieldVector
+from omnilytics_flwr.crypto.field import FieldVector, N
 from omnilytics_flwr.crypto.fixedpoint import pack, quantise
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.keystream import Keystream
@@ -211,7 +211,7 @@ class Play:
             epoch=state.epoch,
             round_number=round_number,
             task_hash=state.task_hash,
-            polynomials=terms.polynomials,
+            elements=N * terms.polynomials,
         )
         key = secret("rounding", seat, round_number)
         update = update_of(seat, round_number, terms.weights)

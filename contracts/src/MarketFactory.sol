@@ -36,8 +36,8 @@ contract MarketFactory is IMarketFactory {
 
     /// @inheritdoc IMarketFactory
     function create(Terms calldata terms) external returns (address market) {
-        TermsBounds.check(terms, settlementBytes, blobs);
-        _checkVerification(terms.verification, terms.weights);
+        TermsBounds.check(terms, blobs);
+        _checkVerification(terms);
         market = Clones.cloneWithImmutableArgs(implementation, TermsCode.encode(msg.sender, terms));
         _markets.push(market);
         isMarket[market] = true;
@@ -54,10 +54,10 @@ contract MarketFactory is IMarketFactory {
         return _markets[index];
     }
 
-    /// @dev Without a verification that packs updates as the market does, no round could ever settle.
-    function _checkVerification(address verification, uint256 weights) private view {
-        uint256 expected = TermsBounds.polynomialsFor(weights);
-        uint256 actual = verification.code.length == 0 ? 0 : IVerification(verification).polynomialsFor(weights);
-        if (actual != expected) revert IMarket.MarketBadTerms("verification", actual, expected, expected);
+    /// @dev What settles a round is the verification's to say: it must be there, take such terms, and fit a transaction.
+    function _checkVerification(Terms calldata terms) private view {
+        if (terms.verification.code.length == 0) revert IMarket.MarketBadTerms("verification", 0, 1, 1);
+        uint256 needed = IVerification(terms.verification).settlementBytes(terms);
+        if (needed > settlementBytes) revert IMarket.MarketBadTerms("settlementBytes", needed, 0, settlementBytes);
     }
 }

@@ -2,11 +2,13 @@
 pragma solidity 0.8.37;
 
 import {IVerification, Statement, Verdict} from "./interfaces/IVerification.sol";
+import {Terms} from "./interfaces/MarketTypes.sol";
 import {ChainTest} from "./libraries/ChainTest.sol";
 import {GroupSums} from "./libraries/GroupSums.sol";
 import {Layout, Parts} from "./libraries/Layout.sol";
 import {MultiKrum} from "./libraries/MultiKrum.sol";
 import {Openings} from "./libraries/Openings.sol";
+import {Signatures} from "./libraries/Signatures.sol";
 import {Sumcheck} from "./libraries/Sumcheck.sol";
 import {TermsBounds} from "./libraries/TermsBounds.sol";
 import {Transcript} from "./libraries/Transcript.sol";
@@ -45,8 +47,13 @@ contract SumcheckVerification is IVerification {
     }
 
     /// @inheritdoc IVerification
-    function polynomialsFor(uint256 weights) external pure returns (uint256 polynomials) {
-        return TermsBounds.polynomialsFor(weights);
+    /// @dev Members' points and signatures, distances and evaluations of the most groups, and 2048 bytes for the rest.
+    function settlementBytes(Terms calldata terms) external pure returns (uint256 most) {
+        uint256 groups = terms.mostOwners / terms.groupSize;
+        uint256 polynomials = TermsBounds.polynomialsProven(terms);
+        uint256 members = (POINT_BYTES * polynomials + Signatures.SIGNATURE_BYTES) * terms.mostOwners;
+        // slither-disable-next-line divide-before-multiply
+        return members + 16 * groups * (groups + 1) + 32 * groups * polynomials + 2048;
     }
 
     /// @inheritdoc IVerification

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from ..crypto import verifier
+from ..crypto.computed import verify_computed
 from ..crypto.curve import parse_points
+from ..crypto.lanes import Lanes
 from ..crypto.statement import Statement, Verdict
 from ..errors import BadPoint, WireError, WrongLength
 from ..market.dispute import BLOBS_PER_TRANSACTION, answer_cost_wei
@@ -103,6 +105,23 @@ class SumcheckVerification:
             raise REFUSALS["VerificationWrongLength"](error.actual, error.expected) from error
         except BadPoint:
             return False
+        return True
+
+
+class ComputedVerification:
+    """The contract of this name, in Python; what it asks the market for, its terms, is told beforehand."""
+
+    def __init__(self, terms: Terms) -> None:
+        self._lanes = Lanes(terms.weights, terms.update_bits, terms.group_size)
+
+    def verify(self, statement: Statement, settlement: bytes) -> Verdict:
+        """Digests and distances."""
+        return verify_computed(statement, settlement, self._lanes)
+
+    def check_points(self, points: bytes, polynomials: int) -> bool:
+        """There are none."""
+        if points:
+            raise REFUSALS["VerificationWrongLength"](len(points), 0)
         return True
 
 

@@ -14,6 +14,8 @@ from ..evm.abi import Abi
 MARKET = "Market"
 FACTORY = "MarketFactory"
 VERIFICATION = "SumcheckVerification"
+COMPUTED = "ComputedVerification"
+VERIFICATIONS = (VERIFICATION, COMPUTED)
 ADMISSION = "VoucherAdmission"
 
 _PLACEHOLDER = b"\x7f" + bytes(32)

@@ -17,7 +17,7 @@ from .chain_support import check_supported, limits_of
 from .market_reader import market_reverts
 
 CREATED = "MarketCreated"
-DEPLOYED = (artifacts.VERIFICATION, artifacts.ADMISSION, artifacts.FACTORY)
+DEPLOYED = (artifacts.VERIFICATION, artifacts.COMPUTED, artifacts.ADMISSION, artifacts.FACTORY)
 """What is deployed once for a chain, in this order; the factory deploys the market's implementation."""
 
 
@@ -29,6 +29,9 @@ class Deployment:
     ----------
     chain_id : int
     verification, implementation, factory : Address
+        Of markets that settle with proofs, exact and projected ones.
+    computed : Address
+        Verification of computed markets.
     gate : Address
         Admission contract of markets that are joined by voucher.
     block : int
@@ -37,6 +40,7 @@ class Deployment:
 
     chain_id: int
     verification: Address
+    computed: Address
     implementation: Address
     factory: Address
     gate: Address
@@ -44,7 +48,7 @@ class Deployment:
 
 
 def deploy(sender: Sender, limits: ChainLimits | None = None) -> Deployment:
-    """Deploy verification, gate, and the factory with the market's implementation; gas is in the connection's `transactions`.
+    """Deploy verifications, gate, and the factory with the market's implementation; gas is in the connection's `transactions`.
 
     Parameters
     ----------
@@ -60,10 +64,11 @@ def deploy(sender: Sender, limits: ChainLimits | None = None) -> Deployment:
     """
     check_supported(sender.connection)
     limits = limits or limits_of(sender.connection)
-    verification, gate, factory = (sender.send(*deployment_of(name, limits)) for name in DEPLOYED)
+    verification, computed, gate, factory = (sender.send(*deployment_of(name, limits)) for name in DEPLOYED)
     return Deployment(
         chain_id=sender.connection.chain_id,
         verification=_address(verification),
+        computed=_address(computed),
         implementation=Address(str(_read_factory(sender.connection, _address(factory), "implementation"))),
         factory=_address(factory),
         gate=_address(gate),
@@ -109,6 +114,7 @@ def check_deployment(connection: Connection, deployment: Deployment) -> None:
     """Raise `UnsupportedChain` unless the deployment's contracts are on this chain and run the code of this version."""
     contracts = {
         artifacts.VERIFICATION: deployment.verification,
+        artifacts.COMPUTED: deployment.computed,
         artifacts.MARKET: deployment.implementation,
         artifacts.FACTORY: deployment.factory,
         artifacts.ADMISSION: deployment.gate,

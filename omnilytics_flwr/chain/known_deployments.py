@@ -18,13 +18,14 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A deployment in a file."""
 
     verification: Address
+    computed: Address
     implementation: Address
     factory: Address
     gate: Address
     block: Count
 
     def __post_init__(self) -> None:
-        for name in ("verification", "implementation", "factory", "gate"):
+        for name in ("verification", "computed", "implementation", "factory", "gate"):
             structs.force_setattr(self, name, parse_address(getattr(self, name)))
 
 
@@ -38,7 +39,7 @@ def known_deployment(chain_id: int, own: Mapping[int, Deployment] | None = None)
 
 
 def parse_deployments(text: str | bytes) -> dict[int, Deployment]:
-    """Deployments from JSON: an object by chain id, each entry with four addresses and a block; raises `Malformed` if it is not."""
+    """Deployments from JSON: an object by chain id, each entry with five addresses and a block; raises `Malformed` if it is not."""
     try:
         entries = decode_json(text, dict[Count, _Entry])
     except Malformed as error:
@@ -48,5 +49,7 @@ def parse_deployments(text: str | bytes) -> dict[int, Deployment]:
 
 def json_of(deployments: Mapping[int, Deployment]) -> str:
     """What `parse_deployments` reads."""
-    entries = {chain_id: _Entry(d.verification, d.implementation, d.factory, d.gate, d.block) for chain_id, d in deployments.items()}
+    entries = {
+        chain_id: _Entry(d.verification, d.computed, d.implementation, d.factory, d.gate, d.block) for chain_id, d in deployments.items()
+    }
     return msgspec.json.format(msgspec.json.encode(entries), indent=2).decode() + "\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable
 from functools import cached_property
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from ..errors import Malformed, UnknownMarket
 from ..evm import erc20, rpc_values
@@ -22,6 +22,9 @@ from ..market.stage import Stage
 from ..market.terms import ZERO_ADDRESS, Address, Terms
 from . import artifacts
 from .answer_blobs import BLOB_DAYS, AnswerQuery, fetch_delivery, fetch_vector
+
+if TYPE_CHECKING:
+    from ..market.scheme import Scheme
 
 PROXY_BEFORE = bytes.fromhex("363d3d373d3d3d363d73")
 PROXY_AFTER = bytes.fromhex("5af43d82803e903d91602b57fd5bf3")
@@ -117,6 +120,17 @@ class MarketReader(MarketView):
     def terms(self) -> Terms:
         """The market's terms, read once."""
         return self._terms
+
+    @cached_property
+    def _scheme(self) -> Scheme:
+        from ..market.scheme import scheme_for
+
+        computed = artifacts.load(artifacts.COMPUTED).is_code(self._connection.code(self.terms().verification))
+        return scheme_for(self.terms(), computed=computed)
+
+    def scheme(self) -> Scheme:
+        """How updates are packed, committed to and settled here; the verification is told by its code, which cannot lie; read once."""
+        return self._scheme
 
     def terms_hash(self) -> bytes:
         """Keccak-256 of the ABI-encoded terms as the market computes it, 32 bytes."""
@@ -242,8 +256,9 @@ class MarketReader(MarketView):
         )
 
     def has_known_verification(self) -> bool:
-        """Whether the terms' verification runs the code of this version; any other may accept what it likes."""
-        return artifacts.load(artifacts.VERIFICATION).is_code(self._connection.code(self.terms().verification))
+        """Whether the terms' verification runs the code of one of this version; any other may accept what it likes."""
+        code = self._connection.code(self.terms().verification)
+        return any(artifacts.load(name).is_code(code) for name in artifacts.VERIFICATIONS)
 
     def has_voucher_gate(self) -> bool:
         """Whether it is the model owner's vouchers that admit to the market."""

@@ -165,7 +165,7 @@ def _fits(requirement: str, version: str) -> bool:
 
 def _check_tools() -> Iterator[Check]:
     """What ships with the package or beside it: compiled contracts, the ceremony's points, the local chain."""
-    for name in ("Market", "MarketFactory", "SumcheckVerification"):
+    for name in ("Market", "MarketFactory", "SumcheckVerification", "ComputedVerification"):
         yield _probe(f"contract {name}", lambda: _contract(name))  # noqa: B023 - called at once
     yield _probe("KZG ceremony", _ceremony)
     yield _probe("anvil", _anvil, OPTIONAL, "no, needed for local chains and simulations only")

@@ -44,7 +44,7 @@ def steps_per_clip(bits: int) -> int:
     return most_unit(bits) - 1
 
 
-def quantise(update: ArrayLike, *, weights: int, bits: int, clip: float, key: bytes) -> Units:
+def quantise(update: ArrayLike, *, weights: int, bits: int, clip: float, key: bytes, places: int | None = None) -> Units:
     """Clip, scale and round an update stochastically; the same key gives the same result.
 
     Parameters
@@ -59,10 +59,12 @@ def quantise(update: ArrayLike, *, weights: int, bits: int, clip: float, key: by
         c; entries are clipped to [-c, c].
     key : bytes, length 32
         Key of the rounding, for this task only.
+    places : int, optional
+        Length of the result; by default 8192 B, what whole polynomials have room for.
 
     Returns
     -------
-    int64 array, shape (8192 B,)
+    int64 array, shape (places,)
         In [-M, M]; places after the last weight are rounded zeros.
 
     Raises
@@ -80,7 +82,7 @@ def quantise(update: ArrayLike, *, weights: int, bits: int, clip: float, key: by
             f"weight {first} of the update is {values[first]} ({unusable.size} such weights), expected finite numbers; "
             "lower the learning rate or look at the data"
         )
-    steps = np.zeros(WEIGHTS_PER_POLYNOMIAL * polynomials_for(weights))
+    steps = np.zeros(WEIGHTS_PER_POLYNOMIAL * polynomials_for(weights) if places is None else places)
     steps[:weights] = np.clip(values, -clip, clip) / clip * steps_per_clip(bits)
     draws = np.frombuffer(Keystream(key).read(8 * len(steps)), dtype="<u4").astype(np.float64).reshape(-1, 2)
     # Each draw is the middle of one of 2^32 intervals, so that the mean is exact.

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ..errors import WeakMaskKey as WeakMaskKey
-from .field import ELEMENT_BYTES, FieldVector, N, below_modulus, limbs_of_words
+from .field import ELEMENT_BYTES, FieldVector, below_modulus, limbs_of_words
 from .hashing import VERSION, keccak256, word
 from .keystream import KEY_BYTES, Keystream
 
@@ -111,7 +111,7 @@ def group_mask(
     epoch: int,
     round_number: int,
     task_hash: bytes,
-    polynomials: int,
+    elements: int,
 ) -> FieldVector:
     """What one member adds to its packed update; over all members of the group these sum to zero.
 
@@ -123,12 +123,12 @@ def group_mask(
         The member's own key, whose public half is among `peers`.
     peers : sequence of Peer
         All members of the group by seat, oneself included.
-    polynomials : int
-        B.
+    elements : int
+        Length of the vector that it masks.
 
     Returns
     -------
-    FieldVector, length 4096 B
+    FieldVector, length `elements`
 
     Raises
     ------
@@ -140,14 +140,14 @@ def group_mask(
         raise WeakMaskKey(own.public, f"the key of {keys.count(own.public)} members, expected of exactly one,")
     place = keys.index(own.public)
     round_words = word(chain_id) + market + word(epoch) + word(round_number) + task_hash + group_hash(peers)
-    mask = FieldVector.zeros(N * polynomials)
+    mask = FieldVector.zeros(elements)
     for other, peer_key in enumerate(keys):
         if other == place:
             continue
         lower, higher = sorted((place, other))
         info = (VERSION + "mask").encode() + round_words + keys[lower] + keys[higher]
         kdf = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=epoch_seed, info=info)
-        pad = expand(kdf.derive(own.shared_secret(peer_key)), N * polynomials)
+        pad = expand(kdf.derive(own.shared_secret(peer_key)), elements)
         mask = mask + pad if place == lower else mask - pad
     return mask
 

@@ -11,8 +11,6 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ..crypto.digest import points_digest
-from ..crypto.field import FieldVector
 from ..crypto.fixedpoint import Units, quantise
 from ..crypto.masks import group_mask
 from ..errors import ChainError, Refused, WireError
@@ -23,7 +21,7 @@ from ..market.stage import Stage
 from ..market.task import TaskId
 from ..market.terms import Address
 from .journal import Entry, Journal
-from .mask_ahead import MaskAhead
+from .mask_ahead import CommittedMask, MaskAhead
 from .owner_agent import Admission, MaskedUpdate, SignedCommitment
 from .owner_keys import OwnerKeys
 from .policy import Policy
@@ -127,9 +125,10 @@ class LocalAgent:
                 mask = self._ahead.take(task, keys_hash, self._mask_of(task, state, group))
                 self._on_work("mask", task, mask.seconds)
                 start = time.perf_counter()
-                vector, points = mask.add_to(units, bits=self._ledger.terms().update_bits)
+                vector, points = mask.add_to(units)
                 self._on_work("commit", task, time.perf_counter() - start)
-                entry = Entry(task, peers_hash(group), keys_hash, points_digest(points), points, vector.to_bytes())
+                raw = vector.to_bytes()
+                entry = Entry(task, peers_hash(group), keys_hash, self._ledger.scheme().digest(raw, points), points, raw)
                 self._journal.write(entry)  # before the signature is made: whatever happens now, no other vector gets these masks
             return self._signed(entry, task, state, group)
 
@@ -213,11 +212,12 @@ class LocalAgent:
         return self._ledger.now() > deadline
 
     def _quantised(self, task: TaskId, update: NDArray[np.float64]) -> Units:
-        terms = self._ledger.terms()
-        return quantise(update, weights=terms.weights, bits=terms.update_bits, clip=terms.clip, key=self._keys.rounding_key(task))
+        terms, places, key = self._ledger.terms(), self._ledger.scheme().places, self._keys.rounding_key(task)
+        return quantise(update, weights=terms.weights, bits=terms.update_bits, clip=terms.clip, key=key, places=places)
 
-    def _mask_of(self, task: TaskId, state: MarketState, group: tuple[Member, ...]) -> Callable[[], FieldVector]:
-        return partial(
+    def _mask_of(self, task: TaskId, state: MarketState, group: tuple[Member, ...]) -> Callable[[], CommittedMask]:
+        scheme = self._ledger.scheme()
+        make = partial(
             group_mask,
             self._keys.mask_key(self._checks.market_id, task.epoch),
             peers_of(group),
@@ -227,5 +227,6 @@ class LocalAgent:
             epoch=task.epoch,
             round_number=task.round,
             task_hash=task.task_hash,
-            polynomials=self._ledger.terms().polynomials,
+            elements=scheme.elements,
         )
+        return partial(CommittedMask.of, scheme, make)

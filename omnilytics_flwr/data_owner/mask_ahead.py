@@ -12,32 +12,34 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from ..crypto.curve import Points, encode_point, parse_points
-from ..crypto.field import FieldVector, N
-from ..crypto.fixedpoint import Units, pack
-from ..crypto.kzg import commit, commit_units, sum_points
+from ..crypto.field import FieldVector
+from ..crypto.fixedpoint import Units
+from ..crypto.kzg import sum_points
+from ..market.scheme import Scheme
 from ..market.task import TaskId
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class CommittedMask:
-    """A mask, its commitments, and the seconds that both took."""
+    """A mask for a scheme, its commitments, and the seconds that both took."""
 
+    scheme: Scheme
     vector: FieldVector
     points: Points
     seconds: float
 
     @classmethod
-    def of(cls, make: Callable[[], FieldVector]) -> CommittedMask:
+    def of(cls, scheme: Scheme, make: Callable[[], FieldVector]) -> CommittedMask:
         """The mask that `make` returns."""
         start = time.perf_counter()
         vector = make()
-        points = parse_points(commit(vector), len(vector) // N)
-        return cls(vector, points, time.perf_counter() - start)
+        points = parse_points(scheme.commit(vector), scheme.points)
+        return cls(scheme, vector, points, time.perf_counter() - start)
 
-    def add_to(self, units: Units, *, bits: int) -> tuple[FieldVector, bytes]:
-        """The masked vector of an update, in [-M, M] with b `bits`, and its commitments, 96 bytes each."""
-        plain = parse_points(commit_units(units, bits=bits), len(self.points))
-        return pack(units) + self.vector, b"".join(map(encode_point, sum_points([plain, self.points])))
+    def add_to(self, units: Units) -> tuple[FieldVector, bytes]:
+        """The masked vector of an update, in [-M, M], and its commitments, 96 bytes each."""
+        plain = parse_points(self.scheme.commit_units(units), self.scheme.points)
+        return self.scheme.pack(units) + self.vector, b"".join(map(encode_point, sum_points([plain, self.points])))
 
 
 class MaskAhead:
@@ -50,20 +52,20 @@ class MaskAhead:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="mask")
         self._held: tuple[tuple[TaskId, bytes], Future[CommittedMask]] | None = None
 
-    def start(self, task: TaskId, keys_hash: bytes, make: Callable[[], FieldVector]) -> None:
+    def start(self, task: TaskId, keys_hash: bytes, make: Callable[[], CommittedMask]) -> None:
         """Start on a mask, unless it is under way already."""
         self._future(task, keys_hash, make)
 
-    def take(self, task: TaskId, keys_hash: bytes, make: Callable[[], FieldVector]) -> CommittedMask:
+    def take(self, task: TaskId, keys_hash: bytes, make: Callable[[], CommittedMask]) -> CommittedMask:
         """The mask, as soon as there is one; it is forgotten here."""
         future = self._future(task, keys_hash, make)
         self._held = None
         return future.result()
 
-    def _future(self, task: TaskId, keys_hash: bytes, make: Callable[[], FieldVector]) -> Future[CommittedMask]:
+    def _future(self, task: TaskId, keys_hash: bytes, make: Callable[[], CommittedMask]) -> Future[CommittedMask]:
         if self._held is not None:
             if self._held[0] == (task, keys_hash):
                 return self._held[1]
             self._held[1].cancel()
-        self._held = (task, keys_hash), self._pool.submit(CommittedMask.of, make)
+        self._held = (task, keys_hash), self._pool.submit(make)
         return self._held[1]

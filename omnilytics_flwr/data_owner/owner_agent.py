@@ -31,10 +31,10 @@ class MaskedUpdate:
 
     Attributes
     ----------
-    vector : bytes, length 131072 B
+    vector : bytes, length 131072 B, or 32 E in a computed market
         Masked field elements.
     points : bytes, length 96 B
-        Their commitments.
+        Their commitments; empty in a computed market.
     projected, signature : bytes, length 96 and 64 (default: none)
         In a projected market: the projected point, and the signature of its digest (`omnilytics_flwr.market.messages.Delivery`).
     metrics : tuple of str (default: none)

@@ -58,6 +58,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     metrics: tuple[str, ...] | None = None
     app_hashes: tuple[Hash, ...] | None = None
     known_verification: bool | None = None
+    public_sums: bool | None = None
     confirmations: Count | None = None
     keep_blocks: Count | None = None
     # The agent's process only: a commitment needs somebody who would see its accusation.
@@ -88,6 +89,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
         """The same policy with a value wherever None stands for one that depends on the chain."""
         usual = {
             "known_verification": not is_local,
+            "public_sums": is_local,
             "confirmations": int(not is_local),
             "keep_blocks": 0 if is_local else FINAL_BLOCKS,
             "least_draw_delay_blocks": 0 if is_local else FINAL_BLOCKS,
@@ -148,6 +150,13 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
         broken = [reason for reason, holds in demands.items() if not holds]
         if broken:
             raise Refused(f"policy refuses market {market}: {'; '.join(broken)}")
+
+    def check_sums(self, market: Address, *, public: bool) -> None:
+        """Raise `Refused` if the sums of groups are `public` and must not be."""
+        if public and not self.public_sums:
+            raise Refused(
+                f"policy refuses market {market}: its verification shows everybody the sum of each group; set public-sums = true to allow it"
+            )
 
     def check_peers(self, peers: Iterable[Address]) -> None:
         """Raise `Refused` unless enough of a group's other members are known."""

@@ -35,9 +35,10 @@ class TaskChecks:
         return f"{self._ledger.chain_id}-{self._ledger.address.lower()}"
 
     def policy(self) -> None:
-        """Check that the operator allows this market and its terms."""
+        """Check that the operator allows this market, its terms and its verification."""
         self._policy.check_market(self._ledger.chain_id, self._ledger.address)
         self._policy.check_terms(self._ledger.address, self._ledger.terms())
+        self._policy.check_sums(self._ledger.address, public=self._ledger.scheme().public_sums)
 
     def market(self, chain_id: int, market: str) -> None:
         """Check that a request is about this agent's market."""

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from .stage import Stage
 from .terms import Address, Terms
+
+if TYPE_CHECKING:
+    from .scheme import Scheme
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,10 @@ class MarketView(ABC):
     @abstractmethod
     def terms(self) -> Terms:
         """The market's terms, read once."""
+
+    @abstractmethod
+    def scheme(self) -> Scheme:
+        """How updates are packed, committed to and settled here: what the terms and their verification's code ask for; read once."""
 
     @abstractmethod
     def state(self, confirmations: int = 0) -> MarketState:

@@ -13,6 +13,7 @@ from ..crypto.address import Address as Address
 from ..crypto.address import is_address
 from ..crypto.fixedpoint import polynomials_for
 from ..crypto.hashing import keccak256
+from ..crypto.lanes import MOST_WIDTH, Lanes, lane_width
 from ..errors import BadTerms, Malformed
 from .amount import wei_of
 from .public_part import count_weights
@@ -23,6 +24,7 @@ from .terms_bounds import (
     MOST_SEATS,
     ChainLimits,
     answer_bounds,
+    computed_settlement_bytes,
     least_accuse_seconds,
     least_prove_seconds,
     most_update_bits,
@@ -171,9 +173,7 @@ class Terms:
     ] = ()
 
     def __post_init__(self) -> None:
-        found = tuple(faults(self, ETHEREUM))
-        if found:
-            raise BadTerms(found)
+        self.check(computed=False)
 
     @classmethod
     def for_model(
@@ -193,6 +193,7 @@ class Terms:
         rounds: int = 8,
         update_bits: int = 16,
         projected: bool | None = None,
+        computed: bool = False,
         metrics: Iterable[str] = (),
     ) -> Self:
         """Terms in ether that fit a model; change what is not asked for here by `dataclasses.replace`.
@@ -224,13 +225,16 @@ class Terms:
             Bits of a quantised weight.
         projected : bool, optional
             Whether distances of projections are proven; by default if a proof of exact ones does not fit a transaction on Ethereum.
+        computed : bool (default: False)
+            Whether the verification is a `ComputedVerification`, which shows everybody the sum of each group's updates, and knows neither
+            projections nor accusations. Some 3,000 weights of 15 owners fit a transaction on Ethereum.
         metrics : iterable of str (default: none)
             Names of the metrics that may leave a data owner.
 
         Raises
         ------
         BadTerms
-            These numbers do not go together.
+            These numbers do not go together, or the model is too large for the verification.
         TermsError
             A pattern matches no parameter, or an amount does not read as one.
         UpdateError
@@ -238,11 +242,11 @@ class Terms:
         """
         weights = model if isinstance(model, int) else count_weights(model, private)
         polynomials, reward_wei = polynomials_for(weights), wei_of(reward)
-        if projected is None:
+        if projected is None and not computed:
             exact_bytes = settlement_bytes(owners=owners, group_size=group_size, polynomials=polynomials)
             projected = exact_bytes > ETHEREUM.settlement_bytes
-        answered = answer_bounds(owners, polynomials, ETHEREUM)
-        return cls(
+        answered = (0, 0) if computed else answer_bounds(owners, polynomials, ETHEREUM)
+        made = cls(
             verification=verification,
             reward_wei=reward_wei,
             stake_wei=2 * (group_size + 1) * reward_wei if stake is None else wei_of(stake),
@@ -252,7 +256,7 @@ class Terms:
             faulty_groups=max(1, owners // max(group_size, 1) // 5) if faulty_groups is None else faulty_groups,
             weights=weights,
             update_bits=update_bits,
-            projected=projected,
+            projected=bool(projected),
             clip_nano=round(clip * 1e9),
             norm_bound=norm_bound_steps(longest_mean, clip=clip, update_bits=update_bits),
             rounds_per_epoch=rounds,
@@ -261,6 +265,14 @@ class Terms:
             prove_seconds=max(default_of("prove_seconds"), least_prove_seconds(owners, polynomials, 1 if projected else polynomials)),
             metrics=tuple(sorted(metrics)),
         )
+        made.check(computed=computed)
+        return made
+
+    def check(self, limits: ChainLimits = ETHEREUM, *, computed: bool) -> None:
+        """Raise `BadTerms` with every field that is out of its bounds on a chain, under a verification that computes distances or not."""
+        found = tuple(faults(self, limits, computed=computed))
+        if found:
+            raise BadTerms(found)
 
     @property
     def polynomials(self) -> int:
@@ -355,9 +367,12 @@ def solidity_name(field: str) -> str:
     return head + "".join(word.capitalize() for word in rest)
 
 
-def bounds(terms: Terms, limits: ChainLimits = ETHEREUM) -> dict[str, Bounded]:
-    """Every bounded number of the terms on a chain, by its Solidity name; in the order in which the contract looks at them."""
-    found = {}
+def bounds(terms: Terms, limits: ChainLimits = ETHEREUM, *, computed: bool = False) -> dict[str, Bounded]:
+    """Every bounded number of the terms on a chain, by its Solidity name; in the order in which the contracts look at them.
+
+    The factory looks first, then the verification: `computed` says that it computes distances itself.
+    """
+    found: dict[str, Bounded] = {}
     for name in (*_OTHERS_DEPEND_ON, *(name for name in ABOUT if name not in _OTHERS_DEPEND_ON)):
         about = ABOUT[name]
         if about.least is not None and about.most is not None:
@@ -365,20 +380,26 @@ def bounds(terms: Terms, limits: ChainLimits = ETHEREUM) -> dict[str, Bounded]:
             found[solidity_name(name)] = Bounded(about.measure(getattr(terms, name)), least, most)
         if name == "most_owners":
             sizes = {"owners": terms.most_owners, "group_size": terms.group_size}
-            longest = settlement_bytes(**sizes, polynomials=terms.polynomials_proven)
-            found["settlementBytes"] = Bounded(longest, 0, limits.settlement_bytes)
             found["scoringSteps"] = Bounded(scoring_steps(**sizes, faulty_groups=terms.faulty_groups), 0, MOST_SCORING_STEPS)
         if name == "answer_seconds":
             window = answer_bounds(terms.most_owners, terms.polynomials, limits) if terms.answer_seconds else (0, 0)
             found["answerSeconds"] = Bounded(terms.answer_seconds, *window)
+    longest = settlement_bytes(owners=terms.most_owners, group_size=terms.group_size, polynomials=terms.polynomials_proven)
+    if computed:
+        most_bits = MOST_WIDTH - lane_width(update_bits=0, group_size=terms.group_size)
+        narrowed = {"projected": Bounded(terms.projected, 0, 0), "answerSeconds": Bounded(terms.answer_seconds, 0, 0)}
+        found |= narrowed | {"updateBits": Bounded(terms.update_bits, 3, min(most_bits, found["updateBits"].most))}
+        elements = Lanes(terms.weights, min(terms.update_bits, most_bits), terms.group_size).elements
+        longest = computed_settlement_bytes(owners=terms.most_owners, elements=elements)
+    found["settlementBytes"] = Bounded(longest, 0, limits.settlement_bytes)
     return found
 
 
-def faults(terms: Terms, limits: ChainLimits) -> list[str]:
-    """What is wrong with terms on a chain, a sentence for each field; none if they are good."""
+def faults(terms: Terms, limits: ChainLimits, *, computed: bool = False) -> list[str]:
+    """What is wrong with terms on a chain, a sentence for each field; none if they are good; `computed` as for `bounds`."""
     found = [
         f"{name} is {actual}, it must lie in {least} .. {most}"
-        for name, (actual, least, most) in bounds(terms, limits).items()
+        for name, (actual, least, most) in bounds(terms, limits, computed=computed).items()
         if not least <= actual <= most
     ]
     for name in (name for name, about in ABOUT.items() if about.abi_type == "address"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..crypto.field import ELEMENT_BYTES
 from ..crypto.projection import COPIES
 
 MOST_SEATS = 254
@@ -47,6 +48,11 @@ def settlement_bytes(*, owners: int, group_size: int, polynomials: int) -> int:
     """
     groups = owners // max(group_size, 1)
     return owners * (96 * polynomials + 64) + 16 * groups * (groups + 1) + 32 * groups * polynomials + 2048
+
+
+def computed_settlement_bytes(*, owners: int, elements: int) -> int:
+    """The same of a transaction that shows vectors of E `elements`: n (32 E + 64) + 2048."""
+    return owners * (ELEMENT_BYTES * elements + 64) + 2048
 
 
 def scoring_steps(*, owners: int, group_size: int, faulty_groups: int) -> int:

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from ..crypto.exact import exact_distances
 from ..crypto.field import FieldVector
-from ..crypto.fixedpoint import Units, decode_mean, first_out_of_range, unpack
-from ..crypto.projection import COPIES
-from ..crypto.prover import Proof, prove
+from ..crypto.fixedpoint import Units, decode_mean
+from ..crypto.prover import Proof
 from ..crypto.statement import Statement
 from ..market.krum import Selection, most_unpaid, select
 from ..market.refusals import TooManyUnpaid
 from ..market.roster import bitmap_of
+from ..market.scheme import Scheme
 from ..market.terms import Terms
 
 _FATES = ("accepted", "learnt", "ineligible", "dropped", "waived", "void", "distances")
@@ -36,25 +36,18 @@ class GroupSum:
     ----------
     digests : tuple of bytes
         What each member committed to.
-    vector : FieldVector or None
-        Sum of the delivered vectors, masks cancelled; None if a delivery is missing.
     proven : FieldVector or None
-        What the settlement is about: that sum, or its projection.
-    points : tuple of bytes
-        What the settlement shows of each member: P points.
+        What the settlement is about: the sum of the delivered vectors, masks cancelled, or its projection; None if a delivery is missing.
+    shown : tuple of bytes
+        What the settlement shows of each member: P points, or the vector in a computed market.
+    units : int64 array or None
+        What the sum holds; None unless it is there, and what this many honest members can add up to.
     """
 
     digests: tuple[bytes, ...]
-    vector: FieldVector | None
     proven: FieldVector | None
-    points: tuple[bytes, ...]
-
-    def units(self, bits: int) -> Units | None:
-        """The sum's units; None unless it is there, and what this many honest members can add up to."""
-        members = len(self.digests)
-        if self.vector is None or first_out_of_range(self.vector, members=members, bits=bits) is not None:
-            return None
-        return unpack(self.vector, members=members, bits=bits)
+    shown: tuple[bytes, ...]
+    units: Units | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +89,7 @@ class Decision:
 
 
 def decide(
-    terms: Terms,
+    scheme: Scheme,
     context: bytes,
     roster_hash: bytes,
     groups: Sequence[GroupSum],
@@ -111,7 +104,7 @@ def decide(
 
     Parameters
     ----------
-    terms, context, roster_hash, groups, void
+    scheme, context, roster_hash, groups, void
         As for `judge`.
     spoilt : set of int
         Roster positions of groups to be waived, even if they are void.
@@ -120,7 +113,7 @@ def decide(
     """
 
     def judged(waived: AbstractSet[int]) -> Decision:
-        return judge(terms, context, roster_hash, groups, void=void, waived=waived)
+        return judge(scheme, context, roster_hash, groups, void=void, waived=waived)
 
     def stands_alone(position: int) -> bool:
         try:
@@ -143,7 +136,7 @@ def decide(
 
 
 def judge(
-    terms: Terms,
+    scheme: Scheme,
     context: bytes,
     roster_hash: bytes,
     groups: Sequence[GroupSum],
@@ -158,6 +151,8 @@ def judge(
 
     Parameters
     ----------
+    scheme : Scheme
+        The market's, with its terms.
     context, roster_hash : bytes, length 32
         Of the live round and its roster.
     groups : sequence of GroupSum
@@ -165,11 +160,11 @@ def judge(
     void, waived : set of int
         Roster positions of groups with a lapsed member, and of those to be waived in any case, unless they are void.
     """
-    copies = COPIES if terms.projected else 1
-    outside = {position for position, group in enumerate(groups) if group.vector is None} | waived | void
+    terms, copies = scheme.terms, scheme.copies
+    outside = {position for position, group in enumerate(groups) if group.proven is None} | waived | void
     while True:
         statement = Statement(context, roster_hash, tuple(len(one.digests) for one in groups), bitmap_of(outside), terms.polynomials_proven)
-        proof = _prove(statement, groups)
+        proof = _settle(scheme, statement, groups)
         places, distances, scale = statement.taking_part(), proof.verdict.distances, statement.scale()
         far = [position for place, position in enumerate(places) if distances[place] > scale**2 * terms.norm_bound * copies]
         surplus = surplus_of(len(far), len(places), terms.faulty_groups)
@@ -196,10 +191,10 @@ def judge(
     )
 
 
-def _prove(statement: Statement, groups: Sequence[GroupSum]) -> Proof:
+def _settle(scheme: Scheme, statement: Statement, groups: Sequence[GroupSum]) -> Proof:
     inside = [not statement.is_outside(position) for position in range(len(groups))]
     sums = [group.proven if there else None for group, there in zip(groups, inside, strict=True)]
-    return prove(statement, sums, [group.points if there else group.digests for group, there in zip(groups, inside, strict=True)])
+    return scheme.settle(statement, sums, [group.shown if there else group.digests for group, there in zip(groups, inside, strict=True)])
 
 
 def surplus_of(far: int, groups: int, faulty_groups: int) -> int:
@@ -227,7 +222,7 @@ def learn(terms: Terms, groups: dict[int, GroupSum], accepted: tuple[int, ...]) 
     groups : dict of int to GroupSum
         Those taking part, by roster position.
     """
-    sums = {position: units for position, group in groups.items() if (units := group.units(terms.update_bits)) is not None}
+    sums = {position: group.units for position, group in groups.items() if group.units is not None}
     good = _selected(terms, sums, {position: len(groups[position].digests) for position in sums})
     learnt = tuple(position for position in accepted if position in good)
     if not learnt:

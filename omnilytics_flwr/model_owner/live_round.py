@@ -11,14 +11,14 @@ from py_arkworks_bls12381 import G1Point
 
 from ..crypto.curve import parse_points
 from ..crypto.digest import points_digest
-from ..crypto.field import FieldVector, N
-from ..crypto.kzg import mismatched
-from ..crypto.projection import project, projection_seed
+from ..crypto.field import FieldVector
+from ..crypto.projection import projection_seed
 from ..errors import ProtocolError, TaskMismatch
 from ..market.ledger import Receipt
 from ..market.market_view import MarketState, Member
 from ..market.messages import Commitment, Delivery, recover
 from ..market.roster import bitmap_of, roster_hash
+from ..market.scheme import Scheme
 from ..market.stage import Stage
 from ..market.task import TaskId
 from ..market.terms import Address
@@ -45,13 +45,13 @@ class Delivered:
     ----------
     vector : FieldVector
     points : bytes
-        What the data owner committed to.
+        What the data owner committed to; empty in a computed market, where it is the vector itself.
     parsed : tuple of G1Point
         The same, decoded.
     projected : bytes
-        Point of the vector's projection; empty in an exact market.
+        Point of the vector's projection; empty unless the market is projected.
     signature : bytes
-        Under the projected point's digest; empty in an exact market.
+        Under the projected point's digest; empty likewise.
     metrics : mapping
         What came along.
     """
@@ -68,19 +68,19 @@ class Delivered:
         cls,
         vector: bytes,
         points: bytes,
-        polynomials: int,
+        scheme: Scheme,
         *,
         projected: bytes = b"",
         signature: bytes = b"",
         metrics: Metrics | None = None,
     ) -> Delivered:
         """Decode the bytes of a delivery; raises `WireError`."""
-        parsed = parse_points(points, polynomials)
-        return cls(FieldVector.from_bytes(vector, N * polynomials), points, parsed, projected, signature, metrics or {})
+        parsed = parse_points(points, scheme.points)
+        return cls(FieldVector.from_bytes(vector, scheme.elements), points, parsed, projected, signature, metrics or {})
 
     @property
     def shown(self) -> bytes:
-        """The points that a settlement shows of it."""
+        """The points that a settlement shows of it; none in a computed market."""
         return self.projected or self.points
 
 
@@ -91,7 +91,7 @@ class SettleCall:
     Attributes
     ----------
     signatures : tuple of (Address, bytes)
-        Of each member taking part, in order, that of its delivery; empty in an exact market, where that of its commitment counts.
+        Of each member taking part, in order, that of its delivery; empty unless the market is projected: that of its commitment counts.
     """
 
     settlement: bytes
@@ -252,12 +252,12 @@ class LiveRound(NotedRound):
             raise TaskMismatch(f"the commitment of {owner} is signed by {signer}; it must be signed for this round by its own key")
         self.commitments[owner] = Signed(digest, signature)
 
-    def check_delivery(self, owner: Address, points: bytes, projected: bytes, signature: bytes) -> None:
-        """Raise unless this is what a member of the roster committed to and, if anything is projected, what it signed to deliver."""
+    def check_delivery(self, owner: Address, digest: bytes, projected: bytes, signature: bytes) -> None:
+        """Raise unless a member of the roster committed to this digest and, if anything is projected, signed to deliver it."""
         if owner not in {member.owner for member in self.roster_members()}:
             raise ProtocolError(f"{owner} is not on the roster of round {self.task.round}; expected one of its members")
-        if points_digest(points) != self.commitments[owner].digest:
-            raise ProtocolError(f"the points of {owner} are not those of its digest; expected what it committed to")
+        if digest != self.commitments[owner].digest:
+            raise ProtocolError(f"the delivery of {owner} is not that of its digest; expected what it committed to")
         if not projected:
             return
         message = Delivery(self.task.epoch, self.task.round, self.task.task_hash, self.roster_hash(), points_digest(projected))
@@ -265,32 +265,33 @@ class LiveRound(NotedRound):
         if signer != owner:
             raise ProtocolError(f"the projection of {owner} is signed by {signer}; it must be signed for this roster by its own key")
 
-    def mismatches(self, seed: bytes | None) -> tuple[Address, ...]:
+    def mismatches(self, scheme: Scheme, seed: bytes) -> tuple[Address, ...]:
         """Data owners whose vector is not what their points commit to, or whose projected point is not that of its projection.
 
         Parameters
         ----------
-        seed : bytes, length 32, or None
-            Of the projection; None in an exact market.
+        seed : bytes, length 32
+            Of the projection, if the scheme has one.
         """
         owners, delivered = tuple(self.deliveries), tuple(self.deliveries.values())
-        wrong = {*mismatched([one.vector for one in delivered], [one.parsed for one in delivered])}
-        if seed is not None:
-            projections = [project(one.vector, seed) for one in delivered]
-            wrong |= {*mismatched(projections, [parse_points(one.projected, 1) for one in delivered])}
-        return tuple(owners[index] for index in sorted(wrong))
+        projected = [one.projected for one in delivered]
+        wrong = scheme.mismatched([one.vector for one in delivered], [one.parsed for one in delivered], projected, seed)
+        return tuple(owners[index] for index in wrong)
 
     # What it comes to
 
-    def group_sums(self, seed: bytes | None) -> list[GroupSum]:
+    def group_sums(self, scheme: Scheme, seed: bytes) -> list[GroupSum]:
         """The groups of the roster as they are decided on; `seed` as for `mismatches`."""
         sums = []
         for group in self.roster_groups():
             digests = tuple(self.commitments[member.owner].digest for member in group)
             there = [self.deliveries[member.owner] for member in group if member.owner in self.deliveries]
             total = FieldVector.total([one.vector for one in there]) if len(there) == len(group) else None
-            proven = total if total is None or seed is None else project(total, seed)
-            sums.append(GroupSum(digests, total, proven, tuple(one.shown for one in there)))
+            shown = tuple(scheme.shown(one.vector, one.shown) for one in there)
+            if total is None:
+                sums.append(GroupSum(digests, None, shown, None))
+            else:
+                sums.append(GroupSum(digests, scheme.proven(total, seed), shown, scheme.read(total, members=len(group))))
         return sums
 
     def report(self, *, paid_seats: int, timed_out: bool) -> RoundReport:

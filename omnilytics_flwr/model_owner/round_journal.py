@@ -14,6 +14,7 @@ import numpy as np
 
 from ..decoding import convert
 from ..errors import Malformed
+from ..market.scheme import Scheme
 from ..market.terms import Address
 from .live_round import Delivered, LiveRound, NotedRound
 from .run_directory import Record, RunDirectory
@@ -48,9 +49,9 @@ class Absent:
 class RoundJournal:
     """The last rounds, and who was absent from them in this epoch; in memory only if there is no directory."""
 
-    def __init__(self, directory: RunDirectory | None, polynomials: int) -> None:
+    def __init__(self, directory: RunDirectory | None, scheme: Scheme) -> None:
         self._directory = directory
-        self._polynomials = polynomials
+        self._scheme = scheme
         self._absent = Absent(0)
         self.rounds: dict[int, LiveRound] = {}
 
@@ -63,9 +64,7 @@ class RoundJournal:
             live = decode_round(record)
             self.rounds[live.task.round] = live
         for number, live in self.rounds.items():
-            live.deliveries.update(
-                decode_delivery(record, self._polynomials) for record in self._directory.records(_name(DELIVERY, number))
-            )
+            live.deliveries.update(decode_delivery(record, self._scheme) for record in self._directory.records(_name(DELIVERY, number)))
         found = self._directory.read(ABSENT)
         if found is not None:
             self._absent = convert(found.facts, Absent)
@@ -183,11 +182,11 @@ def encode_delivery(owner: Address, delivered: Delivered) -> Record:
     )
 
 
-def decode_delivery(record: Record, polynomials: int) -> tuple[Address, Delivered]:
+def decode_delivery(record: Record, scheme: Scheme) -> tuple[Address, Delivered]:
     """Whose delivery a record is, and the delivery; raises `WireError`."""
     try:
         vector, points, projected, signature = (record.arrays[name].tobytes() for name in ("vector", "points", "projected", "signature"))
-        delivered = Delivered.decode(vector, points, polynomials, projected=projected, signature=signature, metrics=record.facts["metrics"])
+        delivered = Delivered.decode(vector, points, scheme, projected=projected, signature=signature, metrics=record.facts["metrics"])
         return Address(record.facts["owner"]), delivered
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged("delivery", repr(error)) from error

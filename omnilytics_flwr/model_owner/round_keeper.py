@@ -76,13 +76,14 @@ class RoundKeeper:
     ) -> None:
         self.ledger = ledger
         self.terms: Terms = ledger.terms()
+        self._scheme = ledger.scheme()
         self.reports: tuple[RoundReport, ...] = ()
         self._clock = clock or Clock()
         self._steady = patient(ledger, self._clock)
         self._on_stage = on_stage or (lambda number, stage: None)
         self._on_round = on_round or (lambda report: None)
         self._on_trouble = on_trouble or (lambda reason: None)
-        self._journal = RoundJournal(directory, self.terms.polynomials)
+        self._journal = RoundJournal(directory, self._scheme)
         self._replay = Replay(self._steady, self._journal, self._on_trouble)
         self._disputes = Disputes(
             ledger, self._clock, self._journal, accuse=missing == "accuse", on_stage=self._on_stage, on_trouble=self._on_trouble
@@ -344,11 +345,11 @@ class RoundKeeper:
         """
         live = self.live
         parse_points(projected, int(self.terms.projected))
-        live.check_delivery(owner, points, projected, signature)
+        live.check_delivery(owner, self._scheme.digest(vector, points), projected, signature)
         with live.timed("server_crypto"):
-            delivered = Delivered.decode(vector, points, self.terms.polynomials, projected=projected, signature=signature, metrics=metrics)
+            delivered = Delivered.decode(vector, points, self._scheme, projected=projected, signature=signature, metrics=metrics)
         with live.timed("chain"):
-            good = self._check_points(delivered.shown)
+            good = not delivered.shown or self._check_points(delivered.shown)
         if not good:
             raise ProtocolError(f"the verification refuses the points of {owner}; expected points of the subgroup")
         self._journal.add_delivery(live, owner, delivered)
@@ -372,9 +373,9 @@ class RoundKeeper:
         """
         live = self.live
         epoch_seed = self._steady.state().epoch_seed
-        projection = live.projection_seed(epoch_seed) if self.terms.projected else None
+        seed = live.projection_seed(epoch_seed)
         with live.timed("server_crypto"):
-            for owner in live.mismatches(projection):
+            for owner in live.mismatches(self._scheme, seed):
                 self._on_trouble(f"{owner} delivered another vector than it committed to, or a wrong projection; it counts as missing")
                 self._journal.drop_delivery(live, owner)
         self._journal.note_undelivered(live.task.epoch, [member.owner for member in live.missing()])
@@ -382,10 +383,10 @@ class RoundKeeper:
         self._on_stage(live.task.round, "prove")
         with live.timed("server_crypto"):
             return decide(
-                self.terms,
+                self._scheme,
                 live.task.settlement_context(epoch_seed),
                 live.roster_hash(),
-                live.group_sums(projection),
+                live.group_sums(self._scheme, seed),
                 void=self._disputes.void_positions(live, state),
                 spoilt=live.spoilt,
                 on_trouble=self._on_trouble,

@@ -22,6 +22,7 @@ from omnilytics_flwr.crypto.prover import pair_values
 from omnilytics_flwr.crypto.statement import distance_of
 from omnilytics_flwr.errors import UpdateError
 from omnilytics_flwr.market.draw import group_sizes
+from omnilytics_flwr.market.scheme import ExactScheme
 from omnilytics_flwr.model_owner.decision import GroupSum, learn, select_for, surplus_of
 
 __all__ = ["Decision", "Offer", "decide", "groups_of"]
@@ -135,7 +136,8 @@ def _selected(terms: Terms, groups: tuple[tuple[int, ...], ...], sums: dict[int,
         waived.update(far[-surplus:])
     selection = select_for(terms, distances, sizes, copies=1)
     accepted = tuple(taking[place] for place in selection.accepted)
-    whole = {number: GroupSum((b"",) * len(groups[number]), sums[number], None, ()) for number in taking}
+    read = ExactScheme(terms).read
+    whole = {n: GroupSum((b"",) * len(groups[n]), sums[n], (), read(sums[n], members=len(groups[n]))) for n in taking}
     learnt, mean = learn(terms, whole, accepted)
     return Decision(
         opened=True,

@@ -20,7 +20,9 @@ def test_deploy_gas_of_each_contract_is_recorded(connection: Connection, wallet:
     deployed = deploy(sender_for(connection, wallet))
     check_deployment(connection, deployed)
     records = {record.event: record for record in connection.transactions}
-    assert set(records) == {"deploy SumcheckVerification", "deploy VoucherAdmission", "deploy MarketFactory"}
+    assert set(records) == {
+        f"deploy {name}" for name in ("SumcheckVerification", "ComputedVerification", "VoucherAdmission", "MarketFactory")
+    }
     assert all(record.gas_used > 300_000 for record in records.values())
 
 
@@ -48,7 +50,7 @@ def test_create_market_bad_terms_raises_the_factorys_error(connection: Connectio
     assert caught.value.args == ("rewardWei", 0, 1, 2**96)
 
 
-@pytest.mark.parametrize("part", ["verification", "implementation", "factory", "gate"])
+@pytest.mark.parametrize("part", ["verification", "computed", "implementation", "factory", "gate"])
 def test_check_deployment_one_contract_other_raises(connection: Connection, deployment: Deployment, part: str) -> None:
     address = getattr(deployment, part)
     code = bytearray(connection.code(address))

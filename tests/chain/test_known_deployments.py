@@ -11,6 +11,7 @@ from omnilytics_flwr.errors import Malformed, UnsupportedChain
 
 ADDRESSES = {
     "verification": "0x5fbdb2315678afecb367f032d93f642f64180aa3",
+    "computed": "0x90F79bf6EB2c4f870365E785982E1f101E93b906",
     "implementation": "0xf39Fd6e51aad88F6F4ce6aB8827279cffFb92266",
     "factory": "0x70997970C51812dc3A010C7d01b50e0d17dc79C8",
     "gate": "0x3C44CdDdB6a900fa2b585dd299e03d12FA4293BC",

@@ -60,7 +60,7 @@ def test_deploy_notes_a_deployment_that_the_other_commands_find(
 
 
 def test_deployment_of_another_chain_is_kept_and_one_that_is_not_there_is_told(bare: CommandLine, connection: Connection) -> None:
-    other = dict.fromkeys(("verification", "implementation", "factory", "gate"), NOBODY) | {"block": 5}
+    other = dict.fromkeys(("verification", "computed", "implementation", "factory", "gate"), NOBODY) | {"block": 5}
     known, options = bare.folder / "d.json", ("--deployments", "d.json", "--rpc-url", connection.endpoint.url)
     known.write_text(json.dumps({"1": other}))
     bare("market", "deploy", *options, *MODEL_OWNER)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -22,7 +23,7 @@ from tests.support.moves import Move, Mover, View
 from tests.support.walk import DisputeWalk, Spoiler, Walk
 
 from .forging import COMMON_FORGERIES
-from .real_market import Part, far, isotropic, masked, near, total, wild
+from .real_market import far, isotropic, masked, near, total, wild
 from .twin import Twin
 
 OWNERS = 18
@@ -42,14 +43,14 @@ class ProvenMover(Mover):
     def __init__(self, random: Random, view: View, scene: Scene) -> None:
         super().__init__(random, view, scene.num_owners, may_lapse=False)
         self._scene = scene
-        self._deliveries: dict[int, Part] = {}
+        self._deliveries: dict[int, Any] = {}
         self._settlements: dict[tuple[int, int], bytes] = {}
 
     def open_with(self, state: MarketState, groups: int) -> Move:
         for group in bits_of(groups):
             seats = bits_of(self.view.ledger.group_seats(group))
             # The updates of a round are the same however often it is tried to be opened.
-            parts = masked([self._update(state.round, Random(f"{state.round} {seat}")) for seat in seats])
+            parts = self._masked([self._update(state.round, Random(f"{state.round} {seat}")) for seat in seats])
             self._deliveries |= dict(zip(seats, parts, strict=True))
         return super().open_with(state, groups)
 
@@ -82,10 +83,14 @@ class ProvenMover(Mover):
         delivery = self._deliveries.get(seat)
         return (delivery.vector.to_bytes(),) if delivery else super().blobs(state, seat, first, count)
 
-    def _update(self, round_number: int, random: Random) -> Part:
+    def _update(self, round_number: int, random: Random) -> Any:
         """Everybody is honest in the first round; later, one in forty is out of range, which only the model owner sees."""
         kind = random.choices((near, far, wild, isotropic), (1, 0, 0, 0) if round_number == 1 else (75, 3, 1, 1))[0]
         return kind() if kind is far else kind(random.randrange(4))
+
+    def _masked(self, updates: list[Any]) -> list[Any]:
+        """Deliveries of a group."""
+        return list(masked(updates))
 
     def _prove(self, state: MarketState, outside: int) -> bytes:
         statement = self._scene.market.statement(outside)
@@ -111,9 +116,7 @@ class ProvenSpoiler(Spoiler):
         if state.stage is Stage.OPEN:
             everybody = (1 << state.groups.bit_count()) - 1
             forged.append(self._prover.settlement(state, everybody))
-            parts = self._prover.taken_apart(honest, self._prover.outside(state, waived, move.wait_seconds))
-            names = self._random.sample(sorted(COMMON_FORGERIES), FORGERIES_A_MOVE if parts.argument else 0)
-            forged += [COMMON_FORGERIES[name].change(parts) for name in names]
+            forged += self._forged(honest, self._prover.outside(state, waived, move.wait_seconds))
         digests = self._prover.digests(state, self._prover.roster(state))
         others = [
             (state.round + 1, honest, signatures, waived, next_task),
@@ -123,6 +126,12 @@ class ProvenSpoiler(Spoiler):
             *((round_number, honest, other, waived, next_task) for other in self._bad_signatures(state, digests, signatures)),
         ]
         return [*(replace(move, arguments=arguments) for arguments in others), *self._around(move, state.settle_by)]
+
+    def _forged(self, honest: bytes, outside: int) -> list[bytes]:
+        """Forgeries of the settlement of the open round without these positions."""
+        parts = self._prover.taken_apart(honest, outside)
+        names = self._random.sample(sorted(COMMON_FORGERIES), FORGERIES_A_MOVE if parts.argument else 0)
+        return [COMMON_FORGERIES[name].change(parts) for name in names]
 
     def _flipped(self, honest: bytes) -> bytes:
         """One bit changed."""

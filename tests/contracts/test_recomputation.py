@@ -164,7 +164,7 @@ def vector_of(market: RealMarket, plan: Plan, number: int) -> FieldVector:
         epoch=state.epoch,
         round_number=state.round,
         task_hash=state.task_hash,
-        polynomials=terms.polynomials,
+        elements=N * terms.polynomials,
     )
 
 

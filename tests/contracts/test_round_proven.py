@@ -13,7 +13,7 @@ from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.chain.market_reader import market_reverts
 from omnilytics_flwr.crypto.address import address_bytes
 from omnilytics_flwr.crypto.digest import points_digest
-from omnilytics_flwr.crypto.field import FieldVector
+from omnilytics_flwr.crypto.field import FieldVector, N
 from omnilytics_flwr.crypto.fixedpoint import pack, quantise
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.kzg import commit
@@ -118,7 +118,7 @@ def play(connection: Connection, deployment: Deployment, projected: bool) -> Pla
                 epoch=1,
                 round_number=1,
                 task_hash=state.task_hash,
-                polynomials=2,
+                elements=2 * N,
             )
             vectors[seat] = pack(units) + mask
     points = {seat: commit(vector) for seat, vector in vectors.items()}

@@ -30,7 +30,7 @@ from omnilytics_flwr.market.roster import roster_seats
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.terms import Address, Terms, solidity_name
 from tests.evm.tiny_contracts import creation_code
-from tests.oracle import MemoryMarket, SumcheckVerification, Verification, World
+from tests.oracle import ComputedVerification, MemoryMarket, SumcheckVerification, Verification, World
 from tests.support.builders import (
     MODEL_OWNER,
     STRANGER,
@@ -81,13 +81,13 @@ _VERIFY = _ABI.functions["verify"].selector.hex()
 _WRONG_OPENING = next(s.hex() for s, error in _ABI.errors.items() if error.name == "VerificationWrongOpening")
 
 _BRANCH = f"5f 35 60 e0 1c 63 {_VERIFY} 14 60 1e 57"
-_POLYNOMIALS = "60 04 35 61 1f ff 01 60 0d 1c 5f 52 60 20 5f f3"
-"""(weights + 8191) / 8192: any call but `verify` asks for it."""
+_ONE = "60 01 5f 52 60 20 5f f3 5b 5b 5b 5b 5b 5b 5b 5b"
+"""1, filled up: any call but `verify` asks how many bytes a settlement needs."""
 _ANSWER = "5b 60 20 5f 52 60 24 35 60 04 01 80 35 80 15 60 3d 57 80 91 60 20 01 60 20 37 60 20 01 5f f3"
 """The settlement behind a word 0x20, which is how ABI returns the struct that the settlement encodes; empty, it is refused."""
 _REFUSE = f"5b 63 {_WRONG_OPENING} 5f 52 60 04 60 1c fd"
 
-DICTATING = creation_code(bytes.fromhex(_BRANCH + _POLYNOMIALS + _ANSWER + _REFUSE))
+DICTATING = creation_code(bytes.fromhex(_BRANCH + _ONE + _ANSWER + _REFUSE))
 """Deploys a verification that believes its settlement, unless it is empty."""
 
 
@@ -98,19 +98,34 @@ Facts = dict[str, Any]
 class Twin:
     """A market in memory and its twin on a chain without fees, so that balances can be compared too; blocks are a second apart.
 
-    Settlements are proven, or dictated as `tests.support.builders.DictatedVerification` has it; `term_changes` are for `make_terms`.
+    Settlements are proven, or computed, or dictated as `tests.support.builders.DictatedVerification` has it; `term_changes` are for
+    `make_terms`.
     """
 
-    def __init__(self, anvil: Anvil, deployment: Deployment, num_owners: int, *, proven: bool = False, **term_changes: object) -> None:
+    def __init__(
+        self,
+        anvil: Anvil,
+        deployment: Deployment,
+        num_owners: int,
+        *,
+        proven: bool = False,
+        computed: bool = False,
+        **term_changes: object,
+    ) -> None:
         self.anvil = anvil
         self.connection: Connection = connect(anvil.url)
         self.numbers = (*range(num_owners), MODEL_OWNER, STRANGER)
         self._abi = artifacts.load(artifacts.MARKET).abi
         self._reverts = market_reverts()
         self.forced_wei = 0
-        terms = make_terms(verification=deployment.verification if proven else self._deploy_dictating(), **term_changes)
+        if proven or computed:
+            contract = deployment.computed if computed else deployment.verification
+        else:
+            contract = self._deploy_dictating()
+        terms = make_terms(verification=contract, **term_changes)
+        twin: Verification = SumcheckVerification() if proven else DictatedVerification()
         address = self._create(deployment, terms)
-        self.scene = self._memory(address, terms, num_owners, SumcheckVerification() if proven else DictatedVerification())
+        self.scene = self._memory(address, terms, num_owners, ComputedVerification(terms) if computed else twin)
 
     @property
     def view(self) -> View:

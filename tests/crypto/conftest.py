@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
+from omnilytics_flwr.crypto.computed import computed_settlement
 from omnilytics_flwr.crypto.curve import decode_on_curve, encode_point, parse_points, split_points
 from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.field import FieldVector, N, R
-from omnilytics_flwr.crypto.fixedpoint import Units, pack
+from omnilytics_flwr.crypto.fixedpoint import Units, most_unit, pack
 from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.crypto.kzg import commit
+from omnilytics_flwr.crypto.lanes import Lanes
 from omnilytics_flwr.crypto.prover import Proof, prove
 from omnilytics_flwr.crypto.statement import Statement
 from tests.support import bad_inputs
@@ -85,6 +87,54 @@ def make_round(sizes: tuple[int, ...], *, polynomials: int = 1, bits: int = 8, s
         members.append(tuple(commit(vector) for vector in delivered))
     statement = Statement(keccak256(b"context"), keccak256(b"roster"), sizes, 0, polynomials)
     return Round(statement, tuple(vectors), tuple(members), tuple(units))
+
+
+@dataclass(frozen=True)
+class ComputedRound:
+    """A round of a computed market; `units[g][i]` are the quantised updates, `members` the masked vectors, or digests of groups outside."""
+
+    lanes: Lanes
+    statement: Statement
+    members: tuple[tuple[bytes, ...], ...]
+    units: tuple[tuple[Units, ...], ...]
+
+    def with_outside(self, outside: int) -> ComputedRound:
+        """The same deliveries, these groups waived."""
+        members = tuple(tuple(keccak256(row) if outside >> i & 1 else row for row in group) for i, group in enumerate(self.members))
+        return replace(self, statement=replace(self.statement, outside=outside), members=members)
+
+    def with_extra(self, position: int, element: int, extra: int) -> ComputedRound:
+        """The same deliveries, but that the last member of this group adds something to an element against the rules."""
+        *rows, last = self.members[position]
+        numbers = FieldVector.from_bytes(last, self.lanes.elements).to_ints()
+        numbers[element] = (numbers[element] + extra) % R
+        changed = (*rows, FieldVector.from_ints(numbers).to_bytes())
+        return replace(self, members=tuple(changed if i == position else group for i, group in enumerate(self.members)))
+
+    def settlement(self) -> bytes:
+        """What settles it."""
+        return computed_settlement(self.members)
+
+
+def make_computed_round(
+    sizes: tuple[int, ...], *, weights: int = 30, bits: int = 16, group_size: int = 3, seed: int = 0, extreme: bool = False
+) -> ComputedRound:
+    """A round of random updates, or of such as fill the range."""
+    lanes, rng = Lanes(weights, bits, group_size), np.random.default_rng(seed)
+    most = most_unit(bits)
+    units, members = [], []
+    for size in sizes:
+        drawn = rng.integers(-most, most + 1, (size, lanes.places))
+        if extreme:
+            drawn = np.repeat(rng.choice([-most, most], (1, lanes.places)), size, axis=0)
+        delivered = [lanes.pack(member) for member in drawn]
+        for i in range(size):
+            mask = random_vector(lanes.elements, seed=rng.integers(1 << 32))
+            delivered[i], delivered[i - 1] = delivered[i] + mask, delivered[i - 1] - mask
+        units.append(tuple(drawn))
+        members.append(tuple(vector.to_bytes() for vector in delivered))
+    statement = Statement(keccak256(b"context"), keccak256(b"roster"), sizes, 0, 1)
+    return ComputedRound(lanes, statement, tuple(members), tuple(units))
 
 
 def random_vector(length: int, *, seed: int) -> FieldVector:

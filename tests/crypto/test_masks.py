@@ -22,7 +22,7 @@ LIMIT = 60.0
 
 
 def mask(place: int, peers: list[Peer] = PEERS, **changes: object) -> FieldVector:
-    return group_mask(KEYS[place], peers, polynomials=1, **{**ROUND, **changes})  # type: ignore[arg-type]
+    return group_mask(KEYS[place], peers, elements=N, **{**ROUND, **changes})  # type: ignore[arg-type]
 
 
 def unevenness(values: list[int]) -> float:

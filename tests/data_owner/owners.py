@@ -10,9 +10,6 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from omnilytics_flwr.crypto.digest import points_digest
-from omnilytics_flwr.crypto.fixedpoint import pack
-from omnilytics_flwr.crypto.kzg import commit
 from omnilytics_flwr.crypto.masks import Peer, group_mask
 from omnilytics_flwr.data_owner.journal import Journal
 from omnilytics_flwr.data_owner.local_agent import LocalAgent
@@ -26,8 +23,8 @@ from omnilytics_flwr.market.messages import sign_commitment
 from omnilytics_flwr.market.roster import bits_of, roster_hash
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address
-from tests.oracle import SumcheckVerification, Verification
-from tests.support.builders import Scene, address_of, make_account, make_digest, make_mask_key, make_scene
+from tests.oracle import ComputedVerification, SumcheckVerification, Verification
+from tests.support.builders import Scene, address_of, make_account, make_digest, make_mask_key, make_scene, make_terms
 
 WEIGHTS = 42
 TASK = TaskParts(b"\1" * 32, b"\2" * 32, b"\3" * 32)
@@ -108,6 +105,7 @@ class Owner:
     def commit_units(self, task: TaskId, units: NDArray[np.int64]) -> tuple[SignedCommitment, MaskedUpdate]:
         """What a data owner sends that masks and signs well, but whatever units it likes."""
         state, members = self.scene.state, self.scene.market.members()
+        scheme = self.scene.ledger().scheme()
         seat = next(member.seat for member in members if member.owner == self.address)
         seats = next(group for group in self.scene.market.storage.groups if group >> seat & 1)
         mask = group_mask(
@@ -119,13 +117,13 @@ class Owner:
             epoch=task.epoch,
             round_number=task.round,
             task_hash=task.task_hash,
-            polynomials=self.scene.terms.polynomials,
+            elements=scheme.elements,
         )
-        vector = pack(units) + mask
-        points = commit(vector)
-        digest = points_digest(points)
+        vector = scheme.pack(units) + mask
+        raw, points = vector.to_bytes(), scheme.commit(vector)
+        digest = scheme.digest(raw, points)
         signature = sign_commitment(make_wallet(self.number), task, digest, state.open_by)
-        return SignedCommitment(self.address, digest, signature), MaskedUpdate(self.address, vector.to_bytes(), points)
+        return SignedCommitment(self.address, digest, signature), MaskedUpdate(self.address, raw, points)
 
 
 def make_owners_scene(
@@ -136,17 +134,18 @@ def make_owners_scene(
     escrow_wei: int = 200_000,
     policy: Mapping[str, object] | None = None,
     verification: Verification | None = None,
+    computed: bool = False,
     **term_changes: object,
 ) -> tuple[Scene, dict[int, Owner]]:
     """A drawn and funded market, and those of its data owners that are `real`, by number; all if none are named.
     The others have joined as well, but are nothing but an account and a mask key.
     """
-    scene = make_scene(
-        num_owners,
-        escrow_wei=escrow_wei,
-        verification=verification or SumcheckVerification(),
-        **({"weights": WEIGHTS, "update_bits": 16, "norm_bound": 2**60} | term_changes),
-    )
+    changes = {"weights": WEIGHTS, "update_bits": 16, "norm_bound": 2**60} | term_changes
+    usual: Verification = SumcheckVerification()
+    if computed:
+        changes |= {"answer_seconds": 0}
+        usual = ComputedVerification(make_terms(**changes))
+    scene = make_scene(num_owners, escrow_wei=escrow_wei, verification=verification or usual, **changes)
     numbers = range(num_owners) if real is None else real
     allowed = Policy.from_mapping(SHORT | dict(policy or {}))
     owners = {number: Owner(scene, number, folder / f"owner-{number}", allowed) for number in numbers}

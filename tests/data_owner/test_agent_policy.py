@@ -90,6 +90,17 @@ def test_after_so_many_commitments_in_a_row_that_paid_nothing_there_is_no_other(
     owner.agent(**{"most-unpaid-rounds": 3}).commit(anchor(scene), update_of(0))
 
 
+def test_public_sums_are_refused_before_a_stake_is_paid_unless_they_are_allowed(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path, computed=True, policy={"public-sums": True})
+    task, careful = anchor(scene), owner.agent(**{"public-sums": False})
+
+    assert_refused(careful, task, "its verification shows everybody the sum of each group")
+    with pytest.raises(Refused, match="public-sums = true"):
+        careful.join()
+    assert not owner.journal.entries()
+    owner.commit(task)
+
+
 def test_evaluation_is_admitted_once_after_a_settled_round(tmp_path: Path) -> None:
     scene, owner = lone_owner(tmp_path, verification=DictatedVerification())
     with pytest.raises(Refused, match="round 0 paid nobody"):

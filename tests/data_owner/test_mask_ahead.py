@@ -12,9 +12,10 @@ import pytest
 from omnilytics_flwr.crypto.curve import encode_point
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.data_owner.mask_ahead import CommittedMask, MaskAhead
+from omnilytics_flwr.market.scheme import Scheme, scheme_for
 from omnilytics_flwr.market.task import TaskId
 from tests.data_owner.owners import lone_task, update_of
-from tests.support.builders import MARKET
+from tests.support.builders import MARKET, make_terms
 
 TASK = TaskId(31337, MARKET, 1, 1, bytes(32))
 KEYS = b"\1" * 32
@@ -28,8 +29,8 @@ class Making:
         self.done = threading.Event()
         make = CommittedMask.of
 
-        def of(mask: Callable[[], FieldVector]) -> CommittedMask:
-            self.made.append(make(mask))
+        def of(scheme: Scheme, mask: Callable[[], FieldVector]) -> CommittedMask:
+            self.made.append(make(scheme, mask))
             self.done.set()
             return self.made[-1]
 
@@ -45,6 +46,11 @@ def vector(number: int) -> FieldVector:
     return FieldVector.from_ints([number] * 4096)
 
 
+def mask(number: int) -> Callable[[], CommittedMask]:
+    """Makes that vector the mask."""
+    return lambda: CommittedMask.of(scheme_for(make_terms()), lambda: vector(number))
+
+
 def test_admission_starts_the_mask_and_the_commitment_uses_it(tmp_path: Path, making: Making) -> None:
     _, owner, task = lone_task(tmp_path)
     agent = owner.agent()
@@ -57,13 +63,13 @@ def test_admission_starts_the_mask_and_the_commitment_uses_it(tmp_path: Path, ma
 
 def test_mask_is_that_of_its_keys_and_task_and_is_used_once(making: Making) -> None:
     ahead = MaskAhead()
-    ahead.start(TASK, KEYS, lambda: vector(1))
-    assert ahead.take(TASK, bytes(32), lambda: vector(2)).vector == vector(2), "the group's keys are others now"
-    ahead.start(TASK, KEYS, lambda: vector(3))
-    assert ahead.take(replace(TASK, task_hash=KEYS), KEYS, lambda: vector(4)).vector == vector(4)
-    ahead.start(TASK, KEYS, lambda: vector(5))
-    assert ahead.take(TASK, KEYS, lambda: vector(6)).vector == vector(5)
-    assert ahead.take(TASK, KEYS, lambda: vector(7)).vector == vector(7), "the one before is forgotten"
+    ahead.start(TASK, KEYS, mask(1))
+    assert ahead.take(TASK, bytes(32), mask(2)).vector == vector(2), "the group's keys are others now"
+    ahead.start(TASK, KEYS, mask(3))
+    assert ahead.take(replace(TASK, task_hash=KEYS), KEYS, mask(4)).vector == vector(4)
+    ahead.start(TASK, KEYS, mask(5))
+    assert ahead.take(TASK, KEYS, mask(6)).vector == vector(5)
+    assert ahead.take(TASK, KEYS, mask(7)).vector == vector(7), "the one before is forgotten"
 
 
 def test_mask_and_its_commitment_are_never_on_the_disk(tmp_path: Path, making: Making) -> None:

@@ -114,11 +114,28 @@ def test_entries_that_depend_on_the_chain_are_strict_but_on_a_local_one() -> Non
     assert (strict.known_verification, strict.confirmations, strict.keep_blocks) == (True, 1, 64)
     assert (strict.least_draw_delay_blocks, strict.stress_price_wei) == (64, 20 * 10**9)
     assert (local.known_verification, local.confirmations, local.keep_blocks) == (False, 0, 0)
+    assert (strict.public_sums, local.public_sums) == (False, True)
     assert (local.least_draw_delay_blocks, local.stress_price_wei, local.claim_after_wei) == (0, 0, 1)
     named = Policy(
-        known_verification=True, confirmations=5, keep_blocks=2, least_draw_delay_blocks=3, stress_price_wei=4, claim_after_wei=5
+        known_verification=True,
+        public_sums=True,
+        confirmations=5,
+        keep_blocks=2,
+        least_draw_delay_blocks=3,
+        stress_price_wei=4,
+        claim_after_wei=5,
     )
     assert named.for_chain(is_local=True) == named.for_chain(is_local=False) == named
+
+
+@pytest.mark.parametrize("allowed", [None, False])
+def test_market_with_public_sums_is_refused_unless_they_are_allowed(allowed: bool | None) -> None:
+    policy = Policy(public_sums=allowed).for_chain(is_local=False)
+    policy.check_sums(MARKET, public=False)
+    Policy(public_sums=True).check_sums(MARKET, public=True)
+
+    with pytest.raises(Refused, match="public-sums"):
+        policy.check_sums(MARKET, public=True)
 
 
 def test_mapping_takes_names_as_in_the_configuration_file() -> None:

@@ -11,8 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from omnilytics_flwr.crypto.field import FieldVector
+from omnilytics_flwr.market import scheme as scheme_module
+from omnilytics_flwr.market.scheme import scheme_for
 from omnilytics_flwr.market.stage import Stage
-from omnilytics_flwr.model_owner import decision as decision_module
 from omnilytics_flwr.model_owner.decision import GroupSum, decide
 from tests.data_owner.owners import TASK, WEIGHTS, live_task
 from tests.model_owner.conftest import NEXT, Play, addresses, failing, honest_update, make_play
@@ -174,23 +175,23 @@ def test_report_tells_what_the_market_did(play: Play) -> None:
 
 def groups_of(play: Play) -> tuple[list[GroupSum], bytes]:
     play.open_and_deliver(play.anchor_and_commit())
-    return play.keeper.live.group_sums(None), play.keeper.live.roster_hash()
+    return play.keeper.live.group_sums(scheme_for(play.scene.terms), bytes(32)), play.keeper.live.roster_hash()
 
 
 def test_group_that_cannot_be_proven_is_waived_alone(play: Play) -> None:
     groups, roster_hash = groups_of(play)
     trouble: list[str] = []
     off_curve = bytes(95) + b"\1"
-    groups[3] = replace(groups[3], points=(off_curve, *groups[3].points[1:]))
-    decision = decide(play.scene.terms, bytes(32), roster_hash, groups, on_trouble=trouble.append)
+    groups[3] = replace(groups[3], shown=(off_curve, *groups[3].shown[1:]))
+    decision = decide(scheme_for(play.scene.terms), bytes(32), roster_hash, groups, on_trouble=trouble.append)
     assert (decision.waived, len(decision.accepted), len(trouble)) == ((3,), 4, 1)
 
 
 def test_round_that_cannot_be_proven_even_without_anybody_is_told(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     groups, roster_hash = groups_of(play)
-    monkeypatch.setattr(decision_module, "prove", failing(RuntimeError("no prover")))
+    monkeypatch.setattr(scheme_module, "prove", failing(RuntimeError("no prover")))
     with pytest.raises(RuntimeError, match="no prover"):
-        decide(play.scene.terms, bytes(32), roster_hash, groups)
+        decide(scheme_for(play.scene.terms), bytes(32), roster_hash, groups)
 
 
 # What is learnt, whatever the contract accepted
@@ -213,8 +214,8 @@ def test_group_that_only_the_exact_sums_show_to_be_far_out_is_paid_and_not_learn
     play = make_play(tmp_path, outlier_percent=125)
     attack(play)
     groups, roster_hash = groups_of(play)
-    groups[2] = replace(groups[2], proven=groups[1].proven, points=groups[1].points)  # what is proven of it looks good
-    decision = decide(play.scene.terms, bytes(32), roster_hash, groups)
+    groups[2] = replace(groups[2], proven=groups[1].proven, shown=groups[1].shown)  # what is proven of it looks good
+    decision = decide(scheme_for(play.scene.terms), bytes(32), roster_hash, groups)
     assert (decision.accepted, decision.learnt) == ((0, 1, 2, 3, 4), (0, 1, 3, 4))
 
 
@@ -222,6 +223,7 @@ def test_groups_out_of_range_leave_the_others_fewer_that_may_be_far_out(play: Pl
     """With five groups one may be too far from zero, with four none: those that are too far are still not learnt from."""
     play.updates = {number: np.ones(WEIGHTS) for number in play.groups()[3]}
     groups, roster_hash = groups_of(play)
-    groups[1] = replace(groups[1], vector=FieldVector.from_ints([2**100] * 4096))
-    decision = decide(replace(play.scene.terms, norm_bound=NORM_BOUND), bytes(32), roster_hash, groups)
+    out_of_range = FieldVector.from_ints([2**100] * 4096)
+    groups[1] = replace(groups[1], units=scheme_for(play.scene.terms).read(out_of_range, members=len(groups[1].digests)))
+    decision = decide(scheme_for(replace(play.scene.terms, norm_bound=NORM_BOUND)), bytes(32), roster_hash, groups)
     assert (decision.ineligible, decision.learnt) == ((3,), (0, 2, 4))

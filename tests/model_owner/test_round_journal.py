@@ -10,6 +10,7 @@ import pytest
 
 from omnilytics_flwr.errors import CommitmentsExpired, Malformed, OmnilyticsError
 from omnilytics_flwr.market.market_view import MarketState
+from omnilytics_flwr.market.scheme import scheme_for
 from omnilytics_flwr.market.stage import Event, Stage
 from omnilytics_flwr.market.task import TaskParts
 from omnilytics_flwr.model_owner.live_round import LiveRound
@@ -151,7 +152,7 @@ def test_round_comes_back_at_every_stage(play: Play) -> None:
     for delivery in play.deliveries(task, digests).values():
         play.keeper.add_delivery(delivery.owner, delivery.vector, delivery.points, metrics={"metrics": {"loss": 0.5, "steps": [1, 2]}})
     for owner, delivered in live.deliveries.items():
-        assert decode_delivery(encode_delivery(owner, delivered), 1) == (owner, delivered)
+        assert decode_delivery(encode_delivery(owner, delivered), scheme_for(play.scene.terms)) == (owner, delivered)
     play.keeper.settle(play.keeper.prove(), NEXT)
     check()
 
@@ -167,7 +168,7 @@ def test_record_that_is_no_round_is_malformed(play: Play) -> None:
         with pytest.raises(OmnilyticsError):
             decode_round(bad)
     with pytest.raises(OmnilyticsError):
-        decode_delivery(Record({}), 1)
+        decode_delivery(Record({}), scheme_for(play.scene.terms))
 
 
 @pytest.mark.parametrize("late", [False, True])

@@ -1,5 +1,6 @@
 """A chain in memory for the market that the package recomputes: an oracle for the contract, and a fast market for tests."""
 
+from omnilytics_flwr.audit.market_base import ComputedVerification as ComputedVerification
 from omnilytics_flwr.audit.market_base import Gate as Gate
 from omnilytics_flwr.audit.market_base import SumcheckVerification as SumcheckVerification
 from omnilytics_flwr.audit.market_base import Verification as Verification

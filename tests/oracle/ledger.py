@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from omnilytics_flwr.audit.market_base import ComputedVerification
 from omnilytics_flwr.audit.memory_market import MemoryMarket
 from omnilytics_flwr.errors import BlobsMissing
 from omnilytics_flwr.market.dispute import BLOB_BYTES, BLOBS_PER_TRANSACTION
 from omnilytics_flwr.market.ledger import Ledger, Receipt
 from omnilytics_flwr.market.market_view import Accusation, MarketState, Member, OwnerRecord
+from omnilytics_flwr.market.scheme import Scheme, scheme_for
 from omnilytics_flwr.market.stage import Event
 from omnilytics_flwr.market.terms import Address, Terms
 
@@ -60,6 +62,10 @@ class MemoryLedger(Ledger):
     def terms(self) -> Terms:
         """The market's terms."""
         return self._contract.terms
+
+    def scheme(self) -> Scheme:
+        """How updates are packed, committed to and settled here."""
+        return scheme_for(self.terms(), computed=isinstance(self._contract.verification, ComputedVerification))
 
     def state(self, confirmations: int = 0) -> MarketState:
         """Present state; nothing in memory is ever reorganised, so it is confirmed as often as anybody likes."""

@@ -141,7 +141,7 @@ class Mover:
 
     def digests(self, state: MarketState, roster: list[int]) -> tuple[bytes, ...]:
         """Digests of the members of a roster."""
-        return tuple(points_digest(self.points(state, seat)) for seat in roster_seats(roster))
+        return tuple(self.digest(state, seat) for seat in roster_seats(roster))
 
     def sign(self, state: MarketState, owner: Address, digest: bytes, **changes: int) -> bytes:
         """Signature of a commitment."""
@@ -178,7 +178,7 @@ class Mover:
         roster, owners = self.roster(state), self.owners()
         inside = [seats for position, seats in enumerate(roster) if not outside >> position & 1]
         verdict = dictate(self.digests(state, roster), self.distances(len(inside), over_bound=over_bound))
-        signed = [self.sign_digest(state, owners[seat], points_digest(self.points(state, seat))) for seat in roster_seats(inside)]
+        signed = [self.sign_digest(state, owners[seat], self.digest(state, seat)) for seat in roster_seats(inside)]
         return Move(MODEL_OWNER, "settle", (state.round, verdict, b"".join(signed), waived, next_task))
 
     def until_lapse(self, state: MarketState) -> int:
@@ -227,6 +227,10 @@ class Mover:
         proofs = tuple(prove_points(points, first, count))
         blobs = self.blobs(state, seat, first, count)
         return Move(self.anybody(), "answer", (state.round, seat, first, shown, proofs, delivery), blobs=blobs)
+
+    def digest(self, state: MarketState, seat: int) -> bytes:
+        """Digest of what the data owner of a seat commits to."""
+        return points_digest(self.points(state, seat))
 
     def points(self, state: MarketState, seat: int) -> bytes:
         """What the data owner of a seat commits to in the live round."""

@@ -16,12 +16,14 @@ import numpy as np
 from eth_abi.abi import encode as abi_encode
 
 from omnilytics_flwr.chain import artifacts
+from omnilytics_flwr.crypto.computed import verify_computed
 from omnilytics_flwr.crypto.curve import POINT_BYTES, parse_points, split_points
 from omnilytics_flwr.crypto.digest import points_digest
-from omnilytics_flwr.crypto.field import FieldVector, N
+from omnilytics_flwr.crypto.field import FieldVector, N, R
 from omnilytics_flwr.crypto.fixedpoint import pack, quantise
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.kzg import commit
+from omnilytics_flwr.crypto.lanes import Lanes
 from omnilytics_flwr.crypto.masks import MaskKey, Peer, check_mask_key, group_mask
 from omnilytics_flwr.crypto.projection import project, projection_seed
 from omnilytics_flwr.crypto.prover import prove
@@ -35,7 +37,7 @@ from omnilytics_flwr.market.krum import most_unpaid, select
 from omnilytics_flwr.market.roster import bitmap_of
 from omnilytics_flwr.market.task import TaskParts, arrays_hash, config_hash
 from tests.contracts.forging import COMMON_FORGERIES
-from tests.crypto.conftest import make_round, sparse_vector
+from tests.crypto.conftest import ComputedRound, make_computed_round, make_round, sparse_vector
 from tests.support import bad_inputs
 
 FOLDER = Path(__file__).parent
@@ -95,6 +97,12 @@ def inputs() -> dict[str, dict[str, Fields]]:
         },
         "transcript": {"three groups": _transcript(honest.argument, _statement_of(settlements["three groups"]))},
         "settlement": settlements,
+        "lanes": {
+            "h = 3, b = 16": _lanes([32767, -32767, 0, 1, -1], 16, 3),
+            "h = 16, b = 3": _lanes([3, -3, 2, 0] * 8, 3, 16),
+            "h = 7, b = 24": _lanes([8388607, -8388607] * 5, 24, 7),
+        },
+        "computed": _computed_inputs(),
     }
 
 
@@ -149,6 +157,41 @@ def _statement_of(f: Fields) -> Statement:
     return Statement(_raw(f["context"]), _raw(f["roster_hash"]), tuple(f["sizes"]), f["outside"], f["polynomials"])
 
 
+def _lanes(units: list[int], bits: int, group_size: int) -> Fields:
+    return {"units": units, "bits": bits, "group_size": group_size}
+
+
+def _computed_inputs() -> dict[str, Fields]:
+    honest = make_computed_round((3, 4, 3), seed=3)
+    just, above = honest.lanes.width * honest.lanes.count, 1 << honest.lanes.width
+    # The sum's lane 0 is brought to the end of its range, and one beyond it.
+    room = 3 * 32767 - sum(int(member[0]) for member in honest.units[0])
+    rounds = {
+        "three groups": honest,
+        "one group outside": honest.with_outside(0b010),
+        "all groups outside": honest.with_outside(0b111),
+        "range filled": make_computed_round((8, 9, 8), bits=24, group_size=8, seed=4, extreme=True),
+        "largest lane": honest.with_extra(0, 0, room),
+        "lane too large": honest.with_extra(0, 0, room + 1),
+        "lane too small": honest.with_extra(0, 0, room - 6 * 32767 - 1),
+        "lane borrows": honest.with_extra(1, 2, -above),
+        "above all lanes": honest.with_extra(2, 1, 1 << just),
+        "two groups out of range": honest.with_extra(0, 0, above).with_extra(2, 0, above),
+    }
+    cases = {name: _computed(one, one.settlement()) for name, one in rounds.items()}
+    beyond = (int.from_bytes(honest.settlement()[:32], "big") + R).to_bytes(32, "big")
+    return cases | {
+        "first word plus r": _computed(honest, beyond + honest.settlement()[32:]),
+        "one byte too many": _computed(honest, honest.settlement() + b"\0"),
+        "one byte too few": _computed(honest, honest.settlement()[:-1]),
+    }
+
+
+def _computed(played: ComputedRound, settlement: bytes) -> Fields:
+    sizes = {"weights": played.lanes.weights, "bits": played.lanes.update_bits, "group_size": played.lanes.group_size}
+    return _statement(played.statement) | sizes | {"settlement": _hex(settlement)}
+
+
 def _settlement_of(f: Fields) -> Settlement:
     return Settlement.from_bytes(_raw(f["settlement"]), _statement_of(f))
 
@@ -171,7 +214,7 @@ def mask(f: Fields) -> Fields:
         epoch=f["epoch"],
         round_number=f["round"],
         task_hash=_raw(f["task_hash"]),
-        polynomials=f["polynomials"],
+        elements=N * f["polynomials"],
     )
     return _told(vector)
 
@@ -224,8 +267,21 @@ def settlement(f: Fields) -> Fields:
     return {"digests": list(map(_hex, verdict.digests)), "distances": [_hex(word(distance)) for distance in verdict.distances]}
 
 
+def lanes(f: Fields) -> Fields:
+    layout = Lanes(len(f["units"]), f["bits"], f["group_size"])
+    units = np.zeros(layout.places, dtype=np.int64)
+    units[: len(f["units"])] = f["units"]
+    return {"width": layout.width, "lanes": layout.count, "vector": _hex(layout.pack(units).to_bytes())}
+
+
+def computed(f: Fields) -> Fields:
+    verdict = verify_computed(_statement_of(f), _raw(f["settlement"]), Lanes(f["weights"], f["bits"], f["group_size"]))
+    return {"digests": list(map(_hex, verdict.digests)), "distances": [_hex(word(distance)) for distance in verdict.distances]}
+
+
 OUTPUTS: dict[str, Callable[[Fields], Fields]] = {
-    one.__name__: one for one in (mask_key, mask, quantised_vector, task_hash, digest, projection, selection, transcript, settlement)
+    one.__name__: one
+    for one in (mask_key, mask, quantised_vector, task_hash, digest, projection, selection, transcript, settlement, lanes, computed)
 }
 
 

@@ -61,7 +61,7 @@ interface IMarket {
     error MarketTooLate(uint256 timestamp, uint256 deadline);
     /// @notice Too early. Both are Unix seconds, or, if a frozen market is to be closed, block numbers.
     error MarketTooEarly(uint256 timestamp, uint256 from);
-    /// @notice More groups would go unpaid than the groups that are judged allow; `most` is f' of docs/protocol.md.
+    /// @notice More groups would go unpaid than the groups that are judged allow; `most` is f' of docs/specification/protocol.md.
     error MarketTooManyUnpaid(uint256 unpaid, uint256 most);
     /// @notice There are no finished rounds to claim up to this one.
     error MarketNothingToClaim(uint256 throughRound, uint256 claimedThrough);

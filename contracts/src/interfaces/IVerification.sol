@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
+import {Terms} from "./MarketTypes.sol";
+
 /// @notice What a market asks a verification to check.
 /// @param context Hash that binds chain, market, epoch seed, epoch, round and task.
 /// @param rosterHash Hash of the roster's groups and of the digests of all its members.
@@ -16,8 +18,8 @@ struct Statement {
 }
 
 /// @notice What a verification answers.
-/// @param digests Digest of each member of the roster, groups ascending, seats ascending: of its points, or as the settlement gives it if
-/// the group is outside.
+/// @param digests Digest of each member of the roster, groups ascending, seats ascending: of its points or its vector, or as the settlement
+/// gives it if the group is outside.
 /// @param distances Squared distances of all pairs (i, k), 0 <= i < k <= G', lexicographic; 0 is the zero update, 1 .. G' the groups
 /// not outside in roster order; on the common scale of the least common multiple of their sizes.
 struct Verdict {
@@ -26,7 +28,7 @@ struct Verdict {
 }
 
 /// @title IVerification
-/// @notice Finds the squared distances between the groups' means from commitments and a settlement.
+/// @notice Finds the squared distances between the groups' means from a settlement.
 /// @dev Reverts for a malformed settlement and for a wrong one alike: its only caller is a market, for which neither may pass.
 interface IVerification {
     /// @notice A length differs from what the statement demands.
@@ -46,13 +48,13 @@ interface IVerification {
     /// @return verdict Digests and distances; reverts if anything fails. Whether the digests are what members signed is the market's business.
     function verify(Statement calldata statement, bytes calldata settlement) external returns (Verdict memory verdict);
 
-    /// @notice Number of polynomials of an update of `weights` weights.
-    /// @param weights Number of weights.
-    /// @return polynomials B, as the verification packs them.
-    function polynomialsFor(uint256 weights) external view returns (uint256 polynomials);
+    /// @notice Upper bound of the bytes of a transaction that settles a round of a market with these terms.
+    /// @param terms Within all bounds that do not depend on the verification; refused if it cannot verify such updates.
+    /// @return most Bytes.
+    function settlementBytes(Terms calldata terms) external view returns (uint256 most);
 
     /// @notice Whether a delivery's points are canonical, on the curve and in the subgroup, the check that a settlement will apply.
-    /// @param points Commitments in a row, 96 bytes each.
+    /// @param points Commitments in a row, 96 bytes each; none if the verification knows none.
     /// @param polynomials Expected number of commitments.
     /// @return good False for a bad point; reverts for a wrong length.
     function checkPoints(bytes calldata points, uint256 polynomials) external view returns (bool good);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-/// @notice Every number of a market, fixed at creation. Units and bounds: docs/protocol.md section 1.
+/// @notice Every number of a market, fixed at creation. Units and bounds: docs/specification/protocol.md section 1.
 struct Terms {
     address token;
     address admission;
@@ -29,7 +29,7 @@ struct Terms {
     string metrics;
 }
 
-/// @notice The market's stages; docs/protocol.md section 2 tells which event each allows.
+/// @notice The market's stages; docs/specification/protocol.md section 2 tells which event each allows.
 enum Stage {
     Enrolling,
     Frozen,

@@ -23,7 +23,7 @@ struct Parts {
 }
 
 /// @title Layout
-/// @notice Divides the flat string that a settlement is; docs/protocol.md section 7.
+/// @notice Divides the flat string that a settlement is; docs/specification/protocol.md section 7.
 library Layout {
     using Bits for uint256;
 

@@ -4,7 +4,7 @@ pragma solidity 0.8.37;
 import {FR_INVERSE_4096, FR_ONE, FR_ORDER, Fr, peek} from "../types/Fr.sol";
 
 /// @title Sumcheck
-/// @notice The field arithmetic of the settlement proof; docs/protocol.md section 7.
+/// @notice The field arithmetic of the settlement proof; docs/specification/protocol.md section 7.
 /// @dev Rows are g-major: row g holds the B values of group g, row 0 those of the zero update, all 0.
 library Sumcheck {
     uint256 private constant _WEIGHT_SHIFT = 84;

@@ -6,7 +6,7 @@ import {IMarket} from "../interfaces/IMarket.sol";
 import {Terms} from "../interfaces/MarketTypes.sol";
 
 /// @title TermsBounds
-/// @notice The bounds of every number of a market's terms; docs/protocol.md section 1.
+/// @notice The bounds of every number of a market's terms; docs/specification/protocol.md section 1.
 library TermsBounds {
     /// @dev Two weights to a field element, 4096 elements to a polynomial.
     uint256 private constant _WEIGHTS_PER_POLYNOMIAL = 8192;
@@ -33,14 +33,13 @@ library TermsBounds {
     }
 
     /// @notice Refuse terms with a number out of bounds. Fields that others depend on come first, then the order of the table.
-    /// @param mostBytes Largest transaction that the chain's public nodes take.
     /// @param blobs Blobs that a transaction may carry; 0 on a chain without.
-    function check(Terms memory terms, uint256 mostBytes, uint256 blobs) internal pure {
+    function check(Terms memory terms, uint256 blobs) internal pure {
         _within("groupSize", terms.groupSize, 3, 16);
         _within("faultyGroups", terms.faultyGroups, 1, 20);
         _within("weights", terms.weights, 1, 2 ** 26);
         _checkMoney(terms);
-        _checkSizes(terms, mostBytes);
+        _checkSizes(terms);
         _checkTimes(terms, blobs);
         _within("metrics", bytes(terms.metrics).length, 0, 256);
     }
@@ -54,11 +53,10 @@ library TermsBounds {
         _within("accuseFeeWei", terms.accuseFeeWei, 0, 2 ** 96);
     }
 
-    /// @dev Numbers of owners, bits and rounds, and what they make of a settlement.
-    function _checkSizes(Terms memory terms, uint256 mostBytes) private pure {
+    /// @dev Numbers of owners, bits and rounds.
+    function _checkSizes(Terms memory terms) private pure {
         uint256 leastOwners = uint256(terms.groupSize) * (2 * uint256(terms.faultyGroups) + 3);
         _within("mostOwners", terms.mostOwners, leastOwners, _MOST_SEATS);
-        _within("settlementBytes", _settlementBytes(terms), 0, mostBytes);
         _within("scoringSteps", _scoringSteps(terms), 0, _MOST_SCORING_STEPS);
         if (terms.outlierPercent != 0) _within("outlierPercent", terms.outlierPercent, 110, 200);
         _within("updateBits", terms.updateBits, 3, _mostUpdateBits(terms));
@@ -81,16 +79,6 @@ library TermsBounds {
         }
         _within("proveSeconds", terms.proveSeconds, 120 + owners * polynomialsProven(terms) + polynomials, _LONGEST_SECONDS);
         _within("drawDelayBlocks", terms.drawDelayBlocks, 2, 4096);
-    }
-
-    /// @dev Upper bound of a settling transaction: members' points and signatures, distances and evaluations of the most groups, and 2048
-    /// bytes for the rest.
-    function _settlementBytes(Terms memory terms) private pure returns (uint256) {
-        uint256 groups = terms.mostOwners / terms.groupSize;
-        uint256 polynomials = polynomialsProven(terms);
-        uint256 members = (96 * polynomials + 64) * terms.mostOwners;
-        // slither-disable-next-line divide-before-multiply
-        return members + 16 * groups * (groups + 1) + 32 * groups * polynomials + 2048;
     }
 
     /// @dev Multi-Krum keeps f + 1 distances of each group sorted: G^2 f moves at worst, about 400 gas each.

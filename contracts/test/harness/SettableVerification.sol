@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IVerification, Statement, Verdict} from "../../src/interfaces/IVerification.sol";
+import {Terms} from "../../src/interfaces/MarketTypes.sol";
 
 /// @notice Answers the digests that its settlement is (`abi.encode(bytes32[])`), and the distances that it was told, or none at all.
 /// @dev The market's side of a settlement is tested with it; proofs are tested against the real verification.
@@ -30,8 +31,8 @@ contract SettableVerification is IVerification {
         return _asked;
     }
 
-    function polynomialsFor(uint256 weights) external pure returns (uint256) {
-        return (weights + 8191) / 8192;
+    function settlementBytes(Terms calldata) external pure returns (uint256) {
+        return 1;
     }
 
     function checkPoints(bytes calldata, uint256) external pure returns (bool) {

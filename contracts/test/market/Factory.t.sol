@@ -40,7 +40,7 @@ contract FactoryTest is MarketFixture {
     function test_create_noVerification_reverts() external {
         Terms memory terms = baseTerms();
         terms.verification = address(0xdead);
-        vm.expectRevert(abi.encodeWithSelector(IMarket.MarketBadTerms.selector, "verification", 0, 3, 3));
+        vm.expectRevert(abi.encodeWithSelector(IMarket.MarketBadTerms.selector, "verification", 0, 1, 1));
         factory.create(terms);
     }
 
@@ -70,7 +70,8 @@ contract FactoryTest is MarketFixture {
         // EIP-170's limit is 24,576.
         assertTrue(factory.implementation().code.length <= 24_576, "market");
         assertTrue(address(factory).code.length < 8_000, "factory");
-        assertTrue(deploy("SumcheckVerification").code.length < 10_000, "verification");
+        assertTrue(deploy("SumcheckVerification").code.length < 10_000, "sumcheck verification");
+        assertTrue(deploy("ComputedVerification").code.length < 10_000, "computed verification");
     }
 
     function deployExternally(string calldata name, uint256 blobs) external returns (address) {
@@ -102,10 +103,23 @@ contract FactoryTest is MarketFixture {
     function test_create_chainWithSmallTransactions_takesSmallSettlementsOnly() external {
         factory = IMarketFactory(deploy("MarketFactory", abi.encode(12_000, 6)));
         Terms memory terms = baseTerms();
+        terms.verification = deploy("SumcheckVerification");
         // 25 (96 x 3 + 64) + 16 x 6 x 7 + 32 x 6 x 3 + 2048.
         refused(terms, "settlementBytes", 12_096, 0, 12_000);
         terms.projected = true;
         factory.create(terms);
+    }
+
+    function test_create_computedVerification_asksForVectorsInTransactions() external {
+        factory = IMarketFactory(deploy("MarketFactory", abi.encode(131_072, 0)));
+        Terms memory terms = baseTerms();
+        (terms.verification, terms.answerSeconds, terms.weights) = (deploy("ComputedVerification"), 0, 1908);
+        // 25 (32 x 159 + 64) + 2048; 12 weights to an element.
+        factory.create(terms);
+        terms.weights += 1;
+        refused(terms, "settlementBytes", 25 * (32 * 160 + 64) + 2048, 0, 131_072);
+        terms.projected = true;
+        refused(terms, "projected", 1, 0, 0);
     }
 
     function test_create_manyPolynomials_takesNoAccusations() external {

@@ -6,7 +6,7 @@ import {Stage} from "../../src/interfaces/MarketTypes.sol";
 import {MarketFixture} from "../utils/MarketFixture.sol";
 import {vm} from "../utils/Vm.sol";
 
-/// @notice Every pair of stage and event: the table of docs/protocol.md section 2.
+/// @notice Every pair of stage and event: the table of docs/specification/protocol.md section 2.
 contract StagesTest is MarketFixture {
     uint256 private constant _ENROLLING = 1;
     uint256 private constant _FROZEN = 2;

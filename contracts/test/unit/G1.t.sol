@@ -120,12 +120,6 @@ contract G1Test is DisputeFixture {
         _verification.checkPoints("", 1);
     }
 
-    function test_polynomialsFor_roundsUp() external view {
-        assertEq(_verification.polynomialsFor(1), 1, "one weight");
-        assertEq(_verification.polynomialsFor(8192), 1, "exactly full");
-        assertEq(_verification.polynomialsFor(8193), 2, "one more");
-    }
-
     function test_fuzz_versionedHash_anyPoint_matches(uint256 scalar) external view {
         bytes memory commitment = multiple(bound(scalar, 1, type(uint248).max));
         assertEq(_harness.versionedHash(commitment), blobHash(commitment), "hash");

@@ -2,6 +2,7 @@
 pragma solidity 0.8.37;
 
 import {IVerification, Statement, Verdict} from "../../src/interfaces/IVerification.sol";
+import {Terms} from "../../src/interfaces/MarketTypes.sol";
 import {ILibraryHarness} from "../harness/ILibraryHarness.sol";
 import {Test} from "../utils/Test.sol";
 import {vm} from "../utils/Vm.sol";
@@ -10,7 +11,9 @@ import {vm} from "../utils/Vm.sol";
 contract VectorsTest is Test {
     ILibraryHarness private immutable _harness = ILibraryHarness(deploy("LibraryHarness"));
     IVerification private immutable _verification = IVerification(deploy("SumcheckVerification"));
+    IVerification private immutable _computed = IVerification(deploy("ComputedVerification"));
 
+    Terms private _terms;
     string private _json;
     string private _case;
 
@@ -69,20 +72,21 @@ contract VectorsTest is Test {
     }
 
     function test_settlements() external {
-        for (uint256 i = 0; next("settlement", i); ++i) {
-            bytes memory settlement = vm.parseJsonBytes(_json, input("settlement"));
-            Statement memory asked = statement();
-            try _verification.verify{gas: 20_000_000}(asked, settlement) returns (Verdict memory verdict) {
-                assertTrue(isGood(), name());
-                bytes32[] memory distances = vm.parseJsonBytes32Array(_json, output("distances"));
-                bytes32[] memory digests = vm.parseJsonBytes32Array(_json, output("digests"));
-                assertEq(keccak256(abi.encodePacked(verdict.digests)), keccak256(abi.encodePacked(digests)), name());
-                assertEq(keccak256(abi.encodePacked(verdict.distances)), keccak256(abi.encodePacked(distances)), name());
-            } catch (bytes memory why) {
-                assertTrue(!isGood(), name());
-                assertEq(keccak256(why), keccak256(vm.parseJsonBytes(_json, at(".revert"))), name());
-            }
+        for (uint256 i = 0; next("settlement", i); ++i) judge(_verification);
+    }
+
+    /// @dev The verification asks its caller for the terms.
+    function test_computedSettlements() external {
+        for (uint256 i = 0; next("computed", i); ++i) {
+            _terms.weights = uint32(vm.parseJsonUint(_json, input("weights")));
+            _terms.updateBits = uint8(vm.parseJsonUint(_json, input("bits")));
+            _terms.groupSize = uint8(vm.parseJsonUint(_json, input("group_size")));
+            judge(_computed);
         }
+    }
+
+    function terms() external view returns (Terms memory) {
+        return _terms;
     }
 
     // ------------------------------------------------------------------------------------------------------------ reading
@@ -92,6 +96,21 @@ contract VectorsTest is Test {
         if (i == 0) _json = vm.readFile(string.concat("../tests/vectors/", file, ".json"));
         _case = string.concat(".cases[", vm.toString(i), "]");
         return vm.keyExistsJson(_json, _case);
+    }
+
+    /// @dev A settlement is good or refused as its case says.
+    function judge(IVerification verification) private {
+        bytes memory settlement = vm.parseJsonBytes(_json, input("settlement"));
+        try verification.verify{gas: 20_000_000}(statement(), settlement) returns (Verdict memory verdict) {
+            assertTrue(isGood(), name());
+            bytes32[] memory distances = vm.parseJsonBytes32Array(_json, output("distances"));
+            bytes32[] memory digests = vm.parseJsonBytes32Array(_json, output("digests"));
+            assertEq(keccak256(abi.encodePacked(verdict.digests)), keccak256(abi.encodePacked(digests)), name());
+            assertEq(keccak256(abi.encodePacked(verdict.distances)), keccak256(abi.encodePacked(distances)), name());
+        } catch (bytes memory why) {
+            assertTrue(!isGood(), name());
+            assertEq(keccak256(why), keccak256(vm.parseJsonBytes(_json, at(".revert"))), name());
+        }
     }
 
     function at(string memory key) private view returns (string memory) {
