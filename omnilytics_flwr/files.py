@@ -25,6 +25,13 @@ def make_folder(folder: Path) -> None:
         sync_folder(folder.parent)
 
 
+def share(path: Path, group: int | None, mode: int) -> None:
+    """Give a file or folder of one's own to a group, and these rights to its members; nothing happens without a group."""
+    if group is not None:
+        os.chown(path, -1, group)
+        os.chmod(path, mode)  # after the group is set: nobody of another group had them
+
+
 def write_file(path: Path, content: bytes | Callable[[BinaryIO], None]) -> None:
     """Write or replace a file, readable by its owner only; returns when it would survive a power cut.
 

@@ -26,7 +26,7 @@ from .evm.anvil import Anvil, AnvilOptions
 from .evm.connection import TransactionRecord, connect
 from .evm.wallet import dev_wallet
 from .evm.wallet_sender import sender_for
-from .flower.mod import HOME_VARIABLE
+from .flower.mod import HOME_VARIABLE, RUN_FOLDER_VARIABLE
 from .market.public_part import count_weights
 from .market.terms import Address, Terms
 
@@ -163,7 +163,7 @@ class LocalMarket:
         """Variables by which the apps find this market, each with its account: for ``flwr run`` in processes of their own."""
         if not self.homes:
             raise ProtocolError("the market is not set up; expected it to be inside its with block; use it there")
-        return dict.fromkeys(ACCOUNT_VARIABLES, "") | {
+        return dict.fromkeys((*ACCOUNT_VARIABLES, RUN_FOLDER_VARIABLE), "") | {
             RPC_VARIABLE: self.anvil.url,
             MARKET_VARIABLE: self.ledger.address,
             DEV_ACCOUNT_VARIABLE: "0",

@@ -48,6 +48,10 @@ def owner() -> None:
     help="Who holds keys and journal: `omnilytics agent`, a process of its own that also answers accusations, or the Flower client.",
 )
 @click.option(
+    "--run-folder", type=FOLDER, help="Where the agent puts its socket, for a Flower client of another user; by default the home."
+)
+@click.option("--run-group", metavar="GROUP", help="Group whose members may use that socket.")
+@click.option(
     "--second-rpc-url",
     metavar="URL",
     help="Node that somebody else runs: it must show the same before anything is signed or leaves.",
@@ -59,7 +63,14 @@ def owner() -> None:
 )
 @options(CHAIN, DEPLOYMENTS, MARKET, ACCOUNT)
 def init(
-    session: Session, folder: Path, policies: tuple[str, ...], agent_kind: str, data_set: Path | None, second_rpc_url: str | None
+    session: Session,
+    folder: Path,
+    policies: tuple[str, ...],
+    agent_kind: str,
+    run_folder: Path | None,
+    run_group: str | None,
+    second_rpc_url: str | None,
+    data_set: Path | None,
 ) -> None:
     """Make an owner home, for one data owner in one market.
 
@@ -84,8 +95,10 @@ def init(
         account=_account_entry(session),
         policy=entries,
         agent=agent_kind,
-        data_set=None if data_set is None else str(data_set.resolve()),
+        run_folder=_in_full(run_folder),
+        run_group=run_group,
         second_rpc_url=second_rpc_url,
+        data_set=_in_full(data_set),
     )
     printer = session.printer()
     made = {"home": str(home.path), "account": address, "market": home.config.market, "chain_id": home.config.chain_id}
@@ -192,6 +205,10 @@ def _account_entry(session: Session) -> dict[str, object]:
         return {"environment": True}
     entry: dict[str, object] = {"keystore": str(source.keystore.resolve())}
     return entry | ({"password-file": str(source.password_file.resolve())} if source.password_file is not None else {})
+
+
+def _in_full(folder: Path | None) -> str | None:
+    return None if folder is None else str(folder.resolve())
 
 
 def _unlock(home: OwnerHome) -> None:

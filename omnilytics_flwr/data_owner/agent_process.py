@@ -20,6 +20,7 @@ from ..files import locked, remove_leftovers, write_file
 from ..market.market_view import MarketState
 from .agent_server import AgentServer
 from .owner_home import OwnerHome
+from .run_folder import group_id, make_run_folder
 from .watcher import Watcher
 
 LOCK_NAME = "agent.lock"
@@ -47,13 +48,13 @@ def run_agent(path: Path, *, on_ready: Callable[[], None] | None = None, stop: t
     Raises
     ------
     Refused
-        There is no home at the path, or it has an agent already.
+        There is no home at the path, it has an agent already, or its run folder cannot be shared as it says.
     TermsError, ChainError
         The home cannot be used, or its chain cannot be reached.
     """
     home, end = OwnerHome.open(path), stop or threading.Event()
     busy = Refused(f"an owner agent is at work on {path} already, and a home has one; stop that one first")
-    with locked(path / LOCK_NAME, if_held=busy), _signals(end):
+    with locked(path / LOCK_NAME, if_held=busy), _socket_folder(home) as (folder, group), _signals(end):
         remove_leftovers(path)
         check_known_answer()
         ledger = home.ledger(timeout_seconds=REQUEST_SECONDS, receipt_seconds=RECEIPT_SECONDS)
@@ -69,12 +70,24 @@ def run_agent(path: Path, *, on_ready: Callable[[], None] | None = None, stop: t
         )
         agent = home.agent_for(ledger, check_ready=watcher.check_ready)
         watcher.see()  # so that the first client finds it fresh; what there is to do may take its time
-        with AgentServer(path, agent):
+        with AgentServer(folder, agent, group=group):
             _log.info("owner agent of %s at work for market %s", ledger.account, ledger.address)
             if on_ready is not None:
                 on_ready()
             watcher.run(end)
     _log.info("owner agent of %s at rest", ledger.account)
+
+
+@contextmanager
+def _socket_folder(home: OwnerHome) -> Iterator[tuple[Path, int | None]]:
+    """Where the socket goes, held against other agents, and the group that shares it."""
+    folder, group = home.socket_folder(), group_id(home.config.run_group)
+    if folder == home.path:
+        yield folder, group
+        return
+    make_run_folder(folder, group)
+    with locked(folder / LOCK_NAME, if_held=Refused(f"another home's agent is at work in the run folder {folder}; a home needs its own")):
+        yield folder, group
 
 
 @contextmanager

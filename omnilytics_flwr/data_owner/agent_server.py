@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from ..errors import OmnilyticsError, ProtocolError, Refused
-from ..files import write_file
+from ..files import share, write_file
 from .agent_messages import MOST_CALL_BYTES, AdmitCall, Call, CommitCall, DeliverCall, Result, decode_call, encode_reply
 from .agent_socket import TOKEN_BYTES, TOKEN_NAME, frame, receive_exactly, receive_message, socket_path
 from .owner_agent import OwnerAgent
@@ -33,29 +33,41 @@ _log = logging.getLogger(__name__)
 
 
 class AgentServer:
-    """Serves an agent on the socket of a home, each client in a thread of its own, from ``with`` to the end of its block.
+    """Serves an agent on a socket in a folder, each client in a thread of its own, from ``with`` to the end of its block.
 
-    The caller ensures that a home has one server at a time: a socket that is there already is taken for a dead one.
+    The caller ensures that a folder has one server at a time: a socket that is there already is taken for a dead one.
 
     Parameters
     ----------
-    home : Path
-        Gets a socket and a file with a new token, both readable by their owner only.
+    folder : Path
+        Gets a socket and a file with a new token.
     agent : OwnerAgent
+    group : int, optional
+        Id of the group whose members may ask the agent too; left out, its own user alone may.
     token_seconds, call_seconds : float, > 0
         A client is cut off that has not sent its token, its whole call within this time.
     """
 
-    def __init__(self, home: Path, agent: OwnerAgent, *, token_seconds: float = TOKEN_SECONDS, call_seconds: float = CALL_SECONDS) -> None:
-        self._home = home
+    def __init__(
+        self,
+        folder: Path,
+        agent: OwnerAgent,
+        *,
+        group: int | None = None,
+        token_seconds: float = TOKEN_SECONDS,
+        call_seconds: float = CALL_SECONDS,
+    ) -> None:
+        self._folder = folder
         self.agent = agent
+        self.group = group
         self.token = secrets.token_bytes(TOKEN_BYTES)
         self.token_seconds, self.call_seconds = token_seconds, call_seconds
 
     def __enter__(self) -> AgentServer:
-        path = socket_path(self._home)
+        path = socket_path(self._folder)
         Path(path).unlink(missing_ok=True)
-        write_file(self._home / TOKEN_NAME, self.token)
+        write_file(self._folder / TOKEN_NAME, self.token)
+        share(self._folder / TOKEN_NAME, self.group, 0o640)
         self._listener = _Listener(path, self)
         self._thread = threading.Thread(target=self._listener.serve_forever, name="owner-agent-socket", kwargs={"poll_interval": 0.1})
         self._thread.start()
@@ -64,7 +76,7 @@ class AgentServer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._listener.shutdown()
         self._thread.join()
-        Path(socket_path(self._home)).unlink(missing_ok=True)
+        Path(socket_path(self._folder)).unlink(missing_ok=True)
         self._listener.stop_reading()
         self._listener.server_close()  # waits for the clients that are being answered
 
@@ -83,6 +95,7 @@ class _Listener(socketserver.ThreadingUnixStreamServer):
     def server_bind(self) -> None:
         super().server_bind()
         os.chmod(str(self.server_address), 0o600)  # before it listens: nobody can have connected
+        share(Path(str(self.server_address)), self.server.group, 0o660)
 
     def verify_request(self, request: Client, client_address: object) -> bool:
         free = self._slots.acquire(blocking=False)
@@ -135,7 +148,7 @@ class _Handler(socketserver.BaseRequestHandler):
         start = time.monotonic()
         token = receive_exactly(self.request, TOKEN_BYTES, start + server.token_seconds)
         if not compare_digest(token, server.token):
-            raise Refused(f"the token is not this agent's; read it from {TOKEN_NAME} in the owner home")
+            raise Refused(f"the token is not this agent's; read it from {TOKEN_NAME} beside its socket")
         return result_of(server.agent, decode_call(receive_message(self.request, MOST_CALL_BYTES, start + server.call_seconds)))
 
 

@@ -23,11 +23,14 @@ _MOST_PATH_BYTES = 104
 _CHUNK_BYTES = 1 << 20
 
 
-def socket_path(home: Path) -> str:
-    """Path of a home's socket; raises `Refused` if it is too long for one."""
-    path = str(home / SOCKET_NAME)
+def socket_path(folder: Path) -> str:
+    """Path of the socket in a folder; raises `Refused` if it is too long for one."""
+    path = str(folder / SOCKET_NAME)
     if len(os.fsencode(path)) >= _MOST_PATH_BYTES:
-        raise Refused(f"the path of the owner home has {len(str(home))} characters, too many for a socket in it; move the home up")
+        raise Refused(
+            f"the folder of the agent's socket has a path of {len(str(folder))} characters, too many for a socket in it; "
+            "move the owner home up, or name a run-folder"
+        )
     return path
 
 

@@ -48,6 +48,9 @@ class OwnerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
         As `rpc_url`, of a node that somebody else runs: it must show the same before a commitment is signed and before a vector leaves.
     agent : {"local", "process"} (default: "local")
         Where the owner agent is: in the process of whoever asks, or in one of its own.
+    run_folder, run_group : str, optional
+        Where an agent that is a process puts its socket, relative to the home, and the group (name or number) whose members may use it:
+        a Flower client of another user. Left out, the socket is in the home, for the home's user alone.
     data_set : str, optional
         Folder that all homes with the same data share, relative to the home: the policy's `most-peer-sets` counts for all of them together.
     account : Account
@@ -61,11 +64,15 @@ class OwnerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     market: Address
     factory: Address | None = None
     agent: Literal["local", "process"] = "local"
+    run_folder: str | None = None
+    run_group: str | None = None
     data_set: str | None = None
     account: Account
     policy: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
+        if (self.run_folder is not None and self.agent != "process") or (self.run_group is not None and self.run_folder is None):
+            raise Malformed('run-folder needs agent = "process", run-group needs a run-folder')
         structs.force_setattr(self, "market", parse_address(self.market))
         if self.factory is not None:
             structs.force_setattr(self, "factory", parse_address(self.factory))
@@ -106,6 +113,8 @@ def read_config(folder: Path) -> OwnerConfig:
         raise TermsError(f"{path}: {error}") from error
 
 
-def has_agent_process(folder: Path) -> bool:
-    """Whether the owner agent of a home is a process of its own; raises as `read_config` does."""
-    return read_config(folder).agent == "process"
+def agent_folder(home: Path, config: OwnerConfig) -> Path | None:
+    """Where the socket of a home's agent is; None if the agent is no process of its own."""
+    if config.agent != "process":
+        return None
+    return home if config.run_folder is None else home / config.run_folder

@@ -19,7 +19,7 @@ from ..files import make_folder, write_file
 from ..market.task import TaskId
 from .journal import Journal
 from .local_agent import LocalAgent
-from .owner_config import CONFIG_NAME, OwnerConfig, read_config
+from .owner_config import CONFIG_NAME, OwnerConfig, agent_folder, read_config
 from .owner_keys import OwnerKeys
 from .policy import Policy
 from .second_node import SecondNode
@@ -62,6 +62,8 @@ class OwnerHome:
         agent: str = "local",
         data_set: str | None = None,
         second_rpc_url: str | None = None,
+        run_folder: str | None = None,
+        run_group: str | None = None,
     ) -> OwnerHome:
         """Make a home, which is never written over an old one.
 
@@ -69,7 +71,7 @@ class OwnerHome:
         ----------
         path : Path
             Folder of the home; made if missing, readable by its owner only.
-        rpc_url, chain_id, market, factory, agent, data_set, second_rpc_url
+        rpc_url, chain_id, market, factory, agent, data_set, second_rpc_url, run_folder, run_group
             See `OwnerConfig`.
         account : mapping of str to object
             Where the account's key is: ``{"keystore": path}``, with ``"password-file": path`` or with the password in
@@ -89,7 +91,7 @@ class OwnerHome:
         if (path / CONFIG_NAME).exists():
             raise Refused(f"there is an owner home at {path} already; it may hold a journal that is needed, choose another folder")
         entries = {"rpc-url": rpc_url, "chain-id": chain_id, "market": market, "factory": factory, "agent": agent}
-        entries |= {"data-set": data_set, "second-rpc-url": second_rpc_url}
+        entries |= {"data-set": data_set, "second-rpc-url": second_rpc_url, "run-folder": run_folder, "run-group": run_group}
         config = OwnerConfig.from_mapping(entries | {"account": account, "policy": policy or {}})
         Policy.from_mapping(config.policy)
         make_folder(path)
@@ -151,6 +153,10 @@ class OwnerHome:
             return None
         connection = connect(self.config.second_rpc_url, expected_chain_id=self.config.chain_id)
         return SecondNode(MarketReader(connection, self.config.market), ledger.terms())
+
+    def socket_folder(self) -> Path:
+        """Where the agent puts its socket, if it is a process of its own."""
+        return agent_folder(self.path, self.config) or self.path
 
     def journal(self) -> Journal:
         """The journal of this home."""

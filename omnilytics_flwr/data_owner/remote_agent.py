@@ -28,21 +28,21 @@ T = TypeVar("T")
 
 
 class RemoteAgent:
-    """The owner agent of a home whose agent is a process of its own; implements `omnilytics_flwr.data_owner.owner_agent.OwnerAgent`.
+    """An owner agent that is a process of its own; implements `omnilytics_flwr.data_owner.owner_agent.OwnerAgent`.
 
     Every method raises what the agent raises, of the same class where this process knows it, and `Refused` if there is no agent.
 
     Parameters
     ----------
-    home : Path
-        The owner home.
+    folder : Path
+        Where its socket is: its run folder, or the owner home if it has none.
     """
 
-    def __init__(self, home: Path) -> None:
-        self._home = home
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
 
     def __repr__(self) -> str:
-        return f"RemoteAgent({self._home})"
+        return f"RemoteAgent({self._folder})"
 
     def admit(self, task: TaskId) -> Admission:
         """See `OwnerAgent.admit`."""
@@ -65,14 +65,14 @@ class RemoteAgent:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(REPLY_SECONDS)
             try:
-                connection.connect(socket_path(self._home))
-                token = (self._home / TOKEN_NAME).read_bytes()
+                connection.connect(socket_path(self._folder))
+                token = (self._folder / TOKEN_NAME).read_bytes()
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused already: the reply says why
                     connection.sendall(token + sent)
                 reply = receive_message(connection, MOST_REPLY_BYTES, time.monotonic() + REPLY_SECONDS)
             except OSError as error:
                 raise Refused(
                     f"the owner agent of this data owner does not reply ({error.strerror or type(error).__name__}); "
-                    "its operator must start it"
+                    "its operator must start it, or let this user's group into its run-folder"
                 ) from error
         return decode_reply(reply, expected)

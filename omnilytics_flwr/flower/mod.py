@@ -18,7 +18,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Context, Error, Message, Message
 from flwr.clientapp.typing import ClientAppCallable
 
 from ..data_owner.owner_agent import OwnerAgent
-from ..data_owner.owner_config import has_agent_process
+from ..data_owner.owner_config import agent_folder, read_config
 from ..data_owner.remote_agent import RemoteAgent
 from ..errors import ChainError, Malformed, OmnilyticsError, Refused, UpdateError
 from ..market.task import TaskId, TaskParts, config_hash
@@ -43,8 +43,8 @@ PRIVATE_STATE = "omnilytics.private"
 METRICS_STATE = "omnilytics.metrics"
 """Key in `Context.state` of the round whose metrics are kept under keys that begin with it."""
 
-HOME_KEY = "omnilytics-home"
-HOME_VARIABLE = "OMNILYTICS_OWNER_HOME"
+HOME_KEY, HOME_VARIABLE = "omnilytics-home", "OMNILYTICS_OWNER_HOME"
+RUN_FOLDER_KEY, RUN_FOLDER_VARIABLE = "omnilytics-run-folder", "OMNILYTICS_RUN_FOLDER"
 
 
 class OmnilyticsMod:
@@ -162,28 +162,40 @@ class OmnilyticsMod:
 
 
 def agent_of_operator(context: Context) -> OwnerAgent:
-    """The agent of the owner home that the operator of this client names.
+    """The agent of the owner home, or at the run folder, that the operator of this client names.
 
     The path of the home comes from ``omnilytics-home`` in the node config or from the environment variable ``OMNILYTICS_OWNER_HOME``,
     never from the run config, which is the model owner's. ``{partition-id}`` in it is replaced from the node config, so that the clients
     of a simulation have different homes. The home's ``owner.toml`` says whether the agent is a process (``agent = "process"``).
+    A client whose user may not read the home names the agent's run folder instead, by ``omnilytics-run-folder`` or
+    ``OMNILYTICS_RUN_FOLDER``.
 
     Raises
     ------
     Refused
         No home is named, or there is none at the path.
     """
-    named = context.node_config.get(HOME_KEY) or os.environ.get(HOME_VARIABLE)
-    if not named:
-        raise Refused(f"no owner home is named; start the SuperNode with --node-config '{HOME_KEY}=\"PATH\"' or set {HOME_VARIABLE}")
-    path = str(named).replace("{partition-id}", str(context.node_config.get("partition-id", "")))
-    return _agent_at(Path(path))
+    if shared := _named(context, RUN_FOLDER_KEY, RUN_FOLDER_VARIABLE):
+        return RemoteAgent(shared)
+    home = _named(context, HOME_KEY, HOME_VARIABLE)
+    if home is None:
+        raise Refused(
+            f"no owner home is named; start the SuperNode with --node-config '{HOME_KEY}=\"PATH\"' or set {HOME_VARIABLE}; "
+            f"for an agent of another user, its run folder by {RUN_FOLDER_KEY} or {RUN_FOLDER_VARIABLE}"
+        )
+    return _agent_at(home)
+
+
+def _named(context: Context, key: str, variable: str) -> Path | None:
+    named = context.node_config.get(key) or os.environ.get(variable)
+    return Path(str(named).replace("{partition-id}", str(context.node_config.get("partition-id", "")))) if named else None
 
 
 @lru_cache(maxsize=256)
 def _agent_at(path: Path) -> OwnerAgent:
-    if has_agent_process(path):
-        return RemoteAgent(path)
+    folder = agent_folder(path, read_config(path))
+    if folder is not None:
+        return RemoteAgent(folder)
     from ..data_owner.owner_home import OwnerHome  # pulls in the chain adapter, which only this way of finding an agent needs
 
     return OwnerHome.open(path).agent()

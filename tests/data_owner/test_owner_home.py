@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from omnilytics_flwr.chain.deploy import Deployment, create_market, deploy
 from omnilytics_flwr.chain.market_reader import MarketReader
 from omnilytics_flwr.crypto.address import Address
-from omnilytics_flwr.data_owner.owner_config import CONFIG_NAME, Account, OwnerConfig, has_agent_process
+from omnilytics_flwr.data_owner.owner_config import CONFIG_NAME, Account, OwnerConfig, agent_folder
 from omnilytics_flwr.data_owner.owner_home import OwnerHome, check_trusted
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.errors import Refused, TermsError, UnknownMarket
@@ -49,7 +49,7 @@ def test_home_opens_as_it_was_made(tmp_path: Path) -> None:
     assert home.config == OwnerConfig(**(DEFAULTS | changes | {"account": account}))
     assert home.policy == Policy(least_group_size=4, most_clip=2.5, metrics=("loss", "accuracy"), app_hashes=(b"\xab" * 32,))
     assert home.work() == []
-    assert has_agent_process(home.path)
+    assert home.socket_folder() == home.path
     assert [stat.S_IMODE(path.stat().st_mode) for path in (home.path, home.path / CONFIG_NAME)] == [0o700, 0o600]
 
 
@@ -57,7 +57,7 @@ def test_entries_left_out_have_their_defaults(tmp_path: Path) -> None:
     (tmp_path / CONFIG_NAME).write_text(GOOD.replace(MARKET, MARKET.lower()))
     home = OwnerHome.open(tmp_path)
     assert (home.config.market, home.config.factory, home.config.agent, home.policy) == (MARKET, None, "local", Policy())
-    assert not has_agent_process(tmp_path)
+    assert agent_folder(tmp_path, home.config) is None
 
 
 def test_home_is_never_made_twice(tmp_path: Path) -> None:
@@ -89,6 +89,8 @@ PLACES = "account: expected either keystore"
         (GOOD.replace(MARKET, MARKET.replace("F", "f")), "is not an address"),
         ('factory = "x"\n' + GOOD, "'x' is not an address"),
         ('agent = "thread"\n' + GOOD, "Invalid enum value 'thread' - at `\\$.agent`"),
+        ('run-folder = "x"\n' + GOOD, 'run-folder needs agent = "process"'),
+        ('agent = "process"\nrun-group = "x"\n' + GOOD, "run-group needs a run-folder"),
         (GOOD + "[policy]\nleast-grup-size = 1", "unknown field `least-grup-size`"),
         (GOOD.replace("development = 1", ""), PLACES),
         (GOOD.replace("development = 1", "environment = false"), PLACES),
