@@ -72,6 +72,14 @@ class Rogue:
         """See `OwnerAgent.deliver`."""
         return self.instead_of(self.honest.deliver(chain_id, market, epoch, round_number, digests))
 
+    def keep(self, chain_id: int, market: Address, name: str, content: bytes) -> None:
+        """See `OwnerAgent.keep`."""
+        self.honest.keep(chain_id, market, name, content)
+
+    def kept(self, chain_id: int, market: Address, name: str) -> bytes:
+        """See `OwnerAgent.kept`."""
+        return self.honest.kept(chain_id, market, name)
+
     def instead_of(self, delivery: MaskedUpdate) -> MaskedUpdate:
         """What is delivered instead of an honest delivery."""
         return delivery

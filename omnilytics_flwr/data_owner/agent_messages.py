@@ -29,7 +29,7 @@ MOST_REPLY_BYTES = (131_072 + 96) * (MOST_WEIGHTS // 8192) + 2**16
 MOST_ERROR_TEXT = 2000
 """Characters of an error that travel."""
 
-Result = Admission | tuple[str, ...] | SignedCommitment | MaskedUpdate
+Result = Admission | tuple[str, ...] | SignedCommitment | MaskedUpdate | bytes | None
 T = TypeVar("T")
 
 
@@ -88,7 +88,24 @@ class DeliverCall(_Message, frozen=True, tag="deliver"):
         _check_round(self.chain_id, self.market, self.epoch, self.round)
 
 
-Call = AdmitCall | EvaluateCall | CommitCall | DeliverCall
+class KeptCall(_Message, frozen=True, tag="kept"):
+    """Calls `OwnerAgent.kept`."""
+
+    chain_id: int
+    market: Address
+    name: str
+
+    def __post_init__(self) -> None:
+        _check_round(self.chain_id, self.market, 0, 0)
+
+
+class KeepCall(KeptCall, frozen=True, tag="keep"):
+    """Calls `OwnerAgent.keep`."""
+
+    content: bytes
+
+
+Call = AdmitCall | EvaluateCall | CommitCall | DeliverCall | KeepCall | KeptCall
 
 
 class _Returned(_Message, Generic[T], frozen=True, tag="returned"):

@@ -17,7 +17,7 @@ from typing import Any
 
 from ..errors import OmnilyticsError, ProtocolError, Refused
 from ..files import share, write_file
-from .agent_messages import MOST_CALL_BYTES, AdmitCall, Call, CommitCall, DeliverCall, Result, decode_call, encode_reply
+from .agent_messages import MOST_CALL_BYTES, AdmitCall, Call, CommitCall, DeliverCall, KeepCall, KeptCall, Result, decode_call, encode_reply
 from .agent_socket import TOKEN_BYTES, TOKEN_NAME, frame, receive_exactly, receive_message, socket_path
 from .owner_agent import OwnerAgent
 
@@ -159,6 +159,11 @@ def result_of(agent: OwnerAgent, call: Call) -> Result:
             return agent.commit(call.task, call.update)
         case DeliverCall():
             return agent.deliver(call.chain_id, call.market, call.epoch, call.round, call.digests)
+        case KeepCall():
+            agent.keep(call.chain_id, call.market, call.name, call.content)
+            return None
+        case KeptCall():
+            return agent.kept(call.chain_id, call.market, call.name)
         case AdmitCall():
             return agent.admit(call.task)
     return agent.admit_evaluation(call.task)

@@ -20,6 +20,7 @@ from ..market.messages import Signer, sign_commitment
 from ..market.stage import Stage
 from ..market.task import TaskId
 from ..market.terms import Address
+from .client_state import ClientState
 from .journal import Entry, Journal
 from .mask_ahead import CommittedMask, MaskAhead
 from .owner_agent import Admission, MaskedUpdate, SignedCommitment
@@ -37,7 +38,7 @@ class LocalAgent:
 
     Parameters
     ----------
-    ledger, signer, keys, journal
+    ledger, signer, keys, journal, client_state
         Of one data owner in one market.
     policy : Policy
         Read as for a public chain where it leaves that open.
@@ -57,6 +58,7 @@ class LocalAgent:
         signer: Signer,
         keys: OwnerKeys,
         journal: Journal,
+        client_state: ClientState,
         policy: Policy,
         on_work: Callable[[str, TaskId, float], None] | None = None,
         check_ready: Callable[[], None] | None = None,
@@ -66,6 +68,7 @@ class LocalAgent:
         self._signer = signer
         self._keys = keys
         self._journal = journal
+        self._client_state = client_state
         policy = policy.for_chain(is_local=False)
         self._confirmations, self._keep_blocks = policy.confirmations or 0, policy.keep_blocks or 0
         self._checks = TaskChecks(ledger=ledger, owner=signer.address, keys=keys, journal=journal, policy=policy)
@@ -101,8 +104,8 @@ class LocalAgent:
             if entry is None:
                 self._checks.history(task, group)
                 self._ahead.start(task, masks_hash(state, group), self._mask_of(task, state, group))
-                return Admission(self._metrics, None)
-            return Admission(self._metrics, self._signed(entry, task, state, group))
+                return Admission(self._metrics, None, self._ledger.terms().clip)
+            return Admission(self._metrics, self._signed(entry, task, state, group), self._ledger.terms().clip)
 
     def admit_evaluation(self, task: TaskId) -> tuple[str, ...]:
         """See `OwnerAgent.admit_evaluation`."""
@@ -154,6 +157,16 @@ class LocalAgent:
                 return masked
             signed = sign_projection(entry, state, journal=self._journal, signer=self._signer)
             return replace(masked, projected=signed.point, signature=signed.signature)
+
+    def keep(self, chain_id: int, market: Address, name: str, content: bytes) -> None:
+        """See `OwnerAgent.keep`."""
+        self._checks.market(chain_id, market)
+        self._client_state.keep(self._checks.market_id, name, content)
+
+    def kept(self, chain_id: int, market: Address, name: str) -> bytes:
+        """See `OwnerAgent.kept`."""
+        self._checks.market(chain_id, market)
+        return self._client_state.kept(self._checks.market_id, name)
 
     def tidy(self) -> None:
         """Delete what must not be kept: vectors of rounds that are over, mask keys of epochs that are over."""

@@ -59,10 +59,13 @@ class Admission:
         Names of the metrics that may leave once the round is open.
     commitment : SignedCommitment or None
         The round's commitment if there is one already: then there is nothing to train.
+    clip : float (default: 0)
+        Largest change of a weight that the terms let through; 0 if nobody has said.
     """
 
     metrics: tuple[str, ...]
     commitment: SignedCommitment | None
+    clip: float = 0.0
 
 
 class OwnerAgent(Protocol):
@@ -82,3 +85,9 @@ class OwnerAgent(Protocol):
 
     def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
         """Hand the vector over if the chain shows that the round is open with it."""
+
+    def keep(self, chain_id: int, market: Address, name: str, content: bytes) -> None:
+        """Keep something of the client's in the owner home, by market and name, in place of what was kept there before."""
+
+    def kept(self, chain_id: int, market: Address, name: str) -> bytes:
+        """What was kept; empty if nothing was."""

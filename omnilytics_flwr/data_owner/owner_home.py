@@ -1,7 +1,7 @@
 """An owner home: the folder of one data owner in one market.
 
 ``owner.toml`` names chain, market, account and policy; ``keys/`` holds mask keys and the rounding secret, ``journal/`` the commitments,
-``work.jsonl`` what the agent did and how long it took. It holds no secret that moves money: it names the account by the path of an
+``client/`` what the Flower client keeps (its private part of the model, a round's metrics), ``work.jsonl`` what the agent did and how long it took. It holds no secret that moves money: it names the account by the path of an
 encrypted keystore, an environment variable, or a well-known development account of a local chain.
 """
 
@@ -17,6 +17,7 @@ from ..crypto.address import Address
 from ..errors import Refused
 from ..files import make_folder, write_file
 from ..market.task import TaskId
+from .client_state import ClientState
 from .journal import Journal
 from .local_agent import LocalAgent
 from .owner_config import CONFIG_NAME, OwnerConfig, agent_folder, read_config
@@ -139,6 +140,7 @@ class OwnerHome:
             signer=ledger.sender,
             keys=OwnerKeys(self.path / "keys"),
             journal=self.journal(),
+            client_state=ClientState(self.path / "client"),
             policy=self.policy_on(ledger.connection),
             on_work=self._note,
             check_ready=check_ready,

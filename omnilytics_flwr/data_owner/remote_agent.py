@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ..errors import Refused
 from ..market.task import TaskId
-from .agent_messages import MOST_REPLY_BYTES, AdmitCall, Call, CommitCall, DeliverCall, EvaluateCall, decode_reply
+from .agent_messages import MOST_REPLY_BYTES, AdmitCall, Call, CommitCall, DeliverCall, EvaluateCall, KeepCall, KeptCall, decode_reply
 from .agent_socket import TOKEN_NAME, frame, receive_message, socket_path
 from .owner_agent import Admission, MaskedUpdate, SignedCommitment
 
@@ -59,6 +59,14 @@ class RemoteAgent:
     def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
         """See `OwnerAgent.deliver`."""
         return self._call(DeliverCall(chain_id, market, epoch, round_number, digests), MaskedUpdate)
+
+    def keep(self, chain_id: int, market: Address, name: str, content: bytes) -> None:
+        """See `OwnerAgent.keep`."""
+        self._call(KeepCall(chain_id, market, name, content), type(None))
+
+    def kept(self, chain_id: int, market: Address, name: str) -> bytes:
+        """See `OwnerAgent.kept`."""
+        return self._call(KeptCall(chain_id, market, name), bytes)
 
     def _call(self, call: Call, expected: type[T]) -> T:
         sent = frame(msgspec.msgpack.encode(call))

@@ -4,11 +4,36 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from logging import WARNING
 
+import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
+from .compat import log
+
+MOST_RECORDS, MOST_NUMBERS, MOST_KEY_LENGTH = 16, 4096, 64
+"""Of a data owner's metrics in one reply; what is longer is no metric, but data."""
+_BOUNDS = (MOST_RECORDS, MOST_NUMBERS, MOST_KEY_LENGTH)
+
 Shape = tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
+
+
+def allowed_metrics(content: RecordDict, allowed: Collection[str]) -> RecordDict:
+    """The metrics that may leave a data owner: named by the terms, finite, and no more of them than anybody needs."""
+    records, numbers = RecordDict(), 0
+    for key, record in content.metric_records.items():
+        named = {name: value for name, value in record.items() if name in allowed}
+        kept = {name: value for name, value in named.items() if np.isfinite(value).all()}
+        numbers += sum(np.size(value) for value in kept.values())
+        if len(kept) < len(named):
+            log(WARNING, "metrics %s are not finite, and stay here", sorted(set(named) - set(kept)))
+        if kept and (len(records) == MOST_RECORDS or numbers > MOST_NUMBERS or len(key) > MOST_KEY_LENGTH):
+            log(WARNING, "metrics stay here: at most %s records of %s numbers in all leave, with keys of %s characters", *_BOUNDS)
+            return RecordDict()
+        if kept:
+            records[key] = MetricRecord(kept)
+    return records
 
 
 def weighted(content: RecordDict, weight: str) -> RecordDict:

@@ -1,8 +1,8 @@
 """The data owner's side of a round as a Flower mod; the user's own functions stay as they are.
 
 The mod fails closed: a message without our record, of another market, or of a task that is not anchored never reaches the user's
-functions. Nothing leaves but digest, signature, masked vector and the metrics that the terms name. Metrics of training wait in
-`Context.state` and leave with the vector: before the round is open, nobody has to pay for them.
+functions. Nothing leaves but digest, signature, masked vector and the metrics that the terms name. Metrics of training wait with the
+owner agent and leave with the vector: before the round is open, nobody has to pay for them.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from functools import lru_cache
-from logging import ERROR
+from logging import ERROR, WARNING
 from pathlib import Path
-from typing import Any
 
-from flwr.app import ArrayRecord, ConfigRecord, Context, Error, Message, MessageType, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, Context, Error, Message, MessageType, RecordDict
 from flwr.clientapp.typing import ClientAppCallable
 
 from ..data_owner.owner_agent import OwnerAgent
@@ -23,7 +22,9 @@ from ..data_owner.remote_agent import RemoteAgent
 from ..errors import ChainError, Malformed, OmnilyticsError, Refused, UpdateError
 from ..market.task import TaskId, TaskParts, config_hash
 from .compat import REFUSED_BY_MOD, log
-from .weights import difference, flatten
+from .kept_state import keep_metrics, keep_private, kept_metrics, kept_private
+from .metrics import allowed_metrics
+from .weights import LISTED, check_finite, cut_by, difference, flatten
 from .wire import (
     RECORD,
     CommitReply,
@@ -36,12 +37,6 @@ from .wire import (
     hash_of_task_config,
     our_record,
 )
-
-PRIVATE_STATE = "omnilytics.private"
-"""Key of the private part in `Context.state`."""
-
-METRICS_STATE = "omnilytics.metrics"
-"""Key in `Context.state` of the round whose metrics are kept under keys that begin with it."""
 
 HOME_KEY, HOME_VARIABLE = "omnilytics-home", "OMNILYTICS_OWNER_HOME"
 RUN_FOLDER_KEY, RUN_FOLDER_VARIABLE = "omnilytics-run-folder", "OMNILYTICS_RUN_FOLDER"
@@ -97,68 +92,46 @@ class OmnilyticsMod:
         admission = agent.admit(task)
         commitment = admission.commitment
         if commitment is None:
-            reply, whole = self._run(msg, context, call_next, public)
+            whole = self._whole(context, agent, task, public)
+            reply = _run(msg, context, call_next, whole)
             if reply.has_error():
                 return _silenced(msg, str(reply.error.reason))
-            trained = self._trained(reply, whole)
+            trained = _trained(reply, whole)
             new_public = ArrayRecord({name: trained[name] for name in public})
+            check_finite(new_public)
             commitment = agent.commit(task, flatten(new_public) - flatten(public))
-            self._keep_private(context, public, trained)
-            _keep_metrics(context, task, _allowed_metrics(reply.content, admission.metrics))
+            _tell_cut(admission.clip, new_public, public)
+            keep_private(agent, task, ArrayRecord({name: array for name, array in trained.items() if name not in public}))
+            keep_metrics(agent, task, allowed_metrics(reply.content, admission.metrics))
         answer = CommitReply(commitment.owner, commitment.digest, commitment.signature)
         return Message(RecordDict({RECORD: answer.to_record()}), reply_to=msg)
 
     def _evaluate(self, msg: Message, context: Context, call_next: ClientAppCallable, header: TaskHeader) -> Message:
         task, public = _read_task(msg, context, header)
-        allowed = self._agent(context).admit_evaluation(task)
-        reply, _ = self._run(msg, context, call_next, public)
+        agent = self._agent(context)
+        allowed = agent.admit_evaluation(task)
+        reply = _run(msg, context, call_next, self._whole(context, agent, task, public))
         if reply.has_error():
             return _silenced(msg, str(reply.error.reason))
-        return Message(_allowed_metrics(reply.content, allowed), reply_to=msg)
+        return Message(allowed_metrics(reply.content, allowed), reply_to=msg)
 
     def _deliver(self, msg: Message, context: Context, request: DeliverRequest) -> Message:
-        delivery = self._agent(context).deliver(request.chain_id, request.market, request.epoch, request.round, request.digests)
-        content = _allowed_metrics(_kept_metrics(context, request), delivery.metrics)
+        agent = self._agent(context)
+        delivery = agent.deliver(request.chain_id, request.market, request.epoch, request.round, request.digests)
+        content = allowed_metrics(kept_metrics(agent, request), delivery.metrics)
         content[RECORD] = DeliverReply(delivery.owner, delivery.vector, delivery.points, delivery.projected, delivery.signature).to_record()
         return Message(content, reply_to=msg)
 
-    def _run(self, msg: Message, context: Context, call_next: ClientAppCallable, public: ArrayRecord) -> tuple[Message, ArrayRecord]:
-        """Call the user's function with the whole model in place of the public part."""
-        whole = self._whole(context, public)
-        content = RecordDict(
-            {key: whole if isinstance(record, ArrayRecord) else record for key, record in msg.content.items() if key != RECORD}
-        )
-        msg.content = content
-        try:
-            return call_next(msg, context), whole
-        except Exception as error:  # what the user's function says of its data stays here
-            return _silenced(msg, repr(error)), whole
-
-    def _whole(self, context: Context, public: ArrayRecord) -> ArrayRecord:
+    def _whole(self, context: Context, agent: OwnerAgent, task: TaskId, public: ArrayRecord) -> ArrayRecord:
         """The whole model: the task's public part with this data owner's private part."""
         if self._initial_model is None:
             return public
         model = self._initial_model(context)
-        kept = context.state.array_records.get(PRIVATE_STATE, ArrayRecord())
         unknown = [name for name in public if name not in model]
         if unknown:
             raise UpdateError(f"the task has parameters {unknown} that this client's model has not; use the app that the market is for")
-        return ArrayRecord({name: public.get(name) or kept.get(name) or initial for name, initial in model.items()})
-
-    def _trained(self, reply: Message, whole: ArrayRecord) -> ArrayRecord:
-        records = list(reply.content.array_records.values())
-        wrong = difference(records[0], whole) if len(records) == 1 else f"there are {len(records)} records of arrays"
-        if wrong:
-            raise UpdateError(
-                "the train function must reply with one ArrayRecord of the same names, shapes and dtypes as it was sent; "
-                f"{wrong}; return the whole model's arrays"
-            )
-        return records[0]
-
-    def _keep_private(self, context: Context, public: ArrayRecord, trained: ArrayRecord) -> None:
-        private = {name: array for name, array in trained.items() if name not in public}
-        if private:
-            context.state[PRIVATE_STATE] = ArrayRecord(private)
+        private = kept_private(agent, task, ArrayRecord({name: array for name, array in model.items() if name not in public}))
+        return ArrayRecord({name: public[name] if name in public else private[name] for name in model})
 
 
 def agent_of_operator(context: Context) -> OwnerAgent:
@@ -201,6 +174,43 @@ def _agent_at(path: Path) -> OwnerAgent:
     return OwnerHome.open(path).agent()
 
 
+def _run(msg: Message, context: Context, call_next: ClientAppCallable, whole: ArrayRecord) -> Message:
+    """Call the user's function with the whole model in place of the public part."""
+    msg.content = RecordDict(
+        {key: whole if isinstance(record, ArrayRecord) else record for key, record in msg.content.items() if key != RECORD}
+    )
+    try:
+        return call_next(msg, context)
+    except Exception as error:  # what the user's function says of its data stays here
+        return _silenced(msg, repr(error))
+
+
+def _trained(reply: Message, whole: ArrayRecord) -> ArrayRecord:
+    records = list(reply.content.array_records.values())
+    wrong = difference(records[0], whole) if len(records) == 1 else f"there are {len(records)} records of arrays"
+    if wrong:
+        raise UpdateError(
+            "the train function must reply with one ArrayRecord of the same names, shapes and dtypes as it was sent; "
+            f"{wrong}; return the whole model's arrays"
+        )
+    return records[0]
+
+
+def _tell_cut(clip: float, new: ArrayRecord, old: ArrayRecord) -> None:
+    """Tell the data owner, and nobody else, what of its training is not learnt from."""
+    cut = cut_by(clip, new, old) if clip else []
+    if cut:
+        listed = ", ".join(f"{share:.1%} of {name} (largest change {most:.3g})" for name, share, most in cut[:LISTED])
+        more = f" and of {len(cut) - LISTED} more parameters" if len(cut) > LISTED else ""
+        log(
+            WARNING,
+            "the market's clip of %g cuts the changes of %s%s: lower the learning rate, or ask for a larger clip",
+            clip,
+            listed,
+            more,
+        )
+
+
 def _refusal(msg: Message, reason: str) -> Message:
     return Message(Error(REFUSED_BY_MOD, reason), reply_to=msg)
 
@@ -225,38 +235,6 @@ def _read_task(msg: Message, context: Context, header: TaskHeader) -> tuple[Task
         evaluate_config=header.other_config_hash if training else own,
     )
     return TaskId(header.chain_id, header.market, header.epoch, header.round, parts.task_hash(header.round)), arrays[0]
-
-
-def _allowed_metrics(content: RecordDict, allowed: tuple[str, ...]) -> RecordDict:
-    """Only the metrics that may leave."""
-    records = RecordDict()
-    for key, record in content.metric_records.items():
-        kept = {name: value for name, value in record.items() if name in allowed}
-        if kept:
-            records[key] = MetricRecord(kept)
-    return records
-
-
-def _keep_metrics(context: Context, task: TaskId, metrics: RecordDict) -> None:
-    """Keep a round's metrics in the client's state, in place of those of an earlier round."""
-    for key in [key for key in context.state if key.startswith(METRICS_STATE)]:
-        del context.state[key]
-    context.state[METRICS_STATE] = ConfigRecord(_round_entries(task))
-    for key, record in metrics.metric_records.items():
-        context.state[f"{METRICS_STATE}/{key}"] = record
-
-
-def _kept_metrics(context: Context, request: DeliverRequest) -> RecordDict:
-    """The metrics that were kept for the round of a request; none if the state was lost or is of another round."""
-    held = context.state.config_records.get(METRICS_STATE)
-    if held is None or dict(held.items()) != _round_entries(request):
-        return RecordDict()
-    prefix = f"{METRICS_STATE}/"
-    return RecordDict({key.removeprefix(prefix): r for key, r in context.state.metric_records.items() if key.startswith(prefix)})
-
-
-def _round_entries(of: TaskId | DeliverRequest) -> dict[str, Any]:
-    return {"chain-id": of.chain_id, "market": of.market, "epoch": of.epoch, "round": of.round}
 
 
 omnilytics_mod = OmnilyticsMod()

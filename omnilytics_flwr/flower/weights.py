@@ -11,7 +11,7 @@ import numpy as np
 from flwr.app import Array, ArrayRecord
 from numpy.typing import NDArray
 
-from ..errors import TermsError
+from ..errors import TermsError, UpdateError
 from ..market.public_part import is_trained
 from .wire import named_arrays
 
@@ -23,6 +23,27 @@ def flatten(arrays: ArrayRecord) -> NDArray[np.float64]:
     """All d weights in a row, exactly, without the constants; raises `UpdateError` for an array that can be neither."""
     flat = [array.astype(np.float64).ravel() for _, array, trained in _told_apart(arrays) if trained]
     return np.concatenate(flat) if flat else np.zeros(0)
+
+
+def check_finite(arrays: ArrayRecord) -> None:
+    """Raise `UpdateError` for a weight that is not finite, by the name of its parameter."""
+    for name, array, trained in _told_apart(arrays):
+        wrong = np.flatnonzero(~np.isfinite(array)) if trained else np.zeros(0)
+        if wrong.size:
+            raise UpdateError(
+                f"entry {wrong[0]} of parameter {name!r} is {array.ravel()[wrong[0]]} ({wrong.size} of {array.size} are not finite), "
+                "expected finite numbers; lower the learning rate or look at the data"
+            )
+
+
+def cut_by(clip: float, new: ArrayRecord, old: ArrayRecord) -> list[tuple[str, float, float]]:
+    """Parameters of which a clip cuts changes: name, share of the entries that are cut, largest change; the largest share first."""
+    cut = []
+    for (name, array, trained), (_, before, _) in zip(_told_apart(new), _told_apart(old), strict=True):
+        changes = np.abs(array.astype(np.float64) - before.astype(np.float64)) if trained and array.size else np.zeros(1)
+        if (changes > clip).any():
+            cut.append((name, float((changes > clip).mean()), float(changes.max())))
+    return sorted(cut, key=lambda one: -one[1])
 
 
 def add_flat(arrays: ArrayRecord, update: NDArray[np.float64]) -> ArrayRecord:

@@ -119,7 +119,10 @@ def our_record(content: RecordDict) -> ConfigRecord:
     """Our record of a message; raises `Malformed` if there is none."""
     record = content.config_records.get(RECORD)
     if record is None:
-        raise Malformed(f"the message has no {RECORD!r} record; this client answers to its market only")
+        raise Malformed(
+            f"the message has no {RECORD!r} record; a market's server wraps its strategy in Omnilytics, and its "
+            "client app runs with omnilytics_mod; add what is missing"
+        )
     return record
 
 

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from omnilytics_flwr.crypto.masks import Peer, group_mask
+from omnilytics_flwr.data_owner.client_state import ClientState
 from omnilytics_flwr.data_owner.journal import Journal
 from omnilytics_flwr.data_owner.local_agent import LocalAgent
 from omnilytics_flwr.data_owner.owner_agent import MaskedUpdate, OwnerAgent, SignedCommitment
@@ -88,6 +89,7 @@ class Owner:
             signer=make_wallet(self.number),
             keys=self.keys,
             journal=self.journal,
+            client_state=ClientState(self.folder / "client"),
             policy=Policy.from_mapping(SHORT | policy) if policy else self.policy,
             on_work=on_work,
             check_ready=check_ready,

@@ -17,6 +17,7 @@ from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.crypto.fixedpoint import decode_mean, first_out_of_range, unpack
 from omnilytics_flwr.crypto.kzg import mismatched
+from omnilytics_flwr.data_owner.client_state import ClientState
 from omnilytics_flwr.data_owner.local_agent import LocalAgent
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.errors import Malformed, OutOfTurn, Refused, TaskMismatch, UpdateError
@@ -254,6 +255,7 @@ def test_join_while_members_are_frozen_enrols_with_the_key_of_the_epoch_that_it_
         signer=make_wallet(0),
         keys=owner.keys,
         journal=owner.journal,
+        client_state=ClientState(tmp_path / "client"),
         policy=Policy(least_draw_delay_blocks=2),
     )
     agent.join()

@@ -25,6 +25,8 @@ from omnilytics_flwr.data_owner.agent_messages import (
     CommitCall,
     DeliverCall,
     EvaluateCall,
+    KeepCall,
+    KeptCall,
     Result,
     decode_call,
     decode_reply,
@@ -47,11 +49,15 @@ CALLS: list[Call] = [
     CommitCall.of(TASK, np.arange(3.0)),
     DeliverCall(31337, MARKET, 1, 2, (b"\1" * 32, b"\2" * 32)),
     DeliverCall(31337, MARKET, 1, 2, ()),
+    KeepCall(31337, MARKET, "metrics", bytes(range(256))),
+    KeptCall(31337, MARKET, "metrics"),
 ]
 NAMES = tuple[str, ...]
 RESULTS: list[tuple[Any, Result]] = [
     (Admission, Admission(("loss", "num-examples"), None)),
-    (Admission, Admission((), COMMITMENT)),
+    (Admission, Admission((), COMMITMENT, 0.5)),
+    (bytes, b""),
+    (type(None), None),
     (NAMES, ()),
     (NAMES, ("accuracy",)),
     (SignedCommitment, COMMITMENT),

@@ -70,9 +70,12 @@ def test_whole_round_through_the_socket(served: tuple[Scene, Owner, AgentServer]
     with pytest.raises(Refused, match="evaluated already"):
         agent.admit_evaluation(live_task(scene))
     task = anchor(scene)
-    assert agent.admit(task) == Admission(("loss",), None)
+    assert agent.admit(task) == Admission(("loss",), None, 1.0)
     commitment = agent.commit(task, update_of(0))
     assert commitment == agent.commit(task, update_of(1)) == agent.admit(task).commitment
+    agent.keep(task.chain_id, task.market, "metrics", b"\1\2")
+    assert agent.kept(task.chain_id, task.market, "metrics") == owner.agent().kept(task.chain_id, task.market, "metrics") == b"\1\2"
+    assert agent.kept(task.chain_id, task.market, "other") == b""
     digests = open_with(scene, commitment)
     delivery = agent.deliver(task.chain_id, task.market, task.epoch, task.round, digests)
     assert delivery == owner.deliver(task, digests)
@@ -126,7 +129,7 @@ BROKEN: dict[str, tuple[int, bytes, str]] = {
     "half a message": (32, HEAD.pack(VERSION, 100) + b"x", "ended 99 bytes early"),
     "huge message": (32, HEAD.pack(VERSION, MOST_CALL_BYTES + 1), f"expected at most {MOST_CALL_BYTES}"),
     "no message": (32, frame(b"xx"), "does not decode"),
-    "other version": (32, HEAD.pack(1, 2) + b"{}", "is of version 1, expected 3"),
+    "other version": (32, HEAD.pack(1, 2) + b"{}", "is of version 1, expected 4"),
 }
 """Bytes of the token that are sent, what follows, and what is said of it."""
 

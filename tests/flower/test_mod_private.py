@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from flwr.app import Array, ArrayRecord, Message, RecordDict
 
-from omnilytics_flwr.flower.mod import PRIVATE_STATE
-from tests.data_owner.owners import lone_owner
+from omnilytics_flwr.flower.kept_state import kept_private, private_name
+from tests.data_owner.owners import live_task, lone_owner
 from tests.flower.clients import (
     SHAPES,
     Client,
@@ -18,6 +18,7 @@ from tests.flower.clients import (
     filled,
     is_within,
     make_client,
+    make_context,
     make_model,
     reason_of,
     settle_model,
@@ -41,6 +42,11 @@ def head_in(record: ArrayRecord) -> bytes:
     return record["head.weight"].data
 
 
+def kept_by(client: Client, private: ArrayRecord) -> ArrayRecord:
+    """The private part in the owner home, in the layout of `private`; that itself if there is none."""
+    return kept_private(client.owner.agent(), live_task(client.scene), private)
+
+
 def test_private_part_joins_public_part_for_the_users_functions(client: Client) -> None:
     assert not client.evaluate(PUBLIC).has_error()
     assert not client.train(PUBLIC).has_error()
@@ -51,16 +57,15 @@ def test_private_part_joins_public_part_for_the_users_functions(client: Client) 
         assert all(whole[name].data == expected[name].data for name in SHAPES)
 
 
-def test_private_part_survives_rounds_in_the_clients_state_only(client: Client) -> None:
+def test_private_part_survives_rounds_in_the_owner_home_only(client: Client) -> None:
     head, replies = make_model(7, names=("head.weight",)), []
     for number in range(3):
         anchor_model(client.scene, PUBLIC)
         replies.append(client.train(PUBLIC))
         assert head_in(client.trainer.trained[number].content.array_records["arrays"]) == head_in(head)
         head = step_towards(client.trainer.target, head)
-        kept = client.context.state.array_records[PRIVATE_STATE]
-        assert list(kept) == ["head.weight"]
-        assert head_in(kept) == head_in(head)
+        assert head_in(kept_by(client, head)) == head_in(head)
+        assert not client.context.state, "a new run of Flower would begin without it"
         for reply in replies:
             assert not reply.has_error()
             assert not is_within(head["head.weight"].numpy(), reply)
@@ -69,16 +74,38 @@ def test_private_part_survives_rounds_in_the_clients_state_only(client: Client) 
 
 def test_private_part_evaluation_uses_and_keeps_it(client: Client) -> None:
     client.train(PUBLIC)
-    kept = head_in(client.context.state.array_records[PRIVATE_STATE])
+    initial = make_model(7, names=("head.weight",))
+    kept = head_in(kept_by(client, initial))
+    assert kept != head_in(initial)
     client.evaluate(PUBLIC)
     assert head_in(client.trainer.evaluated[0].content.array_records["arrays"]) == kept
-    assert head_in(client.context.state.array_records[PRIVATE_STATE]) == kept
+    assert head_in(kept_by(client, initial)) == kept
+
+
+def test_private_part_goes_on_in_a_new_run_of_the_same_app_and_not_in_another_app(client: Client) -> None:
+    """Flower gives every run a state of its own, and an app of another shape must not find a head that is not its own."""
+    client.train(PUBLIC)
+    kept = kept_by(client, make_model(7, names=("head.weight",)))
+    client.context = make_context(11)
+    anchor_model(client.scene, PUBLIC)
+    assert not client.train(PUBLIC).has_error()
+    assert head_in(client.trainer.trained[-1].content.array_records["arrays"]) == head_in(kept)
+    other = ArrayRecord({"head.weight": Array(np.zeros((2, 6), "float32"))})
+    assert kept_by(client, other) is other
+    assert private_name(other) != private_name(kept)
+
+
+def test_private_part_that_cannot_be_kept_costs_no_round(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    (client.owner.folder / "client").write_text("a file where the folder should be")
+    assert not client.train(PUBLIC).has_error()
+    assert "is not kept" in caplog.text
 
 
 def test_private_part_of_a_refused_update_is_not_kept(client: Client) -> None:
     client.trainer.reply = lambda message, new: Message(RecordDict({"arrays": filled(new, np.nan)}), reply_to=message)
     reason_of(client.train(PUBLIC))
-    assert PRIVATE_STATE not in client.context.state
+    initial = make_model(7, names=("head.weight",))
+    assert kept_by(client, initial) is initial
     client.trainer.reply = None
     client.train(PUBLIC)
     assert head_in(client.trainer.trained[-1].content.array_records["arrays"]) == head_in(make_model(7))
@@ -111,4 +138,4 @@ def test_integer_private_part_is_allowed(tmp_path: Path) -> None:
     client.trainer.target = ArrayRecord({**dict(client.trainer.target.items()), **steps})
     anchor_model(scene, make_model())
     assert not client.train(make_model()).has_error()
-    assert int(client.context.state.array_records[PRIVATE_STATE]["steps"].numpy()) == 3
+    assert int(kept_by(client, ArrayRecord(steps))["steps"].numpy()) == 3

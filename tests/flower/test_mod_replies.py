@@ -10,19 +10,23 @@ import pytest
 from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, MetricRecord, RecordDict
 
 from omnilytics_flwr.errors import Refused
-from omnilytics_flwr.flower.mod import METRICS_STATE
+from omnilytics_flwr.flower.kept_state import keep_metrics
+from omnilytics_flwr.flower.metrics import MOST_KEY_LENGTH, MOST_NUMBERS, MOST_RECORDS
 from omnilytics_flwr.flower.wire import RECORD
-from tests.data_owner.owners import lone_owner
+from tests.data_owner.owners import live_task, lone_owner, open_with
 from tests.flower.clients import (
     Client,
     anchor_model,
     arrays_of,
     assert_refused,
     assert_tells_nothing,
+    changed,
     filled,
     is_within,
     make_client,
+    make_context,
     make_model,
+    raw,
     reason_of,
     settle_model,
     step_towards,
@@ -83,25 +87,83 @@ def test_train_metrics_leave_with_the_vector_and_not_before(client: Client) -> N
         assert dict(client.deliver(digests).content.metric_records["metrics"].items()) == {"loss": 0.125}
 
 
-def test_metrics_of_another_round_or_a_lost_state_do_not_leave(client: Client) -> None:
-    """A client that was killed after its commitment is started again with the state of the round before."""
-    client.commit()
-    before = client.context.state
-    client.context.state = RecordDict(dict(before.items()))
-    anchor_model(client.scene, make_model())
+def test_metrics_leave_in_a_new_run_too(client: Client) -> None:
+    """Flower's state is that of a run; a delivery of the round may be asked for by the next one."""
     digests = client.commit_and_open()
+    client.context = make_context(11)
     assert set(client.deliver(digests).content) == {"metrics", RECORD}
-    for state in (before, RecordDict()):
-        client.context.state = state
-        assert set(client.deliver(digests).content) == {RECORD}
 
 
-def test_metrics_that_the_app_puts_into_the_state_leave_only_if_the_terms_name_them(client: Client) -> None:
+def test_metrics_of_another_round_or_lost_ones_do_not_leave(client: Client) -> None:
+    """A client that was killed after its commitment finds the metrics of the round before."""
+    client.commit()
+    anchor_model(client.scene, make_model())
+    digests = open_with(client.scene, client.owner.commit(live_task(client.scene)))
+    assert set(client.deliver(digests).content) == {RECORD}
+    for path in (client.owner.folder / "client").iterdir():
+        path.write_bytes(b"damaged")
+        assert set(client.deliver(digests).content) == {RECORD}, "a stake is worth more than a metric"
+        path.unlink()
+    assert set(client.deliver(digests).content) == {RECORD}
+
+
+def test_metrics_that_the_app_puts_into_the_home_leave_only_if_the_terms_name_them(client: Client) -> None:
     digests = client.commit_and_open()
-    client.context.state[f"{METRICS_STATE}/metrics"] = MetricRecord({"secret": 7.5})
-    client.context.state[f"{METRICS_STATE}/more"] = MetricRecord({"secret": 7.5, "loss": 1.0})
+    planted = {"metrics": MetricRecord({"secret": 7.5}), "more": MetricRecord({"secret": 7.5, "loss": 1.0})}
+    keep_metrics(client.owner.agent(), live_task(client.scene), RecordDict(planted))
     content = client.deliver(digests).content
     assert {key: dict(record.items()) for key, record in content.metric_records.items()} == {"more": {"loss": 1.0}}
+
+
+OVERSIZED: dict[str, dict[str, MetricRecord]] = {
+    "numbers": {"metrics": MetricRecord({"loss": [0.5] * (MOST_NUMBERS + 1)})},
+    "records": {f"metrics-{place}": MetricRecord({"loss": 0.5}) for place in range(MOST_RECORDS + 1)},
+    "key": {"m" * (MOST_KEY_LENGTH + 1): MetricRecord({"loss": 0.5})},
+}
+
+
+@pytest.mark.parametrize("case", OVERSIZED)
+def test_metrics_that_are_data_rather_than_metrics_stay(client: Client, caplog: pytest.LogCaptureFixture, case: str) -> None:
+    """An app must not carry data past masks under the name of a metric."""
+    client.trainer.reply = lambda message, new: Message(RecordDict({"arrays": new, **OVERSIZED[case]}), reply_to=message)
+    assert set(client.deliver(client.commit_and_open()).content) == {RECORD}
+    assert "metrics stay here: at most" in caplog.text
+
+
+def test_metric_that_is_not_finite_stays(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """It would reach every average."""
+    for value in (float("nan"), float("inf"), [1.0, float("nan")]):
+        client.trainer.metrics = {"loss": value, "num-examples": 3}  # type: ignore[dict-item]
+        assert set(client.deliver(client.commit_and_open()).content) == {RECORD}
+        client.scene.time_out()
+        anchor_model(client.scene, make_model())
+    assert "metrics ['loss'] are not finite, and stay here" in caplog.text
+
+
+def test_clip_is_told_to_the_data_owner_by_layer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    scene, owner = lone_owner(tmp_path, clip_nano=10**8)
+    client = make_client(owner)
+    anchor_model(scene, make_model())
+    changes = {
+        "body.weight": np.array([5.0] * 12 + [0.01] * 8),
+        "body.bias": np.full(4, 0.09),
+        "head.weight": np.array([-0.2] + [0.0] * 17),
+    }
+    client.trainer.reply = lambda message, new: Message(
+        RecordDict({"arrays": changed(make_model(), lambda name, array: array + changes[name].reshape(array.shape))}), reply_to=message
+    )
+    reply = client.train(make_model())
+    assert not reply.has_error()
+    assert (
+        "clip of 0.1 cuts the changes of 60.0% of body.weight (largest change 5), 5.6% of head.weight (largest change 0.2):" in caplog.text
+    )
+    assert "body.bias" not in caplog.text
+    assert b"body" not in raw(reply)
+
+
+def test_nothing_is_said_of_a_clip_that_cuts_nothing(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    client.commit()
+    assert "clip" not in caplog.text
 
 
 def changed_to(new: ArrayRecord, dtype: str) -> ArrayRecord:
@@ -123,7 +185,7 @@ BAD_REPLIES: dict[str, tuple[Callable[[ArrayRecord], dict[str, ArrayRecord | Met
     "other order": (lambda new: {"arrays": ArrayRecord(dict(reversed(list(new.items()))))}, OTHER),
     "no arrays": (lambda new: {"metrics": MetricRecord({"loss": 1.0})}, "one ArrayRecord"),
     "two records": (lambda new: {"arrays": new, "again": new}, "one ArrayRecord"),
-    "NaN": (lambda new: {"arrays": filled(new, np.nan)}, "is nan"),
+    "NaN": (lambda new: {"arrays": filled(new, np.nan)}, "entry 2 of parameter 'body.bias' is nan (1 of 4 are not finite)"),
     "infinity": (lambda new: {"arrays": filled(new, np.inf)}, "is inf"),
     "negative infinity": (lambda new: {"arrays": filled(new, -np.inf)}, "is -inf"),
     "liar about its shape": (lambda new: {"arrays": lying(new)}, ""),
