@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..crypto.hashing import keccak256
 from ..crypto.kzg import versioned_hash
 from ..errors import UnsupportedChain
-from ..evm.blobs import BLOB_TYPE, ZERO_SIDECAR
+from ..evm.blobs import BLOB_TYPE, ZERO_SIDECAR, zero_sidecar
 from ..evm.connection import HISTORY_CONTRACT
 from ..evm.dialects import Meaning
 from ..evm.endpoint import NodeError
@@ -98,6 +98,13 @@ def check_blobs(connection: Connection) -> None:
     UnsupportedChain
         It does not, or the node does not know.
     """
+    _check_blobs_are_seen(connection)
+    refusal = _refusal_of_blobs(connection, 1)
+    if refusal is not None:
+        raise _without_blobs(connection, f"its node says: {refusal}")
+
+
+def _check_blobs_are_seen(connection: Connection) -> None:
     latest = connection.block("latest")
     missing = [name for name in BLOB_FIELDS if latest.get(name) is None]
     if missing:
@@ -105,9 +112,30 @@ def check_blobs(connection: Connection) -> None:
     blob_base_fee_wei(connection)
     if _sees_no_blobs(connection):
         raise _without_blobs(connection, "a contract does not see the blobs of a transaction")
-    refusal = _refusal_of_blobs(connection)
+
+
+def check_answers(connection: Connection, blobs: int) -> None:
+    """Check that an accused could answer by this node, whose limits may be narrower than the chain's.
+
+    Parameters
+    ----------
+    connection : Connection
+    blobs : int
+        Most blobs of a transaction of an answer.
+
+    Raises
+    ------
+    UnsupportedChain
+        The chain takes no blobs, or this node no transaction with so many.
+    """
+    _check_blobs_are_seen(connection)
+    refusal = _refusal_of_blobs(connection, blobs)
     if refusal is not None:
-        raise _without_blobs(connection, f"its node says: {refusal}")
+        raise UnsupportedChain(
+            f"this node takes no transaction with {blobs} blobs, {blobs * 131_072:,} bytes, of which an answer to an accusation is made: it "
+            f"says {refusal}; raise its limits (the body of a request has twice as many digits), or use another node: who cannot answer "
+            "loses the stake"
+        )
 
 
 def _without_blobs(connection: Connection, reason: str) -> UnsupportedChain:
@@ -151,15 +179,15 @@ def _blobs_of_a_block(connection: Connection) -> int:
         return ETHEREUM.blobs
 
 
-def _refusal_of_blobs(connection: Connection) -> str | None:
+def _refusal_of_blobs(connection: Connection, blobs: int) -> str | None:
     """Why the node takes no blob transactions; None if all that it has against one is that nobody could pay for it."""
     fields = {
         "type": BLOB_TYPE,
         "gas": _PROBE_GAS,
         "maxFeePerBlobGas": _PROBE_FEE_WEI,
-        "blobVersionedHashes": [versioned_hash(ZERO_SIDECAR.commitments[0])],
+        "blobVersionedHashes": [versioned_hash(ZERO_SIDECAR.commitments[0])] * blobs,
     }
-    refusal = _refusal(connection, ZERO_SIDECAR.wrapped(_unpayable(connection, fields)))
+    refusal = _refusal(connection, zero_sidecar(blobs).wrapped(_unpayable(connection, fields)))
     # Only what it says of the payment shows that it has read the rest. A node that takes no transactions at all tells nothing.
     return None if refusal is None or refusal.meaning in (Meaning.POOR, Meaning.NO_METHOD) else refusal.message
 

@@ -77,7 +77,7 @@ def init(
     The home names chain, market, account and policy, and will hold mask keys and journal. This command checks chain, market and account
     first. The account's key stays where it is.
     """
-    from ..data_owner.owner_home import OwnerHome
+    from ..data_owner.owner_home import OwnerHome, try_node
     from ..data_owner.policy import Policy
 
     entries = _policy(policies)
@@ -85,6 +85,7 @@ def init(
     policy.check_market(session.connection.chain_id, session.market)
     policy.check_terms(session.market, session.reader.terms())
     session.check_trusted(policy)
+    answer_wei = try_node(session.reader)
     address = session.address()
     home = OwnerHome.create(
         folder,
@@ -102,6 +103,7 @@ def init(
     )
     printer = session.printer()
     made = {"home": str(home.path), "account": address, "market": home.config.market, "chain_id": home.config.chain_id}
+    made |= {"answer_today_wei": answer_wei} if answer_wei else {}
     printer.facts(made, "made an owner home")
     printer.note(f"Next: omnilytics join --home {home.path}")
 
@@ -131,16 +133,23 @@ def agent(session: Session, folder: Path) -> None:
 def join(session: Session, admission_data: bytes) -> None:
     """Enrol for the next epoch; pays the stake if new.
 
-    This makes the mask key of that epoch in the owner home.
+    This makes the mask key of that epoch in the owner home. It first tries whether the node would pass on an answer to an accusation, and
+    says what that would cost today.
     """
+    from ..data_owner.owner_home import try_node
+
     home = session.home
     if home is None:
         raise click.UsageError("no owner home is given; name it by --home or OMNILYTICS_OWNER_HOME; make it with `omnilytics owner init`")
     session.check_trusted(home.policy)
+    answer_wei = try_node(session.reader)
     with TemporaryDirectory() as elsewhere:
         # A plan leaves no mask key and no note of joining in the home.
         used = replace(home, path=Path(elsewhere)) if session.settings.dry_run else home
-        session.send(lambda: used.agent_for(session.ledger).join(admission_data), lambda: _account(session))
+        session.send(
+            lambda: used.agent_for(session.ledger).join(admission_data),
+            lambda: _account(session) | ({"answer_today_wei": answer_wei} if answer_wei else {}),
+        )
 
 
 @click.command("leave", epilog=example("omnilytics leave --home alice"))

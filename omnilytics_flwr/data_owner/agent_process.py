@@ -15,11 +15,12 @@ from pathlib import Path
 import msgspec
 
 from ..crypto.kzg import check_known_answer
-from ..errors import Refused
+from ..errors import ChainError, Refused
 from ..files import locked, remove_leftovers, write_file
+from ..market.amount import format_amount
 from ..market.market_view import MarketState
 from .agent_server import AgentServer
-from .owner_home import OwnerHome
+from .owner_home import OwnerHome, try_node
 from .run_folder import group_id, make_run_folder
 from .watcher import Watcher
 
@@ -68,7 +69,14 @@ def run_agent(path: Path, *, on_ready: Callable[[], None] | None = None, stop: t
             tidy=lambda: agent.tidy(),
             on_seen=lambda state: _note_seen(path, state),
         )
-        agent = home.agent_for(ledger, check_ready=watcher.check_ready)
+        trouble = _tried(lambda: try_node(ledger))
+
+        def check_ready() -> None:
+            if trouble is not None:
+                raise Refused(f"an accusation could not be answered: {trouble}")
+            watcher.check_ready()
+
+        agent = home.agent_for(ledger, check_ready=check_ready)
         watcher.see()  # so that the first client finds it fresh; what there is to do may take its time
         with AgentServer(folder, agent, group=group):
             _log.info("owner agent of %s at work for market %s", ledger.account, ledger.address)
@@ -76,6 +84,18 @@ def run_agent(path: Path, *, on_ready: Callable[[], None] | None = None, stop: t
                 on_ready()
             watcher.run(end)
     _log.info("owner agent of %s at rest", ledger.account)
+
+
+def _tried(find_cost_wei: Callable[[], int]) -> ChainError | None:
+    """Why this node could not pass an answer on, if so: the agent works all the same for what is committed, and commits to nothing new."""
+    try:
+        cost_wei = find_cost_wei()
+    except ChainError as error:
+        _log.error("nothing is committed by this agent: %s", error)
+        return error
+    if cost_wei:
+        _log.info("an answer to an accusation would cost %s now", format_amount(cost_wei))
+    return None
 
 
 @contextmanager

@@ -199,6 +199,29 @@ class OwnerHome:
             log.write(line + "\n")
 
 
+def try_node(market: MarketReader) -> int:
+    """Try a data owner's own node for what an answer to an accusation needs, before a stake depends on it; nothing is sent that could be mined.
+
+    Returns
+    -------
+    int
+        What an answer would cost today, in wei; 0 in a market without accusations.
+
+    Raises
+    ------
+    UnsupportedChain
+        It takes no such transactions, or lacks a precompile.
+    """
+    from ..chain.chain_support import check_answers, check_supported
+
+    check_supported(market.connection)
+    terms = market.terms()
+    if terms.answer_seconds == 0:
+        return 0
+    check_answers(market.connection, min(market.blobs(), terms.polynomials))
+    return market.answer_cost_wei() // 2  # the least deposit is twice that
+
+
 def check_trusted(market: MarketReader, factory: Address | None, policy: Policy) -> None:
     """Check that a data owner may pay a stake into a market; `factory` is None on a local chain, whose markets are all one's own.
 

@@ -50,7 +50,12 @@ class Sidecar:
         return bytes([BLOB_TYPE]) + bytes(rlp.encode([body, WRAPPER_VERSION, self.blobs, self.commitments, self.cell_proofs]))
 
 
-ZERO_SIDECAR = Sidecar((bytes(BLOB_BYTES),), (_INFINITY,), (_INFINITY,) * CELLS)
+def zero_sidecar(blobs: int) -> Sidecar:
+    """Of so many blobs of zeros, which nobody need compute."""
+    return Sidecar((bytes(BLOB_BYTES),) * blobs, (_INFINITY,) * blobs, (_INFINITY,) * CELLS * blobs)
+
+
+ZERO_SIDECAR = zero_sidecar(1)
 """Of one blob of zeros."""
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from omnilytics_flwr.chain.chain_support import check_blobs, check_supported, limits_of
+from omnilytics_flwr.chain.chain_support import check_answers, check_blobs, check_supported, limits_of
 from omnilytics_flwr.chain.deploy import create_market, deploy
 from omnilytics_flwr.chain.market_reader import MarketReader
 from omnilytics_flwr.errors import UnsupportedChain
@@ -19,7 +19,7 @@ from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.refusals import MarketBadTerms
 from omnilytics_flwr.market.terms_bounds import ETHEREUM, ChainLimits
 
-from ..support.nodes import FaultyNode
+from ..support.nodes import FaultyNode, limited
 from .market_play import small_terms
 
 Falsify = Callable[[dict[str, Any]], object]
@@ -78,6 +78,15 @@ def test_chain_without_blobs_is_recognised(node: FaultyNode, kind: str) -> None:
     node.falsifying = {method: falsify}
     with pytest.raises(UnsupportedChain, match=words):
         check_blobs(connect(node.url))
+
+
+def test_node_with_a_narrow_limit_takes_no_answer_of_many_blobs(anvil: Anvil, connection: Connection) -> None:
+    check_answers(connection, 6)
+    with limited(anvil.url, most_bytes=1_000_000) as url:
+        check_blobs(connect(url))
+        check_answers(connect(url), 3)
+        with pytest.raises(UnsupportedChain, match=r"no transaction with 6 blobs, 786,432 bytes.* HTTP status 413"):
+            check_answers(connect(url), 6)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from omnilytics_flwr.crypto.address import Address
 from omnilytics_flwr.data_owner.owner_home import OwnerHome
 from omnilytics_flwr.evm.anvil import Anvil
 from tests.chain.market_play import REWARD_WEI, Play, mask_key
+from tests.support.nodes import limited
 
 from .command_line import DATA_OWNER, MODEL_OWNER, CommandLine
 from .conftest import PASSWORD
@@ -33,7 +34,10 @@ def init(line: CommandLine, *more: str) -> dict[str, str]:
 
 def test_init_makes_a_private_home_with_no_secret_in_it(line: CommandLine, market: EthereumLedger, account: Address) -> None:
     made = init(line, "--policy", "confirmations=3", "--policy", "most-clip = 1.5", "--policy", 'metrics=["accuracy", "loss"]')
-    assert made == {"home": "home", "account": account, "market": market.address, "chain_id": market.chain_id}
+    answer_wei = market.answer_cost_wei() // 2
+    expected = {"home": "home", "account": account, "market": market.address, "chain_id": market.chain_id}
+    assert made == expected | {"answer_today_wei": str(answer_wei)}
+    assert answer_wei > 0
     home = OwnerHome.open(line.folder / "home")
     assert (home.config.market, home.config.chain_id, home.config.agent) == (market.address, market.chain_id, "process")
     assert home.config.factory is not None
@@ -42,6 +46,26 @@ def test_init_makes_a_private_home_with_no_secret_in_it(line: CommandLine, marke
     assert PASSWORD not in (line.folder / "home" / "owner.toml").read_text()
     assert home.wallet(market.connection).address == account
     assert "already" in line.refused("owner", "init", "home", "--keystore", "a.json")
+
+
+@pytest.mark.parametrize("command", ["init", "join"])
+def test_node_that_would_not_pass_an_answer_on_is_told_before_anything_is_paid(
+    line: CommandLine, market: EthereumLedger, account: Address, anvil: Anvil, command: str
+) -> None:
+    """A provider with a narrow limit on the bodies of requests: whoever learns of it when accused has lost the stake."""
+    if command == "join":
+        init(line)
+    with limited(anvil.url, most_bytes=200_000) as url:
+        if command == "init":
+            said = line.refused("owner", "init", "home", "--keystore", "a.json", "--rpc-url", url)
+        else:
+            file = line.folder / "home" / "owner.toml"
+            file.write_text(file.read_text().replace(anvil.url, url))
+            said = line.refused("join", "--home", "home")
+    assert "this node takes no transaction with 1 blobs" in said
+    assert "413" in said
+    assert not market.owner_record(account).registered
+    assert (line.folder / "home").exists() is (command == "join")
 
 
 def test_init_names_the_folder_of_the_data_set_that_homes_share(line: CommandLine, market: EthereumLedger, account: Address) -> None:
@@ -85,6 +109,7 @@ def test_join_enrols_with_a_mask_key_of_the_home_and_a_plan_leaves_no_trace(
     joined = line.json("join", "--home", "home")
     assert (joined["account"], joined["seat"], joined["enrolled"], joined["stake_wei"]) == (account, 0, True, str(4 * REWARD_WEI))
     assert plan[0]["gas"] == pytest.approx(joined["transactions"][0]["gas"], rel=0.05)
+    assert int(joined["answer_today_wei"]) > 0
     assert list((line.folder / "home" / "keys").glob("mask-*-0000000001.key"))
     assert line.json("join", "--home", "home", "--dry-run")["transactions"][0]["value_wei"] == "0"
 

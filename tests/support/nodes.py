@@ -82,6 +82,20 @@ def answering(answer: Callable[[int], Answer], asked: list[str] | None = None) -
         yield url
 
 
+@contextmanager
+def limited(upstream: str, *, most_bytes: int) -> Iterator[str]:
+    """Address of a node before a real one that takes requests of so many bytes only, as providers and proxies do."""
+
+    def answer(_: str, body: bytes) -> Answer:
+        if len(body) > most_bytes:
+            return 413, b"request entity too large"
+        with urlopen(Request(upstream, body, {"Content-Type": "application/json"})) as response:
+            return 200, bytes(response.read())
+
+    with serving(answer) as url:
+        yield url
+
+
 HELD_SECONDS = 60.0
 """A test that takes longer has failed."""
 
