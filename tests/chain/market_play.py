@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -248,19 +249,19 @@ def wide_vector() -> FieldVector:
     return pack(np.random.default_rng(8).integers(-(1 << 15) + 1, 1 << 15, WEIGHTS))
 
 
-def plain_header(number: int, prevrandao: bytes) -> bytes:
-    """RLP of a header with all fields of Osaka, each as long as on a real chain, that follows from its arguments alone."""
+def plain_header(number: int, prevrandao: bytes, later: Sequence[int] = ()) -> bytes:
+    """RLP of a header that follows from its arguments alone: all fields of Osaka, each as long as on a real chain, and `later` lengths."""
 
     def noise(place: int, length: int) -> bytes:
         return (keccak256(word(place) + word(number)) * (length // 32 + 1))[:length]
 
-    lengths = [32, 32, 20, 32, 32, 32, 256, 0, 3, 4, 4, 4, 8, 32, 8, 4, 32, 3, 4, 32, 32]
+    lengths = [32, 32, 20, 32, 32, 32, 256, 0, 3, 4, 4, 4, 8, 32, 8, 4, 32, 3, 4, 32, 32, *later]
     fields = [noise(place, length) for place, length in enumerate(lengths)]
     fields[PREVRANDAO_FIELD] = prevrandao
     return bytes(rlp.encode(fields))
 
 
-def fix_draw(anvil: Anvil, draw_block: int, prevrandao: bytes) -> bytes:
+def fix_draw(anvil: Anvil, draw_block: int, prevrandao: bytes, later: Sequence[int] = ()) -> bytes:
     """Make the chain believe that a block, which may lie in the future, had `prevrandao`; its header, for `EthereumLedger.draw_with`.
 
     Contracts that look the block up by EIP-2935 from now on find the hash of that header. Blocks are mined until the opcode, which would
@@ -268,7 +269,7 @@ def fix_draw(anvil: Anvil, draw_block: int, prevrandao: bytes) -> bytes:
     """
     number = int(anvil.endpoint.request("eth_blockNumber"), 16)
     anvil.mine(max(0, draw_block + OPCODE_BLOCKS + 1 - number))
-    header = plain_header(draw_block, prevrandao)
+    header = plain_header(draw_block, prevrandao, later)
     slot = "0x" + word(draw_block % HISTORY_SLOTS).hex()
     anvil.endpoint.request("anvil_setStorageAt", HISTORY_CONTRACT, slot, "0x" + keccak256(header).hex())
     return header

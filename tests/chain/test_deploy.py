@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from omnilytics_flwr.chain import artifacts
-from omnilytics_flwr.chain.deploy import Deployment, check_deployment, create_market, deploy, markets
+from omnilytics_flwr.chain.deploy import Deployment, check_created, check_deployment, create_market, deploy, markets
 from omnilytics_flwr.chain.market_reader import MarketReader
-from omnilytics_flwr.errors import NotFunded, ToolMissing, UnsupportedChain
+from omnilytics_flwr.errors import NotFunded, ToolMissing, UnknownMarket, UnsupportedChain
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.wallet import Wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
@@ -40,6 +40,19 @@ def test_create_market_is_announced_and_found(connection: Connection, wallet: Wa
     assert reader.terms() == terms
     assert reader.model_owner == wallet.address
     assert reader.terms_hash() == terms.digest()
+
+
+def test_whether_the_factory_made_a_market_is_one_request_however_many_it_made(
+    connection: Connection, wallet: Wallet, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [create_market(sender_for(connection, wallet), deployment, small_terms(deployment)) for _ in range(3)]
+    asked, request = [], connection.request
+    monkeypatch.setattr(connection, "request", lambda method, *a: asked.append(method) or request(method, *a))
+    for market in made:
+        check_created(connection, deployment.factory, market)
+    with pytest.raises(UnknownMarket, match="has not created"):
+        check_created(connection, deployment.factory, wallet.address)
+    assert asked == ["eth_call"] * 4
 
 
 def test_create_market_bad_terms_raises_the_factorys_error(connection: Connection, wallet: Wallet, deployment: Deployment) -> None:

@@ -66,6 +66,14 @@ def test_accused_answers_by_blobs_and_the_vector_is_taken_from_the_chain(connect
     assert connection.balance_wei(stranger.account) == before - withdrawn.fee_wei + refund_wei
 
 
+def test_fee_of_an_answered_accusation_is_burned(connection: Connection, dispute: Dispute) -> None:
+    answer_all(dispute)
+    before = connection.balance_wei(BURN_ADDRESS)
+    withdrawn = dispute.play.data[1].withdraw(BURN_ADDRESS).logs["Withdrawn"]
+    assert (withdrawn["amountWei"], withdrawn["refundWei"]) == (0, FEE_WEI)
+    assert connection.balance_wei(BURN_ADDRESS) == before + FEE_WEI
+
+
 def test_answer_pays_for_its_blobs_and_the_record_says_so(connection: Connection, dispute: Dispute) -> None:
     dispute.accuse()
     data = dispute.play.data[0]

@@ -95,19 +95,27 @@ def test_create_makes_the_market_of_the_terms(line: CommandLine, connection: Con
 def test_invited_data_owner_may_join_and_nobody_else(line: CommandLine, connection: Connection, terms: str) -> None:
     address = line.json("market", "create", "--terms", terms, "--by-invitation", *MODEL_OWNER)["market"]
     guest, other = (EthereumLedger(sender_for(connection, dev_wallet(number, connection)), address) for number in (1, 2))
+    line("owner", "init", "home", "--market", address, *DATA_OWNER)
     invite = ("market", "invite", guest.account, "--market", address)
     assert "is not the model owner" in line.refused(*invite, *DATA_OWNER)
     made = line.json(*invite, *MODEL_OWNER)
     assert (made["owner"], made["through_epoch"]) == (guest.account, 1)
-    data = bytes.fromhex(made["admission_data"][2:])
     with pytest.raises(NotAdmitted):
-        other.join(mask_key(2), data)
-    guest.join(mask_key(1), data)
+        other.join(mask_key(2), bytes.fromhex(made["admission_data"][2:]))
+    assert "admission" in line.refused("join", "--home", "home")
+    line("join", "--home", "home", "--admission-data", made["admission_data"])
     assert guest.owner_record(guest.account).registered
 
 
 def test_invite_market_that_is_open_to_all_is_refused(line: CommandLine, market: EthereumLedger) -> None:
     assert "not joined by voucher" in line.refused("market", "invite", NOBODY, *MODEL_OWNER)
+
+
+def test_market_without_accusations_is_made_by_its_terms(line: CommandLine, connection: Connection, terms: str) -> None:
+    (line.folder / terms).write_text(TERMS + "answer-seconds = 0\n")
+    address = line.json("market", "create", "--terms", terms, *MODEL_OWNER)["market"]
+    ledger = EthereumLedger(sender_for(connection, dev_wallet(0, connection)), address)
+    assert (ledger.terms().answer_seconds, ledger.answer_cost_wei()) == (0, 0)
 
 
 def test_create_with_wrong_terms_is_refused(line: CommandLine, connection: Connection) -> None:

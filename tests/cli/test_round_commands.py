@@ -9,9 +9,14 @@ import pytest
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.header import block_header
-from tests.chain.market_play import OWNERS, REWARD_WEI, TASK, Play
+from omnilytics_flwr.market.draw import epoch_seed
+from tests.chain.market_play import OWNERS, REWARD_WEI, TASK, Play, fix_draw
 
 from .command_line import DATA_OWNER, MODEL_OWNER, CommandLine
+
+RANDAO = b"\x2a" * 32
+AMSTERDAM = (32, 8)
+"""Lengths of the fields that this fork adds: hash of the access list, and slot."""
 
 
 def open_round(play: Play) -> tuple[bytes, ...]:
@@ -52,6 +57,18 @@ def test_draw_before_its_block_is_refused_with_the_block_and_planned_after_it(
     assert line.json("epoch", "draw", "--header", str(header), "--dry-run", *MODEL_OWNER)["transactions"] == [plan]
     (sent,) = line.json("epoch", "draw", "--wait", *MODEL_OWNER)["transactions"]
     assert plan["gas"] == pytest.approx(sent["gas"], rel=0.02)
+
+
+def test_draw_takes_the_header_of_a_later_fork_from_a_file(line: CommandLine, market: EthereumLedger, anvil: Anvil, tmp_path: Path) -> None:
+    Play.of(market).join_all()
+    market.freeze()
+    header = fix_draw(anvil, market.state().draw_block, RANDAO, later=AMSTERDAM)
+    path = tmp_path / "header.hex"
+    path.write_text(bytes([*header[:-1], header[-1] ^ 1]).hex())
+    assert "the draw's block has the hash" in line.refused("epoch", "draw", "--header", str(path), *DATA_OWNER)
+    path.write_text(header.hex())
+    line("epoch", "draw", "--header", str(path), *DATA_OWNER)
+    assert market.state().epoch_seed == epoch_seed(RANDAO, 1, market.address)
 
 
 def test_show_epoch_names_members_and_groups(line: CommandLine, drawn: Play) -> None:
