@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from omnilytics_flwr.chain import artifacts
@@ -46,8 +48,14 @@ def test_whether_the_factory_made_a_market_is_one_request_however_many_it_made(
     connection: Connection, wallet: Wallet, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = [create_market(sender_for(connection, wallet), deployment, small_terms(deployment)) for _ in range(3)]
-    asked, request = [], connection.request
-    monkeypatch.setattr(connection, "request", lambda method, *a: asked.append(method) or request(method, *a))
+    asked: list[str] = []
+    request = connection.request
+
+    def noted(method: str, *parameters: object) -> Any:
+        asked.append(method)
+        return request(method, *parameters)
+
+    monkeypatch.setattr(connection, "request", noted)
     for market in made:
         check_created(connection, deployment.factory, market)
     with pytest.raises(UnknownMarket, match="has not created"):
