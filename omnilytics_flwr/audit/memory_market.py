@@ -20,7 +20,7 @@ from ..crypto.masks import WeakMaskKey, check_mask_key
 from ..crypto.projection import COPIES
 from ..crypto.statement import Statement, Verdict
 from ..market.dispute import BURN_ADDRESS, accuse_by, blob_hash_of, lapsed, void_groups
-from ..market.draw import epoch_seed, prevrandao_of, rank
+from ..market.draw import HISTORY_BLOCKS, epoch_seed, prevrandao_of, rank
 from ..market.krum import select
 from ..market.market_view import OwnerRecord
 from ..market.messages import SIGNATURE_BYTES
@@ -30,8 +30,6 @@ from ..market.terms_bounds import MOST_SEATS
 from .market_base import Call, MarketBase, refused
 from .storage import NO_HASH, Charge, Payout
 
-HISTORY_BLOCKS = 8191
-"""Blocks whose hash a contract can still ask for (EIP-2935)."""
 MOST_BOOKED_WEI = 2**128 - 1
 """Most that escrow, bond, unclaimed pay and credits may come to together."""
 

@@ -1,7 +1,8 @@
 """What the owner agent does on the chain by itself, because a Flower client runs only when the server calls it.
 
-It answers accusations of its own seat with the journal's vector, calls `timeout` for rounds that were not settled, claims what
-finished rounds owe, and withdraws the ether that disputes freed. It relies on the chain and its own journal alone.
+It answers accusations of its own seat with the journal's vector, calls `timeout` for rounds that were not settled, draws groups that
+nobody else draws, claims what finished rounds owe, and withdraws the ether that disputes freed. It relies on the chain and its own journal
+alone.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TypeVar
 from ..clock import Clock
 from ..errors import LedgerError, OmnilyticsError, Refused
 from ..market.dispute import BLOB_BYTES, answer_cost_wei
+from ..market.draw import HISTORY_BLOCKS
 from ..market.ledger import DataOwnerLedger
 from ..market.market_view import MarketState
 from ..market.messages import Signer
@@ -28,6 +30,9 @@ ANSWERS_KEPT = 2
 """Answers at present fees whose ether must be in the account before a commitment."""
 SENDER_SHARE = 6, 5
 """What a sender allows itself, of the gas that an answer takes."""
+
+DRAW_PATIENCE_BLOCKS = 300
+"""How long the model owner has to draw the groups. A draw that is never made closes the market, on a chain of 2 s a block after 4.5 hours."""
 
 _log = logging.getLogger(__name__)
 
@@ -72,7 +77,7 @@ class Watcher:
         self._on_seen = on_seen or (lambda state: None)
         self._clock = clock or Clock()
         self._seen_at: float | None = None
-        self._late_since: tuple[int, float] | None = None
+        self._late_since: tuple[tuple[str, int], float] | None = None
         self._may_have_credit = True
         self._warned_round = 0
 
@@ -92,6 +97,8 @@ class Watcher:
         if state is None:
             return
         seat = self._attempt("read its seat", self._seat)
+        if seat is not None and state.stage is Stage.FROZEN:
+            self._attempt("draw the groups", lambda: self._draw(state, seat))
         if seat is not None and state.stage is Stage.OPEN:
             self._attempt("answer", lambda: self._answer(seat))
             self._attempt("time a round out", lambda: self._time_out(state, seat))
@@ -201,11 +208,24 @@ class Watcher:
         place = member_place([self._ledger.group_seats(number) for number in bits_of(state.groups)], seat)
         if place is None or self._ledger.now() <= state.settle_by:
             return
-        if self._late_since is None or self._late_since[0] != state.round:
-            self._late_since = (state.round, self._clock.now())
-        if self._clock.now() - self._late_since[1] >= place * self._policy.poll_seconds:
+        if self._is_its_turn(("timeout", state.round), place):
             _log.info("time out round %d", state.round)
             self._ledger.timeout(state.round)
+
+    def _draw(self, state: MarketState, seat: int) -> None:
+        """Draw groups that the model owner is late to draw, while the block's hash is in history; one member pays, as for a timeout."""
+        late = self._ledger.block_number - state.draw_block - DRAW_PATIENCE_BLOCKS
+        if not state.members >> seat & 1 or not 0 < late <= HISTORY_BLOCKS - DRAW_PATIENCE_BLOCKS:
+            return
+        if self._is_its_turn(("draw", state.epoch), (state.members & ((1 << seat) - 1)).bit_count()):
+            _log.info("draw the groups of epoch %d", state.epoch)
+            self._ledger.draw()
+
+    def _is_its_turn(self, what: tuple[str, int], place: int) -> bool:
+        """Whether those before this data owner have had a look's time each since it first saw that something was late."""
+        if self._late_since is None or self._late_since[0] != what:
+            self._late_since = (what, self._clock.now())
+        return self._clock.now() - self._late_since[1] >= place * self._policy.poll_seconds
 
     def _claim(self, state: MarketState) -> None:
         finished = state.round - 1 if state.stage in (Stage.ANCHORED, Stage.OPEN) else state.round

@@ -14,6 +14,8 @@ from ..crypto.hashing import keccak256, word
 from ..errors import Malformed
 from .terms import Address
 
+HISTORY_BLOCKS = 8191
+"""Blocks whose hash a contract can still ask for (EIP-2935): a draw that comes later lapses."""
 PREVRANDAO_FIELD = 13
 """Place of prevrandao, which nodes still call ``mixHash``, in a block's header."""
 

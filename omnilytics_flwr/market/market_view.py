@@ -107,6 +107,11 @@ class MarketView(ABC):
     def model_owner(self) -> Address:
         """Who pays."""
 
+    @property
+    @abstractmethod
+    def block_number(self) -> int:
+        """Number of the block that is read."""
+
     @abstractmethod
     def now(self) -> int:
         """Timestamp that the next transaction may expect: the later of clock and last block."""

@@ -13,7 +13,7 @@ import pytest
 
 from omnilytics_flwr.clock import Clock
 from omnilytics_flwr.data_owner.policy import Policy
-from omnilytics_flwr.data_owner.watcher import Watcher
+from omnilytics_flwr.data_owner.watcher import DRAW_PATIENCE_BLOCKS, Watcher
 from omnilytics_flwr.errors import NotFunded, Refused, Unreachable
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.market_view import MarketState
@@ -245,6 +245,34 @@ def test_round_that_was_not_settled_is_timed_out_and_pays_after_those_before_it_
     watcher.look()
     assert watched.balance_wei == before + 1_000 + 10_007 // 15
     assert not watched.owner.journal.entries()[0].vector, "and the vector is gone"
+
+
+def test_groups_that_nobody_draws_are_drawn_by_one_member_before_the_draw_lapses(tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    scene, world = watched.scene, watched.scene.world
+    scene.join()
+    scene.ledger().freeze()
+    place = (scene.state.members & ((1 << watched.seat) - 1)).bit_count()
+    watcher = watched.watcher(poll_seconds=10.0)
+    for blocks_late, seconds, stage in (
+        (DRAW_PATIENCE_BLOCKS, 10**6, Stage.FROZEN),
+        (DRAW_PATIENCE_BLOCKS + 1, 0, Stage.FROZEN if place else Stage.IDLE),
+        (DRAW_PATIENCE_BLOCKS + 1, 10 * place, Stage.IDLE),
+    ):
+        world.number = scene.state.draw_block + 1 + blocks_late
+        watched.clock.wait(seconds)
+        watcher.look()
+        assert scene.state.stage is stage
+
+
+def test_draw_that_has_lapsed_is_left_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    watched = Watched(tmp_path)
+    watched.scene.join()
+    watched.scene.ledger().freeze()
+    watched.scene.world.number = watched.scene.state.draw_block + 8191 + 2
+    watched.watcher(poll_seconds=1e-9).look()
+    assert watched.scene.state.stage is Stage.FROZEN
+    assert "draw" not in caplog.text
 
 
 def test_timeout_is_not_called_by_who_is_not_on_the_roster(tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ from typing import Any
 import rlp
 
 from omnilytics_flwr.audit.market_base import Call, refused
-from omnilytics_flwr.audit.memory_market import HISTORY_BLOCKS, MemoryMarket
+from omnilytics_flwr.audit.memory_market import MemoryMarket
 from omnilytics_flwr.crypto.field import FieldVector, N
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.kzg import commit
 from omnilytics_flwr.errors import NotFunded, TermsError, UnknownMarket, WrongLength
 from omnilytics_flwr.market.dispute import BLOBS_PER_TRANSACTION, blob_hash_of
-from omnilytics_flwr.market.draw import PREVRANDAO_FIELD
+from omnilytics_flwr.market.draw import HISTORY_BLOCKS, PREVRANDAO_FIELD
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.stage import Event
 from omnilytics_flwr.market.terms import Address

@@ -55,6 +55,11 @@ class MemoryLedger(Ledger):
         """Who pays."""
         return self._contract.model_owner
 
+    @property
+    def block_number(self) -> int:
+        """Number of the latest block; the next transaction is in the one after it."""
+        return self._world.number - 1
+
     def now(self) -> int:
         """Timestamp of the next transaction."""
         return self._world.timestamp
