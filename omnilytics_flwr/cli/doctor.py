@@ -234,6 +234,7 @@ def _check_chain(session: Session) -> Iterator[Check]:
     if session.home is not None:
         session.check_trusted(session.home.policy)
         yield Check("market", OK, f"{session.market}, {session.reader.state().stage.name.lower()}")
+        yield _probe("answers", lambda: _answers(session))
         yield from _check_account(session)
 
 
@@ -250,6 +251,13 @@ def _blobs(connection: Connection) -> str:
 
     check_blobs(connection)
     return f"taken, {blob_base_fee_wei(connection):,} wei for a unit of blob gas"
+
+
+def _answers(session: Session) -> str:
+    from ..data_owner.owner_home import try_node
+
+    cost_wei = try_node(session.reader)
+    return f"to an accusation would pass, and cost {format_amount(cost_wei)} today" if cost_wei else "are not called for in this market"
 
 
 def _lag(connection: Connection) -> Check:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from flwr.app import ConfigRecord, Message, MessageType, RecordDict
+from flwr.app import ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 
 from omnilytics_flwr.errors import Malformed, WireError, WrongLength
 from omnilytics_flwr.flower.wire import RECORD, VERSION, CommitReply, DeliverReply, DeliverRequest, Exchange, TaskHeader, our_record
@@ -29,6 +29,11 @@ def test_message_arrives_as_it_was_sent(case: str) -> None:
     message = MESSAGES[case]
     content = wire(Message(RecordDict({RECORD: message.to_record()}), 11, MessageType.TRAIN)).content
     assert type(message).from_record(our_record(content)) == message
+
+
+def test_reply_of_an_app_that_forgot_the_mod_says_so() -> None:
+    with pytest.raises(Malformed, match=r"no 'omnilytics' record; .*its client app runs with omnilytics_mod; add what is missing"):
+        our_record(RecordDict({"metrics": MetricRecord({"loss": 1.0})}))
 
 
 @pytest.mark.parametrize("case", MESSAGES)
