@@ -69,14 +69,7 @@ def run_agent(path: Path, *, on_ready: Callable[[], None] | None = None, stop: t
             tidy=lambda: agent.tidy(),
             on_seen=lambda state: _note_seen(path, state),
         )
-        trouble = _tried(lambda: try_node(ledger))
-
-        def check_ready() -> None:
-            if trouble is not None:
-                raise Refused(f"an accusation could not be answered: {trouble}")
-            watcher.check_ready()
-
-        agent = home.agent_for(ledger, check_ready=check_ready)
+        agent = home.agent_for(ledger, check_ready=_check_of(watcher, lambda: try_node(ledger)))
         watcher.see()  # so that the first client finds it fresh; what there is to do may take its time
         with AgentServer(folder, agent, group=group):
             _log.info("owner agent of %s at work for market %s", ledger.account, ledger.address)
@@ -84,6 +77,21 @@ def run_agent(path: Path, *, on_ready: Callable[[], None] | None = None, stop: t
                 on_ready()
             watcher.run(end)
     _log.info("owner agent of %s at rest", ledger.account)
+
+
+def _check_of(watcher: Watcher, find_cost_wei: Callable[[], int]) -> Callable[[], None]:
+    """What is asked before a commitment: whether the node would pass an answer on, tried until it would, and whether the watcher is ready."""
+    trouble = _tried(find_cost_wei)
+
+    def check_ready() -> None:
+        nonlocal trouble
+        if trouble is not None:
+            trouble = _tried(find_cost_wei)
+        if trouble is not None:
+            raise Refused(f"an accusation could not be answered: {trouble}")
+        watcher.check_ready()
+
+    return check_ready
 
 
 def _tried(find_cost_wei: Callable[[], int]) -> ChainError | None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from ..evm.wallet import Wallet
 
 WORK_NAME = "work.jsonl"
+SECOND_NODE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +154,8 @@ class OwnerHome:
 
         if self.config.second_rpc_url is None:
             return None
-        connection = connect(self.config.second_rpc_url, expected_chain_id=self.config.chain_id)
+        # Shorter than usual: an agent that waits for it holds the journal, and with it an answer.
+        connection = connect(self.config.second_rpc_url, expected_chain_id=self.config.chain_id, timeout_seconds=SECOND_NODE_SECONDS)
         return SecondNode(MarketReader(connection, self.config.market), ledger.terms())
 
     def socket_folder(self) -> Path:

@@ -19,7 +19,7 @@ from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.refusals import MarketBadTerms
 from omnilytics_flwr.market.terms_bounds import ETHEREUM, ChainLimits
 
-from ..support.nodes import FaultyNode, limited
+from ..support.nodes import FaultyNode, Limit, limited
 from .market_play import small_terms
 
 Falsify = Callable[[dict[str, Any]], object]
@@ -82,7 +82,7 @@ def test_chain_without_blobs_is_recognised(node: FaultyNode, kind: str) -> None:
 
 def test_node_with_a_narrow_limit_takes_no_answer_of_many_blobs(anvil: Anvil, connection: Connection) -> None:
     check_answers(connection, 6)
-    with limited(anvil.url, most_bytes=1_000_000) as url:
+    with limited(anvil.url, Limit(1_000_000)) as url:
         check_blobs(connect(url))
         check_answers(connect(url), 3)
         with pytest.raises(UnsupportedChain, match=r"no transaction with 6 blobs, 786,432 bytes.* HTTP status 413"):

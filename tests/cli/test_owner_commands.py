@@ -19,7 +19,7 @@ from omnilytics_flwr.crypto.address import Address
 from omnilytics_flwr.data_owner.owner_home import OwnerHome
 from omnilytics_flwr.evm.anvil import Anvil
 from tests.chain.market_play import REWARD_WEI, Play, mask_key
-from tests.support.nodes import limited
+from tests.support.nodes import Limit, limited
 
 from .command_line import DATA_OWNER, MODEL_OWNER, CommandLine
 from .conftest import PASSWORD
@@ -55,7 +55,7 @@ def test_node_that_would_not_pass_an_answer_on_is_told_before_anything_is_paid(
     """A provider with a narrow limit on the bodies of requests: whoever learns of it when accused has lost the stake."""
     if command == "join":
         init(line)
-    with limited(anvil.url, most_bytes=200_000) as url:
+    with limited(anvil.url, Limit(200_000)) as url:
         if command == "init":
             said = line.refused("owner", "init", "home", "--keystore", "a.json", "--rpc-url", url)
         else:

@@ -40,7 +40,7 @@ from omnilytics_flwr.market.terms import Address, Terms
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 from tests.data_owner.owners import assert_refused
 from tests.support.builders import make_terms
-from tests.support.nodes import limited
+from tests.support.nodes import Limit, limited
 
 NUM_OWNERS = 15
 WIDE = 60_000
@@ -251,18 +251,19 @@ def test_agent_without_ether_for_answers_refuses_to_commit(narrow: ProcessMarket
 
 def test_agent_whose_node_would_not_pass_an_answer_on_commits_to_nothing_and_says_why(narrow: ProcessMarket) -> None:
     config = read_config(narrow.home)
-    with limited(config.rpc_url, most_bytes=200_000) as url:
+    limit = Limit(200_000)
+    with limited(config.rpc_url, limit) as url:
         (narrow.home / CONFIG_NAME).write_bytes(structs.replace(config, rpc_url=url).to_toml())
         try:
             with running(narrow.home) as agent:
                 narrow.anchor()
                 assert_refused(narrow.remote, narrow.task, "an accusation could not be answered: this node takes no transaction")
                 assert "nothing is committed by this agent" in agent.log.read_text()
+                limit.most_bytes = 10**7
+                assert narrow.remote.commit(narrow.task, narrow.update_of(0)).owner == narrow.owner
+                assert "an answer to an accusation would cost" in agent.log.read_text()
         finally:
             (narrow.home / CONFIG_NAME).write_bytes(config.to_toml())
-    with running(narrow.home) as agent:
-        assert narrow.remote.commit(narrow.task, narrow.update_of(0)).owner == narrow.owner
-        assert "an answer to an accusation would cost" in agent.log.read_text()
 
 
 def test_operators_agent_is_the_process_where_the_home_says_so(narrow: ProcessMarket) -> None:

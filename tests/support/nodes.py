@@ -6,6 +6,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from random import Random
@@ -82,12 +83,19 @@ def answering(answer: Callable[[int], Answer], asked: list[str] | None = None) -
         yield url
 
 
+@dataclass
+class Limit:
+    """How many bytes of a request a node takes; may change."""
+
+    most_bytes: int
+
+
 @contextmanager
-def limited(upstream: str, *, most_bytes: int) -> Iterator[str]:
+def limited(upstream: str, limit: Limit) -> Iterator[str]:
     """Address of a node before a real one that takes requests of so many bytes only, as providers and proxies do."""
 
     def answer(_: str, body: bytes) -> Answer:
-        if len(body) > most_bytes:
+        if len(body) > limit.most_bytes:
             return 413, b"request entity too large"
         with urlopen(Request(upstream, body, {"Content-Type": "application/json"})) as response:
             return 200, bytes(response.read())
