@@ -228,6 +228,8 @@ class Watcher:
         return self._clock.now() - self._late_since[1] >= place * self._policy.poll_seconds
 
     def _claim(self, state: MarketState) -> None:
+        if state.stage is Stage.OPEN and self._ledger.terms().answer_seconds:
+            return  # a node may refuse an answer's blobs while a claim is in its pool
         finished = state.round - 1 if state.stage in (Stage.ANCHORED, Stage.OPEN) else state.round
         owed_wei = self._ledger.claimable_wei(self._ledger.account) if finished > 0 else 0
         if owed_wei and owed_wei >= self._policy.claim_after(self._ledger.terms(), gas_price_wei=self._gas_price_wei()):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,7 +16,7 @@ from ..errors import ChainError, Malformed
 from ..files import make_folder, write_file
 from .blobs import sidecar_of
 from .fees import BLOB_FEE, GAS_FEE, TIP
-from .transaction import Payload
+from .transaction import Payload, payload_of
 
 _NUMBERS = ("chainId", "nonce", "gas", "value", GAS_FEE, TIP, BLOB_FEE)
 
@@ -56,6 +56,7 @@ class Outbox:
 
     def __init__(self, folder: Path | None, chain_id: int, account: Address) -> None:
         self._folder = folder
+        self._account = account
         self._prefix = f"{chain_id}-{account.lower()}-"
         self._held: dict[bytes, Pending] = {}
 
@@ -75,8 +76,22 @@ class Outbox:
         return _decoded(path, payload, text)
 
     def held(self) -> tuple[Pending, ...]:
-        """What this process has put and not removed, oldest nonce first."""
-        return tuple(sorted(self._held.values(), key=lambda pending: pending.transaction["nonce"]))
+        """What was put and not removed, oldest nonce first; of what another process has put only what carries no blobs.
+
+        A file does not say what a transaction does, but its signed form does. What this account has signed once, it may sign again.
+        """
+        found = {pending.payload.key: pending for pending in self._left_behind()} | self._held
+        return tuple(sorted(found.values(), key=lambda pending: pending.transaction["nonce"]))
+
+    def _left_behind(self) -> Iterator[Pending]:
+        paths = () if self._folder is None else self._folder.glob(f"{self._prefix}*.json")
+        for path in paths:
+            with suppress(OSError, ChainError, Malformed):  # whoever sends the same payload is told what is wrong with its file
+                text = path.read_bytes()
+                payload = payload_of(bytes.fromhex(decode_json(text, _Sent).signed), self._account)
+                for candidate in (payload, replace(payload, any_value=True)):
+                    if self._path(path.parent, candidate) == path:
+                        yield _decoded(path, candidate, text)
 
     def put(self, pending: Pending) -> None:
         """Keep a transaction: when this returns, it is on the disk. If it raises `ChainError`, nothing must be sent."""

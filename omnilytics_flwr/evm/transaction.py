@@ -5,10 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import rlp
+
 from ..crypto.address import Address, parse_address
 from ..crypto.hashing import keccak256, word
+from ..errors import Malformed
 from . import rpc_values
 from .blobs import BLOB_TYPE, versioned_hashes
+
+PLAIN_TYPE = 2
+"""Of transactions with EIP-1559 fees."""
 
 Log = tuple[Address, tuple[bytes, ...], bytes]
 
@@ -45,10 +51,24 @@ class Payload:
 
     def fields(self) -> dict[str, Any]:
         """Fields of a transaction that say what it does, as eth-account takes them."""
-        fields: dict[str, Any] = {"type": 2, "data": self.data, "value": self.value_wei} | (
+        fields: dict[str, Any] = {"type": PLAIN_TYPE, "data": self.data, "value": self.value_wei} | (
             {"to": parse_address(self.to)} if self.to else {}
         )
         return fields | ({"type": BLOB_TYPE, "blobVersionedHashes": self.blob_hashes()} if self.blobs else {})
+
+
+def payload_of(signed: bytes, signer: Address) -> Payload:
+    """What a signed transaction without blobs is to do; raises `Malformed` if it is none, or `signer` has not signed it."""
+    from eth_account import Account
+
+    try:
+        fields = rlp.decode(signed[1:])
+        if signed[0] != PLAIN_TYPE or Account.recover_transaction(signed) != signer:
+            raise Malformed(f"this is no transaction without blobs that {signer} has signed; expected one")
+        to, value, data = fields[5:8]
+        return Payload(parse_address(to) if to else None, bytes(data), int.from_bytes(value, "big"))
+    except (rlp.exceptions.RLPException, ValueError, TypeError, IndexError) as error:
+        raise Malformed(f"this is no signed transaction ({error}); expected one") from error
 
 
 def call_of(sender: Address, transaction: dict[str, Any]) -> dict[str, Any]:

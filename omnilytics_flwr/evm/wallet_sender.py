@@ -33,6 +33,10 @@ class _NonceTaken(ChainError):
     """Another transaction of the account has this nonce."""
 
 
+class _Reserved(ChainError):
+    """The account has a transaction of the other kind, with or without blobs, that is not mined yet: some nodes take one kind at a time."""
+
+
 class WalletSender(Sender):
     """Sends what a wallet signs, one transaction at a time; get it from `sender_for`.
 
@@ -113,6 +117,10 @@ class WalletSender(Sender):
             except _NonceTaken:
                 self._outbox.remove(payload)
                 continue
+            except _Reserved:
+                self._outbox.remove(payload)
+                self._await_all_mined()
+                continue
             except (NodeError, NotFunded):
                 self._outbox.remove(payload)
                 raise
@@ -121,11 +129,14 @@ class WalletSender(Sender):
 
     def _push_on(self, payload: Payload) -> None:
         """Offer whatever else is on its way again with higher fees: nothing with a later nonce is mined before it."""
-        for other in self._outbox.held():
-            if other.payload.key == payload.key:
-                continue
-            with contextlib.suppress(ChainError):  # it is not what is being sent
-                self._offer_more(other)
+        others = [other for other in self._outbox.held() if other.payload.key != payload.key]
+        if not others:
+            return
+        mined = self._count(self.connection.named())
+        for other in others:
+            if other.transaction["nonce"] >= mined:
+                with contextlib.suppress(ChainError):  # it is not what is being sent
+                    self._offer_more(other)
 
     def _offer_more(self, pending: Pending) -> Pending:
         """A transaction that is on its way, offered again with higher fees if it may need them."""
@@ -141,7 +152,7 @@ class WalletSender(Sender):
         self._outbox.put(fresh)
         try:
             self._broadcast(fresh)
-        except (_NonceTaken, NodeError, NotFunded):
+        except (_NonceTaken, _Reserved, NodeError, NotFunded):
             # The node does not want more, or the account has no more: the old form still stands.
             self._outbox.put(pending)
             return pending
@@ -170,6 +181,8 @@ class WalletSender(Sender):
                 return
             if error.meaning in (Meaning.NONCE_TAKEN, Meaning.NOT_REPLACED):
                 raise _NonceTaken(str(error)) from error
+            if error.meaning is Meaning.RESERVED:
+                raise _Reserved(str(error)) from error
             if error.meaning is Meaning.POOR:
                 raise NotFunded(f"{self.address} cannot pay: {error.message}; expected value and fee; send it ether") from error
             # Nodes use this code after the pool took a transaction as well as before; taking it for a refusal would send it twice.
@@ -276,6 +289,14 @@ class WalletSender(Sender):
             f"transaction {mined.transaction_hash} failed in block {mined.block} after {mined.gas_used} gas "
             "for a reason that does not show again; expected success; read the market's state, then try again"
         )
+
+    def _await_all_mined(self) -> None:
+        """Wait until the account has nothing in the pool; raises `Unreachable` if that takes longer than a receipt may."""
+
+        def is_free() -> bool | None:
+            return self._count("pending") <= self._count(self.connection.named()) or None
+
+        poll(is_free, self.connection.receipt_seconds, f"the end of the other transactions of {self.address}")
 
     def _crowded(self) -> ChainError:
         return ChainError(f"{self.address} sends from elsewhere at the same time; expected a free nonce; stop the other sender")

@@ -162,10 +162,11 @@ def test_damaged_journal_keeps_nothing_else_from_being_done(tmp_path: Path, capl
     watched.open().accuse()
     (path,) = (watched.owner.folder / "journal").glob("*.entry")
     path.write_bytes(path.read_bytes()[:-1])
-    before = watched.balance_wei
     watched.watcher().look()
     assert "failed to answer" in caplog.text
-    assert watched.balance_wei == before + 1_000, "the first round's reward"
+    watched.scene.world.timestamp = watched.scene.state.settle_by + 1
+    watched.watcher().look()
+    assert watched.scene.state.stage is not Stage.OPEN, "it was timed out"
 
 
 def test_accusation_is_answered_once_it_is_confirmed(watched: Watched) -> None:
@@ -198,10 +199,18 @@ def test_no_block_is_waited_for_in_the_second_half_of_the_time_to_answer(watched
         assert watched.answered is answered
 
 
-def test_settled_round_is_claimed_once_and_an_open_one_is_not_claimed_through(tmp_path: Path) -> None:
+def test_nothing_is_claimed_while_a_round_is_open_that_may_need_an_answer(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
     watched.settle(next_task=b"\7" * 32)
     watched.scene.open()
+    before = watched.balance_wei
+    watched.watcher().look()
+    assert watched.balance_wei == before
+
+
+def test_settled_round_is_claimed_once_and_an_anchored_one_is_not_claimed_through(tmp_path: Path) -> None:
+    watched = Watched(tmp_path)
+    watched.settle(next_task=b"\7" * 32)
     before = watched.balance_wei
     for _ in range(2):
         watched.watcher().look()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from omnilytics_flwr.crypto.kzg import BLOB_BYTES
 from omnilytics_flwr.errors import ChainError, TransactionLost, Unreachable
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection, connect
@@ -238,6 +239,59 @@ def test_process_killed_after_signing_is_gone_on_with_under_the_same_nonce(
     assert list(outbox.iterdir()) == []
     send(connection, wallet, Payload(contract, b""))
     assert counted(connection, contract) == 2
+
+
+def test_stuck_transaction_of_a_process_before_is_raised_by_the_next(wallet: Wallet, tmp_path: Path) -> None:
+    with Anvil() as anvil:  # its own, for a base fee that was set outlives a revert
+        contract = deployed(connect(anvil.url), wallet, COUNTING)
+        anvil.endpoint.request("evm_setAutomine", False)
+        with pytest.raises(TransactionLost):
+            send(connect(anvil.url, receipt_seconds=0.2, outbox=tmp_path), wallet, Payload(contract, b"1"))
+        anvil.endpoint.request("anvil_setNextBlockBaseFeePerGas", hex(50 * 10**9))
+        anvil.mine()
+        restarted = connect(anvil.url, receipt_seconds=0.2, outbox=tmp_path)
+        assert counted(restarted, contract) == 0, "it offers less than the base fee"
+        with pytest.raises(TransactionLost):
+            send(restarted, wallet, Payload(contract, b"2"))
+        anvil.mine()
+        assert counted(restarted, contract) == 2
+
+
+def test_file_of_the_outbox_that_another_has_signed_is_not_raised(anvil: Anvil, wallet: Wallet, contract: Address, tmp_path: Path) -> None:
+    anvil.endpoint.request("evm_setAutomine", False)
+    connection = connect(anvil.url, receipt_seconds=0.1, outbox=tmp_path)
+    stranger = dev_wallet(1, connection)
+    with pytest.raises(TransactionLost):
+        send(connection, stranger, Payload(contract, b"1"))
+    (path,) = tmp_path.iterdir()
+    path.rename(tmp_path / path.name.replace(stranger.address.lower(), wallet.address.lower()))
+    before = set(pooled(anvil))
+    with pytest.raises(TransactionLost):
+        send(connect(anvil.url, receipt_seconds=0.1, outbox=tmp_path), wallet, Payload(contract, b"2"))
+    (sent,) = set(pooled(anvil)) - before
+    assert anvil.endpoint.request("eth_getTransactionByHash", sent)["input"] == "0x32"
+
+
+def test_blobs_beside_another_pending_transaction_wait_until_it_is_mined(
+    anvil: Anvil, node: FaultyNode, pool: ThreadPoolExecutor, wallet: Wallet, contract: Address
+) -> None:
+    node.reserving = True
+    connection = connect(node.url, receipt_seconds=0.2)
+    anvil.endpoint.request("evm_setAutomine", False)
+    with pytest.raises(TransactionLost):
+        send(connection, wallet, Payload(contract, b"1"))
+    blobs = Payload(wallet.address, b"", blobs=(bytes(BLOB_BYTES),))
+    with pytest.raises(Unreachable, match="the end of the other transactions"):
+        send(connection, wallet, blobs)
+    connection.receipt_seconds = PATIENCE_SECONDS
+    future = pool.submit(send, connection, wallet, blobs)
+    offered = node.passed.count("eth_sendRawTransaction")
+    until(lambda: node.passed.count("eth_sendRawTransaction") > offered)
+    anvil.mine()
+    until(lambda: pooled(anvil))
+    anvil.mine()
+    future.result(PATIENCE_SECONDS)
+    assert counted(connection, contract) == 1
 
 
 def test_outbox_that_cannot_be_written_sends_nothing(anvil: Anvil, wallet: Wallet, contract: Address, tmp_path: Path) -> None:

@@ -123,6 +123,8 @@ class FaultyNode:
         Methods whose requests do not arrive, and get no answer, until `release` is set.
     falsifying : dict of str to function
         By method, what is made of the real node's answer.
+    reserving : bool
+        Whether a blob transaction is refused while another one is pending, and the reverse, as geth does.
     passed : list of str
         Methods of the requests that were passed on.
     asked : list of str
@@ -138,6 +140,7 @@ class FaultyNode:
         self.held = threading.Event()
         self.release = threading.Event()
         self.falsifying: dict[str, Callable[[dict[str, Any]], object]] = {}
+        self.reserving = False
         self.passed: list[str] = []
         self.asked: list[str] = []
         self._every: tuple[int, int, str] | None = None
@@ -159,6 +162,8 @@ class FaultyNode:
         if self.refusing:
             return None
         self.passed.append(method)
+        if self.reserving and method == "eth_sendRawTransaction" and self._is_reserved(json.loads(body)["params"][0]):
+            return json.dumps({"jsonrpc": "2.0", "id": 0, "error": {"code": -32000, "message": "address already reserved"}}).encode()
         try:
             with urlopen(Request(self.upstream, body, {"Content-Type": "application/json"})) as response:
                 answer: bytes = response.read()
@@ -169,6 +174,13 @@ class FaultyNode:
             return None
         falsify = self.falsifying.get(method)
         return answer if falsify is None else json.dumps(falsify(json.loads(answer))).encode()
+
+    def _is_reserved(self, raw: str) -> bool:
+        body = json.dumps({"jsonrpc": "2.0", "id": 0, "method": "txpool_content", "params": []}).encode()
+        with urlopen(Request(self.upstream, body, {"Content-Type": "application/json"})) as response:
+            pending = json.loads(response.read())["result"]["pending"]
+        types = {one["type"] for by_nonce in pending.values() for one in by_nonce.values()}
+        return any((one == "0x3") != raw.startswith("0x03") for one in types)
 
 
 @contextmanager
