@@ -40,8 +40,8 @@ lint: setup  ## Check format, rules and types
 forge: setup  ## Test the contracts, quick profile
 	@cd contracts && FOUNDRY_PROFILE=quick $(CURDIR)/$(FORGE) test
 
-pytest: setup  ## Test the Python side
-	@$(RUN) -m pytest -n $(JOBS)
+pytest: setup  ## Test the Python side; what is skipped is told at the end
+	@$(RUN) -m pytest -n $(JOBS) -rs
 
 test-slow: setup  ## Run the tests marked slow
 	@$(RUN) -m pytest -n $(JOBS) -m slow

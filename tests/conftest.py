@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from omnilytics_flwr.chain.deploy import Deployment, deploy
+from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
@@ -92,6 +93,12 @@ def drawn_address(shared_anvil: Anvil, deployment: Deployment) -> Address:
     play.join_all()
     play.draw()
     return play.owner.address
+
+
+@pytest.fixture
+def drawn(connection: Connection, drawn_address: Address) -> Play:
+    """The market with drawn groups."""
+    return Play.of(EthereumLedger(sender_for(connection, dev_wallet(0, connection)), drawn_address))
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from ..evm.dry_run import simulated
 from ..evm.fees import base_fee_wei, blob_base_fee_wei
 from ..evm.reverts import Reverts
 from ..evm.transaction import Log, log_of
+from ..market.amount import ETHER, UNITS_OF_TOKEN, Currency
 from ..market.dispute import answer_cost_wei
 from ..market.market_view import Accusation, MarketState, MarketView, Member, OwnerRecord
 from ..market.refusals import REFUSALS, UnknownGroup, WrongStage
@@ -112,6 +113,15 @@ class MarketReader(MarketView):
     @cached_property
     def _terms(self) -> Terms:
         return Terms.from_abi(self._read("terms"))
+
+    @cached_property
+    def currency(self) -> Currency:
+        """What the market pays in; of a token that does not say it, the smallest units."""
+        token = self.terms().token
+        if token == ZERO_ADDRESS:
+            return ETHER
+        told = erc20.described(self._connection, token)
+        return Currency(*told) if told is not None else UNITS_OF_TOKEN
 
     def now(self) -> int:
         """Timestamp that the next transaction may expect: the later of clock and last block."""

@@ -7,6 +7,7 @@ import click
 from .. import __version__
 from .audit_command import audit
 from .doctor import doctor
+from .explore_command import explore
 from .market_commands import market
 from .owner_commands import agent, claim, depart, join, leave, owner, withdraw
 from .round_commands import epoch, round_group
@@ -22,9 +23,10 @@ from .wallet_commands import wallet
 def main() -> None:
     """A market in which data owners train a model owner's model and a contract pays them.
 
-    Every command has --json. Exit codes: 0 done, 1 refused by market, chain or machine (one sentence says why), 2 a wrong command line.
+    Every command has --json. Exit codes: 0 done, 1 refused by market, chain or machine (one sentence says why), 2 a wrong command line,
+    130 interrupted.
     """
 
 
-for command in (wallet, market, epoch, round_group, owner, agent, join, leave, depart, claim, withdraw, audit, doctor):
+for command in (wallet, market, epoch, round_group, owner, agent, join, leave, depart, claim, withdraw, audit, explore, doctor):
     main.add_command(command)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import sys
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -17,7 +19,7 @@ from typing import Any
 import click
 
 from ..errors import OmnilyticsError
-from ..market.amount import format_amount
+from ..market.amount import ETHER, UNITS_OF_TOKEN, Currency, format_amount
 
 _WIDEST = 10_000
 _ZERO_ADDRESS_MEANS = {"token": "ether", "admission": "open to all"}
@@ -29,6 +31,8 @@ _SPANS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 REFUSED = 1
 """Exit code when market, chain or machine said no; 2 is click's, for a wrong command line."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
 
 _ALWAYS_ETHER = frozenset(
     {"fee_wei", "most_fee_wei", "value_wei", "balance_wei", "disputes_wei", "refund_wei", "accuse_fee_wei", "total_fee_wei"}
@@ -42,14 +46,14 @@ class Printer:
     Parameters
     ----------
     as_json : bool
-    in_ether : bool
-        Whether the market pays in ether; a token's amounts are shown in its smallest units.
+    currency : Currency (default: ether)
+        What the market pays in.
     now : int, optional
         Unix seconds, to tell how far deadlines are.
     """
 
     as_json: bool
-    in_ether: bool = True
+    currency: Currency = ETHER
     now: int | None = None
 
     def facts(self, facts: Mapping[str, Any], title: str = "") -> None:
@@ -108,7 +112,10 @@ class Printer:
 
     def _for_token(self, facts: Mapping[str, Any]) -> Printer:
         """Printer for facts that name the token that their amounts are in."""
-        return replace(self, in_ether=not int(facts["token"], 16)) if "token" in facts else self
+        if "token" not in facts:
+            return self
+        in_ether = not int(facts["token"], 16)
+        return replace(self, currency=ETHER if in_ether else UNITS_OF_TOKEN if self.currency == ETHER else self.currency)
 
     def _text(self, key: str, value: Any) -> str:
         if value is None or (key.endswith(("_by", "_at", "_block")) and not value) or value in ((), []):
@@ -125,7 +132,7 @@ class Printer:
 
     def _number(self, key: str, value: int) -> str:
         if key.endswith("_wei"):
-            return format_amount(value, in_ether=self.in_ether or key in _ALWAYS_ETHER)
+            return format_amount(value, ETHER if key in _ALWAYS_ETHER else self.currency)
         if key.endswith(("_by", "_at")):
             return format_time(value, self.now)
         if key.endswith("_seconds"):
@@ -158,9 +165,16 @@ def plain(value: Any, key: str = "") -> Any:
 
 @contextmanager
 def refusals_as_sentences(*, as_json: bool) -> Iterator[None]:
-    """End the process with `REFUSED` and a sentence, on stderr or as JSON on stdout, if something in here says no."""
+    """End the process with `REFUSED` and a sentence, on stderr or as JSON on stdout, if something in here says no.
+
+    Ctrl-C and SIGTERM end it with `INTERRUPTED` and a line.
+    """
     try:
-        yield
+        with _sigterm_as_interrupt():
+            yield
+    except KeyboardInterrupt:
+        click.echo("interrupted", err=True)
+        click.get_current_context().exit(INTERRUPTED)
     except OmnilyticsError as error:
         _fail(type(error).__name__, str(error), as_json)
     except ModuleNotFoundError as error:
@@ -168,6 +182,19 @@ def refusals_as_sentences(*, as_json: bool) -> Iterator[None]:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _fail(type(error).__name__, f"{where}{error.strerror or error}; check path, permissions and free space, then try again", as_json)
+
+
+@contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """Let SIGTERM do what Ctrl-C does, where this thread may say so."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _fail(kind: str, sentence: str, as_json: bool) -> None:

@@ -75,6 +75,10 @@ class Session:
 
         return parse_address(self._preferred("market", "name it by --market, OMNILYTICS_MARKET or market in the configuration"))
 
+    def named_market(self) -> Address | None:
+        """Address of the market if one is named anywhere."""
+        return self.market if self.settings.market or self.home is not None else None
+
     @cached_property
     def source(self) -> KeySource:
         """Where the account's key is."""
@@ -168,11 +172,9 @@ class Session:
 
     def printer(self, *, market: MarketReader | None = None) -> Printer:
         """What shows facts; amounts are those of the market, if one is given."""
-        from ..market.terms import ZERO_ADDRESS
-
         if market is None:
             return Printer(self.settings.as_json)
-        return Printer(self.settings.as_json, market.terms().token == ZERO_ADDRESS, market.now())
+        return Printer(self.settings.as_json, market.currency, market.now())
 
     def send(self, action: Callable[[], Receipt | None], facts: Callable[[], Facts] = dict) -> bool:
         """Do what sends transactions, and show them with `facts` about what then is; in a dry run the plan. Whether something was sent."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from ..crypto.address import Address
-from ..errors import NotFunded
+from ..errors import NotFunded, OmnilyticsError
 from .abi import Abi
 from .connection import BlockName, Connection
 from .reverts import PLAIN
@@ -13,6 +14,9 @@ from .sender import Sender
 from .transaction import Log, Payload
 
 APPROVE = "approve"
+
+_SYMBOL = re.compile(r"[A-Za-z0-9.$_-]{1,16}")
+_MOST_DECIMALS = 36
 
 
 def _function(name: str, inputs: tuple[str, ...], output: str) -> dict[str, object]:
@@ -22,6 +26,8 @@ def _function(name: str, inputs: tuple[str, ...], output: str) -> dict[str, obje
 _ABI = Abi(
     [
         _function("balanceOf", ("address",), "uint256"),
+        _function("symbol", (), "string"),
+        _function("decimals", (), "uint8"),
         _function("allowance", ("address", "address"), "uint256"),
         _function(APPROVE, ("address", "uint256"), "bool"),
         {
@@ -40,6 +46,16 @@ _ABI = Abi(
 def balance_wei(connection: Connection, token: Address, account: Address, block: BlockName = "latest") -> int:
     """Units of a token that an account holds; raises `Malformed` if the contract is no token."""
     return _read(connection, token, "balanceOf", account, block=block)
+
+
+def described(connection: Connection, token: Address) -> tuple[str, int] | None:
+    """Symbol and decimals of a token as it gives them; None if it gives none that a line can hold: both are optional, and a stranger's."""
+    try:
+        (symbol,) = _ABI.results("symbol", connection.call(token, _ABI.call_data("symbol"), PLAIN))
+        decimals = _read(connection, token, "decimals")
+    except (OmnilyticsError, UnicodeError):
+        return None
+    return (symbol, decimals) if _SYMBOL.fullmatch(symbol) and decimals <= _MOST_DECIMALS else None
 
 
 def transfers(logs: Iterable[Log], token: Address) -> Iterator[tuple[Address, Address, int]]:

@@ -14,6 +14,18 @@ _AMOUNT = re.compile(r"\s*([0-9][0-9_,]*(?:\.[0-9]+)?)\s*([a-z]+)\s*")
 _LEAST_IN_ETHER_WEI = 10**12
 
 
+class Currency(NamedTuple):
+    """What a market pays in: its symbol, and how many decimals of it its smallest unit is."""
+
+    symbol: str
+    decimals: int
+
+
+ETHER = Currency("ether", 18)
+UNITS_OF_TOKEN = Currency("units", 0)
+"""A token that does not say what it is called."""
+
+
 class Amount(NamedTuple):
     """A number of wei, or of a token's smallest units, and the unit it was given in."""
 
@@ -63,11 +75,12 @@ def wei_of(amount: str | int) -> int:
         raise TermsError(str(error)) from error
 
 
-def format_amount(number: int, *, in_ether: bool = True) -> str:
+def format_amount(number: int, currency: Currency = ETHER) -> str:
     """Text of an amount from 0 up, exact."""
-    if not in_ether:
-        return f"{number:,} units"
-    if 0 < number < _LEAST_IN_ETHER_WEI:
+    if not currency.decimals:
+        return f"{number:,} {currency.symbol}"
+    if currency == ETHER and 0 < number < _LEAST_IN_ETHER_WEI:
         return f"{number:,} wei"
-    whole, rest = divmod(number, 10**18)
-    return f"{whole}.{rest:018}".rstrip("0").rstrip(".") + " ether"
+    whole, rest = divmod(number, 10**currency.decimals)
+    decimals = f"{rest:0{currency.decimals}}".rstrip("0")
+    return f"{whole}.{decimals} {currency.symbol}" if decimals else f"{whole} {currency.symbol}"

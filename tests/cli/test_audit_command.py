@@ -7,16 +7,14 @@ import json
 import pytest
 
 from omnilytics_flwr.evm.anvil import Anvil
-from tests.chain.market_play import OWNERS, TASK, Play
+from tests.chain.market_play import OWNERS, Play, open_round
 from tests.support.nodes import FaultyNode
 
 from .command_line import CommandLine
 
 
 def test_audit_confirms_a_market_in_a_sentence_and_a_table(line: CommandLine, drawn: Play, anvil: Anvil) -> None:
-    drawn.owner.fund(10**18)
-    drawn.owner.anchor(TASK)
-    drawn.open_digests({seat: bytes([seat + 1]) * 32 for seat in drawn.seats()})
+    open_round(drawn)
     anvil.set_next_timestamp(drawn.owner.state().settle_by + 1)
     drawn.owner.timeout(1)
 

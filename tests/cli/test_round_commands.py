@@ -10,20 +10,13 @@ from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.header import block_header
 from omnilytics_flwr.market.draw import epoch_seed
-from tests.chain.market_play import OWNERS, REWARD_WEI, TASK, Play, fix_draw
+from tests.chain.market_play import OWNERS, REWARD_WEI, TASK, Play, fix_draw, open_round
 
 from .command_line import DATA_OWNER, MODEL_OWNER, CommandLine
 
 RANDAO = b"\x2a" * 32
 AMSTERDAM = (32, 8)
 """Lengths of the fields that this fork adds: hash of the access list, and slot."""
-
-
-def open_round(play: Play) -> tuple[bytes, ...]:
-    """Fund, anchor and open the next round with everybody, without any vectors behind its digests."""
-    play.owner.fund(10**18)
-    play.owner.anchor(TASK)
-    return play.open_digests({seat: bytes([seat + 1]) * 32 for seat in play.seats()})
 
 
 def test_freeze_and_draw_make_groups_of_everybody(line: CommandLine, market: EthereumLedger) -> None:

@@ -29,9 +29,9 @@ def test_token_is_allowed_and_paid_and_a_plan_shows_both_steps(line: CommandLine
     assert [one["event"] for one in sent["transactions"]] == ["approve", "fund"]
     assert [one["gas"] for one in plan] == pytest.approx([one["gas"] for one in sent["transactions"]], rel=0.02)
     assert sent["escrow_wei"] == "5000"
-    assert "5,001 units" in line("market", "fund", "1 units", *MODEL_OWNER)
+    assert "0.000000000000005001 PLN" in line("market", "fund", "1 units", *MODEL_OWNER)
     said = line("market", "show")
-    assert "5,001 units" in said
+    assert "0.000000000000005001 PLN" in said
     assert token in said
     assert "the market pays in a token" in line.refused("market", "fund", "1 ether", *MODEL_OWNER)
 

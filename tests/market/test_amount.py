@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnilytics_flwr.market.amount import Amount, amount_for, format_amount, parse_amount
+from omnilytics_flwr.market.amount import UNITS_OF_TOKEN, Amount, Currency, amount_for, format_amount, parse_amount
 
 
 @pytest.mark.parametrize(
@@ -34,7 +34,7 @@ def test_parse_amount_anything_else_raises_with_what_was_expected(text: str) -> 
 @given(st.integers(0, 2**128))
 def test_format_amount_reads_back(number: int) -> None:
     assert parse_amount(format_amount(number)).number == number
-    assert parse_amount(format_amount(number, in_ether=False)) == Amount(number, "units")
+    assert parse_amount(format_amount(number, UNITS_OF_TOKEN)) == Amount(number, "units")
 
 
 def test_amount_for_unit_of_the_other_kind_raises() -> None:
@@ -44,3 +44,8 @@ def test_amount_for_unit_of_the_other_kind_raises() -> None:
         amount_for(Amount(7, "ether"), in_ether=False)
     with pytest.raises(ValueError, match="pays in ether"):
         amount_for(Amount(7, "units"), in_ether=True)
+
+
+@pytest.mark.parametrize(("number", "text"), [(0, "0 USD"), (5, "0.000005 USD"), (1_500_000, "1.5 USD"), (2_000_000, "2 USD")])
+def test_format_amount_of_a_token_has_its_decimals_and_symbol(number: int, text: str) -> None:
+    assert format_amount(number, Currency("USD", 6)) == text

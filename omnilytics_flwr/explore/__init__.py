@@ -1,0 +1,1 @@
+"""A market as a page: served on loopback and live, or as one file."""
