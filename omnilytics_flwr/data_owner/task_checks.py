@@ -105,11 +105,12 @@ class TaskChecks:
         rounds = sum(entry.task.market == task.market for entry in entries) + 1
         if rounds > self._policy.most_rounds:
             raise Refused(f"policy: this would be round {rounds} of this market, at most {self._policy.most_rounds} allowed")
-        self._paid(entry.task.round for entry in reversed(entries) if entry.task.market == task.market)
+        seat = next(member.seat for member in group if member.owner == self._owner)
+        self._paid(seat, (entry.task.round for entry in reversed(entries) if entry.task.market == task.market))
 
-    def _paid(self, committed: Iterator[int]) -> None:
+    def _paid(self, seat: int, committed: Iterator[int]) -> None:
         """Check that the latest rounds in which this data owner committed were not all for nothing."""
-        seat, most = self._ledger.owner_record(self._owner).seat, self._policy.most_unpaid_rounds
+        most = self._policy.most_unpaid_rounds
         latest = tuple(islice(committed, most))
         if len(latest) == most and not any(self._ledger.paid_seats(number) >> seat & 1 for number in latest):
             raise Refused(f"policy: the last {most} rounds in which this data owner committed paid it nothing, no more allowed")
