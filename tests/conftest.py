@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator
 from itertools import count
 
 import pytest
-from hypothesis import settings
 
 from omnilytics_flwr.chain.deploy import Deployment, deploy
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
@@ -22,11 +20,6 @@ from .chain.market_play import Play, create_small_market
 from .support.nodes import FaultyNode, faulty_node
 
 _LINEAGES = count(1)
-
-# No deadline: a busy machine must not make a test fail.
-settings.register_profile("quick", deadline=None)
-settings.register_profile("long", deadline=None, max_examples=5000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
 @pytest.hookimpl(tryfirst=True)
