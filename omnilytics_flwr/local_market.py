@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from .chain.deploy import create_market, deploy
 from .chain.ethereum_ledger import EthereumLedger
@@ -42,6 +42,8 @@ class LocalMarket:
     ----------
     terms : callable
         ``(verification address) -> Terms``.
+    computed : bool (default: False)
+        Whether that address is the computed verification's, and not the sumcheck's.
     num_owners : int
         Data owners that join; at most 254.
     escrow_wei : int, optional
@@ -72,12 +74,14 @@ class LocalMarket:
         terms: Callable[[Address], Terms],
         *,
         num_owners: int,
+        computed: bool = False,
         escrow_wei: int | None = None,
         folder: Path | None = None,
         on_stage: Callable[[str], None] | None = None,
         chain: AnvilOptions | None = None,
     ) -> None:
         self._terms = terms
+        self._computed = computed
         self._num_owners = num_owners
         self._escrow_wei = escrow_wei
         self._folder = folder
@@ -101,6 +105,7 @@ class LocalMarket:
         clip: float = 0.5,
         longest_mean: float = 10.0,
         rounds: int = 8,
+        verification: Literal["exact", "projected", "computed"] | None = None,
         metrics: Iterable[str] = (),
         folder: Path | None = None,
         on_stage: Callable[[str], None] | None = None,
@@ -117,7 +122,11 @@ class LocalMarket:
             As `Omnilytics` gets them.
         rounds : int (default: 8)
             Rounds that the escrow pays for, all of one epoch.
+        verification : {"exact", "projected", "computed"}, optional
+            Whether distances of updates are proven, those of projections, or computed by the contract, which makes the sum of each group
+            public; by default the first that fits a transaction.
         """
+        computed = verification == "computed"
         public, names = count_weights(model, private), tuple(metrics)
 
         def terms(verification: Address) -> Terms:
@@ -130,11 +139,13 @@ class LocalMarket:
                 clip=clip,
                 longest_mean=longest_mean,
                 rounds=rounds,
+                projected=None if verification is None else verification == "projected",
+                computed=computed,
                 metrics=names,
             )
             return replace(made, draw_delay_blocks=2)  # nobody on a chain of one's own can choose its randomness
 
-        return cls(terms, num_owners=num_owners, folder=folder, on_stage=on_stage, chain=chain)
+        return cls(terms, num_owners=num_owners, computed=computed, folder=folder, on_stage=on_stage, chain=chain)
 
     def __enter__(self) -> LocalMarket:
         with ExitStack() as held:
@@ -206,7 +217,7 @@ class LocalMarket:
         self._on_stage("deploy contracts")
         deployment = deploy(sender_for(connection, model_owner))
         self._on_stage("create market")
-        terms = self._terms(deployment.verification)
+        terms = self._terms(deployment.computed if self._computed else deployment.verification)
         market = create_market(sender_for(connection, model_owner), deployment, terms)
         self.ledger = EthereumLedger(sender_for(connection, model_owner), market)
         self.ledger.fund(terms.escrow_wei(terms.rounds_per_epoch) if self._escrow_wei is None else self._escrow_wei)

@@ -10,8 +10,8 @@ from omnilytics_flwr import Address, Terms
 
 from .recipes import require
 
-VERIFICATIONS = ("exact", "projected")
-"""What distances are proven of: the updates, or random projections of them."""
+VERIFICATIONS = ("exact", "projected", "computed")
+"""What distances are proven of, the updates or random projections of them; or that the contract computes them itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,11 @@ class Market:
         require(self.verification in VERIFICATIONS, "market.verification", self.verification, " or ".join(VERIFICATIONS))
         for name in ("clip", "longest_mean", "reward_wei", "bond_wei"):
             require(getattr(self, name) > 0, f"market.{name}", getattr(self, name), "above 0")
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether the contract computes distances itself."""
+        return self.verification == "computed"
 
     def terms(
         self,
@@ -69,8 +74,11 @@ class Market:
                 rounds=rounds,
                 update_bits=self.update_bits,
                 projected=self.verification == "projected",
+                computed=self.is_computed,
                 metrics=metrics,
             )
-            return replace(usual, draw_delay_blocks=2, **others)
+            # Nobody could answer an accusation in a computed market.
+            answered = {"answer_seconds": 0} if self.is_computed else {}
+            return replace(usual, draw_delay_blocks=2, **(others | answered))
 
         return terms

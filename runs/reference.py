@@ -13,7 +13,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = ROOT / "docs" / "reference" / "benchmarks.md"
-RUNS = ("mnist", "gas", "plugin", "byzantine", "deployment")
+RUNS = ("mnist", "gas", "plugin", "byzantine", "deployment", "onchain")
 KEPT = ("result.json", "figure.png")
 
 
@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
 
 def rendered(text: str) -> str:
     """The page with the reference's figures between its markers."""
-    tables = (mnist_table, gas_table, plugin_table, byzantine_table, deployment_table)
+    tables = (mnist_table, gas_table, plugin_table, byzantine_table, deployment_table, onchain_table)
     for run, table in zip(RUNS, tables, strict=True):
         result = json.loads((ROOT / "runs" / run / "reference" / "result.json").read_text(encoding="utf-8"))
         before, start, rest = text.partition(f"<!-- {run} -->\n")
@@ -124,6 +124,19 @@ def deployment_table(result: dict[str, Any]) -> str:
         ),
     ]
     return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)])
+
+
+def onchain_table(result: dict[str, Any]) -> str:
+    """The verifications side by side: after training, and with the largest models that the computed one takes."""
+    head = "| data owners | weights | verification | accuracy | open gas | settle gas | settlement, bytes |"
+    rows = [{"owners": result["owners"], "weights": result["weights"], **row} for row in result["verifications"]] + result["largest"]
+    reached = [f"{row['accuracy'][-1]:.1%}" if "accuracy" in row else "" for row in rows]
+    lines = [
+        f"| {r['owners']} | {r['weights']:,} | {r['verification']} | {share} "
+        f"| {r['open_gas']:,} | {r['settle_gas']:,} | {r['settlement_bytes']:,} |"
+        for r, share in zip(rows, reached, strict=True)
+    ]
+    return "\n".join([head, "| ---: | ---: | --- | ---: | ---: | ---: | ---: |", *lines])
 
 
 def _last(result: dict[str, Any], which: str) -> str:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from ..audit.gates import voucher_gate
 from ..audit.history import MarketCall, MarketEnd, MarketHistory, MarketLog, MarketTransaction, OwnerFacts, TokenTransfer
-from ..audit.market_base import Gate, SumcheckVerification, Verification
+from ..audit.market_base import ComputedVerification, Gate, SumcheckVerification, Verification
 from ..crypto.address import ZERO_ADDRESS, Address
 from ..errors import ChainError, Malformed
 from ..evm import erc20, rpc_values
@@ -22,11 +22,15 @@ from .market_reader import MarketReader
 
 if TYPE_CHECKING:
     from ..evm.connection import Connection
+    from ..market.terms import Terms
 
 _READERS = 4
 """Requests that are on their way at a time: a distant node answers each of some thousand only after a while."""
 _CALLS = frozenset(event.value for event in Event)
-_VERIFICATIONS: Mapping[str, type[Verification]] = {artifacts.VERIFICATION: SumcheckVerification}
+_VERIFICATIONS: Mapping[str, Callable[[Terms], Verification]] = {
+    artifacts.VERIFICATION: lambda terms: SumcheckVerification(),
+    artifacts.COMPUTED: ComputedVerification,
+}
 """What recomputes the verdicts of each verification that this version knows."""
 
 
@@ -177,7 +181,7 @@ def read_history(reader: MarketReader, *, first_block: int = 0, confirmations: i
 def verification_of(reader: MarketReader) -> Verification | None:
     """What recomputes the verdicts of the market's verification; None if this version does not know it."""
     code = reader.connection.code(reader.terms().verification)
-    return next((kind() for name, kind in _VERIFICATIONS.items() if artifacts.load(name).is_code(code)), None)
+    return next((make(reader.terms()) for name, make in _VERIFICATIONS.items() if artifacts.load(name).is_code(code)), None)
 
 
 def gate_of(reader: MarketReader) -> Gate | None:

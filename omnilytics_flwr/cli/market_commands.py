@@ -29,12 +29,18 @@ def market() -> None:
 @click.option("--owners", type=int, default=20, show_default=True, help="Most data owners.")
 @click.option("--weights", type=int, default=20_000, show_default=True, help="Weights of the model's public part.")
 @click.option("--group-size", type=int, default=4, show_default=True, help="Members of a group.")
+@click.option(
+    "--verification",
+    type=click.Choice(["exact", "projected", "computed"]),
+    help="Whether distances are proven exactly or of projections, or computed by the contract, which shows everybody the sum of each group "
+    "and takes some 3,000 weights; by default exactly if a transaction has room for it, else of projections.",
+)
 @options()
-def terms_template(session: Session, owners: int, weights: int, group_size: int) -> None:
+def terms_template(session: Session, owners: int, weights: int, group_size: int, verification: str | None) -> None:
     """Print commented terms that fit, with the bounds of each."""
     from .terms_file import template
 
-    text = template(owners=owners, weights=weights, group_size=group_size)
+    text = template(owners=owners, weights=weights, group_size=group_size, verification=verification)
     click.echo(json.dumps({"toml": text}, indent=2) if session.settings.as_json else text, nl=session.settings.as_json)
 
 
@@ -43,7 +49,7 @@ def terms_template(session: Session, owners: int, weights: int, group_size: int)
 def deploy(session: Session) -> None:
     """Deploy the contracts on a chain that has none.
 
-    This is done once for a chain: all markets share factory and verification, and nobody owns them. Their addresses go into the
+    This is done once for a chain: all markets share factory and verifications, and nobody owns them. Their addresses go into the
     deployments file.
     """
     from ..chain.deploy import deploy as deploy_contracts
@@ -73,7 +79,7 @@ def create(session: Session, terms_path: Path, by_invitation: bool) -> None:
     from .terms_file import read_terms
 
     deployment = session.deployment
-    terms = read_terms(terms_path, deployment.verification)
+    terms = read_terms(terms_path, deployment.verification, deployment.computed)
     if by_invitation:
         terms = replace(terms, admission=deployment.gate)
     if session.plan(lambda: create_market(session.sender, deployment, terms), session.printer()):
@@ -112,6 +118,7 @@ def show(session: Session) -> None:
     """State, money and terms of a market.
 
     Also says whether the known factory created it and its verification is of this version: any other market may be a forgery.
+    `public_sums` says that its verification shows everybody the sum of each group.
     """
     reader = session.reader
     facts = {
@@ -120,6 +127,7 @@ def show(session: Session) -> None:
         "model_owner": reader.model_owner,
         "of_known_factory": _is_of_known_factory(session),
         "known_verification": reader.has_known_verification(),
+        "public_sums": reader.scheme().public_sums,
         "state": state_facts(reader.state()),
         "terms": terms_facts(reader.terms()),
     }

@@ -27,11 +27,14 @@ _ENTRIES = {
 _FIELDS = {entry: name for name, entry in _ENTRIES.items()} | {_CLIP_NANO: "clip_nano", _NORM_BOUND: "norm_bound"}
 _MONEY = {entry for name, entry in _ENTRIES.items() if name.endswith("_wei")}
 _DEFAULTS = {field.name: field.default for field in fields(Terms)}
+VERIFICATIONS = ("exact", "projected", "computed")
+"""How a market may settle: with proofs of exact or of projected distances, or by vectors that the contract computes them from."""
+_COMPUTED = VERIFICATIONS[-1]
 _ANY_VERIFICATION = Address("0x" + "00" * 19 + "01")
 
 
-def read_terms(path: Path, verification: Address) -> Terms:
-    """Terms from a file; `verification` is taken if the file names none.
+def read_terms(path: Path, verification: Address, computed: Address) -> Terms:
+    """Terms from a file; `verification` is taken if the file names none, and `computed` if it says so in place of an address.
 
     Raises
     ------
@@ -48,19 +51,34 @@ def read_terms(path: Path, verification: Address) -> Terms:
     if unknown:
         raise TermsError(f"{path} has unknown entries {', '.join(unknown)}; known are {', '.join(sorted(_FIELDS))}")
     try:
-        return _terms(entries, verification)
+        if entries.get("verification") == _COMPUTED:
+            entries["verification"] = computed
+        terms = _terms(entries, verification)
+        terms.check(computed=terms.verification == computed)
+        return terms
     except BadTerms:
         raise
     except (TermsError, Malformed, ValueError, TypeError, OverflowError) as error:
         raise TermsError(f"{path}: {error}") from error
 
 
-def template(*, owners: int, weights: int, group_size: int) -> str:
-    """A commented file of terms that fit, with the bounds of each entry given the others; raises `BadTerms` if none fit."""
+def template(*, owners: int, weights: int, group_size: int, verification: str | None = None) -> str:
+    """A commented file of terms that fit, with the bounds of each entry given the others; raises `BadTerms` if none fit.
+
+    `verification` is one of `VERIFICATIONS`; by default the first of them with proofs that fits.
+    """
+    computed = verification == _COMPUTED
     terms = Terms.for_model(
-        weights, verification=_ANY_VERIFICATION, owners=owners, group_size=group_size, rounds=10, metrics=["num-examples"]
+        weights,
+        verification=_ANY_VERIFICATION,
+        owners=owners,
+        group_size=group_size,
+        rounds=10,
+        projected=None if verification is None else verification == "projected",
+        computed=computed,
+        metrics=["num-examples"],
     )
-    limits = bounds_of(terms)
+    limits = bounds_of(terms, computed=computed)
     lines = [
         "# Terms of a market, which never change once it is created: omnilytics market create --terms THIS-FILE",
         "# Bounds are those that hold while the other entries stand as they are here.",
@@ -68,23 +86,27 @@ def template(*, owners: int, weights: int, group_size: int) -> str:
     ]
     for name, about in ABOUT.items():
         if name == "verification":
+            if computed:
+                lines += ["", f"# {about.text} This one computes distances itself: everybody sees the sum of each group."]
+                lines += [f'verification = "{_COMPUTED}"']
             continue
         entry, text = _ENTRIES[name], _IN_UNITS_OF_WEIGHTS.get(name, ("", about.text))[1]
         lines += ["", f"# {text}" + (f" {limits[entry]}." if entry in limits else ""), _line(entry, _written(terms, name))]
     return "\n".join(lines) + "\n"
 
 
-def bounds_of(terms: Terms) -> dict[str, str]:
-    """Bounds of each entry of a file, in words."""
+def bounds_of(terms: Terms, *, computed: bool = False) -> dict[str, str]:
+    """Bounds of each entry of a file, in words; `computed` as for `omnilytics_flwr.market.terms.bounds`."""
+    found = bounds(terms, computed=computed)
     entries = {solidity_name(name): entry for name, entry in _ENTRIES.items() if name not in _IN_UNITS_OF_WEIGHTS}
     texts = {
         entries[name]: f"{_bound(least)} .. {_bound(most)}" + (" wei" if entries[name] in _MONEY else "")
-        for name, (_, least, most) in bounds(terms).items()
+        for name, (_, least, most) in found.items()
         if name in entries
     }
     texts["clip"] = "1e-9 .. 1000"
     texts["metrics"] += " bytes together"
-    texts["settlement-bytes"] = f"at most {_bound(bounds(terms)['settlementBytes'].most)} bytes"
+    texts["settlement-bytes"] = f"at most {_bound(found['settlementBytes'].most)} bytes"
     return texts
 
 

@@ -98,7 +98,7 @@ def play(recipe: Recipe, misdeed: Misdeed) -> Outcome:
     few = replace(recipe.market, faulty_groups=recipe.misdeeds.faulty_groups)
     recipe = replace(recipe, market=few, data=replace(recipe.data, owners=recipe.misdeeds.owners))
     terms = terms_of(recipe, rounds=misdeed.rounds, weights=WEIGHTS)
-    with LocalMarket(terms, num_owners=recipe.data.owners) as market:
+    with LocalMarket(terms, num_owners=recipe.data.owners, computed=recipe.market.is_computed) as market:
         return _Game(recipe, market, misdeed).play()
 
 

@@ -76,7 +76,7 @@ def _confirm(
     begun = time.perf_counter()
     bar = progress.add_task("repeat each attack on a chain", total=len(attacks))
     confirmed = {}
-    with LocalMarket(terms_of(recipe, rounds=len(attacks)), num_owners=recipe.data.owners) as market:
+    with LocalMarket(terms_of(recipe, rounds=len(attacks)), num_owners=recipe.data.owners, computed=recipe.market.is_computed) as market:
         keeper = RoundKeeper(market.ledger)
         for attack in attacks:
             finding = findings[attack, recipe.confirm.crowd]

@@ -81,7 +81,7 @@ def set_up(recipe: Recipe, connection: Connection, url: str, folder: Path, *, on
     wallet = _new_wallet(folder / "model-owner")
     connection.request(SET_BALANCE, wallet.address, hex(100 * OWNER_WEI))
     on_step("create market")
-    market = create_market(sender_for(connection, wallet), deployment, terms_of(recipe, deployment.verification))
+    market = create_market(sender_for(connection, wallet), deployment, terms_of(recipe, _verification(recipe, deployment)))
     ledger = EthereumLedger(sender_for(connection, wallet), market)
     ledger.fund(ledger.terms().escrow_wei(2 * recipe.rounds))
     model_owner = ModelOwner(*_keystore_paths(folder / "model-owner"), write_digits(folder / "model-owner", test), ledger)
@@ -99,6 +99,10 @@ def set_up(recipe: Recipe, connection: Connection, url: str, folder: Path, *, on
     ledger.freeze()
     ledger.draw()
     return Parties(deployment, model_owner, tuple(owners))
+
+
+def _verification(recipe: Recipe, deployment: Deployment) -> Address:
+    return deployment.computed if recipe.market.is_computed else deployment.verification
 
 
 def terms_of(recipe: Recipe, verification: Address) -> Terms:

@@ -49,7 +49,7 @@ def run(recipe: Recipe) -> int:
 def _trainings(recipe: Recipe, progress: Progress) -> Outcome:
     progress.step("model owner trains on its own digits")
     start = pretrained(recipe)
-    with LocalMarket(terms_of(recipe), num_owners=recipe.data.owners, on_stage=progress.step) as market:
+    with LocalMarket(terms_of(recipe), num_owners=recipe.data.owners, computed=recipe.market.is_computed, on_stage=progress.step) as market:
         progress.begin("market")
         trained = train_in_market(
             recipe, market, start, on_stage=progress.stage, on_round=progress.round_done, on_accuracy=progress.accuracy

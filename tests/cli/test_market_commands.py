@@ -51,7 +51,7 @@ def test_deploy_notes_a_deployment_that_the_other_commands_find(
     plan = bare.json("market", "deploy", "--dry-run", *MODEL_OWNER)
     assert nonce(connection) == before
     made = bare.json("market", "deploy", *MODEL_OWNER)
-    assert nonce(connection) == before + 3 == before + len(plan["transactions"])
+    assert nonce(connection) == before + 4 == before + len(plan["transactions"])
     assert sum(one["gas"] for one in plan["transactions"]) == pytest.approx(made["gas"], rel=0.01)
     noted = json.loads((bare.folder / "config" / "omnilytics" / "deployments.json").read_text())
     assert noted[str(connection.chain_id)]["factory"] == made["factory"]
@@ -143,7 +143,7 @@ def test_show_has_state_terms_and_trust(line: CommandLine, market: EthereumLedge
     market.fund(10**18)
     shown = line.json("market", "show")
     assert (shown["market"], shown["model_owner"]) == (market.address, market.model_owner)
-    assert (shown["of_known_factory"], shown["known_verification"]) == (True, True)
+    assert (shown["of_known_factory"], shown["known_verification"], shown["public_sums"]) == (True, True, False)
     state, terms = shown["state"], shown["terms"]
     assert (state["stage"], state["escrow_wei"], state["enrolled"], state["disputes_wei"]) == ("enrolling", str(10**18), [], "0")
     assert (terms["stake_wei"], terms["weights"], terms["metrics"]) == (str(4 * 10**15), 100, ["accuracy", "loss"])

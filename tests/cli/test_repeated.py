@@ -84,6 +84,6 @@ def test_deploy_interrupted_after_a_step_and_repeated_sends_no_step_twice(
         interrupted.setattr(Printer, "facts", be_interrupted)
         assert bare.run(("market", "deploy", *MODEL_OWNER))[0] != 0
     bare("market", "deploy", *MODEL_OWNER)
-    assert connection.quantity("eth_getTransactionCount", account, "latest") == before + 3
+    assert connection.quantity("eth_getTransactionCount", account, "latest") == before + 4
     bare("market", "deploy", *MODEL_OWNER)
-    assert connection.quantity("eth_getTransactionCount", account, "latest") == before + 6
+    assert connection.quantity("eth_getTransactionCount", account, "latest") == before + 8

@@ -16,6 +16,7 @@ from tests.support.builders import VERIFICATION
 
 from .command_line import CommandLine
 
+COMPUTED = Address("0x90F79bf6EB2c4f870365E785982E1f101E93b906")
 OTHER = Address("0x8ba1f109551bD432803012645Ac136ddd64DBA72")
 PLAIN = {
     "reward": '"0.001 ether"',
@@ -34,7 +35,7 @@ def read(folder: Path, **changes: str | None) -> Terms:
     entries = PLAIN | {name.replace("_", "-"): value for name, value in changes.items()}
     path = folder / "terms.toml"
     path.write_text("\n".join(f"{name} = {value}" for name, value in entries.items() if value is not None))
-    return read_terms(path, VERIFICATION)
+    return read_terms(path, VERIFICATION, COMPUTED)
 
 
 def test_file_is_the_terms_it_says(tmp_path: Path) -> None:
@@ -116,7 +117,7 @@ def test_template_is_terms_that_fit_with_the_bounds_of_each(tmp_path: Path, owne
     text = template(owners=owners, weights=weights, group_size=group_size)
     path = tmp_path / "terms.toml"
     path.write_text(text)
-    terms = read_terms(path, VERIFICATION)
+    terms = read_terms(path, VERIFICATION, COMPUTED)
     assert (terms.most_owners, terms.weights, terms.group_size) == (owners, weights, group_size)
     entries = tomllib.loads(text)
     for name, (_, least, most) in bounds(terms).items():
@@ -135,3 +136,24 @@ def test_printed_template_is_the_template_or_every_reason_against_it(bare: Comma
     assert "groupSize" in said
     assert bare("market", "terms-template") == template(owners=20, weights=20_000, group_size=4)
     assert bare.json("market", "terms-template")["toml"] == template(owners=20, weights=20_000, group_size=4)
+
+
+def test_template_of_a_computed_market_is_read_as_one(tmp_path: Path) -> None:
+    path = tmp_path / "terms.toml"
+    path.write_text(template(owners=15, weights=3_000, group_size=3, verification="computed"))
+
+    terms = read_terms(path, VERIFICATION, COMPUTED)
+
+    assert (terms.verification, terms.projected, terms.answer_seconds) == (COMPUTED, False, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [({"weights": "20_000"}, "settlementBytes"), ({"projected": "true"}, "projected"), ({"answer_seconds": "3600"}, "answerSeconds")],
+)
+def test_terms_that_cannot_be_computed_are_refused(tmp_path: Path, changes: dict[str, str], reason: str) -> None:
+    small = {"verification": '"computed"', "weights": "1_000", "answer_seconds": "0"}
+    assert read(tmp_path, **small).verification == COMPUTED
+
+    with pytest.raises(BadTerms, match=reason):
+        read(tmp_path, **(small | changes))

@@ -185,7 +185,7 @@ class ChainRun:
 
 
 @contextmanager
-def chain_run(folder: Path, *, chain: AnvilOptions | None = None, **term_changes: object) -> Iterator[ChainRun]:
+def chain_run(folder: Path, *, chain: AnvilOptions | None = None, computed: bool = False, **term_changes: object) -> Iterator[ChainRun]:
     """A drawn market on a chain of its own, some blocks after the draw."""
     homes = folder / "homes"
     values = {"weights": 42, "update_bits": 16, "norm_bound": 2**60, "metrics": ("loss",), "commit_seconds": 3600, "reward_wei": REWARD_WEI}
@@ -193,7 +193,7 @@ def chain_run(folder: Path, *, chain: AnvilOptions | None = None, **term_changes
     def terms(verification: Address) -> Terms:
         return make_terms(verification=verification, **(values | term_changes))
 
-    with LocalMarket(terms, num_owners=NUM_OWNERS, escrow_wei=200_000, folder=homes, chain=chain) as market:
+    with LocalMarket(terms, num_owners=NUM_OWNERS, computed=computed, escrow_wei=200_000, folder=homes, chain=chain) as market:
         for home, ledger in zip(market.homes, market.owner_ledgers(), strict=True):
             home.agent_for(ledger)
             OwnerKeys(home.path / "keys").rounding_key(NO_TASK)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import flwr.simulation
 import numpy as np
@@ -13,6 +14,8 @@ from flwr.app import ArrayRecord
 from flwr.serverapp.strategy import FedAvg
 
 from omnilytics_flwr import LocalMarket, Omnilytics, Stage, omnilytics_mod, open_market
+from omnilytics_flwr.audit.auditor import Auditor
+from omnilytics_flwr.chain.history_reader import read_history, verification_of
 from omnilytics_flwr.flower.mod import HOME_VARIABLE
 from tests.flower.clients import FakeGrid, Trainer, arrays_of, make_model, step_towards
 from tests.flower.markets import accepted_owners, assert_close, chain_run
@@ -57,8 +60,9 @@ def test_two_rounds_settle_on_a_chain_and_pay(monkeypatch: pytest.MonkeyPatch) -
     assert not folder.exists(), "the homes hold secrets of this run's masks"
 
 
-def test_projected_market_settles_on_a_chain_learns_exact_sums_and_pays(tmp_path: Path) -> None:
-    with chain_run(tmp_path, projected=True) as run:
+@pytest.mark.parametrize("changes", [{"projected": True}, {"computed": True, "answer_seconds": 0}], ids=["projected", "computed"])
+def test_other_markets_settle_on_a_chain_learn_exact_sums_and_pay(tmp_path: Path, changes: dict[str, Any]) -> None:
+    with chain_run(tmp_path, **changes) as run:
         result, strategy = run.start(run.grid(), rounds=1)
         (report,) = strategy.reports
         accepted = accepted_owners(report)
@@ -72,6 +76,8 @@ def test_projected_market_settles_on_a_chain_learns_exact_sums_and_pays(tmp_path
         assert_close(result.arrays, {n: np.mean([t[n] for t in trained], axis=0, dtype=np.float64) for n in make_model()})
         assert run.claimable_wei() == 12 * run.market.ledger.terms().reward_wei
         assert run.surplus_wei() == 0
+        audit = Auditor(read_history(run.market.ledger), verification_of(run.market.ledger)).run()
+        assert (audit.finding, audit.unseen, audit.settlements) == (None, (), 1)
 
 
 def test_apps_find_the_market_while_it_runs_them_and_the_environment_stays_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
