@@ -21,8 +21,8 @@ from omnilytics_flwr.crypto.address import Address
 from omnilytics_flwr.data_owner.owner_config import CONFIG_NAME, Account, OwnerConfig, agent_folder
 from omnilytics_flwr.data_owner.owner_home import OwnerHome, check_trusted
 from omnilytics_flwr.data_owner.policy import Policy
-from omnilytics_flwr.errors import Refused, TermsError, UnknownMarket
-from omnilytics_flwr.evm.anvil import Anvil
+from omnilytics_flwr.errors import Refused, TermsError, UnknownMarket, WrongChain
+from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
@@ -44,12 +44,13 @@ def test_home_opens_as_it_was_made(tmp_path: Path) -> None:
     policy = {"least-group-size": 4, "most-clip": 2.5, "metrics": ["loss", "accuracy"], "app-hashes": ["ab" * 32]}
     keystore = {"keystore": 'a "key".json', "password-file": "pass word.txt"}
     changes: dict[str, Any] = {"policy": policy, "factory": address_of(3), "agent": "process"}
+    changes |= {"run_folder": "run", "run_group": "flower", "data_set": "scans", "second_rpc_url": "http://127.0.0.1:2"}
     make_home(tmp_path / "a", account=keystore, **changes)
     home, account = OwnerHome.open(tmp_path / "a"), Account(keystore='a "key".json', password_file="pass word.txt")
     assert home.config == OwnerConfig(**(DEFAULTS | changes | {"account": account}))
     assert home.policy == Policy(least_group_size=4, most_clip=2.5, metrics=("loss", "accuracy"), app_hashes=(b"\xab" * 32,))
     assert home.work() == []
-    assert home.socket_folder() == home.path
+    assert home.socket_folder() == home.path / "run"
     assert [stat.S_IMODE(path.stat().st_mode) for path in (home.path, home.path / CONFIG_NAME)] == [0o700, 0o600]
 
 
@@ -152,6 +153,12 @@ def test_market_with_another_verification_is_refused_where_the_operator_wants_th
     make_home(tmp_path / "lenient", rpc_url=anvil.url, market=market).agent()
     with pytest.raises(Refused, match=f"its verification {deployment.verification} is not of this version"):
         make_home(tmp_path / "strict", rpc_url=anvil.url, market=market, policy=strict).agent()
+
+
+def test_second_node_is_asked_from_the_start_and_must_serve_the_same_chain(tmp_path: Path, anvil: Anvil, market: Address) -> None:
+    make_home(tmp_path / "same", rpc_url=anvil.url, market=market, second_rpc_url=anvil.url).agent()
+    with Anvil(AnvilOptions(chain_id=4711)) as other, pytest.raises(WrongChain, match="serves chain 4711"):
+        make_home(tmp_path / "other", rpc_url=anvil.url, market=market, second_rpc_url=other.url).agent()
 
 
 def test_market_whose_model_owner_admits_by_vouchers_is_refused_unless_peers_are_known(

@@ -12,12 +12,15 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flwr.app import Context, RecordDict
 
+from omnilytics_flwr.data_owner.agent_process import _socket_folder
 from omnilytics_flwr.data_owner.agent_server import AgentServer
 from omnilytics_flwr.data_owner.agent_socket import SOCKET_NAME, TOKEN_NAME
+from omnilytics_flwr.data_owner.owner_home import OwnerHome
 from omnilytics_flwr.data_owner.remote_agent import RemoteAgent
 from omnilytics_flwr.data_owner.run_folder import group_id, make_run_folder
 from omnilytics_flwr.errors import OmnilyticsError, Refused, TermsError
@@ -25,6 +28,7 @@ from omnilytics_flwr.flower.mod import RUN_FOLDER_KEY, agent_of_operator
 from omnilytics_flwr.market.task import TaskId
 from tests.data_owner.owners import lone_task, update_of
 from tests.support import other_user
+from tests.support.builders import MARKET
 
 AGENT, CLIENT, STRANGER, GROUP = 64_001, 64_002, 64_003, 64_010
 """Numbers of users and of a group that no machine has named."""
@@ -147,6 +151,18 @@ def test_run_folder_is_made_and_without_a_group_it_is_the_users_alone(tmp_path: 
     with AgentServer(tmp_path / "a" / "run", owner.agent()):
         assert RemoteAgent(tmp_path / "a" / "run").admit(task).commitment is None
     assert stat.S_IMODE((tmp_path / "a" / "run").stat().st_mode) == 0o700
+
+
+def test_run_folder_is_one_agents_at_a_time(tmp_path: Path) -> None:
+    """Two agents would take each other's socket for a dead one."""
+    shared: dict[str, Any] = {"rpc_url": "http://127.0.0.1:1", "chain_id": 1, "market": MARKET, "account": {"development": 1}}
+    homes = [OwnerHome.create(tmp_path / name, agent="process", run_folder=str(tmp_path / "run"), **shared) for name in "ab"]
+    with _socket_folder(homes[0]) as held:
+        assert held == (tmp_path / "run", None)
+        with pytest.raises(Refused, match="another home's agent is at work in the run folder"), _socket_folder(homes[1]):
+            pass
+    with _socket_folder(homes[1]):
+        pass
 
 
 def test_group_is_found_by_name_or_number() -> None:

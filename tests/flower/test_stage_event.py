@@ -24,7 +24,7 @@ from omnilytics_flwr.market.refusals import WrongStage
 from omnilytics_flwr.market.stage import ALLOWED, Event, Stage
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
-from tests.data_owner.owners import WEIGHTS, Owner, make_owners_scene, open_with
+from tests.data_owner.owners import SHORT, WEIGHTS, Owner, make_owners_scene, open_with
 from tests.flower.clients import (
     Client,
     FakeGrid,
@@ -208,7 +208,7 @@ def asked_in(folder: Path, stage: Stage, exchange: str) -> Asked:
     """A data owner that is asked in a stage about a round that was once anchored."""
     if stage is Stage.ENROLLING:
         scene = make_scene(OWNERS, escrow_wei=200_000, weights=WEIGHTS)
-        owner = Owner(scene, 0, folder / "owner-0", Policy())
+        owner = Owner(scene, 0, folder / "owner-0", Policy.from_mapping(SHORT))
         owner.agent().join()
         return Asked(make_client(owner), exchange)
     scene, owners = make_owners_scene(folder, real=[0], verification=DictatedVerification())
