@@ -261,12 +261,15 @@ def test_groups_that_nobody_draws_are_drawn_by_one_member_before_the_draw_lapses
     scene, world = watched.scene, watched.scene.world
     scene.join()
     scene.ledger().freeze()
-    place = (scene.state.members & ((1 << watched.seat) - 1)).bit_count()
-    watcher = watched.watcher(poll_seconds=10.0)
+    third = scene.ledger(3)
+    place = (scene.state.members & ((1 << third.owner_record(third.account).seat) - 1)).bit_count()
+    watcher = watched.watcher(third, poll_seconds=10.0)
+    assert place == 3
     for blocks_late, seconds, stage in (
         (DRAW_PATIENCE_BLOCKS, 10**6, Stage.FROZEN),
-        (DRAW_PATIENCE_BLOCKS + 1, 0, Stage.FROZEN if place else Stage.IDLE),
-        (DRAW_PATIENCE_BLOCKS + 1, 10 * place, Stage.IDLE),
+        (DRAW_PATIENCE_BLOCKS + 1, 0, Stage.FROZEN),
+        (DRAW_PATIENCE_BLOCKS + 1, 29, Stage.FROZEN),
+        (DRAW_PATIENCE_BLOCKS + 1, 1, Stage.IDLE),
     ):
         world.number = scene.state.draw_block + 1 + blocks_late
         watched.clock.wait(seconds)
