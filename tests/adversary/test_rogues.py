@@ -195,7 +195,7 @@ def test_second_commitment_is_refused_and_its_vector_too(game: Game) -> None:
     report = game.settle()
     messages = list(map(str, game.refused[attacker]))
     assert "has committed to another vector in this round; the first one counts" in messages[0]
-    assert "are not those of its digest" in messages[1]
+    assert "is not that of its digest" in messages[1]
     assert game.fate(report, 0) == "void"
     assert not game.has_stake(attacker)
 
@@ -212,7 +212,7 @@ def test_delivery_of_an_earlier_round_is_refused_and_costs_the_stake(game: Game)
     attacker = game.turn_one("replays-delivery")
     assert game.fate(game.play(1), 0) in ("accepted", "dropped")
     report = game.play(2)
-    assert ["are not those of its digest" in str(error) for error in game.refused[attacker]] == [True]
+    assert ["is not that of its digest" in str(error) for error in game.refused[attacker]] == [True]
     assert game.fate(report, 0) == "void"
     assert not game.has_stake(attacker)
 
