@@ -11,9 +11,10 @@ from ..crypto.kzg import BLOB_BYTES
 from ..errors import BlobsMissing
 from ..evm import rpc_values
 from ..evm.abi import Abi
-from ..evm.beacon import BeaconNode
+from ..evm.beacon import SLOT_SECONDS, BeaconNode
 from ..evm.blobs import blobs_by_hash
-from ..evm.endpoint import redacted
+from ..evm.dialects import Meaning
+from ..evm.endpoint import NodeError, redacted
 from ..evm.transaction import log_of
 from ..market.terms import Address
 
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 ANSWERED = "Answered"
 DELIVERED = "Delivered"
 WINDOW_BLOCKS = 2000
-"""So many blocks are asked for at once; public nodes refuse much more."""
+"""So many blocks are asked for at once, and half as many whenever a node refuses."""
+SLOT_SECONDS_OF = {100: 5, 10_200: 5}
+"""Of Gnosis and its test chain."""
 BLOB_DAYS = 18
 """Nobody is bound to keep blobs for longer."""
 
@@ -124,8 +127,13 @@ def fetch_blobs(connection: Connection, part: AnswerPart) -> list[bytes]:
 def _served(connection: Connection, part: AnswerPart, hashes: Sequence[bytes]) -> list[bytes]:
     """What somebody serves as the blobs of a part."""
     if connection.blobs_url is not None:
-        node = BeaconNode(connection.blobs_url, connection.endpoint.timeout_seconds)
-        return node.blobs(connection.timestamp(part.block), hashes)
+        timestamp, found = connection.timestamp(part.block), []
+        for url in connection.blobs_url.split(","):
+            slot_seconds = SLOT_SECONDS_OF.get(connection.chain_id, SLOT_SECONDS)
+            found += BeaconNode(url.strip(), connection.endpoint.timeout_seconds, slot_seconds).blobs(timestamp, hashes)
+            if len(blobs_by_hash(found)) >= len(set(hashes)):
+                break
+        return found
     served = connection.request("anvil_getBlobsByTransactionHash", part.transaction_hash) if connection.is_local else None
     if not isinstance(served, list):
         return []
@@ -149,11 +157,18 @@ def _logs(connection: Connection, abi: Abi, event: str, answer: AnswerQuery) -> 
     """Logs of an event that is about this answer, by spans of blocks, the latest first, back to its earliest time."""
     topic = next(topic for topic, signature in abi.events.items() if signature.name == event)
     topics = ["0x" + topic.hex(), None, "0x" + word(answer.round_number).hex(), "0x" + word(answer.seat).hex()]
-    last = connection.block_number()
+    last, blocks = connection.block_number(), WINDOW_BLOCKS
     while last >= 0:
-        first = max(0, last - WINDOW_BLOCKS + 1)
+        first = max(0, last - blocks + 1)
         window = {"address": answer.market, "topics": topics, "fromBlock": hex(first), "toBlock": hex(last)}
-        yield rpc_values.records("logs", connection.request("eth_getLogs", window))
+        try:
+            found = connection.request("eth_getLogs", window)
+        except NodeError as error:
+            if error.meaning is not Meaning.RANGE or blocks == 1:
+                raise
+            blocks //= 2
+            continue
+        yield rpc_values.records("logs", found)
         if connection.timestamp(first) < answer.since:
             return
         last = first - 1

@@ -11,12 +11,13 @@ from ..decoding import decode_json
 from ..errors import ChainError, Malformed, Unreachable
 from . import rpc_values
 from .endpoint import TRANSIENT_STATUS, redacted, repeated
+from .rpc_headers import headers_for
 
 if TYPE_CHECKING:
     from requests import Response
 
 SLOT_SECONDS = 12
-"""Ethereum's, for nodes that do not tell."""
+"""Ethereum's, and of every other chain that does not say otherwise."""
 MOST_BYTES = 64 * 2**20
 """Largest answer that is read; 128 blobs in hexadecimal form take 34 MB."""
 
@@ -33,13 +34,17 @@ class BeaconNode:
         ``http://`` or ``https://``; anything else raises `Unreachable`.
     timeout_seconds : float, > 0 (default: 30)
         Time limit of one request, and for how long a failed one is repeated.
+    slot_seconds : int, > 0 (default: 12)
+        The chain's, for nodes that do not tell.
     """
 
-    def __init__(self, url: str, timeout_seconds: float = 30.0) -> None:
+    def __init__(self, url: str, timeout_seconds: float = 30.0, slot_seconds: int = SLOT_SECONDS) -> None:
         if not url.startswith(("http://", "https://")):
             raise Unreachable(f"{redacted(url)} is no address of a beacon node; expected http:// or https://; check the blobs' address")
         self._url = urlsplit(url)
+        self._headers = headers_for(url)
         self._timeout_seconds = timeout_seconds
+        self._usual_slot_seconds = slot_seconds
 
     def __repr__(self) -> str:
         return f"BeaconNode({self._shown!r})"
@@ -62,12 +67,14 @@ class BeaconNode:
 
     def _blobs_of(self, slot: int, query: Sequence[tuple[str, str]]) -> list[bytes]:
         found = self._get(f"/eth/v1/beacon/blobs/{slot}", query)
+        if found is None:  # the node does not keep them, or it is older than this path
+            found = self._get(f"/eth/v1/beacon/blob_sidecars/{slot}")
         if found is None:
             return []
         blobs = rpc_values.record("answer", found).get("data")
         if not isinstance(blobs, list):
             raise rpc_values.bad("list of blobs", blobs)
-        return [rpc_values.octets("blob", blob) for blob in blobs]
+        return [rpc_values.octets("blob", blob.get("blob") if isinstance(blob, dict) else blob) for blob in blobs]
 
     @cached_property
     def _genesis_seconds(self) -> int:
@@ -79,9 +86,11 @@ class BeaconNode:
     def _slot_seconds(self) -> int:
         found = self._get("/eth/v1/config/spec")
         if found is None:
-            return SLOT_SECONDS
+            return self._usual_slot_seconds
         spec = rpc_values.record("specification", rpc_values.record("specification", found).get("data"))
-        return max(1, _decimal("SECONDS_PER_SLOT", spec.get("SECONDS_PER_SLOT", str(SLOT_SECONDS))))
+        if "SECONDS_PER_SLOT" not in spec and "SLOT_DURATION_MS" in spec:
+            return max(1, _decimal("SLOT_DURATION_MS", spec["SLOT_DURATION_MS"]) // 1000)
+        return max(1, _decimal("SECONDS_PER_SLOT", spec.get("SECONDS_PER_SLOT", str(self._usual_slot_seconds))))
 
     def _get(self, path: str, query: Sequence[tuple[str, str]] = ()) -> object:
         """A JSON document; None if the node does not have it."""
@@ -93,7 +102,9 @@ class BeaconNode:
         own = "&".join(part for part in (self._url.query, urlencode(query)) if part)
         url = urlunsplit((self._url.scheme, self._url.netloc, self._url.path.rstrip("/") + path, own, ""))
         try:
-            with requests.get(url, timeout=self._timeout_seconds, stream=True, headers={"Accept": "application/json"}) as response:
+            with requests.get(
+                url, timeout=self._timeout_seconds, stream=True, headers={"Accept": "application/json"} | self._headers
+            ) as response:
                 status, body = response.status_code, _body(response)
         except (requests.RequestException, OSError, ValueError) as error:
             raise self._unreachable(type(error).__name__) from error

@@ -221,7 +221,7 @@ def connect(
     Parameters
     ----------
     url : str
-        ``http://``, ``https://``, or the path of an IPC socket.
+        ``http://``, ``https://``, or the path of an IPC socket; several, with commas between them, stand in for each other.
     expected_chain_id : int, optional
         EIP-155 chain id that it must be.
     timeout_seconds : float, > 0 (default: 30)
@@ -232,7 +232,7 @@ def connect(
         Blocks on top of a transaction's block before it counts.
     blobs_url : str, optional
         ``http://`` or ``https://`` address of a beacon node's API, for fetching blobs; it must keep all of them (a supernode or
-        semi-supernode), which it does for 18 days. A local chain serves them by itself.
+        semi-supernode), which it does for 18 days; several, with commas between them. A local chain serves them by itself.
     outbox : Path, optional
         Folder that keeps each signed transaction from before it is sent until it is mined, so that the next process finds what a killed
         one had on its way. Accounts may share it; machines and users may not.
@@ -251,6 +251,7 @@ def connect(
         raise Unreachable(f"{redacted(url)} does not tell its chain id ({error}); expected an Ethereum node; check the address") from error
     if expected_chain_id is not None and chain_id != expected_chain_id:
         raise WrongChain(chain_id, expected_chain_id)
+    endpoint.chain_id = chain_id
     return Connection(endpoint, chain_id, receipt_seconds=receipt_seconds, confirmations=confirmations, blobs_url=blobs_url, outbox=outbox)
 
 

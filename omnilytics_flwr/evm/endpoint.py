@@ -5,12 +5,15 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
-from ..errors import ChainError, Unreachable
+from ..errors import ChainError, Unreachable, WrongChain
 from .dialects import Meaning, meaning_of
+from .rpc_headers import headers_for
+from .rpc_values import quantity
 
 if TYPE_CHECKING:
     from web3.providers.base import JSONBaseProvider
@@ -56,12 +59,12 @@ class Overloaded(Unreachable):
 
 
 class Endpoint:
-    """A JSON-RPC endpoint.
+    """A JSON-RPC endpoint: one node, or several of one chain, of which the next is asked when one does not answer.
 
     Parameters
     ----------
     url : str
-        ``http://``, ``https://``, or the path of an IPC socket.
+        ``http://``, ``https://``, or the path of an IPC socket; of several nodes, with commas between them. Headers: see `headers_for`.
     timeout_seconds : float, > 0 (default: 30)
         Time limit of one request, and for how long a failed one is repeated.
     """
@@ -69,21 +72,24 @@ class Endpoint:
     def __init__(self, url: str, timeout_seconds: float = 30.0) -> None:
         self.url = url
         self.timeout_seconds = timeout_seconds
-        self.provider = _provider(url, timeout_seconds)
+        self.chain_id: int | None = None
+        """The chain that a node must serve that is asked in place of another; the first one's if None."""
+        self._urls = [part.strip() for part in url.split(",")]
+        self._providers = [_provider(part, timeout_seconds) for part in self._urls]
+        self._at = 0
 
     def __repr__(self) -> str:
         return f"Endpoint({redacted(self.url)!r})"
 
     @property
+    def provider(self) -> JSONBaseProvider:
+        """What asks the node that answered last."""
+        return self._providers[self._at]
+
+    @property
     def is_on_this_machine(self) -> bool:
         """Whether it is reached by the path of a socket, or at a loopback address."""
-        if "://" not in self.url:
-            return True
-        host = urlsplit(self.url).hostname or ""
-        try:
-            return host == "localhost" or ip_address(host).is_loopback
-        except ValueError:
-            return False
+        return all(_is_on_this_machine(part.strip()) for part in self.url.split(","))
 
     def request(self, method: str, *params: object) -> Any:
         """Result of a request that may be repeated.
@@ -95,7 +101,24 @@ class Endpoint:
         NodeError
             The node answered with an error.
         """
-        return repeated(lambda: self.request_once(method, *params), self.timeout_seconds)
+        return repeated(lambda: self._request_in_turn(method, *params), self.timeout_seconds)
+
+    def _request_in_turn(self, method: str, *params: object) -> Any:
+        """Result from the node that answered last, or from the next one that answers."""
+        for _ in self._urls[1:]:
+            try:
+                return self.request_once(method, *params)
+            except Unreachable:
+                self._move_on()
+        return self.request_once(method, *params)
+
+    def _move_on(self) -> None:
+        """Ask the next node from now on; raises `WrongChain` if it serves another chain."""
+        self._at = (self._at + 1) % len(self._urls)
+        with suppress(Unreachable):  # the next request will say so
+            answer = self.request_once("eth_chainId")
+            if self.chain_id is not None and answer != hex(self.chain_id):
+                raise WrongChain(quantity("eth_chainId", answer), self.chain_id)
 
     def request_once(self, method: str, *params: object) -> Any:
         """Result of a request that is made once; raises as `request` does."""
@@ -122,12 +145,12 @@ class Endpoint:
 
     def _overloaded(self, reason: str) -> Overloaded:
         return Overloaded(
-            f"{redacted(self.url)} does not answer for now: {reason}; expected fewer requests, or a plan that allows more; try again later"
+            f"{redacted(self._urls[self._at])} does not answer for now: {reason}; expected fewer requests, or a plan that allows more; try again later"
         )
 
     def _unreachable(self, reason: str) -> Unreachable:
         return Unreachable(
-            f"{redacted(self.url)} does not answer ({reason}); expected a JSON-RPC endpoint; check its address and the network"
+            f"{redacted(self._urls[self._at])} does not answer ({reason}); expected a JSON-RPC endpoint; check its address and the network"
         )
 
 
@@ -147,7 +170,9 @@ def repeated(request: Callable[[], T], limit_seconds: float) -> T:
 
 
 def redacted(url: str) -> str:
-    """The address without user, password, path and query, where providers put their keys."""
+    """The address, or addresses, without user, password, path and query, where providers put their keys."""
+    if "," in url:
+        return ",".join(redacted(part.strip()) for part in url.split(","))
     scheme, found, rest = url.partition("://")
     if not found:
         return url
@@ -155,11 +180,22 @@ def redacted(url: str) -> str:
     return f"{scheme}://{host}"
 
 
+def _is_on_this_machine(url: str) -> bool:
+    if "://" not in url:
+        return True
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def _provider(url: str, timeout_seconds: float) -> JSONBaseProvider:
     from web3 import HTTPProvider, IPCProvider
 
     if url.startswith(("http://", "https://")):
-        return HTTPProvider(url, request_kwargs={"timeout": timeout_seconds}, exception_retry_configuration=None)
+        headers = {"Content-Type": "application/json"} | headers_for(url)
+        return HTTPProvider(url, request_kwargs={"timeout": timeout_seconds, "headers": headers}, exception_retry_configuration=None)
     if "://" in url:
         raise Unreachable(f"{redacted(url)} is no address of an endpoint; expected http://, https:// or the path of an IPC socket")
     return IPCProvider(url, timeout=max(1, round(timeout_seconds)))

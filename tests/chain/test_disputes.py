@@ -22,7 +22,7 @@ from omnilytics_flwr.market.dispute import ANSWER_GAS, BLOB_BYTES, BLOBS_PER_TRA
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.stage import Stage
 
-from ..support.nodes import answering
+from ..support.nodes import answering, faulty_node, serving
 from .market_play import GROUPS, POLYNOMIALS, REWARD_WEI, TASK, WEIGHTS, Dispute, Play, create_small_market, mask_key, open_dispute, updates
 
 SEAT = 4
@@ -132,11 +132,18 @@ def test_answered_vector_that_nobody_serves_says_what_is_needed(connection: Conn
 
 
 def test_answered_vector_from_a_beacon_node() -> None:
-    with Anvil(AnvilOptions(block_seconds=12)) as anvil:
-        connection = connect(anvil.url, blobs_url=anvil.url + "/?key=1")
+    """Of two, the first keeps nothing; and logs come from a node that gives few blocks at once."""
+    genesis = json.dumps({"data": {"genesis_time": "12"}}).encode()
+    with (
+        Anvil(AnvilOptions(block_seconds=12)) as anvil,
+        faulty_node(anvil.url) as node,
+        serving(lambda path, _: (200, genesis) if path.endswith("genesis") else (404, b"")) as empty,
+    ):
+        connection = connect(node.url, blobs_url=f"{empty},{anvil.url}/?key=1")
         dispute = open_dispute(wide_market(connection, deploy(sender_for(connection, dev_wallet(0, connection)))), seat=SEAT)
         answer_all(dispute)
         connection.__dict__["is_local"] = False
+        node.most_log_blocks = 5
         assert dispute.owner.answered_vector(1, SEAT) == dispute.vector
 
 

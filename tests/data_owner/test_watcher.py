@@ -159,14 +159,16 @@ def test_accusation_of_a_digest_not_in_the_journal_is_told_to_the_operator(watch
 def test_damaged_journal_keeps_nothing_else_from_being_done(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     watched = Watched(tmp_path)
     watched.settle()
+    before = watched.balance_wei
     watched.open().accuse()
     (path,) = (watched.owner.folder / "journal").glob("*.entry")
     path.write_bytes(path.read_bytes()[:-1])
     watched.watcher().look()
     assert "failed to answer" in caplog.text
     watched.scene.world.timestamp = watched.scene.state.settle_by + 1
+    watched.scene.ledger().timeout(2)
     watched.watcher().look()
-    assert watched.scene.state.stage is not Stage.OPEN, "it was timed out"
+    assert watched.balance_wei == before + 1_000, "the first round's reward"
 
 
 def test_accusation_is_answered_once_it_is_confirmed(watched: Watched) -> None:

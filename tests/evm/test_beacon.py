@@ -107,3 +107,23 @@ def test_node_that_breaks_off_is_one_that_does_not_answer() -> None:
         node = BeaconNode(f"http://127.0.0.1:{server.getsockname()[1]}", timeout_seconds=0.2)
         with pytest.raises(Unreachable):
             node.blobs(1012, [HASH])
+
+
+@pytest.mark.parametrize(
+    ("spec", "slot"),
+    [({"SLOT_DURATION_MS": "6000"}, 8), ({"SECONDS_PER_SLOT": "12", "SLOT_DURATION_MS": "6000"}, 4), ({}, 10), (None, 10)],
+)
+def test_slot_is_what_the_node_or_else_the_chain_says(spec: dict[str, str] | None, slot: int) -> None:
+    asked: list[str] = []
+    answers = [GENESIS, (404, b"") if spec is None else body({"data": spec}), body({"data": ["0x12"]})]
+    with answering(lambda n: answers[n], asked) as url:
+        BeaconNode(url, slot_seconds=5).blobs(1050, [HASH])
+    assert asked[2].startswith(f"/eth/v1/beacon/blobs/{slot}?")
+
+
+def test_node_without_the_path_of_blobs_is_asked_for_sidecars() -> None:
+    asked: list[str] = []
+    answers = [GENESIS, (404, b""), (404, b""), body({"data": [{"index": "0", "blob": "0x12"}]})]
+    with answering(lambda n: answers[n], asked) as url:
+        assert BeaconNode(url).blobs(1012, [HASH]) == [b"\x12"]
+    assert asked[3] == "/eth/v1/beacon/blob_sidecars/1"

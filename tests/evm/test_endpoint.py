@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from omnilytics_flwr.errors import Unreachable
+from omnilytics_flwr.errors import ChainError, Unreachable, WrongChain
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
+from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.evm.endpoint import Endpoint, NodeError, redacted
+from omnilytics_flwr.evm.rpc_headers import HEADERS_FILE_VARIABLE, HEADERS_VARIABLE, headers_for
 
-from ..support.nodes import Answer, answering
+from ..support.nodes import Answer, answering, serving_headers
 
 GOOD = b'{"jsonrpc":"2.0","id":0,"result":"0x1"}'
 
@@ -71,3 +74,54 @@ def test_endpoint_socket_path_of_a_node_answers(tmp_path: Path, monkeypatch: pyt
     with Anvil():
         assert Endpoint(str(path)).request("eth_chainId") == "0x7a69"
         assert Endpoint(str(path)).request("eth_getTransactionReceipt", "0x" + "11" * 32) is None
+
+
+def test_endpoint_of_several_nodes_asks_the_next_while_one_does_not_answer(unused_address: str) -> None:
+    asked: list[str] = []
+    busy = b'{"jsonrpc":"2.0","id":0,"error":{"code":-32005,"message":"rate limited"}}'
+    with answering(lambda n: (200, GOOD if n % 3 else busy), asked) as first, answering(lambda _: (200, GOOD)) as second:
+        endpoint = Endpoint(f"{unused_address}, {first},{second}", timeout_seconds=1.0)
+        assert [endpoint.request("eth_chainId") for _ in range(9)] == ["0x1"] * 9
+        assert len(asked) < 6, "the second one is kept to as long as it answers"
+        assert repr(endpoint).count("http://127.0.0.1") == 3
+
+
+def test_endpoint_of_several_nodes_refuses_one_of_another_chain() -> None:
+    other = GOOD.replace(b"0x1", b"0x2")
+    with answering(lambda n: (200, GOOD) if n < 2 else (503, b"")) as first, answering(lambda _: (200, other)) as second:
+        connection = connect(f"{first},{second}")
+        connection.block_number()
+        with pytest.raises(WrongChain) as caught:
+            connection.block_number()
+        assert (caught.value.actual, caught.value.expected) == (2, 1)
+
+
+def test_headers_go_to_their_host_only_and_never_in_clear(tmp_path: Path) -> None:
+    lines = "node.example Authorization: Bearer a:b\n\nlocalhost X-Key: 1"
+    for environment in ({HEADERS_VARIABLE: lines}, {HEADERS_FILE_VARIABLE: str(tmp_path / "headers")}):
+        (tmp_path / "headers").write_text(lines)
+        assert headers_for("https://node.example/v3", environment) == {"Authorization": "Bearer a:b"}
+        assert headers_for("http://localhost:8545", environment) == {"X-Key": "1"}
+        assert headers_for("https://other.example", environment) == headers_for("/run/geth.ipc", environment) == {}
+        with pytest.raises(ChainError, match="in clear"):
+            headers_for("http://node.example", environment)
+    for wrong, words in (
+        ({HEADERS_VARIABLE: "node.example secret"}, "is no header"),
+        ({HEADERS_FILE_VARIABLE: "/nowhere"}, "cannot be read"),
+    ):
+        with pytest.raises(ChainError, match=words) as caught:
+            headers_for("https://node.example", wrong)
+        assert "secret" not in str(caught.value)
+
+
+def test_headers_travel_with_each_request(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str | None] = []
+
+    def answer(_: str, __: bytes, headers: Mapping[str, str]) -> Answer:
+        seen.append(headers.get("X-Key"))
+        return 200, GOOD
+
+    monkeypatch.setenv(HEADERS_VARIABLE, "127.0.0.1 X-Key: 1")
+    with serving_headers(answer) as url:
+        assert Endpoint(url).request("eth_chainId") == "0x1"
+    assert seen == ["1"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -42,10 +42,17 @@ Answer = tuple[int, bytes]
 @contextmanager
 def serving(answer: Callable[[str, bytes], Answer]) -> Iterator[str]:
     """Address of a server that answers the path and body of each request."""
+    with serving_headers(lambda path, body, _: answer(path, body)) as url:
+        yield url
+
+
+@contextmanager
+def serving_headers(answer: Callable[[str, bytes, Mapping[str, str]], Answer]) -> Iterator[str]:
+    """Address of a server that answers the path, body and headers of each request."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            status, body = answer(self.path, self.rfile.read(int(self.headers.get("Content-Length", 0))))
+            status, body = answer(self.path, self.rfile.read(int(self.headers.get("Content-Length", 0))), dict(self.headers))
             try:
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
@@ -123,6 +130,8 @@ class FaultyNode:
         Methods whose requests do not arrive, and get no answer, until `release` is set.
     falsifying : dict of str to function
         By method, what is made of the real node's answer.
+    most_log_blocks : int or None
+        Whether, and of how many blocks at most, logs are given.
     reserving : bool
         Whether a blob transaction is refused while another one is pending, and the reverse, as geth does.
     passed : list of str
@@ -140,6 +149,7 @@ class FaultyNode:
         self.held = threading.Event()
         self.release = threading.Event()
         self.falsifying: dict[str, Callable[[dict[str, Any]], object]] = {}
+        self.most_log_blocks: int | None = None
         self.reserving = False
         self.passed: list[str] = []
         self.asked: list[str] = []
@@ -162,6 +172,11 @@ class FaultyNode:
         if self.refusing:
             return None
         self.passed.append(method)
+        if self.most_log_blocks is not None and method == "eth_getLogs":
+            first, last = (int(json.loads(body)["params"][0][name], 16) for name in ("fromBlock", "toBlock"))
+            if last - first >= self.most_log_blocks:
+                message = f"exceed maximum block range: {self.most_log_blocks}"
+                return json.dumps({"jsonrpc": "2.0", "id": 0, "error": {"code": -32602, "message": message}}).encode()
         if self.reserving and method == "eth_sendRawTransaction" and self._is_reserved(json.loads(body)["params"][0]):
             return json.dumps({"jsonrpc": "2.0", "id": 0, "error": {"code": -32000, "message": "address already reserved"}}).encode()
         try:

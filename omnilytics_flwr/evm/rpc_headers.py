@@ -1,0 +1,47 @@
+"""Headers with which a node is asked, such as a provider's key: from the environment or a file, each for one host only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from ..errors import ChainError
+
+HEADERS_VARIABLE = "OMNILYTICS_RPC_HEADERS"
+HEADERS_FILE_VARIABLE = "OMNILYTICS_RPC_HEADERS_FILE"
+
+
+def headers_for(url: str, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Headers for the host of an address.
+
+    They are the lines ``host Name: value`` of ``OMNILYTICS_RPC_HEADERS``, or of the file that ``OMNILYTICS_RPC_HEADERS_FILE`` names.
+
+    Raises
+    ------
+    ChainError
+        The file cannot be read, a line is none, or the host would get them without TLS.
+    """
+    host = (urlsplit(url).hostname or "").lower()
+    found = {}
+    for line in filter(None, map(str.strip, _text(environment).splitlines())):
+        of_host, _, header = line.partition(" ")
+        name, colon, value = header.partition(":")
+        if not (colon and name.strip()):
+            raise ChainError(f"a line of {HEADERS_VARIABLE} is no header; expected `host Name: value`; correct it")
+        if of_host.lower() == host:
+            found[name.strip()] = value.strip()
+    if found and not url.startswith("https://") and host not in ("localhost", "127.0.0.1", "::1"):
+        raise ChainError(f"the headers for {host} would travel in clear; expected https://; change its address, or remove them")
+    return found
+
+
+def _text(environment: Mapping[str, str]) -> str:
+    path = environment.get(HEADERS_FILE_VARIABLE)
+    if not path:
+        return environment.get(HEADERS_VARIABLE, "")
+    try:
+        return Path(path).expanduser().read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ChainError(f"{HEADERS_FILE_VARIABLE} names {path}, which cannot be read; expected a file of headers; check it") from error
