@@ -45,25 +45,35 @@ _ENVELOPE_BYTES = 256
 
 
 def check_supported(connection: Connection) -> None:
-    """Check that the chain has everything that a market without accusations needs.
+    """Check that the chain has everything that a computed market needs.
 
     Raises
     ------
     UnsupportedChain
-        A precompile, the history of block hashes, or a base fee is missing.
+        The history of block hashes, or a base fee is missing.
     """
-    for name, (number, data, length) in PRECOMPILES.items():
-        if len(_precompile(connection, number, data)) != length:
-            raise UnsupportedChain(
-                f"chain {connection.chain_id} lacks the precompile {number:#04x}, {name}; "
-                "expected a chain with Ethereum's Prague fork; use another"
-            )
     if not connection.code(HISTORY_CONTRACT):
         raise UnsupportedChain(
             f"chain {connection.chain_id} keeps no history of block hashes (EIP-2935); "
             "expected a chain with Ethereum's Prague fork; use another"
         )
     base_fee_wei(connection)
+
+
+def check_proofs(connection: Connection) -> None:
+    """Check that the chain can verify proofs of distances, as exact and projected markets need it.
+
+    Raises
+    ------
+    UnsupportedChain
+        A precompile is missing.
+    """
+    for name, (number, data, length) in PRECOMPILES.items():
+        if len(_precompile(connection, number, data)) != length:
+            raise UnsupportedChain(
+                f"chain {connection.chain_id} lacks the precompile {number:#04x}, {name}; "
+                "expected a chain with Ethereum's Prague fork; use another, or create a computed market"
+            )
 
 
 def limits_of(connection: Connection) -> ChainLimits:

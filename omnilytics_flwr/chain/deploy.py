@@ -10,15 +10,24 @@ from ..evm.connection import Connection
 from ..evm.reverts import Reverts
 from ..evm.sender import Sender
 from ..evm.transaction import Mined, Payload
-from ..market.terms import Address, Terms
+from ..market.terms import ZERO_ADDRESS, Address, Terms
 from ..market.terms_bounds import ChainLimits
 from . import artifacts
-from .chain_support import check_supported, limits_of
+from .chain_support import check_proofs, check_supported, limits_of
 from .market_reader import market_reverts
 
 CREATED = "MarketCreated"
 DEPLOYED = (artifacts.VERIFICATION, artifacts.COMPUTED, artifacts.ADMISSION, artifacts.FACTORY)
 """What is deployed once for a chain, in this order; the factory deploys the market's implementation."""
+
+
+def deployed_on(connection: Connection) -> tuple[str, ...]:
+    """What of it a chain can hold: where no proof can be verified, markets can only be computed ones."""
+    try:
+        check_proofs(connection)
+    except UnsupportedChain:
+        return tuple(name for name in DEPLOYED if name != artifacts.VERIFICATION)
+    return DEPLOYED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,10 +37,11 @@ class Deployment:
     Attributes
     ----------
     chain_id : int
-    verification, implementation, factory : Address
-        Of markets that settle with proofs, exact and projected ones.
+    verification : Address
+        Of exact and projected markets; the zero address on a chain that cannot verify proofs.
     computed : Address
         Verification of computed markets.
+    implementation, factory : Address
     gate : Address
         Admission contract of markets that are joined by voucher.
     block : int
@@ -64,15 +74,17 @@ def deploy(sender: Sender, limits: ChainLimits | None = None) -> Deployment:
     """
     check_supported(sender.connection)
     limits = limits or limits_of(sender.connection)
-    verification, computed, gate, factory = (sender.send(*deployment_of(name, limits)) for name in DEPLOYED)
+    sent = {name: sender.send(*deployment_of(name, limits)) for name in deployed_on(sender.connection)}
+    made = {name: _address(mined) for name, mined in sent.items()}
+    factory = made[artifacts.FACTORY]
     return Deployment(
         chain_id=sender.connection.chain_id,
-        verification=_address(verification),
-        computed=_address(computed),
-        implementation=Address(str(_read_factory(sender.connection, _address(factory), "implementation"))),
-        factory=_address(factory),
-        gate=_address(gate),
-        block=verification.block,
+        verification=made.get(artifacts.VERIFICATION, ZERO_ADDRESS),
+        computed=made[artifacts.COMPUTED],
+        implementation=Address(str(_read_factory(sender.connection, factory, "implementation"))),
+        factory=factory,
+        gate=made[artifacts.ADMISSION],
+        block=min(mined.block for mined in sent.values()),
     )
 
 
@@ -119,6 +131,8 @@ def check_deployment(connection: Connection, deployment: Deployment) -> None:
         artifacts.FACTORY: deployment.factory,
         artifacts.ADMISSION: deployment.gate,
     }
+    if deployment.verification == ZERO_ADDRESS:
+        del contracts[artifacts.VERIFICATION]
     for name, address in contracts.items():
         if not artifacts.load(name).is_code(connection.code(address)):
             raise UnsupportedChain(

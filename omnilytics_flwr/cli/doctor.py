@@ -223,6 +223,7 @@ def _check_chain(session: Session) -> Iterator[Check]:
     connection = session.connection
     yield Check("chain", OK, f"chain {connection.chain_id}, block {connection.block_number():,}")
     yield _probe("fit for markets", lambda: _supported(connection))
+    yield _probe("proofs", lambda: _proofs(connection), OPTIONAL, "no, needed by exact and projected markets, not by computed ones")
     yield _probe("blobs", lambda: _blobs(connection))
     if not connection.is_local:
         yield _lag(connection)
@@ -242,7 +243,14 @@ def _supported(connection: Connection) -> str:
     from ..chain.chain_support import check_supported
 
     check_supported(connection)
-    return "point evaluation, BLS12-381, history of block hashes, base fee"
+    return "history of block hashes, base fee"
+
+
+def _proofs(connection: Connection) -> str:
+    from ..chain.chain_support import check_proofs
+
+    check_proofs(connection)
+    return "point evaluation, BLS12-381"
 
 
 def _blobs(connection: Connection) -> str:

@@ -235,9 +235,9 @@ def _is_of_known_factory(session: Session) -> bool | None:
 def _prepare_deployment(session: Session) -> None:
     """The transactions of a deployment, as a dry run notes them: none needs another's receipt."""
     from ..chain.chain_support import check_supported, limits_of
-    from ..chain.deploy import DEPLOYED, deployment_of
+    from ..chain.deploy import deployed_on, deployment_of
 
     check_supported(session.connection)
     limits = limits_of(session.connection)
-    for name in DEPLOYED:
+    for name in deployed_on(session.connection):
         session.sender.prepare(*deployment_of(name, limits))

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from omnilytics_flwr.chain.chain_support import check_answers, check_blobs, check_supported, limits_of
-from omnilytics_flwr.chain.deploy import create_market, deploy
+from omnilytics_flwr.chain.chain_support import check_answers, check_blobs, check_proofs, check_supported, limits_of
+from omnilytics_flwr.chain.deploy import check_deployment, create_market, deploy
 from omnilytics_flwr.chain.market_reader import MarketReader
 from omnilytics_flwr.errors import UnsupportedChain
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
@@ -17,6 +17,7 @@ from omnilytics_flwr.evm.endpoint import NodeError, Overloaded
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.refusals import MarketBadTerms
+from omnilytics_flwr.market.terms import ZERO_ADDRESS
 from omnilytics_flwr.market.terms_bounds import ETHEREUM, ChainLimits
 
 from ..support.nodes import FaultyNode, Limit, limited
@@ -40,6 +41,7 @@ def without(*names: str) -> Falsify:
 def test_chain_with_blobs_passes_and_nothing_stays_behind(anvil: Anvil, connection: Connection) -> None:
     number = connection.block_number()
     check_supported(connection)
+    check_proofs(connection)
     assert connection.block_number() == number
     assert anvil.endpoint.request("txpool_content") == {"pending": {}, "queued": {}}
 
@@ -47,7 +49,21 @@ def test_chain_with_blobs_passes_and_nothing_stays_behind(anvil: Anvil, connecti
 @pytest.mark.parametrize(("hardfork", "missing"), [("shanghai", "0x0a"), ("cancun", "0x0b")])
 def test_older_fork_is_told_by_what_it_lacks(hardfork: str, missing: str) -> None:
     with Anvil(AnvilOptions(hardfork=hardfork)) as old, pytest.raises(UnsupportedChain, match=missing):
-        check_supported(connect(old.url))
+        check_proofs(connect(old.url))
+
+
+def test_chain_that_cannot_verify_proofs_holds_computed_markets_alone() -> None:
+    """The history contract apart, which its fork brings in."""
+    with Anvil(AnvilOptions(hardfork="cancun")) as old:
+        connection = connect(old.url)
+        connection.request("anvil_setCode", HISTORY_CONTRACT, "0x00")
+        sender = sender_for(connection, dev_wallet(0, connection))
+        deployed = deploy(sender)
+        check_deployment(connection, deployed)
+        terms = small_terms(deployed, verification=deployed.computed, answer_seconds=0)
+
+        assert deployed.verification == ZERO_ADDRESS
+        assert MarketReader(connection, create_market(sender, deployed, terms)).scheme().public_sums
 
 
 def test_chain_without_history_contract_is_told(connection: Connection) -> None:
@@ -107,7 +123,7 @@ def test_what_a_node_does_not_offer_is_not_held_against_its_chain(node: FaultyNo
 @pytest.mark.parametrize(
     ("method", "check"),
     [
-        ("eth_call", check_supported),
+        ("eth_call", check_proofs),
         ("eth_getCode", check_supported),
         ("eth_blobBaseFee", limits_of),
         ("eth_config", limits_of),
