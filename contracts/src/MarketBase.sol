@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 pragma solidity 0.8.37;
 
-import {EIP712} from "@openzeppelin/contracts/utils/cryptography/EIP712.sol";
 import {IMarket} from "./interfaces/IMarket.sol";
 import {MarketState, OwnerRecord, Stage, Terms} from "./interfaces/MarketTypes.sol";
 import {Bits} from "./libraries/Bits.sol";
 import {Disputes} from "./libraries/Disputes.sol";
+import {Domain} from "./libraries/Domain.sol";
 import {Epochs} from "./libraries/Epochs.sol";
 import {Registry} from "./libraries/Registry.sol";
 import {Rounds} from "./libraries/Rounds.sol";
@@ -16,7 +16,7 @@ import {Live} from "./types/Live.sol";
 
 /// @title MarketBase
 /// @notice What a market keeps, the door that its entries start at, and what it tells.
-abstract contract MarketBase is IMarket, EIP712 {
+abstract contract MarketBase is IMarket {
     using Bits for uint256;
     using Disputes for Disputes.Book;
     using Epochs for Epochs.Epoch;
@@ -37,8 +37,6 @@ abstract contract MarketBase is IMarket, EIP712 {
     Epochs.Epoch internal _epoch;
     Rounds.Book internal _rounds;
     Disputes.Book internal _disputes;
-
-    constructor() EIP712("OmniLytics", "2") {}
 
     /// @inheritdoc IMarket
     function terms() external view returns (Terms memory) {
@@ -155,12 +153,12 @@ abstract contract MarketBase is IMarket, EIP712 {
 
     /// @dev What data owners sign to commit in the live round.
     function _commitment(Live memory live) internal view returns (Signatures.Message memory) {
-        return Signatures.commitment(_domainSeparatorV4(), live.epoch, live.round, _rounds.taskHash, live.openBy);
+        return Signatures.commitment(Domain.separator(), live.epoch, live.round, _rounds.taskHash, live.openBy);
     }
 
     /// @dev What data owners sign to deliver in the open round of a projected market.
     function _delivery(Live memory live) internal view returns (Signatures.Message memory) {
-        return Signatures.delivery(_domainSeparatorV4(), live.epoch, live.round, _rounds.taskHash, _rounds.rosterHash);
+        return Signatures.delivery(Domain.separator(), live.epoch, live.round, _rounds.taskHash, _rounds.rosterHash);
     }
 
     /// @dev Multi-Krum tolerates f faulty groups among 2f + 3: an epoch has at least so many.

@@ -82,7 +82,7 @@ abstract contract MarketDisputes is MarketBase, ReentrancyGuardTransient {
         if (delivers) _checkDelivery(live, seat, delivery);
 
         emit Answered(live.epoch, round, seat, uint16(accused.polynomials), uint16(last - accused.polynomials), first);
-        _disputes.answer(seat, accused, last, polynomials, blobs, numbers.accuseFeeWei);
+        _disputes.answer(seat, accused, last, polynomials, numbers.accuseFeeWei);
     }
 
     /// @inheritdoc IMarket

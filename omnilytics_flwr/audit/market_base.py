@@ -12,7 +12,7 @@ from ..crypto.curve import parse_points
 from ..crypto.lanes import Lanes
 from ..crypto.statement import Statement, Verdict
 from ..errors import BadPoint, WireError, WrongLength
-from ..market.dispute import BLOBS_PER_TRANSACTION, answer_cost_wei
+from ..market.dispute import BLOBS_PER_TRANSACTION, answer_cost_wei, refund_wei
 from ..market.market_view import Accusation, MarketState, Member, OwnerRecord
 from ..market.messages import SIGNATURE_BYTES, Commitment, Delivery, recover
 from ..market.refusals import REFUSALS, Refusal
@@ -255,12 +255,14 @@ class MarketBase:
 
     def answer_cost_wei(self, block: Block) -> int:
         """Least deposit for one accused at a block's fees."""
-        return 2 * self._cost_wei(block, self.terms.polynomials) if self.terms.answer_seconds else 0
-
-    def _cost_wei(self, block: Block, polynomials: int) -> int:
-        """What an answer of some polynomials costs at a block's fees."""
+        if not self.terms.answer_seconds:
+            return 0
         fees = {"base_fee_wei": block.base_fee_wei, "blob_base_fee_wei": block.blob_base_fee_wei}
-        return answer_cost_wei(polynomials, blobs=self.blobs, **fees)
+        return 2 * answer_cost_wei(self.terms.polynomials, blobs=self.blobs, **fees)
+
+    def _refund_wei(self, block: Block, polynomials: int) -> int:
+        """Most that an answer of some polynomials is refunded at a block's fees."""
+        return refund_wei(polynomials, base_fee_wei=block.base_fee_wei, blob_base_fee_wei=block.blob_base_fee_wei)
 
     def accusation(self, seat: int) -> Accusation:
         """The accusation of a seat in the open round; all zeros if there is none."""

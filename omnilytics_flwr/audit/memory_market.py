@@ -436,7 +436,7 @@ class MemoryMarket(MarketBase):
             call.log("Delivered", **where, projectedDigest=delivery[:32], signature=delivery[32:])
 
         most_wei = charge.deposit_wei * last // polynomials - charge.refunded_wei
-        freed_wei = min(self._cost_wei(call.block, last - answered), most_wei)
+        freed_wei = min(self._refund_wei(call.block, last - answered), most_wei)
         held.charges[seat] = charge._replace(refunded_wei=charge.refunded_wei + freed_wei, answered_polynomials=last)
         held.refund(call.sender, freed_wei)
         if is_last:

@@ -22,6 +22,8 @@ ANSWER_GAS = 100_000
 """Stated gas of an answering transaction, but for its polynomials."""
 POLYNOMIAL_GAS = 16_000
 """Stated gas of each polynomial in an answer."""
+REFUNDED_GAS = 12_000
+"""Gas of each polynomial that is refunded: less than it takes in any transaction, lest somebody earn by answering in pieces."""
 
 
 def accuse_by(settle_by: int, terms: Terms) -> int:
@@ -74,6 +76,11 @@ def answer_cost_wei(polynomials: int, *, blobs: int, base_fee_wei: int, blob_bas
     """
     gas = ANSWER_GAS * blob_transactions(polynomials, blobs) + POLYNOMIAL_GAS * polynomials
     return BLOB_BYTES * polynomials * blob_base_fee_wei + gas * base_fee_wei
+
+
+def refund_wei(polynomials: int, *, base_fee_wei: int, blob_base_fee_wei: int) -> int:
+    """Most that an answer of some polynomials is refunded, at a block's base fees: its blobs, and a part of its gas."""
+    return polynomials * (BLOB_BYTES * blob_base_fee_wei + REFUNDED_GAS * base_fee_wei)
 
 
 def usual_deposit_wei(cost_wei: int) -> int:

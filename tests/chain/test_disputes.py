@@ -18,7 +18,7 @@ from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market import refusals
-from omnilytics_flwr.market.dispute import ANSWER_GAS, BLOB_BYTES, BLOBS_PER_TRANSACTION, BURN_ADDRESS, POLYNOMIAL_GAS, answer_cost_wei
+from omnilytics_flwr.market.dispute import ANSWER_GAS, BLOB_BYTES, BURN_ADDRESS, POLYNOMIAL_GAS, REFUNDED_GAS, refund_wei
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.stage import Stage
 
@@ -61,9 +61,23 @@ def test_accused_answers_by_blobs_and_the_vector_is_taken_from_the_chain(connect
     assert MarketReader(connect(connection.endpoint.url), owner.address).answered_vector(1, SEAT) == dispute.vector
     before = connection.balance_wei(stranger.account)
     withdrawn = stranger.withdraw(stranger.account)
-    refund_wei = stated_cost_wei(connection, first, 6) + stated_cost_wei(connection, second, 1)
-    assert withdrawn.logs["Withdrawn"]["refundWei"] == refund_wei < accusation.deposit_wei
-    assert connection.balance_wei(stranger.account) == before - withdrawn.fee_wei + refund_wei
+    refunded_wei = refund_for(connection, first, 6) + refund_for(connection, second, 1)
+    assert withdrawn.logs["Withdrawn"]["refundWei"] == refunded_wei < accusation.deposit_wei
+    assert connection.balance_wei(stranger.account) == before - withdrawn.fee_wei + refunded_wei
+
+
+def test_answer_in_pieces_is_refunded_less_than_it_costs(connection: Connection, dispute: Dispute) -> None:
+    dispute.accuse()
+    data = dispute.play.data[0]
+    pieces = [data.answer(1, SEAT, dispute.points, first, dispute.blobs(first)[:1]) for first in range(POLYNOMIALS)]
+    assert dispute.owner.state().answered == 1 << SEAT
+    refunded_wei = data.withdraw(data.account).logs["Withdrawn"]["refundWei"]
+    assert isinstance(refunded_wei, int)
+    assert 0 < refunded_wei < sum(receipt.fee_wei for receipt in pieces)
+    cheapest = min(pieces, key=lambda receipt: receipt.gas_used)
+    base_fee_wei = int(connection.block(cheapest.block)["baseFeePerGas"], 16)
+    assert REFUNDED_GAS < cheapest.gas_used
+    assert refund_for(connection, cheapest, 1) < cheapest.gas_used * base_fee_wei + BLOB_BYTES * blob_fee_wei(connection, cheapest)
 
 
 def test_fee_of_an_answered_accusation_is_burned(connection: Connection, dispute: Dispute) -> None:
@@ -171,11 +185,14 @@ def test_lapsed_member_loses_its_stake_and_pays_it_again(anvil: Anvil, drawn: Pl
     assert withdrawn.logs["Withdrawn"]["amountWei"] == burned_wei == connection.balance_wei(BURN_ADDRESS)
 
 
-def stated_cost_wei(connection: Connection, answer: Receipt, polynomials: int) -> int:
-    """What an answer costs by the contract's figures, at the fees of its block."""
+def blob_fee_wei(connection: Connection, answer: Receipt) -> int:
+    return int(connection.request("eth_getTransactionReceipt", answer.transaction_hash)["blobGasPrice"], 16)
+
+
+def refund_for(connection: Connection, answer: Receipt, polynomials: int) -> int:
+    """What an answer is refunded, at the fees of its block."""
     base_fee_wei = int(connection.block(answer.block)["baseFeePerGas"], 16)
-    blob_fee_wei = int(connection.request("eth_getTransactionReceipt", answer.transaction_hash)["blobGasPrice"], 16)
-    return answer_cost_wei(polynomials, blobs=BLOBS_PER_TRANSACTION, base_fee_wei=base_fee_wei, blob_base_fee_wei=blob_fee_wei)
+    return refund_wei(polynomials, base_fee_wei=base_fee_wei, blob_base_fee_wei=blob_fee_wei(connection, answer))
 
 
 def answer_all(dispute: Dispute) -> None:

@@ -23,6 +23,9 @@ library Disputes {
     uint256 private constant _TRANSACTION_GAS = 100_000;
     uint256 private constant _POLYNOMIAL_GAS = 16_000;
     uint256 private constant _BLOB_GAS = 131_072;
+    /// @dev The gas of a polynomial that is refunded: less than it takes in any transaction, and nothing for the transaction itself, so that
+    /// nobody earns by answering in pieces, not even in many calls of one transaction.
+    uint256 private constant _REFUNDED_GAS = 12_000;
 
     /// @dev Two slots.
     struct Accusation {
@@ -130,8 +133,8 @@ library Disputes {
         Blobs.check(points, answered - first);
     }
 
-    /// @notice Book that `last` polynomials of a seat are answered, and free to the caller what the new ones cost in this block, at most
-    /// their share of the deposit and what earlier answers left of theirs. The fee of a complete answer is burned: an accusation that
+    /// @notice Book that `last` polynomials of a seat are answered, and free to the caller what is refunded of the new ones in this block, at
+    /// most their share of the deposit and what earlier answers left of theirs. The fee of a complete answer is burned: an accusation that
     /// was answered cost the model owner something, and nobody earns by provoking one.
     function answer(
         Book storage self,
@@ -139,11 +142,11 @@ library Disputes {
         Accusation memory accusation,
         uint256 last,
         uint256 polynomials,
-        uint256 blobs,
         uint256 feeWei
     ) internal {
         uint256 shareWei = (accusation.depositWei * last) / polynomials - accusation.refundedWei;
-        uint256 refundWei = Math.min(shareWei, answerCostWei(last - accusation.polynomials, blobs));
+        uint256 eachWei = _BLOB_GAS * block.blobbasefee + _REFUNDED_GAS * block.basefee;
+        uint256 refundWei = Math.min(shareWei, (last - accusation.polynomials) * eachWei);
         // Refunds are at most the deposit; counts at most 512.
         unchecked {
             accusation.refundedWei += uint120(refundWei);

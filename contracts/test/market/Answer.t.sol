@@ -20,7 +20,7 @@ contract AnswerTest is DisputeFixture {
         assertEq(state.disputesWei, FEE + leastDeposit(), "freed, not paid");
         (, , uint16 done) = market.accusation(3);
         assertEq(done, 3, "polynomials");
-        assertEq(freedFor(RELAY), answerCost(3), "who sent the blobs: half of the least deposit");
+        assertEq(freedFor(RELAY), answerCost(3), "who sent the blobs");
         assertEq(freedFor(BURNED), FEE, "nobody earns the fee of an accusation that was answered");
         settle(0, 0);
         assertEq(freedFor(MODEL_OWNER), leastDeposit() - answerCost(3), "the rest");

@@ -157,9 +157,9 @@ abstract contract DisputeFixture is MarketFixture {
         return market.answerCostWei();
     }
 
-    /// @dev What one transaction with some polynomials is refunded at most.
+    /// @dev What some polynomials are refunded at most.
     function answerCost(uint256 polynomials) internal view returns (uint256) {
-        return polynomials * 131_072 * block.blobbasefee + (100_000 + 16_000 * polynomials) * block.basefee;
+        return polynomials * (131_072 * block.blobbasefee + 12_000 * block.basefee);
     }
 
     /// @dev The n-th seat of a group of the epoch.
