@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import os
+import platform
 import re
 import shutil
 import stat
@@ -23,7 +24,7 @@ import click
 
 from ..errors import OmnilyticsError
 from ..market.amount import format_amount
-from .printer import REFUSED
+from .printer import NO_POSIX, REFUSED, has_posix
 from .session import Session, options
 from .settings import CHAIN, DEPLOYMENTS, HOME, example
 
@@ -91,6 +92,7 @@ def _show(checks: list[Check]) -> None:
 
 def _checks(session: Session) -> Iterator[Check]:
     settings = session.settings
+    yield check_system()
     yield check_python()
     yield from check_packages()
     yield from _check_tools()
@@ -118,6 +120,12 @@ def _probe(what: str, find: Callable[[], str], status: str = MISSING, absent: st
         return Check(what, status, absent, f"install {error.name}, see above")
     except (OmnilyticsError, OSError, subprocess.SubprocessError) as error:
         return Check(what, status, absent, str(error))
+
+
+def check_system() -> Check:
+    """The operating system."""
+    remedy = "" if has_posix() else NO_POSIX
+    return Check("system", MISSING if remedy else OK, platform.system(), remedy)
 
 
 def check_python() -> Check:
@@ -229,7 +237,7 @@ def _check_chain(session: Session) -> Iterator[Check]:
         yield _lag(connection)
     try:
         yield Check("known deployment", OK, f"factory {session.known_deployment().factory}")
-    except OmnilyticsError:
+    except (OmnilyticsError, click.UsageError):  # also if the file that is named has not been written yet
         remedy = "run `omnilytics market deploy` once for this chain, or name a file by --deployments"
         yield Check("known deployment", OPTIONAL, f"none on chain {connection.chain_id}", remedy)
     if session.home is not None:

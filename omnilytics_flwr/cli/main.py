@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import click
 
 from .. import __version__
@@ -26,6 +28,8 @@ def main() -> None:
     Every command has --json. Exit codes: 0 done, 1 refused by market, chain or machine (one sentence says why), 2 a wrong command line,
     130 interrupted.
     """
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+        click.get_current_context().color = False
 
 
 for command in (wallet, market, epoch, round_group, owner, agent, join, leave, depart, claim, withdraw, audit, explore, doctor):

@@ -12,7 +12,7 @@ import click
 
 from ..errors import ChainError, TermsError
 from ..market.amount import Amount, amount_for
-from .market_facts import state_facts, terms_facts
+from .market_facts import money_facts, state_facts, terms_facts
 from .session import Session, options, read_deployments
 from .settings import ACCOUNT, CHAIN, DEPLOYMENTS, FILE, MARKET, SENDING, default_deployments, example, to_address, to_amount
 
@@ -35,12 +35,21 @@ def market() -> None:
     help="Whether distances are proven exactly or of projections, or computed by the contract, which shows everybody the sum of each group "
     "and takes some 3,000 weights; by default exactly if a transaction has room for it, else of projections.",
 )
+@click.option("--output", type=FILE, help="Write them into this file, and nothing if none fit; by default to standard output.")
 @options()
-def terms_template(session: Session, owners: int, weights: int, group_size: int, verification: str | None) -> None:
+def terms_template(session: Session, owners: int, weights: int, group_size: int, verification: str | None, output: Path | None) -> None:
     """Print commented terms that fit, with the bounds of each."""
+    from ..errors import BadTerms
     from .terms_file import template
 
-    text = template(owners=owners, weights=weights, group_size=group_size, verification=verification)
+    try:
+        text = template(owners=owners, weights=weights, group_size=group_size, verification=verification)
+    except BadTerms as error:
+        raise TermsError(f"{error}; change --owners ({owners}), --group-size ({group_size}) or --weights ({weights:,})") from error
+    if output is not None:
+        output.write_text(text, encoding="utf-8")
+        session.printer().facts({"terms": str(output)}, "wrote terms")
+        return
     click.echo(json.dumps({"toml": text}, indent=2) if session.settings.as_json else text, nl=session.settings.as_json)
 
 
@@ -112,15 +121,20 @@ def list_(session: Session, newest: int, model_owner: Address | None) -> None:
     session.printer().rows(rows, "There are no such markets yet; make one with `omnilytics market create`.")
 
 
-@market.command("show", epilog=example("omnilytics market show --market 0x..."))
+@market.command("show", epilog=example("omnilytics market show --market 0x...", "omnilytics market show --market 0x... --all"))
+@click.option("--all", "everything", is_flag=True, help="Show every field of state and terms.")
 @options(CHAIN, DEPLOYMENTS, MARKET)
-def show(session: Session) -> None:
-    """State, money and terms of a market.
+def show(session: Session, everything: bool) -> None:
+    """Where a market stands, its money and its terms.
 
     Also says whether the known factory created it and its verification is of this version: any other market may be a forgery.
     `public_sums` says that its verification shows everybody the sum of each group.
     """
+    from ..explore.terms_in_words import terms_in_words
+    from ..market.terms import ZERO_ADDRESS
+
     reader = session.reader
+    state, terms = reader.state(), reader.terms()
     facts = {
         "market": reader.address,
         "chain_id": reader.chain_id,
@@ -128,10 +142,17 @@ def show(session: Session) -> None:
         "of_known_factory": _is_of_known_factory(session),
         "known_verification": reader.has_known_verification(),
         "public_sums": reader.scheme().public_sums,
-        "state": state_facts(reader.state()),
-        "terms": terms_facts(reader.terms()),
     }
-    session.printer(market=reader).facts(facts)
+    printer = session.printer(market=reader)
+    if everything or session.settings.as_json:
+        printer.facts({**facts, "state": state_facts(state), "terms": terms_facts(terms)})
+        return
+    session.lead(printer, state)
+    token = {} if terms.token == ZERO_ADDRESS else {"token": terms.token}
+    printer.facts(facts | token | money_facts(state, terms))
+    printer.note("\nTerms (all fields of state and terms: --all)")
+    for name, sentence in terms_in_words(terms, reader.currency, public_sums=reader.scheme().public_sums):
+        printer.paragraph(name, sentence)
 
 
 @market.command("invite", epilog=example("omnilytics market invite 0x... --market 0x... --through-epoch 12"))

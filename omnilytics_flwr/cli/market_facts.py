@@ -22,6 +22,12 @@ def state_facts(state: MarketState) -> Facts:
     return _listed(asdict(state)) | {"stage": state.stage.name.lower()}
 
 
+def money_facts(state: MarketState, terms: Terms) -> Facts:
+    """Who is in a market, and the money that is there."""
+    books = {name: value for name, value in asdict(state).items() if name.endswith("_wei") and value}
+    return {"data_owners": f"{(state.staked | state.slashed).bit_count()} of at most {terms.most_owners}", **books}
+
+
 def terms_facts(terms: Terms) -> Facts:
     """A market's terms, with what follows from them."""
     named = {field.name: getattr(terms, field.name) for field in fields(terms)}

@@ -5,10 +5,13 @@ Facts are a dictionary whose keys end in their units. ``_wei`` amounts are strin
 
 from __future__ import annotations
 
+import importlib
 import json
 import re
+import shutil
 import signal
 import sys
+import textwrap
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +25,10 @@ from ..errors import OmnilyticsError
 from ..market.amount import ETHER, UNITS_OF_TOKEN, Currency, format_amount
 
 _WIDEST = 10_000
+_LONGEST_LINE, _NARROWEST = 100, 40
+_LONG = 20
+_NOTHING = "-"
+"""What a table shows of an empty value; among facts it is left out."""
 _ZERO_ADDRESS_MEANS = {"token": "ether", "admission": "open to all"}
 
 _MANY_WEI, _MOMENT = re.compile(r"\b([0-9]{13,}) wei\b"), re.compile(r"\b[0-9]{10}\b")
@@ -37,6 +44,19 @@ INTERRUPTED = 130
 _ALWAYS_ETHER = frozenset(
     {"fee_wei", "most_fee_wei", "value_wei", "balance_wei", "disputes_wei", "refund_wei", "accuse_fee_wei", "total_fee_wei"}
 )
+
+
+_POSIX_MODULE = "fcntl"
+NO_POSIX = "Windows alone is not supported; expected Linux or macOS; use the Windows Subsystem for Linux (WSL)"
+
+
+def has_posix() -> bool:
+    """Whether this system locks files as Linux and macOS do."""
+    try:
+        importlib.import_module(_POSIX_MODULE)
+    except ModuleNotFoundError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +77,7 @@ class Printer:
     now: int | None = None
 
     def facts(self, facts: Mapping[str, Any], title: str = "") -> None:
-        """Show facts below each other."""
+        """Show facts below each other, but for empty ones."""
         if self.as_json:
             click.echo(json.dumps(plain(facts), indent=2))
             return
@@ -79,8 +99,23 @@ class Printer:
         if not self.as_json:
             click.echo(text)
 
+    def lead(self, sentence: str, next_step: str, deadline: int = 0) -> None:
+        """Begin with where things stand, what comes next, and until when that is possible (Unix seconds, 0 for no limit)."""
+        until = f", until {format_time(deadline, self.now)}" if deadline else ""
+        self.note(f"{sentence[:1].upper()}{sentence[1:]}.")
+        if next_step:
+            self.note(f"Next: {next_step.replace('`', '')}{until}.")
+        self.note("")
+
+    def paragraph(self, name: str, sentence: str) -> None:
+        """Show a name and a sentence, in lines that fit."""
+        width = max(_NARROWEST, min(shutil.get_terminal_size().columns, _LONGEST_LINE))
+        start = f"  {name:<13} "
+        self.note(textwrap.fill(sentence, width, initial_indent=start, subsequent_indent=" " * len(start), break_long_words=False))
+
     def _lines(self, facts: Mapping[str, Any], indent: int, mark: str = "") -> None:
         printer = self._for_token(facts)
+        facts = {key: value for key, value in facts.items() if _nested(value) or printer._text(key, value) != _NOTHING}
         width = max((len(label(key)) for key, value in facts.items() if not _nested(value)), default=0)
         for key, value in facts.items():
             start = f"{mark:>{indent}}"
@@ -93,7 +128,12 @@ class Printer:
                 for entry in value:
                     printer._lines(entry, indent + 4, "- ")
             else:
-                click.echo(f"{start}{label(key):<{width}}  {printer._text(key, value)}")
+                # An address each: none is found again in the middle of a long line.
+                several = isinstance(value, (tuple, list)) and any(len(str(one)) > _LONG for one in value)
+                lines = list(map(str, value)) if several else [printer._text(key, value)]
+                click.echo(f"{start}{label(key):<{width}}  {lines[0]}")
+                for line in lines[1:]:
+                    click.echo(f"{'':<{indent + width}}  {line}")
 
     def _table(self, rows: Sequence[Mapping[str, Any]]) -> None:
         from rich import box
@@ -119,11 +159,11 @@ class Printer:
 
     def _text(self, key: str, value: Any) -> str:
         if value is None or (key.endswith(("_by", "_at", "_block")) and not value) or value in ((), []):
-            return "-"
+            return _NOTHING
         if isinstance(value, bool):
             return "yes" if value else "no"
         if isinstance(value, bytes):
-            return "0x" + value.hex() if any(value) else "-"
+            return "0x" + value.hex() if any(value) else _NOTHING
         if key in _ZERO_ADDRESS_MEANS and not int(value, 16):
             return _ZERO_ADDRESS_MEANS[key]
         if isinstance(value, (tuple, list)):
@@ -178,6 +218,8 @@ def refusals_as_sentences(*, as_json: bool) -> Iterator[None]:
     except OmnilyticsError as error:
         _fail(type(error).__name__, str(error), as_json)
     except ModuleNotFoundError as error:
+        if error.name == _POSIX_MODULE:
+            _fail("UnsupportedSystem", NO_POSIX, as_json)
         _fail("ModuleNotFoundError", f"{error.name} is not installed; expected it; `omnilytics doctor` tells how to get it", as_json)
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""

@@ -67,7 +67,9 @@ def show_epoch(session: Session) -> None:
         "block": now,
         "draw_block": state.draw_block or None,
     }
-    session.printer(market=session.reader).facts(facts | {"groups": group_facts(session.reader)})
+    printer = session.printer(market=session.reader)
+    session.lead(printer, state)
+    printer.facts(facts | {"groups": group_facts(session.reader)})
 
 
 @click.group("round", epilog=example("omnilytics round show --market 0x..."))
@@ -85,6 +87,8 @@ def show_round(session: Session, number: int | None) -> None:
     """
     reader, state = session.reader, session.reader.state()
     printer = session.printer(market=reader)
+    if number in (None, state.round):
+        session.lead(printer, state)
     if state.stage in (Stage.ANCHORED, Stage.OPEN) and number in (None, state.round):
         facts = state_facts(state)
         printer.facts({name: facts[name] for name in _ROUND_STATE if name in facts} | {"members": group_facts(reader)})

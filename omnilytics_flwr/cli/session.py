@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..evm.sender import Sender
     from ..evm.wallet import Secret
     from ..market.ledger import Receipt
+    from ..market.market_view import MarketState
     from ..market.terms import Address
 
 
@@ -169,6 +170,13 @@ class Session:
         from ..data_owner.owner_home import check_trusted
 
         check_trusted(self.reader, self.trusted_factory(), policy)
+
+    def lead(self, printer: Printer, state: MarketState) -> None:
+        """Say where the market stands and what comes next; nothing in JSON."""
+        from ..market.outlook import outlook
+
+        where = outlook(state, self.reader.terms(), now=self.reader.now(), block=self.connection.block_number())
+        printer.lead(where.sentence, where.next_step, where.deadline)
 
     def printer(self, *, market: MarketReader | None = None) -> Printer:
         """What shows facts; amounts are those of the market, if one is given."""

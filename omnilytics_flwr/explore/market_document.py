@@ -96,7 +96,7 @@ class WatchedMarket:
             "slashed": list(bits_of(state.slashed)),
             "mostOwners": terms.most_owners,
             "polynomials": terms.polynomials,
-            "terms": terms_in_words(terms, then.currency),
+            "terms": terms_in_words(terms, then.currency, public_sums=then.scheme().public_sums),
             **stories(chronicle),
         }
 

@@ -8,8 +8,8 @@ from ..market.terms import ZERO_ADDRESS, Terms
 _SPANS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
-def terms_in_words(terms: Terms, currency: Currency) -> list[tuple[str, str]]:
-    """What the terms come to: a subject and a sentence for each."""
+def terms_in_words(terms: Terms, currency: Currency, *, public_sums: bool) -> list[tuple[str, str]]:
+    """What the terms come to: a subject and a sentence for each; `public_sums` says that the verification computes distances itself."""
     faulty = terms.faulty_groups
     unpaid = f"at most {faulty} group{'s' if faulty > 1 else ''} a round {'go' if faulty > 1 else 'goes'} unpaid"
     far = (
@@ -18,7 +18,9 @@ def terms_in_words(terms: Terms, currency: Currency) -> list[tuple[str, str]]:
         else "those that lie farthest from the rest"
     )
     clip = f"{terms.clip:g}"
-    proof = "a random projection of the distances is proven" if terms.projected else "the exact distances are proven"
+    proof = "distances of random projections are proven" if terms.projected else "the exact distances are proven"
+    if public_sums:
+        proof = "the contract computes the distances, and everybody sees the sum of each group"
     answer = f"then {_span(terms.answer_seconds)} for the accused to answer on chain" if terms.answer_seconds else "nobody can be accused"
     money = {name: format_amount(getattr(terms, f"{name}_wei"), currency) for name in ("reward", "stake", "bond")}
     fee = format_amount(terms.accuse_fee_wei)

@@ -1,4 +1,4 @@
-"""Fixtures: the histories of two markets, exact and projected, each played once on a local chain of its own."""
+"""Fixtures: the histories of three markets, exact, projected and computed, each played once on a local chain of its own."""
 
 from __future__ import annotations
 
@@ -38,20 +38,26 @@ def own_chain() -> Iterator[Anvil]:
 @pytest.fixture(scope="session")
 def exact(own_chain: Anvil) -> Lived:
     """An exact market."""
-    return live(own_chain, projected=False)
+    return live(own_chain, "exact")
 
 
 @pytest.fixture(scope="session")
 def projected(own_chain: Anvil) -> Lived:
     """A projected one."""
-    return live(own_chain, projected=True)
+    return live(own_chain, "projected")
 
 
-def live(anvil: Anvil, *, projected: bool) -> Lived:
+@pytest.fixture(scope="session")
+def computed(own_chain: Anvil) -> Lived:
+    """One whose contract computes the distances."""
+    return live(own_chain, "computed")
+
+
+def live(anvil: Anvil, kind: str) -> Lived:
     """Play a market from first to last."""
     connection: Connection = connect(anvil.url)
     deployment = deploy(sender_for(connection, dev_wallet(0, connection)))
-    life = Life(anvil, connection, deployment, projected=projected)
+    life = Life(anvil, connection, deployment, kind)
     life.live()
     reader = MarketReader(connection, life.owner.address)
     return Lived(life, reader, read_history(reader, first_block=deployment.block))

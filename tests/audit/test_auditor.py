@@ -10,7 +10,7 @@ from omnilytics_flwr.audit.auditor import Auditor, AuditReport
 from omnilytics_flwr.audit.chronicle import Outcome
 from omnilytics_flwr.audit.history import MarketHistory
 from omnilytics_flwr.audit.market_base import SumcheckVerification
-from omnilytics_flwr.chain.history_reader import read_history
+from omnilytics_flwr.chain.history_reader import read_history, verification_of
 
 from .conftest import Lived
 from .life import ODD, OWNERS
@@ -68,6 +68,17 @@ def test_manipulated_history_of_a_projected_market_is_found(projected: Lived, na
     change, sentence = MANIPULATIONS[name]
 
     assert sentence in str(audit(change(projected.history)).finding)
+
+
+def test_market_whose_contract_computes_distances_is_confirmed_and_its_manipulation_found(computed: Lived) -> None:
+    verification = verification_of(computed.reader)
+
+    report = Auditor(computed.history, verification).run()
+
+    assert (report.finding, report.unseen) == (None, ())
+    assert [(story.dropped, story.waived) for story in report.rounds if story.accepted] == [((ODD,), ()), ((), (0,)), ((), ()), ((), ())]
+    change, _ = MANIPULATIONS["one bit of a settlement's proof"]
+    assert "did settle, which it had to refuse" in str(Auditor(change(computed.history), verification).run().finding)
 
 
 def test_audit_names_the_transaction_that_does_not_follow(exact: Lived) -> None:

@@ -108,3 +108,18 @@ def test_keystore_that_others_can_read_and_an_account_without_ether_are_told(lin
 def test_node_that_is_down_and_home_that_is_none_are_told(bare: CommandLine, unused_address: str) -> None:
     assert "does not answer" in sick(bare, "--rpc-url", unused_address)
     assert "there is no owner home at none" in sick(bare, "--home", "none")
+
+
+def test_deployments_that_are_yet_to_be_written_are_no_fault(line: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMNILYTICS_DEPLOYMENTS", "not-yet.json")
+
+    status, remedy = findings(line.json("doctor"))["known deployment"]
+
+    assert (status, "omnilytics market deploy" in remedy) == ("optional", True)
+
+
+def test_system_without_posix_is_told(bare: CommandLine) -> None:
+    done = run_without({"fcntl"}, "doctor")
+
+    assert done.returncode == 1
+    assert "Windows Subsystem for Linux" in done.stdout

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from omnilytics_flwr.chain.deploy import Deployment, create_market
+from omnilytics_flwr.chain.deploy import DEPLOYED, Deployment, create_market
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.wallet import dev_wallet
@@ -51,7 +51,7 @@ def test_deploy_notes_a_deployment_that_the_other_commands_find(
     plan = bare.json("market", "deploy", "--dry-run", *MODEL_OWNER)
     assert nonce(connection) == before
     made = bare.json("market", "deploy", *MODEL_OWNER)
-    assert nonce(connection) == before + 4 == before + len(plan["transactions"])
+    assert nonce(connection) == before + len(DEPLOYED) == before + len(plan["transactions"])
     assert sum(one["gas"] for one in plan["transactions"]) == pytest.approx(made["gas"], rel=0.01)
     noted = json.loads((bare.folder / "config" / "omnilytics" / "deployments.json").read_text())
     assert noted[str(connection.chain_id)]["factory"] == made["factory"]
@@ -150,7 +150,8 @@ def test_show_has_state_terms_and_trust(line: CommandLine, market: EthereumLedge
     assert terms["leave_seconds"] == market.terms().leave_seconds
     said = line("market", "show")
     assert "1 ether" in said
-    assert "open to all" in said
+    assert "Everybody may join." in said
+    assert "open to all" in line("market", "show", "--all")
 
 
 def test_show_market_that_the_factory_has_not_made_is_marked(line: CommandLine, market: EthereumLedger, connection: Connection) -> None:
@@ -233,3 +234,21 @@ def test_unknown_market_wrong_chain_stranger_and_wrong_stage_are_told(
     assert "this needs open" in line.refused("round", "timeout", *MODEL_OWNER)
     monkeypatch.setattr("omnilytics_flwr.evm.connection.Connection.is_local", False)
     assert "not local" in line.refused("market", "fund", "1 wei", *MODEL_OWNER)
+
+
+def test_show_leads_with_where_the_market_stands_and_the_next_step(line: CommandLine, market: EthereumLedger) -> None:
+    said = line("market", "show")
+
+    assert said.startswith("0 of 15 data owners have enrolled for epoch 1.\nNext: 15 more before omnilytics epoch freeze.\n")
+    assert "Reward" in said
+    assert "clip nano" not in said
+    assert "clip nano" in line("market", "show", "--all")
+
+
+def test_terms_that_do_not_fit_name_the_options_and_leave_no_file(bare: CommandLine) -> None:
+    said = bare.refused("market", "terms-template", "--owners", "15", "--output", "terms.toml")
+
+    assert "change --owners (15), --group-size (4)" in said
+    assert not (bare.folder / "terms.toml").exists()
+    bare("market", "terms-template", "--output", "terms.toml")
+    assert "reward =" in (bare.folder / "terms.toml").read_text()

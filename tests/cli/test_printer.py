@@ -6,7 +6,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from omnilytics_flwr.cli.printer import format_span, format_time, refusals_as_sentences
+from omnilytics_flwr.cli.main import main
+from omnilytics_flwr.cli.printer import NO_POSIX, Printer, format_span, format_time, refusals_as_sentences
 from omnilytics_flwr.errors import LedgerError
 from omnilytics_flwr.market.refusals import TooEarly, TooLate
 
@@ -39,3 +40,31 @@ def test_refusal_shows_moments_as_dates_and_blocks_as_they_are(refusal: LedgerEr
             raise refusal
 
     assert said in CliRunner().invoke(command).stderr
+
+
+def test_refusal_on_a_system_without_posix_is_one_sentence() -> None:
+    @click.command()
+    def command() -> None:
+        with refusals_as_sentences(as_json=False):
+            raise ModuleNotFoundError("No module named 'fcntl'", name="fcntl")
+
+    assert CliRunner().invoke(command).stderr == f"refused: {NO_POSIX}\n"
+
+
+def test_facts_leave_empty_values_out_and_give_each_address_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    addresses = ["0x" + "12" * 20, "0x" + "34" * 20]
+
+    Printer(as_json=False).facts({"seats": [1, 2], "accused": [], "open_by": 0, "owners": addresses})
+
+    assert capsys.readouterr().out == f"seats   1, 2\nowners  {addresses[0]}\n        {addresses[1]}\n"
+
+
+@pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_colour_is_not_sent_where_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    arguments = ["market", "terms-template", "--owners", "1"]
+    assert "\x1b[31m" in CliRunner().invoke(main, arguments, color=True).stderr
+    monkeypatch.setenv(variable, value)
+
+    assert "\x1b" not in CliRunner().invoke(main, arguments, color=True).stderr

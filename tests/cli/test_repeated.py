@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
+from omnilytics_flwr.chain.deploy import DEPLOYED
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.cli.printer import Printer
 from omnilytics_flwr.errors import TransactionLost
@@ -84,6 +85,6 @@ def test_deploy_interrupted_after_a_step_and_repeated_sends_no_step_twice(
         interrupted.setattr(Printer, "facts", be_interrupted)
         assert bare.run(("market", "deploy", *MODEL_OWNER))[0] != 0
     bare("market", "deploy", *MODEL_OWNER)
-    assert connection.quantity("eth_getTransactionCount", account, "latest") == before + 4
+    assert connection.quantity("eth_getTransactionCount", account, "latest") == before + len(DEPLOYED)
     bare("market", "deploy", *MODEL_OWNER)
-    assert connection.quantity("eth_getTransactionCount", account, "latest") == before + 8
+    assert connection.quantity("eth_getTransactionCount", account, "latest") == before + 2 * len(DEPLOYED)
