@@ -15,7 +15,7 @@ function el(tag, attributes = {}, ...children) {
     if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
     else if (value !== null && value !== false) made.setAttribute(name, value === true ? "" : value);
   }
-  made.append(...children.flat().filter(child => child !== null));
+  made.append(...children.flat(2).filter(child => child !== null));
   return made;
 }
 
@@ -150,7 +150,7 @@ function roundInside(round) {
   const inside = el("div", { class: "inside" }, el("dl", { class: "terms" }, ...facts.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)])), el("p", { class: "faint mono" }, `Task ${round.task}`));
   if (round.roster.length) inside.append(el("ul", {}, ...round.roster.map(group => {
     const kind = kindOf(round, group);
-    return el("li", {}, `Group ${group} `, kind === "open" ? "" : el("span", { class: kind }, kind), `: seats ${seats(group)}`);
+    return el("li", {}, `Group ${group}`, kind === "open" ? "" : [" ", el("span", { class: kind }, kind)], `: seats ${seats(group)}`);
   })));
   if (round.incidents.length) inside.append(el("h3", {}, "Accusations and answers"), el("ul", {}, ...round.incidents.map(one => el("li", {}, when(one.at), one.answered === null
     ? `: seat${one.seats.length > 1 ? "s" : ""} ${one.seats.join(", ")} accused of not having delivered`
@@ -196,7 +196,7 @@ function owners() {
 
 function markets() {
   if (!shown.markets.length) return [el("h1", {}, "There are no markets yet"), el("p", {}, "Make one with ", el("code", {}, "omnilytics market create"), ".")];
-  const rows = shown.markets.map(one => el("tr", {}, el("th", { scope: "row" }, el("a", { href: `/market/${one.market}`, class: "mono" }, one.market)), el("td", {}, one.sentence),
+  const rows = shown.markets.map(one => el("tr", {}, el("th", { scope: "row" }, el("a", { href: `/market/${one.market}`, "aria-label": one.market }, short(one.market))), el("td", { class: "words" }, one.sentence),
     el("td", { class: "n" }, `${one.owners} of ${one.mostOwners}`), el("td", { class: "n" }, amount(one.reward, one.currency)), el("td", { class: "n" }, about(one.escrow, one.currency))));
   const head = [["Market"], ["Stage"], ["Data owners", "n"], ["Reward", "n"], ["Escrow", "n"]].map(([title, kind]) => el("th", { scope: "col", class: kind || null }, title));
   return [el("h1", {}, plural(shown.markets.length, "market") + ` on chain ${shown.chain}`), el("p", { class: "faint mono" }, `factory ${shown.factory}`),
