@@ -68,13 +68,13 @@ def mnist_table(result: dict[str, Any]) -> str:
 
 def gas_table(result: dict[str, Any]) -> str:
     """Gas against size."""
-    head = "| data owners | groups | weights | open gas | settle gas | a data owner's masking and committing | proving |"
+    head = "| verification | data owners | groups | weights | open gas | settle gas | bytes | settle gas at 64 a byte |"
     rows = [
-        f"| {r['owners']} | {r['groups']} | {r['weights']:,} | {r['open_gas']:,} | {r['settle_gas']:,} "
-        f"| {r['client_seconds']:.1f} s | {r['prove_seconds']:.1f} s |"
-        for r in result["sizes"]
+        f"| {r['verification']} | {r['owners']} | {r['groups']} | {r['weights']:,} | {r['open_gas']:,} | {r['settle_gas']:,} "
+        f"| {r['bytes']:,} | {r['gas_at_64_a_byte']:,} |"
+        for r in result["rounds"]
     ]
-    return "\n".join([head, "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |", *rows])
+    return "\n".join([head, "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", *rows])
 
 
 def plugin_table(result: dict[str, Any]) -> str:

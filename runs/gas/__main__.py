@@ -1,124 +1,106 @@
-"""``python -m runs.gas``: one settled round for each size, and what it cost."""
+"""``python -m runs.gas``: what opening and settling a round costs, by verification, data owners, groups and weights.
+
+``--check`` measures and compares with the reference instead; exit 1 if a figure differs. No training, no times: the figures are exact.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
-import time
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from omnilytics_flwr import LocalMarket, OmnilyticsError
-from omnilytics_flwr.market.task import TaskParts
-from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
-from runs.processing_time import chain_processing
+from omnilytics_flwr import OmnilyticsError
 
-from ..market import Market
 from ..record import circumstances, new_folder, point_latest, write_json
+from .rounds import Case, measure
 
 HERE = Path(__file__).parent
-CLIP = 1.0
+REFERENCE = HERE / "reference" / "result.json"
+COLUMNS = ("verification", "owners", "groups", "weights", "open_gas", "settle_gas", "round_gas", "bytes", "gas_at_64_a_byte")
 
 
-@dataclass(frozen=True, slots=True)
-class Size:
-    """One market to measure."""
-
-    owners: int
-    group_size: int
-    weights: int
-
-
-def main() -> int:
-    """Measure every size of the recipe and write the record."""
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure every round of the recipe; write the record, or compare."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="compare with the reference")
+    check = parser.parse_args(arguments).check
     console = Console()
-    recipe = tomllib.loads((HERE / "config.toml").read_text())
-    if set(recipe) != {"seed", "update_bits", "size"}:
-        console.print(f"config.toml has the keys {sorted(recipe)}; expected seed, update_bits and size")
-        return 1
     rows = []
     try:
-        for size in (Size(**entry) for entry in recipe["size"]):
-            rows.append(measure(size, seed=recipe["seed"], bits=recipe["update_bits"]))
-            console.print(f"{size.owners} owners, {size.weights:,} weights: {rows[-1]['round_gas']:,} gas a round")
-    except OmnilyticsError as error:
+        for case in cases((HERE / "config.toml").read_text(encoding="utf-8")):
+            rows.append(row_of(case))
+            console.print(", ".join(f"{name} {value}" for name, value in rows[-1].items()))
+    except (OmnilyticsError, ValueError) as error:
         console.print(f"{type(error).__name__}: {error}")
         return 1
+    if check:
+        wrong = differences(json.loads(REFERENCE.read_text(encoding="utf-8"))["rounds"], rows)
+        for line in wrong:
+            console.print(line)
+        return 1 if wrong else 0
     folder = new_folder(HERE)
-    write_json(folder / "result.json", {"run": "gas", **recipe_facts(recipe), **circumstances(), "sizes": rows})
+    write_json(folder / "result.json", {"run": "gas", **circumstances(), "rounds": rows})
     point_latest(folder)
     console.print(table_of(rows))
     console.print(f"record {folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder}")
     return 0
 
 
-def recipe_facts(recipe: dict[str, Any]) -> dict[str, Any]:
-    """What the rows do not say themselves."""
-    return {"seed": recipe["seed"], "update_bits": recipe["update_bits"]}
+def cases(text: str) -> list[Case]:
+    """The rounds that a recipe names.
+
+    Raises
+    ------
+    ValueError
+        A key is unknown or missing.
+    """
+    recipe = tomllib.loads(text)
+    if set(recipe) != {"rounds"}:
+        raise ValueError(f"config.toml has the keys {sorted(recipe)}; expected rounds alone")
+    chosen = []
+    for entry in recipe["rounds"]:
+        if set(entry) != {"verification", "owners", "groups", "weights"}:
+            raise ValueError(f"a round of config.toml has the keys {sorted(entry)}; expected verification, owners, groups and weights")
+        chosen += [Case(entry["verification"], entry["owners"], entry["groups"], weights) for weights in entry["weights"]]
+    return chosen
 
 
-def measure(size: Size, *, seed: int, bits: int) -> dict[str, Any]:
-    """Settle one round of random updates and return its gas and times."""
-    chosen = Market(
-        verification="exact",
-        group_size=size.group_size,
-        faulty_groups=1,
-        update_bits=bits,
-        clip=CLIP,
-        longest_mean=1e6,
-        reward_wei=10**12,
-        bond_wei=10**15,
-    )
-    terms = chosen.terms(size.weights, owners=size.owners, rounds=4, accuse_seconds=7200, answer_seconds=7 * 24 * 3600, prove_seconds=7200)
-    rng = np.random.default_rng(seed)
-    with LocalMarket(terms, num_owners=size.owners, escrow_wei=10**18) as market:
-        keeper = RoundKeeper(market.ledger)
-        agents = [home.agent_for(ledger) for home, ledger in zip(market.homes, market.owner_ledgers(), strict=True)]
-        task = keeper.anchor(TaskParts(bytes(32), bytes(32), bytes(32)))
-        begun = time.perf_counter()
-        for agent in agents:
-            commitment = agent.commit(task, rng.normal(0.0, 0.01, size.weights))
-            keeper.add_commitment(commitment.owner, commitment.digest, commitment.signature)
-        client_seconds = (time.perf_counter() - begun) / size.owners
-        digests = keeper.open()
-        for agent in agents:
-            delivery = agent.deliver(task.chain_id, market.ledger.address, task.epoch, task.round, digests)
-            keeper.add_delivery(delivery.owner, delivery.vector, delivery.points, delivery.projected, delivery.signature)
-        begun = time.perf_counter()
-        proven = keeper.prove()
-        prove_seconds = time.perf_counter() - begun
-        report = keeper.settle(proven, TaskParts(bytes(31) + b"\1", bytes(32), bytes(32)))
-        hashes = [receipt.transaction_hash for receipt in report.receipts if receipt.event in ("open", "settle")]
-        gas = {receipt.event: receipt.gas_used for receipt in report.receipts}
-        return {
-            "owners": size.owners,
-            "groups": len(report.roster),
-            "weights": size.weights,
-            "polynomials": market.ledger.terms().polynomials,
-            "open_gas": gas["open"],
-            "settle_gas": gas["settle"],
-            "round_gas": gas["open"] + gas["settle"],
-            "draw_gas": next(t.gas_used for t in market.transactions if t.event == "draw"),
-            "settlement_bytes": len(proven.settlement),
-            "client_seconds": round(client_seconds, 3),
-            "prove_seconds": round(prove_seconds, 3),
-            "chain_processing_ms": round(chain_processing(market.ledger.connection, hashes).total_ms, 1),
-        }
+def row_of(case: Case) -> dict[str, Any]:
+    """One line of the record."""
+    measured = measure(case)
+    return {
+        "verification": case.verification,
+        "owners": case.owners,
+        "groups": case.groups,
+        "weights": case.weights,
+        "polynomials": case.proven,
+        "open_gas": measured.open_gas,
+        "settle_gas": measured.settle_gas,
+        "round_gas": measured.open_gas + measured.settle_gas,
+        "bytes": measured.bytes,
+        "gas_at_64_a_byte": measured.gas_at_64_a_byte,
+    }
+
+
+def differences(reference: list[dict[str, Any]], rows: list[dict[str, Any]]) -> list[str]:
+    """Rows that the reference has not, one line each."""
+    return [f"the reference does not have {row}; adopt a new record if it should" for row in rows if row not in reference]
 
 
 def table_of(rows: list[dict[str, Any]]) -> Table:
     """The rows as a table for people."""
     table = Table(title="Gas of a round", title_justify="left")
-    columns = ("owners", "groups", "weights", "polynomials", "open_gas", "settle_gas", "round_gas", "client_seconds", "prove_seconds")
-    for column in columns:
-        table.add_column(column.replace("_", " "), justify="right")
+    for column in COLUMNS:
+        table.add_column(column.replace("_", " "), justify="left" if column == "verification" else "right")
     for row in rows:
-        table.add_row(*(f"{row[column]:,}" for column in columns))
+        table.add_row(*(f"{row[column]:,}" if isinstance(row[column], int) else row[column] for column in COLUMNS))
     return table
 
 
