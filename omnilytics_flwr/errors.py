@@ -15,7 +15,8 @@ OmnilyticsError
 │   ├── OutOfTurn         an event that the stage does not allow
 │   ├── TaskMismatch      the task is not the one anchored
 │   ├── Refused           the owner agent's policy says no
-│   ├── TooFewGroups      fewer whole groups than a round needs
+│   ├── TooFewGroups      no whole group, so that a round cannot be opened
+│   ├── NothingLearnt     rounds that taught nothing, so that a run ends
 │   ├── CommitmentsExpired  signatures that died with the deadline they name
 │   └── SettlementRefused the market did not take a settlement
 ├── ChainError            the chain or the way to it
@@ -149,11 +150,15 @@ class Refused(ProtocolError):
 
 
 class TooFewGroups(ProtocolError):
-    """Fewer whole groups committed than a round needs."""
+    """No group is whole."""
 
-    actual: int
-    least: int
-    TEXT = "{actual} whole groups committed, a round needs {least}; see which data owners are down, then anchor the task again"
+    committed: int
+    owners: int
+    TEXT = "no group is whole: {committed} of {owners} data owners committed; expected one group at least; see which are down"
+
+
+class NothingLearnt(ProtocolError):
+    """A run that ends because its rounds taught nothing; says why."""
 
 
 class CommitmentsExpired(ProtocolError):

@@ -1,6 +1,6 @@
 """A market for Flower's simulation: on a local chain of its own, with data owners that have joined.
 
-    with LocalMarket.for_model(initial_arrays, num_owners=20) as market:
+    with LocalMarket.for_model(initial_arrays, num_owners=24) as market:
         market.run(server_app, client_app)  # whose strategy is Omnilytics(..., ledger=open_market())
 
 All parties use the well-known development accounts of a local chain: the model owner the first, the data owners those after it.
@@ -27,8 +27,8 @@ from .evm.connection import TransactionRecord, connect
 from .evm.wallet import dev_wallet
 from .evm.wallet_sender import sender_for
 from .flower.mod import HOME_VARIABLE, RUN_FOLDER_VARIABLE
-from .market.public_part import count_weights
 from .market.terms import Address, Terms
+from .market.terms_bounds import ETHEREUM, ChainLimits
 
 if TYPE_CHECKING:
     from flwr.clientapp import ClientApp
@@ -52,6 +52,8 @@ class LocalMarket:
         Where the owner homes go; a temporary folder, deleted at the end, if left out. They hold secrets of this run's masks.
     on_stage : callable, optional
         Called with a word for each step of the set-up.
+    limits : ChainLimits, optional
+        With what the contracts are deployed; by default what the local chain says, which is Ethereum's.
     chain : AnvilOptions, optional
         By default with ten accounts more than data owners; the model owner and every data owner need one each.
 
@@ -78,6 +80,7 @@ class LocalMarket:
         escrow_wei: int | None = None,
         folder: Path | None = None,
         on_stage: Callable[[str], None] | None = None,
+        limits: ChainLimits | None = None,
         chain: AnvilOptions | None = None,
     ) -> None:
         self._terms = terms
@@ -86,6 +89,7 @@ class LocalMarket:
         self._escrow_wei = escrow_wei
         self._folder = folder
         self._on_stage = on_stage or (lambda stage: None)
+        self._limits = limits
         self._options = chain or AnvilOptions(accounts=num_owners + 10)
         self.anvil: Anvil
         self.ledger: EthereumLedger
@@ -98,15 +102,17 @@ class LocalMarket:
         cls,
         model: Mapping[str, object],
         *,
-        num_owners: int = 20,
+        num_owners: int = 24,
         private: Iterable[str] = (),
-        group_size: int = 4,
+        group_size: int | None = None,
         reward: str | int = "0.001 ether",
-        clip: float = 0.5,
-        longest_mean: float = 10.0,
+        trained: Mapping[str, object] | None = None,
+        clip: float | None = None,
+        longest_mean: float | None = None,
         rounds: int = 8,
         verification: Literal["exact", "projected", "computed"] | None = None,
         metrics: Iterable[str] = (),
+        limits: ChainLimits = ETHEREUM,
         folder: Path | None = None,
         on_stage: Callable[[str], None] | None = None,
         chain: AnvilOptions | None = None,
@@ -117,7 +123,7 @@ class LocalMarket:
         ----------
         model : mapping of names to arrays
             The whole model, as `Omnilytics.start` gets it.
-        num_owners : int, group_size (2f + 3) .. 254 (default: 20)
+        num_owners : int, group_size (2f + 3) .. 254 (default: 24)
         private : iterable of str (default: none)
             As `Omnilytics` gets them.
         rounds : int (default: 8)
@@ -126,26 +132,29 @@ class LocalMarket:
             Whether distances of updates are proven, those of projections, or computed by the contract, which makes the sum of each group
             public; by default the first that fits a transaction.
         """
-        computed = verification == "computed"
-        public, names = count_weights(model, private), tuple(metrics)
+        computed, names, patterns = verification == "computed", tuple(metrics), tuple(private)
+        projected = None if verification is None else verification == "projected"
 
-        def terms(verification: Address) -> Terms:
+        def terms(contract: Address) -> Terms:
             made = Terms.for_model(
-                public,
-                verification=verification,
+                model,
+                verification=contract,
+                private=patterns,
                 owners=num_owners,
                 group_size=group_size,
                 reward=reward,
+                trained=trained,
                 clip=clip,
                 longest_mean=longest_mean,
                 rounds=rounds,
-                projected=None if verification is None else verification == "projected",
+                projected=projected,
                 computed=computed,
                 metrics=names,
+                limits=limits,
             )
             return replace(made, draw_delay_blocks=2)  # nobody on a chain of one's own can choose its randomness
 
-        return cls(terms, num_owners=num_owners, computed=computed, folder=folder, on_stage=on_stage, chain=chain)
+        return cls(terms, num_owners=num_owners, computed=computed, folder=folder, on_stage=on_stage, limits=limits, chain=chain)
 
     def __enter__(self) -> LocalMarket:
         with ExitStack() as held:
@@ -215,7 +224,7 @@ class LocalMarket:
         self._records = connection.transactions
         model_owner = dev_wallet(0, connection)
         self._on_stage("deploy contracts")
-        deployment = deploy(sender_for(connection, model_owner))
+        deployment = deploy(sender_for(connection, model_owner), self._limits)
         self._on_stage("create market")
         terms = self._terms(deployment.computed if self._computed else deployment.verification)
         market = create_market(sender_for(connection, model_owner), deployment, terms)

@@ -12,10 +12,16 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-from .knowledge import Knowledge, Update, check_positive
+from ..market.draw import group_sizes
+from ..market.krum import select
+from .knowledge import Knowledge, Rule, Update, check_positive
 
 SMALLEST_STEP = 1e-5
 """Below this step the directed deviation gives up, as in the paper."""
+STEP_BITS = 12
+"""To so many bits the largest step that is still accepted is found."""
+DISTANCE_BITS = 40
+"""Of a squared distance after the point, where the market's rule asks for whole numbers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +106,45 @@ class DirectedDeviation:
         while step >= SMALLEST_STEP and _chosen_by_krum(np.concatenate([np.tile(step * direction, (copies, 1)), honest]), copies) >= copies:
             step /= 2
         return np.asarray(self.boost * step * direction)
+
+
+@dataclass(frozen=True, slots=True)
+class JustAccepted:
+    """Against the known mean, by the largest step with which the market's own rule still accepts every group that has an attacker.
+
+    Shejwalkar, Houmansadr, "Manipulating the Byzantine: Optimizing Model Poisoning Attacks and Defenses for Federated Learning", NDSS
+    2021, their attack on multi-Krum ("inverse unit vector"), over groups: it uses up all the room that a rule leaves to outliers.
+    `longest` is the largest step that is tried, in lengths of the mean.
+    """
+
+    longest: float = 32.0
+
+    def __post_init__(self) -> None:
+        check_positive("longest", self.longest)
+
+    def __call__(self, known: Knowledge) -> Update:
+        """See `UpdateAttack`."""
+        everybody = np.insert(np.array(known.seen).reshape(-1, known.honest.size), known.place, known.honest, axis=0)
+        attackers, mean, step = [known.place, *known.accomplices], everybody.mean(axis=0), 0.0
+        for halved in range(1, STEP_BITS + 1):
+            longer = step + self.longest / 2**halved
+            everybody[attackers] = (1 - longer) * mean
+            if _accepts(known.rule, everybody, attackers):
+                step = longer
+        return np.asarray((1 - step) * mean)
+
+
+def _accepts(rule: Rule, updates: NDArray[np.float64], places: list[int]) -> bool:
+    """Whether the market would accept the groups of all these places."""
+    sizes = group_sizes(len(updates), rule.group_size)
+    starts = np.cumsum([0, *sizes])
+    means = np.add.reduceat(updates, starts[:-1], axis=0) / np.array(sizes)[:, None]
+    squared = _squared_distances(np.concatenate([np.zeros((1, updates.shape[1])), means]))
+    distances = [int(squared[i, k] * 2**DISTANCE_BITS) for i in range(len(squared)) for k in range(i + 1, len(squared))]
+    selection = select(
+        distances, sizes=sizes, faulty_groups=rule.faulty_groups, norm_bound=max(distances), outlier_percent=rule.outlier_percent
+    )
+    return set(np.searchsorted(starts, places, side="right") - 1) <= set(selection.accepted)
 
 
 def _largest_step(honest: NDArray[np.float64], attackers: int) -> float:

@@ -14,6 +14,25 @@ Update = NDArray[np.float64]
 """An update of the public part as one vector, shape (d,), in units of the weights."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """By what a market selects groups; its terms say it to everybody. By default multi-Krum over single updates, as in the literature.
+
+    Attributes
+    ----------
+    group_size : int (default: 1)
+        h.
+    faulty_groups : int (default: 1)
+        f.
+    outlier_percent : int (default: 0)
+        Of the market's terms.
+    """
+
+    group_size: int = 1
+    faulty_groups: int = 1
+    outlier_percent: int = 0
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Knowledge:
     """What an attacker knows.
@@ -28,7 +47,7 @@ class Knowledge:
     rng : numpy.random.Generator
         Where its randomness comes from; the same generator gives the same attack.
     seen : tuple of float64 arrays, shape (d,) (default: none)
-        Updates of other data owners that it knows.
+        Updates of other data owners that it knows, in drawn order.
     earlier : float64 array, shape (d,), or None (default: None)
         Its own honest update of the round before.
     last_move : float64 array, shape (d,), or None (default: None)
@@ -37,6 +56,12 @@ class Knowledge:
         n, data owners in all.
     attackers : int (default: 1)
         m, how many of them are attackers that send the same.
+    place : int (default: 0)
+        Its own in the drawn order.
+    accomplices : tuple of int (default: none)
+        Places of the other attackers.
+    rule : Rule
+        By which groups are selected.
     """
 
     honest: Update
@@ -46,6 +71,9 @@ class Knowledge:
     last_move: Update | None = None
     owners: int = 1
     attackers: int = 1
+    place: int = 0
+    accomplices: tuple[int, ...] = ()
+    rule: Rule = Rule()
 
     def __post_init__(self) -> None:
         """Refuse vectors of different lengths."""

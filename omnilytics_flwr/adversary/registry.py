@@ -13,7 +13,7 @@ from ..data_owner.local_agent import LocalAgent
 from ..data_owner.owner_home import OwnerHome
 from ..errors import TermsError
 from ..market.messages import Signer
-from .colluding import DirectedDeviation, InnerProduct, LittleIsEnough
+from .colluding import DirectedDeviation, InnerProduct, JustAccepted, LittleIsEnough
 from .forgers import CommitsToGarbage, DeliversAnother, DeliversNotCanonical, DeliversWrongLength, Forges, ProjectsAnother
 from .labels import flip_labels
 from .rogues import (
@@ -84,7 +84,12 @@ _FAMILIES: dict[Family, dict[str, Callable[..., Any]]] = {
         "beyond-clip": BeyondClip,
         "wrong-length": Truncated,
     },
-    Family.COLLUSION: {"little-is-enough": LittleIsEnough, "inner-product": InnerProduct, "directed-deviation": DirectedDeviation},
+    Family.COLLUSION: {
+        "little-is-enough": LittleIsEnough,
+        "inner-product": InnerProduct,
+        "directed-deviation": DirectedDeviation,
+        "just-accepted": JustAccepted,
+    },
     Family.VECTOR: {"out-of-range": OutOfRange, "half-out-of-range": HalfOutOfRange, "isotropic": Isotropic, "unmasked": Unmasked},
     Family.AGENT: {
         "forges": Forges,

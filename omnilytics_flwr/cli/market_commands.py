@@ -26,9 +26,9 @@ def market() -> None:
 
 
 @market.command("terms-template", epilog=example("omnilytics market terms-template --owners 20 --weights 20314 > terms.toml"))
-@click.option("--owners", type=int, default=20, show_default=True, help="Most data owners.")
+@click.option("--owners", type=int, default=24, show_default=True, help="Most data owners.")
 @click.option("--weights", type=int, default=20_000, show_default=True, help="Weights of the model's public part.")
-@click.option("--group-size", type=int, default=4, show_default=True, help="Members of a group.")
+@click.option("--group-size", type=int, help="Members of a group; by default 4 if that leaves a group to spare, else 3.")
 @click.option(
     "--verification",
     type=click.Choice(["exact", "projected", "computed"]),
@@ -37,7 +37,9 @@ def market() -> None:
 )
 @click.option("--output", type=FILE, help="Write them into this file, and nothing if none fit; by default to standard output.")
 @options()
-def terms_template(session: Session, owners: int, weights: int, group_size: int, verification: str | None, output: Path | None) -> None:
+def terms_template(
+    session: Session, owners: int, weights: int, group_size: int | None, verification: str | None, output: Path | None
+) -> None:
     """Print commented terms that fit, with the bounds of each."""
     from ..errors import BadTerms
     from .terms_file import template
@@ -45,7 +47,9 @@ def terms_template(session: Session, owners: int, weights: int, group_size: int,
     try:
         text = template(owners=owners, weights=weights, group_size=group_size, verification=verification)
     except BadTerms as error:
-        raise TermsError(f"{error}; change --owners ({owners}), --group-size ({group_size}) or --weights ({weights:,})") from error
+        raise TermsError(
+            f"{error}; change --owners ({owners}), --group-size ({group_size or 'not given'}) or --weights ({weights:,})"
+        ) from error
     if output is not None:
         output.write_text(text, encoding="utf-8")
         session.printer().facts({"terms": str(output)}, "wrote terms")

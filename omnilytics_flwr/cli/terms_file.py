@@ -12,7 +12,7 @@ from ..crypto.address import parse_address
 from ..errors import BadTerms, Malformed, TermsError
 from ..market.amount import amount_for, format_amount, parse_amount
 from ..market.terms import ABOUT, ZERO_ADDRESS, Address, Terms, bounds, solidity_name
-from ..market.terms_bounds import norm_bound_steps
+from ..market.terms_bounds import ETHEREUM, ChainLimits, most_weights, norm_bound_steps
 
 _CLIP_NANO, _NORM_BOUND = "clip-nano", "norm-bound"
 _IN_UNITS_OF_WEIGHTS = {
@@ -62,8 +62,8 @@ def read_terms(path: Path, verification: Address, computed: Address) -> Terms:
         raise TermsError(f"{path}: {error}") from error
 
 
-def template(*, owners: int, weights: int, group_size: int, verification: str | None = None) -> str:
-    """A commented file of terms that fit, with the bounds of each entry given the others; raises `BadTerms` if none fit.
+def template(*, owners: int, weights: int, group_size: int | None, verification: str | None = None, chain: ChainLimits = ETHEREUM) -> str:
+    """A commented file of terms that fit a chain, with the bounds of each entry given the others; raises `BadTerms` if none fit.
 
     `verification` is one of `VERIFICATIONS`; by default the first of them with proofs that fits.
     """
@@ -77,8 +77,9 @@ def template(*, owners: int, weights: int, group_size: int, verification: str | 
         projected=None if verification is None else verification == "projected",
         computed=computed,
         metrics=["num-examples"],
+        limits=chain,
     )
-    limits = bounds_of(terms, computed=computed)
+    limits = bounds_of(terms, chain, computed=computed)
     lines = [
         "# Terms of a market, which never change once it is created: omnilytics market create --terms THIS-FILE",
         "# Bounds are those that hold while the other entries stand as they are here.",
@@ -95,9 +96,9 @@ def template(*, owners: int, weights: int, group_size: int, verification: str | 
     return "\n".join(lines) + "\n"
 
 
-def bounds_of(terms: Terms, *, computed: bool = False) -> dict[str, str]:
+def bounds_of(terms: Terms, chain: ChainLimits = ETHEREUM, *, computed: bool = False) -> dict[str, str]:
     """Bounds of each entry of a file, in words; `computed` as for `omnilytics_flwr.market.terms.bounds`."""
-    found = bounds(terms, computed=computed)
+    found = bounds(terms, chain, computed=computed)
     entries = {solidity_name(name): entry for name, entry in _ENTRIES.items() if name not in _IN_UNITS_OF_WEIGHTS}
     texts = {
         entries[name]: f"{_bound(least)} .. {_bound(most)}" + (" wei" if entries[name] in _MONEY else "")
@@ -107,6 +108,10 @@ def bounds_of(terms: Terms, *, computed: bool = False) -> dict[str, str]:
     texts["clip"] = "1e-9 .. 1000"
     texts["metrics"] += " bytes together"
     texts["settlement-bytes"] = f"at most {_bound(found['settlementBytes'].most)} bytes"
+    if not computed:
+        sizes = {"owners": terms.most_owners, "group_size": terms.group_size, "update_bits": terms.update_bits}
+        exact, projected = (most_weights(**sizes, projected=projected, limits=chain) for projected in (False, True))
+        texts["weights"] = f"1 .. {exact:,}, or .. {projected:,} if projected"
     return texts
 
 
@@ -159,7 +164,7 @@ def _written(terms: Terms, name: str) -> Any:
     """A field's value as the file has it."""
     value = getattr(terms, name)
     if name == "norm_bound":
-        return float(round(float(value) ** 0.5 * terms.clip / (2 ** (terms.update_bits - 1) - 1), 6))
+        return round(terms.longest_mean, 6)
     if name == "clip_nano":
         return terms.clip
     return format_amount(value) if name.endswith("_wei") else value

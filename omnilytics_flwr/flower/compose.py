@@ -15,6 +15,7 @@ _INDIVIDUAL = "it needs every data owner's own update, and a market reveals only
 _ROBUST = f"{_INDIVIDUAL}; multi-Krum already runs inside the market"
 _TREES = "it aggregates trees, which have no mean; a market pays for updates of numeric arrays"
 _PRIVACY = f"{_INDIVIDUAL}; clip and add noise on the data owner's side instead (flwr.clientapp.mod.LocalDpMod)"
+_OBSERVE = "To look at model and metrics after each round, for checkpoints or trackers, give Omnilytics on_model=(round, model, metrics)"
 
 REFUSED: dict[str, str] = {
     "Bulyan": _ROBUST,
@@ -39,24 +40,31 @@ NOT_STRATEGIES = frozenset({"Result", "Strategy"})
 def check_composes(inner: Strategy) -> None:
     """Raise unless `inner` needs nothing but the mean of the updates.
 
-    The *function* is compared, so a subclass that overrides only sampling or configuration still passes.
+    The *function* is compared, so a subclass that overrides only sampling or configuration still passes. Its `start` is never called: one of
+    its own would be left out without a word.
 
     Raises
     ------
     CannotCompose
         With the reason and the remedy.
     """
+    name = type(inner).__name__
+    if not isinstance(inner, Strategy):
+        raise CannotCompose(
+            f"{name} is no strategy of flwr.serverapp.strategy; expected one of these, not one of flwr.server.strategy; "
+            "port the app to the Message API first"
+        )
     overridden = "aggregate_train" in vars(inner)
     if type(inner).aggregate_train in {strategy.aggregate_train for strategy in COMPOSES} and not overridden:
+        if type(inner).start is not Strategy.start or "start" in vars(inner):
+            raise CannotCompose(f"{name} cannot run in a market: its start is its own, which a market does not call. {_OBSERVE}")
         return
     reason = next(
         (REFUSED[base.__name__] for base in type(inner).__mro__ if base.__name__ in REFUSED and _is_flowers(base)),
-        "its aggregate_train is its own, so nothing shows that the mean is all it needs",
+        f"its aggregate_train is its own, so nothing shows that the mean is all it needs. {_OBSERVE}",
     )
     names = ", ".join(strategy.__name__ for strategy in COMPOSES)
-    raise CannotCompose(
-        f"{type(inner).__name__} cannot run in a market: {reason}. Wrap {names}, or a subclass that keeps its aggregate_train"
-    )
+    raise CannotCompose(f"{name} cannot run in a market: {reason}. Wrap {names}, or a subclass that keeps its aggregate_train")
 
 
 def _is_flowers(base: type) -> bool:

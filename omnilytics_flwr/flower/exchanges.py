@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from itertools import count
 from logging import ERROR, INFO, WARNING
-from math import inf
 from typing import TypeVar
 
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
@@ -17,6 +16,7 @@ from ..market.terms import Address
 from ..model_owner.live_round import Metrics
 from ..model_owner.round_keeper import RoundKeeper
 from .compat import log
+from .metrics import permitted
 from .steady_grid import SteadyGrid
 from .wire import RECORD, CommitReply, DeliverReply, DeliverRequest, our_record
 
@@ -33,7 +33,19 @@ MOST_DELIVER_PAUSES = 4
 """The same for deliveries, whose requests are short."""
 
 GRACE = 2
-"""How many times as long as the slowest group that was accepted in the last round took are absent data owners waited for."""
+"""How many times as long as the slowest group that was accepted in the last round took are data owners waited for that were absent before."""
+
+PATIENCE = 4
+"""The same for others: as many times as long as the slowest that was accepted in the last round, or has replied in this exchange."""
+
+LEAST_PATIENCE_SECONDS = 60
+"""But never less: chains show a task or an opening to some nodes some blocks later than to others."""
+
+LEAST_DELIVER_PATIENCE_SECONDS = 300
+"""The same for deliveries, which data owners give only once the opening is confirmed."""
+
+NODE_PAUSES = 10
+"""Pauses between two lines that say how many nodes are there yet."""
 
 MOST_EARLY_SECONDS = 2 * 64 * 12
 """How long after the opening a node may be too early: two epochs of Ethereum, after which a block is final."""
@@ -41,22 +53,25 @@ MOST_EARLY_SECONDS = 2 * 64 * 12
 MOST_SIGNINGS = 2 * KEPT_REQUESTS
 """How often data owners are asked to sign again for one step; the keeper asks once for each round and deadline."""
 
+WITHOUT_MOD = "it runs the app without omnilytics_mod, and has sent its update in clear; start it with the mod of the market's app"
+
 T = TypeVar("T")
 
 
 class Pace:
     """How long data owners take to reply in one kind of exchange."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, least_patience_seconds: float) -> None:
         self._clock = clock
+        self._least_patience = least_patience_seconds
         self._start = 0.0
         self._seconds: dict[Address, float] = {}
-        self._grace = inf
+        self._usual: float | None = None
 
     def begin(self, accepted: Collection[Address]) -> None:
         """Begin an exchange; `accepted` are the data owners whose replies to the last one were honest."""
         seconds = [self._seconds[owner] for owner in accepted if owner in self._seconds]
-        self._grace = GRACE * max(seconds) if seconds else self._grace
+        self._usual = max(seconds) if seconds else self._usual
         self._start, self._seconds = self._clock.now(), {}
 
     def note(self, owner: Address) -> None:
@@ -69,11 +84,31 @@ class Pace:
 
     def grace_over(self) -> bool:
         """Whether honest data owners would have replied by now; False before anybody's pace is known."""
-        return self.seconds() >= self._grace
+        return self._usual is not None and self.seconds() >= GRACE * self._usual
+
+    def patience_over(self) -> bool:
+        """Whether whoever has not replied is much slower than all others; False if nobody has replied."""
+        if not self._seconds:
+            return False
+        return self.seconds() >= max(self._least_patience, PATIENCE * max(self._usual or 0.0, *self._seconds.values()))
 
 
 class Exchanges:
-    """The grid, None before the first round, and the longest waits for deliveries and for commitments, in seconds."""
+    """The model owner's side of all exchanges.
+
+    Attributes
+    ----------
+    grid : SteadyGrid or None
+        None before the first round.
+    timeout, train_timeout : float
+        The longest waits for deliveries and for commitments, in seconds.
+    asked : tuple of int
+        Nodes that were asked to train.
+    refusals : dict of int to str
+        Reasons of nodes that replied in this round and did not commit.
+    waited : str
+        What ended the wait for commitments.
+    """
 
     def __init__(self, keeper: RoundKeeper, clock: Clock) -> None:
         self._keeper = keeper
@@ -81,19 +116,43 @@ class Exchanges:
         self._requests: dict[int, RecordDict] = {}
         self._nodes: dict[Address, int] = {}
         self._early = False
-        self._commit_pace, self._deliver_pace = Pace(clock), Pace(clock)
+        self._commit_pace = Pace(clock, LEAST_PATIENCE_SECONDS)
+        self._deliver_pace = Pace(clock, LEAST_DELIVER_PATIENCE_SECONDS)
+        self.asked: tuple[int, ...] = ()
+        self.refusals: dict[int, str] = {}
+        self.waited = ""
         self.grid: SteadyGrid | None = None
         self.timeout = self.train_timeout = 3600.0
+
+    def await_nodes(self, seconds: float) -> None:
+        """Wait until as many nodes are there as data owners are expected to commit, but no longer than this.
+
+        A round that is anchored before they are there is a transaction for nothing.
+        """
+        expected, start = self._keeper.expected_owners(), self._clock.now()
+        for looked in count():
+            there = len(self.nodes())
+            if there >= expected:
+                return
+            left = start + seconds - self._clock.now()
+            if left <= 0:
+                log(WARNING, "only %s nodes are there for %s data owners; the round begins without the others", there, expected)
+                return
+            if looked % NODE_PAUSES == 0:
+                log(INFO, "%s nodes are there, of %s data owners; waiting for the others, %.0f s at most", there, expected, left)
+            self._clock.pause()
 
     def train_messages(self, task: TaskId, content: RecordDict, header: ConfigRecord) -> list[Message]:
         """The messages that ask every node to train a task."""
         self._nodes.clear()
+        self.refusals.clear()
         self._commit_pace.begin(self._accepted())
         self._requests[task.round] = RecordDict({**dict(content.items()), RECORD: header})
         for number in sorted(self._requests)[:-KEPT_REQUESTS]:
             del self._requests[number]
         self._limit(self._keeper.commit_seconds(), self._may_open, 1)
-        return _messages(self._requests[task.round], self._all_nodes())
+        self.asked = tuple(self.nodes())
+        return _messages(self._requests[task.round], self.asked)
 
     def commit(self, replies: Iterable[Message]) -> None:
         """Give every valid commitment to the keeper, until the round may be opened or its window ends.
@@ -107,18 +166,29 @@ class Exchanges:
             pauses = min(2**times, MOST_PAUSES)
             self._clock.pause(pauses)
             self.with_signatures(self._keeper.catch_up)
-            nodes = [node for node in self._all_nodes() if node not in self._nodes.values()]
+            nodes = [node for node in self.nodes() if node not in self._nodes.values()]
             seconds = min(self.train_timeout, self._keeper.commit_seconds())
             self._limit(seconds, self._may_open, 2 * pauses)
             replies = self._ask(self._requests[self._keeper.live.task.round], nodes, seconds)
+        self.waited = self._what_ended_it()
         self._limit(None, lambda: False, 1)
+
+    def _what_ended_it(self) -> str:
+        seconds = self._commit_pace.seconds()
+        if seconds >= self.train_timeout:
+            return f"the time-out of {self.train_timeout:.0f} s for training"
+        if self._keeper.commit_seconds() <= 1:
+            return f"the end of the commit window of {self._keeper.terms.commit_seconds} s"
+        return f"{seconds:.0f} s were over"
 
     def _may_open(self) -> bool:
         pace = self._commit_pace
-        return self._keeper.may_open(grace_over=pace.grace_over(), timed_out=pace.seconds() >= self.train_timeout)
+        timed_out = pace.seconds() >= self.train_timeout or pace.patience_over()
+        return self._keeper.may_open(grace_over=pace.grace_over(), timed_out=timed_out)
 
     def _may_prove(self) -> bool:
-        return self._keeper.may_prove(grace_over=self._deliver_pace.grace_over())
+        pace = self._deliver_pace
+        return self._keeper.may_prove(grace_over=pace.grace_over(), timed_out=pace.patience_over(), early=self._early)
 
     def _limit(self, seconds: float | None, is_done: Callable[[], bool], pauses: int) -> None:
         """End the next exchange early once it is done, or once some nodes were too early and so many pauses are over.
@@ -141,6 +211,7 @@ class Exchanges:
         for reply in replies:
             node = reply.metadata.src_node_id
             if reply.has_error():
+                self.refusals[node] = str(reply.error.reason)
                 log(WARNING, "\t> node %s does not take part: %s", node, reply.error.reason)
                 self._early |= _is_early(reply)
                 continue
@@ -150,12 +221,13 @@ class Exchanges:
                     raise ProtocolError(f"{commit.owner} has answered already; expected one reply a data owner; the first one counts")
                 self._keeper.add_commitment(commit.owner, commit.digest, commit.signature, round_number)
             except Exception as error:  # whatever a reply holds costs its sender alone
-                log(WARNING, "\t> node %s sent no valid commitment: %s", node, error)
+                self.refusals[node] = str(error) if reply.content.array_records == {} else WITHOUT_MOD
+                log(WARNING, "\t> node %s sent no valid commitment: %s", node, self.refusals[node])
                 continue
             seen.add(commit.owner)
             self._nodes[commit.owner] = node
+            self.refusals.pop(node, None)
             self._commit_pace.note(commit.owner)
-        log(INFO, "%s data owners committed", len(seen))
 
     def deliver(self) -> None:
         """Ask everybody on the roster for its vector, and those who did not deliver once more.
@@ -200,7 +272,7 @@ class Exchanges:
         if request is None:
             log(WARNING, "the request of round %s is not kept any more, so nobody can sign it again", round_number)
             return
-        self._collect(self._ask(request, self._all_nodes(), self.train_timeout), round_number)
+        self._collect(self._ask(request, self.nodes(), self.train_timeout), round_number)
 
     def _ask_missing(self, seconds: float) -> None:
         """Ask those who have not delivered."""
@@ -210,7 +282,7 @@ class Exchanges:
         nodes = [self._nodes[owner] for owner in missing if owner in self._nodes]
         if len(nodes) < len(missing):  # after a restart it is not known who is where: ask every node that has not delivered
             delivered = {node for owner, node in self._nodes.items() if owner not in missing}
-            nodes = [node for node in self._all_nodes() if node not in delivered]
+            nodes = [node for node in self.nodes() if node not in delivered]
         for reply in self._ask(RecordDict({RECORD: request.to_record()}), nodes, seconds):
             self._take(reply)
 
@@ -225,15 +297,21 @@ class Exchanges:
             answer = DeliverReply.from_record(our_record(reply.content))
             if self._nodes.get(answer.owner, node) != node:
                 raise ProtocolError(f"{answer.owner} has committed from another node; expected its delivery from there; ignore this one")
-            self._keeper.add_delivery(
-                answer.owner, answer.vector, answer.points, answer.projected, answer.signature, _metrics_of(reply.content)
-            )
+            metrics = self._metrics_of(node, reply.content)
+            self._keeper.add_delivery(answer.owner, answer.vector, answer.points, answer.projected, answer.signature, metrics)
             self._nodes[answer.owner] = node
             self._deliver_pace.note(answer.owner)
         except Exception as error:  # whatever a reply holds costs its sender alone
             log(WARNING, "\t> node %s delivered nothing valid: %s", node, error)
 
-    def _all_nodes(self) -> list[int]:
+    def _metrics_of(self, node: int, content: RecordDict) -> Metrics:
+        kept, dropped = permitted(content, self._keeper.terms.metrics)
+        if dropped:
+            log(WARNING, "\t> node %s sent %s, which the terms do not let leave a data owner; it is dropped", node, dropped)
+        return {name: dict(record.items()) for name, record in kept.metric_records.items()}
+
+    def nodes(self) -> list[int]:
+        """Nodes that are there."""
         return [] if self.grid is None else list(self.grid.get_node_ids())
 
     def _ask(self, content: RecordDict, nodes: list[int], seconds: float) -> Iterable[Message]:
@@ -246,7 +324,3 @@ def _messages(content: RecordDict, nodes: Iterable[int]) -> list[Message]:
 
 def _is_early(reply: Message) -> bool:
     return (reply.error.reason or "").startswith(TOO_EARLY)
-
-
-def _metrics_of(content: RecordDict) -> Metrics:
-    return {name: dict(record.items()) for name, record in content.metric_records.items()}

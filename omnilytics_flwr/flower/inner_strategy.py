@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from logging import WARNING
 from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 
 from ..errors import CannotCompose
-from .compat import Grid, Strategy
+from .compat import Grid, Strategy, log, unsaid
 from .compose import check_composes
 from .metrics import agreeing, weighted
 from .state_codec import Arrays, Node, copy_value, decode_value, encode_value, same_arrays
@@ -18,11 +19,12 @@ from .wire import hash_of_arrays, hash_of_task_config
 class InnerStrategy:
     """A strategy that learns from nothing but the mean of the updates; `CannotCompose` for any other.
 
-    Its state is every attribute that is no longer what it was when the run began: FedAdam's moments, say, and not its learning rate.
+    `metrics` are the names of those that may leave a data owner. Its state is every attribute that is no longer what it was when the run began: FedAdam's moments, say, and not its learning rate.
     """
 
-    def __init__(self, strategy: Strategy) -> None:
+    def __init__(self, strategy: Strategy, metrics: Sequence[str] = ()) -> None:
         check_composes(strategy)
+        self._metrics = tuple(metrics)
         self._strategy: Any = strategy
         self._first = self.attributes()
 
@@ -43,7 +45,8 @@ class InnerStrategy:
         CannotCompose
             Nodes would get different tasks, or something besides arrays and one configuration.
         """
-        return _common_content(self._strategy.configure_train(server_round, arrays, config, grid), arrays)[0]
+        with unsaid("configure_train: Sampled"):  # whoever it samples, everybody trains
+            return _common_content(self._strategy.configure_train(server_round, arrays, config, grid), arrays)[0]
 
     def evaluate_content(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -63,9 +66,10 @@ class InnerStrategy:
         # The strategy aggregates the metrics of the very replies that it averages. It gets one reply, the mean, so its metric function
         # would see one made-up record: for this call, the function gets the data owners' own instead.
         aggregate = inner.train_metrics_aggr_fn
-        inner.train_metrics_aggr_fn = lambda _, weight_key: aggregate(alike, weight_key)
+        inner.train_metrics_aggr_fn = lambda _, weight_key: self._survived("train_metrics_aggr_fn", lambda: aggregate(alike, weight_key))
         try:
-            learnt: tuple[ArrayRecord | None, MetricRecord | None] = inner.aggregate_train(server_round, [reply])
+            with unsaid("aggregate_train: Received"):
+                learnt: tuple[ArrayRecord | None, MetricRecord | None] = inner.aggregate_train(server_round, [reply])
             return learnt
         finally:
             inner.train_metrics_aggr_fn = aggregate
@@ -78,10 +82,8 @@ class InnerStrategy:
             reply.content = weighted(reply.content, self._weight_key)
         alike = agreeing([reply.content for reply in answers], self._weight_key)
         kept = [reply for reply, good in zip(answers, alike, strict=True) if good]
-        metrics: MetricRecord | None = self._strategy.aggregate_evaluate(
-            server_round, [*kept, *(reply for reply in replies if reply.has_error())]
-        )
-        return metrics
+        heard = [*kept, *(reply for reply in replies if reply.has_error())]
+        return self._survived("aggregate_evaluate", lambda: self._strategy.aggregate_evaluate(server_round, heard))
 
     def attributes(self) -> dict[str, Any]:
         """A copy of all attributes, for `put_back`."""
@@ -105,6 +107,21 @@ class InnerStrategy:
     def decode_state(self, saved: Mapping[str, Node], arrays: Arrays) -> None:
         """Take up a state that was saved; raises `Malformed`."""
         vars(self._strategy).update({name: decode_value(node, arrays) for name, node in saved.items()})
+
+    def _survived(self, name: str, aggregate: Callable[[], MetricRecord | None]) -> MetricRecord | None:
+        """What an aggregation of metrics gives, None if it fails: the model and everybody's pay do not hang on it."""
+        try:
+            return aggregate()
+        except Exception as error:
+            log(
+                WARNING,
+                "%s of %s failed (%r), so this round has no such metrics; the model is kept. Metrics that the terms let leave a data owner: %s",
+                name,
+                self.name,
+                error,
+                ", ".join(self._metrics) or "none",
+            )
+            return None
 
     @property
     def _weight_key(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from logging import WARNING
 
+import numpy as np
 from flwr.app import MetricRecord, RecordDict
 
 from ..errors import SettlementRefused, TermsError
@@ -16,8 +17,18 @@ from .exchanges import Exchanges
 from .inner_strategy import InnerStrategy
 from .planner import Plan, Planner
 from .run_memory import Progress, RunMemory
+from .settle_watch import SettleWatch
 from .split_model import SplitModel
 from .weights import add_flat, in_form_of
+
+WATCH_SHARE = 0.5
+"""Of the time that is left to settle, what the inner strategy may take."""
+
+AT_CLIP = 0.99
+"""From this share of the clip on an entry of the accepted mean counts as cut: nearly all of its data owners were at the clip."""
+
+MOST_AT_CLIP = 0.001
+"""Share of such entries above which the log says so."""
 
 
 class Learner:
@@ -33,18 +44,25 @@ class Learner:
     def learn_and_settle(self, server_round: int, model: SplitModel) -> tuple[Progress, SplitModel | None]:
         """Prove, learn, settle; again with fewer groups as long as the market refuses.
 
-        Gives the run after this round of Flower's, and the model with its new public part; None for it if nothing was learnt.
+        Whatever the inner strategy does in between, the round is settled: if it fails, before its failure is raised; if it takes too long,
+        by a watch. Gives the run after this round of Flower's, and the model with its new public part; None for it if nothing was learnt.
         """
         before = self._inner.attributes()
         while True:
             decision = self._keeper.prove()
-            progress, learnt, following = self._learn(server_round, model, decision)
-            try:
-                self._settle(decision, following, progress)
-                return progress, learnt
-            except SettlementRefused as refusal:
-                log(WARNING, "%s", refusal)
-                self._inner.put_back(before)
+            with SettleWatch(lambda: self._pay(decision), WATCH_SHARE * self._keeper.settle_seconds()) as watch:  # noqa: B023
+                try:
+                    progress, learnt, following = self._learn(server_round, model, decision)
+                except Exception:
+                    watch.settle(lambda: self._pay(decision))  # noqa: B023
+                    raise
+                try:
+                    in_time = watch.settle(lambda: self._settle(decision, following, progress))  # noqa: B023
+                except SettlementRefused as refusal:
+                    log(WARNING, "%s", refusal)
+                    self._inner.put_back(before)
+                    continue
+            return (progress if in_time else replace(progress, ahead=False)), learnt
 
     def unchanged(self, server_round: int, model: SplitModel) -> Progress:
         """The run after a round that leaves the model as it is, with the inner strategy's present state."""
@@ -54,22 +72,39 @@ class Learner:
     def _learn(self, server_round: int, model: SplitModel, decision: Decision) -> tuple[Progress, SplitModel | None, Plan | None]:
         """What the inner strategy makes of the mean, and the task that it will ask for next."""
         if decision.mean is None:
-            log(WARNING, "round %s: no group is left to learn from; its members are paid all the same", server_round)
             return self.unchanged(server_round, model), None, None
+        self._warn_of_clipping(decision)
+        heard = [_contents(metrics) for metrics in self._keeper.live.metrics()]
+        made, metrics = self._inner.aggregate_train(server_round, add_flat(model.public, decision.mean), heard)
+        if made is None:
+            return replace(self.unchanged(server_round, model), metrics=metrics), None, None
+        learnt = model.with_public(in_form_of(made, model.public))
+        progress = replace(self.unchanged(server_round, learnt), metrics=metrics)
+        following = self._look_ahead(server_round, learnt)
+        return replace(progress, ahead=following is not None), learnt, following
+
+    def _look_ahead(self, server_round: int, learnt: SplitModel) -> Plan | None:
+        """The next task, None if the inner strategy does not say it now; then it is asked again, where no open round waits for it."""
         grid = self._exchanges.grid
+        if grid is None:
+            raise TermsError("aggregate_train came before configure_train; run the strategy through start()")
         try:
-            if grid is None:
-                raise TermsError("aggregate_train came before configure_train; run the strategy through start()")
-            heard = [_contents(metrics) for metrics in self._keeper.live.metrics()]
-            made, metrics = self._inner.aggregate_train(server_round, add_flat(model.public, decision.mean), heard)
-            if made is None:
-                return replace(self.unchanged(server_round, model), metrics=metrics), None, None
-            learnt = model.with_public(in_form_of(made, model.public))
-            progress = replace(self.unchanged(server_round, learnt), metrics=metrics, ahead=True)
-            return progress, learnt, self._planner.look_ahead(server_round, learnt.public, grid)
-        except Exception:
-            self._pay(decision)  # whatever the inner strategy does: an opened round is paid
-            raise
+            return self._planner.look_ahead(server_round, learnt.public, grid.as_of(self._exchanges.asked))
+        except Exception as error:
+            log(WARNING, "the inner strategy does not say what comes next (%s); the round is settled without the next task", error)
+            return None
+
+    def _warn_of_clipping(self, decision: Decision) -> None:
+        terms = self._keeper.terms
+        share = 0.0 if decision.mean is None else float(np.mean(np.abs(decision.mean) >= AT_CLIP * terms.clip))
+        if share > MOST_AT_CLIP:
+            log(
+                WARNING,
+                "%.1f %% of the entries of the accepted mean sit at the clip of %g, so that updates are cut; a market with a larger clip "
+                "would learn more (Terms.for_model proposes one, given a model after one local round)",
+                100 * share,
+                terms.clip,
+            )
 
     def _settle(self, decision: Decision, following: Plan | None, progress: Progress) -> None:
         outcome = None if self._memory.directory is None else progress.to_record()

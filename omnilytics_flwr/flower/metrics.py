@@ -11,10 +11,15 @@ import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
 from .compat import log
+from .wire import RECORD
 
 MOST_RECORDS, MOST_NUMBERS, MOST_KEY_LENGTH = 16, 4096, 64
 """Of a data owner's metrics in one reply; what is longer is no metric, but data."""
 _BOUNDS = (MOST_RECORDS, MOST_NUMBERS, MOST_KEY_LENGTH)
+MOST_VALUE = 1e100
+"""Absolute value above which a metric counts as none: averages of larger ones overflow."""
+MOST_WEIGHT = 100
+"""How many times the median of all weights a weight may be; a larger one would speak for everybody."""
 
 Shape = tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
 
@@ -36,6 +41,26 @@ def allowed_metrics(content: RecordDict, allowed: Collection[str]) -> RecordDict
     return records
 
 
+def permitted(content: RecordDict, names: Collection[str]) -> tuple[RecordDict, str]:
+    """What a reply may bring: metrics of these names, not too many; and a clause of what it brings besides, empty if nothing."""
+    kept, dropped, numbers = RecordDict(), list[str](), 0
+    for key, record in content.items():
+        if key == RECORD:
+            continue
+        if not isinstance(record, MetricRecord):
+            dropped.append(f"{type(record).__name__} {key[:MOST_KEY_LENGTH]!r}")
+            continue
+        good = {name: value for name, value in record.items() if name in names}
+        numbers += sum(np.size(value) for value in good.values())
+        if numbers > MOST_NUMBERS or len(kept) == MOST_RECORDS or len(key) > MOST_KEY_LENGTH:
+            good = {}
+        dropped += [name[:MOST_KEY_LENGTH] for name in record if name not in good]
+        if good:
+            kept[key] = MetricRecord(good)
+    listed = ", ".join(dropped[:MOST_RECORDS])
+    return kept, listed + (f" and {len(dropped) - MOST_RECORDS} more" if len(dropped) > MOST_RECORDS else "")
+
+
 def weighted(content: RecordDict, weight: str) -> RecordDict:
     """The metrics of a reply and nothing else, with the weight 1 wherever the terms keep the real one back."""
     records: dict[str, ArrayRecord | MetricRecord | ConfigRecord] = {
@@ -46,22 +71,28 @@ def weighted(content: RecordDict, weight: str) -> RecordDict:
 
 
 def agreeing(contents: Sequence[RecordDict], weight: str) -> list[bool]:
-    """Which replies report what most report: the same names and lengths of lists, and a weight above zero.
+    """Which replies report what most report: the same names and lengths of lists, finite values, and a weight like the others'.
 
-    Averages over the others would fail, and a strategy that fails between opening and settling costs the model owner its bond.
+    Averages over the others would fail or be theirs alone, and a strategy that fails between opening and settling costs the model owner
+    its bond.
     """
     shapes = [_shape(content, weight) for content in contents]
     common = Counter(shape for shape in shapes if shape is not None).most_common(1)
-    return [bool(common) and shape == common[0][0] for shape in shapes]
+    alike = [bool(common) and shape == common[0][0] for shape in shapes]
+    weights = sorted(_most_weight(content, weight) for content, good in zip(contents, alike, strict=True) if good)
+    most = MOST_WEIGHT * weights[(len(weights) - 1) // 2] if weights else 0.0
+    return [good and _most_weight(content, weight) <= most for content, good in zip(contents, alike, strict=True)]
 
 
 def _shape(content: RecordDict, weight: str) -> Shape | None:
-    """Names of a reply's metrics with the lengths of lists, -1 for single values; None if a weight is none, or if two records
+    """Names of a reply's metrics with the lengths of lists, -1 for single values; None if a weight or a value is none, or if two records
     report the same metric, which an average over records would mix up or fail on.
     """
     records = content.metric_records
     names = Counter(name for record in records.values() for name in record if name != weight)
     if not all(_is_weight(record.get(weight)) for record in records.values()) or any(count > 1 for count in names.values()):
+        return None
+    if not all(_is_finite(value) for record in records.values() for value in record.values()):
         return None
     lengths = {
         key: tuple(sorted((name, len(value) if isinstance(value, list) else -1) for name, value in record.items()))
@@ -70,5 +101,14 @@ def _shape(content: RecordDict, weight: str) -> Shape | None:
     return tuple(sorted(lengths.items()))
 
 
+def _most_weight(content: RecordDict, weight: str) -> float:
+    return max(float(record[weight]) for record in content.metric_records.values())  # type: ignore[arg-type]
+
+
 def _is_weight(value: object) -> bool:
     return isinstance(value, (int, float)) and 0 < value < math.inf
+
+
+def _is_finite(value: object) -> bool:
+    values = value if isinstance(value, list) else [value]
+    return all(isinstance(one, (int, float)) and abs(one) <= MOST_VALUE for one in values)

@@ -24,6 +24,7 @@ from ..market.task import TaskId, TaskParts, config_hash
 from .compat import REFUSED_BY_MOD, log
 from .kept_state import keep_metrics, keep_private, kept_metrics, kept_private
 from .metrics import allowed_metrics
+from .mod_order import check_place
 from .weights import LISTED, check_finite, cut_by, difference, flatten
 from .wire import (
     RECORD,
@@ -65,6 +66,7 @@ class OmnilyticsMod:
 
     def __call__(self, msg: Message, context: Context, call_next: ClientAppCallable) -> Message:
         """Answer one message."""
+        check_place(self)  # its refusal is raised: a mod around this one may not survive a reply that is an error
         try:
             record = our_record(msg.content)
             exchange = exchange_of(record)

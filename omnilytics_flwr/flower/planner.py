@@ -15,6 +15,7 @@ from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 from ..market.task import ConfigScalar, TaskParts, config_hash
 from .compat import Grid
 from .inner_strategy import InnerStrategy
+from .steady_grid import NodesAreGone
 from .wire import hash_of_arrays, hash_of_config, hash_of_task_config
 
 
@@ -68,6 +69,7 @@ class Planner:
         self._train_config = ConfigRecord()
         self._evaluate_config = ConfigRecord()
         self._ahead: Plan | None = None
+        self._failure: tuple[int, Exception] | None = None
 
     def restore(
         self, train_config: ConfigRecord, evaluate_config: ConfigRecord, asked_train: ConfigRecord, asked_evaluate: ConfigRecord
@@ -97,15 +99,28 @@ class Planner:
         return plan
 
     def look_ahead(self, server_round: int, arrays: ArrayRecord, grid: Grid) -> Plan:
-        """The task after `server_round`, with its evaluation in that round."""
+        """The task after `server_round`, with its evaluation in that round.
+
+        What the inner strategy raises is raised, and again where Flower asks for that evaluation.
+        """
+        self._ahead, self._failure = None, None
+        try:
+            self._ahead = self._look_ahead(server_round, arrays, grid)
+        except Exception as error:
+            self._failure = (server_round, error)
+            raise
+        return self._ahead
+
+    def _look_ahead(self, server_round: int, arrays: ArrayRecord, grid: Grid) -> Plan:
         plan = self._plan(server_round + 1, arrays, grid)
         config = _copy(self._evaluate_config)
         content, nodes = self._inner.evaluate_content(server_round, arrays, config, grid)
-        self._ahead = replace(plan, evaluate_content=content, evaluate_nodes=nodes, evaluate_config=_copy(config))
-        return self._ahead
+        return replace(plan, evaluate_content=content, evaluate_nodes=nodes, evaluate_config=_copy(config))
 
     def evaluate_plan(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord) -> Plan | None:
         """The plan whose evaluation Flower asks for now, None if it was not found early; `config` as in `train_plan`."""
+        if self._failure is not None and self._failure[0] == server_round and not isinstance(self._failure[1], NodesAreGone):
+            raise self._failure[1]
         ahead = self._ahead
         if ahead is None or (ahead.server_round, ahead.arrays) != (server_round + 1, hash_of_arrays(arrays)):
             return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from logging import ERROR, WARNING
 from typing import Any
 
@@ -16,6 +16,14 @@ PULL_SECONDS = 3.0
 
 MOST_FAILURES = 3
 """How often fetching one reply may fail before it is given up."""
+
+
+MOST_LOOKS = 16
+"""How often a strategy may ask for the nodes before it counts as waiting for some that are not there."""
+
+
+class NodesAreGone(Exception):
+    """A strategy waits for more nodes than there are, at a time when it must not wait."""
 
 
 class SteadyGrid(Grid):
@@ -102,6 +110,10 @@ class SteadyGrid(Grid):
                 return
             self._clock.wait(pull_seconds)
 
+    def as_of(self, nodes: Collection[int]) -> Grid:
+        """The same grid with the nodes that were there before, for a strategy that samples from them and must not wait for any."""
+        return _EarlierNodes(self, nodes)
+
     def _fetch(self, name: str, failures: dict[str, int]) -> Iterator[Message]:
         """The reply to one message, if it is there; forgets messages that are answered or given up."""
         try:
@@ -115,3 +127,19 @@ class SteadyGrid(Grid):
         if replies:
             del failures[name]
         yield from replies
+
+
+class _EarlierNodes(SteadyGrid):
+    """See `SteadyGrid.as_of`. Flower's own sampling asks for the nodes for ever, until there are enough."""
+
+    def __init__(self, grid: SteadyGrid, nodes: Collection[int]) -> None:
+        super().__init__(grid, grid._clock)
+        self._earlier = list(nodes)
+        self._looks = 0
+
+    def get_node_ids(self) -> Iterable[int]:
+        """Nodes that were there before, and those that are there now."""
+        self._looks += 1
+        if self._looks > MOST_LOOKS:
+            raise NodesAreGone("the strategy waits for more nodes than are there")
+        return list(dict.fromkeys([*self._earlier, *super().get_node_ids()]))

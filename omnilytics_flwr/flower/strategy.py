@@ -11,24 +11,27 @@ from pathlib import Path
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 
 from ..clock import Clock
-from ..errors import TooFewGroups
+from ..errors import NothingLearnt, TooFewGroups
 from ..market.ledger import ModelOwnerLedger
 from ..market.refusals import TooLate
 from ..market.task import ConfigScalar, TaskId
-from ..model_owner.round_keeper import OPEN_MARGIN_SECONDS, Missing, RoundKeeper
+from ..model_owner.round_keeper import Missing, RoundKeeper, open_margin_seconds
 from ..model_owner.round_report import RoundReport
 from .compat import Grid, Result, Strategy, log
 from .exchanges import Exchanges
 from .inner_strategy import InnerStrategy
 from .learner import Learner
+from .metrics import permitted
 from .planner import Planner
+from .round_log import not_opened, nothing_learnt, report_lines
 from .run_memory import EVALUATE, SERVER, Progress, RunMemory
 from .split_model import Refit, SplitModel
 from .steady_grid import SteadyGrid
 from .weights import check_weights
-from .wire import RECORD, Exchange, TaskHeader
+from .wire import RECORD, Exchange, TaskHeader, hash_of_arrays
 
 EvaluateFunction = Callable[[int, ArrayRecord], MetricRecord | None]
+Observer = Callable[[int, ArrayRecord, MetricRecord | None], object]
 
 
 class Omnilytics(Strategy):
@@ -37,8 +40,9 @@ class Omnilytics(Strategy):
     Parameters
     ----------
     inner : Strategy
-        FedAvg, FedAvgM, FedAdam, FedYogi, FedAdagrad, FedProx, or a subclass that keeps its `aggregate_train`. It gets the mean of the
-        accepted updates as one reply. The market decides which data owners take part; the strategy's sampling does not.
+        FedAvg, FedAvgM, FedAdam, FedYogi, FedAdagrad, FedProx, or a subclass that keeps its `aggregate_train` and `start`. It gets the
+        mean of the accepted updates as one reply. The market decides which data owners take part; the strategy's sampling does not.
+        Whatever it does between an opened round and its settlement, the round is settled.
     private : sequence of str (default: none)
         Name patterns of the private part, e.g. ``("conv1.*",)``. It never leaves this process, except for the run directory.
     run_config : mapping of str to scalar, optional
@@ -51,7 +55,8 @@ class Omnilytics(Strategy):
         What to do if members of the roster do not deliver. ``"waive"``: pay their groups and go on without them, at once. ``"accuse"``:
         accuse them, wait until they answer on chain or run out of time (up to the terms' ``answer_seconds``), and go on with the answers;
         this locks ether for fees and deposits, which go to those who answer, and come back with a stake from those who do not.
-        Either way their groups are left out of later rounds of the epoch, and so not paid, while enough others remain.
+        Either way their groups are left out of later rounds of the epoch, and so not paid, while there are others. So waiving costs a
+        group's rewards once for each epoch and group; accusing takes the stake of who is silent, and holds everybody up.
     run_dir : Path, optional
         Folder of this run, readable by its owner only. A process started again with the same folder, market and arguments resumes the
         run, whenever the last one ended: it settles an open round, learns from a settled one, and counts Flower's rounds on, with
@@ -61,6 +66,11 @@ class Omnilytics(Strategy):
         Called with the round's number and the name of each stage as it begins, for progress displays.
     on_round : callable, optional
         Called with the report of each round as it ends.
+    on_model : callable, optional
+        ``(round, whole model, metrics)``, called after each round that taught something, once it is settled and saved: for checkpoints
+        and trackers. A failure of any of these three is logged, and ends nothing.
+    node_seconds : float (default: 600)
+        How long to wait, before a round, until as many nodes are there as data owners are expected.
     poll_seconds : float, > 0 (default: 3)
         Between two looks at the chain.
 
@@ -82,18 +92,20 @@ class Omnilytics(Strategy):
         run_dir: Path | None = None,
         on_stage: Callable[[int, str], None] | None = None,
         on_round: Callable[[RoundReport], None] | None = None,
+        on_model: Observer | None = None,
+        node_seconds: float = 600.0,
         wait: Callable[[float], None] = time.sleep,
         poll_seconds: float = 3.0,
     ) -> None:
         self._clock = Clock(wait, poll_seconds)
-        self._inner = InnerStrategy(inner)
+        self._inner = InnerStrategy(inner, ledger.terms().metrics)
         self._memory = RunMemory(run_dir, self._inner)
         self._keeper = RoundKeeper(
             ledger,
             missing=missing,
             directory=self._memory.directory,
             on_stage=on_stage,
-            on_round=on_round,
+            on_round=self._told,
             on_trouble=lambda reason: log(WARNING, "%s", reason),
             clock=self._clock,
         )
@@ -102,6 +114,10 @@ class Omnilytics(Strategy):
         self._learner = Learner(self._keeper, self._exchanges, self._inner, self._planner, self._memory)
         self._patterns = tuple(private)
         self._refit = refit
+        self._on_round = on_round or (lambda report: None)
+        self._on_model = on_model or (lambda number, model, metrics: None)
+        self._node_seconds = node_seconds
+        self._reason = ""
         self._model = SplitModel()
         self._done = 0
 
@@ -113,6 +129,8 @@ class Omnilytics(Strategy):
     def summary(self) -> None:
         """Log market and inner strategy."""
         log(INFO, "\t├──> Market %s on chain %s", self._keeper.ledger.address, self._keeper.ledger.chain_id)
+        names = ", ".join(self._keeper.terms.metrics) or "none"
+        log(INFO, "\t├──> Metrics that the terms let leave a data owner: %s; others that the app reports stay there", names)
         log(INFO, "\t└──> Inner strategy: %s", self._inner.name)
         self._inner.summary()
 
@@ -142,6 +160,8 @@ class Omnilytics(Strategy):
             The inner strategy sends different tasks to different nodes, or has state that a run directory cannot hold.
         Refused
             Another process runs from the run directory.
+        NothingLearnt
+            A settled round taught nothing, so that further ones would be paid for nothing; or no round could be opened.
         Malformed
             A file of the run directory is damaged.
         ChainError
@@ -153,8 +173,9 @@ class Omnilytics(Strategy):
         """
         train_config = ConfigRecord() if train_config is None else train_config
         evaluate_config = ConfigRecord() if evaluate_config is None else evaluate_config
-        train_timeout = min(timeout, self._keeper.terms.commit_seconds - OPEN_MARGIN_SECONDS)
+        train_timeout = min(timeout, self._keeper.terms.commit_seconds - open_margin_seconds(self._keeper.terms))
         self._exchanges.timeout, self._exchanges.train_timeout = timeout, train_timeout
+        first = hash_of_arrays(SplitModel.of(initial_arrays, self._patterns).public)
         with self._memory.held():
             steady = SteadyGrid(grid, self._clock)
             self._begin(steady, initial_arrays, train_config, evaluate_config)
@@ -164,8 +185,9 @@ class Omnilytics(Strategy):
         self._memory.complete(result)
         if len(result.arrays):
             self._model = self._model.with_public(result.arrays)
-        if len(result.arrays) or self._done:
-            result.arrays = self._model.whole()
+        elif self._reason and hash_of_arrays(self._model.public) == first:
+            raise NothingLearnt(f"no round of this run taught anything. The last: {self._reason}")
+        result.arrays = self._model.whole()
         return result
 
     def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
@@ -178,8 +200,10 @@ class Omnilytics(Strategy):
             return []
         state, most = self._exchanges.with_signatures(self._keeper.state), self._keeper.terms.rounds_per_epoch
         if state.opened_in_epoch >= most:
-            log(WARNING, "epoch %s has had its %s rounds; nobody trains until the next one is frozen and drawn", state.epoch, most)
+            self._reason = f"epoch {state.epoch} has had its {most} rounds; nobody trains until the next one is frozen and drawn"
+            log(WARNING, "%s", self._reason)
             return []
+        self._exchanges.await_nodes(self._node_seconds)
         task = self._exchanges.with_signatures(lambda: self._keeper.anchor(plan.parts()))
         header = self._header(Exchange.TRAIN, task, plan.evaluate_hash())
         return self._exchanges.train_messages(task, plan.content, header.to_record())
@@ -194,7 +218,8 @@ class Omnilytics(Strategy):
             try:
                 self._exchanges.with_signatures(self._keeper.open)
             except (TooFewGroups, TooLate) as error:
-                log(WARNING, "round %s is not opened: %s", number, error)
+                self._reason = self._not_opened(error)
+                log(WARNING, "%s", self._reason)
                 self._save(self._learner.unchanged(number, self._model))
                 return None, None
         self._exchanges.deliver()
@@ -203,6 +228,10 @@ class Omnilytics(Strategy):
             self._model = learnt.refitted(self._refit, number)
             progress = replace(progress, arrays=self._model.whole())
         self._save(progress)
+        if learnt is None and self._keeper.reports[-1].settled and not self._keeper.reports[-1].learnt:
+            raise NothingLearnt(nothing_learnt(self._keeper.reports[-1], self._keeper.terms))
+        if learnt is not None:
+            self._observe(number, progress.metrics)
         return None if learnt is None else learnt.public, progress.metrics
 
     def configure_evaluate(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
@@ -212,15 +241,16 @@ class Omnilytics(Strategy):
             return []
         task = None if plan is None else self._keeper.anchored(plan.parts())
         if plan is None or plan.evaluate_content is None or task is None:
-            log(INFO, "configure_evaluate: round %s was not settled; data owners evaluate only what is anchored", self._done + server_round)
+            log(INFO, "\t└──> Nobody evaluates: data owners evaluate only a model that a settlement has anchored")
             return []
+        there = set(self._exchanges.nodes())
         header = self._header(Exchange.EVALUATE, task, plan.train_hash())
         content = RecordDict({**dict(plan.evaluate_content.items()), RECORD: header.to_record()})
-        return [Message(content, node, MessageType.EVALUATE) for node in plan.evaluate_nodes]
+        return [Message(content, node, MessageType.EVALUATE) for node in plan.evaluate_nodes if node in there]
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         """Hand the replies to the inner strategy."""
-        metrics = self._inner.aggregate_evaluate(self._done + server_round, replies)
+        metrics = self._inner.aggregate_evaluate(self._done + server_round, map(self._permitted, replies))
         self._memory.note(EVALUATE, self._done + server_round, metrics)
         return metrics
 
@@ -238,11 +268,48 @@ class Omnilytics(Strategy):
             self._model = self._model.refitted(self._refit, self._done)
             progress = replace(progress, arrays=self._model.whole())
             self._save(progress)
+            self._observe(self._done, progress.metrics)
         self._keeper.booked()
         self._planner.restore(progress.train_config, progress.evaluate_config, train_config, evaluate_config)
         if progress.ahead:
-            self._planner.look_ahead(self._done, self._model.public, grid)
+            self._planner.look_ahead(self._done, self._model.public, grid.as_of(self._exchanges.nodes()))
             self._planner.evaluate_plan(self._done, self._model.public, evaluate_config)
+
+    def _permitted(self, reply: Message) -> Message:
+        """A data owner's evaluation without what the terms keep back."""
+        if not reply.has_error():
+            reply.content, dropped = permitted(reply.content, self._keeper.terms.metrics)
+            if dropped:
+                log(
+                    WARNING,
+                    "\t> node %s evaluates without omnilytics_mod: it sent %s, which the terms keep back and is dropped here; give the mod to "
+                    "the whole app, ClientApp(mods=[omnilytics_mod])",
+                    reply.metadata.src_node_id,
+                    dropped,
+                )
+        return reply
+
+    def _told(self, report: RoundReport) -> None:
+        """Log a finished round, and pass it on."""
+        for line in report_lines(report, self._keeper.terms):
+            log(INFO, "%s", line)
+        self._on_round(report)
+
+    def _not_opened(self, error: Exception) -> str:
+        if not isinstance(error, TooFewGroups):
+            return f"market round {self._keeper.reports[-1].round} is not opened: {error}"
+        return not_opened(
+            self._keeper.reports[-1],
+            nodes=len(self._exchanges.nodes()),
+            refusals=self._exchanges.refusals,
+            waited=self._exchanges.waited,
+        )
+
+    def _observe(self, number: int, metrics: MetricRecord | None) -> None:
+        try:
+            self._on_model(number, self._model.whole(), metrics)
+        except Exception as error:
+            log(WARNING, "on_model failed, and the run goes on without it: %r", error)
 
     def _save(self, progress: Progress) -> None:
         self._memory.save(progress)

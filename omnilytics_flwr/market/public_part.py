@@ -80,6 +80,32 @@ def is_trained(name: str, array: NDArray[Any], label: str = "") -> bool:
     )
 
 
+def measure_update(model: Mapping[str, Any] | int, trained: Mapping[str, Any], private: Iterable[str] = ()) -> tuple[float, float]:
+    """How far training moved a model's public part: the largest absolute change of a weight, and the L2 norm of all.
+
+    Raises
+    ------
+    TermsError
+        `model` is no model, `trained` has other parameters or shapes, or nothing has moved, or not to a finite place.
+    """
+    if isinstance(model, int):
+        raise TermsError("trained came with a number of weights; expected the model that it was trained from as well; give that one")
+    hidden, moves = select_private(model, private), []
+    for name in (name for name in model if name not in hidden):
+        before, after = (np.asarray(array.numpy() if hasattr(array, "numpy") else array) for array in (model[name], trained.get(name, ())))
+        if before.shape != after.shape:
+            raise TermsError(
+                f"parameter {name!r} has shape {after.shape} in trained, {before.shape} in the model; expected one model, trained"
+            )
+        if is_trained(name, before):
+            moves.append((after.astype(np.float64) - before.astype(np.float64)).ravel())
+    move = np.concatenate(moves) if moves else np.zeros(0)
+    norm = float(np.linalg.norm(move))
+    if not 0 < norm < np.inf:
+        raise TermsError(f"training moved the public part by {norm:g}; expected a finite move; train a round on data like the data owners'")
+    return float(np.abs(move).max()), norm
+
+
 def count_weights(model: Mapping[str, Any], private: Iterable[str] = ()) -> int:
     """d, the number of weights of a model's public part.
 

@@ -16,22 +16,31 @@ from ..crypto.hashing import keccak256
 from ..crypto.lanes import MOST_WIDTH, Lanes, lane_width
 from ..errors import BadTerms, Malformed
 from .amount import wei_of
-from .public_part import count_weights
+from .public_part import count_weights, measure_update
 from .terms_bounds import (
     ETHEREUM,
     MONTH_SECONDS,
+    MOST_EXACT_POINTS,
     MOST_SCORING_STEPS,
     MOST_SEATS,
+    MOST_WEIGHTS,
     ChainLimits,
     answer_bounds,
     computed_settlement_bytes,
     least_accuse_seconds,
     least_prove_seconds,
     most_update_bits,
+    most_weights,
     norm_bound_steps,
     scoring_steps,
     settlement_bytes,
+    usual_faulty_groups,
+    usual_group_size,
 )
+
+USUAL_CLIP, USUAL_LONGEST_MEAN = 0.5, 10.0
+CLIP_FACTOR, NORM_FACTOR = 2.0, 3.0
+"""How much further than one local round others may move a weight, and a group's mean the model."""
 
 Bound = int | Callable[["Terms"], int]
 
@@ -122,8 +131,8 @@ class Terms:
             lambda terms: 110 if terms.outlier_percent else 0,
             lambda terms: 200 if terms.outlier_percent else 0,
         ),
-    ] = 125
-    weights: Annotated[int, About("uint32", "d: weights of the public part of the model.", 1, 2**26)]
+    ] = 150
+    weights: Annotated[int, About("uint32", "d: weights of the public part of the model.", 1, MOST_WEIGHTS)]
     update_bits: Annotated[
         int,
         About(
@@ -182,19 +191,21 @@ class Terms:
         *,
         verification: Address,
         private: Iterable[str] = (),
-        owners: int = 20,
-        group_size: int = 4,
+        owners: int = 24,
+        group_size: int | None = None,
         faulty_groups: int | None = None,
         reward: str | int = "0.001 ether",
         stake: str | int | None = None,
         bond: str | int | None = None,
-        clip: float = 0.5,
-        longest_mean: float = 10.0,
+        trained: Mapping[str, Any] | None = None,
+        clip: float | None = None,
+        longest_mean: float | None = None,
         rounds: int = 8,
         update_bits: int = 16,
         projected: bool | None = None,
         computed: bool = False,
         metrics: Iterable[str] = (),
+        limits: ChainLimits = ETHEREUM,
     ) -> Self:
         """Terms in ether that fit a model; change what is not asked for here by `dataclasses.replace`.
 
@@ -206,46 +217,54 @@ class Terms:
             Contract that checks a settlement.
         private : iterable of str (default: none)
             Shell-style patterns of the parameters that stay with the data owners, as for `omnilytics_mod`.
-        owners : int, h (2f + 3) .. 254 (default: 20)
+        owners : int, h (2f + 3) .. 254 (default: 24)
             Most data owners at a time.
-        group_size : int, 3 .. 16 (default: 4)
-            h.
+        group_size : int, 3 .. 16, optional
+            h; by default 4 if that leaves a group to spare, so that one silent member holds nobody up, else 3.
         faulty_groups : int, 1 .. 20, optional
-            f; by default a fifth of the groups.
+            f; by default a fifth of the groups, as long as multi-Krum fits a transaction.
         reward, stake, bond : str or int, optional
             Amounts such as ``"0.001 ether"``, or wei. A stake is twice the rewards of a group of h + 1 by default, the bond a
             round's rewards.
-        clip : float, 1e-9 .. 1000 (default: 0.5)
-            Largest absolute entry of an update, in units of the weights.
-        longest_mean : float, > 0 (default: 10.0)
-            Largest L2 norm of a group's mean update, in units of the weights.
+        trained : mapping of names to arrays, optional
+            `model` after one local round, on data like the data owners': clip and longest mean then follow from how far it moved.
+        clip : float, 1e-9 .. 1000, optional
+            Largest absolute entry of an update, in units of the weights; by default twice that of `trained`, else 0.5.
+        longest_mean : float, > 0, optional
+            Largest L2 norm of a group's mean update, in units of the weights; by default three times that of `trained`, else 10.
         rounds : int, 1 .. 10,000 (default: 8)
             Rounds of an epoch.
         update_bits : int, 3 .. 32 (default: 16)
             Bits of a quantised weight.
         projected : bool, optional
-            Whether distances of projections are proven; by default if a proof of exact ones does not fit a transaction on Ethereum.
+            Whether distances of projections are proven; by default unless data owners times polynomials are at most 100.
         computed : bool (default: False)
             Whether the verification is a `ComputedVerification`, which shows everybody the sum of each group's updates, and knows neither
             projections nor accusations. Some 3,000 weights of 15 owners fit a transaction on Ethereum.
         metrics : iterable of str (default: none)
             Names of the metrics that may leave a data owner.
+        limits : ChainLimits (default: Ethereum's)
+            What transactions of the chain take.
 
         Raises
         ------
         BadTerms
             These numbers do not go together, or the model is too large for the verification.
         TermsError
-            A pattern matches no parameter, or an amount does not read as one.
+            `trained` is not `model` trained, a pattern matches no parameter, or an amount does not read as one.
         UpdateError
             An array can be neither trained nor constant.
         """
         weights = model if isinstance(model, int) else count_weights(model, private)
         polynomials, reward_wei = polynomials_for(weights), wei_of(reward)
+        group_size = usual_group_size(owners) if group_size is None else group_size
         if projected is None and not computed:
             exact_bytes = settlement_bytes(owners=owners, group_size=group_size, polynomials=polynomials)
-            projected = exact_bytes > ETHEREUM.settlement_bytes
-        answered = (0, 0) if computed else answer_bounds(owners, polynomials, ETHEREUM)
+            projected = owners * polynomials > MOST_EXACT_POINTS or exact_bytes > limits.settlement_bytes
+        longest, norm = (None, None) if trained is None else measure_update(model, trained, private)
+        clip = (USUAL_CLIP if longest is None else CLIP_FACTOR * longest) if clip is None else clip
+        longest_mean = (USUAL_LONGEST_MEAN if norm is None else NORM_FACTOR * norm) if longest_mean is None else longest_mean
+        answered = (0, 0) if computed else answer_bounds(owners, polynomials, limits)
         made = cls(
             verification=verification,
             reward_wei=reward_wei,
@@ -253,7 +272,7 @@ class Terms:
             bond_wei=owners * reward_wei if bond is None else wei_of(bond),
             most_owners=owners,
             group_size=group_size,
-            faulty_groups=max(1, owners // max(group_size, 1) // 5) if faulty_groups is None else faulty_groups,
+            faulty_groups=usual_faulty_groups(owners // max(group_size, 1)) if faulty_groups is None else faulty_groups,
             weights=weights,
             update_bits=update_bits,
             projected=bool(projected),
@@ -265,7 +284,7 @@ class Terms:
             prove_seconds=max(default_of("prove_seconds"), least_prove_seconds(owners, polynomials, 1 if projected else polynomials)),
             metrics=tuple(sorted(metrics)),
         )
-        made.check(computed=computed)
+        made.check(limits, computed=computed)
         return made
 
     def check(self, limits: ChainLimits = ETHEREUM, *, computed: bool) -> None:
@@ -293,6 +312,11 @@ class Terms:
     def clip(self) -> float:
         """c, the largest absolute entry of an update."""
         return self.clip_nano / 1e9
+
+    @property
+    def longest_mean(self) -> float:
+        """Largest L2 norm of an acceptable group mean, in units of the weights."""
+        return float(self.norm_bound**0.5 / (2 ** (self.update_bits - 1) - 2) * self.clip)
 
     @property
     def round_seconds(self) -> int:
@@ -398,7 +422,7 @@ def bounds(terms: Terms, limits: ChainLimits = ETHEREUM, *, computed: bool = Fal
 def faults(terms: Terms, limits: ChainLimits, *, computed: bool = False) -> list[str]:
     """What is wrong with terms on a chain, a sentence for each field; none if they are good; `computed` as for `bounds`."""
     found = [
-        f"{name} is {actual}, it must lie in {least} .. {most}"
+        f"{name} is {actual}, it must lie in {least} .. {most}{'' if computed else _remedy(name, terms, limits)}"
         for name, (actual, least, most) in bounds(terms, limits, computed=computed).items()
         if not least <= actual <= most
     ]
@@ -412,6 +436,27 @@ def faults(terms: Terms, limits: ChainLimits, *, computed: bool = False) -> list
     if len(terms.app_hash) != 32:
         found.append(f"appHash has {len(terms.app_hash)} bytes, it must have 32")
     return found
+
+
+def _remedy(name: str, terms: Terms, limits: ChainLimits) -> str:
+    """What to do about terms whose model is too large, as a clause; empty for any other fault."""
+    if name not in ("settlementBytes", "updateBits", "weights") or not 3 <= terms.update_bits <= 32:
+        return ""
+    kinds = {
+        kind: most_weights(
+            owners=terms.most_owners,
+            group_size=terms.group_size,
+            update_bits=terms.update_bits,
+            projected=kind == "projected",
+            limits=limits,
+        )
+        for kind in ("exact", "projected")
+    }
+    largest = ", ".join(f"{most:,} if {kind}" for kind, most in kinds.items())
+    return (
+        f"; with {terms.most_owners} data owners in groups of {terms.group_size} and {terms.update_bits} bits a model may have at most so many "
+        f"weights: {largest}; this one has {terms.weights:,}. Choose the other kind, fewer data owners or bits, or a smaller public part"
+    )
 
 
 def _is_name(metric: str) -> bool:

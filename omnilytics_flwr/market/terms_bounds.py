@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..crypto.field import ELEMENT_BYTES
+from ..crypto.fixedpoint import WEIGHTS_PER_POLYNOMIAL, polynomials_for
 from ..crypto.projection import COPIES
 
 MOST_SEATS = 254
@@ -16,10 +17,15 @@ MOST_ANSWERED_POLYNOMIALS = 512
 """Above that an answer costs more than it protects."""
 SHORTEST_ANSWER_SECONDS = 1800
 """An answer window must outlast whoever buys blocks out."""
+LEAST_SPARE_GROUPS = 6
+"""2f + 4 with f = 1: a group more than an epoch needs."""
 MOST_SCORING_STEPS = 10_000
 MOST_DISTANCE_BITS = 82
 """Of a half's sum of squared differences: halves lie 84 bits apart."""
 MONTH_SECONDS = 30 * 24 * 3600
+MOST_WEIGHTS = 2**26
+MOST_EXACT_POINTS = 100
+"""n B up to which terms for a model prove all polynomials: it costs some 2,500 gas a point, and distances are exact."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +94,30 @@ def most_update_bits(group_size: int, polynomials: int, *, projected: bool) -> i
     while bits > 0 and (entries * ((group_size + 1) * group_size << bits) ** 2).bit_length() > MOST_DISTANCE_BITS:
         bits -= 1
     return bits
+
+
+def most_weights(*, owners: int, group_size: int, update_bits: int, projected: bool, limits: ChainLimits) -> int:
+    """d of the largest model that fits a chain; 0 if none does."""
+    low, high = 0, polynomials_for(MOST_WEIGHTS)
+    while low < high:
+        polynomials = (low + high + 1) // 2
+        proven = 1 if projected else polynomials
+        fits = settlement_bytes(owners=owners, group_size=group_size, polynomials=proven) <= limits.settlement_bytes
+        if fits and update_bits <= most_update_bits(group_size, polynomials, projected=projected):
+            low = polynomials
+        else:
+            high = polynomials - 1
+    return low * WEIGHTS_PER_POLYNOMIAL
+
+
+def usual_group_size(owners: int) -> int:
+    """h that terms for a model propose: 4 if that leaves a group to spare for one that is silent, else 3."""
+    return 4 if owners // 4 >= LEAST_SPARE_GROUPS else 3
+
+
+def usual_faulty_groups(groups: int) -> int:
+    """f that terms for a model propose: a fifth of the groups, as long as multi-Krum fits a transaction."""
+    return max(1, min(groups // 5, MOST_SCORING_STEPS // max(groups, 1) ** 2))
 
 
 def norm_bound_steps(norm: float, *, clip: float, update_bits: int) -> int:

@@ -210,9 +210,13 @@ class LiveRound(NotedRound):
         signed = {owner for owner, commitment in self.commitments.items() if commitment.signature}
         return tuple(number for number, group in enumerate(self.groups) if all(member.owner in signed for member in group))
 
+    def owners(self) -> tuple[Address, ...]:
+        """Data owners of the epoch, group by group."""
+        return tuple(member.owner for group in self.groups for member in group)
+
     def uncommitted(self) -> tuple[Address, ...]:
         """Who is of the epoch and has not committed."""
-        return tuple(member.owner for group in self.groups for member in group if member.owner not in self.commitments)
+        return tuple(owner for owner in self.owners() if owner not in self.commitments)
 
     def groups_of(self, owners: Collection[Address]) -> frozenset[int]:
         """Numbers of the groups that these data owners are in."""
@@ -300,10 +304,12 @@ class LiveRound(NotedRound):
             self.task.epoch,
             self.task.round,
             not timed_out,
+            self.owners(),
             tuple(self.commitments),
             roster=tuple(tuple(member.owner for member in group) for group in self.roster_groups()),
             scale=self.scale,
             tolerated=self.tolerated,
+            undelivered=tuple(member.owner for member in self.missing()),
             accused=tuple(member.owner for member in self.roster_members() if member.owner in self.accused),
             answered=tuple(member.owner for member in self.roster_members() if member.owner in self.answered),
             timed_out=timed_out,
@@ -315,8 +321,8 @@ class LiveRound(NotedRound):
 
     def report_not_opened(self) -> RoundReport:
         """What the round came to, if it could not be opened."""
-        task, receipts = self.task, tuple(self.receipts)
-        return RoundReport(task.epoch, task.round, False, tuple(self.commitments), receipts=receipts, seconds=dict(self.seconds))
+        task, committed, receipts = self.task, tuple(self.commitments), tuple(self.receipts)
+        return RoundReport(task.epoch, task.round, False, self.owners(), committed, receipts=receipts, seconds=dict(self.seconds))
 
     @contextmanager
     def timed(self, work: str) -> Iterator[None]:

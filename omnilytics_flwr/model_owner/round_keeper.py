@@ -8,12 +8,12 @@ owner sends, before that can reach a transaction. It notes each step in the jour
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, ParamSpec
 
 from ..clock import Clock
 from ..crypto.curve import parse_points
 from ..crypto.statement import VerificationBadPoint
-from ..errors import ChainError, LedgerError, ProtocolError, SettlementRefused, TooFewGroups
+from ..errors import ChainError, LedgerError, ProtocolError, SettlementRefused, TermsError, TooFewGroups
 from ..market.ledger import ModelOwnerLedger
 from ..market.market_view import MarketState, Member
 from ..market.refusals import BadSignature, NotStaked, TooLate, Unresolved, WrongRound, WrongStage
@@ -33,16 +33,18 @@ from .run_directory import Record, RunDirectory
 Missing = Literal["waive", "accuse"]
 """What becomes of a group with a member that does not deliver."""
 
-OPEN_MARGIN_SECONDS = 30
-"""How long before it is too late to open commitments end: the opening must be mined by then."""
+OPEN_MARGIN_BLOCKS = 6
+"""How long before it is too late to open commitments end: the opening must be mined by then, though blocks are missed."""
 
 LEAST_COMMIT_SHARE = 2
-"""An anchored task is anchored again if less than one part in this many of its commit window is left."""
+"""One part in this many of a commit window is left for commitments at least: an anchored task with less is anchored again."""
 
 CHECK_TRIES = 3
 """How often the chain is asked to check a delivery's points."""
 
 BLOCK_SECONDS = 12
+
+Told = ParamSpec("Told")
 
 
 class RoundKeeper:
@@ -52,7 +54,8 @@ class RoundKeeper:
     ----------
     missing : {"waive", "accuse"} (default: "waive")
         What to do about members of the roster that do not deliver: pay their groups and go on without them, at once; or accuse them
-        if there is time, and go on with what they answer on chain. A group with a member that does not answer is void.
+        if there is time, and go on with what they answer on chain. A group with a member that does not answer is void. Either way
+        its group is left out of later rounds of the epoch, and so not paid, while there are others.
     directory : RunDirectory, optional
         Where rounds are written down, so that another process can take them up.
     on_stage : callable, optional
@@ -60,7 +63,12 @@ class RoundKeeper:
     on_round : callable, optional
         Called with the report of each round as it ends.
     on_trouble : callable, optional
-        Called with a sentence whenever something went wrong that the round survives.
+        Called with a sentence whenever something went wrong that the round survives; so is a failure of the other two.
+
+    Raises
+    ------
+    TermsError
+        The market knows no accusations, and members are to be accused.
     """
 
     def __init__(
@@ -80,9 +88,13 @@ class RoundKeeper:
         self.reports: tuple[RoundReport, ...] = ()
         self._clock = clock or Clock()
         self._steady = patient(ledger, self._clock)
-        self._on_stage = on_stage or (lambda number, stage: None)
-        self._on_round = on_round or (lambda report: None)
         self._on_trouble = on_trouble or (lambda reason: None)
+        self._on_stage = self._survived(on_stage or (lambda number, stage: None))
+        self._on_round = self._survived(on_round or (lambda report: None))
+        if missing == "accuse" and not self.terms.answer_seconds:
+            raise TermsError(
+                'missing="accuse" in a market without accusations (answer-seconds is 0); expected "waive"; or choose another market'
+            )
         self._journal = RoundJournal(directory, self._scheme)
         self._replay = Replay(self._steady, self._journal, self._on_trouble)
         self._disputes = Disputes(
@@ -116,18 +128,27 @@ class RoundKeeper:
 
     def commit_seconds(self) -> float:
         """How long commitments to the live task may take so that its round can still be opened; at least a second."""
-        return float(max(self.live.open_by - self._steady.now() - OPEN_MARGIN_SECONDS, 1))
+        return float(max(self.live.open_by - self._steady.now() - open_margin_seconds(self.terms), 1))
 
     def deliver_seconds(self) -> float:
         """How long deliveries may take so that time is left to accuse, if that is wanted, and to prove; at least a second."""
         return float(max(self._disputes.deliver_by(self._steady.state()) - self._steady.now(), 1))
 
+    def expected_owners(self) -> int:
+        """How many data owners of the epoch may be expected to commit: not those who did not in the last round."""
+        state = self._steady.state()
+        return state.members.bit_count() - len(self._journal.absent(state.epoch).uncommitted)
+
+    def settle_seconds(self) -> float:
+        """How long the open round can still be settled; below 0 if it is too late."""
+        return float(self._steady.state().settle_by - self._steady.now())
+
     def may_open(self, *, grace_over: bool, timed_out: bool = False) -> bool:
         """Whether the round may be opened before its commit window ends.
 
         All groups are whole; or 2f + 3 are, and no others are waited for: it has timed out, or the grace period is over and each of the
-        others has a member that did not commit in the last round either. Poisoners need no time to train: who opens as soon as some
-        groups are whole opens without the honest ones.
+        others has a member that did not commit in the last round either. Poisoners need no time to train: who opens with fewer opens
+        without the honest ones.
         """
         live = self.live
         late = set(range(len(live.groups))) - set(live.signed_groups())
@@ -137,10 +158,18 @@ class RoundKeeper:
             return False
         return timed_out or (grace_over and late <= live.groups_of(self._journal.absent(live.task.epoch).uncommitted))
 
-    def may_prove(self, *, grace_over: bool) -> bool:
-        """Whether deliveries need not be waited for: all are there, or the grace period is over and the others never delivered before."""
-        missing = {member.owner for member in self.live.missing()}
-        return not missing or (grace_over and missing <= self._journal.absent(self.live.task.epoch).undelivered)
+    def may_prove(self, *, grace_over: bool, timed_out: bool = False, early: bool = False) -> bool:
+        """Whether deliveries need not be waited for.
+
+        All are there; or the grace period is over and each of the others failed to deliver before in this epoch; or it has timed out, and
+        either nobody says that its chain does not show the opening yet (`early`), or 2f + 3 groups are whole without them.
+        """
+        live = self.live
+        missing = {member.owner for member in live.missing()}
+        if grace_over and missing <= self._journal.absent(live.task.epoch).undelivered:
+            return True
+        enough = len(live.roster) - len(live.groups_of(missing)) >= self.terms.least_groups
+        return not missing or (timed_out and (enough or not early))
 
     # Taking over from another process, or from a chain that has gone back
 
@@ -257,8 +286,8 @@ class RoundKeeper:
     def open(self) -> tuple[bytes, ...]:
         """Open the round with every whole group that committed; the digests of its roster, in order.
 
-        Groups with a member that did not deliver in an earlier round of this epoch are left out, and so not paid, as long as enough
-        others are left.
+        Groups with a member that did not deliver in an earlier round of this epoch are left out, and so not paid, while there are others.
+        That lowers no f' which counts: a group that is not there is judged no more if it is on the roster.
 
         Raises
         ------
@@ -309,13 +338,12 @@ class RoundKeeper:
                 raise
 
     def _choose(self, live: LiveRound, without: frozenset[int]) -> tuple[int, ...]:
-        """Whole groups, if possible such as have always delivered in this epoch."""
+        """Whole groups; if there are any, those alone that have always delivered in this epoch."""
         whole = tuple(number for number in live.signed_groups() if number not in without)
         if not whole:
-            raise TooFewGroups(0, 1)
+            raise TooFewGroups(len(live.commitments), sum(map(len, live.groups)))
         unreliable = live.groups_of(self._journal.absent(live.task.epoch).undelivered)
-        reliable = tuple(number for number in whole if number not in unreliable)
-        return reliable if len(reliable) >= self.terms.least_groups else whole
+        return tuple(number for number in whole if number not in unreliable) or whole
 
     def _look_again(self, live: LiveRound) -> None:
         """The market is not where it was: the round may be open by now, or anchored anew, or never have been anchored."""
@@ -514,3 +542,19 @@ class RoundKeeper:
         self._on_stage(report.round, "done")
         self._on_round(report)
         return report
+
+    def _survived(self, callback: Callable[Told, object]) -> Callable[Told, None]:
+        """`callback`, whose failures are told: a progress display must not stand between an open round and its settlement."""
+
+        def call(*told: Told.args, **named: Told.kwargs) -> None:
+            try:
+                callback(*told, **named)
+            except Exception as error:
+                self._on_trouble(f"a callback failed, and the round goes on without it: {error!r}")
+
+        return call
+
+
+def open_margin_seconds(terms: Terms) -> int:
+    """How long before it is too late to open a round commitments end."""
+    return min(OPEN_MARGIN_BLOCKS * BLOCK_SECONDS, terms.commit_seconds // LEAST_COMMIT_SHARE)

@@ -16,6 +16,8 @@ class RoundReport:
     ----------
     settled : bool
         False if the round was never opened, or has timed out.
+    owners : tuple of Address
+        Data owners of the epoch, group by group.
     committed : tuple of Address
         Data owners with a valid commitment.
     roster : tuple of tuple of Address
@@ -26,6 +28,8 @@ class RoundReport:
     learnt : tuple of int
         Accepted groups that were learnt from. A group whose sum is out of range, or far out by the exact sums, is paid and not learnt from
         if the market accepts it.
+    undelivered : tuple of Address
+        Who was on the roster and has delivered nothing valid, nor answered.
     accused, answered : tuple of Address
         Who was accused of not delivering, and who of them answered on chain.
     timed_out : bool
@@ -46,6 +50,7 @@ class RoundReport:
     epoch: int
     round: int
     settled: bool
+    owners: tuple[Address, ...]
     committed: tuple[Address, ...]
     roster: tuple[tuple[Address, ...], ...] = ()
     accepted: tuple[int, ...] = ()
@@ -54,6 +59,7 @@ class RoundReport:
     dropped: tuple[int, ...] = ()
     waived: tuple[int, ...] = ()
     void: tuple[int, ...] = ()
+    undelivered: tuple[Address, ...] = ()
     accused: tuple[Address, ...] = ()
     answered: tuple[Address, ...] = ()
     timed_out: bool = False

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from omnilytics_flwr.adversary.knowledge import Knowledge
+from omnilytics_flwr import Terms
+from omnilytics_flwr.adversary.knowledge import Knowledge, Rule
 from omnilytics_flwr.adversary.registry import Family
 from omnilytics_flwr.crypto.hashing import keccak256, word
 
 from .recipe import ANY_VERIFICATION, Recipe, family_of, terms_of
-from .shortcut import Decision, Offer, decide
+from .shortcut import Decision, Offer, decide_sums, sums_of
 from .trainer import Trainer, Weights
 
-__all__ = ["Cell", "Crowd", "fedavg_cell", "market_cell"]
+__all__ = ["Cell", "Crowd", "fedavg_cell", "market_cell", "usual_terms"]
 
 MARKET_ONLY = (Family.VECTOR,)
 """Plain FedAvg has no vectors of field elements."""
@@ -42,12 +43,15 @@ class Cell:
         On the test digits, before the first round and after each.
     decisions : list of Decision
         In the market: of each round.
+    projected : list of Decision
+        What a projected market would have decided of the same sums, if it was asked.
     last_offers : list of Offer
         In the market: what was brought to the last round.
     """
 
     accuracies: list[float] = field(default_factory=list)
     decisions: list[Decision] = field(default_factory=list)
+    projected: list[Decision] = field(default_factory=list)
     last_offers: list[Offer] = field(default_factory=list)
 
 
@@ -59,30 +63,56 @@ class _History:
     before: Weights | None = None
 
 
-def market_cell(recipe: Recipe, trainer: Trainer, crowd: Crowd, start: Weights) -> Cell:
-    """Train in the market."""
-    terms = terms_of(recipe, rounds=recipe.training.rounds)(ANY_VERIFICATION)
-    weights, cell, history = start, Cell([trainer.accuracy(start)]), _History()
+def usual_terms(recipe: Recipe) -> Terms:
+    """The terms of the market: an exact one."""
+    return terms_of(recipe, rounds=recipe.training.rounds)(ANY_VERIFICATION)
+
+
+def market_cell(
+    recipe: Recipe, trainer: Trainer, crowd: Crowd, start: Weights, terms: Terms | None = None, *, beside: bool = False
+) -> Cell:
+    """Train in a market.
+
+    Parameters
+    ----------
+    terms : Terms, optional
+        By default `usual_terms`.
+    beside : bool (default: False)
+        Whether to ask a projected market about each round too.
+    """
+    terms = usual_terms(recipe) if terms is None else terms
+    weights, cell, history, owners = start, Cell([trainer.accuracy(start)]), _History(), recipe.data.owners
     for number in range(1, recipe.training.rounds + 1):
-        offers = _offers(recipe, trainer, crowd, weights, number, history)
-        keys = [keccak256(word(recipe.seed) + word(number) + word(place)) for place in range(recipe.data.owners)]
-        decision = decide(terms, offers, keys)
+        offers = _offers(recipe, trainer, crowd, weights, number, history, terms)
+        keys = [keccak256(word(recipe.seed) + word(number) + word(place)) for place in range(owners)]
+        sums, seed = sums_of(terms, offers, keys), keccak256(word(recipe.seed) + word(number))
+        decision = decide_sums(terms, sums, owners, seed)
         if decision.mean is not None:
             weights = (weights.astype(np.float64) + decision.mean).astype(np.float32)
         cell.accuracies.append(trainer.accuracy(weights))
         cell.decisions.append(decision)
+        if beside:
+            cell.projected.append(decide_sums(replace(terms, projected=True), sums, owners, seed))
         cell.last_offers = offers
     return cell
 
 
-def fedavg_cell(recipe: Recipe, trainer: Trainer, crowd: Crowd, start: Weights) -> Cell | None:
-    """Train by FedAvg, every update weighted by its owner's digits; None if the attack needs a market."""
+def fedavg_cell(recipe: Recipe, trainer: Trainer, crowd: Crowd, start: Weights, *, equal: bool = False) -> Cell | None:
+    """Train by FedAvg, None if the attack needs a market.
+
+    Parameters
+    ----------
+    equal : bool (default: False)
+        Whether all updates weigh the same, as in a market, which has nobody's word for a number of digits; by default every update is
+        weighted by its owner's digits.
+    """
     if crowd.name and family_of(crowd.name) in MARKET_ONLY:
         return None
-    weights, cell, history, examples = start, Cell([trainer.accuracy(start)]), _History(), trainer.examples
+    terms, examples = usual_terms(recipe), np.ones(recipe.data.owners) if equal else trainer.examples
+    weights, cell, history = start, Cell([trainer.accuracy(start)]), _History()
     for number in range(1, recipe.training.rounds + 1):
         if np.isfinite(weights).all():
-            offers = _offers(recipe, trainer, crowd, weights, number, history)
+            offers = _offers(recipe, trainer, crowd, weights, number, history, terms)
             mean = np.average([offer.update for offer in offers], axis=0, weights=examples)
             with np.errstate(over="ignore"):
                 weights = (weights.astype(np.float64) + mean).astype(np.float32)
@@ -90,7 +120,7 @@ def fedavg_cell(recipe: Recipe, trainer: Trainer, crowd: Crowd, start: Weights) 
     return cell
 
 
-def _offers(recipe: Recipe, trainer: Trainer, crowd: Crowd, weights: Weights, number: int, history: _History) -> list[Offer]:
+def _offers(recipe: Recipe, trainer: Trainer, crowd: Crowd, weights: Weights, number: int, history: _History, terms: Terms) -> list[Offer]:
     """What everybody brings to a round."""
     honest = [trainer.update(weights, number, owner) for owner in range(recipe.data.owners)]
     move = None if history.before is None else weights.astype(np.float64) - history.before.astype(np.float64)
@@ -110,6 +140,9 @@ def _offers(recipe: Recipe, trainer: Trainer, crowd: Crowd, weights: Weights, nu
                 last_move=move,
                 owners=recipe.data.owners,
                 attackers=len(crowd.attackers),
+                place=place,
+                accomplices=tuple(other for other in crowd.attackers if other != place),
+                rule=Rule(terms.group_size, terms.faulty_groups, terms.outlier_percent),
             )
             offers[place] = Offer(crowd.attack(known))
         history.honest[place] = honest[place]

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from omnilytics_flwr import Address, Terms
-from omnilytics_flwr.adversary.colluding import DirectedDeviation, InnerProduct, LittleIsEnough
+from omnilytics_flwr.adversary.colluding import DirectedDeviation, InnerProduct, JustAccepted, LittleIsEnough
 from omnilytics_flwr.adversary.registry import Family, attack_named
 from omnilytics_flwr.adversary.updates import BeyondClip, Constant, Echo, Noise, NotANumber, Scaled, SignFlip, Stale, Zero
 from omnilytics_flwr.adversary.vectors import HalfOutOfRange, Isotropic, OutOfRange, Unmasked
+from omnilytics_flwr.market.terms import default_of
 
 from ..market import Market
 from ..mnist.model import initial_model
@@ -48,7 +49,6 @@ class Training:
 class Crowds:
     """Places of the attackers, by the name of the crowd."""
 
-    one: tuple[int, ...]
     two: tuple[int, ...]
     three: tuple[int, ...]
     six: tuple[int, ...]
@@ -63,6 +63,15 @@ class Confirm:
     """What is repeated on a chain."""
 
     crowd: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """What is trained under other rules besides."""
+
+    crowd: str
+    outlier_percents: tuple[int, ...]
+    calm_seeds: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +102,7 @@ class Attacks:
     little_is_enough: LittleIsEnough
     inner_product: InnerProduct
     directed_deviation: DirectedDeviation
+    just_accepted: JustAccepted
     nan: NotANumber
     beyond_clip: BeyondClip
     out_of_range: OutOfRange
@@ -116,6 +126,7 @@ class Recipe:
     market: Market
     crowds: Crowds
     confirm: Confirm
+    sweep: Sweep
     misdeeds: Misdeeds
     attacks: Attacks
 
@@ -128,6 +139,9 @@ class Recipe:
         least = self.market.group_size * (2 * few.faulty_groups + 4)
         require(least <= few.owners <= self.data.owners, "misdeeds.owners", few.owners, f"{least} to {self.data.owners}")
         require(self.confirm.crowd in crowds, "confirm.crowd", self.confirm.crowd, f"one of {', '.join(crowds)}")
+        require(self.sweep.crowd in crowds, "sweep.crowd", self.sweep.crowd, f"one of {', '.join(crowds)}")
+        usual = default_of("outlier_percent")
+        require(usual in self.sweep.outlier_percents, "sweep.outlier_percents", self.sweep.outlier_percents, f"{usual} among them")
         for name, places in crowds.items():
             fits = bool(places) and len(set(places)) == len(places) and all(0 <= place < self.data.owners for place in places)
             require(fits, f"crowds.{name}", places, f"different places from 0 to {self.data.owners - 1}, at least one")

@@ -3,52 +3,31 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from .cells import Cell
+from omnilytics_flwr.market.terms import default_of
+
+from .compare import LOUD_PERCENT
 from .confirm import Confirmation
 from .protocol import Outcome
 from .recipe import Recipe
-from .shortcut import Decision, groups_of
 
-__all__ = ["broken_promises", "cell_figures", "result_of"]
+__all__ = ["broken_promises", "result_of"]
 
-
-def cell_figures(recipe: Recipe, market: Cell, fedavg: Cell | None, attackers: Sequence[int]) -> dict[str, Any]:
-    """What one attack by one crowd came to, in the market and without."""
-    groups = groups_of(recipe.data.owners, recipe.market.group_size)
-    bad = [group for group in groups if set(group) & set(attackers)]
-    good = [group for group in groups if not set(group) & set(attackers)]
-    rounds = len(market.decisions)
-
-    def paid_share(some: Sequence[Sequence[int]]) -> float:
-        """Share of group rounds that were paid."""
-        paid = sum(set(group) <= decision.paid for group in some for decision in market.decisions)
-        return paid / (rounds * len(some)) if some else 0.0
-
-    honest = [place for place in range(recipe.data.owners) if place not in attackers]
-    return {
-        "attackers": list(attackers),
-        "market": market.accuracies[-1],
-        "market_per_round": market.accuracies,
-        "fedavg": fedavg.accuracies[-1] if fedavg else None,
-        "fedavg_per_round": fedavg.accuracies if fedavg else None,
-        "attackers_groups": len(bad),
-        "attackers_groups_paid": paid_share(bad),
-        "attackers_groups_learnt": _learnt_share(market, groups, bad),
-        "honest_groups_paid": paid_share(good),
-        "honest_paid": fmean(sum(place in d.paid for d in market.decisions) / rounds for place in honest),
-        "rounds_opened": sum(decision.opened for decision in market.decisions),
-        "rounds": rounds,
-        "fates": [_fates(decision) for decision in market.decisions],
-    }
+LEAST_PAID = 0.9
+"""Share of rounds in which every group is paid when nobody attacks."""
+MOST_LOST = 0.005
+"""Accuracy that a market may cost when nobody attacks: half a point."""
+LEAST_SAME = 0.99
+"""Share of rounds with a loud attack in which projections select the same groups."""
+OUT_OF_RANGE = ("out-of-range", "half-out-of-range", "isotropic", "unmasked")
 
 
 def result_of(
     recipe: Recipe,
-    calm: dict[str, Any],
+    calm: Mapping[int, dict[str, Any]],
     cells: Mapping[str, Mapping[str, dict[str, Any]]],
     confirmations: Mapping[str, Confirmation],
     outcomes: Sequence[Outcome],
@@ -59,8 +38,8 @@ def result_of(
     Parameters
     ----------
     recipe : Recipe
-    calm : dict
-        Figures without any attacker.
+    calm : mapping of int to dict
+        Figures without any attacker, by seed; the first is the recipe's own.
     cells : mapping of str to mapping of str to dict
         Figures by attack and crowd.
     confirmations : mapping of str to Confirmation
@@ -79,12 +58,18 @@ def result_of(
         "reward_wei": recipe.market.reward_wei,
         "stake_wei": (recipe.market.group_size + 1) * recipe.market.reward_wei,
         "crowds": {name: list(places) for name, places in recipe.crowds.by_name().items()},
-        "no_attacker": calm,
+        "no_attacker": calm[recipe.seed],
+        "no_attacker_by_seed": {str(seed): _short(figures) for seed, figures in calm.items()},
         "attacks": cells,
+        "outlier_percent": default_of("outlier_percent"),
+        "outlier_percents": list(recipe.sweep.outlier_percents),
+        "sweep_crowd": recipe.sweep.crowd,
+        "projections": _projections(calm, cells),
         "how": (
             "market: accuracy after the last round of a training whose rounds are decided by the functions that keeper and contract use, on "
             "the same integers, without masks, proofs and chain; fedavg: the same trainings, averaged by number of digits; little-is-enough, "
-            "inner-product and directed-deviation know every honest update, which no attacker of a market does"
+            "inner-product, directed-deviation and just-accepted know every honest update, which no attacker of a market does; rules: the same "
+            "training under other outlier percentages, 0 being the paper's rule; projected: in a projected market"
         ),
         "confirmed_on_chain": {name: dataclasses.asdict(one) for name, one in confirmations.items()},
         "confirmed_how": (
@@ -107,7 +92,19 @@ def broken_promises(result: dict[str, Any]) -> list[str]:
     fates = [fate for cell in (*cells, result["no_attacker"]) for fate in cell["fates"] if fate["opened"]]
     misdeeds, others = result["misdeeds"], result["misdeeds_owners"] // result["group_size"] - 1
     least_paid = 1 - result["misdeeds_faulty_groups"] / others - 1e-9
+    within = [crowds[crowd] for crowds in result["attacks"].values() for crowd in _within(result)]
+    calm, projections = result["no_attacker_by_seed"].values(), result["projections"]
+    swept = [crowds[result["sweep_crowd"]] for crowds in result["attacks"].values()]
     claims = {
+        "with nobody attacking, every group is paid in nine rounds of ten": all(one["honest_groups_paid"] >= LEAST_PAID for one in calm),
+        "with nobody attacking, a market is within half a point of plain FedAvg in which everybody weighs the same": (
+            fmean(one["fedavg_equal"] - one["market"] for one in calm) <= MOST_LOST
+        ),
+        "loud attacks within f are not paid": not any(cell["loud_groups_paid"] for cell in within),
+        "where an attack is loud, projections select the same groups in 99 rounds of 100": (
+            projections["loud_same"] >= LEAST_SAME * projections["loud_rounds"]
+        ),
+        "projections leave accuracy as it is": abs(fmean(cell["projected"] - cell["market"] for cell in swept)) <= MOST_LOST,
         "every attack comes to the same on a chain": all(
             one["same_distances"] and one["same_groups"] and one["same_pay"] and one["same_as_trained"]
             for one in result["confirmed_on_chain"].values()
@@ -117,9 +114,7 @@ def broken_promises(result: dict[str, Any]) -> list[str]:
             sum(len(fate[unpaid].split()) for unpaid in ("ineligible", "dropped")) <= faulty for fate in fates
         ),
         "no sum out of range is ever learned from": all(
-            cell["attackers_groups_learnt"] == 0
-            for name in ("out-of-range", "half-out-of-range", "isotropic", "unmasked")
-            for cell in result["attacks"].get(name, {}).values()
+            cell["attackers_groups_learnt"] == 0 for name in OUT_OF_RANGE for cell in result["attacks"].get(name, {}).values()
         ),
         "every misdeed's round is settled": all(one["settled"] for one in misdeeds),
         "no misdeed costs owners of other groups more of their pay than f groups get none": all(
@@ -132,13 +127,30 @@ def broken_promises(result: dict[str, Any]) -> list[str]:
     return [claim for claim, holds in claims.items() if not holds]
 
 
-def _learnt_share(market: Cell, groups: Sequence[Sequence[int]], bad: Sequence[Sequence[int]]) -> float:
-    numbers = {groups.index(group) for group in bad}
-    learnt = sum(len(numbers & set(decision.learnt)) for decision in market.decisions)
-    return learnt / (len(market.decisions) * len(bad)) if bad else 0.0
+def _within(result: dict[str, Any]) -> list[str]:
+    """Crowds that sit in at most f groups."""
+    groups = {crowd: {place // result["group_size"] for place in places} for crowd, places in result["crowds"].items()}
+    return [crowd for crowd, numbers in groups.items() if len(numbers) <= result["faulty_groups"]]
 
 
-def _fates(decision: Decision) -> dict[str, Any]:
-    """Groups by fate, as numbers in a row: a list takes a line for each of them in a record."""
-    fates = ("absent", "accepted", "learnt", "ineligible", "dropped", "waived")
-    return {"opened": decision.opened} | {fate: " ".join(map(str, getattr(decision, fate))) for fate in fates}
+def _short(figures: dict[str, Any]) -> dict[str, Any]:
+    """Figures of a training without attackers but for its rounds."""
+    return {name: value for name, value in figures.items() if name not in ("fates", "market_per_round", "fedavg_per_round", "attackers")}
+
+
+def _projections(calm: Mapping[int, dict[str, Any]], cells: Mapping[str, Mapping[str, dict[str, Any]]]) -> dict[str, Any]:
+    """In how many rounds projections select the groups that exact distances select, and in which they do not."""
+    named: Iterable[tuple[str, str, dict[str, Any]]] = [
+        *(("", "", figures) for figures in calm.values()),
+        *((attack, crowd, figures) for attack, crowds in cells.items() for crowd, figures in crowds.items()),
+    ]
+    differing = [{"attack": attack, "crowd": crowd} | one for attack, crowd, figures in named for one in figures["projection_differs"]]
+    rounds, loud = (sum(figures[count] for _, _, figures in named) for count in ("rounds", "loud_rounds"))
+    return {
+        "loud_percent": LOUD_PERCENT,
+        "rounds": rounds,
+        "same": rounds - len(differing),
+        "loud_rounds": loud,
+        "loud_same": loud - sum(one["loud"] for one in differing),
+        "differing": differing,
+    }

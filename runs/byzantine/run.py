@@ -25,7 +25,7 @@ from .protocol import MISDEEDS, Outcome, play
 from .recipe import Recipe, terms_of
 from .result import broken_promises, result_of
 from .show import show_result
-from .sweep import Finding, sweep
+from .sweep import Finding, Job, jobs_of, sweep
 
 __all__ = ["run"]
 
@@ -45,8 +45,8 @@ def run(recipe: Recipe, attacks: Sequence[str]) -> int:
         findings = _sweep(recipe, attacks, progress, seconds)
         confirmations = _confirm(recipe, findings, attacks, progress, seconds)
         outcomes = _misdeeds(recipe, progress, seconds)
-    calm = findings["", ""].figures
-    cells = {attack: {crowd: findings[attack, crowd].figures for crowd in recipe.crowds.by_name()} for attack in attacks}
+    calm = {job.seed: finding.figures for job, finding in findings.items() if not job.attack}
+    cells = {attack: {crowd: findings[Job(recipe.seed, attack, crowd)].figures for crowd in recipe.crowds.by_name()} for attack in attacks}
     command = shlex.join(["python", "-m", "runs.byzantine", *sys.argv[1:]])
     result = {"run": "byzantine", "command": command, "seed": recipe.seed, **facts}
     result |= result_of(recipe, calm, cells, confirmations, outcomes, seconds)
@@ -59,19 +59,19 @@ def run(recipe: Recipe, attacks: Sequence[str]) -> int:
     return 1 if broken else 0
 
 
-def _sweep(recipe: Recipe, attacks: Sequence[str], progress: Progress, seconds: dict[str, float]) -> dict[tuple[str, str], Finding]:
+def _sweep(recipe: Recipe, attacks: Sequence[str], progress: Progress, seconds: dict[str, float]) -> dict[Job, Finding]:
     begun = time.perf_counter()
-    bar = progress.add_task("train under every attack", total=1 + len(attacks) * len(recipe.crowds.by_name()))
+    bar = progress.add_task("train under every attack", total=len(jobs_of(recipe, attacks)))
     findings = {}
     for finding in sweep(recipe, attacks):
-        findings[finding.attack, finding.crowd] = finding
+        findings[finding.job] = finding
         progress.advance(bar)
     seconds["trainings"] = time.perf_counter() - begun
     return findings
 
 
 def _confirm(
-    recipe: Recipe, findings: dict[tuple[str, str], Finding], attacks: Sequence[str], progress: Progress, seconds: dict[str, float]
+    recipe: Recipe, findings: dict[Job, Finding], attacks: Sequence[str], progress: Progress, seconds: dict[str, float]
 ) -> dict[str, Confirmation]:
     begun = time.perf_counter()
     bar = progress.add_task("repeat each attack on a chain", total=len(attacks))
@@ -79,7 +79,7 @@ def _confirm(
     with LocalMarket(terms_of(recipe, rounds=len(attacks)), num_owners=recipe.data.owners, computed=recipe.market.is_computed) as market:
         keeper = RoundKeeper(market.ledger)
         for attack in attacks:
-            finding = findings[attack, recipe.confirm.crowd]
+            finding = findings[Job(recipe.seed, attack, recipe.confirm.crowd)]
             confirmed[attack] = confirm(market, keeper, attack, finding.last_offers, finding.last_decision)
             progress.advance(bar)
     seconds["confirmations"] = time.perf_counter() - begun

@@ -28,11 +28,13 @@ def show_result(console: Console, result: dict[str, Any], broken: Sequence[str],
     console.print()
     console.print(
         f"{result['owners']} data owners in {result['groups']} groups of {result['group_size']}, f = {result['faulty_groups']}, "
-        f"{result['rounds']} rounds. Nobody attacks: market {percent(calm['market'])}, plain FedAvg {percent(calm['fedavg'])}, "
-        f"{percent(calm['honest_paid'])} of all updates paid."
+        f"{result['rounds']} rounds. Nobody attacks: market {percent(calm['market'])}, plain FedAvg {percent(calm['fedavg'])} "
+        f"({percent(calm['fedavg_equal'])} if all weigh the same), {percent(calm['honest_paid'])} of all updates paid."
     )
     console.print(_accuracy_table(result))
     console.print(_pay_table(result))
+    console.print(_rules_table(result))
+    console.print(_projections_text(result))
     console.print(_misdeed_table(result))
     same = sum(all(value for key, value in one.items() if key.startswith("same")) for one in result["confirmed_on_chain"].values())
     console.print(f"{same} of {len(result['confirmed_on_chain'])} attacks repeated on a chain: same distances, groups and payments.")
@@ -57,6 +59,29 @@ def _pay_table(result: dict[str, Any]) -> Table:
             cells.append(f"{note}{_bare(cell['attackers_groups_paid'])} / {_bare(cell['honest_paid'])}")
         table.add_row(attack, *cells)
     return table
+
+
+def _rules_table(result: dict[str, Any]) -> Table:
+    columns = [f"{percent} %" if percent else "the paper's" for percent in result["outlier_percents"]]
+    table = new_table(
+        "By outlier percentage: accuracy in % (attackers' groups / honest data owners paid, % of rounds)", "", *columns, "projected"
+    )
+    crowd = result["sweep_crowd"]
+    for attack, cell in [("nobody", result["no_attacker"]), *((name, crowds[crowd]) for name, crowds in result["attacks"].items())]:
+        paid = [
+            f"{_bare(one['market'])} ({_bare(one['attackers_groups_paid'])} / {_bare(one['honest_paid'])})"
+            for one in cell["rules"].values()
+        ]
+        table.add_row(attack, *paid, _bare(cell["projected"]))
+    return table
+
+
+def _projections_text(result: dict[str, Any]) -> str:
+    found = result["projections"]
+    return (
+        f"Projections select the groups of exact distances in {found['same']} of {found['rounds']} rounds, "
+        f"and in {found['loud_same']} of the {found['loud_rounds']} with a loud attack."
+    )
 
 
 def _misdeed_table(result: dict[str, Any]) -> Table:

@@ -5,42 +5,58 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from .cells import Crowd, fedavg_cell, market_cell
+from .cells import Crowd, fedavg_cell, market_cell, usual_terms
+from .compare import calm_figures, cell_figures, rule_figures
 from .recipe import Recipe
-from .result import cell_figures
 from .shortcut import Decision, Offer
 from .trainer import Trainer, Weights
 
-__all__ = ["Finding", "sweep"]
+__all__ = ["Finding", "Job", "jobs_of", "sweep"]
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One attack by one crowd, both empty if nobody attacks; with a split and first weights drawn from `seed`."""
+
+    seed: int
+    attack: str = ""
+    crowd: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Finding:
-    """What one attack by one crowd came to.
+    """What a job came to.
 
     Attributes
     ----------
-    attack, crowd : str
-        Empty if nobody attacks.
+    job : Job
     figures : dict
     last_offers : list of Offer
         Of the market's last round, if they are asked for.
     last_decision : Decision
     """
 
-    attack: str
-    crowd: str
+    job: Job
     figures: dict[str, Any]
     last_offers: list[Offer]
     last_decision: Decision
 
 
+def jobs_of(recipe: Recipe, attacks: Sequence[str]) -> list[Job]:
+    """Trainings without attackers on every split, and under every attack by every crowd on the first.
+
+    Crowd by crowd: its attacks share many models, and so trainings, wherever the market keeps the crowd out.
+    """
+    calm = [Job(seed) for seed in (recipe.seed, *recipe.sweep.calm_seeds)]
+    return [*calm, *(Job(recipe.seed, attack, crowd) for crowd in recipe.crowds.by_name() for attack in attacks)]
+
+
 def sweep(recipe: Recipe, attacks: Sequence[str]) -> Iterator[Finding]:
-    """Train without attackers, and under every attack by every crowd; findings come as they are done.
+    """Do all jobs; findings come as they are done.
 
     Parameters
     ----------
@@ -49,10 +65,8 @@ def sweep(recipe: Recipe, attacks: Sequence[str]) -> Iterator[Finding]:
     attacks : sequence of str
         Names of those to run.
     """
-    # Crowd by crowd: its attacks share many models, and so trainings, wherever the market keeps the crowd out.
-    jobs = [("", ""), *((crowd, attack) for crowd in recipe.crowds.by_name() for attack in attacks)]
     with ProcessPoolExecutor(recipe.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
-        futures = [pool.submit(find, recipe, *job) for job in jobs]
+        futures = [pool.submit(find, recipe, job) for job in jobs_of(recipe, attacks)]
         try:
             for future in as_completed(futures):
                 yield future.result()
@@ -60,15 +74,31 @@ def sweep(recipe: Recipe, attacks: Sequence[str]) -> Iterator[Finding]:
             pool.shutdown(cancel_futures=True)
 
 
-def find(recipe: Recipe, crowd_name: str, attack: str) -> Finding:
-    """One attack by one crowd, with the market and without."""
+def find(recipe: Recipe, job: Job) -> Finding:
+    """One attack by one crowd: in the market, by plain FedAvg and, where the recipe asks for it, under the other rules."""
+    recipe = replace(recipe, seed=job.seed)
     trainer, start = _begun(recipe)
-    places = recipe.crowds.by_name()[crowd_name] if crowd_name else ()
-    crowd = Crowd(attack, recipe.attacks.by_name()[attack] if attack else None, places)
-    market = market_cell(recipe, trainer, crowd, start)
-    fedavg = fedavg_cell(recipe, trainer, crowd, start)
-    offers = market.last_offers if crowd_name == recipe.confirm.crowd else []
-    return Finding(attack, crowd_name, cell_figures(recipe, market, fedavg, places), offers, market.decisions[-1])
+    places = recipe.crowds.by_name()[job.crowd] if job.crowd else ()
+    crowd = Crowd(job.attack, recipe.attacks.by_name()[job.attack] if job.attack else None, places)
+    market = market_cell(recipe, trainer, crowd, start, beside=True)
+    figures = cell_figures(recipe, market, fedavg_cell(recipe, trainer, crowd, start), places)
+    if job.crowd in ("", recipe.sweep.crowd):
+        usual = usual_terms(recipe)
+        figures["rules"] = {
+            str(percent): rule_figures(
+                recipe,
+                market
+                if percent == usual.outlier_percent
+                else market_cell(recipe, trainer, crowd, start, replace(usual, outlier_percent=percent)),
+                places,
+            )
+            for percent in recipe.sweep.outlier_percents
+        }
+        figures["projected"] = market_cell(recipe, trainer, crowd, start, replace(usual, projected=True)).accuracies[-1]
+    if not job.attack:
+        figures |= calm_figures(market, fedavg_cell(recipe, trainer, crowd, start, equal=True))
+    offers = market.last_offers if job.crowd == recipe.confirm.crowd else []
+    return Finding(job, figures, offers, market.decisions[-1])
 
 
 @cache

@@ -18,7 +18,18 @@ from omnilytics_flwr.crypto.field import FieldVector, N
 from omnilytics_flwr.errors import TermsError
 
 FOLDER = Path(adversary.__file__).parent
-LITERATURE = ("sign-flip", "scaled", "noise", "zero", "constant", "label-flip", "little-is-enough", "inner-product", "directed-deviation")
+LITERATURE = (
+    "sign-flip",
+    "scaled",
+    "noise",
+    "zero",
+    "constant",
+    "label-flip",
+    "little-is-enough",
+    "inner-product",
+    "directed-deviation",
+    "just-accepted",
+)
 
 
 def test_every_attack_of_the_kit_is_in_the_registry() -> None:

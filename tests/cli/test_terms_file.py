@@ -121,21 +121,23 @@ def test_template_is_terms_that_fit_with_the_bounds_of_each(tmp_path: Path, owne
     assert (terms.most_owners, terms.weights, terms.group_size) == (owners, weights, group_size)
     entries = tomllib.loads(text)
     for name, (_, least, most) in bounds(terms).items():
-        if name not in ("scoringSteps", "settlementBytes", "clipNano", "normBound"):
+        if name not in ("scoringSteps", "settlementBytes", "clipNano", "normBound", "weights"):
             own = "".join("-" + c.lower() if c.isupper() else c for c in name).removesuffix("-wei")
             assert own in entries
             comment = text.partition(f"\n{own} = ")[0].rpartition("\n\n")[2]
             assert f"{least:,} .. " in comment
             assert f".. {most:,}" in comment or f".. 2^{most.bit_length() - 1}" in comment
     assert bounds_of(terms)["settlement-bytes"] == "at most 131,072 bytes"
+    exact, projected = re.findall(r"[\d,]+", bounds_of(terms)["weights"])[1:]
+    assert terms.weights <= int((projected if terms.projected else exact).replace(",", ""))
 
 
 def test_printed_template_is_the_template_or_every_reason_against_it(bare: CommandLine) -> None:
     said = bare.refused("market", "terms-template", "--owners", "254", "--weights", "4000000", "--group-size", "2")
     assert "settlementBytes" in said
     assert "groupSize" in said
-    assert bare("market", "terms-template") == template(owners=20, weights=20_000, group_size=4)
-    assert bare.json("market", "terms-template")["toml"] == template(owners=20, weights=20_000, group_size=4)
+    assert bare("market", "terms-template") == template(owners=24, weights=20_000, group_size=None)
+    assert bare.json("market", "terms-template")["toml"] == template(owners=24, weights=20_000, group_size=None)
 
 
 def test_template_of_a_computed_market_is_read_as_one(tmp_path: Path) -> None:

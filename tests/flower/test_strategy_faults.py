@@ -11,7 +11,6 @@ from flwr.common.constant import ErrorCode
 from flwr.serverapp.strategy import FedAvg
 
 from omnilytics_flwr.flower.wire import RECORD
-from omnilytics_flwr.market.stage import Stage
 from tests.flower.clients import exchange_in, lose, make_model
 from tests.flower.markets import FIRST_NODE, exact_grid, memory_run
 from tests.support.builders import STRANGER, address_of
@@ -33,17 +32,6 @@ def test_no_whole_group_opens_nothing_and_the_next_round_goes_on(tmp_path: Path)
     assert [run.events(0), run.events(1)] == [["anchor"], ["anchor", "open", "settle"]]
     assert list(result.train_metrics_clientapp) == [2]
     assert list(result.evaluate_metrics_clientapp) == [2], "a model that is not anchored is not evaluated"
-
-
-def test_every_delivery_lost_learns_nothing_and_pays_everybody(tmp_path: Path) -> None:
-    run = memory_run(tmp_path)
-    run.grid.on_request = lose("deliver", *run.grid.apps)
-    result = run.strategy.start(run.grid, make_model(), 1)
-    (report,) = run.reports
-    assert (report.settled, report.waived, len(report.paid)) == (True, (0, 1, 2, 3, 4), 15)
-    assert not result.arrays
-    assert not result.train_metrics_clientapp
-    assert run.scene.state.stage is Stage.IDLE
 
 
 def test_reply_that_the_grid_cannot_fetch_costs_only_its_sender(tmp_path: Path) -> None:
@@ -115,7 +103,8 @@ STRANGE_METRICS: dict[str, dict[str, MetricRecord]] = {
     "other name": {"metrics": MetricRecord({"lose": 1.0, "num-examples": 10})},
     "other record": {"numbers": GOOD},
     "one name in two records": {"metrics": GOOD, "x": MetricRecord({"loss": [1.0, 2.0], "num-examples": 10})},
-    "one more record": {"metrics": GOOD, "x": MetricRecord({"y": 1})},
+    "NaN": {"metrics": MetricRecord({"loss": float("nan"), "num-examples": 10})},
+    "weight that speaks for everybody": {"metrics": MetricRecord({"loss": 1.0, "num-examples": 1e308})},
     "list": {"metrics": MetricRecord({"loss": [1.0, 2.0], "num-examples": 10})},
     "weight that undoes the others": {"metrics": MetricRecord({"loss": 1.0, "num-examples": -140})},
 }

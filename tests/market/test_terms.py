@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from omnilytics_flwr.errors import BadTerms, TermsError, UpdateError
 from omnilytics_flwr.market.terms import ABI_TYPE, ABOUT, ZERO_ADDRESS, Terms, bounds, faults, solidity_name
-from omnilytics_flwr.market.terms_bounds import ETHEREUM, ChainLimits, norm_bound_steps
+from omnilytics_flwr.market.terms_bounds import ETHEREUM, ChainLimits, most_weights, norm_bound_steps
 from tests.support.builders import VERIFICATION, make_terms
 
 MONTH = 30 * 24 * 3600
@@ -66,7 +66,8 @@ def test_faults_depend_on_the_chain() -> None:
     assert faults(terms, ETHEREUM) == []
     assert faults(terms, ChainLimits(blobs=0)) == ["answerSeconds is 1800, it must lie in 0 .. 0"]
     assert faults(silent, ChainLimits(blobs=0)) == []
-    assert faults(silent, ChainLimits(settlement_bytes=6_000)) == ["settlementBytes is 6112, it must lie in 0 .. 6000"]
+    (fault,) = faults(silent, ChainLimits(settlement_bytes=6_000))
+    assert fault.startswith("settlementBytes is 6112, it must lie in 0 .. 6000; ")
     assert faults(make_terms(weights=60 * 8192, answer_seconds=2460, prove_seconds=10**6), ChainLimits(blobs=2)) != []
 
 
@@ -145,8 +146,8 @@ def test_for_model_chooses_terms_that_fit_and_counts_weights() -> None:
         verification=VERIFICATION,
         reward_wei=10**15,
         stake_wei=10**16,
-        bond_wei=2 * 10**16,
-        most_owners=20,
+        bond_wei=24 * 10**15,
+        most_owners=24,
         group_size=4,
         weights=160,
         clip_nano=500_000_000,
@@ -154,7 +155,7 @@ def test_for_model_chooses_terms_that_fit_and_counts_weights() -> None:
         rounds_per_epoch=8,
         metrics=("accuracy", "loss"),
     )
-    assert terms.escrow_wei(3) == 3 * 20 * 10**15 + 2 * 10**16
+    assert terms.escrow_wei(3) == 3 * 24 * 10**15 + 24 * 10**15
 
 
 @pytest.mark.parametrize(("owners", "group_size", "weights", "faulty_groups"), [(100, 5, 10**4, 4), (254, 10, 24_576, 5), (80, 16, 1, 1)])
@@ -165,8 +166,36 @@ def test_for_model_tolerates_a_fifth_of_the_groups_and_gives_each_owner_time(
     assert terms.faulty_groups == faulty_groups
 
 
-def test_for_model_proves_projections_where_exact_distances_do_not_fit() -> None:
-    small, large, huge = (Terms.for_model(weights, verification=VERIFICATION) for weights in (61 * 8192, 62 * 8192, 513 * 8192))
+@pytest.mark.parametrize(("owners", "group_size", "spare"), [(15, 3, 0), (18, 3, 1), (20, 3, 1), (24, 4, 1), (40, 4, 3), (254, 4, 56)])
+def test_for_model_leaves_a_group_to_spare_if_it_can(owners: int, group_size: int, spare: int) -> None:
+    terms = Terms.for_model(1, verification=VERIFICATION, owners=owners)
+    assert (terms.group_size, owners // group_size - terms.least_groups) == (group_size, spare)
+
+
+def test_for_model_measures_clip_and_norm_by_a_round_of_training() -> None:
+    trained = {**MODEL, "conv.weight": MODEL["conv.weight"] + np.float32(0.25)}
+    terms = Terms.for_model(MODEL, verification=VERIFICATION, private=["head.*"], trained=trained)
+    assert terms.clip == 2 * 0.25
+    assert terms.longest_mean == pytest.approx(3 * 0.25 * 160**0.5, rel=1e-4)
+    assert Terms.for_model(MODEL, verification=VERIFICATION, trained=trained, clip=7.0).clip == 7.0
+    for wrong in (MODEL, {**MODEL, "conv.weight": np.zeros(3)}, {**MODEL, "conv.weight": MODEL["conv.weight"] + np.inf}):
+        with pytest.raises(TermsError):
+            Terms.for_model(MODEL, verification=VERIFICATION, trained=wrong)
+
+
+@pytest.mark.parametrize("limits", [ETHEREUM, ChainLimits(60_000, 2)])
+@pytest.mark.parametrize("projected", [False, True])
+def test_largest_model_that_a_refusal_names_fits_and_the_next_does_not(limits: ChainLimits, projected: bool) -> None:
+    sizes = {"owners": 20, "group_size": 3, "update_bits": 16}
+    most = most_weights(**sizes, projected=projected, limits=limits)
+    kind = {"projected": projected, "owners": 20, "verification": VERIFICATION, "limits": limits}
+    assert Terms.for_model(most, **kind).weights == most
+    with pytest.raises(BadTerms, match=f"{most:,} if {'projected' if projected else 'exact'}"):
+        Terms.for_model(most + 1, **kind)
+
+
+def test_for_model_proves_exact_distances_of_small_models_and_projections_of_others() -> None:
+    small, large, huge = (Terms.for_model(weights, verification=VERIFICATION) for weights in (4 * 8192, 5 * 8192, 513 * 8192))
     assert (small.projected, large.projected, huge.projected) == (False, True, True)
     assert small.answer_seconds == 3600
     assert (huge.answer_seconds, huge.prove_seconds) == (0, 3600)
@@ -175,7 +204,7 @@ def test_for_model_proves_projections_where_exact_distances_do_not_fit() -> None
 
 def test_for_model_that_cannot_be_tells_why() -> None:
     with pytest.raises(BadTerms, match="mostOwners is 12, it must lie in 20"):
-        Terms.for_model(1, verification=VERIFICATION, owners=12)
+        Terms.for_model(1, verification=VERIFICATION, owners=12, group_size=4)
     with pytest.raises(TermsError, match="is no amount"):
         Terms.for_model(1, verification=VERIFICATION, reward="much")
     with pytest.raises(UpdateError, match="'w' is complex128"):

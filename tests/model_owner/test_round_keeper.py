@@ -14,11 +14,11 @@ from omnilytics_flwr.market.messages import sign_commitment, sign_delivery
 from omnilytics_flwr.market.refusals import TooLate, Underfunded
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.market.task import TaskId
-from omnilytics_flwr.model_owner.round_keeper import OPEN_MARGIN_SECONDS, RoundKeeper
+from omnilytics_flwr.model_owner.round_keeper import RoundKeeper, open_margin_seconds
 from omnilytics_flwr.model_owner.round_report import RoundReport
 from tests.data_owner.owners import TASK, make_wallet
 from tests.model_owner.conftest import NEXT, Play, addresses, make_play
-from tests.support.builders import STRANGER, address_of
+from tests.support.builders import STRANGER, address_of, make_terms
 
 # Anchoring
 
@@ -33,10 +33,10 @@ def test_anchor_the_same_parts_again_makes_no_transaction_and_others_start_the_n
     assert play.keeper.anchored(TASK) is None
 
 
-@pytest.mark.parametrize(("left", "rounds"), [(OPEN_MARGIN_SECONDS, 1), (OPEN_MARGIN_SECONDS - 1, 2)])
-def test_anchor_with_little_time_left_to_open_anchors_again(play: Play, left: int, rounds: int) -> None:
+@pytest.mark.parametrize(("spare", "rounds"), [(0, 1), (-1, 2)])
+def test_anchor_with_little_time_left_to_open_anchors_again(play: Play, spare: int, rounds: int) -> None:
     play.keeper.anchor(TASK)
-    play.scene.world.timestamp = play.scene.state.open_by - left
+    play.scene.world.timestamp = play.scene.state.open_by - play.scene.terms.commit_seconds // 2 - spare
     assert play.keeper.anchor(TASK).round == rounds
 
 
@@ -131,11 +131,30 @@ def test_round_opens_early_only_with_enough_groups_and_without_those_who_were_ab
 
 def test_late_deliveries_are_waited_for_unless_they_failed_to_come_before(play: Play) -> None:
     for parts, excused in ((TASK, False), (NEXT, True)):
-        play.lost = {6}
+        play.lost = {group[0] for group in play.groups()}
         play.open_and_deliver(play.anchor_and_commit(parts))
         assert [play.keeper.may_prove(grace_over=grace_over) for grace_over in (False, True)] == [False, excused]
         play.keeper.settle(play.keeper.prove(), NEXT if parts is TASK else None)
     play.lost.clear()
+
+
+def test_late_deliveries_are_not_waited_for_for_ever(tmp_path: Path) -> None:
+    """Time over, whoever says that its chain does not show the opening yet is waited for only if too few groups are whole without it."""
+    play = make_play(tmp_path, num_owners=18)
+    play.lost = {play.groups()[0][0]}
+    play.open_and_deliver(play.anchor_and_commit())
+    assert not play.keeper.may_prove(grace_over=True)
+    assert [play.keeper.may_prove(grace_over=False, timed_out=True, early=early) for early in (False, True)] == [True, True]
+    play.keeper.settle(play.keeper.prove(), NEXT)
+    play.lost = {play.groups()[1][0]}
+    play.open_and_deliver(play.anchor_and_commit(NEXT))
+    assert len(play.keeper.live.roster) == 5, "the group of the first is left out"
+    assert [play.keeper.may_prove(grace_over=False, timed_out=True, early=early) for early in (False, True)] == [True, False]
+
+
+def test_opening_has_time_for_blocks_that_are_missed_and_data_owners_half_of_the_window_at_least() -> None:
+    assert open_margin_seconds(make_terms(commit_seconds=3600)) == 72
+    assert open_margin_seconds(make_terms(commit_seconds=60)) == 30
 
 
 def let_depart(play: Play, number: int) -> TaskId:

@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from omnilytics_flwr.adversary.colluding import JustAccepted
 from omnilytics_flwr.adversary.registry import ATTACKS, Family
 from omnilytics_flwr.adversary.updates import SignFlip
 from omnilytics_flwr.adversary.vectors import Isotropic
 from omnilytics_flwr.errors import TermsError
-from runs.byzantine.cells import Cell, Crowd, fedavg_cell, market_cell
+from runs.byzantine.cells import Cell, Crowd, fedavg_cell, market_cell, usual_terms
+from runs.byzantine.compare import cell_figures
 from runs.byzantine.figure import draw
 from runs.byzantine.protocol import MISDEEDS
 from runs.byzantine.recipe import ANY_VERIFICATION, DEFAULT_PATH, Recipe, load_recipe, terms_of
-from runs.byzantine.result import broken_promises, cell_figures
+from runs.byzantine.result import broken_promises
 from runs.byzantine.shortcut import Decision
 from runs.byzantine.trainer import Trainer
 from runs.recipes import RecipeError
@@ -60,7 +62,14 @@ def test_misdeeds_are_every_rogue_but_those_that_others_stand_for() -> None:
         ("workers = 2", "workers = 0", RecipeError, r"workers is 0; expected at least 1"),
         ("two = [0, 3]", "two = [0, 24]", RecipeError, r"crowds\.two is \(0, 24\); expected different places from 0 to 23"),
         ("two = [0, 3]", "two = []", RecipeError, r"crowds\.two is \(\); expected different places"),
-        ('crowd = "two"', 'crowd = "ten"', RecipeError, r"confirm\.crowd is 'ten'; expected one of one, two, three, six"),
+        ('crowd = "two"', 'crowd = "ten"', RecipeError, r"confirm\.crowd is 'ten'; expected one of two, three, six"),
+        (
+            '[sweep]                            # what is trained by other rules besides: nobody attacking, and every attack by this crowd\ncrowd = "two"',
+            '[sweep]\ncrowd = "ten"',
+            RecipeError,
+            r"sweep\.crowd is 'ten'; expected one of two, three, six",
+        ),
+        ("[0, 110, 125, 150, 200]", "[0, 110, 125]", RecipeError, r"sweep\.outlier_percents is \(0, 110, 125\); expected 150 among them"),
         ("owners = 18 ", "owners = 17 ", RecipeError, r"misdeeds\.owners is 17; expected 18 to 24"),
         ("[attacks.zero]", "[attacks.nil]", RecipeError, r"attacks\.nil is no key of the recipe"),
         ("[attacks.zero]", "", RecipeError, r"attacks\.zero is missing"),
@@ -158,6 +167,31 @@ def test_figures_count_groups_and_owners_apart(recipe: Recipe) -> None:
     assert figures["fates"][0]["accepted"] == "2 3 4 5 6 7"
 
 
+def test_figures_tell_loud_groups_and_where_projections_differ(recipe: Recipe) -> None:
+    """Group 0 scores 3 times the median in the first round and is paid in the second; a projection drops group 5 there instead."""
+    quiet = tuple((number, 100) for number in range(1, 8))
+    loud = decision(dropped=(0,), paid=frozenset(range(3, 24)), scores=((0, 300), *quiet))
+    paid = decision(accepted=tuple(range(8)), dropped=(), paid=frozenset(range(24)), scores=((0, 201), *quiet))
+    other = replace(paid, accepted=(0, 1, 2, 3, 4, 6, 7), dropped=(5,))
+    figures = cell_figures(recipe, Cell([0.1, 0.5, 0.6], [loud, paid], [loud, other]), None, (0, 1))
+    assert (figures["loud_rounds"], figures["loud_groups_paid"]) == (2, 1 / 2)
+    assert figures["projection_differs"] == [
+        {"round": 2, "loud": True, "groups": "5", "scores": "group 5: exact 100.0 %, projected 100.0 %"}
+    ]
+
+
+def test_rules_of_the_sweep_are_told_to_who_hides_from_them(recipe: Recipe, trainer: Trainer) -> None:
+    """The same attacker goes further where the rule leaves it more room, and every group of it is paid under each."""
+    once, start = replace(recipe, training=replace(recipe.training, rounds=1)), trainer.start()
+    far = []
+    for percent in (125, 200):
+        terms = replace(usual_terms(once), outlier_percent=percent)
+        cell = market_cell(once, trainer, Crowd("just-accepted", JustAccepted(), (0, 3)), start, terms)
+        far.append(float(np.linalg.norm(cell.last_offers[0].update)))
+        assert {0, 1} <= set(cell.decisions[0].accepted)
+    assert far[0] < far[1]
+
+
 def test_reference_run_held_every_promise() -> None:
     result = json.loads(REFERENCE.read_text(encoding="utf-8"))
     assert broken_promises(result) == []
@@ -168,10 +202,18 @@ def test_reference_run_held_every_promise() -> None:
 @pytest.mark.parametrize(
     ("spoil", "claim"),
     [
+        (
+            lambda r: r["no_attacker_by_seed"]["25"].update(honest_groups_paid=0.89),
+            "with nobody attacking, every group is paid in nine rounds",
+        ),
+        (lambda r: r["no_attacker_by_seed"]["25"].update(market=0.8), "with nobody attacking, a market is within half a point"),
+        (lambda r: r["attacks"]["noise"]["two"].update(loud_groups_paid=0.01), "loud attacks within f are not paid"),
+        (lambda r: r["projections"].update(loud_same=0), "where an attack is loud, projections select the same groups"),
+        (lambda r: r["attacks"]["zero"]["two"].update(projected=0.1), "projections leave accuracy as it is"),
         (lambda r: r["confirmed_on_chain"]["zero"].update(same_pay=False), "every attack comes to the same on a chain"),
         (lambda r: r["confirmed_on_chain"].pop("zero"), "as many attacks are confirmed as there are"),
-        (lambda r: r["attacks"]["zero"]["one"]["fates"][0].update(dropped="0 1 2"), "never more than f groups of a round go unpaid"),
-        (lambda r: r["attacks"]["isotropic"]["one"].update(attackers_groups_learnt=0.1), "no sum out of range is ever learned from"),
+        (lambda r: r["attacks"]["zero"]["two"]["fates"][0].update(dropped="0 1 2"), "never more than f groups of a round go unpaid"),
+        (lambda r: r["attacks"]["isotropic"]["two"].update(attackers_groups_learnt=0.1), "no sum out of range is ever learned from"),
         (lambda r: r["misdeeds"][0].update(settled=False), "every misdeed's round is settled"),
         (lambda r: r["misdeeds"][0].update(others_paid=0.7), "no misdeed costs owners of other groups more"),
         (lambda r: next(m for m in r["misdeeds"] if m["fate"] == "void").update(stake_lost_wei=0), "who never delivers loses its stake"),

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from omnilytics_flwr.adversary.updates import NotANumber, SignFlip
-from omnilytics_flwr.adversary.vectors import Isotropic, OutOfRange, VectorAttack
+from omnilytics_flwr.adversary.vectors import HalfOutOfRange, Isotropic, OutOfRange, VectorAttack
 from omnilytics_flwr.crypto.fixedpoint import quantise
 from omnilytics_flwr.market.terms import Terms
 from omnilytics_flwr.model_owner.round_report import RoundReport
@@ -48,11 +48,12 @@ def play(game: Game, offers: dict[int, VectorAttack | None]) -> tuple[RoundRepor
     assert task == live_task(game.scene)
     game.commit(task)
     game.deliver(task, game.keeper.open())
+    seed = game.keeper.live.projection_seed(game.scene.state.epoch_seed)
     report = game.settle()
     order = [number for place in range(len(game.scene.market.storage.groups)) for number in game.group(place)]
     brought = [Offer(game.updates.get(number, honest_update(number)), offers.get(number)) for number in order]
     rounding = [game.owners[number].keys.rounding_key(task) for number in order]
-    return report, decide(game.scene.terms, brought, rounding)
+    return report, decide(game.scene.terms, brought, rounding, seed)
 
 
 def assert_same(game: Game, report: RoundReport, reckoned: Decision) -> None:
@@ -76,6 +77,13 @@ def test_shortcut_is_the_round_with_groups_of_two_sizes_and_a_loud_attack(tmp_pa
     proven = np.mean([honest_update(n) for place in (0, 2, 3, 4) for n in game.group(place)], axis=0)
     assert reckoned.mean is not None
     np.testing.assert_allclose(reckoned.mean, proven, atol=2**-14)
+
+
+def test_shortcut_is_the_round_of_a_projected_market(tmp_path: Path) -> None:
+    game = make_game(tmp_path, projected=True)
+    report, reckoned = play(game, {game.group(1)[0]: HalfOutOfRange()})
+    assert reckoned.dropped == (1,), "in a projection it is far off; in an exact market it reads as distance 0"
+    assert_same(game, report, reckoned)
 
 
 def test_shortcut_is_the_round_with_forged_absent_and_waived_groups(tmp_path: Path) -> None:

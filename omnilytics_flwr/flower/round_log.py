@@ -1,0 +1,103 @@
+"""What the log tells of a round: who took part, which groups were left out, who was paid, what was learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from ..market.amount import format_amount
+from ..market.terms import ZERO_ADDRESS, Terms
+from ..model_owner.round_report import RoundReport
+
+LISTED = 8
+"""Most addresses, nodes or reasons that a line lists."""
+
+
+def report_lines(report: RoundReport, terms: Terms) -> list[str]:
+    """A finished round in lines for Flower's log."""
+    committed = f"{len(report.committed)} of {len(report.owners)} data owners committed"
+    if not report.roster:
+        return [f"\t└──> Market round {report.round} was not opened: {committed}"]
+    end = "timed out" if report.timed_out else "settled"
+    lines = [f"Market round {report.round} {end}: {committed}, {_counted(len(report.roster), 'group')} on the roster"]
+    if not report.timed_out:
+        lines.append(f"It tolerates {report.tolerated} of {report.taking_part} faulty groups")
+    for position, members in enumerate(report.roster):
+        if (fate := _fate(report, position)) is not None:
+            lines.append(f"Group {position} ({listed(members)}) is {fate}")
+    learnt = sum(len(report.roster[position]) for position in report.learnt)
+    if not report.timed_out:
+        lines.append(f"Learnt from {_counted(len(report.learnt), 'group')}, {_counted(learnt, 'data owner')}")
+    each = format_amount(terms.reward_wei, in_ether=terms.token == ZERO_ADDRESS)
+    gas = sum(receipt.gas_used for receipt in report.receipts)
+    lines.append(f"Paid {_counted(len(report.paid), 'data owner')} {each} each, in {gas:,} gas")
+    return [f"\t├──> {line}" for line in lines[:-1]] + [f"\t└──> {lines[-1]}"]
+
+
+def not_opened(report: RoundReport, *, nodes: int, refusals: Mapping[int, str], waited: str) -> str:
+    """Why a round was not opened, in a sentence.
+
+    Parameters
+    ----------
+    nodes : int
+        Nodes that are there.
+    refusals : mapping of int to str
+        Reasons of nodes that replied and did not commit.
+    waited : str
+        What ended the wait.
+    """
+    missing = [owner for owner in report.owners if owner not in report.committed]
+    reasons: dict[str, list[int]] = {}
+    for node, reason in refusals.items():
+        reasons.setdefault(reason, []).append(node)
+    said = "; ".join(f"{_counted(len(some), 'node')} ({listed(some)}): {reason}" for reason, some in list(reasons.items())[:LISTED])
+    return (
+        f"market round {report.round} was not opened: no group is whole. {len(report.committed)} of {len(report.owners)} data owners committed "
+        f"before {waited}; nodes that are there: {nodes}; missing: {listed(missing)}" + (f". Refusals: {said}" if said else "")
+    )
+
+
+def nothing_learnt(report: RoundReport, terms: Terms) -> str:
+    """Why a round that is settled taught nothing, in a sentence."""
+    number, positions = report.round, range(len(report.roster))
+    undelivered = [position for position in positions if any(owner in report.undelivered for owner in report.roster[position])]
+    far = [position for position in (*report.ineligible, *report.waived) if position not in undelivered]
+    if len(undelivered) == len(report.roster):
+        reason = (
+            f"no group delivered whole ({listed(report.undelivered)} did not); see the reasons above, and whether all clients run the app "
+            "with omnilytics_mod as the first of their mods"
+        )
+    elif far:
+        reason = (
+            f"{_counted(len(far), 'group')} lie beyond the norm bound of the terms, a mean update of length {terms.longest_mean:g}; create a "
+            "market with a larger norm, or look at the learning rate"
+        )
+    else:
+        reason = "no group is left to learn from"
+    return f"market round {number} is settled and paid {_counted(len(report.paid), 'data owner')}, and taught nothing: {reason}"
+
+
+def listed(items: Iterable[object]) -> str:
+    """The first of some items, and how many more there are."""
+    every = [str(item) for item in items]
+    return ", ".join(every[:LISTED]) + (f" and {len(every) - LISTED} more" if len(every) > LISTED else "") if every else "nobody"
+
+
+def _fate(report: RoundReport, position: int) -> str | None:
+    """What became of a group, None if it was paid and learnt from, or if the round timed out."""
+    absent = [owner for owner in report.roster[position] if owner in report.undelivered]
+    if position in report.ineligible:
+        return "not paid: its mean update is longer than the norm bound of the terms"
+    if position in report.dropped:
+        return "not paid: too far from the other groups"
+    if position in report.waived:
+        reason = f"no valid delivery of {listed(absent)}" if absent else "too far from zero, or nothing can be proven of it"
+        return f"paid, and not learnt from: {reason}"
+    if position in report.void:
+        return f"not learnt from: the lost stake of {listed(absent)} pays the others"
+    if position in {*report.accepted} - {*report.learnt}:
+        return "paid, and not learnt from: far out by its exact sum"
+    return None
+
+
+def _counted(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -1,0 +1,75 @@
+"""The log of a round, read as a user reads it."""
+
+from __future__ import annotations
+
+from omnilytics_flwr.flower.round_log import not_opened, nothing_learnt, report_lines
+from omnilytics_flwr.market.ledger import Receipt
+from omnilytics_flwr.market.terms import Address
+from omnilytics_flwr.model_owner.round_report import RoundReport
+from tests.support.builders import make_terms
+
+OWNERS = tuple(Address(f"0x{number:040x}") for number in range(1, 16))
+GROUPS = tuple(OWNERS[start : start + 3] for start in range(0, 15, 3))
+TERMS = make_terms(reward_wei=10**15, stake_wei=10**16)
+
+
+def report(**changes: object) -> RoundReport:
+    """Group 1 was dropped, of group 2 somebody did not deliver, of group 3 the exact sum is far out."""
+    values: dict[str, object] = {
+        "roster": GROUPS,
+        "accepted": (0, 3, 4),
+        "learnt": (0, 4),
+        "dropped": (1,),
+        "waived": (2,),
+        "undelivered": (OWNERS[7],),
+        "paid": tuple(owner for place in (0, 2, 3, 4) for owner in GROUPS[place]),
+        "tolerated": 1,
+        "receipts": (Receipt("open", "0x1", 1, 400_000, 0, {}), Receipt("settle", "0x2", 2, 600_000, 0, {})),
+    }
+    return RoundReport(1, 7, True, OWNERS, OWNERS[:14], **(values | changes))  # type: ignore[arg-type]
+
+
+def listed(*owners: Address) -> str:
+    return ", ".join(owners)
+
+
+def test_settled_round_says_who_took_part_what_became_of_each_group_and_who_was_paid() -> None:
+    assert report_lines(report(), TERMS) == [
+        "\t├──> Market round 7 settled: 14 of 15 data owners committed, 5 groups on the roster",
+        "\t├──> It tolerates 1 of 4 faulty groups",
+        f"\t├──> Group 1 ({listed(*GROUPS[1])}) is not paid: too far from the other groups",
+        f"\t├──> Group 2 ({listed(*GROUPS[2])}) is paid, and not learnt from: no valid delivery of {OWNERS[7]}",
+        f"\t├──> Group 3 ({listed(*GROUPS[3])}) is paid, and not learnt from: far out by its exact sum",
+        "\t├──> Learnt from 2 groups, 6 data owners",
+        "\t└──> Paid 12 data owners 0.001 ether each, in 1,000,000 gas",
+    ]
+
+
+def test_other_fates_have_their_own_reasons() -> None:
+    lines = report_lines(
+        report(accepted=(0,), learnt=(0,), dropped=(), ineligible=(1,), waived=(4,), void=(2,), undelivered=(OWNERS[7],)), TERMS
+    )
+    assert any("not paid: its mean update is longer than the norm bound" in line for line in lines)
+    assert any(f"the lost stake of {OWNERS[7]} pays the others" in line for line in lines)
+    assert any("too far from zero, or nothing can be proven of it" in line for line in lines)
+
+
+def test_rounds_that_end_otherwise_say_so() -> None:
+    (line,) = report_lines(report(roster=(), accepted=(), paid=()), TERMS)
+    assert line == "\t└──> Market round 7 was not opened: 14 of 15 data owners committed"
+    assert report_lines(report(timed_out=True), TERMS)[0].startswith("\t├──> Market round 7 timed out: ")
+
+
+def test_long_lists_are_cut() -> None:
+    reason = not_opened(report(roster=()), nodes=1, refusals=dict.fromkeys(range(20), "full"), waited="the end")
+    assert "before the end; nodes that are there: 1; missing" in reason
+    assert "20 nodes (0, 1, 2, 3, 4, 5, 6, 7 and 12 more): full" in reason
+    assert f"missing: {OWNERS[14]}. Refusals" in reason
+
+
+def test_round_that_taught_nothing_names_what_it_was() -> None:
+    nobody = report(accepted=(), learnt=(), dropped=(), waived=(0, 1, 2, 3, 4), undelivered=OWNERS)
+    assert f"({listed(*OWNERS[:8])} and 7 more did not)" in nothing_learnt(nobody, TERMS)
+    far = report(accepted=(), learnt=(), dropped=(), ineligible=(0,), waived=(1, 2, 3, 4), undelivered=())
+    assert f"5 groups lie beyond the norm bound of the terms, a mean update of length {TERMS.longest_mean:g}" in nothing_learnt(far, TERMS)
+    assert "no group is left to learn from" in nothing_learnt(report(learnt=(), waived=(), undelivered=()), TERMS)

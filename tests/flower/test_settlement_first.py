@@ -1,0 +1,135 @@
+"""Nothing that a wrapped strategy or a callback does stands between an open round and its settlement, or takes what was learnt."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from threading import Event
+
+import pytest
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.serverapp import Grid
+from flwr.serverapp.strategy import FedAvg, strategy_utils
+
+from omnilytics_flwr.flower import learner
+from omnilytics_flwr.flower.steady_grid import NodesAreGone, SteadyGrid
+from omnilytics_flwr.market.stage import Stage
+from tests.flower.clients import exchange_in, make_model
+from tests.flower.markets import FIRST_NODE, MemoryRun, accepted_owners, assert_close, exact_grid, memory_run
+
+
+def learnt_the_mean(run: MemoryRun, arrays: ArrayRecord) -> None:
+    assert_close(arrays, run.expected(make_model(), accepted_owners(run.reports[0])))
+
+
+@pytest.mark.parametrize("wanted", [{"min_available_nodes": 15}, {"min_train_nodes": 15}, {"min_evaluate_nodes": 15}])
+def test_node_that_vanishes_after_its_delivery_keeps_no_round_open(tmp_path: Path, wanted: dict[str, int]) -> None:
+    """Flower's own sampling waits for it for ever."""
+    run = memory_run(tmp_path, inner=FedAvg(**wanted))
+
+    def vanish(node: int, message: Message) -> Message:
+        if "vector" in message.content.config_records.get("omnilytics", {}) and node == FIRST_NODE:
+            run.grid.apps.pop(node)
+        return message
+
+    run.grid.on_reply = vanish
+    result = run.strategy.start(run.grid, make_model(), 1)
+    assert len(run.grid.apps) == 14
+    assert [report.settled for report in run.reports] == [True]
+    learnt_the_mean(run, result.arrays)
+    evaluated = [node for node, message in run.grid.requests if exchange_in(message) == "evaluate"]
+    assert FIRST_NODE not in evaluated, "nobody waits for its evaluation either"
+
+
+def test_strategy_that_waits_for_nodes_nobody_has_seen_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As after a restart: who was there when the round began is not known."""
+    monkeypatch.setattr(strategy_utils, "sleep", lambda seconds: None)
+    grid, strategy = exact_grid(FedAvg(min_available_nodes=4))
+    hasty = SteadyGrid(grid, strategy._clock).as_of([100, 101])
+    assert sorted(hasty.get_node_ids()) == [100, 101, 102]
+    with pytest.raises(NodesAreGone):
+        strategy._planner.look_ahead(1, make_model(), hasty)
+    assert strategy._planner.evaluate_plan(1, make_model(), ConfigRecord()) is None, "it is no failure of the strategy's"
+
+
+class Slow(FedAvg):
+    """Learns only once its round is over."""
+
+    def __init__(self, **options: object) -> None:
+        super().__init__(train_metrics_aggr_fn=self.wait_for_it, **options)  # type: ignore[arg-type]
+        self.is_over = Event()
+
+    def wait_for_it(self, contents: list[RecordDict], weight: str) -> MetricRecord:
+        assert self.is_over.wait(60), "the round stays open"
+        return MetricRecord({"waited": 1})
+
+
+def test_strategy_that_takes_for_ever_is_not_waited_for_and_what_it_learns_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learner, "WATCH_SHARE", 0.0)
+    inner = Slow()
+    run = memory_run(tmp_path, inner=inner, options={"on_round": lambda report: inner.is_over.set()})
+    result = run.strategy.start(run.grid, make_model(), 2)
+    assert [report.settled for report in run.reports] == [True, True]
+    assert [run.events(number) for number in range(2)] == [["anchor", "open", "settle"]] * 2, "the next task is anchored later"
+    assert run.scene.surplus_wei() == 0
+    assert result.train_metrics_clientapp[2]["waited"] == 1
+
+
+def unknown_metric(contents: list[RecordDict], weight: str) -> MetricRecord:
+    return MetricRecord({"mean": sum(float(content["metrics"]["train_loss"]) for content in contents)})  # type: ignore[arg-type]
+
+
+def test_metrics_that_the_terms_do_not_name_cost_metrics_and_not_the_model(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    inner = FedAvg(train_metrics_aggr_fn=unknown_metric, evaluate_metrics_aggr_fn=unknown_metric)
+    run = memory_run(tmp_path, inner=inner, metrics=("num-examples",))
+    result = run.strategy.start(run.grid, make_model(), 1)
+    learnt_the_mean(run, result.arrays)
+    assert not result.train_metrics_clientapp
+    assert not result.evaluate_metrics_clientapp
+    for name in ("train_metrics_aggr_fn", "aggregate_evaluate"):
+        assert f"{name} of FedAvg failed (KeyError('train_loss'))" in caplog.text
+    assert "Metrics that the terms let leave a data owner: num-examples" in caplog.text
+
+
+def fail(*told: object) -> None:
+    raise RuntimeError("the display is gone")
+
+
+@pytest.mark.parametrize("callback", ["on_stage", "on_round", "on_model"])
+def test_callback_that_fails_is_told_and_ends_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture, callback: str) -> None:
+    run = memory_run(tmp_path, options={callback: fail})
+    learnt_the_mean(run, run.strategy.start(run.grid, make_model(), 1).arrays)
+    assert "the display is gone" in caplog.text
+
+
+class NoSecondRound(FedAvg):
+    """Fails when it is asked for the second round."""
+
+    def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
+        if server_round == 2:
+            raise RuntimeError("no second round")
+        return super().configure_train(server_round, arrays, config, grid)
+
+
+@pytest.mark.parametrize("run_dir", [False, True])
+def test_strategy_that_does_not_say_what_comes_next_fails_after_the_round_is_settled_and_seen(tmp_path: Path, run_dir: bool) -> None:
+    seen: list[tuple[int, ArrayRecord]] = []
+    options: dict[str, object] = {"on_model": lambda number, model, metrics: seen.append((number, model))}
+    run = memory_run(tmp_path / "owners", inner=NoSecondRound(), options=options | ({"run_dir": tmp_path / "run"} if run_dir else {}))
+    with pytest.raises(RuntimeError, match="no second round"):
+        run.strategy.start(run.grid, make_model(), 2)
+    assert [report.settled for report in run.reports] == [True]
+    assert run.scene.state.stage is Stage.IDLE
+    ((number, model),) = seen
+    assert number == 1
+    learnt_the_mean(run, model)
+
+
+def test_observer_sees_the_whole_model_and_the_metrics_after_each_round_that_taught_something(tmp_path: Path) -> None:
+    seen: list[tuple[int, ArrayRecord, dict[str, object]]] = []
+    observe: Callable[..., object] = lambda number, model, metrics: seen.append((number, model, dict(metrics)))  # noqa: E731
+    run = memory_run(tmp_path, options={"on_model": observe})
+    result = run.strategy.start(run.grid, make_model(), 2)
+    assert [number for number, _, _ in seen] == [1, 2]
+    assert {n: a.data for n, a in seen[-1][1].items()} == {n: a.data for n, a in result.arrays.items()}
+    assert seen[-1][2] == dict(result.train_metrics_clientapp[2])
