@@ -129,12 +129,12 @@ class JustAccepted:
         for halved in range(1, STEP_BITS + 1):
             longer = step + self.longest / 2**halved
             everybody[attackers] = (1 - longer) * mean
-            if _accepts(known.rule, everybody, attackers):
+            if accepts(known.rule, everybody, attackers):
                 step = longer
         return np.asarray((1 - step) * mean)
 
 
-def _accepts(rule: Rule, updates: NDArray[np.float64], places: list[int]) -> bool:
+def accepts(rule: Rule, updates: NDArray[np.float64], places: list[int]) -> bool:
     """Whether the market would accept the groups of all these places."""
     sizes = group_sizes(len(updates), rule.group_size)
     starts = np.cumsum([0, *sizes])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ..market.amount import format_amount
+from ..market.amount import ETHER, UNITS_OF_TOKEN, format_amount
 from ..market.terms import ZERO_ADDRESS, Terms
 from ..model_owner.round_report import RoundReport
 
@@ -27,7 +27,7 @@ def report_lines(report: RoundReport, terms: Terms) -> list[str]:
     learnt = sum(len(report.roster[position]) for position in report.learnt)
     if not report.timed_out:
         lines.append(f"Learnt from {_counted(len(report.learnt), 'group')}, {_counted(learnt, 'data owner')}")
-    each = format_amount(terms.reward_wei, in_ether=terms.token == ZERO_ADDRESS)
+    each = format_amount(terms.reward_wei, ETHER if terms.token == ZERO_ADDRESS else UNITS_OF_TOKEN)
     gas = sum(receipt.gas_used for receipt in report.receipts)
     lines.append(f"Paid {_counted(len(report.paid), 'data owner')} {each} each, in {gas:,} gas")
     return [f"\t├──> {line}" for line in lines[:-1]] + [f"\t└──> {lines[-1]}"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import PurePath
+from types import FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -11,6 +13,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, MetricRecord
 from numpy.typing import NDArray
 
 from ..errors import Malformed
+from .compat import Strategy
 from .wire import named_arrays
 
 Arrays = dict[str, NDArray[Any]]
@@ -40,7 +43,7 @@ def encode_value(value: object, arrays: Arrays) -> Node:
         case tuple():
             return {"tuple": [encode_value(item, arrays) for item in value]} if type(value) is tuple else _unknown(value)
     # Functions, classes and paths are how a strategy was made, not what became of it.
-    return {"code": ""} if callable(value) or isinstance(value, PurePath) else _unknown(value)
+    return {"code": ""} if _is_code(value) or isinstance(value, PurePath) else _unknown(value)
 
 
 def decode_value(node: Node, arrays: Mapping[str, NDArray[Any]]) -> Any:
@@ -86,6 +89,15 @@ def _named(array: NDArray[Any], arrays: Arrays) -> str:
     name = f"array-{len(arrays)}"
     arrays[name] = array
     return name
+
+
+def _is_code(value: object) -> bool:
+    """Whether a callable has nothing of its own that could change; a model of torch, which is one, has."""
+    if isinstance(value, partial):
+        return all(_is_code(part) for part in (value.func, *value.args, *value.keywords.values()) if callable(part))
+    if isinstance(value, MethodType):
+        return isinstance(value.__self__, (type, Strategy)) or _is_code(value.__self__)
+    return isinstance(value, (FunctionType, type)) or (callable(value) and not getattr(value, "__dict__", None))
 
 
 def _unknown(value: object) -> Node:

@@ -64,8 +64,8 @@ class _History:
 
 
 def usual_terms(recipe: Recipe) -> Terms:
-    """The terms of the market: an exact one."""
-    return terms_of(recipe, rounds=recipe.training.rounds)(ANY_VERIFICATION)
+    """The terms of an exact market."""
+    return replace(terms_of(recipe, rounds=recipe.training.rounds)(ANY_VERIFICATION), projected=False)
 
 
 def market_cell(

@@ -24,7 +24,7 @@ def cell_figures(recipe: Recipe, market: Cell, fedavg: Cell | None, attackers: S
     loud = [_loud(decision, bad) for decision in market.decisions]
     found = sum(map(len, loud))
     learnt = sum(len(bad & set(decision.learnt)) for decision in market.decisions)
-    rounds = len(market.decisions)
+    rounds, beside = len(market.decisions), zip(market.decisions, market.projected, strict=True) if market.projected else ()
     return {
         "attackers": list(attackers),
         "market": market.accuracies[-1],
@@ -40,7 +40,7 @@ def cell_figures(recipe: Recipe, market: Cell, fedavg: Cell | None, attackers: S
         "loud_groups_paid": sum(len(one - _unpaid(d)) for one, d in zip(loud, market.decisions, strict=True)) / found if found else None,
         "projection_differs": [
             _difference(number, exact, projected, loud=bool(loud[number - 1]))
-            for number, (exact, projected) in enumerate(zip(market.decisions, market.projected, strict=True), start=1)
+            for number, (exact, projected) in enumerate(beside, start=1)
             if exact.accepted != projected.accepted
         ],
         "fates": [_fates(decision) for decision in market.decisions],

@@ -19,6 +19,7 @@ from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 
 from ..mnist.data import resolve_source
 from ..record import circumstances, new_folder, point_latest, write_json, write_recipe
+from ..screen import percent
 from .confirm import Confirmation, confirm
 from .figure import draw
 from .protocol import MISDEEDS, Outcome, play
@@ -61,11 +62,14 @@ def run(recipe: Recipe, attacks: Sequence[str]) -> int:
 
 def _sweep(recipe: Recipe, attacks: Sequence[str], progress: Progress, seconds: dict[str, float]) -> dict[Job, Finding]:
     begun = time.perf_counter()
-    bar = progress.add_task("train under every attack", total=len(jobs_of(recipe, attacks)))
+    total = len(jobs_of(recipe, attacks))
+    bar = progress.add_task("train under every attack", total=total)
     findings = {}
     for finding in sweep(recipe, attacks):
         findings[finding.job] = finding
         progress.advance(bar)
+        told = f"{len(findings)} of {total}: {time.perf_counter() - begun:.0f} s, {finding.job.attack or 'nobody'} {finding.job.crowd}"
+        progress.console.print(f"{told}: market {percent(finding.figures['market'])}, plain FedAvg {percent(finding.figures['fedavg'])}")
     seconds["trainings"] = time.perf_counter() - begun
     return findings
 
@@ -82,6 +86,7 @@ def _confirm(
             finding = findings[Job(recipe.seed, attack, recipe.confirm.crowd)]
             confirmed[attack] = confirm(market, keeper, attack, finding.last_offers, finding.last_decision)
             progress.advance(bar)
+            progress.console.print(f"{attack} on a chain: {'the same' if confirmed[attack].holds else 'NOT the same'}")
     seconds["confirmations"] = time.perf_counter() - begun
     return confirmed
 
@@ -93,5 +98,6 @@ def _misdeeds(recipe: Recipe, progress: Progress, seconds: dict[str, float]) -> 
     for misdeed in MISDEEDS:
         outcomes.append(play(recipe, misdeed))
         progress.advance(bar)
+        progress.console.print(f"{misdeed.name} on a chain: its group is {outcomes[-1].fate}")
     seconds["misdeeds"] = time.perf_counter() - begun
     return outcomes

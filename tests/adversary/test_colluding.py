@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from omnilytics_flwr.adversary.colluding import DirectedDeviation, InnerProduct, LittleIsEnough, deviations_of
-from omnilytics_flwr.adversary.knowledge import Knowledge
+from omnilytics_flwr.adversary.colluding import DirectedDeviation, InnerProduct, JustAccepted, LittleIsEnough, accepts, deviations_of
+from omnilytics_flwr.adversary.knowledge import Knowledge, Rule
 from omnilytics_flwr.errors import TermsError
 from omnilytics_flwr.market.krum import scores
 
@@ -104,6 +104,27 @@ def test_boost_of_the_group_size_moves_a_groups_mean_as_far(seed: int, attack: t
     mean = honest.mean(axis=0)
     group = (attack(0.7, boost=3.0)(known) + 2 * mean) / 3
     np.testing.assert_allclose(group, attack(0.7)(known), atol=1e-9)
+
+
+@settings(max_examples=15, deadline=None)
+@given(seeds, st.sampled_from([0, 125, 200]))
+def test_just_accepted_is_paid_and_a_little_further_is_not(seed: int, percent: int) -> None:
+    """Two attackers in two of eight groups of three; the step is found to one part in 2^12 of the longest."""
+    _, honest = crowd(seed, owners=24, spread=1.0)
+    rule = Rule(group_size=3, faulty_groups=2, outlier_percent=percent)
+    known = Knowledge(honest[3], seen=(*honest[:3], *honest[4:]), place=3, accomplices=(0,), rule=rule)
+    sent, mean = JustAccepted(longest=64.0)(known), honest.mean(axis=0)
+    step = 1 - float(sent @ mean / (mean @ mean))
+    np.testing.assert_allclose(sent, (1 - step) * mean, atol=1e-9)
+
+    def paid(step: float) -> bool:
+        updates = honest.copy()
+        updates[[0, 3]] = (1 - step) * mean
+        return accepts(rule, updates, [0, 3])
+
+    assert step > 0
+    assert paid(step)
+    assert not paid(step + 64 / 2**12)
 
 
 @pytest.mark.parametrize("make", [LittleIsEnough, InnerProduct])

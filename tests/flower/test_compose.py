@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 import numpy as np
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.server.strategy import FedAvg as LegacyFedAvg
 from flwr.serverapp import Grid
 from flwr.serverapp import strategy as flwr_strategy
 from flwr.serverapp.strategy import (
@@ -18,6 +19,7 @@ from flwr.serverapp.strategy import (
     FedProx,
     FedYogi,
     Krum,
+    Result,
     Strategy,
 )
 
@@ -117,6 +119,13 @@ class OwnAggregation(FedAvg):
         return super().aggregate_train(server_round, replies)
 
 
+class OwnStart(FedAvg):
+    """A user's strategy that keeps checkpoints in a loop of its own, as some of Flower's examples do."""
+
+    def start(self, *arguments: object, **options: object) -> Result:  # type: ignore[override]
+        raise AssertionError("a market never calls it")
+
+
 class Krum2(Krum):
     """A user's strategy that inherits an aggregation that does not compose."""
 
@@ -138,11 +147,14 @@ def with_its_own_on_the_instance() -> FedAvg:
         (type("Bulyan", (OwnAggregation,), {}), "its aggregate_train is its own"),
         (with_its_own_on_the_instance, "its aggregate_train is its own"),
         (Krum2, "multi-Krum already runs inside the market"),
+        (OwnStart, r"its start is its own, which a market does not call\. .* give Omnilytics on_model="),
+        (OwnAggregation, r"its aggregate_train is its own, .* give Omnilytics on_model="),
+        (LegacyFedAvg, "no strategy of flwr.serverapp.strategy; .* port the app to the Message API first"),
     ],
 )
-def test_user_strategy_that_does_not_compose_is_refused(make: Callable[[], Strategy], reason: str) -> None:
+def test_user_strategy_that_does_not_compose_is_refused(make: Callable[[], object], reason: str) -> None:
     with pytest.raises(CannotCompose, match=reason):
-        check_composes(make())
+        check_composes(make())  # type: ignore[arg-type]
 
 
 def largest(contents: list[RecordDict], weight: str) -> MetricRecord:

@@ -29,7 +29,7 @@ def test_one_silent_member_of_each_group_is_named_with_nodes_time_and_reasons(tm
 
     def refuse(node: int, message: Message) -> Message:
         if node - FIRST_NODE in silent[1:]:
-            return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, "the disk is full"), reply_to=message)
+            return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, "the disk is full"), reply_to=run.grid.requests[-1][1])
         return message
 
     run.grid.on_request, run.grid.on_reply = lose("train", FIRST_NODE + silent[0]), refuse

@@ -9,11 +9,11 @@ import pytest
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord
 from flwr.serverapp.strategy import FedAdam, FedAvg, Result, Strategy
 
-from omnilytics_flwr.errors import CannotCompose, Malformed, Refused, TermsError
+from omnilytics_flwr.errors import CannotCompose, Malformed, NothingLearnt, Refused, TermsError
 from omnilytics_flwr.flower.run_memory import Progress
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.stage import Stage
-from tests.flower.clients import SHAPES, make_model
+from tests.flower.clients import SHAPES, lose, make_model
 from tests.flower.killing import Killed
 from tests.flower.markets import FIRST_NODE, MemoryRun, memory_run, waiter
 from tests.support.builders import address_of
@@ -59,9 +59,9 @@ def test_settings_that_the_operator_changes_count(run: MemoryRun, tmp_path: Path
 
 
 def test_round_that_did_not_open_counts_as_done(run: MemoryRun, tmp_path: Path) -> None:
-    run.grid.on_request = lambda node, message: None if node == FIRST_NODE else message
-    _, strategy = start(run, tmp_path / "run", 1)
-    assert [report.settled for report in strategy.reports] == [False]
+    run.grid.on_request = lose("train", *(FIRST_NODE + group[0] for group in run.groups()))
+    with pytest.raises(NothingLearnt):
+        start(run, tmp_path / "run", 1)
     run.grid.on_request = lambda node, message: message
     result, strategy = start(run, tmp_path / "run", 2)
     assert [report.settled for report in strategy.reports] == [True]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -108,15 +109,30 @@ class Counter:
     """Something that nobody can save."""
 
 
+class Model:
+    """What can be called and learns, as a model of torch does."""
+
+    def __init__(self) -> None:
+        self.weights = np.zeros(2)
+
+    def __call__(self) -> None:
+        self.weights += 1
+
+
 @pytest.mark.parametrize(
-    "value", [Counter(), {1, 2}, np.asarray([object()]), [Counter()], {"a": {3}}, np.random.default_rng(1)], ids=lambda v: type(v).__name__
+    "value",
+    [
+        *(Counter(), {1, 2}, np.asarray([object()]), [Counter()], {"a": {3}}, np.random.default_rng(1)),
+        *(Model(), Model().__call__, partial(print, Model()), partial(Model())),
+    ],
+    ids=lambda v: type(v).__name__,
 )
 def test_what_cannot_be_saved_is_refused_by_name(value: object) -> None:
     with pytest.raises(CannotCompose, match=r"FedAvg\.held cannot be saved: .*; keep it in such, or run without a run directory"):
         holding(value)[1].check_state()
 
 
-@pytest.mark.parametrize("value", [lambda: 1, Counter, Path("somewhere"), print])
+@pytest.mark.parametrize("value", [lambda: 1, Counter, Path("somewhere"), print, partial(print, 1), FedAvg().summary])
 def test_code_and_paths_are_no_state(value: object) -> None:
     _, inner = holding(value)
     inner.check_state()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from flwr.app import ArrayRecord, ConfigRecord
 from flwr.serverapp.strategy import FedAvg, Result
 
-from omnilytics_flwr.errors import TermsError
+from omnilytics_flwr.errors import NothingLearnt, TermsError
 from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.stage import Stage
 from tests.flower.clients import SHAPES, arrays_of, is_within, make_model, plain_model, shifted
@@ -102,8 +103,9 @@ def test_run_config_of_the_clients_must_be_the_one_anchored(tmp_path: Path, give
     run = memory_run(tmp_path, options={"run_config": given})
     for context in run.grid.contexts.values():
         context.run_config = {"lr": 0.25}
-    run.strategy.start(run.grid, make_model(), 1)
     matches = given is not None
+    with nullcontext() if matches else pytest.raises(NothingLearnt, match="somebody changed them on the way"):
+        run.strategy.start(run.grid, make_model(), 1)
     assert [report.settled for report in run.reports] == [matches]
     assert all(trainer.untouched != matches for trainer in run.trainers.values())
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAdam, FedAvg
 
@@ -22,12 +22,16 @@ from tests.oracle import SumcheckVerification
 from tests.support.builders import MARKET
 
 
-def test_inner_strategy_that_fails_settles_first(tmp_path: Path) -> None:
-    def broken(contents: list[RecordDict], weight: str) -> MetricRecord:
-        raise RuntimeError("my metrics are wrong")
+class Broken(FedAvg):
+    """Fails where it aggregates."""
 
-    run = memory_run(tmp_path, inner=FedAvg(train_metrics_aggr_fn=broken))
-    with pytest.raises(RuntimeError, match="my metrics are wrong"):
+    def _check_and_log_replies(self, *arguments: object, **options: object) -> tuple[list[Message], list[Message]]:
+        raise RuntimeError("my aggregation is wrong")
+
+
+def test_inner_strategy_that_fails_settles_first(tmp_path: Path) -> None:
+    run = memory_run(tmp_path, inner=Broken())
+    with pytest.raises(RuntimeError, match="my aggregation is wrong"):
         run.strategy.start(run.grid, make_model(), 1)
     assert run.reports[0].settled
     assert len(run.reports[0].paid) == 12

@@ -82,14 +82,14 @@ def test_shortcut_is_the_round_with_groups_of_two_sizes_and_a_loud_attack(tmp_pa
 def test_shortcut_is_the_round_of_a_projected_market(tmp_path: Path) -> None:
     game = make_game(tmp_path, projected=True)
     report, reckoned = play(game, {game.group(1)[0]: HalfOutOfRange()})
-    assert reckoned.dropped == (1,), "in a projection it is far off; in an exact market it reads as distance 0"
+    assert reckoned.ineligible == (1,), "in a projection it is far off; in an exact market it reads as distance 0"
     assert_same(game, report, reckoned)
 
 
 def test_shortcut_is_the_round_with_forged_absent_and_waived_groups(tmp_path: Path) -> None:
     game = make_game(tmp_path, num_owners=18)
     attack_update(game, game.group(3)[2], NotANumber())
-    forged: dict[int, VectorAttack | None] = {game.group(1)[1]: Isotropic(), game.group(4)[0]: OutOfRange()}
+    forged: dict[int, VectorAttack | None] = {game.group(1)[1]: Isotropic(0, 1), game.group(4)[0]: OutOfRange()}
     report, reckoned = play(game, forged)
     assert (reckoned.absent, reckoned.ineligible, reckoned.waived) == ((3,), (), (1, 4))
     assert_same(game, report, reckoned)
