@@ -209,6 +209,13 @@ class ExactAgent:
     owner: Address
     terms: Terms
     update: bytes = b""
+    held: dict[str, bytes] = field(default_factory=dict)
+
+    def keep(self, chain_id: int, market: Address, name: str, content: bytes) -> None:
+        self.held[name] = content
+
+    def kept(self, chain_id: int, market: Address, name: str) -> bytes:
+        return self.held.get(name, b"")
 
     def admit(self, task: TaskId) -> Admission:
         return Admission(self.terms.metrics, None)
