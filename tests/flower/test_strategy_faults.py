@@ -129,7 +129,7 @@ def test_commit_replies_carry_no_metrics_and_what_they_carry_is_ignored(tmp_path
     gossips = []
 
     def gossip(node: int, message: Message) -> Message:
-        if not message.has_error() and "signature" in message.content.config_records.get(RECORD, ConfigRecord()):
+        if not message.has_error() and "digest" in message.content.config_records.get(RECORD, ConfigRecord()):
             assert not message.content.metric_records
             message.content["metrics"] = MetricRecord({"loss": 1e9, "num-examples": 10})
             gossips.append(node)
