@@ -246,7 +246,7 @@ def test_show_leads_with_where_the_market_stands_and_the_next_step(line: Command
 
 
 def test_terms_that_do_not_fit_name_the_options_and_leave_no_file(bare: CommandLine) -> None:
-    said = bare.refused("market", "terms-template", "--owners", "15", "--output", "terms.toml")
+    said = bare.refused("market", "terms-template", "--owners", "15", "--group-size", "4", "--output", "terms.toml")
 
     assert "change --owners (15), --group-size (4)" in said
     assert not (bare.folder / "terms.toml").exists()
