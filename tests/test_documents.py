@@ -159,7 +159,7 @@ def test_policy_table_has_every_entry_with_its_default() -> None:
 
 
 def test_terms_table_has_every_entry_with_the_templates_value() -> None:
-    written = tomllib.loads(re.sub(r"^# ([a-z-]+ = )", r"\1", template(owners=20, weights=20_000, group_size=4), flags=re.MULTILINE))
+    written = tomllib.loads(re.sub(r"^# ([a-z-]+ = )", r"\1", template(owners=20, weights=20_000, group_size=None), flags=re.MULTILINE))
     rows = dict(TABLE_ROW.findall(TERMS.read_text(encoding="utf-8")))
 
     assert set(rows) == {*written, "verification"}
