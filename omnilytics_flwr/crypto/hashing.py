@@ -5,7 +5,7 @@ from __future__ import annotations
 from Crypto.Hash import keccak
 
 VERSION = "OmniLytics/v2/"
-"""Prefix of every domain tag."""
+"""Prefix of every label."""
 
 
 def keccak256(data: bytes) -> bytes:
@@ -18,6 +18,11 @@ def word(value: int) -> bytes:
     return value.to_bytes(32, "big")
 
 
+def label(name: str) -> bytes:
+    """What hashed bytes of any length begin with: ``OmniLytics/v2/`` and `name`, in ASCII."""
+    return (VERSION + name).encode()
+
+
 def tag(name: str) -> bytes:
-    """Domain tag: Keccak-256 of ``OmniLytics/v2/`` and `name`, 32 bytes."""
-    return keccak256((VERSION + name).encode())
+    """Domain tag: Keccak-256 of the label of `name`, 32 bytes."""
+    return keccak256(label(name))

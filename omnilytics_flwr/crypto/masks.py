@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from ..errors import WeakMaskKey as WeakMaskKey
 from .field import ELEMENT_BYTES, FieldVector, below_modulus, limbs_of_words
-from .hashing import VERSION, keccak256, word
+from .hashing import keccak256, label, word
 from .keystream import KEY_BYTES, Keystream
 
 CURVE_PRIME = 2**255 - 19
@@ -145,7 +145,7 @@ def group_mask(
         if other == place:
             continue
         lower, higher = sorted((place, other))
-        info = (VERSION + "mask").encode() + round_words + keys[lower] + keys[higher]
+        info = label("mask") + round_words + keys[lower] + keys[higher]
         kdf = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=epoch_seed, info=info)
         pad = expand(kdf.derive(own.shared_secret(peer_key)), elements)
         mask = mask + pad if place == lower else mask - pad

@@ -24,9 +24,6 @@ from ..files import create_file, locked, make_folder, remove_leftovers, write_fi
 from ..market.task import TaskId
 from ..market.terms import Address
 
-MOST_HEADER_BYTES = 2**16
-"""No file without a vector is larger, none with one is smaller."""
-
 _HexPoint = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{192}$", max_length=192)]
 
 
@@ -152,7 +149,7 @@ class Journal:
     def full_rounds(self, chain_id: int, market: str) -> list[int]:
         """Rounds of a market whose vectors are still here, oldest first."""
         paths = sorted(self._folder.glob(f"{chain_id}-{market.lower()}-*.entry"))
-        return [int(path.stem.rsplit("-", 1)[1]) for path in paths if path.stat().st_size > MOST_HEADER_BYTES]
+        return [int(path.stem.rsplit("-", 1)[1]) for path in paths if _goes_on(path)]
 
     def empty(self, chain_id: int, market: str, round_number: int) -> None:
         """Forget vector and commitments of a round that is over; its header stays."""
@@ -187,3 +184,11 @@ class Journal:
                 "leave it where it is, and join the next epoch from a new owner home"
             ) from error
         return entry
+
+
+def _goes_on(path: Path) -> bool:
+    """Whether anything follows a file's header: its length alone says nothing, since vectors of different schemes differ in theirs."""
+    with path.open("rb") as file:
+        file.readline()
+        file.readline()
+        return bool(file.read(1))

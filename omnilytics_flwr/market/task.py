@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..crypto.address import Address, address_bytes
-from ..crypto.hashing import keccak256, tag, word
+from ..crypto.hashing import keccak256, label, tag, word
 from ..errors import Malformed
 
 ConfigScalar = bool | int | float | str | bytes
@@ -67,12 +67,12 @@ class TaskParts:
     arrays: bytes
     train_config: bytes
     evaluate_config: bytes
-    run_config: bytes = keccak256(b"OmniLytics/v1/config" + bytes(4))
+    run_config: bytes = keccak256(label("config") + bytes(4))
 
     def task_hash(self, round_number: int) -> bytes:
         """Hash of the task of a round, 32 bytes."""
         parts = self.arrays + self.train_config + self.evaluate_config + self.run_config
-        return keccak256(b"OmniLytics/v1/task" + parts + word(round_number))
+        return keccak256(label("task") + parts + word(round_number))
 
 
 def arrays_hash(arrays: Iterable[tuple[str, NDArray[np.generic]]]) -> bytes:
@@ -93,7 +93,7 @@ def arrays_hash(arrays: Iterable[tuple[str, NDArray[np.generic]]]) -> bytes:
         An array holds Python objects, or a name is no text.
     """
     encoded = [_array_bytes(name, array) for name, array in arrays]
-    return keccak256(b"OmniLytics/v1/arrays" + struct.pack(">I", len(encoded)) + b"".join(encoded))
+    return keccak256(label("arrays") + struct.pack(">I", len(encoded)) + b"".join(encoded))
 
 
 def config_hash(config: Mapping[str, ConfigValue]) -> bytes:
@@ -110,7 +110,7 @@ def config_hash(config: Mapping[str, ConfigValue]) -> bytes:
     """
     by_bytes = sorted((_utf8(key), key) for key in config)
     encoded = [_sized(raw) + _value_bytes(key, config[key]) for raw, key in by_bytes]
-    return keccak256(b"OmniLytics/v1/config" + struct.pack(">I", len(encoded)) + b"".join(encoded))
+    return keccak256(label("config") + struct.pack(">I", len(encoded)) + b"".join(encoded))
 
 
 def _utf8(text: str) -> bytes:

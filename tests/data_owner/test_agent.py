@@ -145,10 +145,13 @@ def test_damaged_journal_refuses_everything(tmp_path: Path) -> None:
         owner.commit(anchor(scene))
 
 
-def test_vector_is_kept_while_the_round_is_live_and_emptied_after(tmp_path: Path) -> None:
-    scene, owner, task = lone_task(tmp_path)
+@pytest.mark.parametrize("computed", [False, True])
+def test_vector_is_kept_while_the_round_is_live_and_emptied_after(tmp_path: Path, computed: bool) -> None:
+    scene, owner, task = lone_task(tmp_path, computed=computed, policy={"public-sums": computed})
     digests = open_with(scene, commitment := owner.commit(task))
-    assert [len(owner.deliver(task, digests).vector) for _ in range(2)] == [131_072] * 2
+    length = len(owner.journal.entries()[0].vector)
+    assert (length < 10_000) if computed else (length == 131_072)
+    assert [len(owner.deliver(task, digests).vector) for _ in range(2)] == [length] * 2
     scene.time_out()
     owner.agent().tidy()
     (entry,) = owner.journal.entries()

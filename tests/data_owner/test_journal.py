@@ -57,7 +57,9 @@ def test_entries_come_oldest_round_first(journal: Journal) -> None:
     assert [entry.task.round for entry in journal.entries()] == [1, 9, 10, 100]
 
 
-def test_emptied_entry_keeps_its_header_only(journal: Journal, tmp_path: Path) -> None:
+@pytest.mark.parametrize("vector_bytes", [131_072, 32])
+def test_emptied_entry_keeps_its_header_only(journal: Journal, tmp_path: Path, vector_bytes: int) -> None:
+    journal.write(replace(ENTRY, vector=ENTRY.vector[:vector_bytes]))
     assert journal.full_rounds(31337, MARKET) == [1]
     journal.empty(31337, MARKET, 1)
     journal.empty(31337, MARKET, 2)

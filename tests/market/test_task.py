@@ -55,18 +55,18 @@ def plain_config_bytes(config: Mapping[str, object]) -> bytes:
 
 
 def test_arrays_hash_is_of_the_documented_bytes() -> None:
-    assert arrays_hash(ARRAYS) == keccak256(b"OmniLytics/v1/arrays" + plain_arrays_bytes(ARRAYS))
+    assert arrays_hash(ARRAYS) == keccak256(b"OmniLytics/v2/arrays" + plain_arrays_bytes(ARRAYS))
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int8", "uint16", "int64", "bool"])
 @pytest.mark.parametrize("shape", [(), (0,), (3,), (2, 0, 3), (2, 3, 4)])
 def test_arrays_hash_of_every_shape_and_dtype_is_of_the_documented_bytes(dtype: str, shape: tuple[int, ...]) -> None:
     array = np.random.default_rng(0).integers(0, 2, shape).astype(dtype)
-    assert arrays_hash([("x", array)]) == keccak256(b"OmniLytics/v1/arrays" + plain_arrays_bytes([("x", array)]))
+    assert arrays_hash([("x", array)]) == keccak256(b"OmniLytics/v2/arrays" + plain_arrays_bytes([("x", array)]))
 
 
 def test_arrays_hash_of_nothing_is_of_a_zero_count() -> None:
-    assert arrays_hash([]) == keccak256(b"OmniLytics/v1/arrays" + bytes(4))
+    assert arrays_hash([]) == keccak256(b"OmniLytics/v2/arrays" + bytes(4))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ CONFIGS = st.dictionaries(TEXT, st.one_of(*KINDS, *(st.lists(kind, max_size=3) f
 
 @given(CONFIGS)
 def test_config_hash_is_of_the_documented_bytes(config: dict[str, object]) -> None:
-    assert config_hash(config) == keccak256(b"OmniLytics/v1/config" + plain_config_bytes(config))  # type: ignore[arg-type]
+    assert config_hash(config) == keccak256(b"OmniLytics/v2/config" + plain_config_bytes(config))  # type: ignore[arg-type]
 
 
 @given(CONFIGS, st.randoms())
@@ -129,7 +129,7 @@ def test_config_hash_tells_kinds_apart() -> None:
 def test_config_hash_keys_sort_by_their_bytes() -> None:
     """U+FFFF sorts before U+10000 as bytes and in Python, and after it in languages that sort by UTF-16."""
     config = {"\U00010000": 1, "\uffff": 2, "z": 3}
-    assert config_hash(config) == keccak256(b"OmniLytics/v1/config" + plain_config_bytes(config))
+    assert config_hash(config) == keccak256(b"OmniLytics/v2/config" + plain_config_bytes(config))
 
 
 @pytest.mark.parametrize("value", [None, 1j, {}, (1, "a"), [1, 1.0], [True, 1], [None], np.float64(1), np.int64(1), [[1]]])
@@ -142,7 +142,7 @@ PARTS = TaskParts(b"\1" * 32, b"\2" * 32, b"\3" * 32)
 
 
 def test_task_hash_is_of_the_documented_bytes() -> None:
-    expected = keccak256(b"OmniLytics/v1/task" + b"\1" * 32 + b"\2" * 32 + b"\3" * 32 + b"\5" * 32 + bytes(31) + b"\7")
+    expected = keccak256(b"OmniLytics/v2/task" + b"\1" * 32 + b"\2" * 32 + b"\3" * 32 + b"\5" * 32 + bytes(31) + b"\7")
     assert replace(PARTS, run_config=b"\5" * 32).task_hash(7) == expected
 
 
