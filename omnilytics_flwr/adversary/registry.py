@@ -17,6 +17,7 @@ from .colluding import DirectedDeviation, InnerProduct, JustAccepted, LittleIsEn
 from .forgers import CommitsToGarbage, DeliversAnother, DeliversNotCanonical, DeliversWrongLength, Forges, ProjectsAnother
 from .labels import flip_labels
 from .rogues import (
+    Copies,
     Impersonates,
     JoinsWithKey,
     Late,
@@ -105,6 +106,7 @@ _FAMILIES: dict[Family, dict[str, Callable[..., Any]]] = {
         "commits-to-garbage": CommitsToGarbage,
         "replays-commitment": ReplaysCommitment,
         "replays-delivery": ReplaysDelivery,
+        "copies": Copies,
         "impersonates": Impersonates,
         "joins-with-key": JoinsWithKey,
     },

@@ -84,9 +84,9 @@ class Rogue:
         """What is delivered instead of an honest delivery."""
         return delivery
 
-    def masked(self, chain_id: int, market: str, round_number: int) -> FieldVector:
-        """The masked vector that the honest agent made for a round."""
-        entry = self.journal.find(chain_id, market, round_number)
+    def masked(self, chain_id: int, market: str, round_number: int, journal: Journal | None = None) -> FieldVector:
+        """The masked vector that the honest agent made for a round, or the one of another journal."""
+        entry = (journal or self.journal).find(chain_id, market, round_number)
         if entry is None or not entry.vector:
             raise Refused(f"round {round_number}: the misused agent has no vector; let it commit first")
         return FieldVector.from_bytes(entry.vector, len(entry.vector) // 32)
@@ -229,6 +229,34 @@ class ReplaysDelivery(Rogue):
         """The first delivery ever made."""
         self._first = self._first or delivery
         return self._first
+
+
+@dataclass(eq=False, kw_only=True)
+class Copies(CommitsAnew):
+    """Hands over what another member made as its own: its digest, its vector, or both, and signs that well.
+
+    Parameters
+    ----------
+    victim : Journal
+        Of the member that is copied, which must have committed: what somebody has who reads its messages on their way.
+    exchanges : tuple of ``"commit"`` and ``"deliver"`` (default: both)
+        Where it copies.
+    """
+
+    victim: Journal
+    exchanges: tuple[str, ...] = ("commit", "deliver")
+
+    def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
+        """The honest commitment, or one to the other member's vector."""
+        own = self.honest.commit(task, update)
+        if "commit" not in self.exchanges:
+            return own
+        return self.signed(task, points_digest(commit(self.masked(task.chain_id, task.market, task.round, self.victim))))
+
+    def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
+        """Its own vector, or the other member's."""
+        source = self.victim if "deliver" in self.exchanges else self.journal
+        return self.handed_over(chain_id, market, round_number, self.masked(chain_id, market, round_number, source))
 
 
 @dataclass(eq=False, kw_only=True)

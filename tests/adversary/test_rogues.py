@@ -11,6 +11,7 @@ from omnilytics_flwr import errors
 from omnilytics_flwr.adversary.rogues import Rogue
 from omnilytics_flwr.errors import BadPoint, OmnilyticsError, OutOfTurn, ProtocolError, Refused, TaskMismatch
 from omnilytics_flwr.market.refusals import BadMaskKey, OnRoster, TooEarly, TooLate
+from omnilytics_flwr.model_owner.round_report import RoundReport
 from tests.data_owner.owners import make_wallet
 from tests.support.builders import address_of, make_mask_key
 
@@ -215,6 +216,42 @@ def test_delivery_of_an_earlier_round_is_refused_and_costs_the_stake(game: Game)
     assert ["is not that of its digest" in str(error) for error in game.refused[attacker]] == [True]
     assert game.fate(report, 0) == "void"
     assert not game.has_stake(attacker)
+
+
+@pytest.mark.parametrize("exchange", ["commit", "deliver"])
+def test_copied_digest_or_copied_vector_alone_is_no_delivery_and_costs_the_stake(large: Game, exchange: str) -> None:
+    """Whoever signs another's digest must have its vector as well, and whoever sends another's vector must have signed its digest."""
+    victim = large.group(1)[0]
+    report = copy(large, victim, exchange)
+    attacker = large.group(0)[0]
+    assert ["is not that of its digest" in str(error) for error in large.refused[attacker]] == [True]
+    assert large.fate(report, 0) == "void"
+    assert not large.has_stake(attacker)
+    assert [large.owed()[number] for number in large.group(0)] == [0, REWARD_WEI, REWARD_WEI]
+    assert_nobody_else_suffers(large, 0)
+
+
+@pytest.mark.parametrize("place", [0, 1], ids=["same group", "another group"])
+def test_copy_of_a_whole_commitment_and_delivery_is_unpaid_and_never_learnt_from(tmp_path: Path, place: int) -> None:
+    """It is what it has committed to, so it is taken; but masks are those of its member, and those of the copy cancel in no sum."""
+    game = make_game(tmp_path, num_owners=18, outlier_percent=150)
+    victim = game.group(place)[2]
+    report = copy(game, victim, "commit", "deliver")
+    assert game.refused == {}
+    assert game.fate(report, 0) == "ineligible"
+    assert report.learnt == report.accepted == (1, 2, 3, 4, 5)
+    assert {game.owed()[number] for number in game.group(0)} == {0}
+    assert {game.owed()[number] for number in game.others(0)} == {REWARD_WEI}
+
+
+def copy(game: Game, victim: int, *exchanges: str) -> RoundReport:
+    """A round in which the first member of the first group copies a member that has committed before it."""
+    attacker = game.turn_one("copies", victim=game.owners[victim].journal, exchanges=exchanges)
+    task = game.anchor()
+    game.commit(task, set(game.owners) - {attacker})
+    game.commit(task, [attacker])
+    game.deliver(task, game.keeper.open())
+    return game.settle()
 
 
 def test_nobody_commits_in_anothers_name(large: Game) -> None:

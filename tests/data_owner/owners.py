@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from omnilytics_flwr.adversary.vectors import VectorAttack
 from omnilytics_flwr.crypto.masks import Peer, group_mask
 from omnilytics_flwr.data_owner.client_state import ClientState
 from omnilytics_flwr.data_owner.journal import Journal
@@ -104,8 +105,10 @@ class Owner:
         """Deliver in the round of a task."""
         return self.agent().deliver(task.chain_id, task.market, task.epoch, task.round, digests)
 
-    def commit_units(self, task: TaskId, units: NDArray[np.int64]) -> tuple[SignedCommitment, MaskedUpdate]:
-        """What a data owner sends that masks and signs well, but whatever units it likes."""
+    def commit_units(
+        self, task: TaskId, units: NDArray[np.int64], attack: VectorAttack | None = None
+    ) -> tuple[SignedCommitment, MaskedUpdate]:
+        """What a data owner sends that masks and signs well, but whatever units it likes, and whatever an attack makes of their vector."""
         state, members = self.scene.state, self.scene.market.members()
         scheme = self.scene.ledger().scheme()
         seat = next(member.seat for member in members if member.owner == self.address)
@@ -122,6 +125,8 @@ class Owner:
             elements=scheme.elements,
         )
         vector = scheme.pack(units) + mask
+        if attack is not None:
+            vector = attack(vector)
         raw, points = vector.to_bytes(), scheme.commit(vector)
         digest = scheme.digest(raw, points)
         signature = sign_commitment(make_wallet(self.number), task, digest, state.open_by)

@@ -16,8 +16,8 @@ from omnilytics_flwr.flower.wire import RECORD
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.model_owner.round_keeper import Missing
 from omnilytics_flwr.model_owner.round_report import RoundReport
-from tests.flower.clients import Tamper, exchange_in, lose, make_model
-from tests.flower.markets import FIRST_NODE, MemoryRun, memory_run
+from tests.flower.clients import Tamper, exchange_in, lose, make_model, shifted
+from tests.flower.markets import FIRST_NODE, MemoryRun, accepted_owners, assert_close, memory_run
 from tests.support.builders import address_of
 
 CULPRIT = 6
@@ -72,6 +72,27 @@ def test_never_commits(tmp_path: Path, missing: Missing) -> None:
         assert address_of(number) not in {owner for group in report.roster for owner in group}
         assert run.scene.market.claimable_wei(address_of(number)) == 0
         assert FIRST_NODE + number not in asked_to_deliver(run), "who is not on the roster is not asked for its vector"
+
+
+@pytest.mark.parametrize("exchange", ["train", "deliver"])
+@pytest.mark.parametrize("loud", [0, 1], ids=["two silent", "one silent and one loud"])
+def test_as_many_silent_or_loud_groups_as_are_tolerated_change_neither_the_others_pay_nor_the_model(
+    tmp_path: Path, exchange: str, loud: int
+) -> None:
+    """Of 2f + 3 = 7 groups f = 2 have a bad member. The silent do not spoil the market's defence against the loud."""
+    large = {"most_owners": 21, "faulty_groups": 2, "accuse_seconds": 90, "prove_seconds": 200}
+    run = memory_run(tmp_path, num_owners=21, outlier_percent=150, **large)
+    bad = [group[0] for group in run.groups()[:2]]
+    for number in bad[:loud]:
+        run.trainers[number].target = shifted(make_model(), 100.0)
+    run.grid.on_request = lose(exchange, *(FIRST_NODE + number for number in bad[loud:]))
+    report, result = settled(run)
+    others = {address_of(number) for group in run.groups()[2:] for number in group}
+    assert (len(report.dropped), report.tolerated) == (loud, 1)
+    assert set(accepted_owners(report)) == others <= set(report.paid)
+    assert not {address_of(number) for number in bad[:loud]} & set(report.paid)
+    assert report.learnt == report.accepted
+    assert_close(result.arrays, run.expected(make_model(), tuple(others)))
 
 
 def changed(**fields: object) -> Callable[[Message], Message]:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from omnilytics_flwr.adversary.vectors import VectorAttack
 from omnilytics_flwr.clock import Clock
 from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.field import FieldVector
@@ -50,6 +51,8 @@ class Play:
         Updates of data owners that are not `honest_update`.
     units : dict of int to array
         Units that a data owner masks and commits to, whatever its policy says.
+    attacks : dict of int to VectorAttack
+        What becomes of the vector of such units.
     lost : set of int
         Data owners that do not deliver.
     tampered : callable, optional
@@ -63,6 +66,7 @@ class Play:
     keeper: RoundKeeper
     updates: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     units: dict[int, NDArray[np.int64]] = field(default_factory=dict)
+    attacks: dict[int, VectorAttack] = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)
     tampered: Callable[[int, MaskedUpdate], MaskedUpdate] = lambda number, delivery: delivery
     answered_with: FieldVector | None = None
@@ -99,7 +103,7 @@ class Play:
         for number in numbers:
             owner = self.owners[number]
             if number in self.units:
-                made[number], self._cheats[number] = owner.commit_units(task, self.units[number])
+                made[number], self._cheats[number] = owner.commit_units(task, self.units[number], self.attacks.get(number))
             else:
                 made[number] = owner.agent().commit(task, self.update_of(number))
         return made

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from omnilytics_flwr.adversary.vectors import HalfOutOfRange, Isotropic, VectorAttack
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.market import scheme as scheme_module
 from omnilytics_flwr.market.scheme import scheme_for
@@ -197,16 +198,24 @@ def test_round_that_cannot_be_proven_even_without_anybody_is_told(play: Play, mo
 # What is learnt, whatever the contract accepted
 
 
-@pytest.mark.parametrize("projected", [False, True])
-def test_half_that_is_off_by_2_to_the_42_is_never_learnt_from(tmp_path: Path, projected: bool) -> None:
-    """Its square is 2^84, which the lower half of V does not have: an exact market reads distance 0, accepts the group and pays it."""
-    play = make_play(tmp_path, outlier_percent=125, projected=projected)
+@pytest.mark.parametrize("projected", [False, True], ids=["exact", "projected"])
+@pytest.mark.parametrize("attack", [HalfOutOfRange(5), Isotropic(5, 6)], ids=["a half off by 2^42", "a pair (x, i x)"])
+def test_what_reads_as_distance_0_is_paid_and_never_learnt_from(tmp_path: Path, attack: VectorAttack, projected: bool) -> None:
+    """In an exact market, where all groups agree in its places: the square of 2^42 is 2^84, which the lower half of V does not have, and
+    x^2 + (i x)^2 = 0 modulo r, for i a square root of -1. A projection meets other places, so that both come out far off.
+    """
+    play = make_play(tmp_path, outlier_percent=150, projected=projected)
     for number in play.owners:
         play.units[number] = np.random.default_rng(number).integers(-3, 4, 8192)
-        play.units[number][10] = 0
-    play.units[play.groups()[1][0]][10] = 2**42
-    report, _, _ = play.run()
-    assert (report.accepted, report.dropped) == (((0, 2, 3, 4), (1,)) if projected else ((0, 1, 2, 3, 4), ()))
+        play.units[number][10:14] = 0
+    honest, _, _ = play.run(NEXT)
+    play.attacks = {play.groups()[1][0]: attack}
+    report, _, _ = play.run(None, NEXT)
+    if projected:
+        assert (report.accepted, report.dropped + report.ineligible) == ((0, 2, 3, 4), (1,))
+    else:
+        assert report.distances == honest.distances, "the contract reads what it would read without the attack"
+        assert (report.accepted, set(report.paid)) == ((0, 1, 2, 3, 4), addresses(play.owners))
     assert report.learnt == (0, 2, 3, 4)
 
 

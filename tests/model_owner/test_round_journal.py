@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from omnilytics_flwr.errors import CommitmentsExpired, Malformed, OmnilyticsError
 from omnilytics_flwr.market.market_view import MarketState
+from omnilytics_flwr.market.messages import Commitment, recover
 from omnilytics_flwr.market.scheme import scheme_for
 from omnilytics_flwr.market.stage import Event, Stage
 from omnilytics_flwr.market.task import TaskParts
@@ -19,6 +21,7 @@ from omnilytics_flwr.model_owner.round_journal import KEPT_ROUNDS, decode_delive
 from omnilytics_flwr.model_owner.run_directory import Record, RunDirectory
 from tests.data_owner.owners import TASK
 from tests.model_owner.conftest import NEXT, Play, make_play
+from tests.support.builders import address_of
 
 
 @pytest.fixture
@@ -105,6 +108,47 @@ def test_step_that_the_market_refuses_to_repeat_is_given_up(play: Play) -> None:
         assert len(trouble) == 1, "it is not tried for ever"
     assert "settle cannot be repeated" in trouble[0]
     assert play.scene.state.stage is Stage.OPEN
+
+
+@pytest.mark.parametrize("projected", [False, True], ids=["exact", "projected"])
+def test_round_that_is_anchored_anew_is_signed_again_before_it_opens_and_settled_with_those_signatures(
+    tmp_path: Path, projected: bool
+) -> None:
+    """A commitment names the deadline of its anchoring: the old ones are good for nothing once the chain has forgotten it."""
+    play = make_play(tmp_path, projected=projected)
+    sent: list[tuple[bytes, ...]] = []
+
+    def settle(method: Callable[..., Any], number: int, settlement: bytes, signatures: tuple[bytes, ...], *others: object) -> Any:
+        sent.append(signatures)
+        return method(number, settlement, signatures, *others)
+
+    play.keep(faults={"settle": settle})
+    drawn = play.scene.world.snapshot()
+    report, _, task = play.run(NEXT)
+    live = play.keeper._journal.rounds[task.round]
+    digests = live.digests()
+
+    play.scene.world.restore(drawn)
+    play.scene.world.wait(7)
+    with pytest.raises(CommitmentsExpired):
+        play.keeper.catch_up()
+    assert play.scene.state.stage is Stage.ANCHORED, "nothing is opened with signatures that are void"
+    for commitment in play.commitments(task, play.owners).values():
+        play.keeper.add_commitment(commitment.owner, commitment.digest, commitment.signature, task.round)
+    play.keeper.catch_up()
+
+    assert (play.scene.state.stage, play.scene.state.round) == (Stage.ANCHORED, 2)
+    assert live.digests() == digests, "the same vectors, or their masks would be used twice"
+    assert {address_of(number) for number, wei in play.claimable().items() if wei} == set(report.paid)
+    old, new = sent
+    if projected:
+        assert old == new, "deliveries name the roster, which is the same"
+    else:
+        messages = [Commitment(task.epoch, task.round, task.task_hash, live.open_by, digest) for digest in digests]
+        hashes = [message.signing_hash(chain_id=task.chain_id, market=task.market) for message in messages]
+        signers = [member.owner for member in live.roster_members()]
+        assert [recover(*pair) for pair in zip(hashes, new, strict=True)] == signers
+        assert not set(old) & set(new)
 
 
 def test_opening_that_was_forgotten_while_nobody_lived_is_given_up_by_the_next_process(play: Play, directory: RunDirectory) -> None:
