@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ..crypto.address import Address, parse_address
 from ..decoding import Hash, decode_msgpack
-from ..errors import Malformed, OmnilyticsError, WrongLength
+from ..errors import Malformed, OmnilyticsError, Refusal, WrongLength
 from ..market.task import TaskId
 from .owner_agent import Admission, MaskedUpdate, SignedCommitment
 
@@ -127,10 +127,12 @@ def encode_reply(reply: Result | OmnilyticsError) -> bytes:
     """A reply as `decode_reply` reads it."""
     if not isinstance(reply, OmnilyticsError):
         return msgspec.msgpack.encode(_Returned(reply))
-    facts = [_packed(fact) for fact in reply.args]
+    sent, text, facts = _sent_class(type(reply)), str(reply), [_packed(fact) for fact in reply.args]
+    if sent is not type(reply):
+        text, facts = f"{type(reply).__name__}: {text}", []
     if len(str(facts)) > MOST_ERROR_TEXT:
         facts = []
-    return msgspec.msgpack.encode(_Raised(type(reply).__name__, facts, _text(str(reply)[:MOST_ERROR_TEXT])))
+    return msgspec.msgpack.encode(_Raised(sent.__name__, facts, _text(text[:MOST_ERROR_TEXT])))
 
 
 def decode_reply(raw: bytes, expected: type[T]) -> T:
@@ -161,6 +163,13 @@ def _check_round(chain_id: int, market: str, epoch: int, round_number: int) -> N
         raise Malformed(f"chain {chain_id}, epoch {epoch} and round {round_number}: expected numbers from 0 up")
     if parse_address(market) != market:
         raise Malformed(f"market {market!r} is written without its checksum")
+
+
+def _sent_class(kind: type[OmnilyticsError]) -> type[OmnilyticsError]:
+    """An error's class, or the nearest above it that every client can load: of the chain adapter's own errors, a client must still learn
+    that they are of the chain, since their text must not go on to the model owner.
+    """
+    return next(kin for kin in kind.__mro__ if kin.__module__ == OmnilyticsError.__module__ or issubclass(kin, Refusal))
 
 
 def _error_of(name: str, facts: Sequence[object], text: str) -> OmnilyticsError:

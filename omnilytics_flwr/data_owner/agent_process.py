@@ -88,7 +88,7 @@ def _check_of(watcher: Watcher, find_cost_wei: Callable[[], int]) -> Callable[[]
         if trouble is not None:
             trouble = _tried(find_cost_wei)
         if trouble is not None:
-            raise Refused(f"an accusation could not be answered: {trouble}")
+            raise Refused("an accusation could not be answered: the data owner's node fails it; the agent's log says how")
         watcher.check_ready()
 
     return check_ready

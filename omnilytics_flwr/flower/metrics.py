@@ -6,35 +6,36 @@ import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 from logging import WARNING
+from typing import Any
 
-import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
 from .compat import log
 from .wire import RECORD
 
-MOST_RECORDS, MOST_NUMBERS, MOST_KEY_LENGTH = 16, 4096, 64
+MOST_RECORDS, MOST_KEY_LENGTH = 16, 64
 """Of a data owner's metrics in one reply; what is longer is no metric, but data."""
-_BOUNDS = (MOST_RECORDS, MOST_NUMBERS, MOST_KEY_LENGTH)
 MOST_VALUE = 1e100
 """Absolute value above which a metric counts as none: averages of larger ones overflow."""
 MOST_WEIGHT = 100
 """How many times the median of all weights a weight may be; a larger one would speak for everybody."""
 
-Shape = tuple[tuple[str, tuple[tuple[str, int], ...]], ...]
+Shape = tuple[tuple[str, tuple[str, ...]], ...]
 
 
 def allowed_metrics(content: RecordDict, allowed: Collection[str]) -> RecordDict:
-    """The metrics that may leave a data owner: named by the terms, finite, and no more of them than anybody needs."""
-    records, numbers = RecordDict(), 0
+    """The metrics that may leave a data owner: named by the terms, one finite number for each name, in no more records than anybody needs.
+
+    A list could be an update, past masks and payment. A name may come again, as a weight does in every record, but with the same number.
+    """
+    records, numbers = RecordDict(), dict[str, Any]()
     for key, record in content.metric_records.items():
         named = {name: value for name, value in record.items() if name in allowed}
-        kept = {name: value for name, value in named.items() if np.isfinite(value).all()}
-        numbers += sum(np.size(value) for value in kept.values())
+        kept = {name: value for name, value in named.items() if _is_number(value) and numbers.setdefault(name, value) == value}
         if len(kept) < len(named):
-            log(WARNING, "metrics %s are not finite, and stay here", sorted(set(named) - set(kept)))
-        if kept and (len(records) == MOST_RECORDS or numbers > MOST_NUMBERS or len(key) > MOST_KEY_LENGTH):
-            log(WARNING, "metrics stay here: at most %s records of %s numbers in all leave, with keys of %s characters", *_BOUNDS)
+            log(WARNING, "metrics %s are not one finite number for each name, and stay here", sorted(set(named) - set(kept)))
+        if kept and (len(records) == MOST_RECORDS or len(key) > MOST_KEY_LENGTH):
+            log(WARNING, "metrics stay here: at most %s records leave, with keys of %s characters", MOST_RECORDS, MOST_KEY_LENGTH)
             return RecordDict()
         if kept:
             records[key] = MetricRecord(kept)
@@ -42,17 +43,16 @@ def allowed_metrics(content: RecordDict, allowed: Collection[str]) -> RecordDict
 
 
 def permitted(content: RecordDict, names: Collection[str]) -> tuple[RecordDict, str]:
-    """What a reply may bring: metrics of these names, not too many; and a clause of what it brings besides, empty if nothing."""
-    kept, dropped, numbers = RecordDict(), list[str](), 0
+    """What a reply may bring: single numbers of these names, not too many; and a clause of what it brings besides, empty if nothing."""
+    kept, dropped = RecordDict(), list[str]()
     for key, record in content.items():
         if key == RECORD:
             continue
         if not isinstance(record, MetricRecord):
             dropped.append(f"{type(record).__name__} {key[:MOST_KEY_LENGTH]!r}")
             continue
-        good = {name: value for name, value in record.items() if name in names}
-        numbers += sum(np.size(value) for value in good.values())
-        if numbers > MOST_NUMBERS or len(kept) == MOST_RECORDS or len(key) > MOST_KEY_LENGTH:
+        good = {name: value for name, value in record.items() if name in names and not isinstance(record[name], list)}
+        if len(kept) == MOST_RECORDS or len(key) > MOST_KEY_LENGTH:
             good = {}
         dropped += [name[:MOST_KEY_LENGTH] for name in record if name not in good]
         if good:
@@ -71,7 +71,7 @@ def weighted(content: RecordDict, weight: str) -> RecordDict:
 
 
 def agreeing(contents: Sequence[RecordDict], weight: str) -> list[bool]:
-    """Which replies report what most report: the same names and lengths of lists, finite values, and a weight like the others'.
+    """Which replies report what most report: the same names, finite numbers, and a weight like the others'.
 
     Averages over the others would fail or be theirs alone, and a strategy that fails between opening and settling costs the model owner
     its bond.
@@ -85,20 +85,16 @@ def agreeing(contents: Sequence[RecordDict], weight: str) -> list[bool]:
 
 
 def _shape(content: RecordDict, weight: str) -> Shape | None:
-    """Names of a reply's metrics with the lengths of lists, -1 for single values; None if a weight or a value is none, or if two records
-    report the same metric, which an average over records would mix up or fail on.
+    """Names of a reply's metrics by record; None if a weight or a value is no number, or if two records report the same metric, which an
+    average over records would mix up or fail on.
     """
     records = content.metric_records
     names = Counter(name for record in records.values() for name in record if name != weight)
     if not all(_is_weight(record.get(weight)) for record in records.values()) or any(count > 1 for count in names.values()):
         return None
-    if not all(_is_finite(value) for record in records.values() for value in record.values()):
+    if not all(_is_number(value) for record in records.values() for value in record.values()):
         return None
-    lengths = {
-        key: tuple(sorted((name, len(value) if isinstance(value, list) else -1) for name, value in record.items()))
-        for key, record in records.items()
-    }
-    return tuple(sorted(lengths.items()))
+    return tuple(sorted((key, tuple(sorted(record))) for key, record in records.items()))
 
 
 def _most_weight(content: RecordDict, weight: str) -> float:
@@ -109,6 +105,5 @@ def _is_weight(value: object) -> bool:
     return isinstance(value, (int, float)) and 0 < value < math.inf
 
 
-def _is_finite(value: object) -> bool:
-    values = value if isinstance(value, list) else [value]
-    return all(isinstance(one, (int, float)) and abs(one) <= MOST_VALUE for one in values)
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and abs(value) <= MOST_VALUE

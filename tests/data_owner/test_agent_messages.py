@@ -34,7 +34,8 @@ from omnilytics_flwr.data_owner.agent_messages import (
 )
 from omnilytics_flwr.data_owner.owner_agent import Admission, MaskedUpdate, SignedCommitment
 from omnilytics_flwr.errors import BadTerms, OmnilyticsError, OutOfTurn, ProtocolError, Refusal, Refused, UpdateError, WireError
-from omnilytics_flwr.evm.endpoint import NodeError
+from omnilytics_flwr.evm.endpoint import NodeError, Overloaded
+from omnilytics_flwr.evm.rpc_values import BadAnswer
 from omnilytics_flwr.market.dispute import BLOB_BYTES
 from omnilytics_flwr.market.refusals import NotAccused, WrongBlob
 from omnilytics_flwr.market.task import TaskId
@@ -127,7 +128,14 @@ def test_error_that_is_not_known_here_is_raised_as_its_nearest_kin() -> None:
         "assert not any(name.startswith('omnilytics_flwr.evm') for name in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], input=encode_reply(error), capture_output=True, check=True)
-    assert done.stdout.decode() == f"OmnilyticsError: NodeError: {error}\n"
+    assert done.stdout.decode() == f"ChainError: NodeError: {error}\n", "its text must not go on to the model owner"
+
+
+@pytest.mark.parametrize("error", [NodeError("eth_call", 3, "reverted", None), Overloaded("busy"), BadAnswer("nonce", "x")])
+def test_error_of_the_chain_adapter_is_sent_as_the_nearest_class_that_every_client_knows(error: OmnilyticsError) -> None:
+    sent = msgspec.msgpack.decode(encode_reply(error))
+    assert sent["name"] == {NodeError: "ChainError", BadAnswer: "ChainError", Overloaded: "Unreachable"}[type(error)]
+    assert sent["text"] == f"{type(error).__name__}: {error}"
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flwr.app import ConfigRecord, MetricRecord, RecordDict
 
-from omnilytics_flwr.flower.metrics import MOST_NUMBERS, agreeing, permitted, weighted
+from omnilytics_flwr.flower.metrics import agreeing, permitted, weighted
 from tests.flower.clients import make_model
 
 W = "num-examples"
@@ -45,16 +45,16 @@ def test_permitted_are_the_named_metrics_and_no_flood_of_them() -> None:
     assert {key: dict(record.items()) for key, record in kept.items()} == {"a": {"loss": 1.0}}
     assert dropped == "secret, ArrayRecord 'b', more"
     assert permitted(reply(loss=1.0), ("loss",)) == (reply(loss=1.0), "")
-    assert permitted(reply(loss=[0.0] * (MOST_NUMBERS + 1)), ("loss",))[1] == "loss"
+    assert permitted(reply(loss=[0.0], num=1), ("loss", "num")) == (reply(num=1), "loss"), "no list is a metric"
     flood = RecordDict({str(number): MetricRecord({"loss": 1.0}) for number in range(1000)})
     assert len(permitted(flood, ("loss",))[0]) == 16
     assert permitted(RecordDict({"x" * 1000: MetricRecord({"loss": 1.0})}), ("loss",))[0] == RecordDict()
     assert permitted(reply(**{f"m{number}": 1.0 for number in range(20)}), ())[1].endswith("m15 and 4 more")
 
 
-def test_agreeing_tells_lists_by_their_length() -> None:
-    contents = [reply(x=value, **{W: 1}) for value in ([1.0, 2.0], [1.0, 2.0], [1.0], 1.0)]
-    assert agreeing(contents, W) == [True, True, False, False]
+def test_agreeing_leaves_lists_out_even_if_most_report_them() -> None:
+    contents = [reply(x=value, **{W: 1}) for value in ([1.0, 2.0], [1.0, 2.0], 1.0)]
+    assert agreeing(contents, W) == [False, False, True]
 
 
 def test_agreeing_of_nothing_is_nothing() -> None:

@@ -11,7 +11,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, 
 
 from omnilytics_flwr.errors import Refused
 from omnilytics_flwr.flower.kept_state import keep_metrics
-from omnilytics_flwr.flower.metrics import MOST_KEY_LENGTH, MOST_NUMBERS, MOST_RECORDS
+from omnilytics_flwr.flower.metrics import MOST_KEY_LENGTH, MOST_RECORDS
 from omnilytics_flwr.flower.wire import RECORD
 from tests.data_owner.owners import live_task, lone_owner, open_with
 from tests.flower.clients import (
@@ -116,7 +116,6 @@ def test_metrics_that_the_app_puts_into_the_home_leave_only_if_the_terms_name_th
 
 
 OVERSIZED: dict[str, dict[str, MetricRecord]] = {
-    "numbers": {"metrics": MetricRecord({"loss": [0.5] * (MOST_NUMBERS + 1)})},
     "records": {f"metrics-{place}": MetricRecord({"loss": 0.5}) for place in range(MOST_RECORDS + 1)},
     "key": {"m" * (MOST_KEY_LENGTH + 1): MetricRecord({"loss": 0.5})},
 }
@@ -130,14 +129,35 @@ def test_metrics_that_are_data_rather_than_metrics_stay(client: Client, caplog: 
     assert "metrics stay here: at most" in caplog.text
 
 
+def test_one_number_leaves_for_each_name_and_no_more(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """An update must not leave as lists, nor as many records: past masks and payment."""
+    update = [float(weight) for weight in range(100)]
+    records = {
+        "lists": MetricRecord({"loss": update, "num-examples": 3}),
+        "first": MetricRecord({"loss": 0.5, "num-examples": 3}),
+        "again": MetricRecord({"loss": 0.25, "num-examples": 3}),
+    }
+    client.trainer.reply = lambda message, new: Message(RecordDict({"arrays": new, **records}), reply_to=message)
+    content = client.deliver(client.commit_and_open()).content
+    assert {name for record in content.metric_records.values() for name in record} == {"loss"}
+    assert [dict(record) for record in content.metric_records.values()] == [{"loss": 0.5}]
+    assert caplog.text.count("metrics ['loss'] are not one finite number for each name, and stay here") == 2
+
+
+def test_list_in_an_evaluation_stays(settled_client: Client) -> None:
+    update = RecordDict({"metrics": MetricRecord({"loss": [0.5, 1.0]})})
+    settled_client.trainer.evaluate_reply = lambda message: Message(update, reply_to=message)
+    assert not settled_client.evaluate(make_model()).content
+
+
 def test_metric_that_is_not_finite_stays(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     """It would reach every average."""
-    for value in (float("nan"), float("inf"), [1.0, float("nan")]):
+    for value in (float("nan"), float("inf")):
         client.trainer.metrics = {"loss": value, "num-examples": 3}  # type: ignore[dict-item]
         assert set(client.deliver(client.commit_and_open()).content) == {RECORD}
         client.scene.time_out()
         anchor_model(client.scene, make_model())
-    assert "metrics ['loss'] are not finite, and stay here" in caplog.text
+    assert "metrics ['loss'] are not one finite number for each name, and stay here" in caplog.text
 
 
 def test_clip_is_told_to_the_data_owner_by_layer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
