@@ -257,7 +257,11 @@ def test_agent_whose_node_would_not_pass_an_answer_on_commits_to_nothing_and_say
         try:
             with running(narrow.home) as agent:
                 narrow.anchor()
-                assert_refused(narrow.remote, narrow.task, r"an accusation could not be answered: the data owner's node fails it; the agent's log says how$")
+                assert_refused(
+                    narrow.remote,
+                    narrow.task,
+                    r"an accusation could not be answered: the data owner's node fails it; the agent's log says how$",
+                )
                 assert "nothing is committed by this agent: this node takes no transaction" in agent.log.read_text()
                 limit.most_bytes = 10**7
                 assert narrow.remote.commit(narrow.task, narrow.update_of(0)).owner == narrow.owner
