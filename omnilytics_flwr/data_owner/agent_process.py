@@ -59,6 +59,7 @@ def run_agent(path: Path, *, on_ready: Callable[[], None] | None = None, stop: t
         remove_leftovers(path)
         check_known_answer()
         ledger = home.ledger(timeout_seconds=REQUEST_SECONDS, receipt_seconds=RECEIPT_SECONDS)
+        second = home.second_node(ledger)
         watcher = Watcher(
             ledger=ledger,
             journal=home.journal(),
@@ -68,8 +69,9 @@ def run_agent(path: Path, *, on_ready: Callable[[], None] | None = None, stop: t
             gas_price_wei=ledger.gas_price_wei,
             tidy=lambda: agent.tidy(),
             on_seen=lambda state: _note_seen(path, state),
+            second=second,
         )
-        agent = home.agent_for(ledger, check_ready=_check_of(watcher, lambda: try_node(ledger)))
+        agent = home.agent_for(ledger, check_ready=_check_of(watcher, lambda: try_node(ledger)), second=second)
         watcher.see()  # so that the first client finds it fresh; what there is to do may take its time
         with AgentServer(folder, agent, group=group):
             _log.info("owner agent of %s at work for market %s", ledger.account, ledger.address)

@@ -48,7 +48,7 @@ class LocalAgent:
         Asked before every commitment; raises `Refused` while nobody would answer an accusation. Left out, nobody answers them, and the
         data owner must deliver when it is asked to.
     second : SecondNode, optional
-        Another node, which must show the same before a commitment is signed and before a vector leaves.
+        Another node, which must show the same before a stake is paid, before a commitment is signed, and before a vector or metrics leave.
     """
 
     def __init__(
@@ -85,6 +85,8 @@ class LocalAgent:
     def join(self, admission_data: bytes = b"") -> None:
         """Enrol for the next epoch with a mask key of its own; pays the stake if new."""
         self._checks.policy()
+        if self._second is not None:
+            self._second.terms()
         enrolled = 0
         while True:
             with self._journal.locked():
@@ -111,8 +113,10 @@ class LocalAgent:
         """See `OwnerAgent.admit_evaluation`."""
         with self._at_work():
             state = self._checks.task(task, "evaluate")
-            self._checks.group(state)
+            group = self._checks.group(state)
             self._checks.settled_before(task)
+            if self._second is not None:
+                self._second.evaluation(state, group, self._ledger)
             if not self._journal.note_evaluation(task):
                 raise Refused(f"round {task.round} is evaluated already; once a round is all")
             return self._metrics

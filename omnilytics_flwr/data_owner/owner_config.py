@@ -45,7 +45,7 @@ class OwnerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
         The factory that must have created the market. Left out, it is that of the known deployment of the chain; on a local chain
         there is no check.
     second_rpc_url : str, optional
-        As `rpc_url`, of a node that somebody else runs: it must show the same before a commitment is signed and before a vector leaves.
+        As `rpc_url`, of a node that somebody else runs: it must show the same before anything is paid or signed, or leaves.
     agent : {"local", "process"} (default: "local")
         Where the owner agent is: in the process of whoever asks, or in one of its own.
     run_folder, run_group : str, optional

@@ -8,22 +8,24 @@ encrypted keystore, an environment variable, or a well-known development account
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..crypto.address import Address
-from ..errors import Refused
+from ..errors import ChainError, Refused
 from ..files import make_folder, write_file
 from ..market.task import TaskId
+from ..market.terms import ZERO_ADDRESS
 from .client_state import ClientState
 from .journal import Journal
 from .local_agent import LocalAgent
 from .owner_config import CONFIG_NAME, OwnerConfig, agent_folder, read_config
 from .owner_keys import OwnerKeys
 from .policy import Policy
-from .second_node import SecondNode
+from .second_node import SecondNode, says_nothing
 
 if TYPE_CHECKING:
     from ..chain.ethereum_ledger import EthereumLedger
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 WORK_NAME = "work.jsonl"
 SECOND_NODE_SECONDS = 10.0
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +138,19 @@ class OwnerHome:
         check_trusted(ledger, self._trusted_factory(connection), self.policy)
         return ledger
 
-    def agent_for(self, ledger: EthereumLedger, *, check_ready: Callable[[], None] | None = None) -> LocalAgent:
-        """The owner agent of this home on a ledger that is connected already; `check_ready` as for `LocalAgent`."""
+    def agent_for(
+        self, ledger: EthereumLedger, *, check_ready: Callable[[], None] | None = None, second: SecondNode | None = None
+    ) -> LocalAgent:
+        """The owner agent of this home on a ledger that is connected already.
+
+        Parameters
+        ----------
+        ledger : EthereumLedger
+        check_ready : callable, optional
+            As for `LocalAgent`.
+        second : SecondNode, optional
+            By default one of its own, if the home names one; raises as `second_node` does.
+        """
         return LocalAgent(
             ledger=ledger,
             signer=ledger.sender,
@@ -145,18 +160,38 @@ class OwnerHome:
             policy=self.policy_on(ledger.connection),
             on_work=self._note,
             check_ready=check_ready,
-            second=self._second_node(ledger),
+            second=second or self.second_node(ledger),
         )
 
-    def _second_node(self, ledger: EthereumLedger) -> SecondNode | None:
+    def second_node(self, ledger: EthereumLedger) -> SecondNode | None:
+        """The second node, if the home names one; one that is down now is connected to when it is needed.
+
+        Raises
+        ------
+        UnknownMarket, WrongChain, Refused
+            It shows no such market of a trusted factory, serves another chain, or shows a market that the policy refuses.
+        """
+        if self.config.second_rpc_url is None:
+            return None
+        second = SecondNode(self._second_view, ledger.terms())
+        try:
+            second.terms()
+        except ChainError as error:
+            if not says_nothing(error):
+                raise
+            _log.warning("the second node says nothing, and nothing new is committed until it does: %s", error)
+        return second
+
+    def _second_view(self) -> MarketReader:
+        """The market at the second node, trusted there as at the first: one alone could make up the factory's word and the code."""
         from ..chain.market_reader import MarketReader
         from ..evm.connection import connect
 
-        if self.config.second_rpc_url is None:
-            return None
         # Shorter than usual: an agent that waits for it holds the journal, and with it an answer.
-        connection = connect(self.config.second_rpc_url, expected_chain_id=self.config.chain_id, timeout_seconds=SECOND_NODE_SECONDS)
-        return SecondNode(MarketReader(connection, self.config.market), ledger.terms())
+        connection = connect(str(self.config.second_rpc_url), expected_chain_id=self.config.chain_id, timeout_seconds=SECOND_NODE_SECONDS)
+        market = MarketReader(connection, self.config.market)
+        check_trusted(market, self._trusted_factory(connection), self.policy)
+        return market
 
     def socket_folder(self) -> Path:
         """Where the agent puts its socket, if it is a process of its own."""
@@ -232,8 +267,8 @@ def check_trusted(market: MarketReader, factory: Address | None, policy: Policy)
     UnknownMarket
         The factory has not created the market: its books may be forged.
     Refused
-        The policy wants a verification of this version, and the market has another; or the model owner decides who joins, and the policy
-        names no peers to be among.
+        The policy wants a verification of this version, and the market has another; or a gate decides who joins, and the policy names no
+        peers to be among.
     """
     from ..chain.deploy import check_created
 
@@ -245,8 +280,9 @@ def check_trusted(market: MarketReader, factory: Address | None, policy: Policy)
             f"policy refuses market {market.address}: its verification {market.terms().verification} is not of this version, and another may "
             "accept what it likes; choose another market, or set known-verification = false in the policy"
         )
-    if not (is_local or policy.least_known_peers) and market.has_voucher_gate():
+    # Any gate, not the shipped one alone: its code does not tell who is behind it, and one byte more makes it another.
+    if not (is_local or policy.least_known_peers) and market.terms().admission != ZERO_ADDRESS:
         raise Refused(
-            f"policy refuses market {market.address}: its model owner decides who joins, and could put its own people around one data owner; "
+            f"policy refuses market {market.address}: its gate decides who joins, and could put people of one mind around one data owner; "
             "name data owners that you know in known-peers, and set least-known-peers, or choose another market"
         )

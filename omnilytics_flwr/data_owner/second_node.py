@@ -6,13 +6,18 @@ has to pay for. Two nodes of different operators would have to lie alike.
 
 from __future__ import annotations
 
-from ..errors import Refused
+from collections.abc import Callable
+from functools import cached_property
+
+from ..errors import ChainError, Refused, UnknownMarket, WrongChain
 from ..market.market_view import MarketState, MarketView, Member
-from ..market.terms import Terms
+from ..market.stage import Stage
+from ..market.terms import Address, Terms
 from .task_checks import drawn_group, out_of_turn
 
 COMMITTED_TO = ("task_hash", "open_by", "epoch_seed", "members")
 DELIVERED_FOR = ("task_hash", "epoch_seed", "groups", "roster_hash", "settle_by")
+ANSWERED_FOR = (*DELIVERED_FOR, "answer_by")
 
 
 class SecondNode:
@@ -20,8 +25,8 @@ class SecondNode:
 
     Parameters
     ----------
-    view : MarketView
-        At the other node.
+    connect : callable
+        Returns the market's view at the other node; called again until it does, so that an agent can start while that node is down.
     terms : Terms
         As the agent's own node shows them.
 
@@ -35,31 +40,67 @@ class SecondNode:
         The other node cannot be asked.
     """
 
-    def __init__(self, view: MarketView, terms: Terms) -> None:
-        self._view = view
+    def __init__(self, connect: Callable[[], MarketView], terms: Terms) -> None:
+        self._connect = connect
         self._terms = terms
 
-    def commitment(self, state: MarketState, group: tuple[Member, ...]) -> None:
+    @cached_property
+    def _view(self) -> MarketView:
+        return self._connect()
+
+    def terms(self) -> None:
+        """Compare the terms, for which a stake is paid."""
+        if self._view.terms() != self._terms:
+            raise _disagreement("the terms of the market")
+
+    def commitment(self, state: MarketState, group: tuple[Member, ...], event: str = "train") -> None:
         """Compare what a commitment is for: the anchored task, the draw, and the peers with their mask keys."""
-        other = self._compare(state, self._view.state(), COMMITTED_TO, "train")
+        other = self._compare(state, self._view.state(), COMMITTED_TO, event)
         mine = {member.seat for member in group}
         shown = drawn_group(self._view, self._view.members(), min(mine), other)
         if shown != group:
             raise _disagreement("the members of this data owner's group and their mask keys")
 
+    def evaluation(self, state: MarketState, group: tuple[Member, ...], own: MarketView) -> None:
+        """Compare what metrics leave for: what a commitment is for, and that the round before was settled, as the `own` node shows it."""
+        self.commitment(state, group, "evaluate")
+        before = state.round - 1
+        shown, known = ((view.paid_seats(before), view.bond_share_wei(before)) for view in (self._view, own))
+        if shown != known:
+            raise _disagreement(f"what round {before} paid")
+
     def delivery(self, state: MarketState, confirmations: int) -> None:
         """Compare the opening that a vector leaves for; the other node must show it under as many blocks."""
         self._compare(state, self._view.state(confirmations), DELIVERED_FOR, "deliver")
 
+    def answer(self, state: MarketState, seat: int, digest: bytes, confirmations: int) -> None:
+        """Compare the accusation that a vector is published for; the other node must show it under as many blocks."""
+        other = self._compare(state, self._view.state(confirmations), ANSWERED_FOR, "answer")
+        if not _is_accused(other, seat) or self._view.accusation(seat).digest != digest:
+            raise _disagreement(f"an accusation of seat {seat}")
+
+    def accused(self, account: Address) -> tuple[MarketState, int] | None:
+        """State and seat, if the other node shows an accusation that this account has to answer."""
+        state, record = self._view.state(), self._view.owner_record(account)
+        return (state, record.seat) if record.registered and _is_accused(state, record.seat) else None
+
     def _compare(self, state: MarketState, other: MarketState, names: tuple[str, ...], event: str) -> MarketState:
         if (state.stage, state.epoch, state.round) != (other.stage, other.epoch, other.round):
             raise out_of_turn(other, f"{event} in round {state.round} of epoch {state.epoch}")
-        if self._view.terms() != self._terms:
-            raise _disagreement("the terms of the market")
+        self.terms()
         differing = [name.replace("_", " ") for name in names if getattr(state, name) != getattr(other, name)]
         if differing:
             raise _disagreement(", ".join(differing))
         return other
+
+
+def says_nothing(error: ChainError) -> bool:
+    """Whether a failure of the second node is no word against the first: it is down, and does not show that something is not so."""
+    return not isinstance(error, UnknownMarket | WrongChain)
+
+
+def _is_accused(state: MarketState, seat: int) -> bool:
+    return state.stage is Stage.OPEN and bool((state.accused & ~state.answered) >> seat & 1)
 
 
 def _disagreement(what: str) -> Refused:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ..clock import Clock
-from ..errors import LedgerError, OmnilyticsError, Refused
+from ..errors import ChainError, LedgerError, OmnilyticsError, Refused
 from ..market.dispute import BLOB_BYTES, answer_cost_wei
 from ..market.draw import HISTORY_BLOCKS
 from ..market.ledger import DataOwnerLedger
@@ -24,6 +24,7 @@ from ..market.roster import bits_of, member_place
 from ..market.stage import Stage
 from .journal import Entry, Journal
 from .policy import Policy
+from .second_node import SecondNode, says_nothing
 from .signed_projection import sign_projection
 
 ANSWERS_KEPT = 2
@@ -52,6 +53,8 @@ class Watcher:
         Deletes what must not be kept; called at every look.
     on_seen : callable, optional
         Called with the market's state at every look that reached the chain.
+    second : SecondNode, optional
+        Another node: a vector is published for no accusation that it says is not there, and what it alone shows is told to the operator.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Watcher:
         gas_price_wei: Callable[[], int],
         tidy: Callable[[], None] | None = None,
         on_seen: Callable[[MarketState], None] | None = None,
+        second: SecondNode | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._ledger = ledger
@@ -75,11 +79,13 @@ class Watcher:
         self._gas_price_wei = gas_price_wei
         self._tidy = tidy or (lambda: None)
         self._on_seen = on_seen or (lambda state: None)
+        self._second = second
         self._clock = clock or Clock()
         self._seen_at: float | None = None
         self._late_since: tuple[tuple[str, int], float] | None = None
         self._may_have_credit = True
         self._warned_round = 0
+        self._hidden_round = 0
 
     def run(self, stop: threading.Event) -> None:
         """Look at the chain every `poll_seconds` until `stop` is set; whatever fails is tried again at the next look."""
@@ -94,8 +100,13 @@ class Watcher:
     def look(self) -> None:
         """Look at the chain once and do what is to be done; failures are logged."""
         state = self.see()
-        if state is None:
-            return
+        if state is not None:
+            self._act(state)
+        if self._second is not None:
+            second = self._second
+            self._attempt("look for accusations at the second node", lambda: self._warn_of_hidden(second))
+
+    def _act(self, state: MarketState) -> None:
         seat = self._attempt("read its seat", self._seat)
         if seat is not None and state.stage is Stage.FROZEN:
             self._attempt("draw the groups", lambda: self._draw(state, seat))
@@ -149,9 +160,10 @@ class Watcher:
 
     def _answer(self, seat: int) -> None:
         """Answer an accusation, transaction by transaction, from where it stands."""
-        state = self._accused_state(seat)
-        if state is None:
+        found = self._accused_state(seat)
+        if found is None:
             return
+        state, confirmations = found
         self._may_have_credit = True
         with self._journal.locked():
             entry = self._journal.find(self._ledger.chain_id, self._ledger.address, state.round)
@@ -161,6 +173,7 @@ class Watcher:
                 f"seat {seat} is accused in round {state.round} of a digest {accusation.digest.hex()} that this journal has no vector of; "
                 "the account has committed from another home, or the journal was lost"
             )
+        self._check_second(state, seat, entry.digest, confirmations)
         while 0 <= (first := self._next_polynomial(seat, entry)) < len(entry.vector) // BLOB_BYTES:
             _log.info("answer an accusation in round %d from polynomial %d on", state.round, first)
             blobs = _blobs(entry, first, self._ledger.blobs())
@@ -170,17 +183,50 @@ class Watcher:
                 if self._next_polynomial(seat, entry) == first:
                     raise
 
-    def _accused_state(self, seat: int) -> MarketState | None:
-        """The market's state if this seat has an accusation to answer now.
+    def _check_second(self, state: MarketState, seat: int, digest: bytes, confirmations: int) -> None:
+        """Raise if the second node shows that there is no such accusation; if it says nothing, the stake comes first."""
+        if self._second is None:
+            return
+        try:
+            self._second.answer(state, seat, digest, confirmations)
+        except ChainError as error:
+            if not says_nothing(error):
+                raise
+            _log.warning("the second node says nothing, the accusation in round %d is answered all the same: %s", state.round, error)
+
+    def _warn_of_hidden(self, second: SecondNode) -> None:
+        """Tell the operator, once in a round, of an accusation that its own node does not show; only another node can pass the answer on."""
+        found = second.accused(self._ledger.account)
+        if found is None or found[0].round == self._hidden_round:
+            return
+        other, seat = found
+        try:
+            shown = self._ledger.state()
+            is_hidden = shown.round != other.round or not shown.accused >> seat & 1
+        except ChainError:
+            is_hidden = True
+        if is_hidden:
+            self._hidden_round = other.round
+            _log.error(
+                "seat %d is accused in round %d, which the second node shows and the first does not; name another rpc-url in owner.toml, "
+                "and start the agent again before %d (Unix seconds), or the stake is lost",
+                seat,
+                other.round,
+                other.answer_by,
+            )
+
+    def _accused_state(self, seat: int) -> tuple[MarketState, int] | None:
+        """The market's state if this seat has an accusation to answer now, and the blocks on top of it.
 
         One block on top is enough: an answer in vain costs a fee, a missed one the stake. In the second half of the window none is waited for.
         """
         state = self._ledger.state()
         late = self._ledger.now() > state.answer_by - self._ledger.terms().answer_seconds // 2
+        confirmations = 0 if late else min(self._policy.confirmations or 0, 1)
         if not late:
-            state = self._ledger.state(min(self._policy.confirmations or 0, 1))
+            state = self._ledger.state(confirmations)
         is_accused = state.stage is Stage.OPEN and (state.accused & ~state.answered) >> seat & 1
-        return state if is_accused and self._ledger.now() <= state.answer_by else None
+        return (state, confirmations) if is_accused and self._ledger.now() <= state.answer_by else None
 
     def _delivery(self, entry: Entry, state: MarketState, answered: int) -> bytes:
         """What an answer brings besides its blobs: nothing, but with the last polynomial in a projected market."""

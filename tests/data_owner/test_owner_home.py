@@ -14,6 +14,7 @@ import pytest
 from flwr.app import Context, RecordDict
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from omnilytics_flwr.chain.deploy import Deployment, create_market, deploy
 from omnilytics_flwr.chain.market_reader import MarketReader
@@ -21,7 +22,7 @@ from omnilytics_flwr.crypto.address import Address
 from omnilytics_flwr.data_owner.owner_config import CONFIG_NAME, Account, OwnerConfig, agent_folder
 from omnilytics_flwr.data_owner.owner_home import OwnerHome, check_trusted
 from omnilytics_flwr.data_owner.policy import Policy
-from omnilytics_flwr.errors import Refused, TermsError, UnknownMarket, WrongChain
+from omnilytics_flwr.errors import Refused, TermsError, UnknownMarket, Unreachable, WrongChain
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_wallet
@@ -161,11 +162,40 @@ def test_second_node_is_asked_from_the_start_and_must_serve_the_same_chain(tmp_p
         make_home(tmp_path / "other", rpc_url=anvil.url, market=market, second_rpc_url=other.url).agent()
 
 
-def test_market_whose_model_owner_admits_by_vouchers_is_refused_unless_peers_are_known(
-    tmp_path: Path, anvil: Anvil, connection: Connection, wallet: Wallet, deployment: Deployment
+def test_second_node_that_is_down_does_not_keep_an_agent_from_its_answers(
+    tmp_path: Path, anvil: Anvil, market: Address, caplog: pytest.LogCaptureFixture
+) -> None:
+    agent = make_home(tmp_path, rpc_url=anvil.url, market=market, second_rpc_url="http://127.0.0.1:1").agent()
+    assert "the second node says nothing" in caplog.text
+    with pytest.raises(Unreachable):
+        agent.join()
+
+
+def test_second_node_must_trust_the_market_too(
+    tmp_path: Path, anvil: Anvil, wallet: Wallet, connection: Connection, deployment: Deployment, market: Address
+) -> None:
+    """A bribed first node shows a market as the trusted factory's, and its verification as this version's."""
+    others = deploy(sender_for(connection, wallet))
+    home = make_home(tmp_path / "a", rpc_url=anvil.url, market=market, factory=deployment.factory, second_rpc_url=anvil.url)
+    ledger = home.ledger()
+    home.agent_for(ledger)
+    forged = replace(home, config=structs.replace(home.config, factory=others.factory))
+    with pytest.raises(UnknownMarket, match="has not created the market"):
+        forged.agent_for(ledger)
+    strict = make_home(tmp_path / "b", rpc_url=anvil.url, market=market, second_rpc_url=anvil.url, policy={"known-verification": True})
+    code = connection.code(deployment.verification)
+    connection.request("anvil_setCode", deployment.verification, "0x" + code.hex() + "00")
+    with pytest.raises(Refused, match="is not of this version"):
+        strict.agent_for(ledger)
+
+
+@pytest.mark.parametrize("end", ["", "00"], ids=["the shipped one", "of one byte more"])
+def test_market_that_has_a_gate_is_refused_unless_peers_are_known(
+    tmp_path: Path, anvil: Anvil, connection: Connection, wallet: Wallet, deployment: Deployment, end: str
 ) -> None:
     """On a chain of one's own all data owners are one's own."""
     terms = replace(make_terms(verification=deployment.verification), admission=deployment.gate)
+    connection.request("anvil_setCode", deployment.gate, "0x" + connection.code(deployment.gate).hex() + end)
     gated = create_market(sender_for(connection, wallet), deployment, terms)
     make_home(tmp_path / "local", rpc_url=anvil.url, market=gated).agent()
     reader = MarketReader(connection, gated)
@@ -173,7 +203,7 @@ def test_market_whose_model_owner_admits_by_vouchers_is_refused_unless_peers_are
     named = {"known-peers": [address_of(1)], "least-known-peers": 1}
     check_trusted(reader, deployment.factory, Policy.from_mapping(named))
     for policy in ({}, {"known-peers": [address_of(1)]}):
-        with pytest.raises(Refused, match=r"its model owner decides who joins.* name data owners that you know in known-peers"):
+        with pytest.raises(Refused, match=r"its gate decides who joins.* name data owners that you know in known-peers"):
             check_trusted(reader, deployment.factory, Policy.from_mapping(policy))
 
 
