@@ -67,14 +67,20 @@ def mnist_table(result: dict[str, Any]) -> str:
 
 
 def gas_table(result: dict[str, Any]) -> str:
-    """Gas against size."""
+    """Gas against size, and beneath it what is extrapolated."""
     head = "| verification | data owners | groups | weights | open gas | settle gas | bytes | settle gas at 64 a byte |"
-    rows = [
-        f"| {r['verification']} | {r['owners']} | {r['groups']} | {r['weights']:,} | {r['open_gas']:,} | {r['settle_gas']:,} "
-        f"| {r['bytes']:,} | {r['gas_at_64_a_byte']:,} |"
-        for r in result["rounds"]
+    measured = [head, "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", *map(_gas_row, result["rounds"])]
+    beyond = [
+        f"{_gas_row(row | {'verification': 'computed, extrapolated'})} {row['gas_of_a_weight']:,} |" for row in result["extrapolated"]
     ]
-    return "\n".join([head, "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", *rows])
+    return "\n".join([*measured, "", f"{head} settle gas of a weight |", measured[1] + " ---: |", *beyond])
+
+
+def _gas_row(row: dict[str, Any]) -> str:
+    return (
+        f"| {row['verification']} | {row['owners']} | {row['groups']} | {row['weights']:,} | {row['open_gas']:,} | {row['settle_gas']:,} "
+        f"| {row['bytes']:,} | {row['gas_at_64_a_byte']:,} |"
+    )
 
 
 def plugin_table(result: dict[str, Any]) -> str:

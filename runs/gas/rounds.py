@@ -1,7 +1,7 @@
 """A round of given size on a local chain of its own, every byte of it fixed, so that its gas is exact.
 
-Members' vectors are multiples, by fixed factors as large as the field, of a few small polynomials, and sum to a small number of them in
-each group: points are as different as those of masked updates, and made in no time; sums and proofs are real.
+Members' vectors are multiples, by fixed factors as large as the field, of one small vector, and sum to a small number of it in each group:
+points and elements are as different as those of masked updates, and made in no time; sums, proofs and checks are real.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from py_arkworks_bls12381 import Scalar
 
-from omnilytics_flwr.chain.deploy import create_market, deploy
+from omnilytics_flwr.chain.deploy import Deployment, create_market, deploy
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.crypto.curve import encode_point
 from omnilytics_flwr.crypto.digest import points_digest
-from omnilytics_flwr.crypto.field import FieldVector, N, R
-from omnilytics_flwr.crypto.fixedpoint import pack, polynomials_for
+from omnilytics_flwr.crypto.field import FieldVector, R
+from omnilytics_flwr.crypto.fixedpoint import WEIGHTS_PER_POLYNOMIAL, pack, polynomials_for
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.kzg import commit_polynomial
+from omnilytics_flwr.crypto.lanes import Lanes
 from omnilytics_flwr.crypto.masks import MaskKey
-from omnilytics_flwr.crypto.prover import prove
 from omnilytics_flwr.crypto.statement import Statement
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import connect
@@ -28,21 +28,23 @@ from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.messages import sign_commitment, sign_delivery
 from omnilytics_flwr.market.roster import bits_of, roster_hash
+from omnilytics_flwr.market.scheme import scheme_for
 from omnilytics_flwr.market.task import TaskId
-from omnilytics_flwr.market.terms import Address, Terms
+from omnilytics_flwr.market.terms import Terms, default_of
 from tests.chain.market_play import fix_draw
 
-EXACT, PROJECTED = "exact", "projected"
+EXACT, PROJECTED, COMPUTED = "exact", "projected", "computed"
 TRANSACTION_GAS, FLOOR_GAS_OF_A_BYTE = 21_000, 64
 """EIP-7976: whatever a transaction does, it costs so much, and so much for each byte."""
 FIRST_BLOCK_SECONDS, BLOCK_SECONDS = 1_800_000_000, 12
-UPDATE_BITS, LARGEST_UNIT = 10, 5
+PROVEN_UPDATE_BITS, LARGEST_UNIT = 10, 5
+"""Bits that any model may be projected with; what is proven costs the same with all."""
 MOST_ACCUSABLE_POLYNOMIALS = 512
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One round to be measured; `verification` is ``exact`` or ``projected``."""
+    """One round to be measured; `verification` is ``exact``, ``projected`` or ``computed``."""
 
     verification: str
     owners: int
@@ -51,14 +53,24 @@ class Case:
 
     @property
     def proven(self) -> int:
-        """Polynomials that are proven for each member."""
-        return 1 if self.verification == PROJECTED else polynomials_for(self.weights)
+        """Polynomials that are proven for each member; none where the contract computes."""
+        return {EXACT: polynomials_for(self.weights), PROJECTED: 1, COMPUTED: 0}[self.verification]
 
-    def terms(self, verification: Address) -> Terms:
+    @property
+    def is_computed(self) -> bool:
+        """Whether the contract computes distances itself, of updates with the usual bits: the fewer, the more weights an element has."""
+        return self.verification == COMPUTED
+
+    @property
+    def lanes(self) -> Lanes:
+        """How updates lie in the vectors of a computed market."""
+        return Lanes(self.weights, default_of("update_bits"), self.owners // self.groups)
+
+    def terms(self, deployment: Deployment) -> Terms:
         """Terms of the market."""
-        answers = polynomials_for(self.weights) <= MOST_ACCUSABLE_POLYNOMIALS
+        answers = not self.is_computed and polynomials_for(self.weights) <= MOST_ACCUSABLE_POLYNOMIALS
         return Terms(
-            verification=verification,
+            verification=deployment.computed if self.is_computed else deployment.verification,
             reward_wei=1,
             stake_wei=100,
             bond_wei=1000,
@@ -66,7 +78,7 @@ class Case:
             group_size=self.owners // self.groups,
             faulty_groups=min(4, (self.groups - 3) // 2),
             weights=self.weights,
-            update_bits=UPDATE_BITS,
+            update_bits=self.lanes.update_bits if self.is_computed else PROVEN_UPDATE_BITS,
             projected=self.verification == PROJECTED,
             clip_nano=10**9,
             norm_bound=2**60,
@@ -75,9 +87,15 @@ class Case:
             prove_seconds=86_400,
         )
 
+    def small_vector(self) -> FieldVector:
+        """What is summed: all that is proven, or computed with, of an update of small weights."""
+        places = self.lanes.places if self.is_computed else WEIGHTS_PER_POLYNOMIAL * self.proven
+        units = np.random.default_rng(0).integers(-LARGEST_UNIT, LARGEST_UNIT + 1, places)
+        return self.lanes.pack(units) if self.is_computed else pack(units)
+
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class Cost:
     """Gas of opening and of settling a round that is not the market's first, and the bytes of the settling call."""
 
     open_gas: int
@@ -97,7 +115,9 @@ class MeasuredMarket:
         self.case, self.connection = case, connect(anvil.url)
         sender = sender_for(self.connection, dev_wallet(0, self.connection))
         deployment = deploy(sender)
-        market = create_market(sender, deployment, case.terms(deployment.verification))
+        terms = case.terms(deployment)
+        self.scheme = scheme_for(terms, computed=case.is_computed)
+        market = create_market(sender, deployment, terms)
         self.owner = EthereumLedger(sender, market)
         wallets = {wallet.address: wallet for wallet in (Wallet(Secret(fixed("wallet", i))) for i in range(case.owners))}
         for i, wallet in enumerate(wallets.values()):
@@ -109,45 +129,48 @@ class MeasuredMarket:
         self.signers = {member.seat: wallets[member.owner] for member in self.owner.members()}
         self.roster = [bits_of(self.owner.group_seats(group)) for group in range(case.groups)]
 
-    def play(self, number: int) -> Measured:
+    def play(self, number: int) -> Cost:
         """Anchor, open and settle a round."""
         projected, everything = self.case.verification == PROJECTED, (1 << self.case.groups) - 1
         self.owner.anchor(fixed("task", number))
-        sums, points = self.deliveries()
+        sums, shown = self.deliveries()
         state = self.owner.state()
         task = TaskId(self.connection.chain_id, self.owner.address, state.epoch, state.round, state.task_hash)
-        digests = {seat: fixed("digest", seat) if projected else points_digest(points[seat]) for seat in points}
+        digests = {seat: fixed("digest", seat) if projected else self.scheme.digest(shown[seat], shown[seat]) for seat in shown}
         opened = self.owner.open(number, everything, roster_hash(everything, list(digests.values())))
         state = self.owner.state()
         signatures = tuple(
-            sign_delivery(self.signers[seat], task, state.roster_hash, points_digest(points[seat]))
+            sign_delivery(self.signers[seat], task, state.roster_hash, points_digest(shown[seat]))
             if projected
             else sign_commitment(self.signers[seat], task, digests[seat], state.open_by)
-            for seat in points
+            for seat in shown
         )
         statement = Statement(
             task.settlement_context(state.epoch_seed), state.roster_hash, tuple(map(len, self.roster)), 0, self.case.proven
         )
-        proof = prove(statement, sums, [[points[seat] for seat in group] for group in self.roster])
+        proof = self.scheme.settle(statement, sums, [[shown[seat] for seat in group] for group in self.roster])
         settled = self.owner.settle(number, proof.settlement, signatures, 0, bytes(32))
         data = self.connection.request("eth_getTransactionByHash", settled.transaction_hash)["input"]
-        return Measured(opened.gas_used, settled.gas_used, len(data) // 2 - 1)
+        return Cost(opened.gas_used, settled.gas_used, len(data) // 2 - 1)
 
     def deliveries(self) -> tuple[list[FieldVector], dict[int, bytes]]:
-        """Sum of each group, and the points of each seat in the order of the roster."""
-        random = np.random.default_rng(0)
-        small = [pack(random.integers(-LARGEST_UNIT, LARGEST_UNIT + 1, 2 * N)) for _ in range(self.case.proven)]
-        commitments = list(map(commit_polynomial, small))
-        values = [value for vector in small for value in vector.to_ints()]
-        sums, points = [], {}
+        """Sum of each group, and what is shown of each seat in the order of the roster: its points, or its vector."""
+        small = self.case.small_vector()
+        values, commitments = small.to_ints(), [] if self.case.is_computed else list(map(commit_polynomial, small.polynomials()))
+
+        def multiple(factor: int) -> FieldVector:
+            return FieldVector.from_ints(factor * value % R for value in values)
+
+        sums, shown = [], {}
         for position, group in enumerate(self.roster):
             # Three different sums, so that distances differ.
             total = 3 + position % 3
             factors = [int.from_bytes(fixed("factor", seat), "big") % R for seat in group[1:]]
             for seat, factor in zip(group, [(total - sum(factors)) % R, *factors], strict=True):
-                points[seat] = b"".join(encode_point(point * Scalar(factor)) for point in commitments)
-            sums.append(FieldVector.from_ints([total * value % R for value in values]))
-        return sums, points
+                points = b"".join(encode_point(point * Scalar(factor)) for point in commitments)
+                shown[seat] = points or multiple(factor).to_bytes()
+            sums.append(multiple(total))
+        return sums, shown
 
 
 def fixed(name: str, number: int) -> bytes:
@@ -155,7 +178,7 @@ def fixed(name: str, number: int) -> bytes:
     return keccak256(name.encode() + word(number))
 
 
-def measure(case: Case) -> Measured:
+def measure(case: Case) -> Cost:
     """Play two rounds of a new market on a new chain; the figures of the second."""
     with Anvil(AnvilOptions(timestamp=FIRST_BLOCK_SECONDS, block_seconds=BLOCK_SECONDS)) as anvil:
         market = MeasuredMarket(anvil, case)

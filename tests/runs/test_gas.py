@@ -8,12 +8,17 @@ from typing import Any
 
 import pytest
 
-from runs.gas.__main__ import HERE, REFERENCE, cases, differences, row_of
-from runs.gas.rounds import Case
+from runs.gas.__main__ import HERE, REFERENCE, differences, extrapolated, read_recipe, row_of
+from runs.gas.extrapolation import Line
+from runs.gas.rounds import TRANSACTION_GAS, Case, Cost, measure
+from runs.onchain.__main__ import largest_weights
 
-RECIPE = (HERE / "config.toml").read_text(encoding="utf-8")
+TEXT = (HERE / "config.toml").read_text(encoding="utf-8")
+RECIPE = read_recipe(TEXT)
 MOST_BYTES, MOST_BYTES_OF_A_HUNDRED_OWNERS = 131_072, 60_000
 MOST_GAS_OF_AN_OPENING = 150_000
+PRAGUE_FLOOR_GAS_OF_A_BYTE = 40
+"""EIP-7623: what each byte but zero costs at least."""
 MOST_GAS_OF_A_PROJECTED_ROUND = {15: 700_000, 20: 700_000, 50: 1_200_000, 100: 2_200_000, 250: 4_000_000}
 FIRST_PROTOCOL = {
     (15, 8_192): 632_863,
@@ -28,30 +33,40 @@ FIRST_PROTOCOL = {
 
 
 @pytest.fixture(scope="module")
-def reference() -> list[dict[str, Any]]:
-    """What the reference says."""
-    rounds: list[dict[str, Any]] = json.loads(REFERENCE.read_text(encoding="utf-8"))["rounds"]
-    return rounds
+def record() -> dict[str, list[dict[str, Any]]]:
+    """The whole reference."""
+    read: dict[str, list[dict[str, Any]]] = json.loads(REFERENCE.read_text(encoding="utf-8"))
+    return read
+
+
+@pytest.fixture(scope="module")
+def reference(record: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """What the reference says was measured."""
+    return record["rounds"]
 
 
 def of(reference: list[dict[str, Any]], verification: str) -> Iterator[dict[str, Any]]:
     return (row for row in reference if row["verification"] == verification)
 
 
-@pytest.mark.parametrize("case", [Case("exact", 15, 5, 15), Case("projected", 15, 5, 53_000_000)], ids=["exact", "projected"])
+@pytest.mark.parametrize(
+    "case",
+    [Case("exact", 15, 5, 15), Case("projected", 15, 5, 53_000_000), Case("computed", 15, 5, 15)],
+    ids=lambda case: case.verification,
+)
 def test_round_costs_what_the_reference_says(reference: list[dict[str, Any]], case: Case) -> None:
-    assert differences(reference, [row_of(case)]) == []
+    assert differences(reference, [row_of(case, measure(case))]) == []
 
 
 @pytest.mark.slow
 def test_every_round_costs_what_the_reference_says(reference: list[dict[str, Any]]) -> None:
-    assert [differences(reference, [row_of(case)]) for case in cases(RECIPE)] == [[]] * len(reference)
+    assert [differences(reference, [row_of(case, measure(case))]) for case in RECIPE.cases] == [[]] * len(reference)
 
 
 def test_reference_has_the_rounds_of_the_recipe(reference: list[dict[str, Any]]) -> None:
     names = ("verification", "owners", "groups", "weights")
     assert [tuple(row[name] for name in names) for row in reference] == [
-        (case.verification, case.owners, case.groups, case.weights) for case in cases(RECIPE)
+        (case.verification, case.owners, case.groups, case.weights) for case in RECIPE.cases
     ]
 
 
@@ -69,8 +84,41 @@ def test_exact_rounds_cost_less_than_in_the_first_protocol(reference: list[dict[
     assert [size for size, gas in FIRST_PROTOCOL.items() if found[size] > gas] == []
 
 
+def test_every_verification_is_measured_with_the_same_owners_and_groups(reference: list[dict[str, Any]]) -> None:
+    crowds = [
+        {(row["owners"], row["groups"]) for row in of(reference, verification)} for verification in ("exact", "projected", "computed")
+    ]
+    assert crowds == [{(15, 5), (20, 5), (50, 10), (100, 20), (250, 25)}] * 3
+
+
+def test_computed_rounds_are_the_smallest_and_the_largest_and_pay_for_what_they_compute(reference: list[dict[str, Any]]) -> None:
+    """A line through rounds that pay the floor price of calldata would not show what computing costs."""
+    found = list(of(reference, "computed"))
+    assert [row["weights"] for row in found[::2]] == [15] * 5
+    assert [row["weights"] for row in found[1::2]] == [
+        largest_weights(row["owners"], row["owners"] // row["groups"]) for row in found[1::2]
+    ]
+    assert [row for row in found if row["settle_gas"] <= TRANSACTION_GAS + PRAGUE_FLOOR_GAS_OF_A_BYTE * row["bytes"]] == []
+
+
+def test_extrapolated_rounds_follow_from_the_measured_ones(record: dict[str, list[dict[str, Any]]]) -> None:
+    assert extrapolated(record["rounds"], RECIPE.extrapolated) == record["extrapolated"]
+    assert len(record["extrapolated"]) == 5 * len(RECIPE.extrapolated)
+
+
+def test_largest_computed_round_lies_on_the_line_through_smaller_ones(reference: list[dict[str, Any]]) -> None:
+    small, large = (row for row in of(reference, "computed") if row["owners"] == 15)
+    half = Case("computed", 15, 5, large["weights"] // 2)
+    measured_small = Cost(small["open_gas"], small["settle_gas"], small["bytes"])
+
+    _, cost = Line((Case("computed", 15, 5, small["weights"]), measured_small), (half, measure(half))).at(large["weights"])
+
+    assert (cost.open_gas, cost.bytes) == (large["open_gas"], large["bytes"])
+    assert cost.settle_gas == pytest.approx(large["settle_gas"], rel=0.01)
+
+
 def test_recipe_with_an_unknown_key_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected rounds alone"):
-        cases(RECIPE + "\n[other]\n")
+    with pytest.raises(ValueError, match="expected rounds and extrapolated"):
+        read_recipe(TEXT + "\n[other]\n")
     with pytest.raises(ValueError, match="expected verification, owners, groups and weights"):
-        cases('[[rounds]]\nverification = "exact"\n')
+        read_recipe('extrapolated = []\n[[rounds]]\nverification = "exact"\n')
