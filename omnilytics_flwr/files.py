@@ -105,11 +105,15 @@ def locked(path: Path, *, if_held: OmnilyticsError | None = None) -> Iterator[No
 def _temporary(path: Path, content: bytes | Callable[[BinaryIO], None]) -> str:
     """A synced file of that content in the folder of `path`, readable by its owner only."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=path.name, suffix=LEFTOVER)
-    with open(descriptor, "wb") as file:
-        if isinstance(content, bytes):
-            file.write(content)
-        else:
-            content(file)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(descriptor, "wb") as file:
+            if isinstance(content, bytes):
+                file.write(content)
+            else:
+                content(file)
+            file.flush()
+            os.fsync(file.fileno())
+    except BaseException:
+        os.unlink(temporary)  # half a file must not hold a full disk full
+        raise
     return temporary

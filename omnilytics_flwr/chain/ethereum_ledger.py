@@ -58,6 +58,8 @@ class EthereumLedger(MarketReader, Ledger):
     def _send(self, event: Event, *arguments: object, value_wei: int = 0, blobs: tuple[bytes, ...] = ()) -> Receipt:
         # Fees rise between two tries and the deposit with them: the same accusation that is pending is awaited, whatever it paid.
         any_value = event is Event.ACCUSE
-        payload = Payload(self.address, self._abi.call_data(event.value, *arguments), value_wei, blobs, any_value)
+        # A full disk must not cost an accused its stake: a second answer is refused, and costs a fee at most.
+        needs_record = event is not Event.ANSWER
+        payload = Payload(self.address, self._abi.call_data(event.value, *arguments), value_wei, blobs, any_value, needs_record)
         mined = self._sender.send(event.value, payload, self._reverts)
         return Receipt(event.value, mined.transaction_hash, mined.block, mined.gas_used, mined.fee_wei, self._events(mined.logs))

@@ -10,6 +10,8 @@ import socket
 import socketserver
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hmac import compare_digest
 from pathlib import Path
 from types import TracebackType
@@ -18,10 +20,13 @@ from typing import Any
 from ..errors import OmnilyticsError, ProtocolError, Refused
 from ..files import share, write_file
 from .agent_messages import MOST_CALL_BYTES, AdmitCall, Call, CommitCall, DeliverCall, KeepCall, KeptCall, Result, decode_call, encode_reply
-from .agent_socket import TOKEN_BYTES, TOKEN_NAME, frame, receive_exactly, receive_message, socket_path
+from .agent_socket import TOKEN_BYTES, TOKEN_NAME, frame, receive_exactly, receive_length, socket_path
 from .owner_agent import OwnerAgent
 
 MOST_CLIENTS = 64
+LARGE_CALL_BYTES = 2**20
+"""A longer call is read and served alone, so that memory never holds two."""
+TURN_SECONDS = 600.0
 TOKEN_SECONDS = 5.0
 CALL_SECONDS = 60.0
 REPLY_SECONDS = 60.0
@@ -46,6 +51,8 @@ class AgentServer:
         Id of the group whose members may ask the agent too; left out, its own user alone may.
     token_seconds, call_seconds : float, > 0
         A client is cut off that has not sent its token, its whole call within this time.
+    turn_seconds : float, > 0
+        How long a large call waits for those before it.
     """
 
     def __init__(
@@ -56,12 +63,14 @@ class AgentServer:
         group: int | None = None,
         token_seconds: float = TOKEN_SECONDS,
         call_seconds: float = CALL_SECONDS,
+        turn_seconds: float = TURN_SECONDS,
     ) -> None:
         self._folder = folder
         self.agent = agent
         self.group = group
         self.token = secrets.token_bytes(TOKEN_BYTES)
-        self.token_seconds, self.call_seconds = token_seconds, call_seconds
+        self.token_seconds, self.call_seconds, self.turn_seconds = token_seconds, call_seconds, turn_seconds
+        self.large_call = threading.Lock()
 
     def __enter__(self) -> AgentServer:
         path = socket_path(self._folder)
@@ -72,6 +81,20 @@ class AgentServer:
         self._thread = threading.Thread(target=self._listener.serve_forever, name="owner-agent-socket", kwargs={"poll_interval": 0.1})
         self._thread.start()
         return self
+
+    @contextmanager
+    def turn(self, length: int) -> Iterator[float]:
+        """Hold back a large call while another one is served; gives the seconds that it waited."""
+        start = time.monotonic()
+        if length <= LARGE_CALL_BYTES:
+            yield 0.0
+        elif self.large_call.acquire(timeout=self.turn_seconds):
+            try:
+                yield time.monotonic() - start
+            finally:
+                self.large_call.release()
+        else:
+            raise Refused("the owner agent is at work on other large calls; ask again")
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         self._listener.shutdown()
@@ -149,7 +172,10 @@ class _Handler(socketserver.BaseRequestHandler):
         token = receive_exactly(self.request, TOKEN_BYTES, start + server.token_seconds)
         if not compare_digest(token, server.token):
             raise Refused(f"the token is not this agent's; read it from {TOKEN_NAME} beside its socket")
-        return result_of(server.agent, decode_call(receive_message(self.request, MOST_CALL_BYTES, start + server.call_seconds)))
+        deadline = start + server.call_seconds
+        length = receive_length(self.request, MOST_CALL_BYTES, deadline)
+        with server.turn(length) as waited:
+            return result_of(server.agent, decode_call(receive_exactly(self.request, length, deadline + waited)))
 
 
 def result_of(agent: OwnerAgent, call: Call) -> Result:

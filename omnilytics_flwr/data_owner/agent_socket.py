@@ -41,12 +41,19 @@ def frame(message: bytes) -> bytes:
 
 def receive_message(connection: socket.socket, most_bytes: int, deadline: float) -> bytes:
     """The next message; raises `Malformed` if it is of another version, too long, ends early, or misses the deadline."""
+    return receive_exactly(connection, receive_length(connection, most_bytes, deadline), deadline)
+
+
+def receive_length(connection: socket.socket, most_bytes: int, deadline: float) -> int:
+    """Length of the next message, which then is to be received; raises `Malformed` as `receive_message` does."""
+    version: int
+    length: int
     version, length = _HEAD.unpack(receive_exactly(connection, _HEAD.size, deadline))
     if version != VERSION:
         raise Malformed(f"a message is of version {version}, expected {VERSION}; use the same release on both sides")
     if length > most_bytes:
         raise Malformed(f"a message has {length} bytes, expected at most {most_bytes}")
-    return receive_exactly(connection, length, deadline)
+    return length
 
 
 def receive_exactly(connection: socket.socket, count: int, deadline: float) -> bytes:

@@ -5,6 +5,7 @@ The agent signs it when it delivers, and the watcher when it answers an accusati
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, replace
 
 from ..crypto.digest import points_digest
@@ -14,6 +15,8 @@ from ..crypto.projection import project, projection_seed
 from ..market.market_view import MarketState
 from ..market.messages import Signer, sign_delivery
 from .journal import Entry, Journal
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +42,16 @@ def sign_projection(entry: Entry, state: MarketState, *, journal: Journal, signe
     """Project an entry's vector as the open round of `state` has it; the caller holds the journal's lock.
 
     The projection follows from the roster. After a reorganisation the round may open with another one, and the same vector gets a second
-    projection: only ever for the roster that the chain shows, and journalled before it is signed.
+    projection: only ever for the roster that the chain shows. It is journalled before it is signed, where the disk takes it: made again,
+    it is the same, and a full disk must not cost the stake.
     """
     point = dict(entry.projected).get(state.roster_hash)
     if point is None:
         seed = projection_seed(entry.task.settlement_context(state.epoch_seed), state.roster_hash)
         vector = FieldVector.from_bytes(entry.vector, len(entry.vector) // ELEMENT_BYTES)
         point = commit(project(vector, seed))
-        journal.write(replace(entry, projected=(*entry.projected, (state.roster_hash, point))))
+        try:
+            journal.write(replace(entry, projected=(*entry.projected, (state.roster_hash, point))))
+        except OSError as error:
+            _log.error("the projection of round %d is signed and not journalled: %s", entry.task.round, error)
     return SignedProjection(point, sign_delivery(signer, entry.task, state.roster_hash, points_digest(point)))

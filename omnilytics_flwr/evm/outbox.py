@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,8 @@ from ..files import make_folder, write_file
 from .blobs import sidecar_of
 from .fees import BLOB_FEE, GAS_FEE, TIP
 from .transaction import Payload, payload_of
+
+_log = logging.getLogger(__name__)
 
 _NUMBERS = ("chainId", "nonce", "gas", "value", GAS_FEE, TIP, BLOB_FEE)
 
@@ -94,11 +97,19 @@ class Outbox:
                         yield _decoded(path, candidate, text)
 
     def put(self, pending: Pending) -> None:
-        """Keep a transaction: when this returns, it is on the disk. If it raises `ChainError`, nothing must be sent."""
-        if self._folder is not None:
-            with _writing(self._folder):
-                make_folder(self._folder)
-                write_file(self._path(self._folder, pending.payload), _encoded(pending))
+        """Keep a transaction: when this returns, it is on the disk, or its payload needs no file and the log says why there is none.
+
+        If it raises `ChainError`, nothing must be sent.
+        """
+        try:
+            if self._folder is not None:
+                with _writing(self._folder):
+                    make_folder(self._folder)
+                    write_file(self._path(self._folder, pending.payload), _encoded(pending))
+        except ChainError as error:
+            if pending.payload.needs_record:
+                raise
+            _log.error("a transaction is sent without its file, and would be sent again after a restart: %s", error)
         # In memory after the disk: what could not be written is not sent, so it must not look as if it were on its way.
         self._held[pending.payload.key] = pending
 

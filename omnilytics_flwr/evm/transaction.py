@@ -31,6 +31,8 @@ class Payload:
         What goes along with it, up to six.
     any_value : bool
         Whether a transaction on its way that differs in value only is this one all the same.
+    needs_record : bool (default: True)
+        Whether it may be sent only if the outbox has its file; False where being late is worse than paying a fee twice.
     """
 
     to: Address | None
@@ -38,6 +40,7 @@ class Payload:
     value_wei: int = 0
     blobs: tuple[bytes, ...] = field(default=(), repr=False)
     any_value: bool = False
+    needs_record: bool = True
 
     @property
     def key(self) -> bytes:

@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from omnilytics_flwr.data_owner.agent_messages import MOST_CALL_BYTES, MOST_REPLY_BYTES, AdmitCall, decode_reply
-from omnilytics_flwr.data_owner.agent_server import MOST_CLIENTS, AgentServer
+from omnilytics_flwr.data_owner.agent_server import LARGE_CALL_BYTES, MOST_CLIENTS, AgentServer
 from omnilytics_flwr.data_owner.agent_socket import SOCKET_NAME, TOKEN_NAME, VERSION, frame, receive_message
 from omnilytics_flwr.data_owner.owner_agent import Admission
 from omnilytics_flwr.data_owner.remote_agent import RemoteAgent
@@ -35,7 +35,7 @@ TASK = TaskId(31337, MARKET, 1, 1, bytes(32))
 def served(tmp_path: Path) -> Iterator[tuple[Scene, Owner, AgentServer]]:
     """A drawn market whose data owner 0 has its agent behind a socket."""
     scene, owner = lone_owner(tmp_path, metrics=("loss",), verification=DictatedVerification())
-    with AgentServer(owner.folder, owner.agent(), token_seconds=3.0, call_seconds=6.0) as server:
+    with AgentServer(owner.folder, owner.agent(), token_seconds=3.0, call_seconds=6.0, turn_seconds=1.0) as server:
         yield scene, owner, server
 
 
@@ -75,7 +75,7 @@ def test_whole_round_through_the_socket(served: tuple[Scene, Owner, AgentServer]
     assert commitment == agent.commit(task, update_of(1)) == agent.admit(task).commitment
     agent.keep(task.chain_id, task.market, "metrics", b"\1\2")
     assert agent.kept(task.chain_id, task.market, "metrics") == owner.agent().kept(task.chain_id, task.market, "metrics") == b"\1\2"
-    assert agent.kept(task.chain_id, task.market, "other") == b""
+    assert agent.kept(task.chain_id, task.market, "private-" + "0" * 32) == b""
     digests = open_with(scene, commitment)
     delivery = agent.deliver(task.chain_id, task.market, task.epoch, task.round, digests)
     assert delivery == owner.deliver(task, digests)
@@ -119,6 +119,21 @@ def test_wrong_token_is_refused_and_nothing_after_it_is_read(served: tuple[Scene
     with pytest.raises(Refused, match="the token is not this agent's"):
         send(owner.folder, sent, HEAD.pack(VERSION, 2**32 - 1), bytes(1 << 20))
     assert scene.state.round == 0
+
+
+def test_large_calls_are_read_one_at_a_time_and_small_ones_are_not_held_up(served: tuple[Scene, Owner, AgentServer]) -> None:
+    """Else an app could fill the agent's memory, and an accusation would go unanswered."""
+    scene, owner, server = served
+    task = anchor(scene)
+    with server.large_call:
+        assert RemoteAgent(owner.folder).admit(task).metrics == ("loss",)
+        with pytest.raises(Refused, match="at work on other large calls"):
+            send(owner.folder, server.token, HEAD.pack(VERSION, LARGE_CALL_BYTES + 1))
+    content = bytes(LARGE_CALL_BYTES)
+    for _ in range(2):
+        RemoteAgent(owner.folder).keep(task.chain_id, task.market, "metrics", content)
+    assert RemoteAgent(owner.folder).kept(task.chain_id, task.market, "metrics") == content
+    assert not server.large_call.locked()
 
 
 BROKEN: dict[str, tuple[int, bytes, str]] = {

@@ -20,6 +20,7 @@ from omnilytics_flwr.market.messages import Delivery, recover
 from omnilytics_flwr.market.roster import bits_of, roster_hash, roster_seats
 from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.market.terms import Address, Terms
+from tests.support.bad_inputs import full_disk
 from tests.support.builders import make_terms
 
 WEIGHTS = 50_000
@@ -38,8 +39,12 @@ def market(tmp_path: Path) -> Iterator[LocalMarket]:
         yield market
 
 
-def test_accused_of_a_projected_market_answers_with_its_delivery(market: LocalMarket) -> None:
-    ledger, home, own = market.ledger, market.homes[0], market.owner_ledgers()[0]
+@pytest.mark.parametrize("disk_is_full", [False, True])
+def test_accused_of_a_projected_market_answers_with_its_delivery(
+    market: LocalMarket, monkeypatch: pytest.MonkeyPatch, disk_is_full: bool
+) -> None:
+    """On a full disk too, where neither the projection can be journalled nor a transaction kept."""
+    ledger, home, own = market.ledger, market.homes[0], market.homes[0].ledger()
     agent, seat = home.agent_for(own), ledger.owner_record(market.owners[0]).seat
     ledger.anchor(b"\5" * 32)
     state = ledger.state()
@@ -61,10 +66,14 @@ def test_accused_of_a_projected_market_answers_with_its_delivery(market: LocalMa
         balance_wei=lambda: own.connection.balance_wei(own.account),
         gas_price_wei=lambda: 0,
     )
-    watcher.look()
+    with monkeypatch.context() as patch:
+        if disk_is_full:
+            patch.setattr("omnilytics_flwr.files.os.fsync", full_disk)
+        watcher.look()
 
     assert ledger.state().answered == 1 << seat
     (entry,) = home.journal().entries()
+    assert bool(entry.projected) != disk_is_full
     assert ledger.answered_vector(1, seat) == entry.vector
     answered = ledger.answered_delivery(1, seat)
     delivery = agent.deliver(task.chain_id, Address(task.market), task.epoch, task.round, digests)

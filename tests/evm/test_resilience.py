@@ -19,6 +19,7 @@ from omnilytics_flwr.evm.transaction import Mined, Payload
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 from omnilytics_flwr.market.terms import Address
 
+from ..support.bad_inputs import full_disk
 from ..support.nodes import FaultyNode, faulty_node
 from .tiny_contracts import COUNTING, counted, deployed, nonce, send
 
@@ -300,6 +301,20 @@ def test_outbox_that_cannot_be_written_sends_nothing(anvil: Anvil, wallet: Walle
     with pytest.raises(ChainError, match="cannot be read"):
         send(connection, wallet, Payload(contract, b""))
     assert counted(connection, contract) == 0
+
+
+def test_what_needs_no_file_is_sent_though_the_disk_is_full(
+    anvil: Anvil, wallet: Wallet, contract: Address, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as an answer to an accusation: without it the stake is lost."""
+    connection = connect(anvil.url, outbox=tmp_path)
+    monkeypatch.setattr("omnilytics_flwr.files.os.fsync", full_disk)
+    with pytest.raises(ChainError, match=r"cannot be written \(No space left"):
+        send(connection, wallet, Payload(contract, b""))
+    assert counted(connection, contract) == 0
+    send(connection, wallet, Payload(contract, b"", needs_record=False))
+    assert counted(connection, contract) == 1
+    assert "is sent without its file" in caplog.text
 
 
 def test_outbox_of_another_account_or_payload_is_not_taken(anvil: Anvil, wallet: Wallet, contract: Address, tmp_path: Path) -> None:

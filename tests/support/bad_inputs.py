@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from omnilytics_flwr.crypto.curve import BASE_MODULUS as BASE_MODULUS
 from omnilytics_flwr.crypto.field import R
 from omnilytics_flwr.crypto.masks import CURVE_PRIME as CURVE_PRIME
@@ -70,3 +72,8 @@ def short_by_one(raw: bytes) -> bytes:
 def long_by_one(raw: bytes) -> bytes:
     """`raw` and a zero byte."""
     return raw + b"\0"
+
+
+def full_disk(*_: object) -> None:
+    """What a system call does on a full disk."""
+    raise OSError(errno.ENOSPC, "No space left on device")
