@@ -15,6 +15,7 @@ from omnilytics_flwr.clock import Clock
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.data_owner.watcher import DRAW_PATIENCE_BLOCKS, Watcher
 from omnilytics_flwr.errors import NotFunded, Refused, Unreachable
+from omnilytics_flwr.market.dispute import refund_wei
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.messages import Commitment
@@ -299,16 +300,17 @@ def test_timeout_is_not_called_by_who_is_not_on_the_roster(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("killed", [False, True], ids=["the same process", "a new one"])
-def test_cost_of_an_answer_is_taken_back_after_the_round_and_nothing_is_gained(watched: Watched, killed: bool) -> None:
+def test_refund_of_an_answer_is_taken_back_after_the_round(watched: Watched, killed: bool) -> None:
     before = watched.balance_wei
     watched.accuse()
     watcher = watched.watcher()
     watcher.look()
     assert watched.balance_wei == before, "in the round nothing is taken out"
-    cost_wei = watched.scene.ledger().answer_cost_wei() // 2
+    world = watched.scene.world
+    refund = refund_wei(watched.scene.terms.polynomials, base_fee_wei=world.base_fee_wei, blob_base_fee_wei=world.blob_base_fee_wei)
     watched.settle_open()
     (watched.watcher() if killed else watcher).look()
-    assert watched.balance_wei == before + cost_wei + 1_000
+    assert watched.balance_wei == before + refund + 1_000
 
 
 def test_commitment_needs_a_look_at_the_chain_within_the_time(tmp_path: Path) -> None:
