@@ -172,6 +172,15 @@ class CommitmentsExpired(ProtocolError):
     )
 
 
+class NotReopened(ProtocolError):
+    """A round whose opening the chain has forgotten, and that it does not open again."""
+
+    round_number: int
+    TEXT = (
+        "the chain has forgotten the opening of round {round_number}, which cannot be repeated; nobody is paid for it; go on with the next"
+    )
+
+
 class SettlementRefused(ProtocolError):
     """The market did not take a settlement; what it fell over is waived in the next proof."""
 

@@ -18,7 +18,7 @@ from .ceremony import lagrange_points, tau_g2
 from .curve import encode_point, multiply_sum
 from .domain import quotient, roots
 from .exact import combine
-from .field import FieldVector
+from .field import FieldVector, N
 from .fixedpoint import HALF_BITS, Units, pack
 
 BLOB_BYTES = 131_072
@@ -122,7 +122,10 @@ def matches_all(vectors: Sequence[FieldVector], points: Sequence[Sequence[G1Poin
 
 
 def mismatched(vectors: Sequence[FieldVector], points: Sequence[Sequence[G1Point]]) -> list[int]:
-    """Which vectors are not what their points commit to, found by halving whatever does not pass `matches_all`.
+    """Which vectors are not what their points commit to.
+
+    The polynomials of each vector are combined into one, and its points likewise; then whatever does not pass `matches_all` is halved.
+    So each vector is read once, however many are wrong.
 
     Parameters
     ----------
@@ -134,7 +137,21 @@ def mismatched(vectors: Sequence[FieldVector], points: Sequence[Sequence[G1Point
     list of int, ascending
         Indices of the wrong vectors; empty if all is well.
     """
-    return _mismatched(vectors, points, range(len(vectors)))
+    fitting = [i for i, (vector, row) in enumerate(zip(vectors, points, strict=True)) if len(row) * N == len(vector) > 0]
+    most = max((len(points[i]) for i in fitting), default=0)
+    coefficients = [1, *(secrets.randbits(_COEFFICIENT_BITS) for _ in range(most - 1))]
+    combined = [_combined(vectors[i], points[i], coefficients) for i in fitting]
+    wrong = _mismatched([vector for vector, _ in combined], [(point,) for _, point in combined], range(len(fitting)))
+    right = {*fitting}.difference(fitting[place] for place in wrong)
+    return [i for i in range(len(vectors)) if i not in right]
+
+
+def _combined(vector: FieldVector, points: Sequence[G1Point], coefficients: Sequence[int]) -> tuple[FieldVector, G1Point]:
+    """The same linear combination of a vector's polynomials and of its points."""
+    if len(points) == 1:
+        return vector, points[0]
+    chosen = coefficients[: len(points)]
+    return combine(list(vector.polynomials()), chosen), multiply_sum(points, FieldVector.from_ints(chosen))
 
 
 def _mismatched(vectors: Sequence[FieldVector], points: Sequence[Sequence[G1Point]], chosen: Sequence[int]) -> list[int]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from logging import WARNING
+from typing import Any
 
 import numpy as np
 from flwr.app import MetricRecord, RecordDict
 
-from ..errors import SettlementRefused, TermsError
+from ..errors import NotReopened, SettlementRefused, TermsError
 from ..model_owner.decision import Decision
 from ..model_owner.live_round import Metrics
 from ..model_owner.round_keeper import RoundKeeper
@@ -48,6 +50,14 @@ class Learner:
         by a watch. Gives the run after this round of Flower's, and the model with its new public part; None for it if nothing was learnt.
         """
         before = self._inner.attributes()
+        try:
+            return self._until_settled(server_round, model, before)
+        except NotReopened as lost:  # nobody is paid, so nothing is learnt
+            log(WARNING, "%s", lost)
+            self._inner.put_back(before)
+            return self.unchanged(server_round, model), None
+
+    def _until_settled(self, server_round: int, model: SplitModel, before: Mapping[str, Any]) -> tuple[Progress, SplitModel | None]:
         while True:
             decision = self._keeper.prove()
             with SettleWatch(lambda: self._pay(decision), WATCH_SHARE * self._keeper.settle_seconds()) as watch:  # noqa: B023
@@ -61,6 +71,7 @@ class Learner:
                 except SettlementRefused as refusal:
                     log(WARNING, "%s", refusal)
                     self._inner.put_back(before)
+                    self._deliver_again()
                     continue
             return (progress if in_time else replace(progress, ahead=False)), learnt
 
@@ -119,7 +130,13 @@ class Learner:
                 return
             except SettlementRefused as refusal:
                 log(WARNING, "%s", refusal)
+                self._deliver_again()
                 decision = self._keeper.prove()
+
+    def _deliver_again(self) -> None:
+        """Collect what was delivered for a roster that the chain has forgotten, if that names the roster."""
+        if self._keeper.may_deliver_again():
+            self._exchanges.deliver()
 
 
 def _contents(metrics: Metrics) -> RecordDict:

@@ -108,7 +108,7 @@ class Disputes:
     def _accuse_missing(self, live: LiveRound) -> None:
         state = self._steady.state()
         # Asked of the chain, not remembered: an accusation that seemed to fail may be mined by now.
-        seats = bitmap_of(member.seat for member in live.missing()) & ~state.accused
+        seats = bitmap_of(member.seat for member in live.defaulting()) & ~state.accused
         if not seats or state.stage is not Stage.OPEN:
             return
         if self._steady.now() > self._accuse_by(state):
@@ -142,8 +142,10 @@ class Disputes:
 
     def _answer_of(self, live: LiveRound, member: Member, state: MarketState) -> Delivered:
         polynomials, number = self._terms.polynomials, live.task.round
-        # Half of the time to prove is kept for proving: blobs that nobody serves must not use it up.
+        # Half of the time to prove is kept for proving: neither blobs that nobody serves nor many answers may use it up.
         left = min(PATIENCE_SECONDS, state.settle_by - self._terms.prove_seconds / 2 - self._steady.now())
+        if left <= 0:
+            raise ProtocolError("half of the time to prove is used; expected an answer with time left to check it")
         raw = insist(lambda: self._ledger.answered_vector(number, member.seat), self._clock, seconds=left)
         vector = FieldVector.from_bytes(raw, N * polynomials)
         # Blobs come from an endpoint that nobody vouches for; the points are made anew from what it gave.

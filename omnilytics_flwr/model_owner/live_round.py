@@ -120,6 +120,8 @@ class NotedRound:
         With which it was settled, or is about to be.
     fates : dict of str to tuple of int
         What the report says of the groups, by name of its field.
+    excused : set of Address
+        Who delivered for another roster, which the chain has forgotten, and not since.
     scale : int
         L.
     tolerated : int
@@ -139,6 +141,7 @@ class NotedRound:
     accused: set[Address] = field(default_factory=set)
     answered: set[Address] = field(default_factory=set)
     spoilt: set[int] = field(default_factory=set)
+    excused: set[Address] = field(default_factory=set)
     call: SettleCall | None = None
     fates: dict[str, tuple[int, ...]] = field(default_factory=dict)
     scale: int = 1
@@ -201,6 +204,10 @@ class LiveRound(NotedRound):
         """Who is on the roster and has not delivered."""
         return tuple(member for member in self.roster_members() if member.owner not in self.deliveries)
 
+    def defaulting(self) -> tuple[Member, ...]:
+        """Who is on the roster, has not delivered, and is not excused."""
+        return tuple(member for member in self.missing() if member.owner not in self.excused)
+
     def metrics(self) -> tuple[Metrics, ...]:
         """What came along with the deliveries, in the order of the roster."""
         return tuple(self.deliveries[member.owner].metrics for member in self.roster_members() if member.owner in self.deliveries)
@@ -221,6 +228,10 @@ class LiveRound(NotedRound):
     def groups_of(self, owners: Collection[Address]) -> frozenset[int]:
         """Numbers of the groups that these data owners are in."""
         return frozenset(number for number, group in enumerate(self.groups) if any(member.owner in owners for member in group))
+
+    def groups_at(self, seats: int) -> frozenset[int]:
+        """Numbers of the groups with a member on one of these seats, a bitmap."""
+        return frozenset(number for number, group in enumerate(self.groups) if any(seats >> member.seat & 1 for member in group))
 
     # Where the market stands
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from ..errors import CommitmentsExpired, LedgerError
 from ..market.ledger import ModelOwnerLedger
 from ..market.market_view import MarketState
-from ..market.refusals import WrongRound, WrongStage
+from ..market.refusals import NotStaked, WrongRound, WrongStage
 from ..market.stage import Event, Stage
 from .live_round import LiveRound
 from .round_journal import KEPT_ROUNDS, RoundJournal
@@ -89,16 +89,17 @@ class Replay:
     def _open(self, live: LiveRound, state: MarketState) -> None:
         self.note_anchored(live, state)
         self.check_signatures(live)
-        signed = tuple(sorted(set(live.roster).intersection(live.signed_groups())))
-        if signed != live.roster:
-            # A settlement is of one roster: once it is noted, the round opens with all of it or not at all.
-            if live.call is not None or not signed:
-                self._give_up(Event.OPEN, live, "not all of its data owners have signed again")
+        roster, reason = tuple(sorted(set(live.roster).intersection(live.signed_groups()))), "not all of its data owners have signed again"
+        while roster == live.roster or (roster and live.call is None):
+            if roster != live.roster:
+                self._journal.set_roster(live, roster)
+            try:
+                live.receipts.append(self._ledger.open(live.task.round, live.roster_bitmap(), live.roster_hash()))
                 return
-            live.roster = signed
-            live.spoilt.clear()  # its positions are those of the larger roster
-            self._journal.save(live)
-        live.receipts.append(self._ledger.open(live.task.round, live.roster_bitmap(), live.roster_hash()))
+            except NotStaked as gone:  # somebody took its stake back, or lost it, in front of us
+                roster, reason = tuple(sorted(set(roster) - live.groups_at(gone.seats))), str(gone)
+        # A settlement is of one roster: once it is noted, the round opens with all of it or not at all.
+        self._give_up(Event.OPEN, live, reason)
 
     def _give_up(self, event: Event, live: LiveRound, reason: str) -> None:
         self._on_trouble(f"round {live.task.round}: {event.value} cannot be repeated: {reason}")

@@ -92,9 +92,20 @@ class RoundJournal:
         if self._directory is not None:
             self._directory.write(_name(ROUND, live.task.round), encode_round(live))
 
+    def set_roster(self, live: LiveRound, roster: tuple[int, ...]) -> None:
+        """Note the groups that a round is about to be opened with; projections for another roster are forgotten, and must be made anew."""
+        if roster != live.roster and self._scheme.terms.projected:
+            live.excused.update(live.deliveries)
+            for owner in tuple(live.deliveries):
+                self.drop_delivery(live, owner)
+        live.roster = roster
+        live.spoilt.clear()  # its positions are those of the other roster
+        self.save(live)
+
     def add_delivery(self, live: LiveRound, owner: Address, delivered: Delivered) -> None:
         """Note a delivery."""
         live.deliveries[owner] = delivered
+        live.excused.discard(owner)
         if self._directory is not None:
             self._directory.write(_name(DELIVERY, live.task.round, owner), encode_delivery(owner, delivered))
 

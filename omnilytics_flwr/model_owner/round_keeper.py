@@ -13,7 +13,7 @@ from typing import Literal, ParamSpec
 from ..clock import Clock
 from ..crypto.curve import parse_points
 from ..crypto.statement import VerificationBadPoint
-from ..errors import ChainError, LedgerError, ProtocolError, SettlementRefused, TermsError, TooFewGroups
+from ..errors import ChainError, LedgerError, NotReopened, ProtocolError, SettlementRefused, TermsError, TooFewGroups
 from ..market.ledger import ModelOwnerLedger
 from ..market.market_view import MarketState, Member
 from ..market.refusals import BadSignature, NotStaked, TooLate, Unresolved, WrongRound, WrongStage
@@ -171,6 +171,10 @@ class RoundKeeper:
         enough = len(live.roster) - len(live.groups_of(missing)) >= self.terms.least_groups
         return not missing or (timed_out and (enough or not early))
 
+    def may_deliver_again(self) -> bool:
+        """Whether deliveries are missing that named another roster, and there is time to ask for them again."""
+        return len(self.live.defaulting()) < len(self.live.missing()) and self.deliver_seconds() > 1
+
     # Taking over from another process, or from a chain that has gone back
 
     def resume(self) -> Record | None:
@@ -316,9 +320,8 @@ class RoundKeeper:
     def _open(self, live: LiveRound) -> None:
         without: frozenset[int] = frozenset()
         while True:
-            live.roster, live.opened = self._choose(live, without), True
-            live.spoilt.clear()
-            self._journal.save(live)
+            roster, live.opened = self._choose(live, without), True
+            self._journal.set_roster(live, roster)
             try:
                 live.receipts.append(self._steady.open(live.task.round, live.roster_bitmap(), live.roster_hash()))
                 self._journal.save(live)
@@ -326,8 +329,7 @@ class RoundKeeper:
                 return
             except NotStaked as gone:  # somebody took its stake back, or lost it, since it signed: go on without its group
                 self._note_opened(live, False)
-                unstaked = {member.owner for member in live.roster_members() if gone.seats >> member.seat & 1}
-                without |= live.groups_of(unstaked)
+                without |= live.groups_at(gone.seats)
             except (WrongStage, WrongRound):
                 self._look_again(live)
                 if live.opened:
@@ -398,15 +400,21 @@ class RoundKeeper:
         """Decide the round as the contract will, prove it, and decode the mean of the accepted groups.
 
         Groups with a delivery missing are waived: paid, and not learned from; or, as was asked for, their members are accused first.
+
+        Raises
+        ------
+        NotReopened
+            The chain has forgotten the opening for good; the round is reported as not opened.
         """
         live = self.live
+        self._check_opened(live)
         epoch_seed = self._steady.state().epoch_seed
         seed = live.projection_seed(epoch_seed)
         with live.timed("server_crypto"):
             for owner in live.mismatches(self._scheme, seed):
                 self._on_trouble(f"{owner} delivered another vector than it committed to, or a wrong projection; it counts as missing")
                 self._journal.drop_delivery(live, owner)
-        self._journal.note_undelivered(live.task.epoch, [member.owner for member in live.missing()])
+        self._journal.note_undelivered(live.task.epoch, [member.owner for member in live.defaulting()])
         state = self._disputes.hold(live)
         self._on_stage(live.task.round, "prove")
         with live.timed("server_crypto"):
@@ -435,7 +443,10 @@ class RoundKeeper:
         Raises
         ------
         SettlementRefused
-            The market does not take it; what it fell over will be waived: prove again.
+            The market does not take it; what it fell over will be waived: prove again, after another try to collect what
+            `may_deliver_again`.
+        NotReopened
+            As `prove`.
         LedgerError
             It does not take it even if everybody is paid.
         """
@@ -451,6 +462,7 @@ class RoundKeeper:
     def _settle(self, live: LiveRound, decision: Decision, following: TaskParts | None, outcome: Record | None) -> None:
         number = live.task.round
         state = self.catch_up()
+        self._check_opened(live)
         if (state.stage, state.round) == (Stage.OPEN, number) and state.roster_hash != decision.roster_hash:
             raise SettlementRefused(number, "it had to be opened again with fewer groups")
         live.call = live.settle_call(
@@ -470,6 +482,7 @@ class RoundKeeper:
         except (WrongStage, WrongRound):
             if not live.is_over_in(self.catch_up()):
                 self._withdraw(live)
+                self._check_opened(live)
                 raise
         except Unresolved as refusal:  # the last block is not past the accusations' deadline yet, or somebody answered in it
             self._withdraw(live)
@@ -502,6 +515,13 @@ class RoundKeeper:
         except (WrongStage, WrongRound):  # somebody else was faster
             if not live.is_over_in(self._steady.state()):
                 raise
+
+    def _check_opened(self, live: LiveRound) -> None:
+        """End a round whose opening was forgotten, and that cannot be opened again."""
+        if not live.opened:
+            self._finish(live.report_not_opened())
+            self._journal.clear(live.task.round)
+            raise NotReopened(live.task.round)
 
     def _withdraw(self, live: LiveRound) -> None:
         live.call = None

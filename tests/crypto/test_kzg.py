@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import ckzg
 import numpy as np
@@ -14,6 +14,7 @@ from omnilytics_flwr.crypto.ceremony import tau_g2
 from omnilytics_flwr.crypto.curve import encode_point, parse_points
 from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.domain import roots
+from omnilytics_flwr.crypto.exact import combine
 from omnilytics_flwr.crypto.field import FieldVector, N, R
 from omnilytics_flwr.crypto.fixedpoint import pack
 from omnilytics_flwr.crypto.kzg import commit, commit_units, matches_all, mismatched, opens, prove_opening, sum_points
@@ -77,6 +78,23 @@ def test_mismatched_finds_exactly_the_wrong_vectors() -> None:
     assert matches_all(vectors, points)
     assert not matches_all(changed, points)
     assert mismatched(changed, points) == [1, 4]
+
+
+def test_mismatched_reads_every_polynomial_once_however_many_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who lies must not use up the time to prove."""
+    vectors = [random_vector(3 * N, seed=i) for i in range(8)]
+    points = [parse_points(commit(vector), 3) for vector in vectors]
+    one_off, read = sparse_vector(3 * N, {N: 1}), []
+
+    def reading(vectors: Sequence[FieldVector], coefficients: Sequence[int]) -> FieldVector:
+        read.extend(vector.to_bytes() for vector in vectors)
+        return combine(vectors, coefficients)
+
+    monkeypatch.setattr(kzg, "combine", reading)
+    wrong = [vector + one_off if i % 2 else vector for i, vector in enumerate(vectors)]
+    assert mismatched(wrong, points) == [1, 3, 5, 7]
+    given = [polynomial.to_bytes() for vector in wrong for polynomial in vector.polynomials()]
+    assert [read.count(polynomial) for polynomial in given] == [1] * len(given)
 
 
 def test_mismatched_errors_that_cancel_are_still_seen() -> None:

@@ -31,13 +31,13 @@ class Remembering(Killer):
 
 
 def two_rounds(
-    folder: Path, stage: tuple[int, str], forgotten: str, later: int, silent: int | None = None
+    folder: Path, stage: tuple[int, str], forgotten: str, later: int, silent: int | None = None, projected: bool = False
 ) -> tuple[Result, MemoryRun, list[str]]:
     """Two rounds; when a stage of one begins, the chain goes back to before a transaction of the first, and `later` seconds pass.
 
     From then on a data owner may be silent.
     """
-    run = memory_run(folder, commit_seconds=3600, num_owners=15 if silent is None else 18)
+    run = memory_run(folder, commit_seconds=3600, num_owners=15 if silent is None else 18, projected=projected)
     memory = Remembering(run=run)
     struck: list[tuple[int, str]] = []
 
@@ -99,8 +99,18 @@ def test_forgotten_round_that_is_not_signed_again_is_given_up_and_the_run_goes_o
     assert [bool(run.scene.market.paid_seats(number)) for number in (1, 2)] == [False, True]
 
 
-def test_forgotten_opening_goes_on_without_the_group_of_who_does_not_sign_again(tmp_path: Path) -> None:
-    _, run, _ = two_rounds(tmp_path, (1, "deliver"), "anchor", later=5, silent=4)
+def test_forgotten_opening_that_comes_too_late_to_be_repeated_ends_the_round_and_not_the_run(tmp_path: Path) -> None:
+    result, run, _ = two_rounds(tmp_path, (1, "settle"), "open", later=3601)
+    assert [report.settled for report in run.reports] == [False, True]
+    assert not run.scene.market.paid_seats(1)
+    assert len(result.arrays) == len(make_model())
+
+
+@pytest.mark.parametrize(("stage", "projected"), [("deliver", False), ("settle", True)])
+def test_forgotten_opening_goes_on_without_the_group_of_who_does_not_sign_again(tmp_path: Path, stage: str, projected: bool) -> None:
+    """The others deliver again where what they delivered names the larger roster: nobody is waived for it."""
+    _, run, _ = two_rounds(tmp_path, (1, stage), "anchor", later=5, silent=4, projected=projected)
     report = run.reports[0]
-    assert (report.settled, len(report.roster)) == (True, 5)
+    assert (report.settled, len(report.roster), report.waived, report.undelivered) == (True, 5, (), ())
+    assert len(report.accepted) == 4
     assert run.owners[4].address not in {owner for group in report.roster for owner in group}

@@ -117,6 +117,15 @@ class Play:
         self.commit_also(number for number in self.owners if number not in but)
         return task
 
+    def commit_with_a_leaver(self, number: int) -> TaskId:
+        """Up to the keeper's `open`; this data owner has committed, as no honest agent would, and may take its stake back."""
+        self.units[number] = np.zeros(self.scene.ledger().scheme().places, dtype=np.int64)
+        self.scene.ledger(number).leave()
+        self.scene.world.wait(self.scene.terms.leave_seconds - 30)
+        task = self.anchor_and_commit()
+        self.scene.world.wait(30)
+        return task
+
     def commit_also(self, numbers: Iterable[int]) -> None:
         """These data owners commit to the live task."""
         for commitment in self.commitments(self.keeper.live.task, numbers).values():

@@ -158,6 +158,20 @@ def test_answers_that_cannot_be_fetched_are_given_up_while_there_is_time_to_prov
     play.check_learnt(report, decision, task)
 
 
+def test_answers_are_checked_in_half_of_the_time_to_prove_at_most(play: Play) -> None:
+    """Many answers that are slow to check must not cost the settlement."""
+
+    def slow(method: Callable[..., bytes], *arguments: int) -> bytes:
+        play.scene.world.timestamp = play.scene.state.settle_by - play.scene.terms.prove_seconds // 2
+        return method(*arguments)
+
+    trouble = accusing(play, 6, 0, faults={"answered_vector": slow})
+    play.lost = {6, 0}
+    report, _, _ = play.run()
+    assert (set(report.answered), len(report.waived), len(report.accepted)) == (addresses({6, 0}), 1, 4)
+    assert sum("half of the time to prove" in sentence for sentence in trouble) == 1
+
+
 def test_answer_that_is_not_what_was_committed_waives(play: Play) -> None:
     def another(method: Callable[..., bytes], *arguments: int) -> bytes:
         return FieldVector.zeros(4096).to_bytes()

@@ -13,7 +13,6 @@ from omnilytics_flwr.errors import BadPoint, NotCanonical, ProtocolError, TaskMi
 from omnilytics_flwr.market.messages import sign_commitment, sign_delivery
 from omnilytics_flwr.market.refusals import TooLate, Underfunded
 from omnilytics_flwr.market.stage import Stage
-from omnilytics_flwr.market.task import TaskId
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper, open_margin_seconds
 from omnilytics_flwr.model_owner.round_report import RoundReport
 from tests.data_owner.owners import TASK, make_wallet
@@ -157,20 +156,10 @@ def test_opening_has_time_for_blocks_that_are_missed_and_data_owners_half_of_the
     assert open_margin_seconds(make_terms(commit_seconds=60)) == 30
 
 
-def let_depart(play: Play, number: int) -> TaskId:
-    """A data owner commits, and takes its stake before the round opens; the task."""
-    leaver = play.scene.ledger(number)
-    leaver.leave()
-    play.scene.world.wait(play.scene.terms.leave_seconds - 30)
-    task = play.anchor_and_commit()
-    play.scene.world.wait(30)
-    leaver.depart()
-    return task
-
-
 def test_group_with_a_member_that_took_its_stake_sits_out(tmp_path: Path) -> None:
     play = make_play(tmp_path, num_owners=18)
-    task = let_depart(play, 3)
+    task = play.commit_with_a_leaver(3)
+    play.scene.ledger(3).depart()
     play.open_and_deliver(task)
     group = play.groups()[play.position_of(3)]
     assert len(play.keeper.live.digests()) == 15
