@@ -26,9 +26,12 @@ from .evm.anvil import Anvil, AnvilOptions
 from .evm.connection import TransactionRecord, connect
 from .evm.wallet import dev_wallet
 from .evm.wallet_sender import sender_for
+from .flower.compat import NO_INSTALLATION_VARIABLE
 from .flower.mod import HOME_VARIABLE, RUN_FOLDER_VARIABLE
+from .interruption import interruptible
 from .market.terms import Address, Terms
 from .market.terms_bounds import ETHEREUM, ChainLimits
+from .simulation import simulate
 
 if TYPE_CHECKING:
     from flwr.clientapp import ClientApp
@@ -59,6 +62,8 @@ class LocalMarket:
 
     Raises
     ------
+    Interrupted
+        On Ctrl-C and SIGTERM inside the ``with`` block, when everything has ended: the process ends with one line and exit code 130.
     ToolMissing
         On entering the ``with`` block, as all that follow: there is no anvil on this machine.
     ChainError
@@ -158,6 +163,7 @@ class LocalMarket:
 
     def __enter__(self) -> LocalMarket:
         with ExitStack() as held:
+            held.enter_context(interruptible())
             folder = self._folder or Path(held.enter_context(tempfile.TemporaryDirectory(prefix="omnilytics-")))
             self._on_stage("start chain")
             self.anvil = held.enter_context(Anvil(self._options))
@@ -166,7 +172,7 @@ class LocalMarket:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
-        self._held.close()
+        self._held.__exit__(kind, error, traceback)
 
     @property
     def transactions(self) -> tuple[TransactionRecord, ...]:
@@ -180,13 +186,17 @@ class LocalMarket:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Variables by which the apps find this market, each with its account: for ``flwr run`` in processes of their own."""
+        """Variables by which the apps find this market, each with its account: for ``flwr run`` in processes of their own.
+
+        A SuperLink with these takes packages from beside Flower, where this one is, and does not look for them in a registry.
+        """
         if not self.homes:
             raise ProtocolError("the market is not set up; expected it to be inside its with block; use it there")
         return dict.fromkeys((*ACCOUNT_VARIABLES, RUN_FOLDER_VARIABLE), "") | {
             RPC_VARIABLE: self.anvil.url,
             MARKET_VARIABLE: self.ledger.address,
             DEV_ACCOUNT_VARIABLE: "0",
+            NO_INSTALLATION_VARIABLE: "1",
             HOME_VARIABLE: str(self.homes[0].path.parent / "owner-{partition-id}"),
         }
 
@@ -206,18 +216,8 @@ class LocalMarket:
         workers : int (default: 2)
             Clients at work at a time.
         """
-        from flwr.simulation import run_simulation
-
         with _variables(self.environment):
-            run_simulation(
-                server_app,
-                client_app,
-                self._num_owners,
-                backend_config={
-                    "init_args": {"num_cpus": workers, "logging_level": 40, "log_to_driver": False},
-                    "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
-                },
-            )
+            simulate(server_app, client_app, self._num_owners, workers=workers)
 
     def _set_up(self, folder: Path) -> None:
         connection = connect(self.anvil.url, expected_chain_id=self._options.chain_id)

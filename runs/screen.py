@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from omnilytics_flwr import OmnilyticsError
+from omnilytics_flwr.interruption import INTERRUPTED, Interrupted, interruptible
 
 from .recipes import RunError
 
@@ -18,9 +19,12 @@ ETHER = 10**18
 
 
 def told(run: Callable[[], int]) -> int:
-    """Exit code of a run; what goes wrong is said in one sentence."""
+    """Exit code of a run; what goes wrong, or that somebody interrupted it, is said in one sentence."""
     try:
-        return run()
+        with interruptible():
+            return run()
+    except Interrupted:
+        return INTERRUPTED
     except (OmnilyticsError, RunError) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

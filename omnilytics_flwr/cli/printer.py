@@ -9,10 +9,8 @@ import importlib
 import json
 import re
 import shutil
-import signal
 import sys
 import textwrap
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -22,6 +20,7 @@ from typing import Any
 import click
 
 from ..errors import OmnilyticsError
+from ..interruption import INTERRUPTED, Interrupted, interruptible
 from ..market.amount import ETHER, UNITS_OF_TOKEN, Currency, format_amount
 
 _WIDEST = 10_000
@@ -38,8 +37,6 @@ _SPANS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 REFUSED = 1
 """Exit code when market, chain or machine said no; 2 is click's, for a wrong command line."""
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
 
 _ALWAYS_ETHER = frozenset(
     {"fee_wei", "most_fee_wei", "value_wei", "balance_wei", "disputes_wei", "refund_wei", "accuse_fee_wei", "total_fee_wei"}
@@ -210,10 +207,9 @@ def refusals_as_sentences(*, as_json: bool) -> Iterator[None]:
     Ctrl-C and SIGTERM end it with `INTERRUPTED` and a line.
     """
     try:
-        with _sigterm_as_interrupt():
+        with interruptible():
             yield
-    except KeyboardInterrupt:
-        click.echo("interrupted", err=True)
+    except Interrupted:
         click.get_current_context().exit(INTERRUPTED)
     except OmnilyticsError as error:
         _fail(type(error).__name__, str(error), as_json)
@@ -224,19 +220,6 @@ def refusals_as_sentences(*, as_json: bool) -> Iterator[None]:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _fail(type(error).__name__, f"{where}{error.strerror or error}; check path, permissions and free space, then try again", as_json)
-
-
-@contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """Let SIGTERM do what Ctrl-C does, where this thread may say so."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _fail(kind: str, sentence: str, as_json: bool) -> None:

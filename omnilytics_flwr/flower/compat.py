@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flwr.common import log
+from flwr.common.constant import FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION as NO_INSTALLATION_VARIABLE
 from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result, Strategy
@@ -14,7 +15,7 @@ from flwr.serverapp.strategy import Result, Strategy
 REFUSED_BY_MOD = int(ErrorCode.MOD_FAILED_PRECONDITION)
 """Error code with which a mod reports that it refused a message."""
 
-__all__ = ["REFUSED_BY_MOD", "Grid", "Result", "Strategy", "log", "unsaid"]
+__all__ = ["NO_INSTALLATION_VARIABLE", "REFUSED_BY_MOD", "Grid", "Result", "Strategy", "log", "unsaid"]
 
 
 @contextmanager

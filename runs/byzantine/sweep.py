@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -66,10 +67,17 @@ def sweep(recipe: Recipe, attacks: Sequence[str]) -> Iterator[Finding]:
         Names of those to run.
     """
     with ProcessPoolExecutor(recipe.workers, mp_context=multiprocessing.get_context("spawn")) as pool:
+        # Ctrl-C reaches the workers too: they inherit that it is blocked, and this process ends them.
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         futures = [pool.submit(find, recipe, job) for job in jobs_of(recipe, attacks)]
+        signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         try:
             for future in as_completed(futures):
                 yield future.result()
+        except BaseException:
+            for worker in multiprocessing.active_children():
+                worker.terminate()
+            raise
         finally:
             pool.shutdown(cancel_futures=True)
 

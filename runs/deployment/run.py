@@ -90,7 +90,10 @@ def _start_flower(parties: Parties, processes: Processes, place: Path, url: str,
     progress.step("start the SuperLink, the SuperNodes and the owner agents")
     network = start_network(processes, place / "flower", parties.model_owner, url)
     with ThreadPoolExecutor(STARTS_AT_A_TIME) as pool:
-        list(pool.map(network.start_node, parties.owners))
+        try:
+            list(pool.map(network.start_node, parties.owners))
+        finally:
+            pool.shutdown(cancel_futures=True)
     network.await_nodes(len(parties.owners))
     return network
 

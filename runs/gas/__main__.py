@@ -18,9 +18,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from omnilytics_flwr import OmnilyticsError
-
+from ..recipes import RecipeError
 from ..record import circumstances, new_folder, point_latest, write_json
+from ..screen import told
 from .extrapolation import Line
 from .rounds import Case, Cost, measure
 
@@ -38,20 +38,20 @@ class Recipe:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure every round of the recipe; write the record, or compare."""
+    """Parse and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--check", action="store_true", help="compare with the reference")
     check = parser.parse_args(arguments).check
-    console = Console()
-    rows = []
-    try:
-        recipe = read_recipe((HERE / "config.toml").read_text(encoding="utf-8"))
-        for case in recipe.cases:
-            rows.append(row_of(case, measure(case)))
-            console.print(", ".join(f"{name} {value}" for name, value in rows[-1].items()))
-    except (OmnilyticsError, ValueError) as error:
-        console.print(f"{type(error).__name__}: {error}")
-        return 1
+    return told(lambda: _run(check=check))
+
+
+def _run(*, check: bool) -> int:
+    """Measure every round of the recipe; write the record, or compare."""
+    console, rows = Console(), []
+    recipe = read_recipe((HERE / "config.toml").read_text(encoding="utf-8"))
+    for case in recipe.cases:
+        rows.append(row_of(case, measure(case)))
+        console.print(", ".join(f"{name} {value}" for name, value in rows[-1].items()))
     if check:
         wrong = differences(json.loads(REFERENCE.read_text(encoding="utf-8"))["rounds"], rows)
         for line in wrong:
@@ -71,16 +71,16 @@ def read_recipe(text: str) -> Recipe:
 
     Raises
     ------
-    ValueError
+    RecipeError
         A key is unknown or missing.
     """
     recipe = tomllib.loads(text)
     if set(recipe) != {"rounds", "extrapolated"}:
-        raise ValueError(f"config.toml has the keys {sorted(recipe)}; expected rounds and extrapolated")
+        raise RecipeError(f"config.toml has the keys {sorted(recipe)}; expected rounds and extrapolated")
     cases: list[Case] = []
     for entry in recipe["rounds"]:
         if set(entry) != {"verification", "owners", "groups", "weights"}:
-            raise ValueError(f"a round of config.toml has the keys {sorted(entry)}; expected verification, owners, groups and weights")
+            raise RecipeError(f"a round of config.toml has the keys {sorted(entry)}; expected verification, owners, groups and weights")
         cases += [Case(entry["verification"], entry["owners"], entry["groups"], weights) for weights in entry["weights"]]
     return Recipe(tuple(cases), tuple(recipe["extrapolated"]))
 

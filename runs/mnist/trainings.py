@@ -11,9 +11,9 @@ import torch
 from flwr.app import ArrayRecord, ConfigRecord, Context, MetricRecord
 from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg, Strategy
-from flwr.simulation import run_simulation
 
 from omnilytics_flwr import LocalMarket, Omnilytics, RoundReport
+from omnilytics_flwr.simulation import simulate
 
 from .app import client_app, load_model, model_arrays
 from .data import Digits, load
@@ -22,11 +22,6 @@ from .recipe import Recipe
 
 WORKERS = 2
 """Clients at work at a time; the machine's cores, for the figures to be comparable."""
-
-BACKEND: dict[str, dict[str, Any]] = {
-    "init_args": {"num_cpus": WORKERS, "logging_level": 40, "log_to_driver": False},
-    "client_resources": {"num_cpus": 1, "num_gpus": 0.0},
-}
 
 OnAccuracy = Callable[[int, float], None]
 
@@ -119,7 +114,7 @@ def train_plain(recipe: Recipe, start: Net, *, attacked: bool, on_accuracy: OnAc
     digits, training = load(recipe), Training()
     server = _server_app(recipe, _fedavg(recipe), start, digits, training, on_accuracy)
     app = client_app(recipe, market=False, attacked=attacked)
-    run_simulation(server, app, recipe.data.owners, backend_config=BACKEND)
+    simulate(server, app, recipe.data.owners, workers=WORKERS)
     return training
 
 

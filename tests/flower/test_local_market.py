@@ -10,6 +10,7 @@ from typing import Any
 import flwr.simulation
 import numpy as np
 import pytest
+import ray
 from flwr.app import ArrayRecord
 from flwr.serverapp.strategy import FedAvg
 
@@ -91,6 +92,7 @@ def test_apps_find_the_market_while_it_runs_them_and_the_environment_stays_as_it
             found.append((open_market().address, open_market().account, os.environ[HOME_VARIABLE], num_supernodes))
 
         monkeypatch.setattr(flwr.simulation, "run_simulation", run_simulation)
+        monkeypatch.setattr(ray, "is_initialized", lambda: True)
         market.run(None, None)  # type: ignore[arg-type]
         home = str(market.homes[0].path.parent / "owner-{partition-id}")
         assert found == [(market.ledger.address, market.ledger.account, home, NUM_OWNERS)]

@@ -12,6 +12,7 @@ from runs.gas.__main__ import HERE, REFERENCE, differences, extrapolated, read_r
 from runs.gas.extrapolation import Line
 from runs.gas.rounds import TRANSACTION_GAS, Case, Cost, measure
 from runs.onchain.__main__ import largest_weights
+from runs.recipes import RecipeError
 
 TEXT = (HERE / "config.toml").read_text(encoding="utf-8")
 RECIPE = read_recipe(TEXT)
@@ -118,7 +119,7 @@ def test_largest_computed_round_lies_on_the_line_through_smaller_ones(reference:
 
 
 def test_recipe_with_an_unknown_key_is_refused() -> None:
-    with pytest.raises(ValueError, match="expected rounds and extrapolated"):
+    with pytest.raises(RecipeError, match="expected rounds and extrapolated"):
         read_recipe(TEXT + "\n[other]\n")
-    with pytest.raises(ValueError, match="expected verification, owners, groups and weights"):
+    with pytest.raises(RecipeError, match="expected verification, owners, groups and weights"):
         read_recipe('extrapolated = []\n[[rounds]]\nverification = "exact"\n')
