@@ -84,14 +84,12 @@ def _gas_row(row: dict[str, Any]) -> str:
 
 
 def plugin_table(result: dict[str, Any]) -> str:
-    """Lines that were touched in each plugged-in app, by side, and what it learnt without and with a market."""
-    head = "| app | lines touched: server | client | pyproject | weights | accuracy without / in a market |"
+    """What each plugged-in app learnt without and with a market."""
+    head = "| app | weights | accuracy without / in a market |"
     rows = [
-        f"| {r['example']} | {r['touched_lines']['server']} | {r['touched_lines']['client']} | {r['touched_lines']['project']} "
-        f"| {r['weights']:,} | {r['accuracy']['plain']:.1%} / {r['accuracy']['market']:.1%} |"
-        for r in result["examples"]
+        f"| {r['example']} | {r['weights']:,} | {r['accuracy']['plain']:.1%} / {r['accuracy']['market']:.1%} |" for r in result["examples"]
     ]
-    return "\n".join([head, "| --- | ---: | ---: | ---: | ---: | ---: |", *rows])
+    return "\n".join([head, "| --- | ---: | ---: |", *rows])
 
 
 def byzantine_table(result: dict[str, Any]) -> str:

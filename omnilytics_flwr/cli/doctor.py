@@ -139,16 +139,20 @@ def check_packages() -> Iterator[Check]:
     for requirement in _requirements():
         yield _package(requirement)
     for name, (purpose, extra) in _FRAMEWORKS.items():
-        yield _package(name, f"not here, needed for {purpose} only", f"pip install '{PACKAGE}[{extra}]'")
+        yield _package(name, f"not here, needed for {purpose} only", "pip install " + " ".join(map(repr, _requirements(extra))))
 
 
-def _requirements() -> list[str]:
-    """Requirements of the installed package, or of the checkout that this file lies in."""
+def _requirements(extra: str = "") -> list[str]:
+    """Requirements of the installed package, or of the checkout that this file lies in; of one of its extras, or without any."""
     try:
-        return [entry for entry in importlib.metadata.requires(PACKAGE) or [] if not _EXTRA.search(entry)]
+        found = [(entry, _EXTRA.search(entry)) for entry in importlib.metadata.requires(PACKAGE) or []]
     except importlib.metadata.PackageNotFoundError:
-        project = Path(__file__).resolve().parents[2] / "pyproject.toml"
-        return list(tomllib.loads(project.read_text())["project"]["dependencies"]) if project.is_file() else []
+        path = Path(__file__).resolve().parents[2] / "pyproject.toml"
+        project = tomllib.loads(path.read_text())["project"] if path.is_file() else {}
+        return list(project.get("optional-dependencies", {}).get(extra, []) if extra else project.get("dependencies", []))
+    if extra:
+        return [entry.partition(";")[0].strip() for entry, named in found if named and named[1] == extra]
+    return [entry for entry, named in found if not named]
 
 
 def _package(requirement: str, absent: str = "not here", remedy: str = "") -> Check:

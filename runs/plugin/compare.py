@@ -1,4 +1,4 @@
-"""Each example plain and in a market: the same seed, data and rounds; the accuracy of both, and the lines that were touched."""
+"""Each example plain and in a market: the same seed, data and rounds; the accuracy of both."""
 
 from __future__ import annotations
 
@@ -18,14 +18,13 @@ from omnilytics_flwr import LocalMarket
 from ..deployment.processes import ProcessError, Processes
 from ..record import circumstances
 from .examples import MARKET_PATCH, OWNERS, REPEAT_PATCH, Example
-from .flower import inside, run_app, search_paths
+from .flower import NO_INSTALLATION, inside, run_app, search_paths
 from .patches import carry_out, plan
 from .small_data import write_data
 
 POINT = 0.01
 JUDGE_SECONDS = 120.0
 PACKAGES = ("flwr-datasets", "datasets", "scikit-learn", "jax", "flax", "optax")
-SIDES = {"server_app.py": "server", "client_app.py": "client", "pyproject.toml": "project"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +58,6 @@ def broken_promises(result: dict[str, Any]) -> list[str]:
     return broken
 
 
-def touched_lines(example: Example) -> dict[str, int]:
-    """Lines that the market's patch touches, by side."""
-    return {SIDES[Path(one.path).name]: one.touched for one in example.patch()}
-
-
 def _compare_one(example: Example, source: Path, folder: Path, on_step: Callable[[str], None]) -> dict[str, Any]:
     on_step(f"{example.name}: plain")
     plain = run_example(example, source, folder / "plain", [REPEAT_PATCH])
@@ -78,7 +72,6 @@ def _compare_one(example: Example, source: Path, folder: Path, on_step: Callable
         "rounds": example.rounds,
         "weights": example.weights,
         "run_config": dict(example.run_config),
-        "touched_lines": touched_lines(example),
         "accuracy": {"plain": plain.accuracy, "market": traded.accuracy},
         "seconds": {"plain": round(plain.seconds, 1), "market": round(traded.seconds, 1)},
         "paid": paid,
@@ -94,7 +87,7 @@ def run_example(example: Example, source: Path, folder: Path, patches: Sequence[
     work.mkdir()
     write_data(example.data, work)
     start = time.perf_counter()
-    printed = run_app(app, work, supernodes=OWNERS, run_config=example.run_config, environment=environment or {})
+    printed = run_app(app, work, supernodes=OWNERS, run_config=example.run_config, environment=environment or NO_INSTALLATION)
     seconds = time.perf_counter() - start
     if not (work / example.model_file).exists():
         raise ProcessError(f"{example.name} saved no {example.model_file}; expected its model; its run printed last:\n{printed[-2000:]}")

@@ -8,11 +8,15 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from omnilytics_flwr.flower.compat import NO_INSTALLATION_VARIABLE
+
 from ..deployment.processes import Processes, free_ports, listens
 
 CONNECTION = "plugin"
 START_SECONDS = 60.0
 RUN_SECONDS = 1800.0
+NO_INSTALLATION = {NO_INSTALLATION_VARIABLE: "1"}
+"""An app finds its packages beside Flower."""
 ROOT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 
@@ -31,7 +35,7 @@ def run_app(app: Path, work: Path, *, supernodes: int, run_config: Mapping[str, 
     run_config : mapping of str to scalar
         Overrides.
     environment : mapping of str to str
-        Added to that of the server and of the simulated nodes.
+        Added to that of the server and of the simulated nodes; `LocalMarket.environment`, or what it has for any app: `NO_INSTALLATION`.
 
     Raises
     ------
@@ -46,7 +50,7 @@ def run_app(app: Path, work: Path, *, supernodes: int, run_config: Mapping[str, 
     )
     own = {"FLWR_HOME": str(home), "FLWR_TELEMETRY_ENABLED": "0", "HF_HUB_OFFLINE": "1", "HF_HOME": str(work / "hf")}
     with Processes(work / "logs", own | search_paths()) as processes:
-        link = [str(BIN / "flower-superlink"), "--insecure", "--simulation", "--disable-runtime-dependency-installation"]
+        link = [str(BIN / "flower-superlink"), "--insecure", "--simulation"]
         processes.start("superlink", inside(work, [*link, "--host", "127.0.0.1", "--port", str(port)]), environment)
         processes.await_for("the SuperLink", lambda: listens(port), seconds=START_SECONDS)
         overrides = " ".join(f"{key}={json.dumps(value)}" for key, value in run_config.items())

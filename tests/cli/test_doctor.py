@@ -54,7 +54,9 @@ def test_package_that_is_missing_or_old_is_told_with_the_command_that_gets_it(ba
     monkeypatch.setenv("OMNILYTICS_ANVIL", "/nowhere/anvil")
     said = sick(bare)
     assert "missing: rlp, web3" in said, "PyTorch and Ray are optional"
-    assert re.search(r"optional +ray .*\n +-> pip install 'omnilytics_flwr\[simulation\]'", said)
+    # Never this package's own name: whoever registers it in a public registry would be installed.
+    assert re.search(r"optional +ray .*\n +-> pip install 'flwr\[simulation\](>=1\.41,<2|<2,>=1\.41)'", said)
+    assert re.search(r"optional +torch .*\n +-> pip install 'torch>=2\.4' 'torchvision>=0\.19'", said)
     assert "-> pip install 'rlp>=4'" in said
     assert re.search(r"optional +anvil .*\n +-> .*/nowhere/anvil", said)
     monkeypatch.setattr(sys, "version_info", (3, 9, 1))

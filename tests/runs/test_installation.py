@@ -39,6 +39,19 @@ def test_every_dependency_is_pinned_to_one_exact_version() -> None:
     assert {re.split(r"[\[<>=~! ]", item)[0].lower().replace("_", "-") for item in wanted} - {"omnilytics-flwr"} <= pinned
 
 
+def test_nobody_is_told_to_install_a_package_of_this_name_from_a_registry() -> None:
+    texts = [ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "omnilytics_flwr").rglob("*.py")]
+    apps = [path for path in (ROOT / "runs").rglob("pyproject.toml") if "node_modules" not in path.parts]
+    patches = list((ROOT / "runs").rglob("*.patch"))
+    assert texts
+    assert apps
+    assert patches
+    commands = re.compile(r"(pip|uv|poetry) (install|add)\b[^`\n]*[ '\"]omnilytics[_-]flwr(?!\S*\.whl)")
+    assert [path for path in texts if commands.search(path.read_text(encoding="utf-8"))] == []
+    named = re.compile(r"""["']omnilytics[_-]flwr""")
+    assert [path for path in apps + patches if named.search(path.read_text(encoding="utf-8"))] == []
+
+
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.parent.name)
 def test_lock_names_hashes_and_no_hosts(lock: Path) -> None:
     packages = json.loads(lock.read_text(encoding="utf-8"))["packages"]

@@ -1,4 +1,7 @@
-"""A patched app by ``flwr run``, with overrides of its run config, in processes that Flower starts."""
+"""A patched app by ``flwr run``, with overrides of its run config, in processes that Flower starts.
+
+The SuperLink has the market's environment and no option of its own, as one that ``flwr run`` starts.
+"""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from runs.plugin.__main__ import main
-from runs.plugin.compare import touched_lines
 from runs.plugin.examples import EXAMPLES, REPEAT_PATCH
 from runs.plugin.patches import Hunk, PatchError, carry_out, plan, read_patch
 from tests.runs.plugin_app import copy_app
@@ -106,10 +105,10 @@ def test_changed_line_counts_once_and_context_not_at_all() -> None:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_market_takes_five_lines_in_three_places(name: str) -> None:
-    assert touched_lines(EXAMPLES[name]) == {"server": 2, "client": 2, "project": 1}
+def test_market_takes_two_lines_of_the_server_and_two_of_the_client(name: str) -> None:
+    assert {Path(one.path).name: one.touched for one in EXAMPLES[name].patch()} == {"server_app.py": 2, "client_app.py": 2}
     kept = [line for one in EXAMPLES[name].patch() for hunk in one.hunks for line in hunk.old]
-    assert len(kept) == 5, "no more of somebody else's lines than anchor and change need"
+    assert len(kept) == 4, "no more of somebody else's lines than anchor and change need"
     assert EXAMPLES[name].patch(REPEAT_PATCH)
 
 
@@ -123,7 +122,7 @@ def test_command_shows_applies_and_takes_back(name: str, tmp_path: Path, capsys:
     assert shown.endswith("nothing was changed\n")
     assert {path: path.read_bytes() for path in before} == before
     assert main(["apply", name, str(app)]) == 0
-    assert "5 lines in 3 files" in capsys.readouterr().out
+    assert "4 lines in 2 files" in capsys.readouterr().out
     assert main(["apply", name, str(app)]) == 1
     assert "applied already" in capsys.readouterr().err
     assert main(["apply", name, str(app), "--undo"]) == 0

@@ -14,6 +14,7 @@ NAME = "omnilytics_flwr"
 
 PRIVATE = {
     ("", "evm"): "measures the node",
+    ("", "interruption"): "ends as every command does",
     ("byzantine", "adversary"): "attacks by the kit, which is for simulations and tests",
     ("mnist", "adversary.labels"): "poisons by the kit",
     ("byzantine", "crypto"): "decides rounds by the very functions that keeper and contract share",
@@ -32,6 +33,8 @@ PRIVATE = {
     ("deployment", "chain.artifacts"): "reads every event that the market emitted",
     ("deployment", "data_owner.owner_keys"): "two runs round by the same secrets, to be compared",
     ("deployment", "market.task"): "the same",
+    ("mnist", "simulation"): "runs plain Flower as a market is run",
+    ("plugin", "flower.compat"): "names Flower's own variable once",
     ("plugin", "flower.weights"): "counts weights as the strategy does",
 }
 """Run and private module, and why the one may import the other."""
