@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
+import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from flwr.app import ArrayRecord, Context, RecordDict
+from flwr.server.strategy import Strategy as LegacyStrategy
 from flwr.serverapp.strategy import Strategy
 
 import omnilytics_flwr
@@ -29,6 +32,10 @@ class _Started(BaseException):
         self.arrays = arrays
 
 
+class _Refused(BaseException):
+    """Ends the server app where it would do what no market can; its text is a whole sentence."""
+
+
 class _NoGrid:
     """Stands where the server app gets its grid: there are no nodes here."""
 
@@ -37,7 +44,7 @@ class _NoGrid:
 
 
 def initial_arrays(app: Path, run_config: str = "") -> ArrayRecord:
-    """What the app's strategy is started with; the app's own code runs until there.
+    """What the app's strategy is started with; the app's own code runs until there, in an empty folder and without W&B.
 
     Parameters
     ----------
@@ -49,7 +56,7 @@ def initial_arrays(app: Path, run_config: str = "") -> ArrayRecord:
     Raises
     ------
     TermsError
-        There is no Flower app, or it starts no strategy.
+        There is no Flower app, it fails, or it starts no strategy that a market could run.
     """
     try:
         project = tomllib.loads((app / "pyproject.toml").read_text(encoding="utf-8"))
@@ -60,11 +67,22 @@ def initial_arrays(app: Path, run_config: str = "") -> ArrayRecord:
         ) from error
     config = dict(_flat(project["tool"]["flwr"]["app"].get("config", {}))) | _overrides(run_config)
     context = Context(run_id=0, node_id=0, node_config={}, state=RecordDict(), run_config=config)
-    with _without_market(), _replaced(sys, "path", [str(app.resolve()), *sys.path]):
+    with _without_market(), _replaced(sys, "path", [str(app.resolve()), *sys.path]), _apart():
         try:
             getattr(import_module(module), attribute)(_NoGrid(), context)
         except _Started as started:
             return started.arrays
+        except _Refused as refused:
+            raise TermsError(str(refused)) from None
+        except ModuleNotFoundError as error:
+            raise TermsError(
+                f"{app} imports {error.name}, which is not here; install what its pyproject.toml names, then try again"
+            ) from None
+        except TermsError:
+            raise
+        except Exception as error:
+            said = f"the server app of {app} fails before it starts a strategy: {type(error).__name__}: {error}"
+            raise TermsError(f"{said}; see whether it runs without a market, or count its weights by hand") from error
     raise TermsError(f"the server app of {app} ends without starting a strategy; expected strategy.start(...); count its weights by hand")
 
 
@@ -85,15 +103,54 @@ def table(arrays: ArrayRecord) -> str:
     return "\n".join([*lines, f"Terms(weights={weights})"])
 
 
-def _start(self: Strategy, grid: object, initial_arrays: ArrayRecord, *arguments: object, **named: object) -> None:
+def _start(grid: object, initial_arrays: ArrayRecord, *arguments: object, **named: object) -> None:
     raise _Started(initial_arrays)
+
+
+def _attribute(self: Strategy, name: str) -> Any:
+    """Stands for how a strategy finds its attributes, so that no `start` runs, not even one that the app has written."""
+    if name != "start":
+        return object.__getattribute__(self, name)
+    if (kind := type(self)).start is not Strategy.start:
+        raise _Refused(
+            f"{kind.__name__} overrides start, and a market runs its own; expected Flower's start; move what it does into aggregate or "
+            "evaluate functions of the app, or give it to Omnilytics as on_model="
+        )
+    return _start
+
+
+def _legacy(self: LegacyStrategy, *arguments: object, **named: object) -> None:
+    raise _Refused(
+        f"{type(self).__name__} is a strategy of flwr.server.strategy, which no market runs; expected one of flwr.serverapp.strategy; move the "
+        "app to Flower's message API"
+    )
+
+
+@contextmanager
+def _apart() -> Iterator[None]:
+    """Work in an empty folder, where nobody misses what the app writes, and keep it from opening a run at W&B."""
+    with tempfile.TemporaryDirectory(prefix="omnilytics-") as folder, chdir(folder), _variable("WANDB_MODE", "disabled"):
+        yield
+
+
+@contextmanager
+def _variable(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before
 
 
 @contextmanager
 def _without_market() -> Iterator[None]:
     """Strategies stop at their start, and a patched app's market is left out."""
     with (
-        _replaced(Strategy, "start", _start),
+        _replaced(Strategy, "__getattribute__", _attribute),
+        _replaced(LegacyStrategy, "__init__", _legacy),
         _replaced(omnilytics_flwr, "open_market", _no_market),
         _replaced(omnilytics_flwr, "Omnilytics", _inner_alone),
     ):
@@ -111,12 +168,16 @@ def _inner_alone(inner: Strategy, **options: object) -> Strategy:
 
 @contextmanager
 def _replaced(owner: Any, name: str, value: object) -> Iterator[None]:
+    own = name in vars(owner)
     before = getattr(owner, name)
     setattr(owner, name, value)
     try:
         yield
     finally:
-        setattr(owner, name, before)
+        if own:
+            setattr(owner, name, before)
+        else:
+            delattr(owner, name)  # what it inherits is found again
 
 
 def _overrides(text: str) -> dict[str, Any]:
