@@ -3,7 +3,8 @@
 Run as ``python -I -S child_guard.py LOG MARK COMMAND...``, with the standard library only. As soon as standard input ends
 or the parent's process id changes, it ends COMMAND by SIGTERM (so that COMMAND can save its state), later by SIGKILL. If the
 parent alone holds the pipe, standard input ends whenever the parent does, even by SIGKILL; the process id helps if a forked
-sibling has inherited the pipe's write end. Where the kernel can, COMMAND also gets SIGTERM if the guard itself is killed.
+sibling has inherited the pipe's write end. Where the kernel can, COMMAND also gets SIGTERM if the guard itself is killed,
+and what COMMAND has started and left behind is killed after it.
 COMMAND's output goes to LOG ("" for nowhere). The guard prints one line on standard output: what followed MARK in COMMAND's
 output, or "failed" and then that output.
 """
@@ -20,7 +21,7 @@ from typing import IO, cast
 
 WATCH_SECONDS = 0.5
 GRACE_SECONDS = 30.0
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 STDIN, STDOUT = 0, 1
 
 
@@ -29,6 +30,28 @@ def _die_with_guard() -> None:
         import ctypes
 
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def _adopt_orphans() -> None:
+    """Become the parent of what descendants leave behind, whatever session it is in."""
+    if sys.platform.startswith("linux"):
+        import ctypes
+
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+
+
+def kill_orphans() -> None:
+    """Kill adopted processes, then those that they leave behind."""
+    children = f"/proc/self/task/{os.getpid()}/children"
+    while os.path.exists(children):
+        with open(children) as listed:
+            orphans = [int(number) for number in listed.read().split()]
+        if not orphans:
+            return
+        for orphan in orphans:
+            os.kill(orphan, signal.SIGKILL)
+        for orphan in orphans:
+            os.waitpid(orphan, 0)
 
 
 class Output:
@@ -88,6 +111,7 @@ def end(child: subprocess.Popen[bytes], selector: selectors.BaseSelector, output
     if more:
         child.kill()
     child.wait()
+    kill_orphans()
 
 
 def main(arguments: list[str]) -> int:
@@ -97,6 +121,7 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     log_path, mark, *command = arguments
     parent = os.getppid()
+    _adopt_orphans()
     child = subprocess.Popen(
         command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, preexec_fn=_die_with_guard
     )
