@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+import math
+from collections.abc import Callable, Iterable
 from itertools import count
 from logging import ERROR, INFO, WARNING
 from typing import TypeVar
@@ -17,6 +18,7 @@ from ..model_owner.live_round import Metrics
 from ..model_owner.round_keeper import RoundKeeper
 from .compat import log
 from .metrics import permitted
+from .pace import LEAST_DELIVER_PATIENCE_SECONDS, LEAST_PATIENCE_SECONDS, Pace
 from .steady_grid import SteadyGrid
 from .wire import RECORD, CommitReply, DeliverReply, DeliverRequest, our_record
 
@@ -32,18 +34,6 @@ MOST_PAUSES = 64
 MOST_DELIVER_PAUSES = 4
 """The same for deliveries, whose requests are short."""
 
-GRACE = 2
-"""How many times as long as the slowest group that was accepted in the last round took are data owners waited for that were absent before."""
-
-PATIENCE = 4
-"""The same for others: as many times as long as the slowest that was accepted in the last round, or has replied in this exchange."""
-
-LEAST_PATIENCE_SECONDS = 60
-"""But never less: chains show a task or an opening to some nodes some blocks later than to others."""
-
-LEAST_DELIVER_PATIENCE_SECONDS = 300
-"""The same for deliveries, which data owners give only once the opening is confirmed."""
-
 NODE_PAUSES = 10
 """Pauses between two lines that say how many nodes are there yet."""
 
@@ -56,41 +46,6 @@ MOST_SIGNINGS = 2 * KEPT_REQUESTS
 WITHOUT_MOD = "it runs the app without omnilytics_mod, and has sent its update in clear; start it with the mod of the market's app"
 
 T = TypeVar("T")
-
-
-class Pace:
-    """How long data owners take to reply in one kind of exchange."""
-
-    def __init__(self, clock: Clock, least_patience_seconds: float) -> None:
-        self._clock = clock
-        self._least_patience = least_patience_seconds
-        self._start = 0.0
-        self._seconds: dict[Address, float] = {}
-        self._usual: float | None = None
-
-    def begin(self, accepted: Collection[Address]) -> None:
-        """Begin an exchange; `accepted` are the data owners whose replies to the last one were honest."""
-        seconds = [self._seconds[owner] for owner in accepted if owner in self._seconds]
-        self._usual = max(seconds) if seconds else self._usual
-        self._start, self._seconds = self._clock.now(), {}
-
-    def note(self, owner: Address) -> None:
-        """A data owner has replied."""
-        self._seconds.setdefault(owner, self.seconds())
-
-    def seconds(self) -> float:
-        """Since the exchange began."""
-        return self._clock.now() - self._start
-
-    def grace_over(self) -> bool:
-        """Whether honest data owners would have replied by now; False before anybody's pace is known."""
-        return self._usual is not None and self.seconds() >= GRACE * self._usual
-
-    def patience_over(self) -> bool:
-        """Whether whoever has not replied is much slower than all others; False if nobody has replied."""
-        if not self._seconds:
-            return False
-        return self.seconds() >= max(self._least_patience, PATIENCE * max(self._usual or 0.0, *self._seconds.values()))
 
 
 class Exchanges:
@@ -116,6 +71,7 @@ class Exchanges:
         self._requests: dict[int, RecordDict] = {}
         self._nodes: dict[Address, int] = {}
         self._early = False
+        self._ask_again_at = self._early_until = math.inf
         self._commit_pace = Pace(clock, LEAST_PATIENCE_SECONDS)
         self._deliver_pace = Pace(clock, LEAST_DELIVER_PATIENCE_SECONDS)
         self.asked: tuple[int, ...] = ()
@@ -157,21 +113,28 @@ class Exchanges:
     def commit(self, replies: Iterable[Message]) -> None:
         """Give every valid commitment to the keeper, until the round may be opened or its window ends.
 
-        Nodes that have not committed are asked again meanwhile: their chain may not have shown the task yet.
+        Nodes that have replied without a commitment are asked again meanwhile: their chain may not have shown the task yet. Those that
+        are silent are waited for all along.
         """
+        waiting = {} if self.grid is None else self.grid.waiting
         for times in count():
             self._collect(replies)
             if self._may_open() or self._keeper.commit_seconds() <= 1:
                 break
             pauses = min(2**times, MOST_PAUSES)
-            self._clock.pause(pauses)
+            self._pause(pauses, self._keeper.commit_seconds())
             self.with_signatures(self._keeper.catch_up)
-            nodes = [node for node in self.nodes() if node not in self._nodes.values()]
+            asked = {*self._nodes.values(), *waiting.values()}
             seconds = min(self.train_timeout, self._keeper.commit_seconds())
             self._limit(seconds, self._may_open, 2 * pauses)
-            replies = self._ask(self._requests[self._keeper.live.task.round], nodes, seconds)
+            request = self._requests[self._keeper.live.task.round]
+            replies = self._ask(request, [node for node in self.nodes() if node not in asked], seconds, waiting)
         self.waited = self._what_ended_it()
-        self._limit(None, lambda: False, 1)
+        self._limit(None, lambda: False)
+
+    def _pause(self, pauses: int, seconds_left: float) -> None:
+        """Wait for so many pauses of the clock, but not beyond the end of a window: whoever refuses at once must not make it too late."""
+        self._clock.wait(min(pauses * self._clock.poll_seconds, seconds_left))
 
     def _what_ended_it(self) -> str:
         seconds = self._commit_pace.seconds()
@@ -188,17 +151,21 @@ class Exchanges:
 
     def _may_prove(self) -> bool:
         pace = self._deliver_pace
-        return self._keeper.may_prove(grace_over=pace.grace_over(), timed_out=pace.patience_over(), early=self._early)
+        return self._keeper.may_prove(grace_over=pace.grace_over(), timed_out=pace.patience_over(), early=self._are_early())
 
-    def _limit(self, seconds: float | None, is_done: Callable[[], bool], pauses: int) -> None:
+    def _limit(self, seconds: float | None, is_done: Callable[[], bool], pauses: float = math.inf) -> None:
         """End the next exchange early once it is done, or once some nodes were too early and so many pauses are over.
 
         Whoever is silent must not keep the others from being asked again.
         """
-        ask_again_at = self._clock.now() + pauses * self._clock.poll_seconds
+        self._ask_again_at = self._clock.now() + pauses * self._clock.poll_seconds
         self._early = False
         if self.grid is not None:
-            self.grid.limit(seconds, lambda: is_done() or (self._early and self._clock.now() >= ask_again_at))
+            self.grid.limit(seconds, lambda: is_done() or (self._are_early() and self._clock.now() >= self._ask_again_at))
+
+    def _are_early(self) -> bool:
+        """Whether nodes were too early in this exchange, and may still be."""
+        return self._early and self._clock.now() < self._early_until
 
     def _accepted(self) -> set[Address]:
         """Data owners whose groups were accepted in the last round."""
@@ -230,29 +197,43 @@ class Exchanges:
             self._commit_pace.note(commit.owner)
 
     def deliver(self) -> None:
-        """Ask everybody on the roster for its vector, and those who did not deliver once more.
+        """Ask everybody on the roster for its vector, and whoever does not deliver once more.
 
         Data owners wait until the opening is confirmed, so nodes whose chain does not show it are asked again while there is time.
         No exception may escape: an open round that is not settled costs the bond.
         """
         try:
             self._deliver_pace.begin(self._accepted())
-            most = None
-            for asked in count(1):
-                self.with_signatures(self._keeper.catch_up)
-                seconds = self._keeper.deliver_seconds()
-                most = seconds if most is None else most
-                if asked > 1 and (seconds <= 1 or most - seconds > MOST_EARLY_SECONDS):
-                    break
-                pauses = min(asked, MOST_DELIVER_PAUSES)
-                self._limit(None, self._may_prove, pauses)
-                self._ask_missing(min(self.timeout, seconds) / 2)
-                if self._may_prove() or (asked > 1 and not self._early):
-                    break
-                self._clock.pause(pauses)
+            self._early_until = self._clock.now() + MOST_EARLY_SECONDS
+            self._ask_until_delivered()
         except Exception as error:
             log(ERROR, "the deliver exchange broke off (%r); the round goes on without those who have not delivered", error)
-        self._limit(None, lambda: False, 1)
+        self._early_until = math.inf
+        self._limit(None, lambda: False)
+
+    def _ask_until_delivered(self) -> None:
+        """Ask in two halves of the time there is; in each, once those who are silent, and again those who have replied without a vector.
+
+        What was asked before is waited for all along. As long as nodes are early, halves of what is left follow.
+        """
+        waiting: dict[str, int] = {}
+        halves, ends_at = 0, -math.inf
+        for asked in count(1):
+            self.with_signatures(self._keeper.catch_up)
+            seconds = self._keeper.deliver_seconds()
+            if asked > 1 and seconds <= 1:
+                return
+            silent = set(waiting.values())
+            if self._clock.now() >= ends_at:
+                halves, ends_at = halves + 1, self._clock.now() + min(self.timeout, seconds) / 2
+                silent = silent if halves > 2 else set()
+            pauses = min(asked, MOST_DELIVER_PAUSES)
+            self._limit(None, self._may_prove, pauses)
+            self._ask_missing(silent, ends_at - self._clock.now(), waiting)
+            is_last = asked > 1 and not self._are_early() and (not waiting or (halves > 1 and self._clock.now() >= ends_at))
+            if self._may_prove() or is_last:
+                return
+            self._pause(pauses, self._keeper.deliver_seconds())
 
     def with_signatures(self, step: Callable[[], T]) -> T:
         """Take a step of the keeper; where a round was anchored anew, its data owners first sign their commitments again.
@@ -272,10 +253,11 @@ class Exchanges:
         if request is None:
             log(WARNING, "the request of round %s is not kept any more, so nobody can sign it again", round_number)
             return
-        self._collect(self._ask(request, self.nodes(), self.train_timeout), round_number)
+        self._ask_again_at = math.inf  # whoever is too early must not cut off the others, who are asked to sign only once
+        self._collect(self._ask(request, self.nodes(), self.train_timeout, {}), round_number)
 
-    def _ask_missing(self, seconds: float) -> None:
-        """Ask those who have not delivered."""
+    def _ask_missing(self, silent: set[int], seconds: float, waiting: dict[str, int]) -> None:
+        """Ask those who have not delivered, but not those who are `silent`, and take what comes from either."""
         live = self._keeper.live
         request = DeliverRequest(live.task.chain_id, live.task.market, live.task.epoch, live.task.round, live.digests())
         missing = [member.owner for member in live.missing()]
@@ -283,16 +265,19 @@ class Exchanges:
         if len(nodes) < len(missing):  # after a restart it is not known who is where: ask every node that has not delivered
             delivered = {node for owner, node in self._nodes.items() if owner not in missing}
             nodes = [node for node in self.nodes() if node not in delivered]
-        for reply in self._ask(RecordDict({RECORD: request.to_record()}), nodes, seconds):
-            self._take(reply)
+        nodes = [node for node in nodes if node not in silent]
+        for reply in self._ask(RecordDict({RECORD: request.to_record()}), nodes, seconds, waiting):
+            if self._take(reply):  # nothing more is expected from there, should it have been asked twice
+                for name in [name for name, node in waiting.items() if node == reply.metadata.src_node_id]:
+                    del waiting[name]
 
-    def _take(self, reply: Message) -> None:
-        """Take a delivery."""
+    def _take(self, reply: Message) -> bool:
+        """Take a delivery; whether it is valid."""
         node = reply.metadata.src_node_id
         if reply.has_error():
             log(WARNING, "\t> node %s did not deliver: %s", node, reply.error.reason)
             self._early |= _is_early(reply)
-            return
+            return False
         try:
             answer = DeliverReply.from_record(our_record(reply.content))
             if self._nodes.get(answer.owner, node) != node:
@@ -303,6 +288,8 @@ class Exchanges:
             self._deliver_pace.note(answer.owner)
         except Exception as error:  # whatever a reply holds costs its sender alone
             log(WARNING, "\t> node %s delivered nothing valid: %s", node, error)
+            return False
+        return True
 
     def _metrics_of(self, node: int, content: RecordDict) -> Metrics:
         kept, dropped = permitted(content, self._keeper.terms.metrics)
@@ -314,8 +301,12 @@ class Exchanges:
         """Nodes that are there."""
         return [] if self.grid is None else list(self.grid.get_node_ids())
 
-    def _ask(self, content: RecordDict, nodes: list[int], seconds: float) -> Iterable[Message]:
-        return [] if self.grid is None else self.grid.send_and_receive(_messages(content, nodes), timeout=seconds)
+    def _ask(self, content: RecordDict, nodes: list[int], seconds: float, waiting: dict[str, int]) -> Iterable[Message]:
+        """Ask nodes; replies to this and to what is `waiting` already."""
+        if self.grid is None:
+            return []
+        waiting |= self.grid.send(_messages(content, nodes))
+        return self.grid.replies(waiting, seconds)
 
 
 def _messages(content: RecordDict, nodes: Iterable[int]) -> list[Message]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator
 from logging import ERROR, WARNING
 from typing import Any
@@ -38,6 +39,8 @@ class SteadyGrid(Grid):
         self._clock = clock
         self._most_seconds: float | None = None
         self._is_enough: Callable[[], bool] = lambda: False
+        self.waiting: dict[str, int] = {}
+        """Messages of the last `send_and_receive` whose replies have not come, with their nodes."""
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._grid, name)
@@ -75,19 +78,29 @@ class SteadyGrid(Grid):
 
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Send messages; ids of those that were sent."""
+        return list(self.send(messages))
+
+    def send(self, messages: Iterable[Message]) -> dict[str, int]:
+        """Send messages; ids of those that were sent, with their nodes, for `replies`."""
         messages = list(messages)
         try:
-            return [name for name in self._grid.push_messages(messages) if name]
+            return self._push(messages)
         except Exception as error:
             log(WARNING, "\t> the messages could not be sent together (%r); they are sent one by one", error)
-        return [name for message in messages for name in self._push(message)]
+        return {name: node for message in messages for name, node in self._push_one(message).items()}
 
-    def _push(self, message: Message) -> list[str]:
+    def _push(self, messages: list[Message]) -> dict[str, int]:
+        names = self._grid.push_messages(messages)
+        in_order = {name: message.metadata.dst_node_id for name, message in zip(names, messages, strict=False) if name}
+        by_id = {message.metadata.message_id: message.metadata.dst_node_id for message in messages}  # a simulation leaves unsent ones out
+        return {name: by_id.get(name, node) for name, node in in_order.items()}
+
+    def _push_one(self, message: Message) -> dict[str, int]:
         try:
-            return [name for name in self._grid.push_messages([message]) if name]
+            return self._push([message])
         except Exception as error:
             log(WARNING, "\t> node %s could not be sent to: %r", message.metadata.dst_node_id, error)
-            return []
+            return {}
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:
         """Replies that are there."""
@@ -95,18 +108,30 @@ class SteadyGrid(Grid):
 
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> Iterator[Message]:
         """Send messages at once; the replies come while they are iterated over, until all are there or the time is over."""
+        self.waiting = self.send(messages)
+        return self.replies(self.waiting, timeout)
+
+    def replies(self, waiting: dict[str, int], timeout: float | None = None) -> Iterator[Message]:
+        """Replies to messages, as they come, until all are there or the time is over.
+
+        Parameters
+        ----------
+        waiting : dict of str to int
+            What `send` gave. Messages that are answered or given up are taken out; those that are left can be waited for again.
+        """
         if self._most_seconds is not None:
             timeout = self._most_seconds if timeout is None else min(timeout, self._most_seconds)
-        return self._replies(list(self.push_messages(messages)), timeout)
+        return self._replies(waiting, timeout)
 
-    def _replies(self, waiting: list[str], timeout: float | None) -> Iterator[Message]:
+    def _replies(self, waiting: dict[str, int], timeout: float | None) -> Iterator[Message]:
         pull_seconds = float(getattr(self._grid, "pull_interval", PULL_SECONDS))
-        failures = dict.fromkeys(waiting, 0)
+        failures: Counter[str] = Counter()
         start = self._clock.now()
         while True:
-            for name in list(failures):
-                yield from self._fetch(name, failures)
-            if not failures or self._is_enough() or (timeout is not None and self._clock.now() - start >= timeout):
+            for name in list(waiting):
+                if name in waiting:
+                    yield from self._fetch(name, waiting, failures)
+            if not waiting or self._is_enough() or (timeout is not None and self._clock.now() - start >= timeout):
                 return
             self._clock.wait(pull_seconds)
 
@@ -114,18 +139,18 @@ class SteadyGrid(Grid):
         """The same grid with the nodes that were there before, for a strategy that samples from them and must not wait for any."""
         return _EarlierNodes(self, nodes)
 
-    def _fetch(self, name: str, failures: dict[str, int]) -> Iterator[Message]:
-        """The reply to one message, if it is there; forgets messages that are answered or given up."""
+    def _fetch(self, name: str, waiting: dict[str, int], failures: Counter[str]) -> Iterator[Message]:
+        """The reply to one message, if it is there; takes out messages that are answered or given up."""
         try:
             replies = list(self._grid.pull_messages([name]))
         except Exception as error:
             failures[name] += 1
             if failures[name] == MOST_FAILURES:
                 log(WARNING, "\t> a reply cannot be fetched and is given up: %r", error)
-                del failures[name]
+                del waiting[name]
             return
         if replies:
-            del failures[name]
+            del waiting[name]
         yield from replies
 
 

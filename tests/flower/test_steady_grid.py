@@ -116,6 +116,32 @@ def test_messages_are_sent_before_replies_are_looked_at() -> None:
     assert len(list(replies)) == 1
 
 
+def test_replies_that_came_too_late_for_one_exchange_come_in_the_next() -> None:
+    grid = Troubled()
+    grid.late = {10: 3, 12: 1}
+    steady = SteadyGrid(grid, Clock(lambda seconds: None))
+    first = list(steady.send_and_receive([Message(RecordDict(), node, MessageType.TRAIN) for node in NODES], timeout=PULL_SECONDS))
+    assert (len(first), list(steady.waiting.values())) == (3, [10])
+    more = steady.send([Message(RecordDict(), 11, MessageType.TRAIN)])
+    replies = list(steady.replies(steady.waiting | more))
+    assert sorted(int(reply.content.metric_records["metrics"]["node"]) for reply in replies) == [10, 11]
+    assert len(grid.requests) == 5
+
+
+def test_node_of_a_message_is_right_where_a_grid_leaves_out_what_it_could_not_send() -> None:
+    """As Flower's grid for simulations does."""
+
+    class Leaving(Troubled):
+        def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
+            messages = list(messages)
+            for message in messages:
+                message.metadata.__dict__["_message_id"] = f"to {message.metadata.dst_node_id}"
+            return [message.metadata.message_id for message in messages if message.metadata.dst_node_id != 11]
+
+    sent = SteadyGrid(Leaving(), Clock()).send([Message(RecordDict(), node, MessageType.TRAIN) for node in NODES])
+    assert sent == {"to 10": 10, "to 12": 12, "to 13": 13}
+
+
 def test_nodes_that_the_grid_does_not_name_are_none() -> None:
     def fail() -> Iterable[int]:
         raise ConnectionError("no list")

@@ -12,7 +12,7 @@ from flwr.serverapp.strategy import FedAvg
 
 from omnilytics_flwr.flower.wire import RECORD
 from tests.flower.clients import exchange_in, lose, make_model
-from tests.flower.markets import FIRST_NODE, exact_grid, memory_run
+from tests.flower.markets import FIRST_NODE, MemoryRun, exact_grid, memory_run
 from tests.support.builders import STRANGER, address_of
 
 
@@ -194,3 +194,65 @@ def test_node_that_is_early_for_ever_holds_no_round_up(tmp_path: Path) -> None:
     assert asked > 1
     assert report.settled
     assert not any(address_of(4) in group for group in report.roster)
+
+
+def delay(run: MemoryRun, exchange: str, seconds: int) -> None:
+    """Whoever is asked in an exchange takes this long to reply, by the clock of the chain; errors come at once."""
+    push, pull = run.grid.push_messages, run.grid.pull_messages
+    there_at: dict[str, int] = {}
+
+    def push_messages(messages: Iterable[Message]) -> Iterable[str]:
+        messages = list(messages)
+        names = list(push(messages))
+        replied = {node for node, reply in run.grid.replies[-len(messages) :] if not reply.has_error()}
+        for name, message in zip(names, messages, strict=True):
+            if exchange_in(message) == exchange and message.metadata.dst_node_id in replied:
+                there_at[name] = run.scene.world.timestamp + seconds
+        return names
+
+    run.grid.push_messages = push_messages  # type: ignore[method-assign]
+    run.grid.pull_messages = lambda names: pull([n for n in names if there_at.get(n, 0) <= run.scene.world.timestamp])  # type: ignore[method-assign]
+
+
+def answers_at_once(run: MemoryRun, exchange: str, node: int, reason: str) -> list[int]:
+    """Let a node reply with an error whenever it is asked in an exchange; each time is noted in the list."""
+    times: list[int] = []
+
+    def answer(sender: int, message: Message) -> Message:
+        request = run.grid.requests[-1][1]
+        if sender != node or exchange_in(request) != exchange:
+            return message
+        times.append(run.scene.world.timestamp)
+        return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason), reply_to=request)
+
+    run.grid.on_reply = answer
+    return times
+
+
+@pytest.mark.parametrize("exchange", ["train", "deliver"])
+@pytest.mark.parametrize("seconds", [20, 1_600])
+def test_node_that_is_early_for_ever_costs_slower_ones_nothing(tmp_path: Path, exchange: str, seconds: int) -> None:
+    """They are asked once, and heard whenever they reply: also after the time for which nodes may be early."""
+    run = memory_run(tmp_path, num_owners=18, commit_seconds=7_200, answer_seconds=7_200)
+    times = answers_at_once(run, exchange, FIRST_NODE + 4, "OutOfTurn: not yet")
+    delay(run, exchange, seconds)
+    run.strategy.start(run.grid, make_model(), 1)
+    (report,) = run.reports
+    assert len(times) > 1
+    assert report.settled
+    absent = set(map(address_of, run.owners)) - set(report.committed)
+    assert (absent, report.undelivered) == (({address_of(4)}, ()) if exchange == "train" else (set(), (address_of(4),)))
+    asked = [node for node, message in run.grid.requests if exchange_in(message) == exchange and node != FIRST_NODE + 4]
+    assert len(asked) == 17, "whoever is silent is working, and is not asked again"
+
+
+@pytest.mark.parametrize(("num_owners", "slowest_seconds"), [(15, 0), (18, 2_100)])
+def test_node_that_refuses_at_once_keeps_no_round_from_opening(tmp_path: Path, num_owners: int, slowest_seconds: int) -> None:
+    """Without its group there are too few to open before the window ends; with more, patience with it is longer than the window."""
+    run = memory_run(tmp_path, num_owners=num_owners, commit_seconds=3_600)
+    times = answers_at_once(run, "train", FIRST_NODE + 4, "PolicyRefused: no")
+    delay(run, "train", slowest_seconds)
+    run.strategy.start(run.grid, make_model(), 1)
+    (report,) = run.reports
+    assert len(times) > 2
+    assert (report.settled, len(report.committed), len(report.roster)) == (True, num_owners - 1, num_owners // 3 - 1)
