@@ -113,7 +113,7 @@ def open_with_bad_point(market: RealMarket, point: bytes) -> OpenRound:
 def test_settle_with_a_committed_point_off_the_curve_is_refused_until_its_group_is_waived(drawn: RealMarket, name: str) -> None:
     point = bad_inputs.NOT_ON_CURVE[name]
     round_ = open_with_bad_point(drawn, point)
-    forged = b"".join(row for group in round_.rows() for row in group) + bytes(32 * 15 + 192 + 32 * 7 + 96)
+    forged = b"".join(row for group in round_.rows() for row in group) + bytes(32 * 15 + 3 * 96 + 32 * 5 + 48)
 
     with pytest.raises(VerificationBadPoint):
         drawn.settle(round_, forged)

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from flwr.app import Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
-from flwr.clientapp.typing import ClientAppCallable
 
 from omnilytics_flwr import omnilytics_mod
 
@@ -22,27 +21,25 @@ USAGE_VARIABLE = "DIGITS_USAGE"
 SHARES_VARIABLE = "DIGITS_SHARES"
 
 
-def _usage_mod(msg: Message, context: Context, call_next: ClientAppCallable) -> Message:
-    """Note what this process, which lives for one message, has used."""
-    had_arrays = bool(msg.content.array_records)
-    reply = call_next(msg, context)
-    path = os.environ.get(USAGE_VARIABLE)
-    if path:
-        used = resource.getrusage(resource.RUSAGE_SELF)
-        kind = ("train" if had_arrays else "deliver") if context.run_config["market"] else "plain"
-        facts: dict[str, object] = {"kind": kind}
-        facts |= {"peak_memory_kib": used.ru_maxrss, "cpu_seconds": used.ru_utime + used.ru_stime, "error": reply.has_error()}
-        with open(path, "a") as file:
-            file.write(json.dumps(facts) + "\n")
-    return reply
+class DigitsApp(ClientApp):
+    """The app in a market, or without one in the plain run that the overhead is measured against."""
+
+    def __call__(self, message: Message, context: Context) -> Message:
+        """Serve one message, and note what this process, which lives for one message, has used."""
+        in_market, had_arrays = bool(context.run_config["market"]), bool(message.content.array_records)
+        reply = super().__call__(message, context) if in_market else plain(message, context)
+        path = os.environ.get(USAGE_VARIABLE)
+        if path:
+            used = resource.getrusage(resource.RUSAGE_SELF)
+            facts: dict[str, object] = {"kind": ("train" if had_arrays else "deliver") if in_market else "plain"}
+            facts |= {"peak_memory_kib": used.ru_maxrss, "cpu_seconds": used.ru_utime + used.ru_stime, "error": reply.has_error()}
+            with open(path, "a") as file:
+                file.write(json.dumps(facts) + "\n")
+        return reply
 
 
-def _market_mod(msg: Message, context: Context, call_next: ClientAppCallable) -> Message:
-    """The market's mod, unless the run is the plain one that the overhead is measured against."""
-    return omnilytics_mod(msg, context, call_next) if context.run_config["market"] else call_next(msg, context)
-
-
-app = ClientApp(mods=[_usage_mod, _market_mod])
+plain = ClientApp()
+app = DigitsApp(mods=[omnilytics_mod])
 
 
 def _share(context: Context) -> Path:
@@ -51,6 +48,7 @@ def _share(context: Context) -> Path:
     return Path(str(named).replace("{partition-id}", str(context.node_config["partition-id"])))
 
 
+@plain.train()
 @app.train()
 def train_on_share(msg: Message, context: Context) -> Message:
     """Train on this data owner's own digits."""
