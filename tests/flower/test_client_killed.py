@@ -89,8 +89,18 @@ def test_client_killed_after_committing_has_used_the_mask_of_that_round_once(tmp
     assert len(run.trainers[VICTIM].trained) == 2
 
 
-@pytest.mark.parametrize("step", [*IN_DELIVER, *IN_EVALUATE])
-def test_client_killed_later_delivers_when_asked_again_and_takes_part_in_the_next_round(tmp_path: Path, step: str) -> None:
+@pytest.mark.parametrize("step", IN_DELIVER)
+def test_client_killed_in_delivering_is_not_waited_for_and_left_out_while_others_are_enough(tmp_path: Path, step: str) -> None:
+    run = killed_run(tmp_path, step)
+    assert took_part(run) == [True, False], "with a spare group nobody waits for it, nor counts on it again"
+    (waived,) = run.reports[0].waived
+    assert address_of(VICTIM) in run.reports[0].roster[waived]
+    assert [len(report.roster) for report in run.reports] == [6, 5]
+    assert all(report.accused == () for report in run.reports)
+
+
+@pytest.mark.parametrize("step", IN_EVALUATE)
+def test_client_killed_in_evaluating_takes_part_in_the_next_round(tmp_path: Path, step: str) -> None:
     run = killed_run(tmp_path, step)
     assert took_part(run) == [True, True]
     assert all((len(report.roster), report.waived, report.accused) == (6, (), ()) for report in run.reports)
