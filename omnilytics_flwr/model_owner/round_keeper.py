@@ -140,8 +140,11 @@ class RoundKeeper:
         return state.members.bit_count() - len(self._journal.absent(state.epoch).uncommitted)
 
     def settle_seconds(self) -> float:
-        """How long the open round can still be settled; below 0 if it is too late."""
-        return float(self._steady.state().settle_by - self._steady.now())
+        """How long the round can still be settled, below 0 if it is too late; the whole window if its opening was forgotten."""
+        state = self._steady.state()
+        if state.stage is not Stage.OPEN:  # a reorganisation took the opening away: it is made again, with a window of its own
+            return float(self.terms.settle_seconds)
+        return float(state.settle_by - self._steady.now())
 
     def may_open(self, *, grace_over: bool, timed_out: bool = False) -> bool:
         """Whether the round may be opened before its commit window ends.
