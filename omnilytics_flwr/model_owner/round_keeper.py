@@ -143,7 +143,7 @@ class RoundKeeper:
         """How long the round can still be settled, below 0 if it is too late; the whole window if its opening was forgotten."""
         state = self._steady.state()
         if state.stage is not Stage.OPEN:  # a reorganisation took the opening away: it is made again, with a window of its own
-            return float(self.terms.settle_seconds)
+            return float(self.terms.round_seconds)
         return float(state.settle_by - self._steady.now())
 
     def may_open(self, *, grace_over: bool, timed_out: bool = False) -> bool:
