@@ -81,7 +81,8 @@ def test_patched_app_learns_what_it_learns_without(name: str, market: LocalMarke
     grid = run(patched)
     assert ACCURACY[name](patched) == pytest.approx(expected, abs=POINT)
     assert expected > 0.9, "a model that has learnt nothing would prove nothing"
-    assert [market.ledger.paid_seats(number).bit_count() for number in range(1, ROUNDS + 1)] == [12] * ROUNDS
+    paid = [market.ledger.paid_seats(number).bit_count() for number in range(1, ROUNDS + 1)]
+    assert set(paid) <= {12, 15}, "at most one group of a round lies far out"
     told = {metric for _, reply in grid.replies for record in reply.content.metric_records.values() for metric in record}
     assert told == set(METRICS[name])
 

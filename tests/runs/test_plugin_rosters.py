@@ -20,7 +20,7 @@ from tests.flower.markets import FIRST_NODE, MemoryRun, assert_close, memory_run
 from tests.support.builders import WEALTH_WEI, address_of
 
 NEWCOMER = 15
-TWO_EPOCHS = {"most-peer-sets": 2}
+TWO_EPOCHS = {"most-peer-sets": 2, "least-draw-delay-blocks": 0}
 """Policy of data owners that stay when groups are drawn again: by default, groups of three see one data set once."""
 
 
@@ -36,7 +36,7 @@ def asks_to(exchange: str, message: Message) -> bool:
 
 def newcomer_for(play: MemoryRun, folder: Path) -> Owner:
     """A data owner with ether, a folder and a client, who is of no epoch yet."""
-    owner = Owner(play.scene, NEWCOMER, folder / "newcomer", Policy.from_mapping({}))
+    owner = Owner(play.scene, NEWCOMER, folder / "newcomer", Policy.from_mapping({"least-draw-delay-blocks": 0}))
     play.scene.num_owners = NEWCOMER + 1
     play.scene.world.balances[owner.address] = WEALTH_WEI
     agent, trainer = owner.agent(), Trainer(make_model(100 + NEWCOMER), metrics={"loss": 15.0, "num-examples": 10})
