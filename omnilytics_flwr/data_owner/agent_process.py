@@ -71,7 +71,7 @@ def run_agent(path: Path, *, on_ready: Callable[[], None] | None = None, stop: t
             on_seen=lambda state: _note_seen(path, state),
             second=second,
         )
-        agent = home.agent_for(ledger, check_ready=_check_of(watcher, lambda: try_node(ledger)), second=second)
+        agent = home.agent_for(ledger, check_ready=_check_of(watcher, lambda: try_node(ledger)), second=second, ahead=True)
         watcher.see()  # so that the first client finds it fresh; what there is to do may take its time
         with AgentServer(folder, agent, group=group):
             _log.info("owner agent of %s at work for market %s", ledger.account, ledger.address)

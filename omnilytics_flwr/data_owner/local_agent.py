@@ -11,6 +11,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
+from ..crypto.field import FieldVector
 from ..crypto.fixedpoint import Units, quantise
 from ..crypto.masks import group_mask
 from ..errors import ChainError, Refused, WireError
@@ -43,12 +44,15 @@ class LocalAgent:
     policy : Policy
         Read as for a public chain where it leaves that open.
     on_work : callable, optional
-        Called with kind of work, task and seconds: ``"mask"``, which may be done while the client trains, and ``"commit"``, after it.
+        Called with kind of work, task and seconds: ``"mask"``, done while the client trains, and ``"commit"``, after it.
     check_ready : callable, optional
         Asked before every commitment; raises `Refused` while nobody would answer an accusation. Left out, nobody answers them, and the
         data owner must deliver when it is asked to.
     second : SecondNode, optional
         Another node, which must show the same before a stake is paid, before a commitment is signed, and before a vector or metrics leave.
+    ahead : bool, default False
+        Make a round's mask, and its commitment, while the client trains. It is more work in all, so that it only helps an agent whose
+        process has a core to itself.
     """
 
     def __init__(
@@ -63,6 +67,7 @@ class LocalAgent:
         on_work: Callable[[str, TaskId, float], None] | None = None,
         check_ready: Callable[[], None] | None = None,
         second: SecondNode | None = None,
+        ahead: bool = False,
     ) -> None:
         self._ledger = ledger
         self._signer = signer
@@ -72,7 +77,7 @@ class LocalAgent:
         policy = policy.for_chain(is_local=False)
         self._confirmations, self._keep_blocks = policy.confirmations or 0, policy.keep_blocks or 0
         self._checks = TaskChecks(ledger=ledger, owner=signer.address, keys=keys, journal=journal, policy=policy)
-        self._ahead = MaskAhead()
+        self._ahead = MaskAhead() if ahead else None
         self._on_work = on_work or (lambda kind, task, seconds: None)
         self._check_ready = check_ready or (lambda: None)
         self._second = second
@@ -105,7 +110,9 @@ class LocalAgent:
             entry = self._journal.find(task.chain_id, task.market, task.round)
             if entry is None:
                 self._checks.history(task, group)
-                self._ahead.start(task, masks_hash(state, group), self._mask_of(task, state, group))
+                if self._ahead is not None:
+                    make = partial(CommittedMask.of, self._ledger.scheme(), self._mask_of(task, state, group))
+                    self._ahead.start(task, masks_hash(state, group), make)
                 return Admission(self._metrics, None, self._ledger.terms().clip)
             return Admission(self._metrics, self._signed(entry, task, state, group), self._ledger.terms().clip)
 
@@ -128,11 +135,12 @@ class LocalAgent:
             entry = self._journal.find(task.chain_id, task.market, task.round)
             if entry is None:
                 self._checks.history(task, group)
-                keys_hash, units = masks_hash(state, group), self._quantised(task, update)
-                mask = self._ahead.take(task, keys_hash, self._mask_of(task, state, group))
-                self._on_work("mask", task, mask.seconds)
+                keys_hash = masks_hash(state, group)
+                mask = self._ahead.take(task, keys_hash) if self._ahead is not None else None
+                if mask is not None:
+                    self._on_work("mask", task, mask.seconds)
                 start = time.perf_counter()
-                vector, points = mask.add_to(units)
+                vector, points = self._masked(task, self._quantised(task, update), mask or self._mask_of(task, state, group))
                 self._on_work("commit", task, time.perf_counter() - start)
                 raw = vector.to_bytes()
                 entry = Entry(task, peers_hash(group), keys_hash, self._ledger.scheme().digest(raw, points), points, raw)
@@ -232,9 +240,16 @@ class LocalAgent:
         terms, places, key = self._ledger.terms(), self._ledger.scheme().places, self._keys.rounding_key(task)
         return quantise(update, weights=terms.weights, bits=terms.update_bits, clip=terms.clip, key=key, places=places)
 
-    def _mask_of(self, task: TaskId, state: MarketState, group: tuple[Member, ...]) -> Callable[[], CommittedMask]:
+    def _masked(self, task: TaskId, units: Units, mask: CommittedMask | Callable[[], FieldVector]) -> tuple[FieldVector, bytes]:
+        """The masked vector of an update and its points, by the mask that was made ahead or by one that is made now."""
+        if isinstance(mask, CommittedMask):
+            return mask.add_to(units)
         scheme = self._ledger.scheme()
-        make = partial(
+        vector = scheme.pack(units) + mask()
+        return vector, scheme.commit(vector)
+
+    def _mask_of(self, task: TaskId, state: MarketState, group: tuple[Member, ...]) -> Callable[[], FieldVector]:
+        return partial(
             group_mask,
             self._keys.mask_key(self._checks.market_id, task.epoch),
             peers_of(group),
@@ -244,6 +259,5 @@ class LocalAgent:
             epoch=task.epoch,
             round_number=task.round,
             task_hash=task.task_hash,
-            elements=scheme.elements,
+            elements=self._ledger.scheme().elements,
         )
-        return partial(CommittedMask.of, scheme, make)

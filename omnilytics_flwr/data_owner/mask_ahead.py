@@ -54,18 +54,13 @@ class MaskAhead:
 
     def start(self, task: TaskId, keys_hash: bytes, make: Callable[[], CommittedMask]) -> None:
         """Start on a mask, unless it is under way already."""
-        self._future(task, keys_hash, make)
-
-    def take(self, task: TaskId, keys_hash: bytes, make: Callable[[], CommittedMask]) -> CommittedMask:
-        """The mask, as soon as there is one; it is forgotten here."""
-        future = self._future(task, keys_hash, make)
-        self._held = None
-        return future.result()
-
-    def _future(self, task: TaskId, keys_hash: bytes, make: Callable[[], CommittedMask]) -> Future[CommittedMask]:
         if self._held is not None:
             if self._held[0] == (task, keys_hash):
-                return self._held[1]
+                return
             self._held[1].cancel()
         self._held = (task, keys_hash), self._pool.submit(make)
-        return self._held[1]
+
+    def take(self, task: TaskId, keys_hash: bytes) -> CommittedMask | None:
+        """The mask, as soon as there is one, or None if it was not started; it is forgotten here."""
+        held, self._held = self._held, None
+        return held[1].result() if held is not None and held[0] == (task, keys_hash) else None

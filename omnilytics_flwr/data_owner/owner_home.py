@@ -139,14 +139,19 @@ class OwnerHome:
         return ledger
 
     def agent_for(
-        self, ledger: EthereumLedger, *, check_ready: Callable[[], None] | None = None, second: SecondNode | None = None
+        self,
+        ledger: EthereumLedger,
+        *,
+        check_ready: Callable[[], None] | None = None,
+        second: SecondNode | None = None,
+        ahead: bool = False,
     ) -> LocalAgent:
         """The owner agent of this home on a ledger that is connected already.
 
         Parameters
         ----------
         ledger : EthereumLedger
-        check_ready : callable, optional
+        check_ready, ahead : optional
             As for `LocalAgent`.
         second : SecondNode, optional
             By default one of its own, if the home names one; raises as `second_node` does.
@@ -161,6 +166,7 @@ class OwnerHome:
             on_work=self._note,
             check_ready=check_ready,
             second=second or self.second_node(ledger),
+            ahead=ahead,
         )
 
     def second_node(self, ledger: EthereumLedger) -> SecondNode | None:

@@ -82,6 +82,7 @@ class Owner:
         on_work: Callable[[str, TaskId, float], None] | None = None,
         check_ready: Callable[[], None] | None = None,
         second: SecondNode | None = None,
+        ahead: bool = False,
         **policy: object,
     ) -> LocalAgent:
         """A new agent, as a new process would have it; policy entries as in ``owner.toml``."""
@@ -95,6 +96,7 @@ class Owner:
             on_work=on_work,
             check_ready=check_ready,
             second=second,
+            ahead=ahead,
         )
 
     def commit(self, task: TaskId, number: int = 0) -> SignedCommitment:

@@ -14,7 +14,7 @@ from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.data_owner.mask_ahead import CommittedMask, MaskAhead
 from omnilytics_flwr.market.scheme import Scheme, scheme_for
 from omnilytics_flwr.market.task import TaskId
-from tests.data_owner.owners import lone_task, update_of
+from tests.data_owner.owners import Owner, lone_task, update_of
 from tests.support.builders import MARKET, make_terms
 
 TASK = TaskId(31337, MARKET, 1, 1, bytes(32))
@@ -51,31 +51,49 @@ def mask(number: int) -> Callable[[], CommittedMask]:
     return lambda: CommittedMask.of(scheme_for(make_terms()), lambda: vector(number))
 
 
+def assert_committed_to_its_vector(owner: Owner) -> None:
+    (entry,) = owner.journal.entries()
+    assert entry.points == scheme_for(make_terms()).commit(FieldVector.from_bytes(entry.vector, length=len(entry.vector) // 32))
+
+
 def test_admission_starts_the_mask_and_the_commitment_uses_it(tmp_path: Path, making: Making) -> None:
     _, owner, task = lone_task(tmp_path)
-    agent = owner.agent()
+    agent = owner.agent(ahead=True)
     agent.admit(task)
     assert making.done.wait(60), "nobody has trained yet"
     agent.admit(task)
     agent.commit(task, update_of(0))
     assert len(making.made) == 1
+    assert_committed_to_its_vector(owner)
+
+
+def test_agent_that_shares_its_process_makes_no_mask_ahead(tmp_path: Path, making: Making) -> None:
+    _, owner, task = lone_task(tmp_path)
+    agent = owner.agent()
+    agent.admit(task)
+    agent.commit(task, update_of(0))
+    assert not making.made
+    assert_committed_to_its_vector(owner)
 
 
 def test_mask_is_that_of_its_keys_and_task_and_is_used_once(making: Making) -> None:
     ahead = MaskAhead()
     ahead.start(TASK, KEYS, mask(1))
-    assert ahead.take(TASK, bytes(32), mask(2)).vector == vector(2), "the group's keys are others now"
+    assert ahead.take(TASK, bytes(32)) is None, "the group's keys are others now"
+    ahead.start(TASK, KEYS, mask(2))
+    assert ahead.take(replace(TASK, task_hash=KEYS), KEYS) is None
     ahead.start(TASK, KEYS, mask(3))
-    assert ahead.take(replace(TASK, task_hash=KEYS), KEYS, mask(4)).vector == vector(4)
-    ahead.start(TASK, KEYS, mask(5))
-    assert ahead.take(TASK, KEYS, mask(6)).vector == vector(5)
-    assert ahead.take(TASK, KEYS, mask(7)).vector == vector(7), "the one before is forgotten"
+    ahead.start(TASK, KEYS, mask(4))
+    taken = ahead.take(TASK, KEYS)
+    assert taken is not None
+    assert taken.vector == vector(3)
+    assert ahead.take(TASK, KEYS) is None, "it is forgotten"
 
 
 def test_mask_and_its_commitment_are_never_on_the_disk(tmp_path: Path, making: Making) -> None:
     """Whoever had C(mask) could find a small update by trying; whoever had the mask, at once."""
     _, owner, task = lone_task(tmp_path)
-    agent = owner.agent()
+    agent = owner.agent(ahead=True)
     agent.admit(task)
     assert making.done.wait(60)
     agent.commit(task, update_of(0))
