@@ -43,6 +43,8 @@ def rendered(text: str) -> str:
         result = json.loads((ROOT / "runs" / run / "reference" / "result.json").read_text(encoding="utf-8"))
         before, start, rest = text.partition(f"<!-- {run} -->\n")
         _, end, after = rest.partition(f"\n<!-- /{run} -->")
+        if not (start and end):
+            raise ValueError(f"{BENCHMARKS.relative_to(ROOT)} has no place for the figures of {run}: no <!-- {run} --> and <!-- /{run} -->")
         text = before + start + table(result) + end + after
     return text
 

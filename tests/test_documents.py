@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
+from omnilytics_flwr.chain.known_deployments import parse_deployments
 from omnilytics_flwr.cli.terms_file import template
 from omnilytics_flwr.data_owner.policy import Policy
 
@@ -165,6 +166,12 @@ def test_terms_table_has_every_entry_with_the_templates_value() -> None:
     assert set(rows) == {*written, "verification"}
     for name, stated in rows.items():
         assert not stated.startswith("`") or tomllib.loads(f"value = {stated.strip('`')}")["value"] == written[name], name
+
+
+def test_example_of_deployments_is_one_that_commands_read() -> None:
+    (example,) = re.findall(r"^```json\n(.*?)^```", CLI.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+    assert list(parse_deployments(example.replace("0x...", "0x" + "11" * 20))) == [1]
 
 
 def test_readme_is_short() -> None:

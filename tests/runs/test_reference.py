@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from runs.mnist.result import broken_promises
 from runs.reference import BENCHMARKS, ROOT, rendered
 
@@ -13,6 +15,8 @@ def test_benchmarks_show_the_references_figures_and_no_others() -> None:
     assert rendered(text) == text
     other = text.replace("gas |", "gas! |", 1)
     assert rendered(other) != other
+    with pytest.raises(ValueError, match="<!-- /onchain -->"):
+        rendered(text.replace("<!-- /onchain -->", ""))
 
 
 def test_reference_run_held_every_promise_and_a_broken_one_is_named() -> None:
