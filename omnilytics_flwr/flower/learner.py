@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from logging import WARNING
 from typing import Any
@@ -60,9 +60,10 @@ class Learner:
     def _until_settled(self, server_round: int, model: SplitModel, before: Mapping[str, Any]) -> tuple[Progress, SplitModel | None]:
         while True:
             decision = self._keeper.prove()
+            heard = [_contents(metrics) for metrics in self._keeper.live.metrics()]  # read before the watch may end the round
             with SettleWatch(lambda: self._pay(decision), WATCH_SHARE * self._keeper.settle_seconds()) as watch:  # noqa: B023
                 try:
-                    progress, learnt, following = self._learn(server_round, model, decision)
+                    progress, learnt, following = self._learn(server_round, model, decision, heard)
                 except Exception:
                     watch.settle(lambda: self._pay(decision))  # noqa: B023
                     raise
@@ -80,12 +81,13 @@ class Learner:
         train_config, evaluate_config = self._planner.configs()
         return self._memory.capture(Progress(server_round, model.whole(), train_config=train_config, evaluate_config=evaluate_config))
 
-    def _learn(self, server_round: int, model: SplitModel, decision: Decision) -> tuple[Progress, SplitModel | None, Plan | None]:
+    def _learn(
+        self, server_round: int, model: SplitModel, decision: Decision, heard: Sequence[RecordDict]
+    ) -> tuple[Progress, SplitModel | None, Plan | None]:
         """What the inner strategy makes of the mean, and the task that it will ask for next."""
         if decision.mean is None:
             return self.unchanged(server_round, model), None, None
         self._warn_of_clipping(decision)
-        heard = [_contents(metrics) for metrics in self._keeper.live.metrics()]
         made, metrics = self._inner.aggregate_train(server_round, add_flat(model.public, decision.mean), heard)
         if made is None:
             return replace(self.unchanged(server_round, model), metrics=metrics), None, None

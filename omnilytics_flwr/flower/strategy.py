@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from logging import INFO, WARNING
 from pathlib import Path
@@ -26,7 +27,7 @@ from .planner import Planner
 from .round_log import not_opened, nothing_learnt, report_lines
 from .run_memory import EVALUATE, SERVER, Progress, RunMemory
 from .split_model import Refit, SplitModel
-from .steady_grid import SteadyGrid
+from .steady_grid import NodesAreGone, SteadyGrid
 from .weights import check_weights
 from .wire import RECORD, Exchange, TaskHeader, hash_of_arrays
 
@@ -195,8 +196,13 @@ class Omnilytics(Strategy):
         steady = grid if isinstance(grid, SteadyGrid) else SteadyGrid(grid, self._clock)
         self._exchanges.grid = steady
         self._model = self._model.with_public(arrays)
-        plan = self._planner.train_plan(self._done + server_round, arrays, config, grid)
-        if self._keeper.is_open or plan.content is None:  # a round that was open when this process began has its commitments
+        number = self._done + server_round
+        if self._keeper.is_open:  # since before this process began, with its commitments; it must not wait for nodes
+            with suppress(NodesAreGone):
+                self._planner.train_plan(number, arrays, config, steady.as_of(self._exchanges.nodes()))
+            return []
+        plan = self._planner.train_plan(number, arrays, config, grid)
+        if plan.content is None:
             return []
         state, most = self._exchanges.with_signatures(self._keeper.state), self._keeper.terms.rounds_per_epoch
         if state.opened_in_epoch >= most:
@@ -272,7 +278,9 @@ class Omnilytics(Strategy):
         self._keeper.booked()
         self._planner.restore(progress.train_config, progress.evaluate_config, train_config, evaluate_config)
         if progress.ahead:
-            self._planner.look_ahead(self._done, self._model.public, grid.as_of(self._exchanges.nodes()))
+            there = grid.as_of(self._exchanges.nodes()) if self._keeper.is_open else grid
+            with suppress(NodesAreGone):
+                self._planner.look_ahead(self._done, self._model.public, there)
             self._planner.evaluate_plan(self._done, self._model.public, evaluate_config)
 
     def _permitted(self, reply: Message) -> Message:

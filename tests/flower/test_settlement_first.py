@@ -12,10 +12,13 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg, strategy_utils
 
 from omnilytics_flwr.flower import learner
+from omnilytics_flwr.flower.settle_watch import SettleWatch
 from omnilytics_flwr.flower.steady_grid import NodesAreGone, SteadyGrid
+from omnilytics_flwr.flower.strategy import Omnilytics
 from omnilytics_flwr.market.stage import Stage
 from tests.flower.clients import exchange_in, make_model
-from tests.flower.markets import FIRST_NODE, MemoryRun, accepted_owners, assert_close, exact_grid, memory_run
+from tests.flower.killing import Killed, Killer
+from tests.flower.markets import FIRST_NODE, MemoryRun, accepted_owners, assert_close, exact_grid, memory_run, waiter
 
 
 def learnt_the_mean(run: MemoryRun, arrays: ArrayRecord) -> None:
@@ -73,6 +76,52 @@ def test_strategy_that_takes_for_ever_is_not_waited_for_and_what_it_learns_is_ke
     assert [run.events(number) for number in range(2)] == [["anchor", "open", "settle"]] * 2, "the next task is anchored later"
     assert run.scene.surplus_wei() == 0
     assert result.train_metrics_clientapp[2]["waited"] == 1
+
+
+class Hasty(SettleWatch):
+    """Settles before anything is learnt."""
+
+    def __enter__(self) -> SettleWatch:
+        self._intervene()
+        return self
+
+
+def test_watch_that_settles_at_once_takes_nothing_of_what_is_learnt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learner, "SettleWatch", Hasty)
+    run = memory_run(tmp_path)
+    result = run.strategy.start(run.grid, make_model(), 1)
+    assert [report.settled for report in run.reports] == [True]
+    learnt_the_mean(run, result.arrays)
+    assert result.train_metrics_clientapp[1]["loss"] == pytest.approx(7.0)
+
+
+class KilledOpening(Killer):
+    """Strikes after an opening; `strike_after` counts openings alone."""
+
+    def note(self, step: str) -> None:
+        if step == "send open":
+            super().note(step)
+
+
+@pytest.mark.parametrize("opened", [0, 1])
+def test_open_round_is_settled_by_a_process_that_never_sees_as_many_nodes_as_the_strategy_waits_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: int
+) -> None:
+    """The model owner is killed after it has opened its first or second round."""
+    monkeypatch.setattr(strategy_utils, "sleep", lambda seconds: None)
+    run = memory_run(tmp_path / "owners")
+
+    def process(killer: Killer) -> Omnilytics:
+        ledger, wait = killer.ledger(run.scene.ledger()), waiter(run.scene)
+        return Omnilytics(FedAvg(min_available_nodes=15), ledger=ledger, run_dir=tmp_path / "run", wait=wait)
+
+    with pytest.raises(Killed):
+        process(KilledOpening(opened)).start(run.grid, make_model(), opened + 1)
+    run.grid.apps.pop(FIRST_NODE)
+    strategy = process(Killer())
+    strategy.start(run.grid, make_model(), opened + 1)
+    assert [(report.round, report.settled) for report in strategy.reports] == [(opened + 1, True)]
+    assert run.scene.state.stage is Stage.IDLE
 
 
 def unknown_metric(contents: list[RecordDict], weight: str) -> MetricRecord:
