@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from ..crypto.digest import points_digest
 from ..crypto.field import ELEMENT_BYTES, FieldVector
-from ..crypto.kzg import commit
 from ..data_owner.owner_agent import MaskedUpdate, SignedCommitment
 from ..market.task import TaskId
 from ..market.terms import Address
@@ -36,8 +35,7 @@ class Forges(CommitsAnew):
     def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
         """Commit to the attacked vector."""
         self.honest.commit(task, update)
-        points = commit(self.attack(self.masked(task.chain_id, task.market, task.round)))
-        return self.signed(task, points_digest(points))
+        return self.signed_vector(task, self.attack(self.masked(task.chain_id, task.market, task.round)))
 
     def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
         """Deliver the attacked vector, without a look at the chain."""

@@ -93,7 +93,7 @@ class Rogue:
 
     def handed_over(self, chain_id: int, market: str, round_number: int, vector: FieldVector) -> MaskedUpdate:
         """Any vector, with its points and, in a projected market, its projection signed well."""
-        masked = MaskedUpdate(self.signer.address, vector.to_bytes(), commit(vector))
+        masked = MaskedUpdate(self.signer.address, vector.to_bytes(), self.ledger.scheme().commit(vector))
         return self.projecting(chain_id, market, round_number, masked, vector)
 
     def projecting(self, chain_id: int, market: str, round_number: int, masked: MaskedUpdate, vector: FieldVector) -> MaskedUpdate:
@@ -109,6 +109,11 @@ class Rogue:
     def signed(self, task: TaskId, digest: bytes) -> SignedCommitment:
         """Any digest, signed well."""
         return SignedCommitment(self.signer.address, digest, sign_commitment(self.signer, task, digest, self.ledger.state().open_by))
+
+    def signed_vector(self, task: TaskId, vector: FieldVector) -> SignedCommitment:
+        """The commitment to any vector, signed well."""
+        scheme = self.ledger.scheme()
+        return self.signed(task, scheme.digest(vector.to_bytes(), scheme.commit(vector)))
 
 
 class CommitsAnew(Rogue):
@@ -196,7 +201,7 @@ class SignsTwo(CommitsAnew):
         """The honest commitment first, another one every time after that."""
         honest = self.honest.commit(task, update)
         times = self._asked[task] = self._asked.get(task, 0) + 1
-        return honest if times == 1 else self.signed(task, points_digest(commit(self._second(task.chain_id, task.market, task.round))))
+        return honest if times == 1 else self.signed_vector(task, self._second(task.chain_id, task.market, task.round))
 
     def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
         """The second vector, whichever the round was opened with."""
@@ -251,7 +256,7 @@ class Copies(CommitsAnew):
         own = self.honest.commit(task, update)
         if "commit" not in self.exchanges:
             return own
-        return self.signed(task, points_digest(commit(self.masked(task.chain_id, task.market, task.round, self.victim))))
+        return self.signed_vector(task, self.masked(task.chain_id, task.market, task.round, self.victim))
 
     def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
         """Its own vector, or the other member's."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,9 @@ from tests.support.builders import address_of
 from .conftest import REWARD_WEI, STAKE_WEI, Game, attack_update, make_game
 
 VECTORS = ("out-of-range", "half-out-of-range", "isotropic", "unmasked")
+EXACT: dict[str, Any] = {}
+PROJECTED: dict[str, Any] = {"projected": True}
+COMPUTED: dict[str, Any] = {"computed": True, "policy": {"public-sums": True}, "missing": "waive"}
 
 
 @pytest.fixture
@@ -24,11 +28,17 @@ def game(tmp_path: Path) -> Game:
     return make_game(tmp_path)
 
 
-@pytest.mark.parametrize("projected", [False, True], ids=["exact", "projected"])
-@pytest.mark.parametrize("name", VECTORS)
-def test_group_with_a_forged_vector_is_unpaid_and_never_learnt_from(tmp_path: Path, name: str, projected: bool) -> None:
+@pytest.mark.parametrize(
+    ("market", "name"),
+    [
+        *((market, name) for market in (EXACT, PROJECTED) for name in VECTORS),
+        *((COMPUTED, name) for name in ("isotropic", "unmasked")),  # what is out of range among two weights may be one of many's
+    ],
+    ids=[*(f"{market}-{name}" for market in ("exact", "projected") for name in VECTORS), "computed-isotropic", "computed-unmasked"],
+)
+def test_group_with_a_forged_vector_is_unpaid_and_never_learnt_from(tmp_path: Path, market: dict[str, Any], name: str) -> None:
     """One bad member spoils its group: its honest members are not paid either, and nobody's stake is touched."""
-    game = make_game(tmp_path, projected=projected)
+    game = make_game(tmp_path, **market)
     attacker = game.group()[1]
     game.turn(attacker, name)
     report = game.play()
