@@ -24,7 +24,7 @@ BELOW: dict[str, frozenset[str]] = {
     "crypto": frozenset({"errors"}),
     "market": frozenset({"errors", "crypto"}),
     "audit": frozenset({"errors", "crypto", "market"}),
-    "data_owner": frozenset({"errors", "files", "decoding", "clock", "crypto", "market"}),
+    "data_owner": frozenset({"errors", "files", "decoding", "clock", "interruption", "crypto", "market"}),
     "model_owner": frozenset({"errors", "files", "decoding", "clock", "crypto", "market"}),
     "evm": frozenset({"errors", "files", "decoding", "clock", "crypto"}),
     "chain": frozenset({"errors", "files", "decoding", "clock", "crypto", "market", "audit", "evm"}),

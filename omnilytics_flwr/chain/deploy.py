@@ -21,15 +21,6 @@ DEPLOYED = (artifacts.VERIFICATION, artifacts.COMPUTED, artifacts.ADMISSION, art
 """What is deployed once for a chain, in this order; the factory deploys the market's implementation."""
 
 
-def deployed_on(connection: Connection) -> tuple[str, ...]:
-    """What of it a chain can hold: where no proof can be verified, markets can only be computed ones."""
-    try:
-        check_proofs(connection)
-    except UnsupportedChain:
-        return tuple(name for name in DEPLOYED if name != artifacts.VERIFICATION)
-    return DEPLOYED
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
     """The contracts that all markets of a chain share.
@@ -72,9 +63,7 @@ def deploy(sender: Sender, limits: ChainLimits | None = None) -> Deployment:
     ChainError
         As `Sender.send` raises it.
     """
-    check_supported(sender.connection)
-    limits = limits or limits_of(sender.connection)
-    sent = {name: sender.send(*deployment_of(name, limits)) for name in deployed_on(sender.connection)}
+    sent = {name: sender.send(*transaction) for name, transaction in deployments(sender.connection, limits).items()}
     made = {name: _address(mined) for name, mined in sent.items()}
     factory = made[artifacts.FACTORY]
     return Deployment(
@@ -86,6 +75,24 @@ def deploy(sender: Sender, limits: ChainLimits | None = None) -> Deployment:
         gate=made[artifacts.ADMISSION],
         block=min(mined.block for mined in sent.values()),
     )
+
+
+def deployments(connection: Connection, limits: ChainLimits | None = None) -> dict[str, tuple[str, Payload, Reverts]]:
+    """By contract, in order, the transaction that deploys it, as a sender takes it: event, payload and errors; none needs another's receipt.
+
+    Parameters
+    ----------
+    limits : ChainLimits, optional
+        As for `deploy`.
+
+    Raises
+    ------
+    UnsupportedChain
+        The chain lacks something that a market needs.
+    """
+    check_supported(connection)
+    limits = limits or limits_of(connection)
+    return {name: _deployment_of(name, limits) for name in _deployed_on(connection)}
 
 
 def create_market(sender: Sender, deployment: Deployment, terms: Terms) -> Address:
@@ -141,8 +148,16 @@ def check_deployment(connection: Connection, deployment: Deployment) -> None:
             )
 
 
-def deployment_of(name: str, limits: ChainLimits) -> tuple[str, Payload, Reverts]:
-    """Event, payload and errors of the transaction that deploys a contract, as a sender takes them."""
+def _deployed_on(connection: Connection) -> tuple[str, ...]:
+    """What a chain can hold: where no proof can be verified, markets can only be computed ones."""
+    try:
+        check_proofs(connection)
+    except UnsupportedChain:
+        return tuple(name for name in DEPLOYED if name != artifacts.VERIFICATION)
+    return DEPLOYED
+
+
+def _deployment_of(name: str, limits: ChainLimits) -> tuple[str, Payload, Reverts]:
     arguments = word(limits.settlement_bytes) + word(limits.blobs) if name == artifacts.FACTORY else b""
     return f"deploy {name}", Payload(None, artifacts.load(name).creation_code + arguments), market_reverts()
 

@@ -83,7 +83,7 @@ class MarketReader(MarketView):
 
     def balance_wei(self) -> int:
         """Ether that the market holds."""
-        return self._connection.quantity("eth_getBalance", self._address, self._block)
+        return self._connection.balance_wei(self._address, self._block)
 
     def token_balance(self) -> int:
         """Units of its token that the market holds; 0 if it pays in ether."""

@@ -177,16 +177,17 @@ def _fits(requirement: str, version: str) -> bool:
 
 def _check_tools() -> Iterator[Check]:
     """What ships with the package or beside it: compiled contracts, the ceremony's points, the local chain."""
-    for name in ("Market", "MarketFactory", "SumcheckVerification", "ComputedVerification"):
-        yield _probe(f"contract {name}", lambda: _contract(name))  # noqa: B023 - called at once
+    yield from _until_refused("contracts", _check_contracts())
     yield _probe("KZG ceremony", _ceremony)
     yield _probe("anvil", _anvil, OPTIONAL, "no, needed for local chains and simulations only")
 
 
-def _contract(name: str) -> str:
+def _check_contracts() -> Iterator[Check]:
     from ..chain import artifacts
+    from ..chain.deploy import DEPLOYED
 
-    return f"{len(artifacts.load(name).runtime_code):,} bytes of code"
+    for name in (artifacts.MARKET, *DEPLOYED):
+        yield _probe(f"contract {name}", lambda: f"{len(artifacts.load(name).runtime_code):,} bytes of code")  # noqa: B023 - called at once
 
 
 def _ceremony() -> str:
@@ -236,7 +237,7 @@ def _check_chain(session: Session) -> Iterator[Check]:
     yield Check("chain", OK, f"chain {connection.chain_id}, block {connection.block_number():,}")
     yield _probe("fit for markets", lambda: _supported(connection))
     yield _probe("proofs", lambda: _proofs(connection), OPTIONAL, "no, needed by exact and projected markets, not by computed ones")
-    yield _probe("blobs", lambda: _blobs(connection))
+    yield _probe("blobs", lambda: _blobs(connection), OPTIONAL, "no, needed by markets with accusations")
     if not connection.is_local:
         yield _lag(connection)
     try:

@@ -14,7 +14,7 @@ from ..errors import ChainError, TermsError
 from ..market.amount import Amount, amount_for
 from .market_facts import money_facts, state_facts, terms_facts
 from .session import Session, options, read_deployments
-from .settings import ACCOUNT, CHAIN, DEPLOYMENTS, FILE, MARKET, SENDING, default_deployments, example, to_address, to_amount
+from .settings import ACCOUNT, CHAIN, DEPLOYMENTS, FILE, MARKET, SENDING, VERIFICATIONS, default_deployments, example, to_address, to_amount
 
 if TYPE_CHECKING:
     from ..market.terms import Address
@@ -31,7 +31,7 @@ def market() -> None:
 @click.option("--group-size", type=int, help="Members of a group; by default 4 if that leaves a group to spare, else 3.")
 @click.option(
     "--verification",
-    type=click.Choice(["exact", "projected", "computed"]),
+    type=click.Choice(VERIFICATIONS),
     help="Whether distances are proven exactly or of projections, or computed by the contract, which shows everybody the sum of each group "
     "and takes some 3,000 weights; by default exactly if a transaction has room for it, else of projections.",
 )
@@ -258,11 +258,8 @@ def _is_of_known_factory(session: Session) -> bool | None:
 
 
 def _prepare_deployment(session: Session) -> None:
-    """The transactions of a deployment, as a dry run notes them: none needs another's receipt."""
-    from ..chain.chain_support import check_supported, limits_of
-    from ..chain.deploy import deployed_on, deployment_of
+    """The transactions of a deployment, as a dry run notes them."""
+    from ..chain.deploy import deployments
 
-    check_supported(session.connection)
-    limits = limits_of(session.connection)
-    for name in deployed_on(session.connection):
-        session.sender.prepare(*deployment_of(name, limits))
+    for transaction in deployments(session.connection).values():
+        session.sender.prepare(*transaction)

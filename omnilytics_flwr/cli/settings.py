@@ -20,6 +20,8 @@ Decorator = Callable[[F], F]
 
 FILE = click.Path(dir_okay=False, path_type=Path)
 FOLDER = click.Path(file_okay=False, path_type=Path)
+VERIFICATIONS = ("exact", "projected", "computed")
+"""How a market may settle: with proofs of exact or of projected distances, or by vectors that the contract computes them from."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

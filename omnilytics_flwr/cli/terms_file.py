@@ -12,7 +12,8 @@ from ..crypto.address import parse_address
 from ..errors import BadTerms, Malformed, TermsError
 from ..market.amount import amount_for, format_amount, parse_amount
 from ..market.terms import ABOUT, ZERO_ADDRESS, Address, Terms, bounds, solidity_name
-from ..market.terms_bounds import ETHEREUM, ChainLimits, most_weights, norm_bound_steps
+from ..market.terms_bounds import ETHEREUM, most_weights, norm_bound_steps
+from .settings import VERIFICATIONS
 
 _CLIP_NANO, _NORM_BOUND = "clip-nano", "norm-bound"
 _IN_UNITS_OF_WEIGHTS = {
@@ -27,8 +28,6 @@ _ENTRIES = {
 _FIELDS = {entry: name for name, entry in _ENTRIES.items()} | {_CLIP_NANO: "clip_nano", _NORM_BOUND: "norm_bound"}
 _MONEY = {entry for name, entry in _ENTRIES.items() if name.endswith("_wei")}
 _DEFAULTS = {field.name: field.default for field in fields(Terms)}
-VERIFICATIONS = ("exact", "projected", "computed")
-"""How a market may settle: with proofs of exact or of projected distances, or by vectors that the contract computes them from."""
 _COMPUTED = VERIFICATIONS[-1]
 _ANY_VERIFICATION = Address("0x" + "00" * 19 + "01")
 
@@ -62,8 +61,8 @@ def read_terms(path: Path, verification: Address, computed: Address) -> Terms:
         raise TermsError(f"{path}: {error}") from error
 
 
-def template(*, owners: int, weights: int, group_size: int | None, verification: str | None = None, chain: ChainLimits = ETHEREUM) -> str:
-    """A commented file of terms that fit a chain, with the bounds of each entry given the others; raises `BadTerms` if none fit.
+def template(*, owners: int, weights: int, group_size: int | None, verification: str | None = None) -> str:
+    """A commented file of terms that fit Ethereum, with the bounds of each entry given the others; raises `BadTerms` if none fit.
 
     `verification` is one of `VERIFICATIONS`; by default the first of them with proofs that fits.
     """
@@ -77,9 +76,8 @@ def template(*, owners: int, weights: int, group_size: int | None, verification:
         projected=None if verification is None else verification == "projected",
         computed=computed,
         metrics=["num-examples"],
-        limits=chain,
     )
-    limits = bounds_of(terms, chain, computed=computed)
+    limits = bounds_of(terms, computed=computed)
     lines = [
         "# Terms of a market, which never change once it is created: omnilytics market create --terms THIS-FILE",
         "# Bounds are those that hold while the other entries stand as they are here.",
@@ -96,9 +94,9 @@ def template(*, owners: int, weights: int, group_size: int | None, verification:
     return "\n".join(lines) + "\n"
 
 
-def bounds_of(terms: Terms, chain: ChainLimits = ETHEREUM, *, computed: bool = False) -> dict[str, str]:
+def bounds_of(terms: Terms, *, computed: bool = False) -> dict[str, str]:
     """Bounds of each entry of a file, in words; `computed` as for `omnilytics_flwr.market.terms.bounds`."""
-    found = bounds(terms, chain, computed=computed)
+    found = bounds(terms, computed=computed)
     entries = {solidity_name(name): entry for name, entry in _ENTRIES.items() if name not in _IN_UNITS_OF_WEIGHTS}
     texts = {
         entries[name]: f"{_bound(least)} .. {_bound(most)}" + (" wei" if entries[name] in _MONEY else "")
@@ -110,7 +108,7 @@ def bounds_of(terms: Terms, chain: ChainLimits = ETHEREUM, *, computed: bool = F
     texts["settlement-bytes"] = f"at most {_bound(found['settlementBytes'].most)} bytes"
     if not computed:
         sizes = {"owners": terms.most_owners, "group_size": terms.group_size, "update_bits": terms.update_bits}
-        exact, projected = (most_weights(**sizes, projected=projected, limits=chain) for projected in (False, True))
+        exact, projected = (most_weights(**sizes, projected=projected, limits=ETHEREUM) for projected in (False, True))
         texts["weights"] = f"1 .. {exact:,}, or .. {projected:,} if projected"
     return texts
 

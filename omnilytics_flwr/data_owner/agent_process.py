@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +16,7 @@ import msgspec
 from ..crypto.kzg import check_known_answer
 from ..errors import ChainError, Refused
 from ..files import locked, remove_leftovers, write_file
+from ..interruption import signals_interrupt
 from ..market.amount import format_amount
 from ..market.market_view import MarketState
 from .agent_server import AgentServer
@@ -55,7 +55,7 @@ def run_agent(path: Path, *, on_ready: Callable[[], None] | None = None, stop: t
     """
     home, end = OwnerHome.open(path), stop or threading.Event()
     busy = Refused(f"an owner agent is at work on {path} already, and a home has one; stop that one first")
-    with locked(path / LOCK_NAME, if_held=busy), _socket_folder(home) as (folder, group), _signals(end):
+    with locked(path / LOCK_NAME, if_held=busy), _socket_folder(home) as (folder, group), signals_interrupt(end.set):
         remove_leftovers(path)
         check_known_answer()
         ledger = home.ledger(timeout_seconds=REQUEST_SECONDS, receipt_seconds=RECEIPT_SECONDS)
@@ -118,20 +118,6 @@ def _socket_folder(home: OwnerHome) -> Iterator[tuple[Path, int | None]]:
     make_run_folder(folder, group)
     with locked(folder / LOCK_NAME, if_held=Refused(f"another home's agent is at work in the run folder {folder}; a home needs its own")):
         yield folder, group
-
-
-@contextmanager
-def _signals(end: threading.Event) -> Iterator[None]:
-    """Set `end` on SIGTERM and SIGINT, if this is the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, lambda *_: end.set()) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _note_seen(path: Path, state: MarketState) -> None:

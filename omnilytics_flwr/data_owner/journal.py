@@ -10,7 +10,7 @@ vector.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
@@ -120,9 +120,14 @@ class Journal:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the journal against other threads and processes; what a crash left half written is deleted."""
-        with locked(self._folder / ".lock"):
-            remove_leftovers(self._folder)
+        """Hold the journal against other threads and processes; what a crash left half written is deleted.
+
+        Homes with one data set wait for each other: the groups that are counted are still the same ones when one more is noted.
+        """
+        with ExitStack() as stack:
+            for folder in (self._folder, *([] if self._data_set is None else [self._data_set])):
+                stack.enter_context(locked(folder / ".lock"))
+                remove_leftovers(folder)
             yield
 
     def find(self, chain_id: int, market: str, round_number: int) -> Entry | None:

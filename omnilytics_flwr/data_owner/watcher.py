@@ -27,8 +27,6 @@ from .policy import Policy
 from .second_node import SecondNode, says_nothing
 from .signed_projection import sign_projection
 
-ANSWERS_KEPT = 2
-"""Answers at present fees whose ether must be in the account before a commitment."""
 SENDER_SHARE = 6, 5
 """What a sender allows itself, of the gas that an answer takes."""
 
@@ -125,7 +123,7 @@ class Watcher:
         Raises
         ------
         Refused
-            The chain was not seen for the policy's `fresh_seconds`, or the account cannot pay for two answers.
+            The chain was not seen for the policy's `fresh_seconds`, or the account cannot pay for two answers, or one at the policy's stress price.
         """
         age = float("inf") if self._seen_at is None else self._clock.now() - self._seen_at
         if age > self._policy.fresh_seconds:
@@ -136,13 +134,14 @@ class Watcher:
         self._check_ether()
 
     def _check_ether(self) -> None:
-        """Raise `Refused` if the account cannot pay for an answer, be it at the policy's stress price."""
+        """Raise `Refused` if the account cannot pay for two answers at present fees, or one at the policy's stress price."""
         terms = self._ledger.terms()
         if terms.answer_seconds == 0:
             return
         price_wei, (more, than) = self._policy.stress_price_wei or 0, SENDER_SHARE
         stress_wei = answer_cost_wei(terms.polynomials, blobs=self._ledger.blobs(), base_fee_wei=price_wei, blob_base_fee_wei=price_wei)
-        held, needed = self._balance_wei(), max(ANSWERS_KEPT * self._ledger.answer_cost_wei(), stress_wei * more // than)
+        # the least deposit: two answers
+        held, needed = self._balance_wei(), max(self._ledger.answer_cost_wei(), stress_wei * more // than)
         if held < needed:
             raise Refused(
                 f"{self._ledger.account} holds {held} wei, answering accusations may take {needed}; its operator must send it ether"

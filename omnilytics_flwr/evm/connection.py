@@ -164,9 +164,9 @@ class Connection:
             return self.timestamp("pending")
         return max(int(time.time()), self.timestamp("latest"))
 
-    def balance_wei(self, account: Address) -> int:
-        """Ether of an account."""
-        return rpc_values.quantity("balance", self.of_block("eth_getBalance", account, self.named()))
+    def balance_wei(self, account: Address, block: BlockName = "latest") -> int:
+        """Ether of an account, in the state of a block."""
+        return rpc_values.quantity("balance", self.of_block("eth_getBalance", account, self.named(block)))
 
     def code(self, address: Address) -> bytes:
         """Runtime code of a contract; empty if there is none."""

@@ -19,7 +19,6 @@ class Meaning(Enum):
     KNOWN = "the pool has this transaction"
     NONCE_TAKEN = "another transaction has this nonce"
     NOT_REPLACED = "the fees are too low to replace the pending transaction with this nonce"
-    UNDERPRICED = "the fees are lower than the node takes at all"
     RESERVED = "the account has a pending transaction of the other kind, with or without blobs"
     POOR = "the account cannot pay"
     RANGE = "too many blocks or logs at once"
@@ -45,9 +44,6 @@ _WORDS = {
     # geth, Besu, Erigon, reth, hardhat: "replacement transaction underpriced"; Nethermind: "ReplacementNotAllowed"; EthereumJS: "replacement
     # gas too low".
     Meaning.NOT_REPLACED: r"replacement (transaction )?underpriced|replacement ?(not ?allowed|gas too low)",
-    # geth, Erigon, reth: "transaction underpriced"; Nethermind: "FeeTooLow"; Besu: "Gas price below configured minimum gas price"; geth: "max
-    # fee per gas less than block base fee".
-    Meaning.UNDERPRICED: r"underpriced|fee ?too ?low|gas ?price.*(too low|below)|less than block base fee",
     # geth: "address already reserved"; Nethermind: "PendingTxsOfOtherType"; reth: "address has conflicting transaction type".
     Meaning.RESERVED: r"already reserved|pending ?tx(n?s)? ?of ?(other|conflicting) ?type|conflicting (transaction )?type",
     # geth: "missing trie node", "historical state .. is not available", "hash .. is not currently canonical"; Besu: "World state

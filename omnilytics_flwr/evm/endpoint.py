@@ -5,15 +5,12 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any, TypeVar, cast
-from urllib.parse import urlsplit
 
 from ..errors import ChainError, Unreachable, WrongChain
 from .dialects import Meaning, meaning_of
-from .rpc_headers import headers_for
-from .rpc_values import quantity
+from .rpc_headers import headers_for, is_on_this_machine
+from .rpc_values import BadAnswer, quantity
 
 if TYPE_CHECKING:
     from web3.providers.base import JSONBaseProvider
@@ -73,10 +70,11 @@ class Endpoint:
         self.url = url
         self.timeout_seconds = timeout_seconds
         self.chain_id: int | None = None
-        """The chain that a node must serve that is asked in place of another; the first one's if None."""
+        """The chain that each of several nodes must serve; none is checked if None."""
         self._urls = [part.strip() for part in url.split(",")]
         self._providers = [_provider(part, timeout_seconds) for part in self._urls]
         self._at = 0
+        self._checked: set[int] = set()
 
     def __repr__(self) -> str:
         return f"Endpoint({redacted(self.url)!r})"
@@ -89,7 +87,7 @@ class Endpoint:
     @property
     def is_on_this_machine(self) -> bool:
         """Whether it is reached by the path of a socket, or at a loopback address."""
-        return all(_is_on_this_machine(part.strip()) for part in self.url.split(","))
+        return all(is_on_this_machine(part.strip()) for part in self.url.split(","))
 
     def request(self, method: str, *params: object) -> Any:
         """Result of a request that may be repeated.
@@ -100,57 +98,77 @@ class Endpoint:
             No answer within the time limit.
         NodeError
             The node answered with an error.
+        WrongChain
+            The node, one of several, serves another chain than the others.
         """
         return repeated(lambda: self._request_in_turn(method, *params), self.timeout_seconds)
 
     def _request_in_turn(self, method: str, *params: object) -> Any:
         """Result from the node that answered last, or from the next one that answers."""
         for _ in self._urls[1:]:
+            at = self._at
             try:
-                return self.request_once(method, *params)
+                return self._asked(at, method, *params)
             except Unreachable:
-                self._move_on()
+                self._move_on(at)
         return self.request_once(method, *params)
-
-    def _move_on(self) -> None:
-        """Ask the next node from now on; raises `WrongChain` if it serves another chain."""
-        self._at = (self._at + 1) % len(self._urls)
-        with suppress(Unreachable):  # the next request will say so
-            answer = self.request_once("eth_chainId")
-            if self.chain_id is not None and answer != hex(self.chain_id):
-                raise WrongChain(quantity("eth_chainId", answer), self.chain_id)
 
     def request_once(self, method: str, *params: object) -> Any:
         """Result of a request that is made once; raises as `request` does."""
+        return self._asked(self._at, method, *params)
+
+    def _move_on(self, at: int) -> None:
+        """Ask the node after this one from now on, unless another thread has moved on from it already."""
+        if self._at == at:
+            self._at = (at + 1) % len(self._urls)
+
+    def _asked(self, at: int, method: str, *params: object) -> Any:
+        """Result from one of the nodes, which is believed only once it has said that it serves the chain."""
+        self._check_chain(at)
+        return self._answer(at, method, *params)
+
+    def _check_chain(self, at: int) -> None:
+        if self.chain_id is None or len(self._urls) == 1 or at in self._checked:
+            return
+        try:
+            found = quantity("eth_chainId", self._answer(at, "eth_chainId"))
+        except (NodeError, BadAnswer) as error:  # whoever asked must not take it for an answer to what was asked
+            raise self._unreachable(at, "it does not tell its chain id") from error
+        if found != self.chain_id:
+            self._move_on(at)
+            raise WrongChain(found, self.chain_id)
+        self._checked.add(at)
+
+    def _answer(self, at: int, method: str, *params: object) -> Any:
         import requests
 
         try:
-            response = self.provider.make_request(cast("RPCEndpoint", method), list(params))
+            response = self._providers[at].make_request(cast("RPCEndpoint", method), list(params))
         except requests.HTTPError as error:
             status = error.response.status_code if error.response is not None else 0
             if status == _TOO_MANY_REQUESTS:
-                raise self._overloaded("too many requests (HTTP status 429)") from error
+                raise self._overloaded(at, "too many requests (HTTP status 429)") from error
             if status in TRANSIENT_STATUS:
-                raise self._unreachable(f"HTTP status {status}") from error
+                raise self._unreachable(at, f"HTTP status {status}") from error
             raise NodeError(method, status, f"HTTP status {status}", None) from error
         except Exception as error:  # each transport fails in its own ways, IPC by an error that is private to web3
-            raise self._unreachable(type(error).__name__) from error
+            raise self._unreachable(at, type(error).__name__) from error
         if not isinstance(response, dict) or ("result" not in response and "error" not in response):
-            raise self._unreachable("an answer that is not JSON-RPC")
+            raise self._unreachable(at, "an answer that is not JSON-RPC")
         if response.get("error") is not None:
             refusal = _node_error(method, response["error"])
             # Many providers say it in an HTTP 200. Whoever asked must not take it for an answer to what was asked.
-            raise self._overloaded(f"{refusal.message} (code {refusal.code})") if refusal.meaning is Meaning.BUSY else refusal
+            raise self._overloaded(at, f"{refusal.message} (code {refusal.code})") if refusal.meaning is Meaning.BUSY else refusal
         return response.get("result")
 
-    def _overloaded(self, reason: str) -> Overloaded:
+    def _overloaded(self, at: int, reason: str) -> Overloaded:
         return Overloaded(
-            f"{redacted(self._urls[self._at])} does not answer for now: {reason}; expected fewer requests, or a plan that allows more; try again later"
+            f"{redacted(self._urls[at])} does not answer for now: {reason}; expected fewer requests, or a plan that allows more; try again later"
         )
 
-    def _unreachable(self, reason: str) -> Unreachable:
+    def _unreachable(self, at: int, reason: str) -> Unreachable:
         return Unreachable(
-            f"{redacted(self._urls[self._at])} does not answer ({reason}); expected a JSON-RPC endpoint; check its address and the network"
+            f"{redacted(self._urls[at])} does not answer ({reason}); expected a JSON-RPC endpoint; check its address and the network"
         )
 
 
@@ -178,16 +196,6 @@ def redacted(url: str) -> str:
         return url
     host = rest.split("/", 1)[0].split("?", 1)[0].rsplit("@", 1)[-1]
     return f"{scheme}://{host}"
-
-
-def _is_on_this_machine(url: str) -> bool:
-    if "://" not in url:
-        return True
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _provider(url: str, timeout_seconds: float) -> JSONBaseProvider:

@@ -50,7 +50,7 @@ class GuardedProcess:
         )
         self._finalizer = weakref.finalize(self, _stop, self._guard)
         try:
-            self.announced = _first_line(self._guard)
+            self.announced = _first_line(self._guard, Path(command[0]).name)
         except BaseException:
             self.close()
             raise
@@ -65,7 +65,7 @@ class GuardedProcess:
         self._finalizer()
 
 
-def _first_line(guard: subprocess.Popen[bytes]) -> str:
+def _first_line(guard: subprocess.Popen[bytes], name: str) -> str:
     output = cast("IO[bytes]", guard.stdout)
     said, deadline = b"", time.monotonic() + START_SECONDS
     while not said.endswith(b"\n") or said.startswith(b"failed"):
@@ -73,7 +73,9 @@ def _first_line(guard: subprocess.Popen[bytes]) -> str:
         data = os.read(output.fileno(), 65536) if ready else b""
         if not data:
             reason = said.removeprefix(b"failed\n").decode(errors="replace").strip()
-            raise Unreachable(f"the local chain did not start; it said: {reason or 'nothing'}; check its arguments and its state file")
+            raise Unreachable(
+                f"{name} did not start; it said: {reason or 'nothing'}; check its arguments, and the files that it is to read"
+            )
         said += data
     return said.decode().strip()
 

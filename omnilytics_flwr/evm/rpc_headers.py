@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -32,9 +33,20 @@ def headers_for(url: str, environment: Mapping[str, str] = os.environ) -> dict[s
             raise ChainError(f"a line of {HEADERS_VARIABLE} is no header; expected `host Name: value`; correct it")
         if of_host.lower() == host:
             found[name.strip()] = value.strip()
-    if found and not url.startswith("https://") and host not in ("localhost", "127.0.0.1", "::1"):
+    if found and not url.startswith("https://") and not is_on_this_machine(url):
         raise ChainError(f"the headers for {host} would travel in clear; expected https://; change its address, or remove them")
     return found
+
+
+def is_on_this_machine(url: str) -> bool:
+    """Whether an address is the path of a socket, or loopback's."""
+    if "://" not in url:
+        return True
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _text(environment: Mapping[str, str]) -> str:

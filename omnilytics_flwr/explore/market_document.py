@@ -73,13 +73,15 @@ class WatchedMarket:
         return rpc_values.octets("hash of a block", self._reader.connection.block(block).get("hash"), 32)
 
     def _told(self, then: MarketReader, own: Address | None) -> Document:
-        state, terms, chronicle = then.state(), then.terms(), self._chronicle
+        # What never changes comes from the reader that keeps it: `then` is a fresh copy at each look.
+        terms, currency = self._reader.terms(), self._reader.currency
+        state, chronicle = then.state(), self._chronicle
         now, block = then.now(), then.block_number
         where = outlook(state, terms, now=now, block=block)
         return {
             "market": then.address,
             "chain": then.chain_id,
-            "modelOwner": then.model_owner,
+            "modelOwner": self._reader.model_owner,
             "own": own,
             "block": block,
             "now": now,
@@ -87,7 +89,7 @@ class WatchedMarket:
             "sentence": where.sentence,
             "nextStep": where.next_step,
             "deadline": where.deadline,
-            "currency": then.currency._asdict(),
+            "currency": currency._asdict(),
             "books": {name.removesuffix("_wei"): str(getattr(state, name)) for name in _BOOKS},
             "disputes": str(state.disputes_wei),
             "epoch": state.epoch,
@@ -96,7 +98,7 @@ class WatchedMarket:
             "slashed": list(bits_of(state.slashed)),
             "mostOwners": terms.most_owners,
             "polynomials": terms.polynomials,
-            "terms": terms_in_words(terms, then.currency, public_sums=then.scheme().public_sums),
+            "terms": terms_in_words(terms, currency, public_sums=self._reader.scheme().public_sums),
             **stories(chronicle),
         }
 

@@ -7,6 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import uvicorn
@@ -54,10 +55,9 @@ class Explorer:
         only: Address | None = None,
         own: Address | None = None,
     ) -> None:
-        self._open_market, self._list_markets = open_market, list_markets
+        self._open_market, self._list_markets = cache(open_market), list_markets
+        self._watched = cache(lambda address: WatchedMarket(*self._open_market(address)))
         self._only, self._own = only, own
-        self._watched: dict[Address, WatchedMarket] = {}
-        self._readers: dict[Address, MarketReader] = {}
         self._lock = threading.Lock()
 
     def app(self) -> Starlette:
@@ -77,44 +77,42 @@ class Explorer:
         return self._market(parse_address(request.path_params["address"]))
 
     def _market(self, address: Address) -> Document:
-        with self._lock:
-            if address not in self._watched:
-                self._watched[address] = WatchedMarket(*self._open_market(address))
-            watched = self._watched[address]
+        with self._lock:  # or two requests at once would watch it twice
+            watched = self._watched(address)
         return watched.document(self._own)
 
     def _markets(self) -> Document:
         factory, addresses = self._list_markets()
-        rows = []
-        for address in reversed(addresses):
-            if address not in self._readers:
-                self._readers[address] = self._open_market(address)[0]
-            rows.append(_row(self._readers[address]))
-        chain = next(iter(self._readers.values())).chain_id if self._readers else 0
-        return {"markets": rows, "factory": factory, "chain": chain}
+        readers = [self._open_market(address)[0] for address in reversed(addresses)]
+        return {"markets": list(map(_row, readers)), "factory": factory, "chain": readers[0].chain_id if readers else 0}
 
     def _json(self, make: Callable[[Request], Document]) -> Callable[[Request], Response]:
-        def answer(request: Request) -> Response:
-            try:
-                document = make(request)
-            except OmnilyticsError as error:
-                return PlainTextResponse(str(error), 502, _HEADERS)
+        def shown(request: Request, document: Document) -> Response:
             tag = _tag(document)
             if request.headers.get("If-None-Match") == tag:
                 return Response(status_code=304, headers=_HEADERS | {"ETag": tag})
             return JSONResponse(document, headers=_HEADERS | {"ETag": tag, "Cache-Control": "no-store"})
 
-        return answer
+        return _answering(make, shown)
 
     def _page(self, make: Callable[[Request], Document]) -> Callable[[Request], Response]:
-        def answer(request: Request) -> Response:
-            try:
-                document = make(request)
-            except OmnilyticsError as error:
-                return PlainTextResponse(str(error), 502, _HEADERS)
+        def shown(_: Request, document: Document) -> Response:
             return HTMLResponse(page(document | {"live": True, "etag": _tag(document)}, title_of(document)), headers=_HEADERS)
 
-        return answer
+        return _answering(make, shown)
+
+
+def _answering(make: Callable[[Request], Document], shown: Callable[[Request, Document], Response]) -> Callable[[Request], Response]:
+    """How a request is answered with a document, or with what is in its way."""
+
+    def answer(request: Request) -> Response:
+        try:
+            document = make(request)
+        except OmnilyticsError as error:
+            return PlainTextResponse(str(error), 502, _HEADERS)
+        return shown(request, document)
+
+    return answer
 
 
 def serve(app: Starlette, port: int, on_ready: Callable[[str], None]) -> None:

@@ -23,10 +23,11 @@ def test_each_step_of_a_round_is_seen_by_the_next_and_sent_once(anvil: Anvil, dr
         connection = connect(node.url)
         wallet = Wallet(Secret(dev_key(0)))
         ledger = EthereumLedger(sender_for(connection, wallet), drawn_address)
-        play = Play.of(ledger)
+        play, before_wei = Play.of(ledger), ledger.balance_wei()
         for number in range(1, 4):
             ledger.fund(FUNDS_WEI)
             assert ledger.state().escrow_wei == number * FUNDS_WEI
+            assert ledger.balance_wei() == ledger.snapshot().balance_wei() == before_wei + number * FUNDS_WEI
         ledger.anchor(TASK)
         assert (ledger.state().stage, ledger.state().task_hash) == (Stage.ANCHORED, TASK)
         play.open_digests({seat: keccak256(bytes([seat])) for seat in play.seats()})

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 from unittest.mock import Mock
 
 import pytest
 
+from omnilytics_flwr.data_owner.journal import Journal
 from omnilytics_flwr.errors import Refused
 from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.stage import Stage
 from tests.data_owner.owners import (
     TASK,
+    Owner,
     anchor,
     assert_refused,
     live_task,
@@ -22,7 +27,7 @@ from tests.data_owner.owners import (
     open_with,
     update_of,
 )
-from tests.support.builders import STRANGER, VERIFICATION, DictatedVerification, address_of
+from tests.support.builders import STRANGER, VERIFICATION, DictatedVerification, Scene, address_of
 
 
 def test_most_rounds_are_counted_by_the_journal(tmp_path: Path) -> None:
@@ -46,19 +51,47 @@ def test_most_peer_sets_allow_the_same_group_and_refuse_another(tmp_path: Path) 
     assert len({entry.peers_hash for entry in owner.journal.entries()}) == 2
 
 
-def test_peer_sets_are_counted_for_all_homes_with_one_data_set(tmp_path: Path) -> None:
+def homes_in_two_groups(folder: Path) -> tuple[Scene, tuple[Owner, Owner]]:
     """Two homes of one operator whose data owners are in different groups, with the same data."""
-    scene, owners = make_owners_scene(tmp_path, real=range(15))
+    scene, owners = make_owners_scene(folder, real=range(15))
     first = owners[0]
     group = next(group for group in scene.market.storage.groups if group >> scene.market.owner_record(first.address).seat & 1)
     second = next(owner for owner in owners.values() if not group >> scene.market.owner_record(owner.address).seat & 1)
+    first.data_set = second.data_set = folder / "data"
+    return scene, (first, second)
+
+
+def test_peer_sets_are_counted_for_all_homes_with_one_data_set(tmp_path: Path) -> None:
+    scene, (first, second) = homes_in_two_groups(tmp_path)
     task = anchor(scene)
-    first.data_set = second.data_set = tmp_path / "data"
     first.agent(**{"most-peer-sets": 1}).commit(task, update_of(0))
     assert_refused(second.agent(**{"most-peer-sets": 1}), task, "these would be 2 different groups for one data set, at most 1 allowed")
     second.agent(**{"most-peer-sets": 2}).commit(task, update_of(1))
     second.data_set = None
     assert len(second.journal.peer_sets()) == 1, "a home by itself knows of its own groups only"
+
+
+def test_homes_with_one_data_set_that_commit_at_once_are_counted_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene, (first, second) = homes_in_two_groups(tmp_path)
+    task, counted, both = anchor(scene), Journal.peer_sets, Barrier(2)
+
+    def count_and_wait(journal: Journal) -> set[bytes]:
+        found = counted(journal)
+        with suppress(BrokenBarrierError):  # one that is alone here has the count to itself
+            both.wait(0.5)
+        return found
+
+    def commit(owner: Owner) -> bool:
+        try:
+            owner.agent(**{"most-peer-sets": 1}).commit(task, update_of(0))
+        except Refused:
+            return False
+        return True
+
+    monkeypatch.setattr(Journal, "peer_sets", count_and_wait)
+    with ThreadPoolExecutor(2) as pool:
+        assert sorted(pool.map(commit, (first, second))) == [False, True]
+    assert len(counted(first.journal)) == 1
 
 
 def test_group_without_enough_known_peers_is_refused_before_training(tmp_path: Path) -> None:

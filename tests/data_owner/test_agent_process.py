@@ -243,7 +243,7 @@ def test_agent_without_ether_for_answers_refuses_to_commit(narrow: ProcessMarket
     with running(narrow.home):
         narrow.anchor()
         balance = narrow.request("eth_getBalance", narrow.owner, "latest")
-        narrow.request("anvil_setBalance", narrow.owner, hex(narrow.market.ledger.answer_cost_wei()))
+        narrow.request("anvil_setBalance", narrow.owner, hex(narrow.market.ledger.answer_cost_wei() // 2))
         assert_refused(narrow.remote, narrow.task, "answering accusations may take")
         narrow.request("anvil_setBalance", narrow.owner, balance)
         assert narrow.remote.commit(narrow.task, narrow.update_of(0)).owner == narrow.owner

@@ -15,7 +15,7 @@ from omnilytics_flwr.clock import Clock
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.data_owner.watcher import DRAW_PATIENCE_BLOCKS, Watcher
 from omnilytics_flwr.errors import NotFunded, Refused, Unreachable
-from omnilytics_flwr.market.dispute import refund_wei
+from omnilytics_flwr.market.dispute import answer_cost_wei, refund_wei
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.messages import Commitment
@@ -327,9 +327,12 @@ def test_commitment_needs_a_look_at_the_chain_within_the_time(tmp_path: Path) ->
 
 def test_commitment_needs_ether_for_two_answers(tmp_path: Path) -> None:
     watched = Watched(tmp_path)
-    watcher, cost_wei = watched.watcher(), watched.scene.ledger().answer_cost_wei()
+    watcher, terms = watched.watcher(), watched.scene.ledger().terms()
+    world = watched.scene.world
+    fees = {"base_fee_wei": world.base_fee_wei, "blob_base_fee_wei": world.blob_base_fee_wei}
+    cost_wei = answer_cost_wei(terms.polynomials, blobs=watched.scene.ledger().blobs(), **fees)
     watcher.look()
-    watched.scene.world.balances[watched.owner.address] = 2 * cost_wei
+    world.balances[watched.owner.address] = 2 * cost_wei
     watcher.check_ready()
     watched.scene.world.balances[watched.owner.address] -= 1
     with pytest.raises(Refused, match=f"holds {2 * cost_wei - 1} wei, answering accusations may take {2 * cost_wei}"):

@@ -46,11 +46,6 @@ DIALECTS: dict[Meaning, tuple[Saying, ...]] = {
         ("Besu", -32000, "Replacement transaction underpriced"),
         ("EthereumJS", -32602, "replacement gas too low, got new tip 1, min: 2"),
     ),
-    Meaning.UNDERPRICED: (
-        ("geth, Erigon", -32000, "transaction underpriced: gas tip cap 0, minimum needed 1"),
-        ("Nethermind", -32010, "FeeTooLow, EffectivePriorityFeePerGas too low"),
-        ("Besu", -32009, "Gas price below configured minimum gas price"),
-    ),
     Meaning.POOR: (
         ("geth, Erigon", -32000, "insufficient funds for gas * price + value: balance 0, tx cost 5, overshot 5"),
         ("Nethermind", -32010, "InsufficientFunds, Account balance: 0, cumulative cost: 5"),
