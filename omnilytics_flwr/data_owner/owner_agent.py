@@ -34,7 +34,7 @@ class MaskedUpdate:
     vector : bytes, length 131072 B, or 32 E in a computed market
         Masked field elements.
     points : bytes, length 96 B
-        Their commitments; empty in a computed market.
+        Their commitments; empty where the vector's hash commits to it.
     projected, signature : bytes, length 96 and 64 (default: none)
         In a projected market: the projected point, and the signature of its digest (`omnilytics_flwr.market.messages.Delivery`).
     metrics : tuple of str (default: none)

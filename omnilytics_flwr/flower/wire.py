@@ -97,7 +97,7 @@ class DeliverRequest(WireMessage):
 
 @dataclass(frozen=True, slots=True)
 class DeliverReply(WireMessage):
-    """A data owner's masked vector (canonical 32-byte elements) and its commitments (96 bytes each).
+    """A data owner's masked vector (canonical 32-byte elements) and its commitments (96 bytes each; none if its hash commits to it).
 
     In a projected market its projected point and the signature of that point's digest come with it, and are empty in an exact one.
     """

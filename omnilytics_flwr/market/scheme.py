@@ -112,8 +112,8 @@ class ExactScheme(Scheme):
     def __init__(self, terms: Terms) -> None:
         super().__init__(terms)
         self.points = terms.polynomials
-        self.elements = N * self.points
-        self.places = WEIGHTS_PER_POLYNOMIAL * self.points
+        self.elements = N * terms.polynomials
+        self.places = WEIGHTS_PER_POLYNOMIAL * terms.polynomials
 
     def pack(self, units: Units) -> FieldVector:
         """Two weights to an element."""
@@ -161,13 +161,40 @@ class ProjectedScheme(ExactScheme):
         self, vectors: Sequence[FieldVector], points: Sequence[Points], projected: Sequence[bytes], seed: bytes
     ) -> tuple[int, ...]:
         """Whose vector is not what its points commit to, or not what was projected."""
-        projections = [project(vector, seed) for vector in vectors]
-        wrong = {*mismatched(vectors, points), *mismatched(projections, [parse_points(point, 1) for point in projected])}
-        return tuple(sorted(wrong))
+        return tuple(sorted({*mismatched(vectors, points), *self._misprojected(vectors, projected, seed)}))
 
     def proven(self, total: FieldVector, seed: bytes) -> FieldVector:
         """Its projection."""
         return project(total, seed)
+
+    def _misprojected(self, vectors: Sequence[FieldVector], projected: Sequence[bytes], seed: bytes) -> list[int]:
+        return mismatched([project(vector, seed) for vector in vectors], [parse_points(point, 1) for point in projected])
+
+
+class HashedScheme(ProjectedScheme):
+    """The same where nobody can be accused: no answer has to lead to a point, so that a vector's hash commits to it, much faster."""
+
+    def __init__(self, terms: Terms) -> None:
+        super().__init__(terms)
+        self.points = 0
+
+    def commit(self, vector: FieldVector) -> bytes:
+        """No points."""
+        return b""
+
+    def commit_units(self, units: Units) -> bytes:
+        """No points."""
+        return b""
+
+    def digest(self, vector: bytes, points: bytes) -> bytes:
+        """The vector's hash."""
+        return keccak256(vector)
+
+    def mismatched(
+        self, vectors: Sequence[FieldVector], points: Sequence[Points], projected: Sequence[bytes], seed: bytes
+    ) -> tuple[int, ...]:
+        """Whose vector is not what was projected."""
+        return tuple(self._misprojected(vectors, projected, seed))
 
 
 class ComputedScheme(Scheme):
@@ -207,4 +234,6 @@ def scheme_for(terms: Terms, *, computed: bool = False) -> Scheme:
     """The scheme of a market with these terms; `computed` says that their verification computes distances itself."""
     if computed:
         return ComputedScheme(terms)
-    return ProjectedScheme(terms) if terms.projected else ExactScheme(terms)
+    if not terms.projected:
+        return ExactScheme(terms)
+    return ProjectedScheme(terms) if terms.answer_seconds else HashedScheme(terms)

@@ -24,7 +24,7 @@ from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.refusals import MarketBadTerms
 from omnilytics_flwr.market.roster import bits_of
-from omnilytics_flwr.market.scheme import ComputedScheme, ExactScheme, ProjectedScheme
+from omnilytics_flwr.market.scheme import ComputedScheme, ExactScheme, HashedScheme, ProjectedScheme
 from omnilytics_flwr.market.terms import Address, Terms
 from tests.crypto.conftest import ComputedRound, make_computed_round, random_vector
 from tests.support.builders import Scene, make_terms
@@ -99,11 +99,18 @@ def test_factory_takes_terms_that_can_be_computed_alone(connection: Connection, 
     assert isinstance(MarketReader(connection, create_market(sender, deployment, good)).scheme(), ComputedScheme)
 
 
-@pytest.mark.parametrize(("projected", "kind"), [(False, ExactScheme), (True, ProjectedScheme)])
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        (ExactScheme, {"answer_seconds": 0}),
+        (ProjectedScheme, {"projected": True}),
+        (HashedScheme, {"projected": True, "answer_seconds": 0}),
+    ],
+)
 def test_market_with_proofs_has_the_scheme_of_its_terms(
-    connection: Connection, deployment: Deployment, projected: bool, kind: type
+    connection: Connection, deployment: Deployment, kind: type, changes: dict[str, int]
 ) -> None:
-    terms = make_terms(verification=deployment.verification, projected=projected)
+    terms = make_terms(verification=deployment.verification, **changes)
     reader = MarketReader(connection, create_market(sender_for(connection, dev_wallet(0, connection)), deployment, terms))
 
     assert type(reader.scheme()) is kind

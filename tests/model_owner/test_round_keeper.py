@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from omnilytics_flwr.crypto.digest import points_digest
+from omnilytics_flwr.crypto.field import FieldVector
+from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.data_owner.owner_agent import MaskedUpdate
 from omnilytics_flwr.errors import BadPoint, NotCanonical, ProtocolError, TaskMismatch, TooFewGroups, WireError, WrongLength
 from omnilytics_flwr.market.messages import sign_commitment, sign_delivery
@@ -225,6 +227,26 @@ def test_delivery_of_a_projected_market_is_signed_for_this_roster_by_its_owner(t
         with pytest.raises(WireError):
             play.add(bad)
     play.add(good)
+
+
+def test_where_nobody_can_be_accused_the_hash_of_a_projected_vector_commits_to_it(tmp_path: Path) -> None:
+    """No answer has to lead to a point. A round settles, and neither another vector nor another projection is a delivery."""
+    play = make_play(tmp_path, projected=True, answer_seconds=0)
+    task = play.anchor_and_commit()
+    deliveries = play.deliveries(task, play.keeper.open())
+    for delivery in deliveries.values():
+        assert (delivery.points, keccak256(delivery.vector)) == (b"", play.keeper.live.commitments[delivery.owner].digest)
+    with pytest.raises(ProtocolError, match="not that of its digest"):
+        play.add(replace(deliveries[0], vector=deliveries[1].vector))
+    with pytest.raises(WrongLength):
+        play.add(replace(deliveries[0], points=deliveries[0].projected))
+    deliveries[6] = play.projected(6, deliveries[6], FieldVector.zeros(4096))
+    for delivery in deliveries.values():
+        play.add(delivery)
+    decision = play.keeper.prove()
+    report = play.keeper.settle(decision, None)
+    assert report.waived == (play.position_of(6),)
+    play.check_learnt(report, decision, task)
 
 
 def test_committed_points_that_are_none_are_refused_and_waive_the_group(play: Play) -> None:
