@@ -6,11 +6,13 @@ What `runs.byzantine.shortcut` says of a round must be what comes out here, dist
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from omnilytics_flwr import Address, LocalMarket, OmnilyticsError, RoundReport, Terms
+from omnilytics_flwr.adversary.forgers import Forges
 from omnilytics_flwr.adversary.registry import rogue_of_home
+from omnilytics_flwr.adversary.vectors import VectorAttack
 from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.data_owner.owner_agent import OwnerAgent
 from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
@@ -94,7 +96,8 @@ def confirm(market: LocalMarket, keeper: RoundKeeper, name: str, offers: Sequenc
     agents = [_agent(market, seat, offer) for seat, offer in zip(seats, offers, strict=True)]
     report = play_round(keeper, task, agents, offers)
     keys = [OwnerKeys(market.homes[seat.index].path / "keys").rounding_key(task) for seat in seats]
-    reckoned = decide(keeper.terms, offers, keys)
+    as_forged = [replace(offer, forge=_behind_mask(agent, task)) for agent, offer in zip(agents, offers, strict=True)]
+    reckoned = decide(keeper.terms, as_forged, keys)
     owed = {place for place, seat in enumerate(seats) if _was_paid(ledgers[seat.index], task.round, seat.owner)}
     decision = _decision(keeper.terms, report, seats, owed)
     return Confirmation(
@@ -146,6 +149,14 @@ def _agent(market: LocalMarket, seat: Seat, offer: Offer) -> OwnerAgent:
     if offer.forge is None:
         return home.agent_for(ledger)
     return rogue_of_home(home, ledger, "forges", attack=offer.forge)
+
+
+def _behind_mask(agent: OwnerAgent, task: TaskId) -> VectorAttack | None:
+    """What an attack on the masked vector does to the vector under the mask."""
+    if not isinstance(agent, Forges):
+        return None
+    masked = agent.masked(task.chain_id, task.market, task.round)
+    return lambda vector: agent.attack(masked) - (masked - vector)
 
 
 def _was_paid(ledger: Any, round_number: int, owner: Address) -> bool:

@@ -92,8 +92,10 @@ def broken_promises(result: dict[str, Any]) -> list[str]:
     fates = [fate for cell in (*cells, result["no_attacker"]) for fate in cell["fates"] if fate["opened"]]
     misdeeds, others = result["misdeeds"], result["misdeeds_owners"] // result["group_size"] - 1
     least_paid = 1 - result["misdeeds_faulty_groups"] / others - 1e-9
+    groups = _attackers_groups(result)
     within = [crowds[crowd] for crowds in result["attacks"].values() for crowd in _within(result)]
-    calm, projections = result["no_attacker_by_seed"].values(), result["projections"]
+    calm = result["no_attacker_by_seed"].values()
+    differing = [one for one in result["projections"]["differing"] if one["loud"]]
     swept = [crowds[result["sweep_crowd"]] for crowds in result["attacks"].values()]
     claims = {
         "with nobody attacking, every group is paid in nine rounds of ten": all(one["honest_groups_paid"] >= LEAST_PAID for one in calm),
@@ -101,8 +103,11 @@ def broken_promises(result: dict[str, Any]) -> list[str]:
             fmean(one["fedavg_equal"] - one["market"] for one in calm) <= MOST_LOST
         ),
         "loud attacks within f are not paid": not any(cell["loud_groups_paid"] for cell in within),
-        "where an attack is loud, projections select the same groups in 99 rounds of 100": (
-            projections["loud_same"] >= LEAST_SAME * projections["loud_rounds"]
+        "where a loud attack is within f, projections select the same groups in 99 rounds of 100": (
+            sum(one["crowd"] in _within(result) for one in differing) <= (1 - LEAST_SAME) * sum(cell["loud_rounds"] for cell in within)
+        ),
+        "where it is not, projections differ at most in which of the attackers' groups go unpaid": all(
+            {*map(int, one["groups"].split())} <= groups[one["crowd"]] for one in differing
         ),
         "projections leave accuracy as it is": abs(fmean(cell["projected"] - cell["market"] for cell in swept)) <= MOST_LOST,
         "every attack comes to the same on a chain": all(
@@ -129,8 +134,12 @@ def broken_promises(result: dict[str, Any]) -> list[str]:
 
 def _within(result: dict[str, Any]) -> list[str]:
     """Crowds that sit in at most f groups."""
-    groups = {crowd: {place // result["group_size"] for place in places} for crowd, places in result["crowds"].items()}
-    return [crowd for crowd, numbers in groups.items() if len(numbers) <= result["faulty_groups"]]
+    return [crowd for crowd, numbers in _attackers_groups(result).items() if len(numbers) <= result["faulty_groups"]]
+
+
+def _attackers_groups(result: dict[str, Any]) -> dict[str, set[int]]:
+    """Groups in which each crowd sits."""
+    return {crowd: {place // result["group_size"] for place in places} for crowd, places in result["crowds"].items()}
 
 
 def _short(figures: dict[str, Any]) -> dict[str, Any]:

@@ -202,6 +202,10 @@ def test_reference_run_held_every_promise(reference: dict[str, Any]) -> None:
     assert [one["name"] for one in reference["misdeeds"]] == [misdeed.name for misdeed in MISDEEDS]
 
 
+def differs(crowd: str, groups: str) -> dict[str, Any]:
+    return {"attack": "noise", "crowd": crowd, "round": 1, "loud": True, "groups": groups, "scores": ""}
+
+
 @pytest.mark.parametrize(
     ("spoil", "claim"),
     [
@@ -211,7 +215,8 @@ def test_reference_run_held_every_promise(reference: dict[str, Any]) -> None:
         ),
         (lambda r: r["no_attacker_by_seed"]["25"].update(market=0.8), "with nobody attacking, a market is within half a point"),
         (lambda r: r["attacks"]["noise"]["two"].update(loud_groups_paid=0.01), "loud attacks within f are not paid"),
-        (lambda r: r["projections"].update(loud_same=0), "where an attack is loud, projections select the same groups"),
+        (lambda r: r["projections"]["differing"].extend(3 * [differs("two", "0")]), "where a loud attack is within f, projections"),
+        (lambda r: r["projections"]["differing"].append(differs("three", "7")), "where it is not, projections differ at most"),
         (lambda r: r["attacks"]["zero"]["two"].update(projected=0.1), "projections leave accuracy as it is"),
         (lambda r: r["confirmed_on_chain"]["zero"].update(same_pay=False), "every attack comes to the same on a chain"),
         (lambda r: r["confirmed_on_chain"].pop("zero"), "as many attacks are confirmed as there are"),
