@@ -21,7 +21,7 @@ from importlib import resources
 import omnilytics_flwr
 from omnilytics_flwr.chain import artifacts
 assert "site-packages" in omnilytics_flwr.__file__, omnilytics_flwr.__file__
-for name in (artifacts.MARKET, artifacts.FACTORY, artifacts.VERIFICATION):
+for name in (artifacts.MARKET, artifacts.FACTORY, *artifacts.VERIFICATIONS, artifacts.ADMISSION):
     artifacts.load(name)
 assert (resources.files("omnilytics_flwr") / "py.typed").is_file()
 """

@@ -25,7 +25,7 @@ sys.path.append(str(HERE.parent))
 from contracts.gas_play import OWNERS, Play  # noqa: E402
 
 GAS_FILE = HERE / "gas.json"
-CONTRACTS = (artifacts.MARKET, artifacts.FACTORY, artifacts.VERIFICATION)
+CONTRACTS = (artifacts.MARKET, artifacts.FACTORY, *artifacts.VERIFICATIONS, artifacts.ADMISSION)
 FIRST_BLOCK_SECONDS, BLOCK_SECONDS = 1_800_000_000, 12
 
 

@@ -176,7 +176,10 @@ class Auditor:
         """Do what a transaction asked for, and compare."""
         if transaction.calls is None:
             raise _Unseen("the node does not show what it asked for; ask one that keeps old transactions and has debug_traceTransaction")
-        if transaction.blob_base_fee_wei is None and any(call.function == Event.ACCUSE.value for call in transaction.calls):
+        asked_for = {call.function for call in transaction.calls} if transaction.blob_base_fee_wei is None else set()
+        if Event.ANSWER.value in asked_for:
+            raise _Unseen("the node does not tell the price of blobs, on which what an answer is refunded depends; ask one that does")
+        if Event.ACCUSE.value in asked_for:
             where = f"the accusation in block {transaction.block}"
             self._unseen.append(f"whether the deposits of {where} were enough for blobs: the node does not tell their price then")
         block = _ReplayedBlock(transaction, self._history.block_hashes, self._history.market)

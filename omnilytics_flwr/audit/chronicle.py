@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from ..market.draw import group_sizes
+from ..market.draw import cut_groups
 from ..market.roster import bits_of
 from ..market.terms import Address, Terms
 from .history import MarketTransaction
@@ -166,14 +166,11 @@ class Chronicle:
         self.epochs[number] = EpochStory(number, int(fields["drawBlock"]), transaction.timestamp, owners)
 
     def _drawn(self, fields: dict[str, Any], transaction: MarketTransaction) -> None:
-        epoch, order, start = self.epochs.get(int(fields["epoch"])), bytes(fields["order"]), 0
+        epoch = self.epochs.get(int(fields["epoch"]))
         if epoch is None:
             return
-        groups = []
-        for size in group_sizes(len(order), self._terms.group_size):
-            groups.append(tuple(sorted(order[start : start + size])))
-            start += size
-        epoch.groups, epoch.drawn_at = tuple(groups), transaction.timestamp
+        groups = cut_groups(bytes(fields["order"]), self._terms.group_size)
+        epoch.groups, epoch.drawn_at = tuple(tuple(sorted(group)) for group in groups), transaction.timestamp
 
     def _anchored(self, fields: dict[str, Any], transaction: MarketTransaction) -> None:
         self._end_anchored(transaction)

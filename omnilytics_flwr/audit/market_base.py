@@ -247,12 +247,6 @@ class MarketBase:
         deposits_wei = sum(charge.deposit_wei - charge.refunded_wei for charge in held.charges.values())
         return fees * self.terms.accuse_fee_wei + deposits_wei + sum(held.refunds.values())
 
-    def surplus_wei(self, balance_wei: int) -> int:
-        """What a balance exceeds the market's debts by: the ether that was forced in, never less."""
-        state = self.state()
-        own_wei = state.escrow_wei + state.bond_wei
-        return balance_wei - (own_wei + state.stakes_wei + state.owed_wei + state.credits_wei + state.disputes_wei)
-
     def answer_cost_wei(self, block: Block) -> int:
         """Least deposit for one accused at a block's fees."""
         if not self.terms.answer_seconds:

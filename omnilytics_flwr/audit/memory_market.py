@@ -20,8 +20,8 @@ from ..crypto.masks import WeakMaskKey, check_mask_key
 from ..crypto.projection import COPIES
 from ..crypto.statement import Statement, Verdict
 from ..market.dispute import BURN_ADDRESS, accuse_by, blob_hash_of, lapsed, void_groups
-from ..market.draw import HISTORY_BLOCKS, epoch_seed, prevrandao_of, rank
-from ..market.krum import select
+from ..market.draw import HISTORY_BLOCKS, cut_groups, epoch_seed, prevrandao_of, rank
+from ..market.krum import select_for
 from ..market.market_view import OwnerRecord
 from ..market.messages import SIGNATURE_BYTES
 from ..market.roster import bitmap_of, bits_of, groups_at, positions_of, roster_hash, roster_seats
@@ -186,13 +186,8 @@ class MemoryMarket(MarketBase):
                 raise refused("WrongOrder", place)
             last = rank(seed, held.seat_owners[seat])
 
-        held.stage, held.epoch_seed, held.groups = Stage.IDLE, seed, ()
-        count, larger = divmod(size, self.terms.group_size)
-        start = 0
-        for group in range(count):
-            end = start + self.terms.group_size + (group < larger)
-            held.groups += (bitmap_of(order[start:end]),)
-            start = end
+        held.stage, held.epoch_seed = Stage.IDLE, seed
+        held.groups = tuple(bitmap_of(group) for group in cut_groups(order, self.terms.group_size))
         call.log("Drawn", epoch=held.epoch, epochSeed=seed, order=order)
 
     # -------------------------------------------------------------------------------------------------------------------- rounds
@@ -309,15 +304,9 @@ class MemoryMarket(MarketBase):
 
     def _accepted(self, statement: Statement, verdict: Verdict) -> int:
         """Roster positions of the groups that multi-Krum accepts among those that take part, but for f' at most."""
-        taking_part, terms = statement.taking_part(), self.terms
-        selection = select(
-            verdict.distances,
-            sizes=[statement.sizes[position] for position in taking_part],
-            faulty_groups=terms.faulty_groups,
-            norm_bound=terms.norm_bound,
-            outlier_percent=terms.outlier_percent,
-            copies=COPIES if terms.projected else 1,
-        )
+        taking_part = statement.taking_part()
+        sizes = [statement.sizes[position] for position in taking_part]
+        selection = select_for(self.terms, verdict.distances, sizes, copies=COPIES if self.terms.projected else 1)
         return bitmap_of(taking_part[group] for group in selection.accepted)
 
     def _slash(self, call: Call, slashed: int, compensated: int, groups: int) -> None:

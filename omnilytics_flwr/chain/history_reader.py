@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _READERS = 4
 """Requests that are on their way at a time: a distant node answers each of some thousand only after a while."""
 _CALLS = frozenset(event.value for event in Event)
+_PRICED_BY_BLOBS = frozenset((Event.ACCUSE.value, Event.ANSWER.value))
+"""Calls that look at the price of blobs."""
 _VERIFICATIONS: Mapping[str, Callable[[Terms], Verification]] = {
     artifacts.VERIFICATION: lambda terms: SumcheckVerification(),
     artifacts.COMPUTED: ComputedVerification,
@@ -139,7 +141,7 @@ class HistoryReader:
         """Price of blob gas in a block, as far as a call depends on it and the node tells."""
         if receipt.get("blobGasPrice"):
             return rpc_values.field(receipt, "blobGasPrice")
-        if not any(call.function == Event.ACCUSE.value for call in calls or ()):
+        if not any(call.function in _PRICED_BY_BLOBS for call in calls or ()):
             return None
         try:
             history = rpc_values.record("fee history", self._connection.request("eth_feeHistory", "0x1", hex(number), []))

@@ -29,10 +29,10 @@ def prove_points(points: bytes, first: int, count: int) -> list[bytes]:
         All B points.
     first, count : int
     """
-    words = []
+    words, levels = [], _levels(points)
     for index in range(first, first + count):
         place = index
-        for level in _levels(points)[:-1]:
+        for level in levels[:-1]:
             start = place // _CHILDREN * _CHILDREN
             siblings = [level[i] if i < len(level) else _MISSING for i in range(start, start + _CHILDREN) if i != place]
             words += siblings

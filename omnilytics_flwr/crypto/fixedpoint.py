@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ..errors import Malformed, UpdateError
+from ..errors import UpdateError
 from .field import FieldVector, N, R
 from .keystream import Keystream
 
@@ -100,33 +100,11 @@ def pack(units: Units) -> FieldVector:
     return _pack_raised(units + _OFFSET) - _raise_by(_OFFSET, len(units) // 2)
 
 
-def unpack(vector: FieldVector, *, members: int, bits: int) -> Units:
-    """Take the units out of an unmasked sum of `members` updates; the inverse of `pack`.
-
-    Raises
-    ------
-    Malformed
-        A half is not in [-2^63, 2^63): the vector is masked, or no sum of quantised updates.
-    """
+def unpack(vector: FieldVector, *, members: int, bits: int) -> Units | None:
+    """The units of an unmasked sum of `members` updates; None if one is not in [-members M, members M], or it is no such sum."""
     low, high, fits = _halves(vector, members=members, bits=bits)
-    if not fits.all():
-        raise Malformed(f"element {int(np.argmin(fits))} is no pair of sums of weights; look for a mask that does not cancel")
-    return np.stack([low, high], axis=1).reshape(-1)
-
-
-def first_out_of_range(vector: FieldVector, *, members: int, bits: int) -> tuple[int, int] | None:
-    """Where a group's sum is what no `members` honest updates can make, if anywhere.
-
-    Each half of an element must lie in [-members M, members M].
-
-    Returns
-    -------
-    (polynomial, index) of the first element that does not, or None
-    """
-    low, high, fits = _halves(vector, members=members, bits=bits)
-    most = members * most_unit(bits)
-    wrong = ~(fits & (abs(low) <= most) & (abs(high) <= most))
-    return divmod(int(np.argmax(wrong)), N) if wrong.any() else None
+    units, most = np.stack([low, high], axis=1).reshape(-1), members * most_unit(bits)
+    return units if fits.all() and (abs(units) <= most).all() else None
 
 
 def decode_mean(total: Units, *, members: int, weights: int, bits: int, clip: float) -> NDArray[np.float64]:

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from ..clock import Clock
+from ..crypto.kzg import BLOB_BYTES
 from ..errors import ChainError, LedgerError, OmnilyticsError, Refused
-from ..market.dispute import BLOB_BYTES, answer_cost_wei
+from ..market.dispute import answer_cost_wei
 from ..market.draw import HISTORY_BLOCKS
 from ..market.ledger import DataOwnerLedger
 from ..market.market_view import MarketState

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..crypto.curve import compress
-from ..crypto.kzg import BLOB_BYTES as BLOB_BYTES
-from ..crypto.kzg import versioned_hash
+from ..crypto.kzg import BLOB_BYTES, versioned_hash
 from .terms import Address, Terms
 from .terms_bounds import ETHEREUM
 

@@ -7,7 +7,8 @@ would soon determine every single update (So et al., arXiv 2106.03328).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 from ..crypto.address import address_bytes
 from ..crypto.hashing import keccak256, word
@@ -79,6 +80,12 @@ def draw_order(seed: bytes, owners: Mapping[int, Address]) -> tuple[int, ...]:
         All members of the epoch.
     """
     return tuple(sorted(owners, key=lambda seat: rank(seed, owners[seat])))
+
+
+def cut_groups(order: Sequence[int], group_size: int) -> tuple[tuple[int, ...], ...]:
+    """Seats of each group, in the order of the draw."""
+    sizes = group_sizes(len(order), group_size)
+    return tuple(tuple(order[end - size : end]) for size, end in zip(sizes, accumulate(sizes), strict=True))
 
 
 def group_sizes(owners: int, group_size: int) -> tuple[int, ...]:

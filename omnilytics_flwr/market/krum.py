@@ -13,6 +13,7 @@ from math import lcm
 
 from ..crypto.statement import pairs
 from .refusals import MarketWrongLength, TooManyUnpaid
+from .terms import Terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,8 @@ def select(
     if len(distances) != expected:
         raise MarketWrongLength(len(distances), expected)
     most = most_unpaid(groups, faulty_groups)
-    eligible = [g for g in range(groups) if distances[g] <= lcm(*sizes) ** 2 * norm_bound * copies]
+    longest = lcm(*sizes) ** 2 * norm_bound * copies
+    eligible = [g for g in range(groups) if distances[g] <= longest]
     ineligible = tuple(g for g in range(groups) if g not in eligible)
     if len(ineligible) > most:
         raise TooManyUnpaid(len(ineligible), most)
@@ -88,6 +90,18 @@ def select(
         ineligible=ineligible,
         dropped=tuple(sorted(dropped)),
         scores=scored,
+    )
+
+
+def select_for(terms: Terms, distances: Sequence[int], sizes: Sequence[int], *, copies: int) -> Selection:
+    """Multi-Krum by a market's terms; the rest, and what is raised, as for `select`."""
+    return select(
+        distances,
+        sizes=sizes,
+        faulty_groups=terms.faulty_groups,
+        norm_bound=terms.norm_bound,
+        outlier_percent=terms.outlier_percent,
+        copies=copies,
     )
 
 

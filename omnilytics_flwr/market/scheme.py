@@ -13,7 +13,7 @@ from ..crypto.computed import computed_settlement, verify_computed
 from ..crypto.curve import Points, parse_points
 from ..crypto.digest import points_digest
 from ..crypto.field import FieldVector, N
-from ..crypto.fixedpoint import WEIGHTS_PER_POLYNOMIAL, Units, first_out_of_range, pack, unpack
+from ..crypto.fixedpoint import WEIGHTS_PER_POLYNOMIAL, Units, pack, unpack
 from ..crypto.hashing import keccak256
 from ..crypto.kzg import commit, commit_units, mismatched
 from ..crypto.lanes import Lanes
@@ -121,8 +121,6 @@ class ExactScheme(Scheme):
 
     def read(self, total: FieldVector, *, members: int) -> Units | None:
         """As `pack` packs them."""
-        if first_out_of_range(total, members=members, bits=self.terms.update_bits) is not None:
-            return None
         return unpack(total, members=members, bits=self.terms.update_bits)
 
     def commit(self, vector: FieldVector) -> bytes:

@@ -1,4 +1,4 @@
-"""The task of a round: canonical bytes of arrays and configuration, and the hash that is anchored (docs/specification/protocol.md section 6).
+"""The task of a round: canonical bytes of arrays and configuration, and the hash that is anchored (docs/specification/protocol.md section 7).
 
 All data owners check this hash before they train, so nobody can be given a model or a configuration of its own
 (Pasquini et al., "Eluding Secure Aggregation in Federated Learning via Model Inconsistency", CCS 2022).

@@ -392,9 +392,10 @@ def solidity_name(field: str) -> str:
 
 
 def bounds(terms: Terms, limits: ChainLimits = ETHEREUM, *, computed: bool = False) -> dict[str, Bounded]:
-    """Every bounded number of the terms on a chain, by its Solidity name; in the order in which the contracts look at them.
+    """Every bounded number of the terms on a chain, by its Solidity name.
 
-    The factory looks first, then the verification: `computed` says that it computes distances itself.
+    Where distances are proven they are in the order in which the contract looks at them; a verification that computes distances itself,
+    as `computed` says, narrows some of them after that.
     """
     found: dict[str, Bounded] = {}
     for name in (*_OTHERS_DEPEND_ON, *(name for name in ABOUT if name not in _OTHERS_DEPEND_ON)):

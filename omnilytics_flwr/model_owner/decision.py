@@ -19,7 +19,7 @@ from ..crypto.field import FieldVector
 from ..crypto.fixedpoint import Units, decode_mean
 from ..crypto.prover import Proof
 from ..crypto.statement import Statement
-from ..market.krum import Selection, most_unpaid, select
+from ..market.krum import most_unpaid, select_for
 from ..market.refusals import TooManyUnpaid
 from ..market.roster import bitmap_of
 from ..market.scheme import Scheme
@@ -200,18 +200,6 @@ def _settle(scheme: Scheme, statement: Statement, groups: Sequence[GroupSum]) ->
 def surplus_of(far: int, groups: int, faulty_groups: int) -> int:
     """How many of the `far` among `groups` must be waived: each of them lowers f', perhaps."""
     return next(waived for waived in range(far + 1) if far - waived <= most_unpaid(groups - waived, faulty_groups))
-
-
-def select_for(terms: Terms, distances: Sequence[int], sizes: Sequence[int], *, copies: int) -> Selection:
-    """Multi-Krum by these terms; the rest as for `select`."""
-    return select(
-        distances,
-        sizes=sizes,
-        faulty_groups=terms.faulty_groups,
-        norm_bound=terms.norm_bound,
-        outlier_percent=terms.outlier_percent,
-        copies=copies,
-    )
 
 
 def learn(terms: Terms, groups: dict[int, GroupSum], accepted: tuple[int, ...]) -> tuple[tuple[int, ...], NDArray[np.float64] | None]:

@@ -23,8 +23,9 @@ from omnilytics_flwr.crypto.prover import pair_values
 from omnilytics_flwr.crypto.statement import distance_of
 from omnilytics_flwr.errors import UpdateError
 from omnilytics_flwr.market.draw import group_sizes
+from omnilytics_flwr.market.krum import select_for
 from omnilytics_flwr.market.scheme import ExactScheme
-from omnilytics_flwr.model_owner.decision import GroupSum, learn, select_for, surplus_of
+from omnilytics_flwr.model_owner.decision import GroupSum, learn, surplus_of
 
 __all__ = ["Decision", "Offer", "Sums", "decide", "decide_sums", "groups_of", "sums_of"]
 

@@ -119,6 +119,16 @@ def test_audit_says_that_it_does_not_know_an_old_price_of_blobs(exact: Lived) ->
     assert "were enough for blobs" in report.unseen[0]
 
 
+def test_audit_goes_no_further_than_an_answer_without_a_price_of_blobs(exact: Lived) -> None:
+    place = at(exact.history, "answer")
+
+    report = audit(_with(exact.history, place, blob_base_fee_wei=None))
+
+    assert report.finding is None
+    assert report.transactions == place < report.of_transactions
+    assert "on which what an answer is refunded depends" in report.unseen[0]
+
+
 def test_ether_that_was_forced_in_is_told(exact: Lived) -> None:
     forced = replace(exact.history, end=replace(exact.history.end, balance_wei=exact.history.end.balance_wei + 5))
 

@@ -17,7 +17,7 @@ from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.crypto.fixedpoint import pack
 from omnilytics_flwr.crypto.hashing import keccak256, word
-from omnilytics_flwr.crypto.kzg import commit
+from omnilytics_flwr.crypto.kzg import BLOB_BYTES, commit
 from omnilytics_flwr.crypto.masks import MaskKey
 from omnilytics_flwr.crypto.prover import prove
 from omnilytics_flwr.crypto.statement import Statement
@@ -27,7 +27,7 @@ from omnilytics_flwr.evm.connection import HISTORY_CONTRACT, Connection
 from omnilytics_flwr.evm.transaction import Payload
 from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key, dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
-from omnilytics_flwr.market.dispute import BLOB_BYTES, BLOBS_PER_TRANSACTION
+from omnilytics_flwr.market.dispute import BLOBS_PER_TRANSACTION
 from omnilytics_flwr.market.draw import PREVRANDAO_FIELD
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.messages import sign_commitment

@@ -12,13 +12,14 @@ from omnilytics_flwr.chain.deploy import Deployment, deploy
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.chain.market_reader import MarketReader
 from omnilytics_flwr.crypto.digest import points_digest
+from omnilytics_flwr.crypto.kzg import BLOB_BYTES
 from omnilytics_flwr.errors import BlobsMissing
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market import refusals
-from omnilytics_flwr.market.dispute import ANSWER_GAS, BLOB_BYTES, BURN_ADDRESS, POLYNOMIAL_GAS, REFUNDED_GAS, refund_wei
+from omnilytics_flwr.market.dispute import ANSWER_GAS, BURN_ADDRESS, POLYNOMIAL_GAS, REFUNDED_GAS, refund_wei
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.stage import Stage
 

@@ -11,7 +11,7 @@ from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.chain.market_reader import market_reverts
 from omnilytics_flwr.crypto.field import N, R
-from omnilytics_flwr.crypto.fixedpoint import first_out_of_range
+from omnilytics_flwr.crypto.fixedpoint import unpack
 from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.crypto.prover import prove
 from omnilytics_flwr.crypto.statement import (
@@ -170,4 +170,4 @@ def test_verify_isotropic_sum_has_no_distance_but_is_seen_by_who_sums(ask: Ask) 
     verdict = ask(cheat.statement, Liar(cheat).settle())
 
     assert verdict.distances == prove(honest.statement, honest.vectors, honest.members).verdict.distances
-    assert [first_out_of_range(vector, members=3, bits=BITS) is None for vector in cheat.vectors] == [True, False, True]
+    assert [unpack(vector, members=3, bits=BITS) is None for vector in cheat.vectors] == [False, True, False]

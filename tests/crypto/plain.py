@@ -92,6 +92,16 @@ def values_of(coefficients: Sequence[int]) -> list[int]:
     return [natural[i] for i in BIT_REVERSED]
 
 
+def first_out_of_range(values: Sequence[int], *, members: int, bits: int) -> int | None:
+    """The first element that is no pair of sums of `members` quantised weights, 84 bits apart."""
+    most = members * (2 ** (bits - 1) - 1)
+    for place, value in enumerate(values):
+        high, low = divmod((value + most + (most << 84)) % R, 1 << 84)
+        if max(low, high) > 2 * most:
+            return place
+    return None
+
+
 def square(coefficients: Sequence[int]) -> list[int]:
     """2 N coefficients of the square of a polynomial of degree below N."""
     root = pow(7, (R - 1) // (2 * N), R)

@@ -40,7 +40,7 @@ def test_group_masks_of_all_members_sum_to_zero() -> None:
 def test_group_masks_leave_the_sum_of_the_updates_exactly() -> None:
     updates = np.random.default_rng(0).integers(1 - (1 << 31), 1 << 31, (5, 2 * N))
     delivered = [pack(update) + mask(place) for place, update in enumerate(updates)]
-    assert (unpack(FieldVector.total(delivered), members=5, bits=32) == updates.sum(axis=0)).all()
+    np.testing.assert_array_equal(unpack(FieldVector.total(delivered), members=5, bits=32), updates.sum(axis=0))
 
 
 def test_group_mask_agrees_with_the_plain_twin() -> None:

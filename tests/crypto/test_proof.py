@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from omnilytics_flwr.crypto.field import FieldVector, N, R
-from omnilytics_flwr.crypto.fixedpoint import first_out_of_range
+from omnilytics_flwr.crypto.fixedpoint import unpack
 from omnilytics_flwr.crypto.prover import Proof, prove
 from omnilytics_flwr.crypto.statement import Verdict, distance_of
 from omnilytics_flwr.crypto.verifier import verify
@@ -85,8 +85,7 @@ def test_prove_spoilt_sum_may_read_as_distance_0_so_that_the_model_owner_looks_i
     spoilt = twins.with_extra(2, sparse_vector(N, extra))
     proof = prove(spoilt.statement, spoilt.vectors, spoilt.members)
     assert verify(spoilt.statement, proof.settlement).distances[2] == 0
-    assert first_out_of_range(spoilt.vectors[0], members=3, bits=8) is None
-    assert first_out_of_range(spoilt.vectors[2], members=3, bits=8) == (0, 0)
+    assert [unpack(spoilt.vectors[place], members=3, bits=8) is None for place in (0, 2)] == [False, True]
 
 
 @pytest.mark.parametrize("name", bad_inputs.BAD_POINTS)

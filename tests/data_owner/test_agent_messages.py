@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from omnilytics_flwr import errors
 from omnilytics_flwr.crypto.address import Address
+from omnilytics_flwr.crypto.kzg import BLOB_BYTES
 from omnilytics_flwr.data_owner.agent_messages import (
     MOST_CALL_BYTES,
     MOST_ERROR_TEXT,
@@ -36,7 +37,6 @@ from omnilytics_flwr.data_owner.owner_agent import Admission, MaskedUpdate, Sign
 from omnilytics_flwr.errors import BadTerms, OmnilyticsError, OutOfTurn, ProtocolError, Refusal, Refused, UpdateError, WireError
 from omnilytics_flwr.evm.endpoint import NodeError, Overloaded
 from omnilytics_flwr.evm.rpc_values import BadAnswer
-from omnilytics_flwr.market.dispute import BLOB_BYTES
 from omnilytics_flwr.market.refusals import NotAccused, WrongBlob
 from omnilytics_flwr.market.task import TaskId
 from tests.support.builders import MARKET, address_of, make_terms

@@ -8,6 +8,7 @@ import threading
 
 import pytest
 
+from omnilytics_flwr.crypto.kzg import BLOB_BYTES
 from omnilytics_flwr.errors import ChainError, Unreachable
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.beacon import BeaconNode
@@ -18,7 +19,6 @@ from omnilytics_flwr.evm.rpc_values import BadAnswer
 from omnilytics_flwr.evm.transaction import Payload
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
-from omnilytics_flwr.market.dispute import BLOB_BYTES
 
 from ..support.nodes import Answer, answering
 

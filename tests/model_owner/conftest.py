@@ -19,10 +19,9 @@ from omnilytics_flwr.clock import Clock
 from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.crypto.fixedpoint import quantise, steps_per_clip
-from omnilytics_flwr.crypto.kzg import commit
+from omnilytics_flwr.crypto.kzg import BLOB_BYTES, commit
 from omnilytics_flwr.crypto.projection import project
 from omnilytics_flwr.data_owner.owner_agent import MaskedUpdate, SignedCommitment
-from omnilytics_flwr.market.dispute import BLOB_BYTES
 from omnilytics_flwr.market.messages import sign_delivery
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from omnilytics_flwr.audit.market_base import ComputedVerification
 from omnilytics_flwr.audit.memory_market import MemoryMarket
+from omnilytics_flwr.crypto.kzg import BLOB_BYTES
 from omnilytics_flwr.errors import BlobsMissing
-from omnilytics_flwr.market.dispute import BLOB_BYTES, BLOBS_PER_TRANSACTION
+from omnilytics_flwr.market.dispute import BLOBS_PER_TRANSACTION
 from omnilytics_flwr.market.ledger import Ledger, Receipt
 from omnilytics_flwr.market.market_view import Accusation, MarketState, Member, OwnerRecord
 from omnilytics_flwr.market.scheme import Scheme, scheme_for

@@ -294,7 +294,10 @@ class Scene:
 
     def surplus_wei(self) -> int:
         """What the market has more than it owes."""
-        return self.market.surplus_wei(self.world.balances.get(self.market.address, 0))
+        state = self.state
+        own_wei = state.escrow_wei + state.bond_wei
+        owed_wei = own_wei + state.stakes_wei + state.owed_wei + state.credits_wei + state.disputes_wei
+        return self.world.balances.get(self.market.address, 0) - owed_wei
 
 
 def make_scene(

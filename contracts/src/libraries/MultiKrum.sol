@@ -6,7 +6,7 @@ import {Bits} from "./Bits.sol";
 /// @title MultiKrum
 /// @notice Selects groups from the squared distances between them (Blanchard et al., NeurIPS 2017).
 /// @dev `distances` holds T_{i,k} for 0 <= i < k <= G, lexicographic; 0 is the zero update and 1 .. G are the groups. Results count the
-/// groups from 0. Distances are below 2^90 and groups at most 255, of at most 255 members: no sum of them overflows.
+/// groups from 0. Distances are at most 2^128 and groups 255, of at most 255 members: no sum of them overflows.
 library MultiKrum {
     using Bits for uint256;
 
@@ -86,7 +86,7 @@ library MultiKrum {
                     let other := mload(k)
                     beside := add(beside, 0x20)
                     below := add(below, rowBytes)
-                    // Below 2^90 2^17.
+                    // At most 2^128 2^17.
                     let weighed := div(mul(mload(next), shl(1, mul(size, other))), add(size, other))
                     mstore(beside, weighed)
                     mstore(below, weighed)
@@ -98,7 +98,7 @@ library MultiKrum {
     }
 
     /// @dev Sum of all distances of a group but the farthest, by addresses as well; `farthest` is working memory, as long as there are to be
-    /// left out: an ascending list that each larger distance enters and whose least falls out of it, into the sum. Sums are below 2^115.
+    /// left out: an ascending list that each larger distance enters and whose least falls out of it, into the sum. Sums are below 2^144.
     function _score(uint256[] memory rows, uint256 groups, uint256 group, uint256[] memory farthest) private pure returns (uint256 score) {
         assembly ("memory-safe") {
             let first := add(farthest, 0x20)

@@ -19,7 +19,7 @@ Fr constant FR_INVERSE_4096 = Fr.wrap(0x73e66878b46ae3705eb6a46a89213de7d3686828
 /// @dev Generator of the 4096-th roots of unity: 7^((r - 1) / 4096), as in EIP-4844.
 Fr constant FR_ROOT_4096 = Fr.wrap(0x564c0a11a0f704f4fc3e8acfe0f8245f0ad1347b378fbf96e206da11a5d36306);
 
-using {add as +, sub as -, mul as *, eq as ==, pow, square, isZero} for Fr global;
+using {add as +, sub as -, mul as *, eq as ==, pow} for Fr global;
 
 /// @notice The field element with this value; refused unless it is below the order.
 function toFr(uint256 value) pure returns (Fr) {
@@ -78,16 +78,6 @@ function mul(Fr x, Fr y) pure returns (Fr) {
 /// @notice Whether x and y are the same element.
 function eq(Fr x, Fr y) pure returns (bool) {
     return Fr.unwrap(x) == Fr.unwrap(y);
-}
-
-/// @notice Whether x is 0.
-function isZero(Fr x) pure returns (bool) {
-    return Fr.unwrap(x) == 0;
-}
-
-/// @notice x x.
-function square(Fr x) pure returns (Fr) {
-    return x * x;
 }
 
 /// @notice x to the power of `exponent`; one squaring for each bit of it.
