@@ -103,7 +103,6 @@ def solcx_compile(job: dict[str, Any]) -> dict[str, Any]:
 
 def artifact(name: str, compiled: dict[str, Any], sources: dict[str, str]) -> dict[str, Any]:
     """Assemble what is written for one contract."""
-    digest = hashlib.sha256(json.dumps(sources, sort_keys=True).encode())
     return {
         "contractName": name,
         "abi": compiled["abi"],
@@ -112,8 +111,13 @@ def artifact(name: str, compiled: dict[str, Any], sources: dict[str, str]) -> di
         "immutableReferences": compiled["evm"]["deployedBytecode"]["immutableReferences"],
         "compiler": COMPILER_VERSION,
         "settings": SETTINGS,
-        "sourceHash": "0x" + digest.hexdigest(),
+        "sourceHash": source_hash(sources),
     }
+
+
+def source_hash(sources: dict[str, str]) -> str:
+    """Tell one state of the sources from another, comments included."""
+    return "0x" + hashlib.sha256(json.dumps(sources, sort_keys=True).encode()).hexdigest()
 
 
 def gather(names: list[str]) -> dict[str, str]:

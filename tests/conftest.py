@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterator
 from itertools import count
@@ -26,6 +27,14 @@ _LINEAGES = count(1)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let files marked ``first`` begin before the others."""
     items.sort(key=lambda item: item.get_closest_marker("first") is None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def unsynced() -> Iterator[None]:
+    """Files that are not awaited on the disk: what tests kill are processes, never the machine. Every round waits for 200 of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda descriptor: None)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -283,21 +283,6 @@ def test_operators_agent_is_the_process_where_the_home_says_so(narrow: ProcessMa
             agent.commit(narrow.task, narrow.update_of(0)[:-1])
 
 
-def test_accusation_is_answered_though_the_second_node_is_down(narrow: ProcessMarket) -> None:
-    config, ledger = read_config(narrow.home), narrow.market.ledger
-    with running(narrow.home):
-        narrow.anchor()
-        commitment = narrow.remote.commit(narrow.task, narrow.update_of(0))
-    ledger.accuse(narrow.task.round, 1 << narrow.seat, narrow.open_with(commitment), (commitment.signature,))
-    (narrow.home / CONFIG_NAME).write_bytes(structs.replace(config, second_rpc_url="http://127.0.0.1:1").to_toml())
-    try:
-        with running(narrow.home) as agent:
-            await_true(lambda: bool(ledger.state().answered), "the answer")
-            assert "the second node says nothing, the accusation in round" in agent.log.read_text(), "it was asked"
-    finally:
-        (narrow.home / CONFIG_NAME).write_bytes(config.to_toml())
-
-
 KEEP_BLOCKS = 3
 
 

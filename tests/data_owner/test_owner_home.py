@@ -19,6 +19,7 @@ from msgspec import structs
 from omnilytics_flwr.chain.deploy import Deployment, create_market, deploy
 from omnilytics_flwr.chain.market_reader import MarketReader
 from omnilytics_flwr.crypto.address import Address
+from omnilytics_flwr.data_owner import owner_home
 from omnilytics_flwr.data_owner.owner_config import CONFIG_NAME, Account, OwnerConfig, agent_folder
 from omnilytics_flwr.data_owner.owner_home import OwnerHome, check_trusted
 from omnilytics_flwr.data_owner.policy import Policy
@@ -163,8 +164,9 @@ def test_second_node_is_asked_from_the_start_and_must_serve_the_same_chain(tmp_p
 
 
 def test_second_node_that_is_down_does_not_keep_an_agent_from_its_answers(
-    tmp_path: Path, anvil: Anvil, market: Address, caplog: pytest.LogCaptureFixture
+    tmp_path: Path, anvil: Anvil, market: Address, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(owner_home, "SECOND_NODE_SECONDS", 0.2)
     agent = make_home(tmp_path, rpc_url=anvil.url, market=market, second_rpc_url="http://127.0.0.1:1").agent()
     assert "the second node says nothing" in caplog.text
     with pytest.raises(Unreachable):

@@ -117,7 +117,7 @@ def restart_when_missed(node: FaultyNode, anvil: Anvil, options: AnvilOptions, s
     threading.Thread(target=restart).start()
 
 
-@pytest.mark.parametrize("stage", [(1, "deliver"), (1, "settle")])
+@pytest.mark.parametrize("stage", [pytest.param((1, "deliver"), marks=pytest.mark.slow), (1, "settle")])
 def test_node_that_restarts_in_mid_round_costs_nothing(tmp_path: Path, stage: tuple[int, str]) -> None:
     options = AnvilOptions(accounts=NUM_OWNERS + 10, state=tmp_path / "state.json")
     started: list[Anvil] = []

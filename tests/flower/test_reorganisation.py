@@ -39,8 +39,8 @@ def two_rounds(run: ChainRun, stage: tuple[int, str] | None, blocks: int) -> tup
 @pytest.mark.parametrize(
     ("stage", "again"),
     [
-        ((1, "deliver"), ["anchor", "open"]),
-        ((1, "done"), ["anchor", "open", "settle"]),
+        pytest.param((1, "deliver"), ["anchor", "open"], marks=pytest.mark.slow),
+        pytest.param((1, "done"), ["anchor", "open", "settle"], marks=pytest.mark.slow),
         ((2, "deliver"), ["open", "settle", "open"]),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from runs.deployment import run as module
 from runs.deployment.recipe import load_recipe
 
-pytestmark = [pytest.mark.first, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.first, pytest.mark.timeout(900)]
 
 
 def test_round_in_real_processes_settles_though_a_supernode_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

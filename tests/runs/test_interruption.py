@@ -69,7 +69,17 @@ def await_descendant(process: subprocess.Popen[bytes], name: str, log: Path) -> 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
-    ("case", "number"), [*((case, signal.SIGINT) for case in COMMANDS), *((case, signal.SIGTERM) for case in COMMANDS)]
+    ("case", "number"),
+    [
+        ("a user's script", signal.SIGTERM),
+        ("flwr run", signal.SIGINT),
+        ("worker processes", signal.SIGTERM),
+        ("a chain alone", signal.SIGINT),
+        pytest.param("a user's script", signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param("flwr run", signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("worker processes", signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param("a chain alone", signal.SIGTERM, marks=pytest.mark.slow),
+    ],
 )
 def test_interrupted_run_says_one_line_and_ends_with_all_that_it_started(tmp_path: Path, case: str, number: signal.Signals) -> None:
     arguments, name = COMMANDS[case]

@@ -13,7 +13,7 @@ import pytest
 from omnilytics_flwr import files
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.crypto.kzg import commit
-from omnilytics_flwr.data_owner import owner_keys
+from omnilytics_flwr.data_owner import owner_keys, signed_projection
 from omnilytics_flwr.market import scheme
 
 _points: dict[bytes, bytes] = {}
@@ -23,7 +23,8 @@ _points: dict[bytes, bytes] = {}
 def repeatable_owners(monkeypatch: pytest.MonkeyPatch) -> None:
     """Secrets that follow from the names of their files; commitments that are remembered by what they commit to."""
     monkeypatch.setattr(owner_keys, "create_file", _create_file)
-    monkeypatch.setattr(scheme, "commit", _commit)
+    for module in (scheme, signed_projection):
+        monkeypatch.setattr(module, "commit", _commit)
 
 
 def _create_file(path: Path, content: bytes) -> None:
