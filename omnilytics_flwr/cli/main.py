@@ -12,6 +12,7 @@ from .doctor import doctor
 from .explore_command import explore
 from .market_commands import market
 from .owner_commands import agent, claim, depart, join, leave, owner, withdraw
+from .propose_command import terms_propose
 from .round_commands import epoch, round_group
 from .settings import example
 from .wallet_commands import wallet
@@ -32,5 +33,6 @@ def main() -> None:
         click.get_current_context().color = False
 
 
+market.add_command(terms_propose)
 for command in (wallet, market, epoch, round_group, owner, agent, join, leave, depart, claim, withdraw, audit, explore, doctor):
     main.add_command(command)

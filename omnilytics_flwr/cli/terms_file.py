@@ -61,10 +61,18 @@ def read_terms(path: Path, verification: Address, computed: Address) -> Terms:
         raise TermsError(f"{path}: {error}") from error
 
 
-def template(*, owners: int, weights: int, group_size: int | None, verification: str | None = None) -> str:
+def template(
+    *,
+    owners: int,
+    weights: int,
+    group_size: int | None,
+    verification: str | None = None,
+    clip: float | None = None,
+    longest_mean: float | None = None,
+) -> str:
     """A commented file of terms that fit Ethereum, with the bounds of each entry given the others; raises `BadTerms` if none fit.
 
-    `verification` is one of `VERIFICATIONS`; by default the first of them with proofs that fits.
+    `verification` is one of `VERIFICATIONS`; by default the first of them with proofs that fits. The others are as for `Terms.for_model`.
     """
     computed = verification == _COMPUTED
     terms = Terms.for_model(
@@ -75,6 +83,8 @@ def template(*, owners: int, weights: int, group_size: int | None, verification:
         rounds=10,
         projected=None if verification is None else verification == "projected",
         computed=computed,
+        clip=clip,
+        longest_mean=longest_mean,
         metrics=["num-examples"],
     )
     limits = bounds_of(terms, computed=computed)

@@ -90,15 +90,15 @@ def measure_update(model: Mapping[str, Any] | int, trained: Mapping[str, Any], p
     """
     if isinstance(model, int):
         raise TermsError("trained came with a number of weights; expected the model that it was trained from as well; give that one")
-    hidden, moves = select_private(model, private), []
+    hidden = select_private(model, private)
     for name in (name for name in model if name not in hidden):
-        before, after = (np.asarray(array.numpy() if hasattr(array, "numpy") else array) for array in (model[name], trained.get(name, ())))
+        before, after = _array(model[name]), _array(trained.get(name, ()))
         if before.shape != after.shape:
             raise TermsError(
                 f"parameter {name!r} has shape {after.shape} in trained, {before.shape} in the model; expected one model, trained"
             )
-        if is_trained(name, before):
-            moves.append((after.astype(np.float64) - before.astype(np.float64)).ravel())
+    weights = public_weights(model, private)
+    moves = [_array(trained[name]).astype(np.float64).ravel() - before for name, before in weights.items()]
     move = np.concatenate(moves) if moves else np.zeros(0)
     norm = float(np.linalg.norm(move))
     if not 0 < norm < np.inf:
@@ -106,8 +106,8 @@ def measure_update(model: Mapping[str, Any] | int, trained: Mapping[str, Any], p
     return float(np.abs(move).max()), norm
 
 
-def count_weights(model: Mapping[str, Any], private: Iterable[str] = ()) -> int:
-    """d, the number of weights of a model's public part.
+def public_weights(model: Mapping[str, Any], private: Iterable[str] = ()) -> dict[str, NDArray[np.float64]]:
+    """The weights of each parameter of a model's public part, in a row and exactly; constants are left out.
 
     Parameters
     ----------
@@ -122,5 +122,16 @@ def count_weights(model: Mapping[str, Any], private: Iterable[str] = ()) -> int:
         As `select_private` and `is_trained` do.
     """
     hidden = select_private(model, private)
-    arrays = {name: np.asarray(array.numpy() if hasattr(array, "numpy") else array) for name, array in model.items() if name not in hidden}
+    arrays = {name: _array(array) for name, array in model.items() if name not in hidden}
+    return {name: array.astype(np.float64).ravel() for name, array in arrays.items() if is_trained(name, array)}
+
+
+def count_weights(model: Mapping[str, Any], private: Iterable[str] = ()) -> int:
+    """d, the number of weights of a model's public part; the rest as for `public_weights`."""
+    hidden = select_private(model, private)
+    arrays = {name: _array(array) for name, array in model.items() if name not in hidden}
     return sum(array.size for name, array in arrays.items() if is_trained(name, array))
+
+
+def _array(found: Any) -> NDArray[Any]:
+    return np.asarray(found.numpy() if hasattr(found, "numpy") else found)

@@ -13,9 +13,9 @@ from rich.console import Console
 
 from omnilytics_flwr import LocalMarket
 from omnilytics_flwr.errors import TermsError
+from omnilytics_flwr.trial.app_model import initial_arrays
 
 from ..plugin.flower import run_app
-from ..plugin.model import initial_arrays
 from ..screen import ETHER, new_table, told
 
 OWNERS, GROUP_SIZE = 15, 3

@@ -59,7 +59,7 @@ def _show(edit: Edit) -> None:
 
 
 def _terms(chosen: argparse.Namespace) -> int:
-    from .model import initial_arrays, table
+    from omnilytics_flwr.trial.app_model import initial_arrays, table
 
     print(table(initial_arrays(chosen.app, chosen.run_config)))
     return 0

@@ -11,7 +11,7 @@ import pytest
 
 from omnilytics_flwr import LocalMarket
 from omnilytics_flwr.errors import ProtocolError
-from runs.plugin.model import initial_arrays, table
+from omnilytics_flwr.trial.app_model import initial_arrays, table
 from tests.flower.clients import FakeGrid, as_server
 from tests.runs.plugin_app import config_of, copy_app, loaded, run_in_process
 
@@ -94,14 +94,7 @@ def test_environment_of_a_market_that_is_not_set_up_is_refused() -> None:
 
 @pytest.mark.parametrize("patched", [False, True])
 def test_terms_of_an_app_are_found_from_its_own_server(name: str, patched: bool, tmp_path: Path) -> None:
-    app = copy_app(name, tmp_path / "app", patched=patched)
-    before = set(sys.modules)
-    try:
-        arrays = initial_arrays(app)
-    finally:
-        for module in set(sys.modules) - before:
-            if module.startswith(f"{name}example"):
-                del sys.modules[module]
+    arrays = initial_arrays(copy_app(name, tmp_path / "app", patched=patched))
     shown = table(arrays)
     assert shown.endswith(f"Terms(weights={WEIGHTS[name]})")
     assert ("norm.num_batches_tracked  int64" in shown) == (name == "pytorch")

@@ -1,0 +1,175 @@
+"""The model of an app that somebody else wrote: what its server would start training from, and by which strategy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from flwr.app import ArrayRecord, ConfigRecord, Context, RecordDict
+from flwr.server.strategy import Strategy as LegacyStrategy
+from flwr.serverapp.strategy import Strategy
+
+import omnilytics_flwr
+
+from ..errors import TermsError, UpdateError
+from ..flower.weights import flatten
+from .app_folder import AppFolder, at_work, replaced
+
+
+@dataclass(frozen=True, slots=True)
+class AppStart:
+    """How an app's server starts training.
+
+    Attributes
+    ----------
+    arrays : ArrayRecord
+        The whole model.
+    strategy : Strategy
+        The app's own, without a market.
+    train_config : ConfigRecord
+        What it is started with.
+    private : tuple of str
+        Patterns of the private parameters, if the app names them to `Omnilytics`.
+    """
+
+    arrays: ArrayRecord
+    strategy: Strategy
+    train_config: ConfigRecord
+    private: tuple[str, ...]
+
+
+class _Started(BaseException):
+    """Ends the server app where it would start to train; no `Exception`, so that the app does not catch it."""
+
+    def __init__(self, strategy: Strategy, arrays: ArrayRecord, train_config: ConfigRecord | None) -> None:
+        super().__init__()
+        self.strategy, self.arrays, self.train_config = strategy, arrays, train_config
+
+
+class _Refused(BaseException):
+    """Ends the server app where it would do what no market can; its text is a whole sentence."""
+
+
+class _NoGrid:
+    """Stands where the server app gets its grid: there are no nodes here."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise TermsError(f"the app asks its grid for {name} before it starts a strategy; expected start first; count its weights by hand")
+
+
+@dataclass(slots=True)
+class _Market:
+    """Stands where a patched app finds its market."""
+
+    private: tuple[str, ...] = field(default=())
+
+    def omnilytics(self, inner: Strategy, *, private: Iterable[str] = (), **options: object) -> Strategy:
+        """Stands for `Omnilytics`: the strategy alone."""
+        self.private = tuple(private)
+        return inner
+
+
+def initial_arrays(app: Path, run_config: str = "") -> ArrayRecord:
+    """What the app's strategy is started with; the app's own code runs until there, in an empty folder and without W&B.
+
+    Parameters
+    ----------
+    app : Path
+        Folder of its pyproject.toml; patched or not.
+    run_config : str
+        Overrides as of ``flwr run --run-config``.
+
+    Raises
+    ------
+    TermsError
+        There is no Flower app, it fails, or it starts no strategy that a market could run.
+    """
+    folder = AppFolder.read(app, run_config)
+    with at_work(folder):
+        return start_of(folder).arrays
+
+
+def start_of(app: AppFolder) -> AppStart:
+    """Run an app's server, which is `at_work`, up to where it starts training; raises `TermsError` if it never does."""
+    context = Context(run_id=0, node_id=0, node_config={}, state=RecordDict(), run_config=dict(app.config))
+    market = _Market()
+    with _without_market(market):
+        try:
+            app.load("serverapp")(_NoGrid(), context)
+        except _Started as started:
+            config = started.train_config
+            return AppStart(started.arrays, started.strategy, ConfigRecord() if config is None else config, market.private)
+        except _Refused as refused:
+            raise TermsError(str(refused)) from None
+        except TermsError:
+            raise
+        except Exception as error:
+            said = f"the server app of {app.path} fails before it starts a strategy: {type(error).__name__}: {error}"
+            raise TermsError(f"{said}; see whether it runs without a market, or count its weights by hand") from error
+    raise TermsError(
+        f"the server app of {app.path} ends without starting a strategy; expected strategy.start(...); count its weights by hand"
+    )
+
+
+def table(arrays: ArrayRecord) -> str:
+    """Parameters of a model, what becomes of each in a market, and the number of weights that the terms must say."""
+    rows, weights = [("parameter", "dtype", "shape", "in a market")], 0
+    for name, array in arrays.items():
+        try:
+            count = flatten(ArrayRecord({name: array})).size
+        except UpdateError as error:
+            rows.append((name, array.dtype, str(tuple(array.shape)), f"refused: {error}"))
+            continue
+        constant = not count and array.numpy().size
+        weights += count
+        rows.append((name, array.dtype, str(tuple(array.shape)), "constant" if constant else f"{count:,} weights"))
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows]
+    return "\n".join([*lines, f"Terms(weights={weights})"])
+
+
+def _start(
+    strategy: Strategy,
+    grid: object,
+    initial_arrays: ArrayRecord,
+    num_rounds: int = 3,
+    timeout: float = 3600,
+    train_config: ConfigRecord | None = None,
+    **named: object,
+) -> None:
+    """Stands for Flower's `start`, whose parameters these are."""
+    raise _Started(strategy, initial_arrays, train_config)
+
+
+def _attribute(self: Strategy, name: str) -> Any:
+    """Stands for how a strategy finds its attributes, so that no `start` runs, not even one that the app has written."""
+    if name != "start":
+        return object.__getattribute__(self, name)
+    if (kind := type(self)).start is not Strategy.start:
+        raise _Refused(
+            f"{kind.__name__} overrides start, and a market runs its own; expected Flower's start; move what it does into aggregate or "
+            "evaluate functions of the app, or give it to Omnilytics as on_model="
+        )
+    return partial(_start, self)
+
+
+def _legacy(self: LegacyStrategy, *arguments: object, **named: object) -> None:
+    raise _Refused(
+        f"{type(self).__name__} is a strategy of flwr.server.strategy, which no market runs; expected one of flwr.serverapp.strategy; move the "
+        "app to Flower's message API"
+    )
+
+
+@contextmanager
+def _without_market(market: _Market) -> Iterator[None]:
+    """Strategies stop at their start, and a patched app's market is left out."""
+    with ExitStack() as held:
+        held.enter_context(replaced(Strategy, "__getattribute__", _attribute))
+        held.enter_context(replaced(LegacyStrategy, "__init__", _legacy))
+        held.enter_context(replaced(omnilytics_flwr, "open_market", lambda: None))
+        held.enter_context(replaced(omnilytics_flwr, "Omnilytics", market.omnilytics))
+        yield

@@ -1,0 +1,158 @@
+"""One local round of an app: what some of its clients make of the model that its server starts from."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+from flwr.app import ArrayRecord, Context, Message, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.clientapp.typing import ClientAppCallable
+from flwr.serverapp import Grid
+from flwr.supercore.task_identity import TaskIdentity
+
+import omnilytics_flwr
+
+from ..errors import TermsError
+from ..flower.compat import unsaid
+from ..flower.weights import difference
+from .app_folder import AppFolder, at_work, replaced, settings_in
+from .app_model import AppStart, start_of
+
+_FIRST_NODE = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRound:
+    """What a local round came to.
+
+    Attributes
+    ----------
+    model : ArrayRecord
+        The whole model before.
+    trained : tuple of ArrayRecord
+        The whole model as each client trained it.
+    private : tuple of str
+        Patterns of the parameters that the app keeps private.
+    metrics : tuple of str
+        Names of the numbers that the clients report.
+    """
+
+    model: ArrayRecord
+    trained: tuple[ArrayRecord, ...]
+    private: tuple[str, ...]
+    metrics: tuple[str, ...]
+
+
+class _Nodes:
+    """Stands where a strategy gets its grid to ask who is there."""
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def get_node_ids(self) -> Iterable[int]:
+        return range(_FIRST_NODE, _FIRST_NODE + self._count)
+
+
+def local_round(
+    app: Path,
+    *,
+    owners: int,
+    trained: int = 3,
+    run_config: str = "",
+    node_config: str = "",
+    on_client: Callable[[int], None] = lambda number: None,
+) -> LocalRound:
+    """Run an app's server up to its first task, and its train function for some data owners; no market is asked.
+
+    The app's own code runs, in an empty folder and without W&B. What it prints goes to standard error.
+
+    Parameters
+    ----------
+    app : Path
+        Folder of its pyproject.toml; in a market already or not.
+    owners : int
+        Data owners among whom the app divides its data, as ``num-partitions``.
+    trained : int, 1 .. owners (default: 3)
+        How many of them train: those with the first partitions.
+    run_config, node_config : str
+        As of ``flwr run --run-config`` and ``flower-supernode --node-config``.
+    on_client : callable, optional
+        Called with the number of each data owner, from 1, before it trains.
+
+    Raises
+    ------
+    TermsError
+        There is no Flower app, it fails, or it trains nobody.
+    """
+    folder = AppFolder.read(app, run_config)
+    config = settings_in(node_config, "node config")
+    with at_work(folder), _without_mod(), redirect_stdout(sys.stderr):
+        start = start_of(folder)
+        client: ClientApp = folder.load("clientapp")
+        replies = []
+        for place, task in enumerate(_tasks(folder, start, owners)[:trained]):
+            on_client(place + 1)
+            own = {"partition-id": place, "num-partitions": owners} | config
+            context = Context(run_id=1, node_id=_FIRST_NODE + place, node_config=own, state=RecordDict(), run_config=dict(folder.config))
+            replies.append(_trained(folder, client, task, context, start.arrays))
+    names = {name for _, metrics in replies for name in metrics}
+    return LocalRound(start.arrays, tuple(arrays for arrays, _ in replies), start.private, tuple(sorted(names)))
+
+
+def _tasks(app: AppFolder, start: AppStart, owners: int) -> list[Message]:
+    """What the app's strategy asks of its clients in round 1."""
+    needed = getattr(start.strategy, "min_available_nodes", 0)
+    if needed > owners:
+        raise TermsError(f"the strategy of {app.path} waits for {needed} nodes; expected at most {owners}, the data owners; name more")
+    grid = cast(Grid, _Nodes(owners))
+    try:
+        tasks = list(start.strategy.configure_train(1, start.arrays, start.train_config, grid))
+    except Exception as error:
+        raise TermsError(f"the strategy of {app.path} fails to ask for training: {type(error).__name__}: {error}") from error
+    if not tasks:
+        raise TermsError(f"the strategy of {app.path} asks nobody to train in round 1; expected some task; see its fraction_train")
+    return tasks
+
+
+def _trained(app: AppFolder, client: ClientApp, task: Message, context: Context, model: ArrayRecord) -> tuple[ArrayRecord, tuple[str, ...]]:
+    """The model as one client trained it, and the names of what it reports."""
+    whose = f"the client app of {app.path}"
+    try:
+        reply = client(task, context)
+    except Exception as error:
+        raise TermsError(
+            f"{whose} fails: {type(error).__name__}: {error}; see whether it runs without a market, and which node config it reads"
+        ) from error
+    if reply.has_error():
+        raise TermsError(f"{whose} replies with an error: {reply.error.reason}; see whether it runs without a market")
+    records = list(reply.content.array_records.values())
+    wrong = difference(records[0], model) if len(records) == 1 else f"there are {len(records)} records of arrays"
+    if wrong:
+        raise TermsError(f"{whose} replies with another model: {wrong}; expected one ArrayRecord like the one it was sent")
+    return records[0], tuple(name for record in reply.content.metric_records.values() for name in record)
+
+
+@contextmanager
+def _without_mod() -> Iterator[None]:
+    """A patched client's mod hands messages on, and messages can be made as in a server."""
+
+    def hand_on(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
+        return call_next(message, context)
+
+    changes: Mapping[tuple[Any, str], object] = {
+        (omnilytics_flwr, "omnilytics_mod"): hand_on,
+        (omnilytics_flwr, "OmnilyticsMod"): lambda **options: hand_on,
+        (TaskIdentity, "_task_id"): 1,
+        (TaskIdentity, "_run_id"): 1,
+        (TaskIdentity, "_node_id"): _FIRST_NODE,
+    }
+    with ExitStack() as held:
+        for (owner, name), value in changes.items():
+            held.enter_context(replaced(owner, name, value))
+        held.enter_context(unsaid("configure_train: "))
+        yield

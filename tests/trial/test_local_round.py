@@ -1,0 +1,94 @@
+"""A local round runs the app's own functions as Flower would, in a market already or not, and asks no market."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from flwr.serverapp.strategy import FedAvg
+from flwr.supercore.task_identity import TaskIdentity
+
+import omnilytics_flwr
+from omnilytics_flwr.errors import TermsError
+from omnilytics_flwr.trial.local_round import local_round
+
+PROJECT = """
+[tool.flwr.app.components]
+serverapp = "tried_app:server"
+clientapp = "tried_app:client"
+[tool.flwr.app.config]
+rate = 0.5
+"""
+APP = """
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.serverapp import ServerApp
+from flwr.serverapp.strategy import FedAvg
+{imports}
+server, client = ServerApp(), ClientApp(mods={mods})
+
+@server.main()
+def main(grid, context):
+    model = ArrayRecord({{"w": Array(np.zeros(2)), "own": Array(np.zeros(2))}})
+    strategy = {strategy}
+    strategy.start(grid=grid, initial_arrays=model, train_config=ConfigRecord({{"lr": 0.25}}))
+
+@client.train()
+def train(message, context):
+    print("training")
+    settings, node = message.content["config"], context.node_config
+    by = [settings["lr"] * settings["server-round"] * context.run_config["rate"] * node["scale"], node["partition-id"] / node["num-partitions"]]
+    arrays = ArrayRecord({{name: Array(array.numpy() + by) for name, array in message.content["arrays"].items()}})
+    return Message(RecordDict({{"arrays": {reply}, "metrics": MetricRecord({{"num-examples": 3}})}}), reply_to=message)
+"""
+PLAIN = {"imports": "", "mods": "[]", "strategy": "FedAvg()", "reply": "arrays"}
+IN_A_MARKET = {
+    "imports": "from omnilytics_flwr import Omnilytics, OmnilyticsMod, open_market",
+    "mods": "[OmnilyticsMod(initial_model=lambda context: 1 / 0)]",
+    "strategy": 'Omnilytics(FedAvg(), ledger=open_market(), private=("own",))',
+    "reply": "arrays",
+}
+
+
+def write_app(folder: Path, **parts: str) -> Path:
+    (folder / "pyproject.toml").write_text(PROJECT)
+    (folder / "tried_app.py").write_text(APP.format(**(PLAIN | parts)))
+    return folder
+
+
+@pytest.mark.parametrize("parts", [PLAIN, IN_A_MARKET], ids=["plain", "in a market"])
+def test_clients_get_what_the_server_would_send_and_their_own_settings(
+    parts: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before, mod = set(sys.modules), omnilytics_flwr.omnilytics_mod
+    told: list[int] = []
+    found = local_round(
+        write_app(tmp_path, **parts), owners=4, trained=2, run_config="rate=2.0", node_config="scale=3", on_client=told.append
+    )
+    assert [one["w"].numpy().tolist() for one in found.trained] == [[1.5, 0.0], [1.5, 0.25]]
+    assert np.all(found.model["w"].numpy() == 0)
+    assert found.private == (("own",) if parts is IN_A_MARKET else ())
+    assert found.metrics == ("num-examples",)
+    assert told == [1, 2]
+    assert "training" not in capsys.readouterr().out, "standard output is the command's own"
+    assert "tried_app" not in set(sys.modules) - before
+    assert omnilytics_flwr.omnilytics_mod is mod
+    assert TaskIdentity._node_id is None
+    assert FedAvg().start.__name__ == "start"
+
+
+@pytest.mark.parametrize(
+    ("parts", "sentence"),
+    [
+        ({"strategy": "FedAvg(min_available_nodes=5)"}, "waits for 5 nodes; expected at most 4"),
+        ({"strategy": "FedAvg(fraction_train=0.0)"}, "asks nobody to train in round 1"),
+        ({"reply": "1 / 0"}, "ZeroDivisionError"),
+        ({"reply": "ArrayRecord()"}, "replies with another model: 0 parameters came, expected 2"),
+    ],
+)
+def test_app_that_cannot_be_tried_is_refused_by_a_sentence(parts: dict[str, str], sentence: str, tmp_path: Path) -> None:
+    with pytest.raises(TermsError, match=sentence):
+        local_round(write_app(tmp_path, **parts), owners=4, node_config="scale=3")
