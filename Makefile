@@ -16,7 +16,7 @@ setup:  ## Install what is missing (done by every other target)
 	@$(PYTHON) .ci/setup.py
 
 quickstart: setup  ## Run the smallest app in a market: 15 data owners, a local chain
-	@$(RUN) -m runs.examples runs/examples/quickstart
+	@$(RUN) -m omnilytics_flwr local -- flwr run runs/examples/quickstart
 
 demo: setup  ## Run one market: 20 data owners, MNIST, a local chain
 	@$(RUN) -m runs.mnist

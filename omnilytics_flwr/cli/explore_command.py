@@ -34,8 +34,8 @@ def explore(session: Session, address: Address | None, file: Path | None, port: 
     from ..chain.deploy import markets
     from ..chain.market_reader import MarketReader
     from ..explore.market_document import WatchedMarket
-    from ..explore.page_file import page
-    from ..explore.server import Explorer, serve, title_of
+    from ..explore.page_file import write_page
+    from ..explore.server import Explorer, serve
 
     only = address or session.named_market()
     own = wallet or (session.address() if session.home is not None else None)
@@ -47,8 +47,7 @@ def explore(session: Session, address: Address | None, file: Path | None, port: 
     if file is not None:
         if only is None:
             raise click.UsageError("no market is given; --html writes one; name it as in `omnilytics explore 0x... --html market.html`")
-        document = WatchedMarket(*open_market(only)).document(own)
-        file.write_text(page(document | {"saved": True}, title_of(document)), encoding="utf-8")
+        write_page(file, WatchedMarket(*open_market(only)).document(own))
         session.printer().facts({"file": str(file), "bytes": file.stat().st_size}, f"wrote the market {only}")
         return
     if only is None:

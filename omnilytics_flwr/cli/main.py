@@ -10,6 +10,7 @@ from .. import __version__
 from .audit_command import audit
 from .doctor import doctor
 from .explore_command import explore
+from .local_command import local
 from .market_commands import market
 from .owner_commands import agent, claim, depart, join, leave, owner, withdraw
 from .propose_command import terms_propose
@@ -34,5 +35,5 @@ def main() -> None:
 
 
 market.add_command(terms_propose)
-for command in (wallet, market, epoch, round_group, owner, agent, join, leave, depart, claim, withdraw, audit, explore, doctor):
+for command in (wallet, market, epoch, round_group, owner, agent, join, leave, depart, claim, withdraw, audit, explore, local, doctor):
     main.add_command(command)

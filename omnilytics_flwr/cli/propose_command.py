@@ -59,7 +59,7 @@ def terms_propose(
 
     trained = min(trained, owners)
     found = local_round(app, owners=owners, trained=trained, run_config=run_config, node_config=node_config, on_client=tell)
-    proposal = propose(found.model, found.trained, found.private)
+    proposal = propose(found.start.arrays, found.trained, found.start.private)
     try:
         text = template(
             owners=owners,
@@ -75,7 +75,7 @@ def terms_propose(
         output.write_text(text, encoding="utf-8")
     printer = session.printer()
     if session.settings.as_json:
-        reported = {"private": found.private, "metrics_reported": found.metrics, "terms": None if output is None else str(output)}
+        reported = {"private": found.start.private, "metrics_reported": found.metrics, "terms": None if output is None else str(output)}
         printer.facts(asdict(proposal) | reported)
         return
     _show(printer, proposal, found.metrics)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import weakref
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
 from typing import IO, cast
@@ -28,6 +29,10 @@ class GuardedProcess:
         What stands before the announcement in the command's output.
     log : Path, optional
         File that all output is appended to.
+    environment : mapping of str to str, optional
+        By default that of this process.
+    folder : Path, optional
+        Where the command runs; by default the present folder.
 
     Attributes
     ----------
@@ -40,13 +45,23 @@ class GuardedProcess:
         It announced nothing; the message has its output.
     """
 
-    def __init__(self, command: list[str], *, mark: str, log: Path | None = None) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        *,
+        mark: str,
+        log: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
+    ) -> None:
         guard = resources.files(__package__) / "child_guard.py"
         self._guard = subprocess.Popen(
             [sys.executable, "-I", "-S", str(guard), str(log or ""), mark, *command],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             start_new_session=True,
+            env=environment,
+            cwd=folder,
         )
         self._finalizer = weakref.finalize(self, _stop, self._guard)
         try:

@@ -97,7 +97,7 @@ class Explorer:
 
     def _page(self, make: Callable[[Request], Document]) -> Callable[[Request], Response]:
         def shown(_: Request, document: Document) -> Response:
-            return HTMLResponse(page(document | {"live": True, "etag": _tag(document)}, title_of(document)), headers=_HEADERS)
+            return HTMLResponse(page(document | {"live": True, "etag": _tag(document)}), headers=_HEADERS)
 
         return _answering(make, shown)
 
@@ -125,11 +125,6 @@ def serve(app: Starlette, port: int, on_ready: Callable[[str], None]) -> None:
 def configured(app: Starlette) -> uvicorn.Config:
     """How it is served: quietly, and without waiting for browsers that keep their connections when it ends."""
     return uvicorn.Config(app, host=HOST, port=0, log_level="warning", ws="none", lifespan="off", timeout_graceful_shutdown=1)
-
-
-def title_of(document: Document) -> str:
-    """What a browser's tab says."""
-    return "Markets - OmniLytics" if "markets" in document else f"Market {str(document['market'])[:10]} - OmniLytics"
 
 
 def _tag(document: Document) -> str:

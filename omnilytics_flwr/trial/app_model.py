@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,24 +30,31 @@ class AppStart:
         The whole model.
     strategy : Strategy
         The app's own, without a market.
-    train_config : ConfigRecord
+    rounds : int
+    train_config, evaluate_config : ConfigRecord
         What it is started with.
+    in_market : bool
+        Whether the app wraps it in `Omnilytics`.
     private : tuple of str
         Patterns of the private parameters, if the app names them to `Omnilytics`.
     """
 
     arrays: ArrayRecord
     strategy: Strategy
+    rounds: int
     train_config: ConfigRecord
+    evaluate_config: ConfigRecord
+    in_market: bool
     private: tuple[str, ...]
 
 
 class _Started(BaseException):
     """Ends the server app where it would start to train; no `Exception`, so that the app does not catch it."""
 
-    def __init__(self, strategy: Strategy, arrays: ArrayRecord, train_config: ConfigRecord | None) -> None:
+    def __init__(self, strategy: Strategy, arrays: ArrayRecord, rounds: int, *configs: ConfigRecord | None) -> None:
         super().__init__()
-        self.strategy, self.arrays, self.train_config = strategy, arrays, train_config
+        self.strategy, self.arrays, self.rounds = strategy, arrays, rounds
+        self.configs = tuple(ConfigRecord() if config is None else config for config in configs)
 
 
 class _Refused(BaseException):
@@ -65,11 +72,12 @@ class _NoGrid:
 class _Market:
     """Stands where a patched app finds its market."""
 
-    private: tuple[str, ...] = field(default=())
+    in_market: bool = False
+    private: tuple[str, ...] = ()
 
     def omnilytics(self, inner: Strategy, *, private: Iterable[str] = (), **options: object) -> Strategy:
         """Stands for `Omnilytics`: the strategy alone."""
-        self.private = tuple(private)
+        self.in_market, self.private = True, tuple(private)
         return inner
 
 
@@ -101,8 +109,7 @@ def start_of(app: AppFolder) -> AppStart:
         try:
             app.load("serverapp")(_NoGrid(), context)
         except _Started as started:
-            config = started.train_config
-            return AppStart(started.arrays, started.strategy, ConfigRecord() if config is None else config, market.private)
+            return AppStart(started.arrays, started.strategy, started.rounds, *started.configs, market.in_market, market.private)
         except _Refused as refused:
             raise TermsError(str(refused)) from None
         except TermsError:
@@ -139,10 +146,11 @@ def _start(
     num_rounds: int = 3,
     timeout: float = 3600,
     train_config: ConfigRecord | None = None,
+    evaluate_config: ConfigRecord | None = None,
     **named: object,
 ) -> None:
     """Stands for Flower's `start`, whose parameters these are."""
-    raise _Started(strategy, initial_arrays, train_config)
+    raise _Started(strategy, initial_arrays, num_rounds, train_config, evaluate_config)
 
 
 def _attribute(self: Strategy, name: str) -> Any:
@@ -170,6 +178,6 @@ def _without_market(market: _Market) -> Iterator[None]:
     with ExitStack() as held:
         held.enter_context(replaced(Strategy, "__getattribute__", _attribute))
         held.enter_context(replaced(LegacyStrategy, "__init__", _legacy))
-        held.enter_context(replaced(omnilytics_flwr, "open_market", lambda: None))
+        held.enter_context(replaced(omnilytics_flwr, "open_market", lambda **options: None))
         held.enter_context(replaced(omnilytics_flwr, "Omnilytics", market.omnilytics))
         yield

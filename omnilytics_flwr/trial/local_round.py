@@ -32,20 +32,20 @@ class LocalRound:
 
     Attributes
     ----------
-    model : ArrayRecord
-        The whole model before.
+    start : AppStart
+        What the server starts from.
     trained : tuple of ArrayRecord
         The whole model as each client trained it.
-    private : tuple of str
-        Patterns of the parameters that the app keeps private.
     metrics : tuple of str
-        Names of the numbers that the clients report.
+        Names of the numbers that the clients report, of training and of evaluation.
+    has_mod : bool
+        Whether the client app has a mod of ours.
     """
 
-    model: ArrayRecord
+    start: AppStart
     trained: tuple[ArrayRecord, ...]
-    private: tuple[str, ...]
     metrics: tuple[str, ...]
+    has_mod: bool
 
 
 class _Nodes:
@@ -91,17 +91,22 @@ def local_round(
     """
     folder = AppFolder.read(app, run_config)
     config = settings_in(node_config, "node config")
-    with at_work(folder), _without_mod(), redirect_stdout(sys.stderr):
+
+    def context_of(place: int) -> Context:
+        own = {"partition-id": place, "num-partitions": owners} | config
+        return Context(run_id=1, node_id=_FIRST_NODE + place, node_config=own, state=RecordDict(), run_config=dict(folder.config))
+
+    with at_work(folder), _without_mod() as mods, redirect_stdout(sys.stderr):
         start = start_of(folder)
         client: ClientApp = folder.load("clientapp")
-        replies = []
+        models, names = [], set[str]()
         for place, task in enumerate(_tasks(folder, start, owners)[:trained]):
             on_client(place + 1)
-            own = {"partition-id": place, "num-partitions": owners} | config
-            context = Context(run_id=1, node_id=_FIRST_NODE + place, node_config=own, state=RecordDict(), run_config=dict(folder.config))
-            replies.append(_trained(folder, client, task, context, start.arrays))
-    names = {name for _, metrics in replies for name in metrics}
-    return LocalRound(start.arrays, tuple(arrays for arrays, _ in replies), start.private, tuple(sorted(names)))
+            model, metrics = _trained(folder, client, task, context_of(place), start.arrays)
+            models.append(model)
+            names |= metrics
+        names |= _evaluated(client, start, owners, context_of(0))
+    return LocalRound(start, tuple(models), tuple(sorted(names)), bool(mods))
 
 
 def _tasks(app: AppFolder, start: AppStart, owners: int) -> list[Message]:
@@ -119,7 +124,7 @@ def _tasks(app: AppFolder, start: AppStart, owners: int) -> list[Message]:
     return tasks
 
 
-def _trained(app: AppFolder, client: ClientApp, task: Message, context: Context, model: ArrayRecord) -> tuple[ArrayRecord, tuple[str, ...]]:
+def _trained(app: AppFolder, client: ClientApp, task: Message, context: Context, model: ArrayRecord) -> tuple[ArrayRecord, set[str]]:
     """The model as one client trained it, and the names of what it reports."""
     whose = f"the client app of {app.path}"
     try:
@@ -134,14 +139,30 @@ def _trained(app: AppFolder, client: ClientApp, task: Message, context: Context,
     wrong = difference(records[0], model) if len(records) == 1 else f"there are {len(records)} records of arrays"
     if wrong:
         raise TermsError(f"{whose} replies with another model: {wrong}; expected one ArrayRecord like the one it was sent")
-    return records[0], tuple(name for record in reply.content.metric_records.values() for name in record)
+    return records[0], _metrics(reply)
+
+
+def _evaluated(client: ClientApp, start: AppStart, owners: int, context: Context) -> set[str]:
+    """Names of what a client reports of an evaluation; none if it fails, which ends no run."""
+    grid = cast(Grid, _Nodes(owners))
+    try:
+        tasks = list(start.strategy.configure_evaluate(1, start.arrays, start.evaluate_config, grid))
+        return _metrics(client(tasks[0], context)) if tasks else set()
+    except Exception:
+        return set()
+
+
+def _metrics(reply: Message) -> set[str]:
+    return set() if reply.has_error() else {name for record in reply.content.metric_records.values() for name in record}
 
 
 @contextmanager
-def _without_mod() -> Iterator[None]:
-    """A patched client's mod hands messages on, and messages can be made as in a server."""
+def _without_mod() -> Iterator[list[str]]:
+    """A patched client's mod hands messages on, and messages can be made as in a server; the list has what came by the mod."""
+    came: list[str] = []
 
     def hand_on(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
+        came.append(message.metadata.message_type)
         return call_next(message, context)
 
     changes: Mapping[tuple[Any, str], object] = {
@@ -154,5 +175,5 @@ def _without_mod() -> Iterator[None]:
     with ExitStack() as held:
         for (owner, name), value in changes.items():
             held.enter_context(replaced(owner, name, value))
-        held.enter_context(unsaid("configure_train: "))
-        yield
+        held.enter_context(unsaid("configure_train: ", "configure_evaluate: "))
+        yield came

@@ -18,7 +18,7 @@ from omnilytics_flwr import LocalMarket
 from ..deployment.processes import ProcessError, Processes
 from ..record import circumstances
 from .examples import MARKET_PATCH, OWNERS, REPEAT_PATCH, Example
-from .flower import NO_INSTALLATION, inside, run_app, search_paths
+from .flower import inside, offline, run_app
 from .patches import carry_out, plan
 from .small_data import write_data
 
@@ -87,11 +87,11 @@ def run_example(example: Example, source: Path, folder: Path, patches: Sequence[
     work.mkdir()
     write_data(example.data, work)
     start = time.perf_counter()
-    printed = run_app(app, work, supernodes=OWNERS, run_config=example.run_config, environment=environment or NO_INSTALLATION)
+    printed = run_app(app, work, supernodes=OWNERS, run_config=example.run_config, environment=environment or {})
     seconds = time.perf_counter() - start
     if not (work / example.model_file).exists():
         raise ProcessError(f"{example.name} saved no {example.model_file}; expected its model; its run printed last:\n{printed[-2000:]}")
-    with Processes(work / "logs", {"HF_HUB_OFFLINE": "1", "HF_HOME": str(work / "hf")} | search_paths()) as processes:
+    with Processes(work / "logs", offline(work)) as processes:
         command = [sys.executable, "-m", "runs.plugin.judge", example.name, str(app)]
         judged = processes.run("judge", inside(work, command), seconds=JUDGE_SECONDS)
     return Run(float(judged.split()[-1]), seconds)

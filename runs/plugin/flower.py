@@ -8,17 +8,11 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from omnilytics_flwr.flower.compat import NO_INSTALLATION_VARIABLE
+from omnilytics_flwr.trial import app_run
 
-from ..deployment.processes import Processes, free_ports, listens
+from ..deployment.processes import ProcessError
 
-CONNECTION = "plugin"
-START_SECONDS = 60.0
-RUN_SECONDS = 1800.0
-NO_INSTALLATION = {NO_INSTALLATION_VARIABLE: "1"}
-"""An app finds its packages beside Flower."""
 ROOT = Path(__file__).resolve().parents[2]
-BIN = Path(sys.executable).parent
 
 
 def run_app(app: Path, work: Path, *, supernodes: int, run_config: Mapping[str, float | int | str], environment: Mapping[str, str]) -> str:
@@ -29,33 +23,28 @@ def run_app(app: Path, work: Path, *, supernodes: int, run_config: Mapping[str, 
     app : Path
         Folder of its pyproject.toml.
     work : Path
-        Working directory of the run; logs and Flower's own folder come in there too.
+        Working directory of the run.
     supernodes : int
         How many nodes are simulated.
     run_config : mapping of str to scalar
         Overrides.
     environment : mapping of str to str
-        Added to that of the server and of the simulated nodes; `LocalMarket.environment`, or what it has for any app: `NO_INSTALLATION`.
+        Added to that of the server and of the simulated nodes, e.g. `LocalMarket.environment`.
 
     Raises
     ------
     ProcessError
-        A program failed or did not end in time.
+        The run failed.
     """
-    (port,) = free_ports(1)
-    home = work / "flwr"
-    home.mkdir()
-    (home / "config.toml").write_text(
-        f'[superlink]\ndefault = "{CONNECTION}"\n\n[superlink.{CONNECTION}]\naddress = "127.0.0.1:{port}"\ninsecure = true\n'
-    )
-    own = {"FLWR_HOME": str(home), "FLWR_TELEMETRY_ENABLED": "0", "HF_HUB_OFFLINE": "1", "HF_HOME": str(work / "hf")}
-    with Processes(work / "logs", own | search_paths()) as processes:
-        link = [str(BIN / "flower-superlink"), "--insecure", "--simulation"]
-        processes.start("superlink", inside(work, [*link, "--host", "127.0.0.1", "--port", str(port)]), environment)
-        processes.await_for("the SuperLink", lambda: listens(port), seconds=START_SECONDS)
-        overrides = " ".join(f"{key}={json.dumps(value)}" for key, value in run_config.items())
-        command = [str(BIN / "flwr"), "run", str(app), CONNECTION, "--stream", "--run-config", overrides]
-        return processes.run("run", [*command, "--federation-config", f"num-supernodes={supernodes}"], seconds=RUN_SECONDS)
+    overrides = " ".join(f"{key}={json.dumps(value)}" for key, value in run_config.items())
+    command = app_run.FlwrRun.parse(["flwr", "run", str(app), "--run-config", overrides])
+    with (work / "run.log").open("w+", encoding="utf-8") as output:
+        completed = app_run.run_app(command, offline(work) | environment, nodes=supernodes, work=work, output=output)
+        output.seek(0)
+        printed = output.read()
+    if not completed:
+        raise ProcessError(f"the run of {app} failed; expected it to complete; it printed last:\n{printed[-2000:]}")
+    return printed
 
 
 def inside(folder: Path, command: list[str]) -> list[str]:
@@ -63,8 +52,8 @@ def inside(folder: Path, command: list[str]) -> list[str]:
     return ["sh", "-c", 'cd "$0" && exec "$@"', str(folder), *command]
 
 
-def search_paths() -> dict[str, str]:
-    """Environment in which this environment's programs and this checkout's modules are found from everywhere."""
-    programs = os.pathsep.join([str(BIN), os.environ.get("PATH", "")])
+def offline(work: Path) -> dict[str, str]:
+    """Environment in which this checkout's modules are found from everywhere, and data sets only below `work`."""
     modules = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    return {"PATH": programs, "PYTHONPATH": modules}
+    programs = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    return {"PATH": programs, "PYTHONPATH": modules, "HF_HUB_OFFLINE": "1", "HF_HOME": str(work / "hf")}

@@ -91,7 +91,7 @@ def test_keyboard_sorts_the_owners_and_says_so(page: Page, address: str, opened:
 
 def test_file_of_the_largest_market_is_usable(page: Page, watched: WatchedMarket, largest: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "largest.html"
-    file.write_text(page_of(watched.document() | largest | {"saved": True, "epoch": 25}, "largest"))
+    file.write_text(page_of(watched.document() | largest | {"saved": True, "epoch": 25}))
     page.goto(file.as_uri())
 
     playwright.expect(page.locator("tbody tr")).to_have_count(254)

@@ -54,7 +54,7 @@ def test_document_forgets_what_a_reorganisation_removed(anvil: Anvil, opened: Pl
 
 
 def test_page_is_one_file_that_loads_nothing_and_runs_nothing_of_a_strangers(watched: WatchedMarket) -> None:
-    html = page(watched.document() | {"sentence": "</script><script>alert(1)</script>"}, "<b>")
+    html = page(watched.document() | {"sentence": "</script><script>alert(1)</script>", "market": "<b>"})
 
     assert "</script><script>alert" not in html
     assert "<b>" not in html.partition("<body>")[0]
@@ -64,7 +64,7 @@ def test_page_is_one_file_that_loads_nothing_and_runs_nothing_of_a_strangers(wat
 
 
 def test_page_of_the_largest_market_is_below_five_megabytes(watched: WatchedMarket, largest: dict[str, Any]) -> None:
-    html = page(watched.document() | largest, "largest")
+    html = page(watched.document() | largest)
 
     assert len(largest["rounds"]) == 200
     assert len(largest["owners"]) == 254

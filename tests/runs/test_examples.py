@@ -2,28 +2,69 @@
 
 from __future__ import annotations
 
+import json
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from rich.console import Console
 
-from omnilytics_flwr.errors import TermsError
-from runs.examples.__main__ import main, play, settings_of
+from omnilytics_flwr.errors import Unreachable
+from omnilytics_flwr.evm.endpoint import Endpoint
 
 APPS = Path(__file__).parents[2] / "runs" / "examples"
+ROUND = ("--run-config", "num-server-rounds=1")
 
 
+def command(app: str, *options: str) -> list[str]:
+    return [sys.executable, "-m", "omnilytics_flwr", "local", *options, "--", "flwr", "run", str(APPS / app), *ROUND]
+
+
+@pytest.mark.first
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize("name", ["quickstart", pytest.param("private", marks=pytest.mark.slow)])
-def test_example_learns_and_everybody_is_paid(name: str) -> None:
-    console = Console(record=True, width=100)
+def test_quickstart_learns_everybody_is_paid_and_its_chain_stays_until_it_is_ended(tmp_path: Path) -> None:
+    page, log = tmp_path / "market.html", tmp_path / "log"
+    with log.open("w") as stderr:
+        words = command("quickstart", "--json", "--keep", "--html", str(page))
+        running = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=tmp_path)
+    assert running.stdout is not None
+    try:
+        said = ""
+        while not said.endswith("\n}\n"):
+            line = running.stdout.readline()
+            assert line, log.read_text()[-2000:]
+            said += line
+        facts = json.loads(said)
+        assert facts["settled_rounds"] == 1
+        assert sum(owner["paid_rounds"] for owner in facts["owners"]) >= 12, "one group of five may differ too much"
+        assert sum(int(owner["earned_wei"]) for owner in facts["owners"]) >= 12 * 10**15
+        assert "after round 1: accuracy " in log.read_text()
+        assert facts["market"] in page.read_text()
+        chain = Endpoint(facts["rpc_url"])
+        assert len(chain.request("eth_getCode", facts["market"], "latest")) > 2
 
-    assert play(APPS / name, 1, console) == 0
+        running.send_signal(signal.SIGTERM)
 
-    shown = console.export_text()
-    assert "after round 1: accuracy " in shown
-    together = next(line for line in shown.splitlines() if "together" in line)
-    assert float(together.split("│")[3]) >= 0.012, "twelve of fifteen at least: one group may differ too much"
+        assert running.wait(60) == 130
+        with pytest.raises(Unreachable):
+            chain.request_once("eth_chainId")
+        assert [path.name for path in tmp_path.iterdir() if path not in (page, log)] == []
+    finally:
+        running.kill()
+        running.wait()
+        running.stdout.close()
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_private_head_stays_and_what_everybody_earned_is_shown(tmp_path: Path) -> None:
+    done = subprocess.run(command("private"), capture_output=True, text=True, cwd=tmp_path, check=False)
+
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "after round 1: accuracy " in done.stdout
+    together = next(line for line in done.stdout.splitlines() if "together" in line)
+    assert float(together.split()[-2]) >= 0.012
 
 
 def test_quickstart_knows_of_the_market_in_two_lines_of_each_side_only() -> None:
@@ -33,18 +74,3 @@ def test_quickstart_knows_of_the_market_in_two_lines_of_each_side_only() -> None
     touched = {name: sum("mnilytics" in line for line in text) for name, text in lines.items()}
 
     assert touched == {"client_app.py": 2, "server_app.py": 2, "task.py": 0}
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [("", "is no Flower app"), ("[tool.omnilytics]\nprice = 1\n[tool.flwr.app.config]\n", r"says price; expected some of clip")],
-)
-def test_app_that_is_none_or_says_what_no_market_knows_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, words: str
-) -> None:
-    (tmp_path / "pyproject.toml").write_text(text)
-
-    with pytest.raises(TermsError, match=words):
-        settings_of(tmp_path)
-    assert main([str(tmp_path)]) == 1
-    assert capsys.readouterr().err.startswith("TermsError: ")

@@ -31,7 +31,7 @@ if __name__ == "__main__":
 
 COMMANDS: dict[str, tuple[list[str], str]] = {
     "a user's script": (["-m", "tests.runs.interrupted_market"], "ray::ClientAppActor.run"),
-    "flwr run": (["-m", "runs.examples", "runs/examples/quickstart"], "ray::ClientAppActor"),
+    "flwr run": (["-m", "omnilytics_flwr", "local", "--", "flwr", "run", "runs/examples/quickstart"], "ray::ClientAppActor"),
     "worker processes": (["-c", SWEEP], "spawn_main"),
     "a chain alone": (["-m", "runs.gas", "--check"], "anvil"),
 }

@@ -34,8 +34,8 @@ PRIVATE = {
     ("deployment", "data_owner.owner_keys"): "two runs round by the same secrets, to be compared",
     ("deployment", "market.task"): "the same",
     ("mnist", "simulation"): "runs plain Flower as a market is run",
-    ("plugin", "flower.compat"): "names Flower's own variable once",
-    ("plugin", "flower.weights"): "counts weights as the strategy does",
+    ("plugin", "trial"): "runs apps as the command does",
+    ("plugin", "trial.app_model"): "the same",
 }
 """Run and private module, and why the one may import the other."""
 

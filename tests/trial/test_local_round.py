@@ -34,7 +34,7 @@ server, client = ServerApp(), ClientApp(mods={mods})
 def main(grid, context):
     model = ArrayRecord({{"w": Array(np.zeros(2)), "own": Array(np.zeros(2))}})
     strategy = {strategy}
-    strategy.start(grid=grid, initial_arrays=model, train_config=ConfigRecord({{"lr": 0.25}}))
+    strategy.start(grid=grid, initial_arrays=model, num_rounds=2, train_config=ConfigRecord({{"lr": 0.25}}))
 
 @client.train()
 def train(message, context):
@@ -43,6 +43,10 @@ def train(message, context):
     by = [settings["lr"] * settings["server-round"] * context.run_config["rate"] * node["scale"], node["partition-id"] / node["num-partitions"]]
     arrays = ArrayRecord({{name: Array(array.numpy() + by) for name, array in message.content["arrays"].items()}})
     return Message(RecordDict({{"arrays": {reply}, "metrics": MetricRecord({{"num-examples": 3}})}}), reply_to=message)
+
+@client.evaluate()
+def evaluate(message, context):
+    return Message(RecordDict({{"metrics": MetricRecord({{"accuracy": 0.5}})}}), reply_to=message)
 """
 PLAIN = {"imports": "", "mods": "[]", "strategy": "FedAvg()", "reply": "arrays"}
 IN_A_MARKET = {
@@ -69,9 +73,11 @@ def test_clients_get_what_the_server_would_send_and_their_own_settings(
         write_app(tmp_path, **parts), owners=4, trained=2, run_config="rate=2.0", node_config="scale=3", on_client=told.append
     )
     assert [one["w"].numpy().tolist() for one in found.trained] == [[1.5, 0.0], [1.5, 0.25]]
-    assert np.all(found.model["w"].numpy() == 0)
-    assert found.private == (("own",) if parts is IN_A_MARKET else ())
-    assert found.metrics == ("num-examples",)
+    assert np.all(found.start.arrays["w"].numpy() == 0)
+    assert found.start.private == (("own",) if parts is IN_A_MARKET else ())
+    assert found.start.rounds == 2
+    assert found.start.in_market == found.has_mod == (parts is IN_A_MARKET)
+    assert found.metrics == ("accuracy", "num-examples")
     assert told == [1, 2]
     assert "training" not in capsys.readouterr().out, "standard output is the command's own"
     assert "tried_app" not in set(sys.modules) - before

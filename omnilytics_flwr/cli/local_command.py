@@ -1,0 +1,128 @@
+"""``omnilytics local``: a Flower app, tried in a market of its own on this machine."""
+
+from __future__ import annotations
+
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ..errors import TermsError
+from .printer import Printer, counted
+from .session import Session, options
+from .settings import FILE, example
+
+if TYPE_CHECKING:
+    from ..local_market import LocalMarket
+
+
+@click.command(
+    "local",
+    context_settings={"allow_interspersed_args": False},
+    epilog=example("omnilytics local -- flwr run .", "omnilytics local --keep -- flwr run my-app --run-config 'num-server-rounds=5'"),
+)
+@click.argument("words", metavar="-- flwr run PATH ...", nargs=-1, required=True)
+@click.option("--owners", type=click.IntRange(9, 254), default=15, help="Data owners, and so Flower's nodes.  [default: 15]")
+@click.option("--group-size", type=click.IntRange(3, 16), help="Members of a group; by default 3 or 4, as fits the data owners.")
+@click.option(
+    "--verification",
+    type=click.Choice(["exact", "projected", "computed"]),
+    help="How groups are compared; by default the first of these that fits.",
+)
+@click.option("--reward", metavar="AMOUNT", default="0.001 ether", help="For each update that is paid.  [default: 0.001 ether]")
+@click.option("--clip", type=click.FloatRange(1e-9, 1000), help="Largest change of a weight; by default twice that of one local round.")
+@click.option(
+    "--longest-mean",
+    type=click.FloatRange(0, min_open=True),
+    help="Longest mean update of a group; by default thrice that of one local round.",
+)
+@click.option("--html", "file", type=FILE, help="Write what became of the market as one page, as `omnilytics explore --html` does.")
+@click.option("--keep", is_flag=True, help="Leave the chain up until Ctrl-C, to look at the market.")
+@options()
+def local(
+    session: Session,
+    words: tuple[str, ...],
+    owners: int,
+    group_size: int | None,
+    verification: Any,
+    reward: str,
+    clip: float | None,
+    longest_mean: float | None,
+    file: Path | None,
+    *,
+    keep: bool,
+) -> None:
+    """Run a Flower app in a market on this machine.
+
+    Starts a chain and a market that fits the app, lets data owners join, runs the command, and shows what everybody earned. The market's
+    terms follow from the app: its server tells model and rounds, and one client trains once to tell how far a round moves the model and
+    which metrics there are; all of them may leave. Everything ends with the command. Money is play money.
+    """
+    from ..local_market import LocalMarket
+    from ..market.public_part import count_weights
+    from ..trial.app_run import FlwrRun, run_app
+    from ..trial.local_round import local_round
+    from ..trial.market_lines import check_has_lines
+
+    command, printer = FlwrRun.parse(words), session.printer()
+    found = local_round(command.app, owners=owners, trained=1, run_config=command.run_config)
+    check_has_lines(command.app, found)
+    start = found.start
+    printer.note(
+        f"The app trains a model of {count_weights(start.arrays, start.private):,} weights for {counted(start.rounds, 'round')}. "
+        "Starting a chain and a market ..."
+    )
+    with LocalMarket.for_model(
+        start.arrays,
+        num_owners=owners,
+        private=start.private,
+        group_size=group_size,
+        reward=reward,
+        trained=found.trained[0],
+        clip=clip,
+        longest_mean=longest_mean,
+        rounds=max(1, start.rounds),
+        verification=verification,
+        metrics=found.metrics,
+    ) as market:
+        terms = market.ledger.terms()
+        printer.note(
+            f"{owners} data owners have joined the market {market.ledger.address}.\n"
+            f"Its clip is {terms.clip:.3g}, the longest mean of a group {terms.longest_mean:.3g}; metrics that may leave: "
+            f"{', '.join(terms.metrics) or 'none'}.\n"
+        )
+        completed = run_app(command, market.environment, nodes=owners, output=sys.stderr if session.settings.as_json else None)
+        _show(printer, market, file)
+        if keep:
+            named = f"{market.ledger.address} --rpc-url {market.anvil.url}"
+            printer.note(
+                f"\nThe chain stays up. Look at it from another terminal:\n  omnilytics explore {named}\n  omnilytics audit {named}"
+            )
+            printer.note("Ctrl-C here ends it.")
+            threading.Event().wait()
+    if not completed:
+        raise TermsError("the app's run failed; expected it to complete; what it printed above says why")
+
+
+def _show(printer: Printer, market: LocalMarket, file: Path | None) -> None:
+    """Say what everybody earned, and write the page if one is asked for."""
+    from ..explore.market_document import WatchedMarket
+    from ..explore.page_file import write_page
+
+    document = WatchedMarket(market.ledger, 0).document()
+    if file is not None:
+        write_page(file, document)
+    rows = [
+        {"data_owner": owner["address"], "paid_rounds": owner["paidRounds"], "earned_wei": int(owner["earned"])}
+        for owner in document["owners"]
+    ]
+    settled = sum(story["outcome"] == "settled" for story in document["rounds"])
+    if printer.as_json:
+        printer.facts({"rpc_url": market.anvil.url, "market": market.ledger.address, "settled_rounds": settled, "owners": rows})
+        return
+    printer.note(f"\nWhat everybody earned in {counted(settled, 'settled round')}, in play money:")
+    printer.rows([*rows, {"data_owner": "together", "paid_rounds": None, "earned_wei": sum(row["earned_wei"] for row in rows)}])
+    if file is not None:
+        printer.note(f"The market as a page: {file}")
