@@ -8,9 +8,14 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from omnilytics_flwr import EthereumLedger
+from omnilytics_flwr.explore.market_document import WatchedMarket
+from omnilytics_flwr.explore.page_file import write_page
 
 PACKAGES = ("omnilytics-flwr", "flwr", "torch", "web3", "eth-account", "py_arkworks_bls12381", "cryptography", "numpy", "ray")
 
@@ -45,6 +50,23 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 def write_recipe(path: Path, recipe: Any) -> None:
     """Write the recipe as it was resolved, every key, as JSON."""
     write_json(path, dataclasses.asdict(recipe))
+
+
+def write_market_page(folder: Path, ledger: EthereumLedger, accuracies: Sequence[float] = ()) -> Path:
+    """Write the market as `omnilytics explore` shows it, as one file to keep or to send; return it.
+
+    Parameters
+    ----------
+    folder : Path
+        Of the record.
+    ledger : EthereumLedger
+        The market, on a chain that still runs.
+    accuracies : sequence of float, 0 .. 1 (default: none)
+        The model owner's own, before the first round and after each: they are on no chain.
+    """
+    file = folder / "market.html"
+    write_page(file, WatchedMarket(ledger, 0).document() | ({"accuracy": list(accuracies)} if accuracies else {}))
+    return file
 
 
 def circumstances() -> dict[str, Any]:

@@ -109,7 +109,8 @@ def start_of(app: AppFolder) -> AppStart:
         try:
             app.load("serverapp")(_NoGrid(), context)
         except _Started as started:
-            return AppStart(started.arrays, started.strategy, started.rounds, *started.configs, market.in_market, market.private)
+            train, evaluate = started.configs
+            return AppStart(started.arrays, started.strategy, started.rounds, train, evaluate, market.in_market, market.private)
         except _Refused as refused:
             raise TermsError(str(refused)) from None
         except TermsError:

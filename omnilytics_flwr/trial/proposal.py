@@ -156,4 +156,5 @@ def _percentiles(change: NDArray[np.float64]) -> tuple[float, ...]:
 def _rounded_up(number: float) -> float:
     """To two digits, not down: 0.0213 becomes 0.022."""
     places = 1 - math.floor(math.log10(number))
-    return round(math.ceil(round(number * 10**places, 9)) / 10**places, max(places, 0))
+    scale = 10.0**places
+    return round(math.ceil(round(number * scale, 9)) / scale, max(places, 0))

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from omnilytics_flwr import Anvil, AnvilOptions, Stage, connect
 
-from ..record import circumstances, new_folder, point_latest, write_json, write_recipe
+from ..record import circumstances, new_folder, point_latest, write_json, write_market_page, write_recipe
 from .flower import Network, start_network
 from .parties import DataOwner, Parties, set_up
 from .processes import Guarded, ProcessError, Processes
@@ -71,6 +71,7 @@ def _run(recipe: Recipe, place: Path, folder: Path, progress: Progress, *, plain
         if plain:
             _plain(recipe, network, progress)
         result = result_of(recipe, parties, incident)
+        write_market_page(folder, parties.model_owner.ledger, result["accuracy"]["per_round"])
     if twin is not None:
         progress.step("the same rounds in Flower's simulation")
         result["simulated_distances"] = simulate(recipe, twin)

@@ -59,7 +59,7 @@ def show_result(console: Console, result: dict[str, Any], broken: Sequence[str],
     console.print()
     console.print(_round_table(result))
     console.print(_cost_table(result))
-    show_end(console, broken, folder=folder, latest=latest, logs=folder / "logs")
+    show_end(console, broken, folder=folder, latest=latest, page=folder / "market.html", logs=folder / "logs")
 
 
 def _round_table(result: dict[str, Any]) -> Table:

@@ -11,7 +11,7 @@ from rich.console import Console
 from omnilytics_flwr import Address, LocalMarket, Terms
 from runs.processing_time import chain_processing
 
-from ..record import circumstances, new_folder, point_latest, write_json, write_recipe
+from ..record import circumstances, new_folder, point_latest, write_json, write_market_page, write_recipe
 from .app import METRICS
 from .data import resolve_source
 from .figure import draw
@@ -35,7 +35,7 @@ def run(recipe: Recipe) -> int:
     write_recipe(folder / "recipe.json", recipe)
     console.print(f"[bold]One market[/bold]: {recipe.data.owners} data owners, MNIST digits ({recipe.data.source}), a local chain")
     with Progress(console, recipe) as progress:
-        outcome = _trainings(recipe, progress)
+        outcome = _trainings(recipe, folder, progress)
     result = {"run": "mnist", "seed": recipe.seed, **facts, **result_of(outcome)}
     write_json(folder / "result.json", result)
     draw(folder / "result.json", folder / "figure.png")
@@ -46,7 +46,7 @@ def run(recipe: Recipe) -> int:
     return 1 if broken else 0
 
 
-def _trainings(recipe: Recipe, progress: Progress) -> Outcome:
+def _trainings(recipe: Recipe, folder: Path, progress: Progress) -> Outcome:
     progress.step("model owner trains on its own digits")
     start = pretrained(recipe)
     with LocalMarket(terms_of(recipe), num_owners=recipe.data.owners, computed=recipe.market.is_computed, on_stage=progress.step) as market:
@@ -61,6 +61,7 @@ def _trainings(recipe: Recipe, progress: Progress) -> Outcome:
         processing = chain_processing(market.ledger.connection, of_rounds)
         transactions, terms, work = market.transactions, market.ledger.terms(), collect_work(market)
         owners = tuple(market.owners)
+        write_market_page(folder, market.ledger, trained.accuracies)
     progress.begin("plain FedAvg")
     plain = train_plain(recipe, start, attacked=False, on_accuracy=progress.accuracy)
     progress.begin("plain FedAvg, attacked")

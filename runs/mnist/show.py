@@ -108,7 +108,7 @@ def show_result(console: Console, result: dict[str, Any], broken: Sequence[str],
     console.print(_round_table(result))
     console.print(_owner_table(result))
     console.print(_cost_table(result))
-    show_end(console, broken, folder=folder, latest=latest, picture=folder / "figure.png", log=log)
+    show_end(console, broken, folder=folder, latest=latest, page=folder / "market.html", picture=folder / "figure.png", log=log)
 
 
 def _accuracy_table(result: dict[str, Any]) -> Table:

@@ -39,7 +39,7 @@ def run_app(app: Path, work: Path, *, supernodes: int, run_config: Mapping[str, 
     overrides = " ".join(f"{key}={json.dumps(value)}" for key, value in run_config.items())
     command = app_run.FlwrRun.parse(["flwr", "run", str(app), "--run-config", overrides])
     with (work / "run.log").open("w+", encoding="utf-8") as output:
-        completed = app_run.run_app(command, offline(work) | environment, nodes=supernodes, work=work, output=output)
+        completed = app_run.run_app(command, {**offline(work), **environment}, nodes=supernodes, work=work, output=output)
         output.seek(0)
         printed = output.read()
     if not completed:

@@ -60,6 +60,7 @@ def test_list_of_markets_leads_to_a_market(page: Page, address: str, opened: Pla
     playwright.expect(page.get_by_role("heading", level=1)).to_have_text("round 1 is open with 5 groups.")
     playwright.expect(page.locator(".next time")).to_contain_text("left")
     playwright.expect(page.locator("p.own")).to_contain_text("Your seat is 0, in group")
+    playwright.expect(page.get_by_role("heading", name="Accuracy")).to_have_count(0)
     playwright.expect(page.locator("tr.own")).to_have_count(1)
     assert fits(page)
 
@@ -91,9 +92,10 @@ def test_keyboard_sorts_the_owners_and_says_so(page: Page, address: str, opened:
 
 def test_file_of_the_largest_market_is_usable(page: Page, watched: WatchedMarket, largest: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "largest.html"
-    file.write_text(page_of(watched.document() | largest | {"saved": True, "epoch": 25}))
+    file.write_text(page_of(watched.document() | largest | {"saved": True, "epoch": 25, "accuracy": [0.5, 0.75, 0.912]}))
     page.goto(file.as_uri())
 
+    playwright.expect(page.get_by_role("img", name="Accuracy by round: 50.0 %, 75.0 %, 91.2 %")).to_be_visible()
     playwright.expect(page.locator("tbody tr")).to_have_count(254)
     playwright.expect(page.locator("ul.groups > li")).to_have_count(84)
     page.get_by_role("button", name="Show all 200 rounds").click()

@@ -15,6 +15,8 @@ NAME = "omnilytics_flwr"
 PRIVATE = {
     ("", "evm"): "measures the node",
     ("", "interruption"): "ends as every command does",
+    ("", "explore.market_document"): "keeps the page of a market with its record",
+    ("", "explore.page_file"): "the same",
     ("byzantine", "adversary"): "attacks by the kit, which is for simulations and tests",
     ("mnist", "adversary.labels"): "poisons by the kit",
     ("byzantine", "crypto"): "decides rounds by the very functions that keeper and contract share",

@@ -82,7 +82,7 @@ def test_clients_get_what_the_server_would_send_and_their_own_settings(
     assert "training" not in capsys.readouterr().out, "standard output is the command's own"
     assert "tried_app" not in set(sys.modules) - before
     assert omnilytics_flwr.omnilytics_mod is mod
-    assert TaskIdentity._node_id is None
+    assert vars(TaskIdentity)["_node_id"] is None
     assert FedAvg().start.__name__ == "start"
 
 

@@ -66,6 +66,7 @@ function market() {
     el("p", { class: "faint mono" }, `${shown.market}, chain ${shown.chain}, block ${shown.block.toLocaleString("en")}`),
     ownSeat(epoch),
     figures(),
+    ...accuracy(),
     el("h2", {}, "Rounds"), ...rounds(),
     el("h2", {}, epoch ? `Groups of epoch ${epoch.number}` : "Groups"), groups(epoch),
     el("h2", {}, "Data owners"), owners(epoch),
@@ -102,6 +103,25 @@ function figures() {
     ["Fees of all transactions", about(shown.fees, ETHER)],
   ];
   return el("dl", { class: "figures card" }, ...rows.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
+}
+
+/** Shares from before the first round on, as the model owner measured them: in its own file only, for a chain has none. */
+function accuracy() {
+  if (!shown.accuracy) return [];
+  const percent = shown.accuracy.map(one => `${(100 * one).toFixed(1)} %`), last = percent.length - 1;
+  const low = Math.min(...shown.accuracy), high = Math.max(...shown.accuracy), height = 120, width = 600;
+  const x = i => 8 + (width - 16) * i / Math.max(last, 1), y = value => 12 + (height - 24) * (high - value) / (high - low || 1);
+  const svg = (tag, attributes, ...children) => {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+    made.append(...children);
+    return made;
+  };
+  const line = svg("polyline", { points: shown.accuracy.map((value, i) => `${x(i)},${y(value)}`).join(" ") });
+  const points = shown.accuracy.map((value, i) => svg("path", { d: `M${x(i)},${y(value)}h0` }, svg("title", {}, `${i ? `after round ${i}` : "before the first round"}: ${percent[i]}`)));
+  return [el("h2", {}, "Accuracy"), el("div", { class: "card" },
+    el("p", {}, `From ${percent[0]} to ${percent[last]} in ${plural(last, "round")}. `, el("span", { class: "faint" }, "The model owner has measured this; it is not on the chain.")),
+    svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": `Accuracy by round: ${percent.join(", ")}` }, line, ...points))];
 }
 
 function kindOf(round, group) { return KINDS.slice(1).find(kind => round[kind].includes(group)) || (round.outcome === "settled" ? "accepted" : "open"); }
