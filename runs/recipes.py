@@ -62,8 +62,9 @@ def _convert(expected: type, value: object, name: str) -> object:
     """Return `value` as what the field `name` holds, refusing everything but int for float."""
     if dataclasses.is_dataclass(expected) and isinstance(value, dict):
         return _build(expected, value, f"{name}.")
-    if expected == tuple[int, ...] and isinstance(value, list) and all(type(item) is int for item in value):
-        return tuple(value)
+    if typing.get_origin(expected) is tuple and isinstance(value, list):
+        (kind, _) = typing.get_args(expected)
+        return tuple(_convert(kind, item, f"{name}[{i}]") for i, item in enumerate(value))
     if expected is float and type(value) in (int, float):
         return float(typing.cast("float", value))
     if type(value) is not expected:

@@ -11,10 +11,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .peers.tables import peers_table
+
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = ROOT / "docs" / "reference" / "benchmarks.md"
-RUNS = ("mnist", "gas", "plugin", "byzantine", "deployment", "onchain")
+RUNS = ("mnist", "gas", "plugin", "byzantine", "deployment", "onchain", "peers")
 KEPT = ("result.json", "figure.png")
+NO_RECORD = "No record of this run is kept yet; `python -m runs.{run}` makes one."
 
 
 def main(arguments: list[str]) -> int:
@@ -38,15 +41,24 @@ def main(arguments: list[str]) -> int:
 
 def rendered(text: str) -> str:
     """The page with the reference's figures between its markers."""
-    tables = (mnist_table, gas_table, plugin_table, byzantine_table, deployment_table, onchain_table)
+    tables = (mnist_table, gas_table, plugin_table, byzantine_table, deployment_table, onchain_table, _peers_table)
     for run, table in zip(RUNS, tables, strict=True):
-        result = json.loads((ROOT / "runs" / run / "reference" / "result.json").read_text(encoding="utf-8"))
+        result = _record_of(run)
         before, start, rest = text.partition(f"<!-- {run} -->\n")
         _, end, after = rest.partition(f"\n<!-- /{run} -->")
         if not (start and end):
             raise ValueError(f"{BENCHMARKS.relative_to(ROOT)} has no place for the figures of {run}: no <!-- {run} --> and <!-- /{run} -->")
-        text = before + start + table(result) + end + after
+        text = before + start + (NO_RECORD.format(run=run) if result is None else table(result)) + end + after
     return text
+
+
+def _record_of(run: str) -> dict[str, Any] | None:
+    path = ROOT / "runs" / run / "reference" / "result.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def _peers_table(result: dict[str, Any]) -> str:
+    return peers_table(result, _record_of("onchain") or {})
 
 
 def mnist_table(result: dict[str, Any]) -> str:

@@ -1,12 +1,12 @@
 """The Flower app of this run, as anybody would write it: a train function that knows nothing of a market.
 
-In a market the client app takes one more mod; that is the whole difference (`client_app`).
+In a market the client app takes one more mod; that is the whole difference.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -23,7 +23,9 @@ from .data import load
 from .model import PRIVATE, Net, initial_model, train
 from .recipe import Recipe
 
-__all__ = ["METRICS", "PRIVATE", "client_app", "load_model", "model_arrays"]
+__all__ = ["METRICS", "PRIVATE", "client_app", "load_model", "market_mod", "model_arrays"]
+
+Mod = Callable[[Message, Context, ClientAppCallable], Message]
 
 METRICS = ("num-examples", "train-loss", "train-seconds")
 """What a data owner tells besides its update; in a market the terms name these."""
@@ -41,23 +43,18 @@ def load_model(arrays: ArrayRecord) -> Net:
     return model
 
 
-def client_app(recipe: Recipe, *, market: bool, attacked: bool) -> ClientApp:
+def client_app(recipe: Recipe, *, mods: Sequence[Mod] = (), attacked: bool) -> ClientApp:
     """The app of a data owner.
 
     Parameters
     ----------
     recipe : Recipe
-    market : bool
-        Whether it takes part in a market: then the first convolution is its private part.
+    mods : sequence of mods (default: none)
+        What a market, or another way to aggregate, adds to the app.
     attacked : bool
         Whether the recipe's attackers poison.
     """
-    mods: list[Callable[[Message, Context, ClientAppCallable], Message]] = []
-    if market:
-        mods.append(OmnilyticsMod(initial_model=lambda context: model_arrays(initial_model(recipe.seed))))
-    if attacked:
-        mods.append(_poisoning(recipe))
-    app = ClientApp(mods=mods)
+    app = ClientApp(mods=[*mods, _poisoning(recipe)] if attacked else [*mods])
 
     @app.train()
     def train_on_share(msg: Message, context: Context) -> Message:
@@ -86,11 +83,16 @@ def client_app(recipe: Recipe, *, market: bool, attacked: bool) -> ClientApp:
     return app
 
 
+def market_mod(recipe: Recipe) -> OmnilyticsMod:
+    """The mod of this run's market: the first convolution is a data owner's private part."""
+    return OmnilyticsMod(initial_model=lambda context: model_arrays(initial_model(recipe.seed)))
+
+
 def _round_of(msg: Message) -> int:
     return int(str(msg.content.config_records["config"]["server-round"]))
 
 
-def _poisoning(recipe: Recipe) -> Callable[[Message, Context, ClientAppCallable], Message]:
+def _poisoning(recipe: Recipe) -> Mod:
     """A mod of the attackers' own: what honest training gave is replaced by the poison."""
 
     def poisoning_mod(msg: Message, context: Context, call_next: ClientAppCallable) -> Message:

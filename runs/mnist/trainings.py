@@ -15,7 +15,7 @@ from flwr.serverapp.strategy import FedAvg, Strategy
 from omnilytics_flwr import LocalMarket, Omnilytics, RoundReport
 from omnilytics_flwr.simulation import simulate
 
-from .app import client_app, load_model, model_arrays
+from .app import client_app, load_model, market_mod, model_arrays
 from .data import Digits, load
 from .model import PRIVATE, Net, accuracy, fit_private, initial_model, pretrain
 from .recipe import Recipe
@@ -104,7 +104,7 @@ def train_in_market(
     strategy = Omnilytics(_fedavg(recipe), ledger=market.ledger, private=PRIVATE, refit=refit, on_stage=note_stage, on_round=on_round)
     server = _server_app(recipe, strategy, start, digits, training, on_accuracy)
     begun = time.perf_counter()
-    market.run(server, client_app(recipe, market=True, attacked=True), workers=WORKERS)
+    market.run(server, client_app(recipe, mods=[market_mod(recipe)], attacked=True), workers=WORKERS)
     training.reports = strategy.reports
     return training
 
@@ -113,7 +113,7 @@ def train_plain(recipe: Recipe, start: Net, *, attacked: bool, on_accuracy: OnAc
     """Train the whole model with Flower's FedAvg, without a market."""
     digits, training = load(recipe), Training()
     server = _server_app(recipe, _fedavg(recipe), start, digits, training, on_accuracy)
-    app = client_app(recipe, market=False, attacked=attacked)
+    app = client_app(recipe, attacked=attacked)
     simulate(server, app, recipe.data.owners, workers=WORKERS)
     return training
 

@@ -32,7 +32,7 @@ def test_recipe_of_the_run_gives_every_key_and_takes_whole_numbers_for_floats(tm
         ("owners = 20", "", r"data\.owners is missing"),
         ("owners = 20", "owners = 20.5", r"data\.owners is 20\.5; expected int"),
         ("owners = 20", "owners = true", r"data\.owners is True; expected int"),
-        ("attackers = [7]", 'attackers = ["7"]', r"attack\.attackers is \['7'\]"),
+        ("attackers = [7]", 'attackers = ["7"]', r"attack\.attackers\[0\] is '7'; expected int"),
         ("attackers = [7]", "attackers = [20]", r"attack\.attackers is 20; expected 0 to 19"),
         ("attackers = [7]", "attackers = [7, 7]", r"attack\.attackers is \(7, 7\); expected each owner once"),
         ('source = "auto"', 'source = "web"', r"data\.source is 'web'; expected auto, torchvision or npm"),
