@@ -15,7 +15,7 @@ from omnilytics_flwr.crypto.fixedpoint import pack, quantise
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.keystream import Keystream
 from omnilytics_flwr.crypto.kzg import commit
-from omnilytics_flwr.crypto.masks import MaskKey, Peer, group_mask
+from omnilytics_flwr.crypto.masks import GroupMask, MaskKey, Peer
 from omnilytics_flwr.crypto.prover import prove
 from omnilytics_flwr.crypto.statement import Statement
 from omnilytics_flwr.evm.anvil import Anvil
@@ -202,7 +202,7 @@ class Play:
         state, terms = self.owner.state(), self.terms
         mates = next(group for group in self.groups() if seat in group)
         peers = [Peer(address_bytes(self.data[mate].account), mask_key(mate).public) for mate in mates]
-        mask = group_mask(
+        mask = GroupMask(
             mask_key(seat),
             peers,
             chain_id=self.connection.chain_id,
@@ -211,8 +211,7 @@ class Play:
             epoch=state.epoch,
             round_number=round_number,
             task_hash=state.task_hash,
-            elements=N * terms.polynomials,
-        )
+        ).read(N * terms.polynomials)
         key = secret("rounding", seat, round_number)
         update = update_of(seat, round_number, terms.weights)
         vector = pack(quantise(update, weights=terms.weights, bits=terms.update_bits, clip=CLIP, key=key)) + mask

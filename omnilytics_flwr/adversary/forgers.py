@@ -32,7 +32,7 @@ class Forges(CommitsAnew):
 
     attack: VectorAttack
 
-    def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         """Commit to the attacked vector."""
         self.honest.commit(task, update)
         return self.signed_vector(task, self.attack(self.masked(task.chain_id, task.market, task.round)))
@@ -83,7 +83,7 @@ class ProjectsAnother(Rogue):
 class CommitsToGarbage(CommitsAnew):
     """Commits to bytes that are no points, which nobody can see in a digest, and delivers them."""
 
-    def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         """Sign the digest of garbage."""
         self.honest.commit(task, update)
         return self.signed(task, points_digest(self._garbage(task.chain_id, task.market, task.round)))

@@ -64,7 +64,7 @@ class Rogue:
         """See `OwnerAgent.admit_evaluation`."""
         return self.honest.admit_evaluation(task)
 
-    def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         """See `OwnerAgent.commit`."""
         return self.honest.commit(task, update)
 
@@ -127,7 +127,7 @@ class CommitsAnew(Rogue):
 class NeverCommits(Rogue):
     """Trains, and never answers. Its group can't be whole, and sits the round out."""
 
-    def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         """Refuse."""
         raise Refused(f"round {task.round}: this data owner does not answer")
 
@@ -158,7 +158,7 @@ class Late(Rogue):
     wait: Callable[[], None] | float
     exchange: str = "deliver"
 
-    def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         """Commit honestly, and answer later if that is where it is late."""
         commitment = super().commit(task, update)
         if self.exchange == "commit":
@@ -197,7 +197,7 @@ class SignsTwo(CommitsAnew):
 
     _asked: dict[TaskId, int] = field(default_factory=dict, init=False)
 
-    def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         """The honest commitment first, another one every time after that."""
         honest = self.honest.commit(task, update)
         times = self._asked[task] = self._asked.get(task, 0) + 1
@@ -217,7 +217,7 @@ class ReplaysCommitment(CommitsAnew):
 
     _first: SignedCommitment | None = field(default=None, init=False)
 
-    def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         """The first commitment ever made."""
         commitment = self.honest.commit(task, update)
         self._first = self._first or commitment
@@ -251,7 +251,7 @@ class Copies(CommitsAnew):
     victim: Journal
     exchanges: tuple[str, ...] = ("commit", "deliver")
 
-    def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         """The honest commitment, or one to the other member's vector."""
         own = self.honest.commit(task, update)
         if "commit" not in self.exchanges:
@@ -276,7 +276,7 @@ class Impersonates(CommitsAnew):
 
     victim: Address
 
-    def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         """The honest commitment under another's name."""
         return replace(self.honest.commit(task, update), owner=self.victim)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..crypto.field import ELEMENT_BYTES, FieldVector, R
 from ..crypto.fixedpoint import HALF_BITS
-from ..crypto.masks import expand
+from ..crypto.masks import Pad
 from ..errors import TermsError
 
 IMAGINARY = pow(7, (R - 1) // 4, R)
@@ -88,7 +88,7 @@ class Unmasked:
 
     def __call__(self, vector: FieldVector) -> FieldVector:
         """See `VectorAttack`."""
-        return expand(self.seed.to_bytes(ELEMENT_BYTES, "big"), len(vector))
+        return Pad(self.seed.to_bytes(ELEMENT_BYTES, "big")).read(len(vector))
 
 
 def add_at(vector: FieldVector, changes: dict[int, int]) -> FieldVector:

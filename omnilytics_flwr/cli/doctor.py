@@ -248,6 +248,7 @@ def _check_chain(session: Session) -> Iterator[Check]:
     if session.home is not None:
         session.check_trusted(session.home.policy)
         yield Check("market", OK, f"{session.market}, {session.reader.state().stage.name.lower()}")
+        yield _probe("a round", lambda: _round(session))
         yield _probe("answers", lambda: _answers(session))
         yield from _check_account(session)
 
@@ -272,6 +273,16 @@ def _blobs(connection: Connection) -> str:
 
     check_blobs(connection)
     return f"taken, {blob_base_fee_wei(connection):,} wei for a unit of blob gas"
+
+
+def _round(session: Session) -> str:
+    """What a round takes of this machine; raises `Refused` if the disk has no room for it."""
+    from ..data_owner.round_needs import RoundNeeds
+
+    needs = RoundNeeds.of(session.reader.scheme())
+    if session.home is not None:
+        session.home.journal().check_room(needs.disk_bytes)
+    return str(needs)
 
 
 def _answers(session: Session) -> str:

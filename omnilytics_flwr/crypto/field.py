@@ -46,7 +46,7 @@ class FieldVector:
         self.limbs = limbs
 
     @classmethod
-    def from_bytes(cls, raw: bytes, length: int) -> FieldVector:
+    def from_bytes(cls, raw: bytes | memoryview, length: int) -> FieldVector:
         """Decode `length` canonical big-endian words of 32 bytes.
 
         Raises
@@ -74,6 +74,12 @@ class FieldVector:
             raise NotCanonical(wrong, numbers[wrong])
         raw = b"".join([value.to_bytes(ELEMENT_BYTES, "little") for value in numbers])
         return cls(np.frombuffer(raw, dtype="<u8").astype(np.uint64).reshape(-1, 4))
+
+    @classmethod
+    def from_signed(cls, limbs: Limbs) -> FieldVector:
+        """Vector of integers above -R and below R in two's complement of 256 bits; shape (n, 4)."""
+        negative = limbs[:, 3] >> np.uint64(63) == 1
+        return cls(_add(limbs, np.where(negative[:, None], _R_LIMBS, np.uint64(0))))
 
     @classmethod
     def zeros(cls, length: int) -> FieldVector:
@@ -126,7 +132,7 @@ class FieldVector:
         return other.limbs
 
 
-def limbs_of_words(raw: bytes) -> Limbs:
+def limbs_of_words(raw: bytes | memoryview) -> Limbs:
     """Limbs of big-endian 32-byte words, whatever their value; shape (n, 4), least significant first."""
     return np.ascontiguousarray(np.frombuffer(raw, dtype=">u8").reshape(-1, 4)[:, ::-1], dtype=np.uint64)
 

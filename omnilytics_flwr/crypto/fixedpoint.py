@@ -8,6 +8,8 @@ read off one sum of squares. The zero update is the zero vector, under any linea
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -49,7 +51,29 @@ def quantise(update: ArrayLike, *, weights: int, bits: int, clip: float, key: by
 
     Parameters
     ----------
-    update : float64 array, shape (d,), finite
+    places : int, optional
+        Length of the result; by default 8192 B, what whole polynomials have room for.
+    update, weights, bits, clip, key
+        As for `quantised_pieces`, which also says what is raised.
+
+    Returns
+    -------
+    int64 array, shape (places,)
+        In [-M, M]; places after the last weight are rounded zeros.
+    """
+    places = WEIGHTS_PER_POLYNOMIAL * polynomials_for(weights) if places is None else places
+    pieces = quantised_pieces(np.asarray(update), weights=weights, bits=bits, clip=clip, key=key, places=places, at_once=places)
+    return next(pieces)
+
+
+def quantised_pieces(
+    update: NDArray[np.floating], *, weights: int, bits: int, clip: float, key: bytes, places: int, at_once: int
+) -> Iterator[Units]:
+    """Clip, scale and round an update stochastically, so many places at a time.
+
+    Parameters
+    ----------
+    update : array of floats, shape (d,), finite
         In units of the weights.
     weights : int
         d, as the terms say.
@@ -59,35 +83,34 @@ def quantise(update: ArrayLike, *, weights: int, bits: int, clip: float, key: by
         c; entries are clipped to [-c, c].
     key : bytes, length 32
         Key of the rounding, for this task only.
-    places : int, optional
-        Length of the result; by default 8192 B, what whole polynomials have room for.
-
-    Returns
-    -------
-    int64 array, shape (places,)
-        In [-M, M]; places after the last weight are rounded zeros.
+    places : int
+        Of all pieces together; those after the last weight are rounded zeros.
+    at_once : int
+        Places of a piece; the last may be shorter.
 
     Raises
     ------
     UpdateError
         The update has another number of weights, or one is not finite.
     """
-    values = np.asarray(update, dtype=np.float64)
-    if values.shape != (weights,):
-        raise UpdateError(f"the update has shape {values.shape}, expected ({weights},); flatten the public part that the terms name")
-    unusable = np.flatnonzero(~np.isfinite(values))
+    if update.shape != (weights,):
+        raise UpdateError(f"the update has shape {update.shape}, expected ({weights},); flatten the public part that the terms name")
+    unusable = np.flatnonzero(~np.isfinite(update))
     if unusable.size:
         first = int(unusable[0])
         raise UpdateError(
-            f"weight {first} of the update is {values[first]} ({unusable.size} such weights), expected finite numbers; "
+            f"weight {first} of the update is {update[first]} ({unusable.size} such weights), expected finite numbers; "
             "lower the learning rate or look at the data"
         )
-    steps = np.zeros(WEIGHTS_PER_POLYNOMIAL * polynomials_for(weights) if places is None else places)
-    steps[:weights] = np.clip(values, -clip, clip) / clip * steps_per_clip(bits)
-    draws = np.frombuffer(Keystream(key).read(8 * len(steps)), dtype="<u4").astype(np.float64).reshape(-1, 2)
-    # Each draw is the middle of one of 2^32 intervals, so that the mean is exact.
-    rounding = (draws[:, 0] + draws[:, 1] + 1) * 2.0**-32
-    return np.floor(steps + rounding - 0.5).astype(np.int64)
+    stream = Keystream(key)
+    for start in range(0, places, at_once):
+        steps = np.zeros(min(at_once, places - start))
+        values = update[start : start + at_once].astype(np.float64)
+        steps[: len(values)] = np.clip(values, -clip, clip) / clip * steps_per_clip(bits)
+        draws = np.frombuffer(stream.read(8 * len(steps)), dtype="<u4").astype(np.float64).reshape(-1, 2)
+        # Each draw is the middle of one of 2^32 intervals, so that the mean is exact.
+        rounding = (draws[:, 0] + draws[:, 1] + 1) * 2.0**-32
+        yield np.floor(steps + rounding - 0.5).astype(np.int64)
 
 
 def pack(units: Units) -> FieldVector:
@@ -97,7 +120,17 @@ def pack(units: Units) -> FieldVector:
     ----------
     units : int64 array, shape (2 n,)
     """
-    return _pack_raised(units + _OFFSET) - _raise_by(_OFFSET, len(units) // 2)
+    low, high = units[::2], units[1::2]
+    # Two's complement of low + 2^84 high, 256 bits wide: a negative lower half borrows from the upper one.
+    borrow = low < 0
+    limbs = np.empty((len(low), 4), dtype=np.uint64)
+    limbs[:, 0] = low.astype(np.uint64)
+    second = high.astype(np.uint64) << _LOW_SHIFT
+    limbs[:, 1] = second - borrow
+    third = (high >> np.int64(_HIGH_SHIFT)) - (borrow & (second == 0))
+    limbs[:, 2] = third.astype(np.uint64)
+    limbs[:, 3] = (third >> np.int64(63)).astype(np.uint64)
+    return FieldVector.from_signed(limbs)
 
 
 def unpack(vector: FieldVector, *, members: int, bits: int) -> Units | None:
@@ -130,17 +163,6 @@ def _raise_by(number: int, length: int) -> FieldVector:
     """The vector whose elements all hold this number twice."""
     limbs = FieldVector.from_ints([number * (1 + (1 << HALF_BITS)) % R]).limbs
     return FieldVector(np.repeat(limbs, length, axis=0))
-
-
-def _pack_raised(units: Units) -> FieldVector:
-    """`pack` of units that are not negative."""
-    raised = units.astype(np.uint64)
-    limbs = np.zeros((len(raised) // 2, 4), dtype=np.uint64)
-    high = raised[1::2]
-    limbs[:, 0] = raised[::2]
-    limbs[:, 1] = high << _LOW_SHIFT
-    limbs[:, 2] = high >> _HIGH_SHIFT
-    return FieldVector(limbs)
 
 
 def _halves(vector: FieldVector, *, members: int, bits: int) -> tuple[Units, Units, NDArray[np.bool_]]:

@@ -8,9 +8,12 @@ VERSION = "OmniLytics/v2/"
 """Prefix of every label."""
 
 
-def keccak256(data: bytes) -> bytes:
-    """Keccak-256 as Ethereum has it (not SHA3-256), 32 bytes."""
-    return keccak.new(digest_bits=256, data=data).digest()
+def keccak256(*parts: bytes) -> bytes:
+    """Keccak-256 as Ethereum has it (not SHA3-256) of all parts in a row, which are not copied; 32 bytes."""
+    state = keccak.new(digest_bits=256)
+    for part in parts:
+        state.update(part)
+    return state.digest()
 
 
 def word(value: int) -> bytes:

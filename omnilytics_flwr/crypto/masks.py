@@ -101,19 +101,8 @@ def group_hash(peers: Sequence[Peer]) -> bytes:
     return keccak256(b"".join(peer.address + peer.mask_key for peer in peers))
 
 
-def group_mask(
-    own: MaskKey,
-    peers: Sequence[Peer],
-    *,
-    chain_id: int,
-    market: bytes,
-    epoch_seed: bytes,
-    epoch: int,
-    round_number: int,
-    task_hash: bytes,
-    elements: int,
-) -> FieldVector:
-    """What one member adds to its packed update; over all members of the group these sum to zero.
+class GroupMask:
+    """What one member adds to its packed update, a piece at a time; over all members of the group these sum to zero.
 
     Chain, market (20 bytes), epoch and its seed (32 bytes), round and task (32 bytes) bind the mask: no two tasks share one.
 
@@ -123,44 +112,70 @@ def group_mask(
         The member's own key, whose public half is among `peers`.
     peers : sequence of Peer
         All members of the group by seat, oneself included.
-    elements : int
-        Length of the vector that it masks.
-
-    Returns
-    -------
-    FieldVector, length `elements`
 
     Raises
     ------
     WeakMaskKey
         A peer's key must not be used, or one's own is not that of exactly one member.
     """
-    keys = [peer.mask_key for peer in peers]
-    if keys.count(own.public) != 1:
-        raise WeakMaskKey(own.public, f"the key of {keys.count(own.public)} members, expected of exactly one,")
-    place = keys.index(own.public)
-    round_words = word(chain_id) + market + word(epoch) + word(round_number) + task_hash + group_hash(peers)
-    mask = FieldVector.zeros(elements)
-    for other, peer_key in enumerate(keys):
-        if other == place:
-            continue
-        lower, higher = sorted((place, other))
-        info = label("mask") + round_words + keys[lower] + keys[higher]
-        kdf = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=epoch_seed, info=info)
-        pad = expand(kdf.derive(own.shared_secret(peer_key)), elements)
-        mask = mask + pad if place == lower else mask - pad
-    return mask
+
+    __slots__ = ("_added", "_subtracted")
+
+    def __init__(
+        self,
+        own: MaskKey,
+        peers: Sequence[Peer],
+        *,
+        chain_id: int,
+        market: bytes,
+        epoch_seed: bytes,
+        epoch: int,
+        round_number: int,
+        task_hash: bytes,
+    ) -> None:
+        keys = [peer.mask_key for peer in peers]
+        if keys.count(own.public) != 1:
+            raise WeakMaskKey(own.public, f"the key of {keys.count(own.public)} members, expected of exactly one,")
+        place = keys.index(own.public)
+        round_words = word(chain_id) + market + word(epoch) + word(round_number) + task_hash + group_hash(peers)
+        pads = []
+        for other, peer_key in enumerate(keys):
+            if other != place:
+                lower, higher = sorted((place, other))
+                info = label("mask") + round_words + keys[lower] + keys[higher]
+                kdf = HKDF(algorithm=SHA256(), length=KEY_BYTES, salt=epoch_seed, info=info)
+                pads.append(Pad(kdf.derive(own.shared_secret(peer_key))))
+        self._subtracted, self._added = pads[:place], pads[place:]
+
+    def read(self, length: int) -> FieldVector:
+        """The next `length` elements."""
+        mask = FieldVector.zeros(length)
+        for pad in self._added:
+            mask = mask + pad.read(length)
+        for pad in self._subtracted:
+            mask = mask - pad.read(length)
+        return mask
 
 
-def expand(key: bytes, length: int) -> FieldVector:
-    """`length` field elements uniform below R: the first acceptable words of the keystream of a key of 32 bytes."""
-    stream, parts, missing = Keystream(key), [np.zeros((0, 4), dtype=np.uint64)], length
-    while missing > 0:
-        # R is 0.9057 of 2^255: nine words in ten are taken, and a few more than the mean are drawn to be done at once.
-        words = missing * 9 // 8 + 64
-        parts.append(uniform_elements(stream.read(ELEMENT_BYTES * words)).limbs)
-        missing -= len(parts[-1])
-    return FieldVector(np.concatenate(parts)[:length])
+class Pad:
+    """Field elements uniform below R: the acceptable words of the keystream of a key of 32 bytes, in their order."""
+
+    __slots__ = ("_spare", "_stream")
+
+    def __init__(self, key: bytes) -> None:
+        self._stream = Keystream(key)
+        self._spare = np.zeros((0, 4), dtype=np.uint64)
+
+    def read(self, length: int) -> FieldVector:
+        """The next `length` elements."""
+        parts, self._spare = [self._spare[:length]], self._spare[length:]
+        missing = length - len(parts[0])
+        while missing > 0:
+            # R is 0.9057 of 2^255: nine words in ten are taken, and a few more than the mean are drawn to be done at once.
+            drawn = uniform_elements(self._stream.read(ELEMENT_BYTES * (missing * 9 // 8 + 64))).limbs
+            parts.append(drawn[:missing])
+            self._spare, missing = drawn[missing:], missing - len(parts[-1])
+        return FieldVector(np.concatenate(parts))
 
 
 def uniform_elements(keystream: bytes) -> FieldVector:

@@ -8,7 +8,7 @@ committed: whoever knows it before finds updates that it shortens.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,18 +38,19 @@ def projection_seed(context: bytes, roster_hash: bytes) -> bytes:
     return keccak256(tag("projection") + context + roster_hash)
 
 
-def project(vector: FieldVector, seed: bytes) -> FieldVector:
+def project(vector: FieldVector | Iterable[FieldVector], seed: bytes) -> FieldVector:
     """The projection of a vector; 4096 elements.
 
     Parameters
     ----------
-    vector : FieldVector, length 4096 B with B at most 2^26
+    vector : FieldVector, length 4096 B with B at most 2^26, or iterable of its B polynomials
         Masked or not.
     seed : bytes, length 32
         From `projection_seed`.
     """
     digits = np.zeros((N, 256 // _DIGIT_BITS), dtype=np.int64)
-    for polynomial, (rotations, negative) in zip(vector.polynomials(), _copies(seed), strict=False):
+    polynomials = vector.polynomials() if isinstance(vector, FieldVector) else vector
+    for polynomial, (rotations, negative) in zip(polynomials, _copies(seed), strict=False):
         positive, negated = _digits(polynomial.limbs), _digits((-polynomial).limbs)
         for rotation, signs in zip(rotations, negative, strict=True):
             # Sums of at most 2^28 digits of 32 bits stay below 2^60.

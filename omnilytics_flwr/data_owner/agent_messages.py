@@ -7,7 +7,7 @@ facts and text. Both are MessagePack; `omnilytics_flwr.data_owner.agent_socket` 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 import numpy as np
@@ -57,22 +57,25 @@ class EvaluateCall(_TaskCall, frozen=True, tag="evaluate"):
 class CommitCall(_TaskCall, frozen=True, tag="commit"):
     """Calls `OwnerAgent.commit`."""
 
+    dtype: Literal["<f4", "<f8"]
     update_bytes: bytes
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if len(self.update_bytes) % 8:
-            raise WrongLength("an update", len(self.update_bytes), len(self.update_bytes) // 8 * 8)
+        size = np.dtype(self.dtype).itemsize
+        if len(self.update_bytes) % size:
+            raise WrongLength("an update", len(self.update_bytes), len(self.update_bytes) // size * size)
 
     @classmethod
-    def of(cls, task: TaskId, update: NDArray[np.float64]) -> CommitCall:
-        """The call for an update, which travels as little-endian float64."""
-        return cls(task, np.ascontiguousarray(update, dtype="<f8").tobytes())
+    def of(cls, task: TaskId, update: NDArray[np.floating]) -> CommitCall:
+        """The call for an update, which travels as little-endian float32 if it is of float32, else as float64."""
+        dtype: Literal["<f4", "<f8"] = "<f4" if update.dtype == np.float32 else "<f8"
+        return cls(task, dtype, np.ascontiguousarray(update, dtype=dtype).tobytes())
 
     @property
-    def update(self) -> NDArray[np.float64]:
-        """The update, in memory of its own."""
-        return np.frombuffer(self.update_bytes, dtype="<f8").astype(np.float64)
+    def update(self) -> NDArray[np.floating]:
+        """The update; it cannot be written to."""
+        return np.frombuffer(self.update_bytes, dtype=self.dtype)
 
 
 class DeliverCall(_Message, frozen=True, tag="deliver"):

@@ -21,6 +21,7 @@ from ..market.amount import format_amount
 from ..market.market_view import MarketState
 from .agent_server import AgentServer
 from .owner_home import OwnerHome, try_node
+from .round_needs import RoundNeeds
 from .run_folder import group_id, make_run_folder
 from .watcher import Watcher
 
@@ -75,6 +76,7 @@ def run_agent(path: Path, *, on_ready: Callable[[], None] | None = None, stop: t
         watcher.see()  # so that the first client finds it fresh; what there is to do may take its time
         with AgentServer(folder, agent, group=group):
             _log.info("owner agent of %s at work for market %s", ledger.account, ledger.address)
+            _log.info("%s", RoundNeeds.of(ledger.scheme()))
             if on_ready is not None:
                 on_ready()
             watcher.run(end)

@@ -20,7 +20,7 @@ from typing import Any
 from ..errors import OmnilyticsError, ProtocolError, Refused
 from ..files import share, write_file
 from .agent_messages import MOST_CALL_BYTES, AdmitCall, Call, CommitCall, DeliverCall, KeepCall, KeptCall, Result, decode_call, encode_reply
-from .agent_socket import TOKEN_BYTES, TOKEN_NAME, frame, receive_exactly, receive_length, socket_path
+from .agent_socket import TOKEN_BYTES, TOKEN_NAME, head_of, receive_exactly, receive_length, socket_path
 from .owner_agent import OwnerAgent
 
 MOST_CLIENTS = 64
@@ -163,7 +163,9 @@ class _Handler(socketserver.BaseRequestHandler):
             reply = ProtocolError("the owner agent failed; its log says why")
         try:
             self.request.settimeout(REPLY_SECONDS)
-            self.request.sendall(frame(encode_reply(reply)))
+            message = encode_reply(reply)
+            self.request.sendall(head_of(message))
+            self.request.sendall(message)
         except (ConnectionError, TimeoutError):
             _log.info("a client left before its reply")
 

@@ -9,6 +9,7 @@ import os
 import socket
 import struct
 import time
+from io import BytesIO
 from pathlib import Path
 
 from ..errors import Malformed, Refused
@@ -16,7 +17,7 @@ from ..errors import Malformed, Refused
 SOCKET_NAME = "agent.sock"
 TOKEN_NAME = "agent.token"  # noqa: S105 - a file's name
 TOKEN_BYTES = 32
-VERSION = 4
+VERSION = 5
 _HEAD = struct.Struct(">BI")
 _MOST_PATH_BYTES = 104
 """The shortest limit of any system on the path of a socket."""
@@ -34,9 +35,9 @@ def socket_path(folder: Path) -> str:
     return path
 
 
-def frame(message: bytes) -> bytes:
-    """A message as it travels."""
-    return _HEAD.pack(VERSION, len(message)) + message
+def head_of(message: bytes) -> bytes:
+    """What travels before a message; apart from it, so that a large one is not copied."""
+    return _HEAD.pack(VERSION, len(message))
 
 
 def receive_message(connection: socket.socket, most_bytes: int, deadline: float) -> bytes:
@@ -58,7 +59,7 @@ def receive_length(connection: socket.socket, most_bytes: int, deadline: float) 
 
 def receive_exactly(connection: socket.socket, count: int, deadline: float) -> bytes:
     """The next `count` bytes; raises `Malformed` if they end early or miss the deadline, on the clock of `time.monotonic`."""
-    parts, missing = [], count
+    received, missing = BytesIO(), count
     while missing:
         remaining = deadline - time.monotonic()
         if remaining <= 0:
@@ -71,6 +72,5 @@ def receive_exactly(connection: socket.socket, count: int, deadline: float) -> b
             continue
         if not part:
             raise Malformed(f"a message ended {missing} bytes early of {count}; ask again")
-        parts.append(part)
-        missing -= len(part)
-    return b"".join(parts)
+        missing -= received.write(part)
+    return received.getvalue()

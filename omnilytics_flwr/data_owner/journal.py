@@ -9,17 +9,18 @@ vector.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 import msgspec
 
 from ..crypto.hashing import keccak256
 from ..decoding import Count, HexHash, decode_json
-from ..errors import Malformed
+from ..errors import Malformed, Refused
 from ..files import create_file, locked, make_folder, remove_leftovers, write_file
 from ..market.task import TaskId
 from ..market.terms import Address
@@ -65,8 +66,8 @@ class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     projected: tuple[tuple[HexHash, _HexPoint], ...]
 
 
-def encode_entry(entry: Entry) -> bytes:
-    """Content of an entry's file."""
+def encode_entry(entry: Entry) -> tuple[bytes, ...]:
+    """Content of an entry's file, in parts: a vector is not copied."""
     task = entry.task
     header = _Header(
         chain_id=task.chain_id,
@@ -80,15 +81,14 @@ def encode_entry(entry: Entry) -> bytes:
         points_bytes=len(entry.points),
         projected=tuple((roster.hex(), point.hex()) for roster, point in entry.projected),
     )
-    rest = msgspec.json.encode(header) + b"\n" + entry.points + entry.vector
-    return keccak256(rest).hex().encode() + b"\n" + rest
+    parts = (msgspec.json.encode(header) + b"\n", entry.points, entry.vector)
+    return keccak256(*parts).hex().encode() + b"\n", *parts
 
 
-def decode_entry(content: bytes) -> Entry:
-    """Entry of a file's content; raises `Malformed` for anything but what `encode_entry` makes."""
-    check, _, rest = content.partition(b"\n")
-    line, _, body = rest.partition(b"\n")
-    if check != keccak256(rest).hex().encode():
+def decode_entry(file: BinaryIO) -> Entry:
+    """Entry of an open file; raises `Malformed` for anything but what `encode_entry` makes."""
+    check, line, body = file.readline(), file.readline(), file.read()
+    if check != keccak256(line, body).hex().encode() + b"\n":
         raise Malformed("its hash is not that of its content")
     header = decode_json(line, _Header)
     if header.points_bytes > len(body):
@@ -99,7 +99,7 @@ def decode_entry(content: bytes) -> Entry:
         masks_hash=bytes.fromhex(header.masks_hash),
         digest=bytes.fromhex(header.digest),
         points=body[: header.points_bytes],
-        vector=body[header.points_bytes :],
+        vector=body[header.points_bytes :] if header.points_bytes else body,
         projected=tuple((bytes.fromhex(roster), bytes.fromhex(point)) for roster, point in header.projected),
     )
 
@@ -130,6 +130,15 @@ class Journal:
                 remove_leftovers(folder)
             yield
 
+    def check_room(self, needed_bytes: int) -> None:
+        """Raise `Refused` unless the disk has so much room: what is trained for a vector that it does not take is lost."""
+        free = shutil.disk_usage(self._folder).free
+        if free < needed_bytes:
+            raise Refused(
+                f"the disk of {self._folder} has {free / 1e6:,.0f} MB free, a round may take {needed_bytes / 1e6:,.0f} MB; free some, or "
+                "move the owner home"
+            )
+
     def find(self, chain_id: int, market: str, round_number: int) -> Entry | None:
         """The entry of a round, or None; raises `Malformed` for a damaged file."""
         path = self._path(chain_id, market, round_number)
@@ -149,7 +158,8 @@ class Journal:
         task = entry.task
         if self._data_set is not None:
             create_file(self._data_set / f"{entry.peers_hash.hex()}.peers", b"")
-        write_file(self._path(task.chain_id, task.market, task.round), encode_entry(entry))
+        parts = encode_entry(entry)
+        write_file(self._path(task.chain_id, task.market, task.round), lambda file: file.writelines(parts))
 
     def full_rounds(self, chain_id: int, market: str) -> list[int]:
         """Rounds of a market whose vectors are still here, oldest first."""
@@ -179,7 +189,8 @@ class Journal:
 
     def _read(self, path: Path) -> Entry:
         try:
-            entry = decode_entry(path.read_bytes())
+            with path.open("rb") as file:
+                entry = decode_entry(file)
             task = entry.task
             if path != self._path(task.chain_id, task.market, task.round):
                 raise Malformed(f"it is the entry of round {task.round} of market {task.market}")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -11,9 +10,8 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from ..crypto.field import FieldVector
-from ..crypto.fixedpoint import Units, quantise
-from ..crypto.masks import group_mask
+from ..crypto.fixedpoint import Units, quantised_pieces
+from ..crypto.masks import GroupMask
 from ..errors import ChainError, Refused, WireError
 from ..market.ledger import DataOwnerLedger
 from ..market.market_view import MarketState, Member
@@ -24,11 +22,14 @@ from ..market.terms import Address
 from .client_state import ClientState
 from .journal import Entry, Journal
 from .mask_ahead import CommittedMask, MaskAhead
+from .masked_vector import FreshMask, RoundMask, mask_pieces, units_at_once
 from .owner_agent import Admission, MaskedUpdate, SignedCommitment
 from .owner_keys import OwnerKeys
 from .policy import Policy
+from .round_needs import disk_bytes
 from .second_node import SecondNode
 from .signed_projection import sign_projection
+from .step_times import Spent, StepTimes
 from .task_checks import TaskChecks, masks_hash, out_of_turn, peers_hash, peers_of
 
 
@@ -44,7 +45,8 @@ class LocalAgent:
     policy : Policy
         Read as for a public chain where it leaves that open.
     on_work : callable, optional
-        Called with kind of work, task and seconds: ``"mask"``, done while the client trains, and ``"commit"``, after it.
+        Called with task and what each step took, after a commitment is made (quantise, mask, commit, journal, sign) and after a
+        projection is (project, journal, sign).
     check_ready : callable, optional
         Asked before every commitment; raises `Refused` while nobody would answer an accusation. Left out, nobody answers them, and the
         data owner must deliver when it is asked to.
@@ -52,7 +54,7 @@ class LocalAgent:
         Another node, which must show the same before a stake is paid, before a commitment is signed, and before a vector or metrics leave.
     ahead : bool, default False
         Make a round's mask, and its commitment, while the client trains. It is more work in all, so that it only helps an agent whose
-        process has a core to itself.
+        process has a core to itself. Where no points commit to a vector there is nothing to gain, and it is not done.
     """
 
     def __init__(
@@ -64,7 +66,7 @@ class LocalAgent:
         journal: Journal,
         client_state: ClientState,
         policy: Policy,
-        on_work: Callable[[str, TaskId, float], None] | None = None,
+        on_work: Callable[[TaskId, Mapping[str, Spent]], None] | None = None,
         check_ready: Callable[[], None] | None = None,
         second: SecondNode | None = None,
         ahead: bool = False,
@@ -78,7 +80,7 @@ class LocalAgent:
         self._confirmations, self._keep_blocks = policy.confirmations or 0, policy.keep_blocks or 0
         self._checks = TaskChecks(ledger=ledger, owner=signer.address, keys=keys, journal=journal, policy=policy)
         self._ahead = MaskAhead() if ahead else None
-        self._on_work = on_work or (lambda kind, task, seconds: None)
+        self._on_work = on_work or (lambda task, steps: None)
         self._check_ready = check_ready or (lambda: None)
         self._second = second
 
@@ -110,8 +112,9 @@ class LocalAgent:
             entry = self._journal.find(task.chain_id, task.market, task.round)
             if entry is None:
                 self._checks.history(task, group)
-                if self._ahead is not None:
-                    make = partial(CommittedMask.of, self._ledger.scheme(), self._mask_of(task, state, group))
+                self._journal.check_room(disk_bytes(self._ledger.scheme()))
+                if self._ahead is not None and self._ledger.scheme().points:
+                    make = partial(CommittedMask, self._ledger.scheme(), self._mask_of(task, state, group))
                     self._ahead.start(task, masks_hash(state, group), make)
                 return Admission(self._metrics, None, self._ledger.terms().clip)
             return Admission(self._metrics, self._signed(entry, task, state, group), self._ledger.terms().clip)
@@ -128,24 +131,36 @@ class LocalAgent:
                 raise Refused(f"round {task.round} is evaluated already; once a round is all")
             return self._metrics
 
-    def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         """See `OwnerAgent.commit`."""
+        times = StepTimes()
         with self._at_work():
             state, group = self._check_train(task)
             entry = self._journal.find(task.chain_id, task.market, task.round)
+            if entry is not None:
+                return self._signed(entry, task, state, group)
+            keys_hash, scheme = masks_hash(state, group), self._ledger.scheme()
+            ahead = self._ahead.take(task, keys_hash) if self._ahead is not None else None
+            fresh, units = FreshMask(scheme, self._mask_of(task, state, group)), self._quantised(task, update)
+        # The long part holds no lock: answers to accusations, and other homes with the same data set, need not wait for it.
+        mask: RoundMask = fresh
+        if ahead is not None:
+            mask = made_ahead = ahead.result()
+            times.add("mask", made_ahead.spent)
+        vector, points = mask_pieces(units, mask, scheme, times)
+        with times.step("commit"):
+            made = Entry(task, peers_hash(group), keys_hash, scheme.digest(vector, points), points, vector)
+        with self._journal.locked():
+            entry = self._journal.find(task.chain_id, task.market, task.round)
             if entry is None:
                 self._checks.history(task, group)
-                keys_hash = masks_hash(state, group)
-                mask = self._ahead.take(task, keys_hash) if self._ahead is not None else None
-                if mask is not None:
-                    self._on_work("mask", task, mask.seconds)
-                start = time.perf_counter()
-                vector, points = self._masked(task, self._quantised(task, update), mask or self._mask_of(task, state, group))
-                self._on_work("commit", task, time.perf_counter() - start)
-                raw = vector.to_bytes()
-                entry = Entry(task, peers_hash(group), keys_hash, self._ledger.scheme().digest(raw, points), points, raw)
-                self._journal.write(entry)  # before the signature is made: whatever happens now, no other vector gets these masks
-            return self._signed(entry, task, state, group)
+                with times.step("journal"):
+                    self._journal.write(made)  # before the signature is made: whatever happens now, no other vector gets these masks
+            with times.step("sign"):
+                signed = self._signed(entry or made, task, state, group)
+        if entry is None:
+            self._on_work(task, times.steps)
+        return signed
 
     def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
         """See `OwnerAgent.deliver`."""
@@ -167,7 +182,9 @@ class LocalAgent:
             masked = MaskedUpdate(self._signer.address, entry.vector, entry.points, metrics=self._metrics)
             if not self._ledger.terms().projected:
                 return masked
-            signed = sign_projection(entry, state, journal=self._journal, signer=self._signer)
+            times = StepTimes()
+            signed = sign_projection(entry, state, journal=self._journal, signer=self._signer, times=times)
+            self._on_work(entry.task, times.steps)
             return replace(masked, projected=signed.point, signature=signed.signature)
 
     def keep(self, chain_id: int, market: Address, name: str, content: bytes) -> None:
@@ -236,21 +253,20 @@ class LocalAgent:
         deadline = state.settle_by if state.stage is Stage.OPEN else state.open_by + self._ledger.terms().round_seconds
         return self._ledger.now() > deadline
 
-    def _quantised(self, task: TaskId, update: NDArray[np.float64]) -> Units:
-        terms, places, key = self._ledger.terms(), self._ledger.scheme().places, self._keys.rounding_key(task)
-        return quantise(update, weights=terms.weights, bits=terms.update_bits, clip=terms.clip, key=key, places=places)
+    def _quantised(self, task: TaskId, update: NDArray[np.floating]) -> Iterator[Units]:
+        terms, scheme = self._ledger.terms(), self._ledger.scheme()
+        return quantised_pieces(
+            np.asarray(update),
+            weights=terms.weights,
+            bits=terms.update_bits,
+            clip=terms.clip,
+            key=self._keys.rounding_key(task),
+            places=scheme.places,
+            at_once=units_at_once(scheme),
+        )
 
-    def _masked(self, task: TaskId, units: Units, mask: CommittedMask | Callable[[], FieldVector]) -> tuple[FieldVector, bytes]:
-        """The masked vector of an update and its points, by the mask that was made ahead or by one that is made now."""
-        if isinstance(mask, CommittedMask):
-            return mask.add_to(units)
-        scheme = self._ledger.scheme()
-        vector = scheme.pack(units) + mask()
-        return vector, scheme.commit(vector)
-
-    def _mask_of(self, task: TaskId, state: MarketState, group: tuple[Member, ...]) -> Callable[[], FieldVector]:
-        return partial(
-            group_mask,
+    def _mask_of(self, task: TaskId, state: MarketState, group: tuple[Member, ...]) -> GroupMask:
+        return GroupMask(
             self._keys.mask_key(self._checks.market_id, task.epoch),
             peers_of(group),
             epoch_seed=state.epoch_seed,
@@ -259,5 +275,4 @@ class LocalAgent:
             epoch=task.epoch,
             round_number=task.round,
             task_hash=task.task_hash,
-            elements=self._ledger.scheme().elements,
         )

@@ -6,40 +6,51 @@ which takes a fraction of the time. Both stay in memory: whoever had the mask's 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 
-from ..crypto.curve import Points, encode_point, parse_points
-from ..crypto.field import FieldVector
+from ..crypto.curve import encode_point, parse_points
+from ..crypto.field import FieldVector, N
 from ..crypto.fixedpoint import Units
 from ..crypto.kzg import sum_points
+from ..crypto.masks import GroupMask
 from ..market.scheme import Scheme
 from ..market.task import TaskId
+from .step_times import StepTimes
 
 
-@dataclass(frozen=True, slots=True, repr=False)
 class CommittedMask:
-    """A mask for a scheme, its commitments, and the seconds that both took."""
+    """A mask and its commitments; implements `omnilytics_flwr.data_owner.masked_vector.RoundMask`.
 
-    scheme: Scheme
-    vector: FieldVector
-    points: Points
-    seconds: float
+    Attributes
+    ----------
+    vector : FieldVector
+    points : tuple of G1Point
+    spent : Spent
+        What making them took.
+    """
 
-    @classmethod
-    def of(cls, scheme: Scheme, make: Callable[[], FieldVector]) -> CommittedMask:
-        """The mask that `make` returns."""
-        start = time.perf_counter()
-        vector = make()
-        points = parse_points(scheme.commit(vector), scheme.points)
-        return cls(scheme, vector, points, time.perf_counter() - start)
+    __slots__ = ("_committed", "_read", "_scheme", "points", "spent", "vector")
 
-    def add_to(self, units: Units) -> tuple[FieldVector, bytes]:
-        """The masked vector of an update, in [-M, M], and its commitments, 96 bytes each."""
-        plain = parse_points(self.scheme.commit_units(units), self.scheme.points)
-        return self.scheme.pack(units) + self.vector, b"".join(map(encode_point, sum_points([plain, self.points])))
+    def __init__(self, scheme: Scheme, mask: GroupMask) -> None:
+        times = StepTimes()
+        with times.step("mask"):
+            self.vector = mask.read(scheme.elements)
+            self.points = parse_points(scheme.commit(self.vector), scheme.points)
+        self.spent = times.steps["mask"]
+        self._scheme, self._read, self._committed = scheme, 0, 0
+
+    def read(self, length: int) -> FieldVector:
+        """See `RoundMask.read`."""
+        self._read += length
+        return FieldVector(self.vector.limbs[self._read - length : self._read])
+
+    def commit(self, units: Units, masked: FieldVector) -> bytes:
+        """See `RoundMask.commit`."""
+        count = len(masked) // N
+        plain = parse_points(self._scheme.commit_units(units), count)
+        self._committed += count
+        return b"".join(map(encode_point, sum_points([plain, self.points[self._committed - count : self._committed]])))
 
 
 class MaskAhead:
@@ -60,7 +71,7 @@ class MaskAhead:
             self._held[1].cancel()
         self._held = (task, keys_hash), self._pool.submit(make)
 
-    def take(self, task: TaskId, keys_hash: bytes) -> CommittedMask | None:
-        """The mask, as soon as there is one, or None if it was not started; it is forgotten here."""
+    def take(self, task: TaskId, keys_hash: bytes) -> Future[CommittedMask] | None:
+        """The mask, made or still in the making, or None if it was not started; it is forgotten here."""
         held, self._held = self._held, None
-        return held[1].result() if held is not None and held[0] == (task, keys_hash) else None
+        return held[1] if held is not None and held[0] == (task, keys_hash) else None

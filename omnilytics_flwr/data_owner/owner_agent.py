@@ -80,7 +80,7 @@ class OwnerAgent(Protocol):
         The answer is yes once a round, whatever becomes of the evaluation.
         """
 
-    def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         """Quantise, mask, commit, journal, sign. The same round gives the same digest again."""
 
     def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,7 @@ from .owner_config import CONFIG_NAME, OwnerConfig, agent_folder, read_config
 from .owner_keys import OwnerKeys
 from .policy import Policy
 from .second_node import SecondNode, says_nothing
+from .step_times import Spent
 
 if TYPE_CHECKING:
     from ..chain.ethereum_ledger import EthereumLedger
@@ -232,14 +233,15 @@ class OwnerHome:
         return self.key_source().wallet(connection)
 
     def work(self) -> list[dict[str, object]]:
-        """What the agent did: task, kind of work, seconds; oldest first."""
+        """What the agent did, oldest first: epoch, round, work (a step of `LocalAgent`), seconds, cpu_seconds, peak_memory_bytes."""
         log = self.path / WORK_NAME
         return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
-    def _note(self, kind: str, task: TaskId, seconds: float) -> None:
-        line = json.dumps({"epoch": task.epoch, "round": task.round, "work": kind, "seconds": round(seconds, 6)})
+    def _note(self, task: TaskId, steps: Mapping[str, Spent]) -> None:
         with open(self.path / WORK_NAME, "a") as log:
-            log.write(line + "\n")
+            for name, spent in steps.items():
+                line = {"epoch": task.epoch, "round": task.round, "work": name, **asdict(spent)}
+                log.write(json.dumps({key: round(value, 6) if isinstance(value, float) else value for key, value in line.items()}) + "\n")
 
 
 def try_node(market: MarketReader) -> int:

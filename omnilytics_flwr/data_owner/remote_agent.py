@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..errors import Refused
 from ..market.task import TaskId
 from .agent_messages import MOST_REPLY_BYTES, AdmitCall, Call, CommitCall, DeliverCall, EvaluateCall, KeepCall, KeptCall, decode_reply
-from .agent_socket import TOKEN_NAME, frame, receive_message, socket_path
+from .agent_socket import TOKEN_NAME, head_of, receive_message, socket_path
 from .owner_agent import Admission, MaskedUpdate, SignedCommitment
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class RemoteAgent:
         """See `OwnerAgent.admit_evaluation`."""
         return self._call(EvaluateCall(task), tuple[str, ...])
 
-    def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         """See `OwnerAgent.commit`."""
         return self._call(CommitCall.of(task, update), SignedCommitment)
 
@@ -69,14 +69,15 @@ class RemoteAgent:
         return self._call(KeptCall(chain_id, market, name), bytes)
 
     def _call(self, call: Call, expected: type[T]) -> T:
-        sent = frame(msgspec.msgpack.encode(call))
+        message = msgspec.msgpack.encode(call)
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(REPLY_SECONDS)
             try:
                 connection.connect(socket_path(self._folder))
                 token = (self._folder / TOKEN_NAME).read_bytes()
                 with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # refused already: the reply says why
-                    connection.sendall(token + sent)
+                    connection.sendall(token + head_of(message))
+                    connection.sendall(message)
                 reply = receive_message(connection, MOST_REPLY_BYTES, time.monotonic() + REPLY_SECONDS)
             except OSError as error:
                 raise Refused(

@@ -13,8 +13,10 @@ from functools import lru_cache
 from logging import ERROR, WARNING
 from pathlib import Path
 
+import numpy as np
 from flwr.app import ArrayRecord, Context, Error, Message, MessageType, RecordDict
 from flwr.clientapp.typing import ClientAppCallable
+from numpy.typing import NDArray
 
 from ..data_owner.owner_agent import OwnerAgent
 from ..data_owner.owner_config import agent_folder, read_config
@@ -25,7 +27,7 @@ from .compat import REFUSED_BY_MOD, log
 from .kept_state import keep_metrics, keep_private, kept_metrics, kept_private
 from .metrics import allowed_metrics
 from .mod_order import check_place
-from .weights import LISTED, check_finite, cut_by, difference, flatten
+from .weights import LISTED, check_finite, cut_by, difference, update_of
 from .wire import (
     RECORD,
     CommitReply,
@@ -101,8 +103,9 @@ class OmnilyticsMod:
             trained = _trained(reply, whole)
             new_public = ArrayRecord({name: trained[name] for name in public})
             check_finite(new_public)
-            commitment = agent.commit(task, flatten(new_public) - flatten(public))
-            _tell_cut(admission.clip, new_public, public)
+            update = update_of(new_public, public)
+            commitment = agent.commit(task, update)
+            _tell_cut(admission.clip, update, public)
             keep_private(agent, task, ArrayRecord({name: array for name, array in trained.items() if name not in public}))
             keep_metrics(agent, task, allowed_metrics(reply.content, admission.metrics))
         answer = CommitReply(commitment.owner, commitment.digest, commitment.signature)
@@ -198,9 +201,9 @@ def _trained(reply: Message, whole: ArrayRecord) -> ArrayRecord:
     return records[0]
 
 
-def _tell_cut(clip: float, new: ArrayRecord, old: ArrayRecord) -> None:
+def _tell_cut(clip: float, update: NDArray[np.floating], public: ArrayRecord) -> None:
     """Tell the data owner, and nobody else, what of its training is not learnt from."""
-    cut = cut_by(clip, new, old) if clip else []
+    cut = cut_by(clip, update, public) if clip else []
     if cut:
         listed = ", ".join(f"{share:.1%} of {name} (largest change {most:.3g})" for name, share, most in cut[:LISTED])
         more = f" and of {len(cut) - LISTED} more parameters" if len(cut) > LISTED else ""

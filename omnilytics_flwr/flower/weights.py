@@ -36,13 +36,40 @@ def check_finite(arrays: ArrayRecord) -> None:
             )
 
 
-def cut_by(clip: float, new: ArrayRecord, old: ArrayRecord) -> list[tuple[str, float, float]]:
-    """Parameters of which a clip cuts changes: name, share of the entries that are cut, largest change; the largest share first."""
-    cut = []
-    for (name, array, trained), (_, before, _) in zip(_told_apart(new), _told_apart(old), strict=True):
-        changes = np.abs(array.astype(np.float64) - before.astype(np.float64)) if trained and array.size else np.zeros(1)
-        if (changes > clip).any():
-            cut.append((name, float((changes > clip).mean()), float(changes.max())))
+def update_of(new: ArrayRecord, old: ArrayRecord) -> NDArray[np.floating]:
+    """How training changed all d weights, in a row.
+
+    Returns
+    -------
+    array, shape (d,), finite if all weights are
+        Of float64 if a parameter is, else of float32, whose rounding error is far below a step of the quantisation. A change that is too
+        large for it becomes its largest number.
+    """
+    changes = [np.zeros(0, dtype=np.float32)]
+    for (_, array, trained), (_, before, _) in zip(_told_apart(new), _told_apart(old), strict=True):
+        if trained:
+            dtype = np.float64 if array.dtype.itemsize == 8 else np.float32
+            with np.errstate(over="ignore"):
+                change = np.subtract(array, before, dtype=dtype, casting="same_kind").ravel()
+            changes.append(np.clip(change, np.finfo(dtype).min, np.finfo(dtype).max, out=change))
+    return np.concatenate(changes)
+
+
+def cut_by(clip: float, update: NDArray[np.floating], arrays: ArrayRecord) -> list[tuple[str, float, float]]:
+    """Parameters of which a clip cuts changes: name, share of the entries that are cut, largest change; the largest share first.
+
+    Parameters
+    ----------
+    update : array, shape (d,)
+        Of the weights of `arrays`.
+    """
+    cut, start = [], 0
+    for name, array, trained in _told_apart(arrays):
+        if trained and array.size:
+            changes = np.abs(update[start : start + array.size])
+            start += array.size
+            if (most := float(changes.max())) > clip:
+                cut.append((name, float((changes > clip).mean()), most))
     return sorted(cut, key=lambda one: -one[1])
 
 

@@ -93,7 +93,7 @@ def arrays_hash(arrays: Iterable[tuple[str, NDArray[np.generic]]]) -> bytes:
         An array holds Python objects, or a name is no text.
     """
     encoded = [_array_bytes(name, array) for name, array in arrays]
-    return keccak256(label("arrays") + struct.pack(">I", len(encoded)) + b"".join(encoded))
+    return keccak256(label("arrays") + struct.pack(">I", len(encoded)), *encoded)
 
 
 def config_hash(config: Mapping[str, ConfigValue]) -> bytes:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from omnilytics_flwr.adversary.vectors import IMAGINARY, HalfOutOfRange, Isotropic, OutOfRange, Unmasked, VectorAttack, add_at
 from omnilytics_flwr.crypto.field import FieldVector, N, R
 from omnilytics_flwr.crypto.fixedpoint import pack, quantise
-from omnilytics_flwr.crypto.masks import expand
+from omnilytics_flwr.crypto.masks import Pad
 from omnilytics_flwr.crypto.statement import distance_of
 from omnilytics_flwr.errors import TermsError
 from tests.crypto import plain
@@ -26,7 +26,7 @@ def honest_vector(seed: int) -> FieldVector:
 def group_sum(seed: int, attack: VectorAttack | None) -> FieldVector:
     """Sum of three masked vectors, of which the first is attacked."""
     first, second, third = (honest_vector(seed + place) for place in range(MEMBERS))
-    one, two = (expand(bytes([seed % 251, place]) + bytes(30), N) for place in range(2))
+    one, two = (Pad(bytes([seed % 251, place]) + bytes(30)).read(N) for place in range(2))
     masked = [first + one + two, second - one, third - two]
     return FieldVector.total([attack(masked[0]) if attack else masked[0], *masked[1:]])
 

@@ -93,7 +93,7 @@ def test_chain_of_an_old_fork_is_told(bare: CommandLine) -> None:
 def test_home_in_order_is_healthy_and_one_that_others_can_read_is_not(line: CommandLine, market: EthereumLedger) -> None:
     line("owner", "init", "home", *DATA_OWNER)
     found = findings(line.json("doctor", "--home", "home"))
-    assert {found[what][0] for what in ("owner home", "home writable", "private home", "market", "answers", "account")} == {"ok"}
+    assert {found[what][0] for what in ("owner home", "home writable", "private home", "market", "a round", "answers", "account")} == {"ok"}
     assert "to an accusation would pass, and cost" in line("doctor", "--home", "home")
     (line.folder / "home").chmod(0o755)
     said = sick(line, "--home", "home")

@@ -20,7 +20,7 @@ from omnilytics_flwr.crypto.field import FieldVector, N
 from omnilytics_flwr.crypto.fixedpoint import pack, quantise
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.kzg import commit
-from omnilytics_flwr.crypto.masks import MaskKey, Peer, group_mask
+from omnilytics_flwr.crypto.masks import GroupMask, MaskKey, Peer
 from omnilytics_flwr.crypto.prover import prove
 from omnilytics_flwr.crypto.statement import Statement
 from omnilytics_flwr.evm.anvil import Anvil
@@ -155,7 +155,7 @@ def vector_of(market: RealMarket, plan: Plan, number: int) -> FieldVector:
     members = {member.seat: member for member in market.owner.members()}
     update = update_of(plan, number, terms.weights)
     units = quantise(update, weights=terms.weights, bits=terms.update_bits, clip=CLIP, key=keccak256(word(number)))
-    return pack(units) + group_mask(
+    return pack(units) + GroupMask(
         MaskKey.from_private(mask_secret(number)),
         [Peer(address_bytes(members[mate].owner), members[mate].mask_key) for mate in mates],
         chain_id=market.owner.chain_id,
@@ -164,8 +164,7 @@ def vector_of(market: RealMarket, plan: Plan, number: int) -> FieldVector:
         epoch=state.epoch,
         round_number=state.round,
         task_hash=state.task_hash,
-        elements=N * terms.polynomials,
-    )
+    ).read(N * terms.polynomials)
 
 
 def play(market: RealMarket, plan: Plan) -> Played:

@@ -17,7 +17,7 @@ from omnilytics_flwr.crypto.field import FieldVector, N
 from omnilytics_flwr.crypto.fixedpoint import pack, quantise
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.kzg import commit
-from omnilytics_flwr.crypto.masks import MaskKey, Peer, group_mask
+from omnilytics_flwr.crypto.masks import GroupMask, MaskKey, Peer
 from omnilytics_flwr.crypto.projection import COPIES, project, projection_seed
 from omnilytics_flwr.crypto.prover import Proof, prove
 from omnilytics_flwr.crypto.statement import Statement
@@ -109,7 +109,7 @@ def play(connection: Connection, deployment: Deployment, projected: bool) -> Pla
         for seat in group:
             update = (common if position != 2 else -common) + rng.normal(0, 0.05, WEIGHTS)
             units = quantise(update, weights=WEIGHTS, bits=BITS, clip=CLIP, key=keccak256(word(seat)))
-            mask = group_mask(
+            mask = GroupMask(
                 mask_key(seat),
                 peers,
                 chain_id=owner.chain_id,
@@ -118,8 +118,7 @@ def play(connection: Connection, deployment: Deployment, projected: bool) -> Pla
                 epoch=1,
                 round_number=1,
                 task_hash=state.task_hash,
-                elements=2 * N,
-            )
+            ).read(2 * N)
             vectors[seat] = pack(units) + mask
     points = {seat: commit(vector) for seat, vector in vectors.items()}
     opened_with = roster_hash(ALL, [points_digest(row) for row in points.values()])

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 
 from omnilytics_flwr.crypto.field import FieldVector, N, R
 from omnilytics_flwr.crypto.fixedpoint import pack, unpack
-from omnilytics_flwr.crypto.masks import MaskKey, Peer, check_mask_key, expand, group_hash, group_mask, uniform_elements
+from omnilytics_flwr.crypto.masks import GroupMask, MaskKey, Pad, Peer, check_mask_key, group_hash, uniform_elements
 from omnilytics_flwr.errors import WeakMaskKey
 
 from ..support import bad_inputs
@@ -22,7 +22,7 @@ LIMIT = 60.0
 
 
 def mask(place: int, peers: list[Peer] = PEERS, **changes: object) -> FieldVector:
-    return group_mask(KEYS[place], peers, elements=N, **{**ROUND, **changes})  # type: ignore[arg-type]
+    return GroupMask(KEYS[place], peers, **{**ROUND, **changes}).read(N)  # type: ignore[arg-type]
 
 
 def unevenness(values: list[int]) -> float:
@@ -136,19 +136,24 @@ def test_uniform_elements_takes_the_field_and_nothing_else() -> None:
     assert elements.to_ints() == [R - 1, 0, 5, R - 1, 1]
 
 
-def test_expand_agrees_with_the_plain_twin_whatever_the_length() -> None:
+@pytest.mark.parametrize("lengths", [(0, 1, 2, 100, 4897), (4999, 1), (5000,), (1,) * 300])
+def test_pad_agrees_with_the_plain_twin_in_whatever_pieces_it_is_read(lengths: tuple[int, ...]) -> None:
     key = b"\x77" * 32
-    expected = plain.expand(key, 5000)
-    for length in (0, 1, 2, 100, 4999, 5000):
-        assert expand(key, length).to_ints() == expected[:length]
+    pad = Pad(key)
+    assert [value for length in lengths for value in pad.read(length).to_ints()] == plain.expand(key, sum(lengths))
 
 
-def test_expand_is_even_over_the_field() -> None:
-    assert unevenness(expand(b"\x78" * 32, 40_000).to_ints()) < LIMIT
+def test_group_mask_is_the_same_in_pieces() -> None:
+    pieces = GroupMask(KEYS[2], PEERS, **ROUND)  # type: ignore[arg-type]
+    assert [value for length in (1000, 1, N - 1001) for value in pieces.read(length).to_ints()] == mask(2).to_ints()
 
 
-def test_expand_low_bits_are_even() -> None:
-    elements = expand(b"\x79" * 32, 40_000)
+def test_pad_is_even_over_the_field() -> None:
+    assert unevenness(Pad(b"\x78" * 32).read(40_000).to_ints()) < LIMIT
+
+
+def test_pad_low_bits_are_even() -> None:
+    elements = Pad(b"\x79" * 32).read(40_000)
     bits = np.unpackbits(np.frombuffer(elements.to_bytes(), dtype=np.uint8).reshape(-1, 32)[:, 1:], axis=1).mean(axis=0)
     # 248 bits, each a half up to six standard deviations.
     assert np.abs(bits - 0.5).max() < 6 * 0.5 / 200

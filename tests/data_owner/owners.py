@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from omnilytics_flwr.adversary.vectors import VectorAttack
-from omnilytics_flwr.crypto.masks import Peer, group_mask
+from omnilytics_flwr.crypto.masks import GroupMask, Peer
 from omnilytics_flwr.data_owner.client_state import ClientState
 from omnilytics_flwr.data_owner.journal import Journal
 from omnilytics_flwr.data_owner.local_agent import LocalAgent
@@ -19,6 +19,7 @@ from omnilytics_flwr.data_owner.owner_agent import MaskedUpdate, OwnerAgent, Sig
 from omnilytics_flwr.data_owner.owner_keys import OwnerKeys
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.data_owner.second_node import SecondNode
+from omnilytics_flwr.data_owner.step_times import Spent
 from omnilytics_flwr.errors import Refused
 from omnilytics_flwr.evm.wallet import Secret, Wallet
 from omnilytics_flwr.market.messages import sign_commitment
@@ -79,7 +80,7 @@ class Owner:
 
     def agent(
         self,
-        on_work: Callable[[str, TaskId, float], None] | None = None,
+        on_work: Callable[[TaskId, Mapping[str, Spent]], None] | None = None,
         check_ready: Callable[[], None] | None = None,
         second: SecondNode | None = None,
         ahead: bool = False,
@@ -115,7 +116,7 @@ class Owner:
         scheme = self.scene.ledger().scheme()
         seat = next(member.seat for member in members if member.owner == self.address)
         seats = next(group for group in self.scene.market.storage.groups if group >> seat & 1)
-        mask = group_mask(
+        mask = GroupMask(
             self.keys.mask_key(market_id(self.scene), task.epoch),
             [Peer(bytes.fromhex(m.owner[2:]), m.mask_key) for m in members if seats >> m.seat & 1],
             chain_id=task.chain_id,
@@ -124,8 +125,7 @@ class Owner:
             epoch=task.epoch,
             round_number=task.round,
             task_hash=task.task_hash,
-            elements=scheme.elements,
-        )
+        ).read(scheme.elements)
         vector = scheme.pack(units) + mask
         if attack is not None:
             vector = attack(vector)

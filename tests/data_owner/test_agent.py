@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -17,10 +18,13 @@ from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.crypto.fixedpoint import decode_mean, unpack
 from omnilytics_flwr.crypto.kzg import mismatched
+from omnilytics_flwr.data_owner import local_agent
 from omnilytics_flwr.data_owner.client_state import ClientState
 from omnilytics_flwr.data_owner.local_agent import LocalAgent
+from omnilytics_flwr.data_owner.masked_vector import mask_pieces
 from omnilytics_flwr.data_owner.policy import Policy
 from omnilytics_flwr.errors import Malformed, OutOfTurn, Refused, TaskMismatch, UpdateError
+from omnilytics_flwr.files import locked
 from omnilytics_flwr.market.ledger import DataOwnerLedger
 from omnilytics_flwr.market.stage import Stage
 from tests.data_owner.owners import (
@@ -70,12 +74,31 @@ def test_commit_again_gives_the_same_whoever_asks(tmp_path: Path) -> None:
 
 def test_commit_by_several_at_once_makes_one_commitment(tmp_path: Path) -> None:
     _, owner, task = lone_task(tmp_path)
-    works: list[str] = []
-    agents = [owner.agent(lambda kind, task, seconds: works.append(kind)) for _ in range(4)]
+    works: list[list[str]] = []
+    agents = [owner.agent(lambda task, steps: works.append([*steps])) for _ in range(4)]
     with ThreadPoolExecutor(4) as pool:
         commitments = list(pool.map(lambda number: agents[number].commit(task, update_of(number)), range(4)))
     assert len({(c.digest, c.signature) for c in commitments}) == 1
-    assert works == ["commit"]
+    assert works == [["quantise", "mask", "commit", "journal", "sign"]]
+
+
+def test_disk_without_room_for_a_round_is_refused_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, owner, task = lone_task(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: Mock(free=3 * 131_072))
+    with pytest.raises(Refused, match="has 0 MB free, a round may take 1 MB"):
+        owner.agent().admit(task)
+
+
+def test_commit_holds_no_lock_while_it_computes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers to accusations, and homes with the same data set, would wait for it."""
+    _, owner, task = lone_task(tmp_path)
+
+    def computed(*arguments: Any) -> tuple[bytes, bytes]:
+        with locked(owner.folder / "journal" / ".lock", if_held=Refused("held")):
+            return mask_pieces(*arguments)
+
+    monkeypatch.setattr(local_agent, "mask_pieces", computed)
+    owner.commit(task)
 
 
 def test_commit_the_same_update_in_two_rounds_gives_different_vectors(tmp_path: Path) -> None:

@@ -19,13 +19,18 @@ import pytest
 
 from omnilytics_flwr.data_owner.agent_messages import MOST_CALL_BYTES, MOST_REPLY_BYTES, AdmitCall, decode_reply
 from omnilytics_flwr.data_owner.agent_server import LARGE_CALL_BYTES, MOST_CLIENTS, AgentServer
-from omnilytics_flwr.data_owner.agent_socket import SOCKET_NAME, TOKEN_NAME, VERSION, frame, receive_message
+from omnilytics_flwr.data_owner.agent_socket import SOCKET_NAME, TOKEN_NAME, VERSION, head_of, receive_message
 from omnilytics_flwr.data_owner.owner_agent import Admission
 from omnilytics_flwr.data_owner.remote_agent import RemoteAgent
 from omnilytics_flwr.errors import Malformed, ProtocolError, Refused, WireError
 from omnilytics_flwr.market.task import TaskId
 from tests.data_owner.owners import Owner, anchor, live_task, lone_owner, lone_task, open_with, update_of
 from tests.support.builders import MARKET, DictatedVerification, Scene
+
+
+def framed(message: bytes) -> bytes:
+    return head_of(message) + message
+
 
 HEAD = struct.Struct(">BI")
 TASK = TaskId(31337, MARKET, 1, 1, bytes(32))
@@ -143,8 +148,8 @@ BROKEN: dict[str, tuple[int, bytes, str]] = {
     "half the length": (32, bytes([VERSION, 0]), "ended 3 bytes early"),
     "half a message": (32, HEAD.pack(VERSION, 100) + b"x", "ended 99 bytes early"),
     "huge message": (32, HEAD.pack(VERSION, MOST_CALL_BYTES + 1), f"expected at most {MOST_CALL_BYTES}"),
-    "no message": (32, frame(b"xx"), "does not decode"),
-    "other version": (32, HEAD.pack(1, 2) + b"{}", "is of version 1, expected 4"),
+    "no message": (32, framed(b"xx"), "does not decode"),
+    "other version": (32, HEAD.pack(1, 2) + b"{}", "is of version 1, expected 5"),
 }
 """Bytes of the token that are sent, what follows, and what is said of it."""
 
@@ -160,7 +165,7 @@ def test_broken_message_is_answered_with_its_fault(served: tuple[Scene, Owner, A
 def test_garbage_of_every_kind_leaves_the_service_at_work(served: tuple[Scene, Owner, AgentServer]) -> None:
     scene, owner, server = served
     task, rng = anchor(scene), random.Random(7)
-    good = server.token + frame(msgspec.msgpack.encode(AdmitCall(task)))
+    good = server.token + framed(msgspec.msgpack.encode(AdmitCall(task)))
     for number in range(150):
         raw = bytearray(good if number % 2 else good + rng.randbytes(40))
         for _ in range(rng.randrange(1, 5)):
@@ -176,7 +181,7 @@ def test_slow_clients_are_cut_off_and_hold_nobody_up(served: tuple[Scene, Owner,
     with contextlib.ExitStack() as stack:
         slow = [stack.enter_context(connect(owner.folder)) for _ in range(20)]
         for place, connection in enumerate(slow):
-            connection.sendall((server.token + frame(msgspec.msgpack.encode(AdmitCall(task))))[: 3 * place])
+            connection.sendall((server.token + framed(msgspec.msgpack.encode(AdmitCall(task))))[: 3 * place])
         start = time.monotonic()
         assert RemoteAgent(owner.folder).admit(task).metrics == ("loss",)
         assert time.monotonic() - start < server.token_seconds, "before any of them was cut off"

@@ -11,6 +11,8 @@ import pytest
 
 from omnilytics_flwr.crypto.curve import encode_point
 from omnilytics_flwr.crypto.field import FieldVector
+from omnilytics_flwr.crypto.masks import GroupMask
+from omnilytics_flwr.data_owner import local_agent
 from omnilytics_flwr.data_owner.mask_ahead import CommittedMask, MaskAhead
 from omnilytics_flwr.market.scheme import Scheme, scheme_for
 from omnilytics_flwr.market.task import TaskId
@@ -22,19 +24,20 @@ KEYS = b"\1" * 32
 
 
 class Making:
-    """Makes masks, notes which, and tells when the first commitment is there."""
+    """Notes which masks an agent makes ahead, and tells when the first is there."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.made: list[CommittedMask] = []
         self.done = threading.Event()
-        make = CommittedMask.of
+        making = self
 
-        def of(scheme: Scheme, mask: Callable[[], FieldVector]) -> CommittedMask:
-            self.made.append(make(scheme, mask))
-            self.done.set()
-            return self.made[-1]
+        class NotedMask(CommittedMask):
+            def __init__(self, scheme: Scheme, mask: GroupMask) -> None:
+                super().__init__(scheme, mask)
+                making.made.append(self)
+                making.done.set()
 
-        monkeypatch.setattr(CommittedMask, "of", of)
+        monkeypatch.setattr(local_agent, "CommittedMask", NotedMask)
 
 
 @pytest.fixture
@@ -42,13 +45,19 @@ def making(monkeypatch: pytest.MonkeyPatch) -> Making:
     return Making(monkeypatch)
 
 
-def vector(number: int) -> FieldVector:
-    return FieldVector.from_ints([number] * 4096)
+class Constant(GroupMask):
+    """A mask whose elements are all the same number."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def read(self, length: int) -> FieldVector:
+        return FieldVector.from_ints([self._number] * length)
 
 
 def mask(number: int) -> Callable[[], CommittedMask]:
-    """Makes that vector the mask."""
-    return lambda: CommittedMask.of(scheme_for(make_terms()), lambda: vector(number))
+    """Makes a mask of that number."""
+    return lambda: CommittedMask(scheme_for(make_terms()), Constant(number))
 
 
 def assert_committed_to_its_vector(owner: Owner) -> None:
@@ -86,7 +95,7 @@ def test_mask_is_that_of_its_keys_and_task_and_is_used_once(making: Making) -> N
     ahead.start(TASK, KEYS, mask(4))
     taken = ahead.take(TASK, KEYS)
     assert taken is not None
-    assert taken.vector == vector(3)
+    assert taken.result().vector == Constant(3).read(4096)
     assert ahead.take(TASK, KEYS) is None, "it is forgotten"
 
 

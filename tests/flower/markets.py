@@ -223,7 +223,7 @@ class ExactAgent:
     def admit_evaluation(self, task: TaskId) -> tuple[str, ...]:
         return self.terms.metrics
 
-    def commit(self, task: TaskId, update: NDArray[np.float64]) -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         self.update = update.tobytes()
         return SignedCommitment(self.owner, keccak256(self.update), bytes(64))
 

@@ -13,7 +13,7 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from omnilytics_flwr.errors import TermsError, UpdateError
-from omnilytics_flwr.flower.weights import add_flat, check_weights, difference, flatten, in_form_of
+from omnilytics_flwr.flower.weights import add_flat, check_weights, difference, flatten, in_form_of, update_of
 from omnilytics_flwr.market.public_part import TRAINED
 from tests.flower.clients import arrays_of
 
@@ -66,6 +66,19 @@ def test_update_of_a_step_grid_is_added_back_exactly(dtype: str, data: st.DataOb
     before, after = (np.asarray(data.draw(grid) / 1024, dtype=dtype) for _ in range(2))
     old, new = record_of({"w": before}), record_of({"w": after})
     assert_same(add_flat(old, flatten(new) - flatten(old)), {"w": after})
+
+
+@pytest.mark.parametrize("dtype", TRAINED)
+@given(data=st.data())
+def test_update_is_the_difference_in_single_precision_unless_weights_are_double(dtype: str, data: st.DataObject) -> None:
+    model = data.draw(models((dtype,), **FINITE))
+    other = {name: np.roll(array, 1) for name, array in model.items()}
+    update = update_of(record_of(other), record_of(model))
+    assert update.dtype == (np.float64 if model and dtype == "float64" else np.float32)
+    most = float(np.finfo(update.dtype).max)
+    with np.errstate(over="ignore"):
+        exact = flatten(record_of(other)) - flatten(record_of(model))
+    assert np.array_equal(update, np.clip(exact, -most, most).astype(update.dtype))
 
 
 @given(models((*TRAINED, *CONSTANT)), st.floats(-1, 1))

@@ -24,7 +24,7 @@ from omnilytics_flwr.crypto.fixedpoint import pack, quantise
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.crypto.kzg import commit
 from omnilytics_flwr.crypto.lanes import Lanes
-from omnilytics_flwr.crypto.masks import MaskKey, Peer, check_mask_key, group_mask
+from omnilytics_flwr.crypto.masks import GroupMask, MaskKey, Peer, check_mask_key
 from omnilytics_flwr.crypto.projection import project, projection_seed
 from omnilytics_flwr.crypto.prover import prove
 from omnilytics_flwr.crypto.settlement import Settlement
@@ -205,7 +205,7 @@ def mask_key(f: Fields) -> Fields:
 
 
 def mask(f: Fields) -> Fields:
-    vector = group_mask(
+    vector = GroupMask(
         MaskKey.from_private(_raw(f["private_key"])),
         [Peer(_raw(peer["address"]), _raw(peer["public_key"])) for peer in f["peers"]],
         chain_id=f["chain_id"],
@@ -214,8 +214,7 @@ def mask(f: Fields) -> Fields:
         epoch=f["epoch"],
         round_number=f["round"],
         task_hash=_raw(f["task_hash"]),
-        elements=N * f["polynomials"],
-    )
+    ).read(N * f["polynomials"])
     return _told(vector)
 
 

@@ -1,0 +1,1 @@
+"""What one data owner's client takes in a market, beside a plain Flower client."""

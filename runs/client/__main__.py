@@ -1,0 +1,166 @@
+"""``python -m runs.client``: what one data owner's client takes in a market beyond training, by the model's size."""
+
+from __future__ import annotations
+
+import argparse
+import tomllib
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
+from rich.console import Console
+from rich.table import Table
+
+from omnilytics_flwr import LocalMarket, Terms
+from omnilytics_flwr.crypto.hashing import keccak256, word
+from omnilytics_flwr.data_owner.step_times import Spent, StepTimes
+from omnilytics_flwr.flower.wire import RECORD, DeliverRequest, Exchange, TaskHeader, hash_of_arrays, hash_of_config
+from omnilytics_flwr.market.roster import bits_of, roster_hash, roster_seats
+from omnilytics_flwr.market.task import TaskId, TaskParts
+from omnilytics_flwr.market.terms import Address
+
+from ..record import circumstances, new_folder, point_latest, write_json
+from ..screen import new_table, told
+from .party import Answer, Client
+
+HERE = Path(__file__).parent
+LAYER = 1 << 20
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One market; `verification` is exact or projected, `accusations` whether its terms have them."""
+
+    weights: int
+    verification: str
+    accusations: bool
+
+    @property
+    def name(self) -> str:
+        """What kind of market it is."""
+        return self.name_of(asdict(self))
+
+    @staticmethod
+    def name_of(row: dict[str, Any]) -> str:
+        """The same of a row of the record."""
+        return f"{row['verification']}, {'with' if row['accusations'] else 'without'} accusations"
+
+
+def main() -> int:
+    """Run and write the record."""
+    parser = argparse.ArgumentParser(prog="python -m runs.client", description=__doc__)
+    parser.add_argument("--most-weights", type=int, default=1 << 26, help="leave out cases with more weights")
+    return told(lambda: _run(parser.parse_args().most_weights))
+
+
+def _run(most_weights: int) -> int:
+    console, recipe = Console(), tomllib.loads((HERE / "config.toml").read_text())
+    rows = []
+    for case in (Case(**entries) for entries in recipe["case"] if entries["weights"] <= most_weights):
+        console.print(f"{case.weights:,} weights, {case.name}")
+        rows.append(measured(case, recipe["owners"]))
+    folder = new_folder(HERE)
+    write_json(folder / "result.json", {"run": "client", "owners": recipe["owners"], **circumstances(), "cases": rows})
+    point_latest(folder)
+    console.print(table_of_clients(rows), table_of_steps(rows))
+    console.print(f"record {folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder}")
+    return 0
+
+
+def measured(case: Case, owners: int) -> dict[str, Any]:
+    """What one client takes in a round of this market, and a plain one in the same exchange."""
+    model = model_of(case.weights)
+    with Client(market=False, environment={}) as client:
+        plain = [client.ask(RecordDict({"arrays": model, "config": ConfigRecord()}))[1]]
+    with LocalMarket(lambda verification: terms_of(case, owners, verification), num_owners=owners) as market:
+        with Client(market=True, environment=market.environment) as client:
+            answers = play_round(client, market, model)
+        work = market.homes[0].work()
+    return asdict(case) | {
+        "model_bytes": sum(len(array.data) for array in model.values()),
+        "plain": taken(plain),
+        "client": taken(answers),
+        "steps": steps_of(work),
+    }
+
+
+def model_of(weights: int) -> ArrayRecord:
+    """A float32 model in layers."""
+    rng = np.random.default_rng(1)
+    sizes = [min(LAYER, weights - start) for start in range(0, weights, LAYER)]
+    return ArrayRecord({f"layer-{place}": Array(rng.normal(0, 0.1, size).astype(np.float32)) for place, size in enumerate(sizes)})
+
+
+def terms_of(case: Case, owners: int, verification: Address) -> Terms:
+    """Terms of the case's market."""
+    made = Terms.for_model(case.weights, verification=verification, owners=owners, projected=case.verification == "projected", rounds=1)
+    return replace(made, draw_delay_blocks=2, answer_seconds=made.answer_seconds if case.accusations else 0)
+
+
+def play_round(client: Client, market: LocalMarket, model: ArrayRecord) -> list[Answer]:
+    """A round up to the delivery of the data owner that is measured; the others' digests are made up."""
+    ledger, config = market.ledger, ConfigRecord()
+    parts = TaskParts(hash_of_arrays(model), hash_of_config(config), hash_of_config(config))
+    ledger.anchor(parts.task_hash(1))
+    state = ledger.state()
+    task = TaskId(ledger.chain_id, ledger.address, state.epoch, state.round, state.task_hash)
+    header = TaskHeader(Exchange.TRAIN, task.chain_id, task.market, task.epoch, task.round, hash_of_config(config))
+    committed, first = client.ask(RecordDict({"arrays": model, "config": config, RECORD: header.to_record()}))
+    own, seat = bytes(committed[RECORD]["digest"]), ledger.owner_record(market.owners[0]).seat  # type: ignore[arg-type]
+    groups = (1 << ledger.terms().most_owners // ledger.terms().group_size) - 1
+    seats = roster_seats([ledger.group_seats(number) for number in bits_of(groups)])
+    digests = tuple(own if one == seat else keccak256(word(one)) for one in seats)
+    ledger.open(task.round, groups, roster_hash(groups, digests))
+    request = DeliverRequest(task.chain_id, task.market, task.epoch, task.round, digests)
+    return [first, client.ask(RecordDict({RECORD: request.to_record()}))[1]]
+
+
+def taken(answers: list[Answer]) -> dict[str, Any]:
+    """What all exchanges of a client took together, beyond training."""
+    whole = StepTimes()
+    for answer in answers:
+        for name, spent in answer.steps.items():
+            whole.add(name, spent)
+            whole.add("all", spent)
+    return asdict(whole.steps["all"]) | {
+        "steps": {name: asdict(spent) for name, spent in whole.steps.items() if name != "all"},
+        "peak_memory_bytes": max(answer.peak_memory_bytes for answer in answers),
+        "sent_bytes": sum(len(answer.raw) for answer in answers),
+    }
+
+
+def steps_of(work: list[dict[str, Any]]) -> dict[str, Any]:
+    """What the agent noted, by step."""
+    times = StepTimes()
+    for line in work:
+        times.add(line["work"], Spent(line["seconds"], line["cpu_seconds"], line["peak_memory_bytes"]))
+    return {name: asdict(spent) for name, spent in times.steps.items()}
+
+
+def table_of_clients(rows: list[dict[str, Any]]) -> Table:
+    """The client beside a plain one."""
+    table = new_table("A client in a round, beyond training", "weights", "CPU s", "s", "peak MiB", "plain MiB", "of plain", "sent MiB")
+    for row in rows:
+        client, plain = row["client"], row["plain"]
+        peak, plain_peak = client["peak_memory_bytes"], plain["peak_memory_bytes"]
+        numbers = f"{client['cpu_seconds']:.2f}", f"{client['seconds']:.2f}", f"{peak / MIB:.0f}", f"{plain_peak / MIB:.0f}"
+        table.add_row(f"{row['weights']:,} {Case.name_of(row)}", *numbers, f"{peak / plain_peak:.2f}", f"{client['sent_bytes'] / MIB:.1f}")
+    return table
+
+
+def table_of_steps(rows: list[dict[str, Any]]) -> Table:
+    """CPU seconds of each step of the agent, and the process's peak after it."""
+    names = list(dict.fromkeys(name for row in rows for name in row["steps"]))
+    table = new_table("CPU seconds by step (peak MiB)", "weights", *names)
+    for row in rows:
+        cells = [row["steps"].get(name) for name in names]
+        shown = [f"{cell['cpu_seconds']:.2f} ({cell['peak_memory_bytes'] / MIB:.0f})" if cell else "" for cell in cells]
+        table.add_row(f"{row['weights']:,} {Case.name_of(row)}", *shown)
+    return table
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

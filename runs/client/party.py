@@ -1,0 +1,95 @@
+"""One client in a process of its own: answers serialised messages, and tells what it took beyond training."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import time
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+from flwr.app import Array, ArrayRecord, Context, Message, RecordDict
+from flwr.clientapp import ClientApp
+from flwr.common.serde import message_from_proto, message_to_proto
+from flwr.proto.message_pb2 import Message as Proto
+from flwr.supercore.task_identity import TaskIdentity
+
+from omnilytics_flwr import omnilytics_mod
+from omnilytics_flwr.data_owner.step_times import Spent, StepTimes, peak_memory_bytes
+from omnilytics_flwr.errors import ProtocolError
+
+NODE = 100
+STEP = np.float32(0.001)
+"""By which training, which is not what is measured here, changes every weight."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A reply, serialised, and what it took beyond training; steps are read, answer and write."""
+
+    raw: bytes
+    steps: dict[str, Spent]
+    peak_memory_bytes: int
+
+
+class Client:
+    """A client in a new process; `market` says whether with our mod, which finds its owner home by `environment`."""
+
+    def __init__(self, *, market: bool, environment: Mapping[str, str]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._process = ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=(market, dict(environment)))
+
+    def __enter__(self) -> Client:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self._process.shutdown()
+
+    def ask(self, content: RecordDict) -> tuple[RecordDict, Answer]:
+        """One exchange; raises `ProtocolError` if the client refuses."""
+        TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = 1
+        request = Message(content, dst_node_id=NODE, message_type="train")
+        answer = self._process.submit(_answer, message_to_proto(request).SerializeToString()).result()
+        reply = message_from_proto(Proto.FromString(answer.raw))
+        if reply.has_error():
+            raise ProtocolError(f"the client refused: {reply.error.reason}")
+        return reply.content, answer
+
+
+def train(message: Message, context: Context) -> Message:
+    """Change every weight by the same step."""
+    start, cpu_start = time.perf_counter(), time.process_time()
+    (arrays,) = message.content.array_records.values()
+    trained = ArrayRecord({name: Array(array.numpy() + STEP) for name, array in arrays.items()})
+    _training.append((time.perf_counter() - start, time.process_time() - cpu_start))
+    return Message(RecordDict({"arrays": trained}), reply_to=message)
+
+
+_training: list[tuple[float, float]] = []
+_app: list[ClientApp] = []
+
+
+def _begin(market: bool, environment: dict[str, str]) -> None:
+    os.environ.update(environment)
+    TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = NODE
+    app = ClientApp(mods=[omnilytics_mod] if market else [])
+    app.train()(train)
+    _app.append(app)
+
+
+def _answer(raw: bytes) -> Answer:
+    times = StepTimes()
+    with times.step("read"):
+        message = message_from_proto(Proto.FromString(raw))
+        context = Context(1, NODE, {"partition-id": "0"}, RecordDict(), {})
+    with times.step("answer"):
+        reply = _app[0](message, context)
+    if _training:
+        seconds, cpu_seconds = _training.pop()
+        times.add("answer", Spent(-seconds, -cpu_seconds))
+    with times.step("write"):
+        sent = message_to_proto(reply).SerializeToString()
+    return Answer(sent, times.steps, peak_memory_bytes())
