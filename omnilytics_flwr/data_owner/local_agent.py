@@ -45,8 +45,8 @@ class LocalAgent:
     policy : Policy
         Read as for a public chain where it leaves that open.
     on_work : callable, optional
-        Called with task and what each step took, after a commitment is made (quantise, mask, commit, journal, sign) and after a
-        projection is (project, journal, sign).
+        Called with task and what each step took, after a commitment is made (quantise, mask, commit, journal, sign) and after a delivery
+        (journal; with a projection also project and sign).
     check_ready : callable, optional
         Asked before every commitment; raises `Refused` while nobody would answer an accusation. Left out, nobody answers them, and the
         data owner must deliver when it is asked to.
@@ -164,9 +164,11 @@ class LocalAgent:
 
     def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
         """See `OwnerAgent.deliver`."""
+        times = StepTimes()
         with self._at_work():
             self._checks.market(chain_id, market)
-            entry = self._journal.find(chain_id, market, round_number)
+            with times.step("journal"):
+                entry = self._journal.find(chain_id, market, round_number)
             if entry is None or not entry.vector:
                 raise Refused(f"round {round_number}: nothing is committed here, so nothing can be delivered")
             state = self._ledger.state(self._confirmations)
@@ -180,12 +182,11 @@ class LocalAgent:
             if self._second is not None:
                 self._second.delivery(state, self._confirmations)
             masked = MaskedUpdate(self._signer.address, entry.vector, entry.points, metrics=self._metrics)
-            if not self._ledger.terms().projected:
-                return masked
-            times = StepTimes()
-            signed = sign_projection(entry, state, journal=self._journal, signer=self._signer, times=times)
-            self._on_work(entry.task, times.steps)
-            return replace(masked, projected=signed.point, signature=signed.signature)
+            if self._ledger.terms().projected:
+                signed = sign_projection(entry, state, journal=self._journal, signer=self._signer, times=times)
+                masked = replace(masked, projected=signed.point, signature=signed.signature)
+        self._on_work(entry.task, times.steps)
+        return masked
 
     def keep(self, chain_id: int, market: Address, name: str, content: bytes) -> None:
         """See `OwnerAgent.keep`."""

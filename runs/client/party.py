@@ -18,6 +18,7 @@ from flwr.proto.message_pb2 import Message as Proto
 from flwr.supercore.task_identity import TaskIdentity
 
 from omnilytics_flwr import omnilytics_mod
+from omnilytics_flwr.crypto.ceremony import lagrange_points
 from omnilytics_flwr.data_owner.step_times import Spent, StepTimes, peak_memory_bytes
 from omnilytics_flwr.errors import ProtocolError
 
@@ -73,8 +74,15 @@ _app: list[ClientApp] = []
 
 
 def _begin(market: bool, environment: dict[str, str]) -> None:
+    """Load what a process loads once: it is no part of what a round takes."""
     os.environ.update(environment)
     TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = NODE
+    if market:
+        import omnilytics_flwr.chain.ethereum_ledger
+        import omnilytics_flwr.data_owner.owner_home
+        import omnilytics_flwr.evm.wallet_sender  # noqa: F401
+
+        lagrange_points()
     app = ClientApp(mods=[omnilytics_mod] if market else [])
     app.train()(train)
     _app.append(app)

@@ -56,7 +56,7 @@ def test_two_rounds_settle_on_a_chain_and_pay(monkeypatch: pytest.MonkeyPatch) -
         assert state.stage is Stage.ANCHORED
         assert state.owed_wei == sum(len(report.paid) for report in strategy.reports) * terms.reward_wei
         assert sum(market.ledger.claimable_wei(owner) for owner in market.owners) == state.owed_wei
-        steps = ["quantise", "mask", "commit", "journal", "sign"]
+        steps = ["quantise", "mask", "commit", "journal", "sign", "journal"]
         assert all([work["work"] for work in home.work()] == steps * 2 for home in market.homes)
     assert not folder.exists(), "the homes hold secrets of this run's masks"
 
