@@ -38,7 +38,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "decoding": frozenset({"msgspec"}),
     "clock": frozenset(),
     "interruption": frozenset(),
-    "crypto": frozenset({"numpy", "cryptography", "Crypto", "py_arkworks_bls12381"}),
+    "crypto": frozenset({"ckzg", "numpy", "cryptography", "Crypto", "py_arkworks_bls12381"}),
     "market": frozenset({"numpy", "eth_abi", "eth_keys", "eth_utils", "rlp"}),
     "audit": frozenset({"rlp"}),
     "data_owner": frozenset({"numpy", "msgspec", "tomli_w"}),

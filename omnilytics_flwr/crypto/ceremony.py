@@ -9,6 +9,7 @@ from functools import cache
 from hashlib import sha256
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from py_arkworks_bls12381 import G1Point, G2Point
 
@@ -38,6 +39,15 @@ def lagrange_points() -> tuple[G1Point, ...]:
 def tau_g2() -> G2Point:
     """tau times the generator of G2; same errors as `lagrange_points`."""
     return G2Point.from_compressed_bytes_unchecked(_encoded_points()[N + 1])
+
+
+@cache
+def ckzg_setup() -> Any:
+    """The ceremony as c-kzg holds it; takes 1.5 s, once. Same errors as `lagrange_points`."""
+    import ckzg
+
+    _encoded_points()
+    return ckzg.load_trusted_setup(str(setup_path()), 0)
 
 
 def _encoded_points() -> list[bytes]:

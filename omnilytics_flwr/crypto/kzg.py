@@ -14,7 +14,7 @@ from hashlib import sha256
 from py_arkworks_bls12381 import GT, G1Point, G2Point, Scalar
 
 from ..errors import ToolMissing
-from .ceremony import lagrange_points, tau_g2
+from .ceremony import ckzg_setup, lagrange_points, tau_g2
 from .curve import encode_point, multiply_sum
 from .domain import quotient, roots
 from .exact import combine
@@ -38,9 +38,43 @@ def commit_polynomial(polynomial: FieldVector) -> G1Point:
 
 def commit(vector: FieldVector) -> bytes:
     """Commitments of the B polynomials of a vector of 4096 B elements, 96 bytes each, in a row."""
+    polynomials = list(vector.polynomials())
+    if _counter.is_ckzg_worth_it(len(polynomials)):
+        return b"".join(encode_point(_commit_by_ckzg(polynomial)) for polynomial in polynomials)
     lagrange_points()
     with ThreadPoolExecutor(_THREADS) as pool:
-        return b"".join(map(encode_point, pool.map(commit_polynomial, vector.polynomials())))
+        return b"".join(map(encode_point, pool.map(commit_polynomial, polynomials)))
+
+
+class _Counter:
+    """Counts commitments, to tell when c-kzg's loading pays: what a process spends is at most twice the least, however long it lives."""
+
+    LOADING = 80
+    """Commitments by c-kzg, in two thirds of arkworks' time, that save what loading it takes."""
+
+    def __init__(self) -> None:
+        self._made = 0
+
+    def is_ckzg_worth_it(self, count: int) -> bool:
+        """Count so many commitments that are to be made; whether c-kzg is to make them."""
+        before, self._made = self._made, self._made + count
+        return before >= self.LOADING and _ckzg_agrees()
+
+
+_counter = _Counter()
+
+
+def _commit_by_ckzg(polynomial: FieldVector) -> G1Point:
+    """As `commit_polynomial`; no other thread works meanwhile."""
+    import ckzg
+
+    return G1Point.from_compressed_bytes_unchecked(bytes(ckzg.blob_to_kzg_commitment(polynomial.to_bytes(), ckzg_setup())))
+
+
+@cache
+def _ckzg_agrees() -> bool:
+    """Whether c-kzg commits as Ethereum's ceremony does; if not, arkworks goes on."""
+    return _commit_by_ckzg(FieldVector.from_ints(list(roots()))).to_compressed_bytes() == TAU_G1
 
 
 def commit_units(units: Units, *, bits: int) -> bytes:

@@ -8,12 +8,11 @@ loads it once in a process, when the first blob needs it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache, lru_cache
-from typing import Any
+from functools import lru_cache
 
 import rlp
 
-from ..crypto.ceremony import setup_path
+from ..crypto.ceremony import ckzg_setup
 from ..crypto.curve import COMPRESSED_BYTES
 from ..crypto.kzg import BLOB_BYTES, versioned_hash
 from ..errors import Malformed, WrongLength
@@ -86,7 +85,7 @@ def sidecar_of(blobs: tuple[bytes, ...]) -> Sidecar:
     import ckzg
 
     commitments = commitments_of(blobs)
-    proofs = (proof for blob in blobs for proof in ckzg.compute_cells_and_kzg_proofs(blob, _setup())[1])
+    proofs = (proof for blob in blobs for proof in ckzg.compute_cells_and_kzg_proofs(blob, ckzg_setup())[1])
     return Sidecar(blobs, commitments, tuple(map(bytes, proofs)))
 
 
@@ -107,16 +106,8 @@ def _commitment(index: int, blob: bytes) -> bytes:
     if len(blob) != BLOB_BYTES:
         raise WrongLength(f"blob {index}, in bytes,", len(blob), BLOB_BYTES)
     try:
-        return bytes(ckzg.blob_to_kzg_commitment(blob, _setup()))
+        return bytes(ckzg.blob_to_kzg_commitment(blob, ckzg_setup()))
     except (RuntimeError, ValueError) as error:
         raise Malformed(
             f"blob {index} is no polynomial ({error}); expected 4096 elements below the field's order; send a vector as it travels"
         ) from error
-
-
-@cache
-def _setup() -> Any:
-    """The trusted setup; 1.5 s, once."""
-    import ckzg
-
-    return ckzg.load_trusted_setup(str(setup_path()), 0)

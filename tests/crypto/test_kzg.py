@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from unittest.mock import Mock
 
 import ckzg
 import numpy as np
@@ -111,6 +112,23 @@ def test_mismatched_with_another_number_of_points_is_wrong() -> None:
     assert mismatched([vector], [(point, point)]) == [0]
     assert mismatched([vector], [()]) == [0]
     assert mismatched([], []) == []
+
+
+def test_commit_is_the_same_once_c_kzg_is_worth_loading_and_without_it_if_it_does_not_agree(monkeypatch: pytest.MonkeyPatch) -> None:
+    vector, used = random_vector(2 * N, seed=5), Mock(wraps=kzg._commit_by_ckzg)
+    monkeypatch.setattr(kzg, "ckzg_setup", plain.setup)
+    monkeypatch.setattr(kzg, "_commit_by_ckzg", used)
+    counter = kzg._Counter()
+    monkeypatch.setattr(kzg, "_counter", counter)
+    expected = commit(vector)
+    assert used.call_count == 0
+    counter._made = counter.LOADING
+    assert commit(vector) == expected
+    assert used.call_count > 0
+    kzg._ckzg_agrees.cache_clear()
+    used.side_effect = lambda polynomial: G1Point()
+    assert commit(vector) == expected
+    kzg._ckzg_agrees.cache_clear()
 
 
 def test_commit_loads_neither_eth_account_nor_c_kzg() -> None:
