@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 from rich.console import Console
-from rich.table import Table
 
 from omnilytics_flwr import LocalMarket, Terms
 from omnilytics_flwr.crypto.hashing import keccak256, word
@@ -22,12 +21,12 @@ from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address
 
 from ..record import circumstances, new_folder, point_latest, write_json
-from ..screen import new_table, told
+from ..screen import told
 from .party import Answer, Client
+from .tables import name_of, table_of_clients, table_of_steps
 
 HERE = Path(__file__).parent
 LAYER = 1 << 20
-MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +36,6 @@ class Case:
     weights: int
     verification: str
     accusations: bool
-
-    @property
-    def name(self) -> str:
-        """What kind of market it is."""
-        return self.name_of(asdict(self))
-
-    @staticmethod
-    def name_of(row: dict[str, Any]) -> str:
-        """The same of a row of the record."""
-        return f"{row['verification']}, {'with' if row['accusations'] else 'without'} accusations"
 
 
 def main() -> int:
@@ -60,7 +49,7 @@ def _run(most_weights: int) -> int:
     console, recipe = Console(), tomllib.loads((HERE / "config.toml").read_text())
     rows = []
     for case in (Case(**entries) for entries in recipe["case"] if entries["weights"] <= most_weights):
-        console.print(f"{case.weights:,} weights, {case.name}")
+        console.print(f"{case.weights:,} weights, {name_of(asdict(case))}")
         rows.append(measured(case, recipe["owners"]))
     folder = new_folder(HERE)
     write_json(folder / "result.json", {"run": "client", "owners": recipe["owners"], **circumstances(), "cases": rows})
@@ -138,28 +127,6 @@ def steps_of(work: list[dict[str, Any]]) -> dict[str, Any]:
     for line in work:
         times.add(line["work"], Spent(line["seconds"], line["cpu_seconds"], line["peak_memory_bytes"]))
     return {name: asdict(spent) for name, spent in times.steps.items()}
-
-
-def table_of_clients(rows: list[dict[str, Any]]) -> Table:
-    """The client beside a plain one."""
-    table = new_table("A client in a round, beyond training", "weights", "CPU s", "s", "peak MiB", "plain MiB", "of plain", "sent MiB")
-    for row in rows:
-        client, plain = row["client"], row["plain"]
-        peak, plain_peak = client["peak_memory_bytes"], plain["peak_memory_bytes"]
-        numbers = f"{client['cpu_seconds']:.2f}", f"{client['seconds']:.2f}", f"{peak / MIB:.0f}", f"{plain_peak / MIB:.0f}"
-        table.add_row(f"{row['weights']:,} {Case.name_of(row)}", *numbers, f"{peak / plain_peak:.2f}", f"{client['sent_bytes'] / MIB:.1f}")
-    return table
-
-
-def table_of_steps(rows: list[dict[str, Any]]) -> Table:
-    """CPU seconds of each step of the agent, and the process's peak after it."""
-    names = list(dict.fromkeys(name for row in rows for name in row["steps"]))
-    table = new_table("CPU seconds by step (peak MiB)", "weights", *names)
-    for row in rows:
-        cells = [row["steps"].get(name) for name in names]
-        shown = [f"{cell['cpu_seconds']:.2f} ({cell['peak_memory_bytes'] / MIB:.0f})" if cell else "" for cell in cells]
-        table.add_row(f"{row['weights']:,} {Case.name_of(row)}", *shown)
-    return table
 
 
 if __name__ == "__main__":

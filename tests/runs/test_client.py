@@ -1,0 +1,37 @@
+"""The client's benchmark: its cases are markets that can be, and its table shows what was measured."""
+
+from __future__ import annotations
+
+import tomllib
+
+import pytest
+
+from runs.client.__main__ import HERE, Case, model_of, steps_of, terms_of
+from runs.client.tables import client_table
+from tests.support.builders import MARKET
+
+RECIPE = tomllib.loads((HERE / "config.toml").read_text())
+
+
+@pytest.mark.parametrize("entries", RECIPE["case"], ids=lambda entries: str(entries["weights"]))
+def test_terms_of_every_case_are_good(entries: dict[str, object]) -> None:
+    case = Case(**entries)  # type: ignore[arg-type]
+    terms = terms_of(case, RECIPE["owners"], MARKET)
+    terms.check(computed=False)
+    assert (terms.weights, terms.projected, bool(terms.answer_seconds)) == (
+        case.weights,
+        case.verification == "projected",
+        case.accusations,
+    )
+
+
+def test_model_has_so_many_weights_in_layers() -> None:
+    assert [array.numpy().shape for array in model_of(2**20 + 5).values()] == [(2**20,), (5,)]
+
+
+def test_table_shows_each_step_and_memory_beside_a_plain_client() -> None:
+    work = [{"work": "mask", "seconds": 1.0, "cpu_seconds": 0.25, "peak_memory_bytes": 2**20}] * 2
+    used = {"seconds": 2.0, "cpu_seconds": 1.5, "peak_memory_bytes": 2**27, "sent_bytes": 2**20}
+    row = {"weights": 1000, "verification": "exact", "accusations": False, "client": used, "plain": used, "steps": steps_of(work)}
+    last = client_table({"cases": [row]}).splitlines()[-1]
+    assert last == "| 1,000 | exact, without accusations | 1.50 s | 2.00 s | 0.50 | 128 / 128 MiB | 1.0 MiB |"
