@@ -18,9 +18,9 @@ from flwr.proto.message_pb2 import Message as Proto
 from flwr.supercore.task_identity import TaskIdentity
 
 from omnilytics_flwr import omnilytics_mod
-from omnilytics_flwr.crypto.ceremony import lagrange_points
 from omnilytics_flwr.data_owner.step_times import Spent, StepTimes, peak_memory_bytes
 from omnilytics_flwr.errors import ProtocolError
+from omnilytics_flwr.flower.mod import agent_of_operator
 
 NODE = 100
 STEP = np.float32(0.001)
@@ -74,25 +74,25 @@ _app: list[ClientApp] = []
 
 
 def _begin(market: bool, environment: dict[str, str]) -> None:
-    """Load what a process loads once: it is no part of what a round takes."""
+    """Load packages and open the agent, which a process does once: it is no part of what a round takes."""
     os.environ.update(environment)
     TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = NODE
     if market:
-        import omnilytics_flwr.chain.ethereum_ledger
-        import omnilytics_flwr.data_owner.owner_home
-        import omnilytics_flwr.evm.wallet_sender  # noqa: F401
-
-        lagrange_points()
+        agent_of_operator(_context())
     app = ClientApp(mods=[omnilytics_mod] if market else [])
     app.train()(train)
     _app.append(app)
+
+
+def _context() -> Context:
+    return Context(1, NODE, {"partition-id": "0"}, RecordDict(), {})
 
 
 def _answer(raw: bytes) -> Answer:
     times = StepTimes()
     with times.step("read"):
         message = message_from_proto(Proto.FromString(raw))
-        context = Context(1, NODE, {"partition-id": "0"}, RecordDict(), {})
+        context = _context()
     with times.step("answer"):
         reply = _app[0](message, context)
     if _training:

@@ -26,7 +26,7 @@ PRIVATE = {
     ("byzantine", "data_owner"): "plays rounds without Flower",
     ("byzantine", "clock"): "waits in the local chain's time",
     ("client", "crypto"): "plays a round with one client and made-up digests",
-    ("client", "flower.wire"): "the same",
+    ("client", "flower"): "the same",
     ("client", "market"): "the same",
     ("client", "data_owner.step_times"): "measures as the owner agent does",
     ("gas", "chain"): "plays rounds whose every byte is fixed",
