@@ -36,7 +36,7 @@ def test_quickstart_learns_everybody_is_paid_and_its_chain_stays_until_it_is_end
             assert line, log.read_text()[-2000:]
             said += line
         facts = json.loads(said)
-        assert facts["settled_rounds"] == 1
+        assert facts.get("settled_rounds") == 1, (facts, log.read_text()[-2000:])
         assert sum(owner["paid_rounds"] for owner in facts["owners"]) >= 12, "one group of five may differ too much"
         assert sum(int(owner["earned_wei"]) for owner in facts["owners"]) >= 12 * 10**15
         assert "after round 1: accuracy " in log.read_text()
