@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 
 from omnilytics_flwr import OmnilyticsError
@@ -16,6 +16,19 @@ from omnilytics_flwr.interruption import INTERRUPTED, Interrupted, interruptible
 from .recipes import RunError
 
 ETHER = 10**18
+_WIDEST = 10_000
+
+
+class WholeTable(Table):
+    """A table that is as wide as its cells, whatever the terminal: a number that is cut, or a row that is folded, tells nothing."""
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from super().__rich_console__(console, options.update(width=_WIDEST))
+
+
+def new_console() -> Console:
+    """A screen that breaks no line by itself: a terminal does that where it must, and a file or pipe has room."""
+    return Console(soft_wrap=True)
 
 
 def told(run: Callable[[], int]) -> int:
@@ -37,7 +50,7 @@ def percent(share: float | None) -> str:
 
 def new_table(title: str, *columns: str) -> Table:
     """An empty table: words in its first column, numbers in the others."""
-    made = Table(title=title, title_justify="left", title_style="bold")
+    made = WholeTable(title=title, title_justify="left", title_style="bold")
     made.add_column(columns[0])
     for column in columns[1:]:
         made.add_column(column, justify="right")

@@ -11,7 +11,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from omnilytics_flwr import LocalMarket
@@ -19,7 +18,7 @@ from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 
 from ..mnist.data import resolve_source
 from ..record import circumstances, new_folder, point_latest, write_json, write_recipe
-from ..screen import percent
+from ..screen import new_console, percent
 from .confirm import Confirmation, confirm
 from .figure import draw
 from .protocol import MISDEEDS, Outcome, play
@@ -35,7 +34,7 @@ HERE = Path(__file__).parent
 
 def run(recipe: Recipe, attacks: Sequence[str]) -> int:
     """Run everything and write the record; return 0 if every promise held."""
-    console = Console()
+    console = new_console()
     folder, facts = new_folder(HERE), circumstances()
     recipe = replace(recipe, data=resolve_source(recipe.digits()).data)
     write_recipe(folder / "recipe.json", recipe)

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
-from rich.console import Console
 
 from omnilytics_flwr import LocalMarket, Terms
 from omnilytics_flwr.crypto.hashing import keccak256, word
@@ -21,7 +20,7 @@ from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address
 
 from ..record import circumstances, new_folder, point_latest, write_json
-from ..screen import told
+from ..screen import new_console, told
 from .party import Answer, Client
 from .tables import name_of, table_of_clients, table_of_steps
 
@@ -46,7 +45,7 @@ def main() -> int:
 
 
 def _run(most_weights: int) -> int:
-    console, recipe = Console(), tomllib.loads((HERE / "config.toml").read_text())
+    console, recipe = new_console(), tomllib.loads((HERE / "config.toml").read_text())
     rows = []
     for case in (Case(**entries) for entries in recipe["case"] if entries["weights"] <= most_weights):
         console.print(f"{case.weights:,} weights, {name_of(asdict(case))}")

@@ -10,11 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from rich.console import Console
-
 from omnilytics_flwr import Anvil, AnvilOptions, Stage, connect
 
 from ..record import circumstances, new_folder, point_latest, write_json, write_market_page, write_recipe
+from ..screen import new_console
 from .flower import Network, start_network
 from .parties import DataOwner, Parties, set_up
 from .processes import Guarded, ProcessError, Processes
@@ -39,7 +38,7 @@ def run(recipe: Recipe, *, plain: bool = True, simulation: bool = True) -> int:
     plain, simulation : bool (default: True)
         Whether the same rounds are run without the market, and in Flower's simulation, to compare.
     """
-    console = Console()
+    console = new_console()
     folder = new_folder(HERE)
     facts = circumstances()
     write_recipe(folder / "recipe.json", recipe)

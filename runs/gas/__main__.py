@@ -15,12 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from ..recipes import RecipeError
 from ..record import circumstances, new_folder, point_latest, write_json
-from ..screen import told
+from ..screen import WholeTable, new_console, told
 from .extrapolation import Line
 from .rounds import Case, Cost, measure
 
@@ -47,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(*, check: bool) -> int:
     """Measure every round of the recipe; write the record, or compare."""
-    console, rows = Console(), []
+    console, rows = new_console(), []
     recipe = read_recipe((HERE / "config.toml").read_text(encoding="utf-8"))
     for case in recipe.cases:
         rows.append(row_of(case, measure(case)))
@@ -120,7 +119,7 @@ def differences(reference: list[dict[str, Any]], rows: list[dict[str, Any]]) -> 
 
 def table_of(title: str, rows: list[dict[str, Any]]) -> Table:
     """The rows as a table for people."""
-    table = Table(title=title, title_justify="left")
+    table = WholeTable(title=title, title_justify="left")
     for column in COLUMNS:
         table.add_column(column.replace("_", " "), justify="left" if column == "verification" else "right")
     for row in rows:

@@ -6,12 +6,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from rich.console import Console
-
 from omnilytics_flwr import Address, LocalMarket, Terms
 from runs.processing_time import chain_processing
 
 from ..record import circumstances, new_folder, point_latest, write_json, write_market_page, write_recipe
+from ..screen import new_console
 from .app import METRICS
 from .data import resolve_source
 from .figure import draw
@@ -27,7 +26,7 @@ ROUND_EVENTS = ("anchor", "open", "settle")
 
 def run(recipe: Recipe) -> int:
     """Run everything and write the record; return 0 if every promise held."""
-    console = Console()
+    console = new_console()
     folder = new_folder(HERE)
     log = quiet_flower(folder / "flower.log")
     facts = circumstances()

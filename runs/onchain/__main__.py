@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from omnilytics_flwr import LocalMarket, Terms
@@ -23,7 +22,7 @@ from omnilytics_flwr.model_owner.round_report import RoundReport
 
 from ..market import VERIFICATIONS
 from ..record import circumstances, new_folder, point_latest, write_json
-from ..screen import told
+from ..screen import WholeTable, new_console, told
 from .regression import WEIGHTS, Floats, accuracy, load_shares, trained
 
 HERE = Path(__file__).parent
@@ -53,7 +52,7 @@ def main() -> int:
 
 
 def _run() -> int:
-    console, entries = Console(), tomllib.loads((HERE / "config.toml").read_text())
+    console, entries = new_console(), tomllib.loads((HERE / "config.toml").read_text())
     recipe = Recipe(**(entries | {"largest": tuple(entries["largest"])}))
     rows = []
     for name in VERIFICATIONS:
@@ -148,7 +147,7 @@ def costs(decision: Decision, report: RoundReport) -> dict[str, int]:
 
 def table_of(rows: list[dict[str, Any]]) -> Table:
     """The rows as a table for people."""
-    table = Table()
+    table = WholeTable()
     for column in rows[0]:
         table.add_column(column.replace("_", " "), justify="right")
     for row in rows:

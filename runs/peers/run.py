@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ..mnist.show import quiet_flower
 from ..record import circumstances, new_folder, point_latest, write_json, write_recipe
-from ..screen import show_end
+from ..screen import new_console, show_end
 from .lessons import Blocks, Noise, digits_of
 from .nodes import Workers
 from .parties import train
@@ -25,7 +25,7 @@ WARMING = Blocks(weights=1_000, owners=15)
 
 def run(recipe: Recipe) -> int:
     """Run everything and write the record; return 0 if every promise held."""
-    console, folder = Console(), new_folder(HERE)
+    console, folder = new_console(), new_folder(HERE)
     log = quiet_flower(folder / "flower.log")
     facts = circumstances()
     write_recipe(folder / "recipe.json", recipe)
