@@ -26,7 +26,7 @@ def report_lines(report: RoundReport, terms: Terms) -> list[str]:
             lines.append(f"Group {position} ({listed(members)}) is {fate}")
     learnt = sum(len(report.roster[position]) for position in report.learnt)
     if not report.timed_out:
-        lines.append(f"Learnt from {_counted(len(report.learnt), 'group')}, {_counted(learnt, 'data owner')}")
+        lines.append(f"Learnt from {_counted(len(report.learnt), 'group')}, {_counted(learnt, 'data owner')}" + _moved(report))
     each = format_amount(terms.reward_wei, ETHER if terms.token == ZERO_ADDRESS else UNITS_OF_TOKEN)
     gas = sum(receipt.gas_used for receipt in report.receipts)
     lines.append(f"Paid {_counted(len(report.paid), 'data owner')} {each} each, in {gas:,} gas")
@@ -97,6 +97,13 @@ def _fate(report: RoundReport, position: int) -> str | None:
     if position in {*report.accepted} - {*report.learnt}:
         return "paid, and not learnt from: far out by its exact sum"
     return None
+
+
+def _moved(report: RoundReport) -> str:
+    """What leaving groups out did to the mean."""
+    if len(report.learnt) == report.taking_part or (shift := report.shift) is None:
+        return ""
+    return f"; their mean lies {100 * shift:.0f} % of its length from that of all {report.taking_part} groups that were judged"
 
 
 def _counted(number: int, thing: str) -> str:

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import sqrt
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..market.ledger import Receipt
 from ..market.terms import Address
@@ -74,3 +79,26 @@ class RoundReport:
     def taking_part(self) -> int:
         """G', how many groups were judged."""
         return len(self.accepted) + len(self.ineligible) + len(self.dropped)
+
+    @property
+    def shift(self) -> float | None:
+        """How far the mean that was learnt from lies from that of all groups taking part, as a share of the latter's length.
+
+        It follows from the settled distances. With honest groups it is what leaving some out costs in this round; with poisoned ones, what
+        it spares. None if nothing was learnt, or no distances are known.
+        """
+        places = sorted({*self.accepted, *self.ineligible, *self.dropped})
+        if not self.learnt or len(self.distances) != (len(places) + 1) * len(places) // 2:
+            return None
+        squared = np.zeros((len(places) + 1, len(places) + 1))
+        squared[np.triu_indices(len(places) + 1, 1)] = np.array(self.distances, dtype=float)
+        squared += squared.T
+        # The zero update is the first of them, with weight -1: weights c of sum 0 have 2 |sum c_i u_i|^2 = - sum c_i c_j |u_i - u_j|^2.
+        everybody, learnt = self._weights(places, places), self._weights(places, self.learnt)
+        length, moved = (sqrt(max(float(-(weights @ squared @ weights)), 0.0)) for weights in (everybody, learnt - everybody))
+        return moved / length if length else None
+
+    def _weights(self, places: Sequence[int], among: Sequence[int]) -> NDArray[np.float64]:
+        """What each place adds to the mean of all members of some groups, and the zero update to make it a sum of 0."""
+        members = np.array([len(self.roster[place]) * (place in among) for place in places], dtype=float)
+        return np.concatenate([[-1.0], members / members.sum()])

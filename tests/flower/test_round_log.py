@@ -45,6 +45,16 @@ def test_settled_round_says_who_took_part_what_became_of_each_group_and_who_was_
     ]
 
 
+def test_mean_that_leaving_a_group_out_moves_is_told() -> None:
+    """Means of lengths 1, 1 and 4 in one direction: 1 instead of 2."""
+    fates = {"accepted": (0, 4), "learnt": (0, 4), "dropped": (1,), "waived": (2, 3)}
+    lines = report_lines(report(**fates, distances=(1, 16, 1, 9, 0, 9)), TERMS)
+    moved = "; their mean lies 50 % of its length from that of all 3 groups that were judged"
+    assert "\t├──> Learnt from 2 groups, 6 data owners" + moved in lines
+    everybody = {"accepted": (0, 1, 4), "learnt": (0, 1, 4), "dropped": ()}
+    assert moved[:20] not in "".join(report_lines(report(**fates | everybody, distances=(1, 16, 1, 9, 0, 9)), TERMS))
+
+
 def test_other_fates_have_their_own_reasons() -> None:
     lines = report_lines(
         report(accepted=(0,), learnt=(0,), dropped=(), ineligible=(1,), waived=(4,), void=(2,), undelivered=(OWNERS[7],)), TERMS
