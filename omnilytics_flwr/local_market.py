@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from flwr.clientapp import ClientApp
     from flwr.serverapp import ServerApp
 
+REQUEST_SECONDS = 180.0
+"""The chain is a process of this machine: while that is busy it is slow, not gone."""
+
 
 class LocalMarket:
     """A market on a local chain, ready for its first round.
@@ -220,7 +223,7 @@ class LocalMarket:
             simulate(server_app, client_app, self._num_owners, workers=workers)
 
     def _set_up(self, folder: Path) -> None:
-        connection = connect(self.anvil.url, expected_chain_id=self._options.chain_id)
+        connection = connect(self.anvil.url, expected_chain_id=self._options.chain_id, timeout_seconds=REQUEST_SECONDS)
         self._records = connection.transactions
         model_owner = dev_wallet(0, connection)
         self._on_stage("deploy contracts")

@@ -15,6 +15,7 @@ from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
+from omnilytics_flwr.local_market import REQUEST_SECONDS
 from omnilytics_flwr.market.terms import Address
 
 from .chain.market_play import Play, create_small_market
@@ -65,7 +66,7 @@ def anvil(shared_anvil: Anvil) -> Iterator[Anvil]:
 @pytest.fixture(scope="session")
 def deployment(shared_anvil: Anvil) -> Deployment:
     """The contracts, deployed once for all tests of this process."""
-    connection = connect(shared_anvil.url)
+    connection = connect(shared_anvil.url, timeout_seconds=REQUEST_SECONDS)
     return deploy(sender_for(connection, dev_wallet(0, connection)))
 
 
@@ -91,7 +92,7 @@ def node(anvil: Anvil) -> Iterator[FaultyNode]:
 @pytest.fixture(scope="session")
 def drawn_address(shared_anvil: Anvil, deployment: Deployment) -> Address:
     """A market with fifteen data owners in five drawn groups, made once for all tests of this process."""
-    play = Play.of(create_small_market(connect(shared_anvil.url), deployment))
+    play = Play.of(create_small_market(connect(shared_anvil.url, timeout_seconds=REQUEST_SECONDS), deployment))
     play.join_all()
     play.draw()
     return play.owner.address

@@ -68,6 +68,7 @@ def run_agent(path: Path, *, on_ready: Callable[[], None] | None = None, stop: t
             policy=home.policy_on(ledger.connection),
             balance_wei=lambda: ledger.connection.balance_wei(ledger.account),
             gas_price_wei=ledger.gas_price_wei,
+            enrol_again=(lambda: agent.enrol_again()) if home.policy.enrol_again else None,
             tidy=lambda: agent.tidy(),
             on_seen=lambda state: _note_seen(path, state),
             second=second,

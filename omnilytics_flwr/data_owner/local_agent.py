@@ -105,6 +105,12 @@ class LocalAgent:
                 return
             # Members were frozen meanwhile, so this key now stands for the epoch after: enrol again with that epoch's own, which is free.
 
+    def enrol_again(self) -> None:
+        """Enrol for the next epoch, as nobody tells it to; raises `Refused` if the policy lets it not work in one more group."""
+        with self._journal.locked():
+            self._checks.another_epoch()
+        self.join()
+
     def admit(self, task: TaskId) -> Admission:
         """See `OwnerAgent.admit`."""
         with self._at_work():

@@ -19,6 +19,7 @@ FINAL_BLOCKS = 64
 """Two epochs of Ethereum: what lies that deep is final, and nobody can tell a block's randomness from so far before it."""
 STRESS_PRICE_WEI = 20 * 10**9
 BLOCK_SECONDS = 12
+LOCAL_POLL_SECONDS = 4
 CLAIM_GAS = 70_000
 """Of a claim of some rounds."""
 CLAIM_WORTH = 10
@@ -46,6 +47,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     # Whoever decides who may join can put its own people around one data owner, and see its update as their sum's rest.
     known_peers: tuple[Address, ...] = ()
     least_known_peers: Count = 0
+    enrol_again: bool = True
     least_reward_wei: Count = 0
     most_unpaid_share: Share = 0.4
     most_unpaid_rounds: Some = 10
@@ -63,7 +65,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     keep_blocks: Count | None = None
     # The agent's process only: a commitment needs somebody who would see its accusation.
     fresh_seconds: Positive = 60.0
-    poll_seconds: Positive = 4.0
+    poll_seconds: Positive | None = None
     claim_after_wei: Count | None = None
     stress_price_wei: Count | None = None
 
@@ -93,6 +95,7 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
             "confirmations": int(not is_local),
             "keep_blocks": 0 if is_local else FINAL_BLOCKS,
             "least_draw_delay_blocks": 0 if is_local else FINAL_BLOCKS,
+            "poll_seconds": LOCAL_POLL_SECONDS if is_local else BLOCK_SECONDS,
             "stress_price_wei": 0 if is_local else STRESS_PRICE_WEI,
             "claim_after_wei": 1 if is_local else None,
         }

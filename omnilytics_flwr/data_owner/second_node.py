@@ -76,13 +76,16 @@ class SecondNode:
     def answer(self, state: MarketState, seat: int, digest: bytes, confirmations: int) -> None:
         """Compare the accusation that a vector is published for; the other node must show it under as many blocks."""
         other = self._compare(state, self._view.state(confirmations), ANSWERED_FOR, "answer")
-        if not _is_accused(other, seat) or self._view.accusation(seat).digest != digest:
+        if not is_accused(other, seat) or self._view.accusation(seat).digest != digest:
             raise _disagreement(f"an accusation of seat {seat}")
 
     def accused(self, account: Address) -> tuple[MarketState, int] | None:
         """State and seat, if the other node shows an accusation that this account has to answer."""
-        state, record = self._view.state(), self._view.owner_record(account)
-        return (state, record.seat) if record.registered and _is_accused(state, record.seat) else None
+        state = self._view.state()
+        if not state.accused & ~state.answered:
+            return None
+        record = self._view.owner_record(account)
+        return (state, record.seat) if record.registered and is_accused(state, record.seat) else None
 
     def _compare(self, state: MarketState, other: MarketState, names: tuple[str, ...], event: str) -> MarketState:
         if (state.stage, state.epoch, state.round) != (other.stage, other.epoch, other.round):
@@ -99,7 +102,8 @@ def says_nothing(error: ChainError) -> bool:
     return not isinstance(error, UnknownMarket | WrongChain)
 
 
-def _is_accused(state: MarketState, seat: int) -> bool:
+def is_accused(state: MarketState, seat: int) -> bool:
+    """Whether a seat has an accusation of the open round to answer."""
     return state.stage is Stage.OPEN and bool((state.accused & ~state.answered) >> seat & 1)
 
 

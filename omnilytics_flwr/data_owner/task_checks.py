@@ -13,7 +13,7 @@ from ..market.market_view import MarketState, MarketView, Member
 from ..market.roster import bits_of, roster_hash, roster_seats
 from ..market.stage import Stage
 from ..market.task import TaskId
-from ..market.terms import Address
+from ..market.terms import ZERO_ADDRESS, Address
 from .journal import Entry, Journal
 from .owner_keys import OwnerKeys
 from .policy import Policy
@@ -98,15 +98,25 @@ class TaskChecks:
 
     def history(self, task: TaskId, group: tuple[Member, ...]) -> None:
         """Check that one more commitment, in this group, is within what the operator allows."""
-        entries = self._journal.entries()
-        sets, most = self._journal.peer_sets() | {peers_hash(group)}, self._policy.peer_sets_for(self._ledger.terms())
+        self._counts(self._journal.peer_sets() | {peers_hash(group)})
+        seat = next(member.seat for member in group if member.owner == self._owner)
+        self._paid(seat, (entry.task.round for entry in reversed(self._journal.entries()) if entry.task.market == task.market))
+
+    def another_epoch(self) -> None:
+        """Check that a group and a round more, of an epoch that is not drawn yet, are within what the operator allows."""
+        self.policy()
+        if self._ledger.terms().admission != ZERO_ADDRESS:
+            raise Refused("the market's gate may ask for a credential; enrol with `omnilytics join`, and --admission-data if it does")
+        self._counts(self._journal.peer_sets() | {b"a group that is not drawn yet"})
+
+    def _counts(self, sets: set[bytes]) -> None:
+        """Check the groups that would have summed the data set, and the rounds that this market would have had, after one more commitment."""
+        most = self._policy.peer_sets_for(self._ledger.terms())
         if len(sets) > most:
             raise Refused(f"policy: these would be {len(sets)} different groups for one data set, at most {most} allowed")
-        rounds = sum(entry.task.market == task.market for entry in entries) + 1
+        rounds = sum(entry.task.market.lower() == self._ledger.address.lower() for entry in self._journal.entries()) + 1
         if rounds > self._policy.most_rounds:
             raise Refused(f"policy: this would be round {rounds} of this market, at most {self._policy.most_rounds} allowed")
-        seat = next(member.seat for member in group if member.owner == self._owner)
-        self._paid(seat, (entry.task.round for entry in reversed(entries) if entry.task.market == task.market))
 
     def _paid(self, seat: int, committed: Iterator[int]) -> None:
         """Check that the latest rounds in which this data owner committed were not all for nothing."""

@@ -1,8 +1,8 @@
 """What the owner agent does on the chain by itself, because a Flower client runs only when the server calls it.
 
 It answers accusations of its own seat with the journal's vector, calls `timeout` for rounds that were not settled, draws groups that
-nobody else draws, claims what finished rounds owe, and withdraws the ether that disputes freed. It relies on the chain and its own journal
-alone.
+nobody else draws, claims what finished rounds owe, withdraws the ether that disputes freed, and enrols for the next epoch. It relies on
+the chain and its own journal alone.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from ..market.draw import HISTORY_BLOCKS
 from ..market.ledger import DataOwnerLedger
 from ..market.market_view import MarketState
 from ..market.messages import Signer
-from ..market.refusals import NoCredit, NotAccused, WrongStart
+from ..market.refusals import NotAccused, WrongStart
 from ..market.roster import bits_of, member_place
 from ..market.stage import Stage
 from .journal import Entry, Journal
-from .policy import Policy
-from .second_node import SecondNode, says_nothing
+from .policy import BLOCK_SECONDS, Policy
+from .second_node import SecondNode, is_accused, says_nothing
 from .signed_projection import sign_projection
+from .upkeep import Upkeep
 
 SENDER_SHARE = 6, 5
 """What a sender allows itself, of the gas that an answer takes."""
@@ -34,20 +35,26 @@ SENDER_SHARE = 6, 5
 DRAW_PATIENCE_BLOCKS = 300
 """How long the model owner has to draw the groups. A draw that is never made closes the market, on a chain of 2 s a block after 4.5 hours."""
 
+REST_SECONDS = 900.0
+"""How often a market that does not change is looked over all the same: a claim may wait for cheaper gas, a vector for its round's end to lie
+deep enough. In between a look asks for the market's state and nothing else, for most providers count requests."""
+
 _log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 
 class Watcher:
-    """Watches one market for one data owner, on whose ledger and journal it works.
+    """Watches one market for one data owner, on whose ledger and journal it works; while nothing changes, a look is one request.
 
     Parameters
     ----------
     policy : Policy
-        With a value for `confirmations`, see `Policy.for_chain`.
+        With values for what depends on the chain, see `Policy.for_chain`.
     balance_wei, gas_price_wei : callable
         Return the account's ether, and what a unit of gas costs now.
+    enrol_again : callable, optional
+        Enrols for the next epoch; called once the present one, with this data owner in it, has had its rounds.
     tidy : callable, optional
         Deletes what must not be kept; called at every look.
     on_seen : callable, optional
@@ -65,6 +72,7 @@ class Watcher:
         policy: Policy,
         balance_wei: Callable[[], int],
         gas_price_wei: Callable[[], int],
+        enrol_again: Callable[[], None] | None = None,
         tidy: Callable[[], None] | None = None,
         on_seen: Callable[[MarketState], None] | None = None,
         second: SecondNode | None = None,
@@ -74,15 +82,18 @@ class Watcher:
         self._journal = journal
         self._signer = signer
         self._policy = policy
+        self._poll_seconds = policy.poll_seconds or BLOCK_SECONDS
         self._balance_wei = balance_wei
-        self._gas_price_wei = gas_price_wei
+        self._upkeep = Upkeep(ledger, policy, gas_price_wei=gas_price_wei, enrol_again=enrol_again)
         self._tidy = tidy or (lambda: None)
         self._on_seen = on_seen or (lambda state: None)
         self._second = second
         self._clock = clock or Clock()
         self._seen_at: float | None = None
+        self._looked_over: tuple[MarketState, float] | None = None
+        self._own_seat: int | None = None
+        self._failed = False
         self._late_since: tuple[tuple[str, int], float] | None = None
-        self._may_have_credit = True
         self._warned_round = 0
         self._hidden_round = 0
 
@@ -90,7 +101,7 @@ class Watcher:
         """Look at the chain every `poll_seconds` until `stop` is set; whatever fails is tried again at the next look."""
         while not stop.is_set():
             self.look()
-            stop.wait(self._policy.poll_seconds)
+            stop.wait(self._poll_seconds)
 
     def see(self) -> MarketState | None:
         """The market's state, if the chain can be reached; failures are logged."""
@@ -106,16 +117,35 @@ class Watcher:
             self._attempt("look for accusations at the second node", lambda: self._warn_of_hidden(second))
 
     def _act(self, state: MarketState) -> None:
-        seat = self._attempt("read its seat", self._seat)
+        is_news = self._is_news(state)
+        if is_news:
+            self._failed = False
+            self._own_seat = self._attempt("read its seat", self._seat)
+        seat = self._own_seat
         if seat is not None and state.stage is Stage.FROZEN:
             self._attempt("draw the groups", lambda: self._draw(state, seat))
         if seat is not None and state.stage is Stage.OPEN:
-            self._attempt("answer", lambda: self._answer(seat))
+            if is_accused(state, seat):
+                self._attempt("answer", lambda: self._answer(seat))
             self._attempt("time a round out", lambda: self._time_out(state, seat))
             self._attempt("look at its ether", lambda: self._warn_of_ether(state))
+        if is_news:
+            self._look_over(state, seat)
+            self._looked_over = None if self._failed else (state, self._clock.now())
+
+    def _is_news(self, state: MarketState) -> bool:
+        """Whether more is to be looked at than the state: it changed, something failed at it, or it was long ago."""
+        if self._looked_over is None:
+            return True
+        known, at = self._looked_over
+        return known != state or self._clock.now() - at >= REST_SECONDS
+
+    def _look_over(self, state: MarketState, seat: int | None) -> None:
+        """Do what can wait for a change of the market, or for `REST_SECONDS`."""
         if seat is not None:
-            self._attempt("claim", lambda: self._claim(state))
-            self._attempt("withdraw", lambda: self._withdraw(state, seat))
+            self._attempt("claim", lambda: self._upkeep.claim(state))
+            self._attempt("withdraw", lambda: self._upkeep.withdraw(state, seat))
+            self._attempt("enrol for the next epoch", lambda: self._upkeep.enrol(state, seat))
         self._attempt("tidy up", self._tidy)
 
     def check_ready(self) -> None:
@@ -164,7 +194,7 @@ class Watcher:
         if found is None:
             return
         state, confirmations = found
-        self._may_have_credit = True
+        self._upkeep.may_have_credit = True
         with self._journal.locked():
             entry = self._journal.find(self._ledger.chain_id, self._ledger.address, state.round)
         accusation = self._ledger.accusation(seat)
@@ -225,8 +255,7 @@ class Watcher:
         confirmations = 0 if late else min(self._policy.confirmations or 0, 1)
         if not late:
             state = self._ledger.state(confirmations)
-        is_accused = state.stage is Stage.OPEN and (state.accused & ~state.answered) >> seat & 1
-        return (state, confirmations) if is_accused and self._ledger.now() <= state.answer_by else None
+        return (state, confirmations) if is_accused(state, seat) and self._ledger.now() <= state.answer_by else None
 
     def _delivery(self, entry: Entry, state: MarketState, answered: int) -> bytes:
         """What an answer brings besides its blobs: nothing, but with the last polynomial in a projected market."""
@@ -237,11 +266,12 @@ class Watcher:
 
     def _warn_of_ether(self, state: MarketState) -> None:
         """Tell the operator, once in a round, that fees have outgrown the account."""
+        if state.round == self._warned_round:
+            return
         try:
             self._check_ether()
         except Refused as error:
-            if state.round != self._warned_round:
-                _log.warning("%s", error)
+            _log.warning("%s", error)
             self._warned_round = state.round
 
     def _next_polynomial(self, seat: int, entry: Entry) -> int:
@@ -251,10 +281,10 @@ class Watcher:
 
     def _time_out(self, state: MarketState, seat: int) -> None:
         """Call the timeout of a late round; each member waits one look longer than the one before it on the roster, so that one pays."""
-        place = member_place([self._ledger.group_seats(number) for number in bits_of(state.groups)], seat)
-        if place is None or self._ledger.now() <= state.settle_by:
+        if self._ledger.now() <= state.settle_by:
             return
-        if self._is_its_turn(("timeout", state.round), place):
+        place = member_place([self._ledger.group_seats(number) for number in bits_of(state.groups)], seat)
+        if place is not None and self._is_its_turn(("timeout", state.round), place):
             _log.info("time out round %d", state.round)
             self._ledger.timeout(state.round)
 
@@ -271,29 +301,7 @@ class Watcher:
         """Whether those before this data owner have had a look's time each since it first saw that something was late."""
         if self._late_since is None or self._late_since[0] != what:
             self._late_since = (what, self._clock.now())
-        return self._clock.now() - self._late_since[1] >= place * self._policy.poll_seconds
-
-    def _claim(self, state: MarketState) -> None:
-        if state.stage is Stage.OPEN and self._ledger.terms().answer_seconds:
-            return  # a node may refuse an answer's blobs while a claim is in its pool
-        finished = state.round - 1 if state.stage in (Stage.ANCHORED, Stage.OPEN) else state.round
-        owed_wei = self._ledger.claimable_wei(self._ledger.account) if finished > 0 else 0
-        if owed_wei and owed_wei >= self._policy.claim_after(self._ledger.terms(), gas_price_wei=self._gas_price_wei()):
-            _log.info("claim through round %d", finished)
-            self._ledger.claim(self._ledger.account, finished)
-
-    def _withdraw(self, state: MarketState, seat: int) -> None:
-        """Take back what disputes freed, once the round with the accusation is over."""
-        if state.stage is Stage.OPEN:
-            self._may_have_credit |= bool(state.accused >> seat & 1)
-            return
-        if self._may_have_credit:
-            try:
-                self._ledger.withdraw(self._ledger.account)
-                _log.info("withdrew what disputes freed")
-            except NoCredit:
-                pass
-            self._may_have_credit = False
+        return self._clock.now() - self._late_since[1] >= place * self._poll_seconds
 
     def _attempt(self, what: str, act: Callable[[], T]) -> T | None:
         try:
@@ -304,6 +312,7 @@ class Watcher:
             _log.error("failed to %s: %s: %s", what, type(error).__name__, error)
         except Exception:
             _log.exception("failed to %s", what)
+        self._failed = True
         return None
 
 

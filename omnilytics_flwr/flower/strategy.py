@@ -16,6 +16,7 @@ from ..errors import NothingLearnt, TooFewGroups
 from ..market.ledger import ModelOwnerLedger
 from ..market.refusals import TooLate
 from ..market.task import ConfigScalar, TaskId
+from ..model_owner.epoch_keeper import EpochKeeper
 from ..model_owner.round_keeper import Missing, RoundKeeper, open_margin_seconds
 from ..model_owner.round_report import RoundReport
 from .compat import Grid, Result, Strategy, log
@@ -72,6 +73,9 @@ class Omnilytics(Strategy):
         and trackers. A failure of any of these three is logged, and ends nothing.
     node_seconds : float (default: 600)
         How long to wait, before a round, until as many nodes are there as data owners are expected.
+    enrol_seconds : float (default: 0)
+        How long to wait, once an epoch has had its rounds, for its data owners to enrol for the next, which is then frozen and drawn, so
+        that the run goes on. With 0 nobody trains any more, and the epoch is for you to freeze and draw.
     poll_seconds : float, > 0 (default: 3)
         Between two looks at the chain.
 
@@ -95,6 +99,7 @@ class Omnilytics(Strategy):
         on_round: Callable[[RoundReport], None] | None = None,
         on_model: Observer | None = None,
         node_seconds: float = 600.0,
+        enrol_seconds: float = 0.0,
         wait: Callable[[float], None] = time.sleep,
         poll_seconds: float = 3.0,
     ) -> None:
@@ -110,6 +115,7 @@ class Omnilytics(Strategy):
             on_trouble=lambda reason: log(WARNING, "%s", reason),
             clock=self._clock,
         )
+        self._epochs = EpochKeeper(ledger, self._clock, enrol_seconds=enrol_seconds, on_step=lambda sentence: log(INFO, "%s", sentence))
         self._exchanges = Exchanges(self._keeper, self._clock)
         self._planner = Planner(self._inner, run_config)
         self._learner = Learner(self._keeper, self._exchanges, self._inner, self._planner, self._memory)
@@ -205,7 +211,7 @@ class Omnilytics(Strategy):
         if plan.content is None:
             return []
         state, most = self._exchanges.with_signatures(self._keeper.state), self._keeper.terms.rounds_per_epoch
-        if state.opened_in_epoch >= most:
+        if not self._epochs.go_on(state) and state.opened_in_epoch >= most:
             self._reason = f"epoch {state.epoch} has had its {most} rounds; nobody trains until the next one is frozen and drawn"
             log(WARNING, "%s", self._reason)
             return []

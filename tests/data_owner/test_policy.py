@@ -115,12 +115,14 @@ def test_entries_that_depend_on_the_chain_are_strict_but_on_a_local_one() -> Non
     assert (strict.least_draw_delay_blocks, strict.stress_price_wei) == (64, 20 * 10**9)
     assert (local.known_verification, local.confirmations, local.keep_blocks) == (False, 0, 0)
     assert (strict.public_sums, local.public_sums) == (False, True)
+    assert (strict.poll_seconds, local.poll_seconds) == (12, 4)
     assert (local.least_draw_delay_blocks, local.stress_price_wei, local.claim_after_wei) == (0, 0, 1)
     named = Policy(
         known_verification=True,
         public_sums=True,
         confirmations=5,
         keep_blocks=2,
+        poll_seconds=3.0,
         least_draw_delay_blocks=3,
         stress_price_wei=4,
         claim_after_wei=5,

@@ -86,6 +86,7 @@ class Watched:
             policy=Policy(**policy),  # type: ignore[arg-type]
             balance_wei=lambda: self.balance_wei,
             gas_price_wei=lambda: self.gas_price_wei,
+            enrol_again=lambda: self.owner.agent().enrol_again(),
             tidy=lambda: self.owner.agent().tidy(),
             clock=self.clock,
         )
@@ -372,6 +373,39 @@ def test_ether_is_looked_at_again_while_a_round_is_open_and_told_once(watched: W
     for _ in range(2):
         watcher.look()
     assert caplog.text.count("answering accusations may take") == 1
+
+
+def is_enrolled(watched: Watched) -> bool:
+    return bool(watched.scene.state.enrolled >> watched.seat & 1)
+
+
+def test_data_owner_of_an_epoch_that_has_had_its_rounds_enrols_for_the_next_once(tmp_path: Path) -> None:
+    watched = Watched(tmp_path, rounds_per_epoch=1)
+    watcher = watched.watcher()
+    watcher.look()
+    assert not is_enrolled(watched), "there are rounds left"
+    watched.settle()
+    watcher.look()
+    assert is_enrolled(watched)
+    joined = watched.scene.world.number
+    watcher.look()
+    assert watched.scene.world.number == joined
+
+
+def test_data_owner_that_leaves_or_whose_groups_are_used_up_does_not_enrol_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    leaving = Watched(tmp_path / "leaving", rounds_per_epoch=1)
+    leaving.ledger.leave()
+    leaving.settle()
+    leaving.watcher().look()
+    assert not is_enrolled(leaving)
+    used_up = Watched(tmp_path / "used-up", rounds_per_epoch=1).open()
+    used_up.settle_open()
+    watcher = used_up.watcher()
+    for _ in range(2):
+        watcher._looked_over = None
+        watcher.look()
+    assert not is_enrolled(used_up)
+    assert caplog.text.count("does not enrol for the next by itself: policy: these would be 2 different groups") == 1
 
 
 @pytest.mark.parametrize("error", [Unreachable("no answer"), ZeroDivisionError("a fault of our own")])
