@@ -334,10 +334,10 @@ def plain_grid(inner: Strategy, *, num_owners: int = 3, dtype: str = "float32") 
     return FakeGrid({FIRST_NODE + place: trainer.app(None) for place, trainer in enumerate(trainers)}), inner
 
 
-def exact_grid(inner: Strategy, *, num_owners: int = 3, dtype: str = "float32") -> tuple[FakeGrid, Omnilytics]:
+def exact_grid(inner: Strategy, *, num_owners: int = 3, dtype: str = "float32", **options: Any) -> tuple[FakeGrid, Omnilytics]:
     """The same nodes with the mod, and the strategy in an unquantised market."""
     scene = make_scene(num_owners, weights=WEIGHTS, metrics=METRICS)
-    strategy = Omnilytics(inner, ledger=scene.ledger())
+    strategy = Omnilytics(inner, ledger=scene.ledger(), **options)
     keeper = ExactKeeper(scene.ledger(), scene.terms)
     strategy._keeper = strategy._exchanges._keeper = strategy._learner._keeper = keeper  # type: ignore[assignment]
     agents = [ExactAgent(address_of(number), scene.terms) for number in range(num_owners)]

@@ -26,7 +26,8 @@ from flwr.serverapp.strategy import (
 from omnilytics_flwr.errors import CannotCompose
 from omnilytics_flwr.flower.compose import COMPOSES, NOT_STRATEGIES, REFUSED, check_composes
 from omnilytics_flwr.flower.strategy import Omnilytics
-from tests.flower.markets import exact_history, plain_history
+from tests.flower.clients import make_model
+from tests.flower.markets import exact_grid, exact_history, plain_history
 from tests.support.builders import make_scene
 
 MAKERS: dict[str, Callable[[], Strategy]] = {
@@ -113,10 +114,20 @@ class OwnSampling(FedAdam):
 
 
 class OwnAggregation(FedAvg):
-    """A user's strategy with an aggregation of its own."""
+    """A user's strategy that only counts what was sent, as Flower's examples for language models do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sent_bytes = 0
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:
+        replies = list(replies)
+        self.sent_bytes += sum(model_bytes(record) for reply in replies for record in reply.content.array_records.values())
         return super().aggregate_train(server_round, replies)
+
+
+def model_bytes(arrays: ArrayRecord) -> int:
+    return sum(array.numpy().nbytes for array in arrays.values())
 
 
 class OwnStart(FedAvg):
@@ -155,6 +166,14 @@ def with_its_own_on_the_instance() -> FedAvg:
 def test_user_strategy_that_does_not_compose_is_refused(make: Callable[[], object], reason: str) -> None:
     with pytest.raises(CannotCompose, match=reason):
         check_composes(make())  # type: ignore[arg-type]
+
+
+def test_what_such_a_strategy_counts_an_observer_counts_in_a_market() -> None:
+    plain, counted = OwnAggregation(), []
+    plain_history(plain, num_owners=3, rounds=2, dtype="float32")
+    grid, strategy = exact_grid(FedAvg(), num_owners=3, on_model=lambda number, model, metrics: counted.append(3 * model_bytes(model)))
+    strategy.start(grid, make_model(0, "float32"), 2)
+    assert sum(counted) == plain.sent_bytes > 0
 
 
 def largest(contents: list[RecordDict], weight: str) -> MetricRecord:

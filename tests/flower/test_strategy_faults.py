@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -32,6 +33,18 @@ def test_no_whole_group_opens_nothing_and_the_next_round_goes_on(tmp_path: Path)
     assert [run.events(0), run.events(1)] == [["anchor"], ["anchor", "open", "settle"]]
     assert list(result.train_metrics_clientapp) == [2]
     assert list(result.evaluate_metrics_clientapp) == [2], "a model that is not anchored is not evaluated"
+
+
+def test_node_that_runs_the_app_without_the_mod_is_named_and_teaches_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = memory_run(tmp_path)
+    node = FIRST_NODE + 4
+    run.grid.apps[node] = run.trainers[4].app(None)
+    result = run.strategy.start(run.grid, make_model(), 1)
+    owner = run.owners[4].address
+    assert f"node {node} sent no valid commitment: it runs the app without omnilytics_mod, and has sent its update in clear" in caplog.text
+    assert re.search(rf"node {node} evaluates without omnilytics_mod: it sent .*secret.*, which the terms keep back", caplog.text)
+    assert [owner in report.committed for report in run.strategy.reports] == [False]
+    assert "secret" not in result.evaluate_metrics_clientapp[1]
 
 
 def test_reply_that_the_grid_cannot_fetch_costs_only_its_sender(tmp_path: Path) -> None:
