@@ -30,7 +30,9 @@ byzantine: setup  ## Measure accuracy and pay against kind and number of attacke
 defences: setup  ## Remove one defence at a time and see its test fail
 	@$(RUN) .ci/defences.py
 
-test: lint forge pytest  ## Check everything that ends within minutes
+test: setup  ## Check everything that ends within minutes
+	@$(MAKE) --no-print-directory -j $(JOBS) lint forge
+	@$(MAKE) --no-print-directory pytest
 
 lint: setup  ## Check format, rules and types
 	@$(RUN) -m ruff format --check .

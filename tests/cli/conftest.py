@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
+from eth_account import Account
+from eth_account.signers.local import LocalAccount
 
 from omnilytics_flwr.chain.deploy import Deployment
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
@@ -20,6 +22,17 @@ from tests.chain.market_play import Play, create_small_market
 from .command_line import CommandLine
 
 PASSWORD = "correct horse"
+
+
+@pytest.fixture(autouse=True)
+def quick_keystores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keystores that open at once: the usual ones take 0.8 s, whenever a command asks for the password."""
+
+    def encrypt(account: LocalAccount, password: str) -> dict[str, object]:
+        made: dict[str, object] = Account.encrypt(account.key, password, kdf="pbkdf2", iterations=2)
+        return made
+
+    monkeypatch.setattr(LocalAccount, "encrypt", encrypt)
 
 
 @pytest.fixture
