@@ -17,7 +17,7 @@ from tests.runs.plugin_app import copy_app
 
 OWNERS = 15
 
-pytestmark = pytest.mark.first
+pytestmark = [pytest.mark.slow, pytest.mark.first]
 
 
 @pytest.mark.timeout(600)

@@ -18,6 +18,7 @@ from tests.data_owner.owners import Owner
 from tests.flower.clients import Trainer, as_server, make_context, make_model
 from tests.flower.markets import FIRST_NODE, MemoryRun, assert_close, memory_run
 from tests.support.builders import WEALTH_WEI, address_of
+from tests.support.repeatable import repeatable_owners as repeatable_owners
 
 NEWCOMER = 15
 TWO_EPOCHS = {"most-peer-sets": 2, "least-draw-delay-blocks": 0}
