@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from .client.tables import client_table
+from .models.tables import models_table
 from .peers.tables import peers_table
 
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = ROOT / "docs" / "reference" / "benchmarks.md"
-RUNS = ("mnist", "gas", "plugin", "byzantine", "deployment", "onchain", "peers", "client")
+RUNS = ("mnist", "gas", "plugin", "byzantine", "deployment", "onchain", "peers", "client", "models")
 KEPT = ("result.json", "figure.png")
 NO_RECORD = "No record of this run is kept yet; `python -m runs.{run}` makes one."
 
@@ -42,7 +43,17 @@ def main(arguments: list[str]) -> int:
 
 def rendered(text: str) -> str:
     """The page with the reference's figures between its markers."""
-    tables = (mnist_table, gas_table, plugin_table, byzantine_table, deployment_table, onchain_table, _peers_table, client_table)
+    tables = (
+        mnist_table,
+        gas_table,
+        plugin_table,
+        byzantine_table,
+        deployment_table,
+        onchain_table,
+        _peers_table,
+        client_table,
+        models_table,
+    )
     for run, table in zip(RUNS, tables, strict=True):
         result = _record_of(run)
         before, start, rest = text.partition(f"<!-- {run} -->\n")

@@ -31,7 +31,8 @@ def select_private(names: Iterable[str], patterns: Iterable[str]) -> frozenset[s
     names : iterable of str
         Parameters of the whole model; ``"0"``, ``"1"``, ... for plain Flower arrays.
     patterns : iterable of str
-        Shell-style patterns, e.g. ``"conv1.*"``.
+        Shell-style patterns, e.g. ``"conv1.*"``. One that begins with ``!`` takes names out again that an earlier one has put in, as in
+        ``("*", "!head.*")``: everything but the head is private.
 
     Raises
     ------
@@ -41,10 +42,11 @@ def select_private(names: Iterable[str], patterns: Iterable[str]) -> frozenset[s
     known = list(names)
     private: set[str] = set()
     for pattern in patterns:
-        matched = {name for name in known if fnmatchcase(name, pattern)}
+        wanted = pattern.removeprefix("!")
+        matched = {name for name in known if fnmatchcase(name, wanted)}
         if not matched:
             raise TermsError(f"private pattern {pattern!r} matches none of the model's parameters; they are {', '.join(known)}")
-        private |= matched
+        private = private | matched if wanted == pattern else private - matched
     if len(private) == len(known):
         raise TermsError("every parameter is private; leave at least one public, or there is nothing to train")
     return frozenset(private)

@@ -74,12 +74,14 @@ def initial_model(seed: int) -> Net:
         return Net()
 
 
-def train(model: Net, images: Tensor, labels: Tensor, *, epochs: int, lr: float, batch_size: int, generator: torch.Generator) -> float:
+def train(
+    model: nn.Module, images: Tensor, labels: Tensor, *, epochs: int, lr: float, batch_size: int, generator: torch.Generator
+) -> float:
     """Train all parameters that require gradients, in place, by Adam.
 
     Parameters
     ----------
-    model : Net
+    model : nn.Module
     images : float32 tensor, shape (n, 1, 28, 28), pixels in [0, 1]
     labels : int64 tensor, shape (n,), in [0, 10)
     epochs : int
@@ -111,7 +113,7 @@ def train(model: Net, images: Tensor, labels: Tensor, *, epochs: int, lr: float,
     return total / len(labels)
 
 
-def accuracy(model: Net, images: Tensor, labels: Tensor) -> float:
+def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
     """Return the share of images whose digit the model finds, from 0 to 1."""
     model.eval()
     with _single_thread(), torch.inference_mode():

@@ -20,6 +20,9 @@ NAMES = ("conv1.weight", "conv1.bias", "conv10.weight", "fc.weight", "fc.bias")
         (("fc.bias", "fc.bias", "fc.*"), {"fc.weight", "fc.bias"}),
         (("conv?.weight",), {"conv1.weight"}),
         (("conv[0-9].weight",), {"conv1.weight"}),
+        (("*", "!fc.*"), {"conv1.weight", "conv1.bias", "conv10.weight"}),
+        (("*", "!fc.*", "*.bias"), {"conv1.weight", "conv1.bias", "conv10.weight", "fc.bias"}),
+        (("!fc.*", "*.bias"), {"conv1.bias", "fc.bias"}),
     ],
 )
 def test_select_private_matches_shell_patterns(patterns: tuple[str, ...], private: set[str]) -> None:
@@ -38,6 +41,8 @@ def test_select_private_of_plain_flower_arrays_goes_by_number() -> None:
 def test_select_private_pattern_without_a_match_names_the_parameters() -> None:
     with pytest.raises(TermsError, match=r"'head\.\*' matches none.*conv1\.weight, conv1\.bias"):
         select_private(NAMES, ["fc.*", "head.*"])
+    with pytest.raises(TermsError, match=r"'!head\.\*' matches none"):
+        select_private(NAMES, ["*", "!head.*"])
 
 
 @pytest.mark.parametrize("patterns", [["*"], ["conv*", "fc*"]])

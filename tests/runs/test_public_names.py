@@ -19,6 +19,7 @@ PRIVATE = {
     ("", "explore.page_file"): "the same",
     ("byzantine", "adversary"): "attacks by the kit, which is for simulations and tests",
     ("mnist", "adversary.labels"): "poisons by the kit",
+    ("models", "adversary"): "the same",
     ("byzantine", "crypto"): "decides rounds by the very functions that keeper and contract share",
     ("byzantine", "market"): "the same",
     ("byzantine", "model_owner.decision"): "the same",
@@ -40,6 +41,8 @@ PRIVATE = {
     ("deployment", "data_owner.owner_keys"): "two runs round by the same secrets, to be compared",
     ("deployment", "market.task"): "the same",
     ("mnist", "simulation"): "runs plain Flower as a market is run",
+    ("models", "simulation"): "the same",
+    ("models", "market.public_part"): "trains the same part without a market",
     ("plugin", "trial"): "runs apps as the command does",
     ("plugin", "trial.app_model"): "the same",
 }
