@@ -21,14 +21,15 @@ BELOW: dict[str, frozenset[str]] = {
     "decoding": frozenset({"errors"}),
     "clock": frozenset(),
     "interruption": frozenset(),
+    "telemetry": frozenset({"errors"}),
     "crypto": frozenset({"errors"}),
     "market": frozenset({"errors", "crypto"}),
     "audit": frozenset({"errors", "crypto", "market"}),
-    "data_owner": frozenset({"errors", "files", "decoding", "clock", "interruption", "crypto", "market"}),
+    "data_owner": frozenset({"telemetry", "errors", "files", "decoding", "clock", "interruption", "crypto", "market"}),
     "model_owner": frozenset({"errors", "files", "decoding", "clock", "crypto", "market"}),
     "evm": frozenset({"errors", "files", "decoding", "clock", "crypto"}),
     "chain": frozenset({"errors", "files", "decoding", "clock", "crypto", "market", "audit", "evm"}),
-    "flower": frozenset({"errors", "clock", "crypto", "market", "data_owner", "model_owner"}),
+    "flower": frozenset({"errors", "clock", "telemetry", "crypto", "market", "data_owner", "model_owner"}),
 }
 """Parts of the package, and what each may import of the others."""
 
@@ -37,6 +38,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "files": frozenset(),
     "decoding": frozenset({"msgspec"}),
     "clock": frozenset(),
+    "telemetry": frozenset({"prometheus_client"}),
     "interruption": frozenset(),
     "crypto": frozenset({"ckzg", "numpy", "cryptography", "Crypto", "py_arkworks_bls12381"}),
     "market": frozenset({"numpy", "eth_abi", "eth_keys", "eth_utils", "rlp"}),
@@ -120,6 +122,7 @@ def test_every_part_of_the_package_has_its_layer() -> None:
         "files",
         "decoding",
         "interruption",
+        "telemetry",
     }
     upper = parts - set(BELOW)
     assert set(BELOW) <= parts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import tomllib
 from dataclasses import replace
@@ -108,10 +107,24 @@ def init(
     printer.note(f"Next: omnilytics join --home {home.path}")
 
 
-@click.command("agent", epilog=example("omnilytics agent alice"))
+@click.command("agent", epilog=example("omnilytics agent alice", "omnilytics agent alice --log-format json --health-port 9464"))
 @click.argument("folder", metavar="HOME", type=FOLDER)
+@click.option(
+    "--log-format",
+    envvar="OMNILYTICS_LOG_FORMAT",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Log lines, on standard error, for people or for machines.",
+)
+@click.option(
+    "--health-port",
+    envvar="OMNILYTICS_HEALTH_PORT",
+    type=click.IntRange(0, 65535),
+    help="Port of loopback for /health and, if prometheus_client is installed, /metrics; 0 takes a free one. By default there is none.",
+)
 @options()
-def agent(session: Session, folder: Path) -> None:
+def agent(session: Session, folder: Path, log_format: str, health_port: int | None) -> None:
     """Run the owner agent of an owner home.
 
     The agent holds keys and journal, serves the Flower client, and answers accusations, until it is interrupted or terminated. If neither
@@ -119,12 +132,13 @@ def agent(session: Session, folder: Path) -> None:
     """
     from ..data_owner.agent_process import run_agent
     from ..data_owner.owner_home import OwnerHome
+    from ..telemetry import log_to_stderr
 
     home = OwnerHome.open(folder)
     _unlock(home)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    log_to_stderr(log_format)
     ready = {"home": str(folder), "market": home.config.market, "ready": True}
-    run_agent(folder, on_ready=lambda: session.printer().facts(ready, "owner agent"))
+    run_agent(folder, on_ready=lambda: session.printer().facts(ready, "owner agent"), health=health_port)
 
 
 @click.command("join", epilog=example("omnilytics join --home alice --dry-run", "omnilytics join --home alice"))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from pathlib import Path
 
 from ..errors import OmnilyticsError
+from ..telemetry import health_port, log_to_stderr
 from .agent_process import run_agent
 
 
@@ -15,9 +15,9 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1:
         print("usage: python -m omnilytics_flwr.data_owner HOME", file=sys.stderr)
         return 2
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     try:
-        run_agent(Path(arguments[0]), on_ready=lambda: print("ready", flush=True))
+        log_to_stderr()
+        run_agent(Path(arguments[0]), on_ready=lambda: print("ready", flush=True), health=health_port())
     except OmnilyticsError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

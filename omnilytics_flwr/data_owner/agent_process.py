@@ -19,6 +19,8 @@ from ..files import locked, remove_leftovers, write_file
 from ..interruption import signals_interrupt
 from ..market.amount import format_amount
 from ..market.market_view import MarketState
+from ..telemetry import HOST, told_on
+from .agent_health import AgentHealth
 from .agent_server import AgentServer
 from .owner_home import OwnerHome, try_node
 from .round_needs import RoundNeeds
@@ -35,7 +37,9 @@ RECEIPT_SECONDS = 60.0
 _log = logging.getLogger(__name__)
 
 
-def run_agent(path: Path, *, on_ready: Callable[[], None] | None = None, stop: threading.Event | None = None) -> None:
+def run_agent(
+    path: Path, *, on_ready: Callable[[], None] | None = None, stop: threading.Event | None = None, health: int | None = None
+) -> None:
     """Be the owner agent of a home until SIGTERM, SIGINT, or `stop`; if it is killed, the next one continues where it stopped.
 
     Parameters
@@ -46,11 +50,13 @@ def run_agent(path: Path, *, on_ready: Callable[[], None] | None = None, stop: t
         Called once clients are served.
     stop : threading.Event, optional
         Ends the agent when set; signals are handled in the main thread only.
+    health : int, optional
+        Port of loopback on which the agent tells how it is; by default it tells nobody.
 
     Raises
     ------
     Refused
-        There is no home at the path, it has an agent already, or its run folder cannot be shared as it says.
+        There is no home at the path, it has an agent already, its run folder cannot be shared as it says, or the port is taken.
     TermsError, ChainError
         The home cannot be used, or its chain cannot be reached.
     """
@@ -60,22 +66,31 @@ def run_agent(path: Path, *, on_ready: Callable[[], None] | None = None, stop: t
         remove_leftovers(path)
         check_known_answer()
         ledger = home.ledger(timeout_seconds=REQUEST_SECONDS, receipt_seconds=RECEIPT_SECONDS)
-        second = home.second_node(ledger)
+        second, policy = home.second_node(ledger), home.policy_on(ledger.connection)
+        told = AgentHealth(ledger, path, policy.fresh_seconds)
+
+        def note_seen(state: MarketState) -> None:
+            _note_seen(path, state)
+            if health is not None:
+                told.note(state)
+
         watcher = Watcher(
             ledger=ledger,
             journal=home.journal(),
             signer=ledger.sender,
-            policy=home.policy_on(ledger.connection),
+            policy=policy,
             balance_wei=lambda: ledger.connection.balance_wei(ledger.account),
             gas_price_wei=ledger.gas_price_wei,
             enrol_again=(lambda: agent.enrol_again()) if home.policy.enrol_again else None,
             tidy=lambda: agent.tidy(),
-            on_seen=lambda state: _note_seen(path, state),
+            on_seen=note_seen,
             second=second,
         )
         agent = home.agent_for(ledger, check_ready=_check_of(watcher, lambda: try_node(ledger)), second=second, ahead=True)
         watcher.see()  # so that the first client finds it fresh; what there is to do may take its time
-        with AgentServer(folder, agent, group=group):
+        with AgentServer(folder, agent, group=group), told_on(health, "omnilytics_agent", told.report) as port:
+            if port is not None:
+                _log.info("tells how it is on http://%s:%d/health", HOST, port)
             _log.info("owner agent of %s at work for market %s", ledger.account, ledger.address)
             _log.info("%s", RoundNeeds.of(ledger.scheme()))
             if on_ready is not None:

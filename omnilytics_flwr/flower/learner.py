@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from logging import WARNING
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from flwr.app import MetricRecord, RecordDict
 
 from ..errors import NotReopened, SettlementRefused, TermsError
 from ..model_owner.decision import Decision
 from ..model_owner.live_round import Metrics
 from ..model_owner.round_keeper import RoundKeeper
+from .clipping import share_at_clip, share_cut_for_all
 from .compat import log
 from .exchanges import Exchanges
 from .inner_strategy import InnerStrategy
@@ -23,18 +23,25 @@ from .settle_watch import SettleWatch
 from .split_model import SplitModel
 from .weights import add_flat, in_form_of
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
 WATCH_SHARE = 0.5
 """Of the time that is left to settle, what the inner strategy may take."""
 
-AT_CLIP = 0.99
-"""From this share of the clip on an entry of the accepted mean counts as cut: nearly all of its data owners were at the clip."""
-
 MOST_AT_CLIP = 0.001
-"""Share of such entries above which the log says so."""
+"""Share of the mean's entries at the clip above which the log says so."""
 
 
 class Learner:
-    """Learns from opened rounds and settles them."""
+    """Learns from opened rounds and settles them.
+
+    Attributes
+    ----------
+    cut_for_all : float, 0 .. 1
+        Share of the weights at which the last mean had every data owner's change cut.
+    """
 
     def __init__(self, keeper: RoundKeeper, exchanges: Exchanges, inner: InnerStrategy, planner: Planner, memory: RunMemory) -> None:
         self._keeper = keeper
@@ -42,6 +49,7 @@ class Learner:
         self._inner = inner
         self._planner = planner
         self._memory = memory
+        self.cut_for_all = 0.0
 
     def learn_and_settle(self, server_round: int, model: SplitModel) -> tuple[Progress, SplitModel | None]:
         """Prove, learn, settle; again with fewer groups as long as the market refuses.
@@ -87,7 +95,7 @@ class Learner:
         """What the inner strategy makes of the mean, and the task that it will ask for next."""
         if decision.mean is None:
             return self.unchanged(server_round, model), None, None
-        self._warn_of_clipping(decision)
+        self._look_at_clip(decision.mean, decision.learnt)
         made, metrics = self._inner.aggregate_train(server_round, add_flat(model.public, decision.mean), heard)
         if made is None:
             return replace(self.unchanged(server_round, model), metrics=metrics), None, None
@@ -107,14 +115,15 @@ class Learner:
             log(WARNING, "the inner strategy does not say what comes next (%s); the round is settled without the next task", error)
             return None
 
-    def _warn_of_clipping(self, decision: Decision) -> None:
-        terms = self._keeper.terms
-        share = 0.0 if decision.mean is None else float(np.mean(np.abs(decision.mean) >= AT_CLIP * terms.clip))
+    def _look_at_clip(self, mean: NDArray[np.float64], learnt: Sequence[int]) -> None:
+        terms, groups = self._keeper.terms, self._keeper.live.roster_groups()
+        self.cut_for_all = share_cut_for_all(mean, terms, members=sum(len(groups[position]) for position in learnt))
+        share = share_at_clip(mean, terms.clip)
         if share > MOST_AT_CLIP:
             log(
                 WARNING,
                 "%.1f %% of the entries of the accepted mean sit at the clip of %g, so that updates are cut; a market with a larger clip "
-                "would learn more (Terms.for_model proposes one, given a model after one local round)",
+                "would learn more (`omnilytics market terms-propose` proposes one)",
                 100 * share,
                 terms.clip,
             )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from logging import WARNING
 from typing import Any
 
@@ -19,6 +19,9 @@ MOST_VALUE = 1e100
 """Absolute value above which a metric counts as none: averages of larger ones overflow."""
 MOST_WEIGHT = 100
 """How many times the median of all weights a weight may be; a larger one would speak for everybody."""
+
+CLIPPED = "clipped"
+"""Metric that the mod adds where the terms name it: the share of all weights that the clip has cut. ``clipped.NAME`` is that of a parameter."""
 
 Shape = tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -40,6 +43,14 @@ def allowed_metrics(content: RecordDict, allowed: Collection[str]) -> RecordDict
         if kept:
             records[key] = MetricRecord(kept)
     return records
+
+
+def with_clipped(content: RecordDict, whole: float, shares: Mapping[str, float]) -> RecordDict:
+    """What a client reports with the shares that the clip cut, in its first record of metrics: strategies expect no more than one."""
+    told = {CLIPPED: whole} | {f"{CLIPPED}.{name}": share for name, share in shares.items()}
+    records = dict(content.metric_records.items()) or {"metrics": MetricRecord()}
+    first = next(iter(records))
+    return RecordDict({**records, first: MetricRecord({**dict(records[first].items()), **told})})
 
 
 def permitted(content: RecordDict, names: Collection[str]) -> tuple[RecordDict, str]:

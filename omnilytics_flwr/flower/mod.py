@@ -8,15 +8,13 @@ owner agent and leave with the vector: before the round is open, nobody has to p
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from logging import ERROR, WARNING
 from pathlib import Path
 
-import numpy as np
 from flwr.app import ArrayRecord, Context, Error, Message, MessageType, RecordDict
 from flwr.clientapp.typing import ClientAppCallable
-from numpy.typing import NDArray
 
 from ..data_owner.owner_agent import OwnerAgent
 from ..data_owner.owner_config import agent_folder, read_config
@@ -25,9 +23,9 @@ from ..errors import ChainError, Malformed, OmnilyticsError, Refused, UpdateErro
 from ..market.task import TaskId, TaskParts, config_hash
 from .compat import REFUSED_BY_MOD, log
 from .kept_state import keep_metrics, keep_private, kept_metrics, kept_private
-from .metrics import allowed_metrics
+from .metrics import CLIPPED, allowed_metrics, with_clipped
 from .mod_order import check_place
-from .weights import LISTED, check_finite, cut_by, difference, update_of
+from .weights import LISTED, check_finite, cut_by, difference, shares_cut, update_of
 from .wire import (
     RECORD,
     CommitReply,
@@ -105,9 +103,13 @@ class OmnilyticsMod:
             check_finite(new_public)
             update = update_of(new_public, public)
             commitment = agent.commit(task, update)
-            _tell_cut(admission.clip, update, public)
+            cut = cut_by(admission.clip, update, public) if admission.clip else []
+            _tell_cut(admission.clip, cut)
             keep_private(agent, task, ArrayRecord({name: array for name, array in trained.items() if name not in public}))
-            keep_metrics(agent, task, allowed_metrics(reply.content, admission.metrics))
+            reported = reply.content
+            if any(name.startswith(CLIPPED) for name in admission.metrics):
+                reported = with_clipped(reported, *shares_cut(cut, new_public))
+            keep_metrics(agent, task, allowed_metrics(reported, admission.metrics))
         answer = CommitReply(commitment.owner, commitment.digest, commitment.signature)
         return Message(RecordDict({RECORD: answer.to_record()}), reply_to=msg)
 
@@ -201,9 +203,8 @@ def _trained(reply: Message, whole: ArrayRecord) -> ArrayRecord:
     return records[0]
 
 
-def _tell_cut(clip: float, update: NDArray[np.floating], public: ArrayRecord) -> None:
-    """Tell the data owner, and nobody else, what of its training is not learnt from."""
-    cut = cut_by(clip, update, public) if clip else []
+def _tell_cut(clip: float, cut: Sequence[tuple[str, float, float]]) -> None:
+    """Tell the data owner what of its training is not learnt from."""
     if cut:
         listed = ", ".join(f"{share:.1%} of {name} (largest change {most:.3g})" for name, share, most in cut[:LISTED])
         more = f" and of {len(cut) - LISTED} more parameters" if len(cut) > LISTED else ""

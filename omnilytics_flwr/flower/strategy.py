@@ -19,13 +19,15 @@ from ..market.task import ConfigScalar, TaskId
 from ..model_owner.epoch_keeper import EpochKeeper
 from ..model_owner.round_keeper import Missing, RoundKeeper, open_margin_seconds
 from ..model_owner.round_report import RoundReport
+from ..telemetry import health_port, told_on
 from .compat import Grid, Result, Strategy, log
 from .exchanges import Exchanges
 from .inner_strategy import InnerStrategy
 from .learner import Learner
 from .metrics import permitted
 from .planner import Planner
-from .round_log import not_opened, nothing_learnt, report_lines
+from .round_counts import RoundCounts
+from .round_log import hardly_learnt, not_opened, nothing_learnt, report_lines
 from .run_memory import EVALUATE, SERVER, Progress, RunMemory
 from .split_model import Refit, SplitModel
 from .steady_grid import NodesAreGone, SteadyGrid
@@ -71,6 +73,9 @@ class Omnilytics(Strategy):
     on_model : callable, optional
         ``(round, whole model, metrics)``, called after each round that taught something, once it is settled and saved: for checkpoints
         and trackers. A failure of any of these three is logged, and ends nothing.
+    most_cut : float, 0 .. 1 (default: 0.5)
+        Share of the weights at which the clip may cut the change of every data owner before the run ends, after a round, with
+        `NothingLearnt`; 1 never ends it.
     node_seconds : float (default: 600)
         How long to wait, before a round, until as many nodes are there as data owners are expected.
     enrol_seconds : float (default: 0)
@@ -98,6 +103,7 @@ class Omnilytics(Strategy):
         on_stage: Callable[[int, str], None] | None = None,
         on_round: Callable[[RoundReport], None] | None = None,
         on_model: Observer | None = None,
+        most_cut: float = 0.5,
         node_seconds: float = 600.0,
         enrol_seconds: float = 0.0,
         wait: Callable[[float], None] = time.sleep,
@@ -123,6 +129,8 @@ class Omnilytics(Strategy):
         self._refit = refit
         self._on_round = on_round or (lambda report: None)
         self._on_model = on_model or (lambda number, model, metrics: None)
+        self._most_cut = most_cut
+        self._counts = RoundCounts()
         self._node_seconds = node_seconds
         self._reason = ""
         self._model = SplitModel()
@@ -166,9 +174,10 @@ class Omnilytics(Strategy):
         CannotCompose
             The inner strategy sends different tasks to different nodes, or has state that a run directory cannot hold.
         Refused
-            Another process runs from the run directory.
+            Another process runs from the run directory, or ``OMNILYTICS_HEALTH_PORT`` is no free port.
         NothingLearnt
-            A settled round taught nothing, so that further ones would be paid for nothing; or no round could be opened.
+            A settled round taught nothing, or hardly anything (`most_cut`), so that further ones would be paid for nothing; or no round
+            could be opened.
         Malformed
             A file of the run directory is damaged.
         ChainError
@@ -183,7 +192,7 @@ class Omnilytics(Strategy):
         train_timeout = min(timeout, self._keeper.terms.commit_seconds - open_margin_seconds(self._keeper.terms))
         self._exchanges.timeout, self._exchanges.train_timeout = timeout, train_timeout
         first = hash_of_arrays(SplitModel.of(initial_arrays, self._patterns).public)
-        with self._memory.held():
+        with self._memory.held(), told_on(health_port(), "omnilytics_run", self._counts.report):
             steady = SteadyGrid(grid, self._clock)
             self._begin(steady, initial_arrays, train_config, evaluate_config)
             left = max(num_rounds - self._done, int(self._keeper.is_open))
@@ -244,6 +253,8 @@ class Omnilytics(Strategy):
             raise NothingLearnt(nothing_learnt(self._keeper.reports[-1], self._keeper.terms))
         if learnt is not None:
             self._observe(number, progress.metrics)
+            if self._learner.cut_for_all > self._most_cut:
+                raise NothingLearnt(hardly_learnt(self._keeper.reports[-1], self._keeper.terms, self._learner.cut_for_all))
         return None if learnt is None else learnt.public, progress.metrics
 
     def configure_evaluate(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
@@ -307,6 +318,7 @@ class Omnilytics(Strategy):
         """Log a finished round, and pass it on."""
         for line in report_lines(report, self._keeper.terms):
             log(INFO, "%s", line)
+        self._counts.note(report)
         self._on_round(report)
 
     def _not_opened(self, error: Exception) -> str:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 from flwr.app import Array, ArrayRecord
@@ -71,6 +71,13 @@ def cut_by(clip: float, update: NDArray[np.floating], arrays: ArrayRecord) -> li
             if (most := float(changes.max())) > clip:
                 cut.append((name, float((changes > clip).mean()), most))
     return sorted(cut, key=lambda one: -one[1])
+
+
+def shares_cut(cut: Iterable[tuple[str, float, float]], arrays: ArrayRecord) -> tuple[float, dict[str, float]]:
+    """Of what `cut_by` found: the share of all weights, and of those of each parameter, 0 where nothing is cut."""
+    sizes = {name: array.size for name, array, trained in _told_apart(arrays) if trained}
+    shares = dict.fromkeys(sizes, 0.0) | {name: share for name, share, _ in cut}
+    return sum(share * sizes[name] for name, share in shares.items()) / max(sum(sizes.values()), 1), shares
 
 
 def add_flat(arrays: ArrayRecord, update: NDArray[np.float64]) -> ArrayRecord:

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -211,8 +212,16 @@ def test_round_ends_right_though_the_agent_is_killed_at_every_stage(narrow: Proc
         await_true(lambda: not any(narrow.market.ledger.withdrawable_wei(narrow.owner)), "the refund")
 
 
-def test_agent_at_work_tells_when_it_saw_the_chain(narrow: ProcessMarket) -> None:
+def test_agent_at_work_tells_when_it_saw_the_chain_and_how_it_is(narrow: ProcessMarket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMNILYTICS_LOG_FORMAT", "json")
+    monkeypatch.setenv("OMNILYTICS_HEALTH_PORT", "0")
     with running(narrow.home) as agent:
+        said = [json.loads(line)["message"] for line in agent.log.read_text().splitlines() if line.startswith("{")]
+        (url,) = [message.split()[-1] for message in said if "tells how it is" in message]
+        with urllib.request.urlopen(url) as answer:
+            health = json.load(answer)
+        assert (health["ready"], health["joined"], health["accused"]) == (True, True, False)
+        assert (health["account"], health["market"]) == (narrow.owner, narrow.market.ledger.address)
         seen = json.loads((narrow.home / SEEN_NAME).read_text())
         assert seen["process"] == agent.process.pid
         assert abs(seen["seen"] - time.time()) < 60

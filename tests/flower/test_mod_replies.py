@@ -12,7 +12,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, 
 from omnilytics_flwr.errors import Refused
 from omnilytics_flwr.flower.kept_state import keep_metrics
 from omnilytics_flwr.flower.metrics import MOST_KEY_LENGTH, MOST_RECORDS
-from omnilytics_flwr.flower.wire import RECORD
+from omnilytics_flwr.flower.wire import RECORD, CommitReply
 from tests.data_owner.owners import live_task, lone_owner, open_with
 from tests.flower.clients import (
     Client,
@@ -160,8 +160,10 @@ def test_metric_that_is_not_finite_stays(client: Client, caplog: pytest.LogCaptu
     assert "metrics ['loss'] are not one finite number for each name, and stay here" in caplog.text
 
 
-def test_clip_is_told_to_the_data_owner_by_layer(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    scene, owner = lone_owner(tmp_path, clip_nano=10**8)
+def test_clip_is_told_to_the_data_owner_by_layer_and_leaves_only_by_the_names_in_the_terms(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene, owner = lone_owner(tmp_path, clip_nano=10**8, metrics=("clipped", "clipped.body.bias", "clipped.body.weight", "loss"))
     client = make_client(owner)
     anchor_model(scene, make_model())
     changes = {
@@ -179,6 +181,8 @@ def test_clip_is_told_to_the_data_owner_by_layer(tmp_path: Path, caplog: pytest.
     )
     assert "body.bias" not in caplog.text
     assert b"body" not in raw(reply)
+    content = client.deliver(open_with(scene, CommitReply.from_record(reply.content.config_records[RECORD]))).content
+    assert dict(content["metrics"].items()) == {"clipped": 13 / 42, "clipped.body.bias": 0.0, "clipped.body.weight": 0.6}
 
 
 def test_nothing_is_said_of_a_clip_that_cuts_nothing(client: Client, caplog: pytest.LogCaptureFixture) -> None:

@@ -64,3 +64,14 @@ def test_strategy_that_trains_nobody_gives_the_model_back(tmp_path: Path) -> Non
     run = memory_run(tmp_path, inner=FedAvg(fraction_train=0.0))
     result = run.strategy.start(run.grid, make_model(), 1)
     assert {n: a.data for n, a in result.arrays.items()} == {n: a.data for n, a in make_model().items()}
+
+
+def test_clip_that_leaves_hardly_anything_ends_the_run_after_one_round_unless_that_is_wanted(tmp_path: Path) -> None:
+    for name in ("usual", "wanted"):
+        (tmp_path / name).mkdir()
+    reason = ended(run := memory_run(tmp_path / "usual", clip_nano=1000), 3)
+    assert "settled and paid 15 data owners, and the clip of 1e-06 cut every data owner's change of 100% of the weights" in reason
+    assert len(run.reports) == 1
+    wanted = memory_run(tmp_path / "wanted", clip_nano=1000, options={"most_cut": 1.0})
+    wanted.strategy.start(wanted.grid, make_model(), 2)
+    assert [report.settled for report in wanted.reports] == [True, True]

@@ -1,0 +1,44 @@
+"""What the clip of the terms has cut, as the accepted mean shows it.
+
+Where the change of every one of m data owners is cut, their sum is one of m + 1 numbers: -m, -m + 2, ... m clips. Hardly any other sum is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..market.terms import Terms
+
+AT_CLIP = 0.99
+"""From this share of the clip on an entry of the accepted mean counts as cut: nearly all of its data owners were at the clip."""
+
+MOST_LOOKED_AT = 2**20
+"""Entries of a mean that are looked at, evenly spread."""
+
+MOST_BLUR = 0.1
+"""How far rounding may move a sum, in clips; where it moves them further, they no longer tell who was cut."""
+
+
+def share_at_clip(mean: NDArray[np.float64], clip: float) -> float:
+    """Share of the entries of an accepted mean that sit at the clip."""
+    return float(np.mean(np.abs(mean) >= AT_CLIP * clip))
+
+
+def share_cut_for_all(mean: NDArray[np.float64], terms: Terms, *, members: int) -> float:
+    """Share of the weights at which the change of every data owner was cut; 0 if that cannot be told.
+
+    Measured on updates of small models: where it is above a half, less than a twentieth of the mean update's length is left.
+
+    Parameters
+    ----------
+    mean : float64 array, shape (d,), in [-c, c]
+        Mean update of the data owners that are learnt from.
+    members : int, > 0
+        How many they are.
+    """
+    blur = members / (2 ** (terms.update_bits - 1) - 2)  # each of them rounds by a step at most
+    if blur > MOST_BLUR:
+        return 0.0
+    clips = mean[:: -(-mean.size // MOST_LOOKED_AT)] * (members / terms.clip) - members
+    return float(np.mean(np.abs(clips - 2 * np.round(clips / 2)) <= blur))

@@ -1,0 +1,31 @@
+"""Where everybody is cut, the mean shows it; honest updates within the clip do not look so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from omnilytics_flwr.flower.clipping import share_at_clip, share_cut_for_all
+from omnilytics_flwr.market.terms import Terms
+from tests.support.builders import VERIFICATION
+
+CLIP, MEMBERS = 0.5, 12
+TERMS = Terms.for_model(4000, verification=VERIFICATION, owners=15, clip=CLIP)
+
+
+@pytest.mark.parametrize(("cut", "least", "most"), [(0, 0.0, 0.02), (1000, 0.25, 0.27), (4000, 1.0, 1.0)])
+def test_share_of_weights_that_are_cut_for_all_shows_in_the_mean(cut: int, least: float, most: float) -> None:
+    rng = np.random.default_rng(3)
+    updates = rng.normal(0.0, CLIP / 5, (MEMBERS, 4000))
+    updates[:, :cut] = rng.choice([-CLIP, CLIP], (MEMBERS, cut))
+    rounded = np.clip(updates, -CLIP, CLIP) + rng.choice([-1, 0, 1], updates.shape) * CLIP / (2**15 - 2)
+    assert least <= share_cut_for_all(rounded.mean(axis=0), TERMS, members=MEMBERS) <= most
+
+
+def test_steps_too_coarse_to_tell_say_nothing() -> None:
+    coarse = Terms.for_model(4000, verification=VERIFICATION, owners=15, clip=CLIP, update_bits=6)
+    assert share_cut_for_all(np.full(4000, CLIP), coarse, members=MEMBERS) == 0.0
+
+
+def test_entries_at_the_clip_are_counted() -> None:
+    assert share_at_clip(np.array([CLIP, -0.996 * CLIP, 0.9 * CLIP, 0.0]), CLIP) == 0.5
