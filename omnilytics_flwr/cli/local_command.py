@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 @click.command(
     "local",
     context_settings={"allow_interspersed_args": False},
-    epilog=example("omnilytics local -- flwr run .", "omnilytics local --keep -- flwr run my-app --run-config 'num-server-rounds=5'"),
+    epilog=example("omnilytics local -- flwr run .", "omnilytics local --keep --owners 20 -- flwr run my-app"),
 )
 @click.argument("words", metavar="-- flwr run PATH ...", nargs=-1, required=True)
-@click.option("--owners", type=click.IntRange(9, 254), default=15, help="Data owners, and so Flower's nodes.  [default: 15]")
+@click.option("--owners", type=click.IntRange(15, 254), default=15, help="Data owners, and so Flower's nodes.  [default: 15]")
 @click.option("--group-size", type=click.IntRange(3, 16), help="Members of a group; by default 3 or 4, as fits the data owners.")
 @click.option(
     "--verification",

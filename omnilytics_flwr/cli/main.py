@@ -21,7 +21,12 @@ from .wallet_commands import wallet
 
 @click.group(
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120},
-    epilog=example("omnilytics wallet new", "omnilytics market list --rpc-url http://127.0.0.1:8545", "omnilytics doctor"),
+    epilog=example(
+        "omnilytics local -- flwr run my-app",
+        "omnilytics wallet new",
+        "omnilytics market list --rpc-url http://127.0.0.1:8545",
+        "omnilytics doctor",
+    ),
 )
 @click.version_option(__version__, prog_name="omnilytics")
 def main() -> None:
