@@ -20,7 +20,7 @@ COPIES_IN_MEMORY = 4
 """Of a vector: read from the journal, and copied by Flower while it is packed and sent."""
 
 _SECONDS_PER_ELEMENT = 1e-6
-"""To quantise, mask, hash, project and write an element: half of it was measured, whatever the processor."""
+"""To quantise, mask, hash, project and write an element; twice what was measured on one machine."""
 _OVERHEAD_BYTES = 2**16
 
 
