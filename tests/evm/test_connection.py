@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from omnilytics_flwr.errors import Unreachable, UnsupportedChain, WrongChain
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection, connect
 from omnilytics_flwr.evm.endpoint import Endpoint
+from tests.support.nodes import answering
 
 
 def test_connect_takes_the_chain_that_is_expected_and_block_one_that_is_there(anvil: Anvil) -> None:
@@ -32,6 +35,12 @@ def test_await_block_chain_stands_still_raises_unreachable(anvil: Anvil) -> None
     connection.__dict__["is_local"] = False
     with pytest.raises(Unreachable, match="block"):
         connection.await_block(connection.block_number() + 1)
+
+
+def test_await_block_chain_that_goes_on_is_waited_for_however_long_it_takes() -> None:
+    with answering(lambda number: (200, json.dumps({"jsonrpc": "2.0", "id": 0, "result": hex(number)}).encode())) as url:
+        connection = connect(url, receipt_seconds=0.0)  # for each block, not for all of them
+        connection.await_block(20)
 
 
 def test_now_chain_ahead_of_clock_is_chains(anvil: Anvil, connection: Connection) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -33,6 +34,26 @@ def test_no_whole_group_opens_nothing_and_the_next_round_goes_on(tmp_path: Path)
     assert [run.events(0), run.events(1)] == [["anchor"], ["anchor", "open", "settle"]]
     assert list(result.train_metrics_clientapp) == [2]
     assert list(result.evaluate_metrics_clientapp) == [2], "a model that is not anchored is not evaluated"
+
+
+def test_run_that_begins_before_its_nodes_are_there_waits_for_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    arriving: list[int] = []
+
+    def wait(seconds: float) -> None:
+        run.scene.world.wait(math.ceil(seconds))
+        if arriving:
+            node = arriving.pop()
+            run.grid.apps[node] = apps[node]
+
+    run = memory_run(tmp_path, options={"wait": wait})
+    apps = dict(run.grid.apps)
+    arriving += list(apps)[9:]
+    for node in arriving:
+        del run.grid.apps[node]
+    run.strategy.start(run.grid, make_model(), 1)
+    assert len(run.reports[0].committed) == len(apps) == 15
+    assert run.events(0)[0] == "anchor"
+    assert "9 nodes are there, of 15 data owners; waiting for the others, 600 s at most" in caplog.text
 
 
 def test_node_that_runs_the_app_without_the_mod_is_named_and_teaches_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
