@@ -207,7 +207,9 @@ class LocalMarket:
         """The market as each data owner sees it, in the order of their homes."""
         return tuple(self._owner_ledgers)
 
-    def run(self, server_app: ServerApp, client_app: ClientApp, *, workers: int = 2) -> None:
+    def run(
+        self, server_app: ServerApp, client_app: ClientApp, *, workers: int = 2, client_resources: Mapping[str, float] | None = None
+    ) -> None:
         """Run a Flower simulation in this market, one node for each data owner.
 
         Parameters
@@ -218,9 +220,17 @@ class LocalMarket:
             With `omnilytics_mod` or an `OmnilyticsMod`.
         workers : int (default: 2)
             Clients at work at a time.
+        client_resources : mapping of str to float, optional
+            What each of them gets, ``{"num_cpus": 1, "num_gpus": 0.5}``: Flower's own setting. By default one core, and an equal part of
+            the GPUs that there are.
+
+        Raises
+        ------
+        ProtocolError
+            There are not as many GPUs as so many workers need.
         """
         with _variables(self.environment):
-            simulate(server_app, client_app, self._num_owners, workers=workers)
+            simulate(server_app, client_app, self._num_owners, workers=workers, client_resources=client_resources)
 
     def _set_up(self, folder: Path) -> None:
         connection = connect(self.anvil.url, expected_chain_id=self._options.chain_id, timeout_seconds=REQUEST_SECONDS)

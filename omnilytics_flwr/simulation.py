@@ -4,22 +4,32 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import os
 import sys
 import threading
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
 
+from .errors import ProtocolError
 from .interruption import signals_interrupt
 
 if TYPE_CHECKING:
     from flwr.clientapp import ClientApp
 
 
-def simulate(server_app: ServerApp, client_app: ClientApp, nodes: int, *, workers: int = 2) -> None:
+def simulate(
+    server_app: ServerApp,
+    client_app: ClientApp,
+    nodes: int,
+    *,
+    workers: int = 2,
+    client_resources: Mapping[str, float] | None = None,
+) -> None:
     """Run apps in Flower's simulation.
 
     Parameters
@@ -30,9 +40,14 @@ def simulate(server_app: ServerApp, client_app: ClientApp, nodes: int, *, worker
         How many are simulated.
     workers : int (default: 2)
         Clients at work at a time.
+    client_resources : mapping of str to float, optional
+        What each of them gets, as Flower's simulation names it: ``num_cpus`` cores, ``num_gpus`` GPUs, of which parts can be shared. By
+        default one core, and an equal part of the GPUs that Ray finds.
 
     Raises
     ------
+    ProtocolError
+        There are not as many GPUs as so many workers need.
     KeyboardInterrupt
         On Ctrl-C and SIGTERM, once the simulation has ended.
     """
@@ -41,9 +56,9 @@ def simulate(server_app: ServerApp, client_app: ClientApp, nodes: int, *, worker
     server, logger = _LeavableServerApp(server_app), logging.getLogger("flwr")
     logger.addFilter(server.keeps)
     try:
-        _start_ray(workers)
+        resources = _start_ray(workers, client_resources or {})
         with signals_interrupt(server.leave):
-            run_simulation(server, client_app, nodes, backend_config={"client_resources": {"num_cpus": 1, "num_gpus": 0.0}})
+            run_simulation(server, client_app, nodes, backend_config={"client_resources": resources})
     finally:
         server.is_over = True
         if not server.is_left:
@@ -52,27 +67,40 @@ def simulate(server_app: ServerApp, client_app: ClientApp, nodes: int, *, worker
         raise KeyboardInterrupt
 
 
-def _start_ray(workers: int) -> None:
-    """Start Ray as Flower would, but earlier: it takes SIGTERM for itself, and the simulation takes it back."""
+def _start_ray(workers: int, wanted: Mapping[str, float]) -> dict[str, float]:
+    """Start Ray as Flower would, but earlier: it takes SIGTERM for itself, and the simulation takes it back. What each client gets."""
+    cores = wanted.get("num_cpus", 1)
     if find_spec("ray") is None:
-        return  # Flower says what is missing
+        return {"num_cpus": cores, "num_gpus": 0.0}  # Flower says what is missing
 
     import ray
 
-    if ray.is_initialized():
-        return
-    # Workers find what this process finds.
-    paths = os.pathsep.join([*sys.path, *filter(None, [os.environ.get("PYTHONPATH")])])
-    try:
-        ray.init(
-            num_cpus=workers,
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-            include_dashboard=False,
-            runtime_env={"env_vars": {"PYTHONPATH": paths}},
+    if not ray.is_initialized():
+        # Workers find what this process finds.
+        paths = os.pathsep.join([*sys.path, *filter(None, [os.environ.get("PYTHONPATH")])])
+        try:
+            ray.init(
+                num_cpus=math.ceil(workers * cores),
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+                include_dashboard=False,
+                runtime_env={"env_vars": {"PYTHONPATH": paths}},
+            )
+        except SystemExit:
+            raise KeyboardInterrupt from None
+    return {**wanted, "num_cpus": cores, "num_gpus": _gpus_of_each(workers, wanted, ray.cluster_resources().get("GPU", 0.0))}
+
+
+def _gpus_of_each(workers: int, wanted: Mapping[str, float], there: float) -> float:
+    """GPUs of each client; without a wish, equal parts of those that are `there`, so that none of them stays idle."""
+    if "num_gpus" not in wanted:
+        return min(1.0, there / workers)
+    if wanted["num_gpus"] * workers > there:
+        raise ProtocolError(
+            f"{workers} clients at a time with {wanted['num_gpus']:g} GPUs each need {workers * wanted['num_gpus']:g}, and Ray finds "
+            f"{there:g}; start fewer workers, or give each client a smaller part"
         )
-    except SystemExit:
-        raise KeyboardInterrupt from None
+    return wanted["num_gpus"]
 
 
 def _kill_clients() -> None:

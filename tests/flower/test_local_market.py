@@ -17,6 +17,7 @@ from flwr.serverapp.strategy import FedAvg
 from omnilytics_flwr import LocalMarket, Omnilytics, Stage, omnilytics_mod, open_market
 from omnilytics_flwr.audit.auditor import Auditor
 from omnilytics_flwr.chain.history_reader import read_history, verification_of
+from omnilytics_flwr.errors import ProtocolError
 from omnilytics_flwr.flower.mod import HOME_VARIABLE
 from tests.flower.clients import FakeGrid, Trainer, arrays_of, make_model, step_towards
 from tests.flower.markets import accepted_owners, assert_close, chain_run
@@ -86,14 +87,21 @@ def test_apps_find_the_market_while_it_runs_them_and_the_environment_stays_as_it
     monkeypatch.setenv("OMNILYTICS_MARKET", "0x12")
     monkeypatch.delenv(HOME_VARIABLE, raising=False)
     before, found = dict(os.environ), []
+    resources: list[object] = []
     with small_market(1) as market:
 
         def run_simulation(server_app: object, client_app: object, num_supernodes: int, backend_config: Mapping[str, object]) -> None:
             found.append((open_market().address, open_market().account, os.environ[HOME_VARIABLE], num_supernodes))
+            resources.append(backend_config["client_resources"])
 
         monkeypatch.setattr(flwr.simulation, "run_simulation", run_simulation)
         monkeypatch.setattr(ray, "is_initialized", lambda: True)
+        monkeypatch.setattr(ray, "cluster_resources", lambda: {"GPU": 1.0})
         market.run(None, None)  # type: ignore[arg-type]
+        market.run(None, None, workers=1, client_resources={"num_cpus": 2, "num_gpus": 0.5})  # type: ignore[arg-type]
+        with pytest.raises(ProtocolError, match="need 2, and Ray finds 1"):
+            market.run(None, None, client_resources={"num_gpus": 1})  # type: ignore[arg-type]
         home = str(market.homes[0].path.parent / "owner-{partition-id}")
-        assert found == [(market.ledger.address, market.ledger.account, home, NUM_OWNERS)]
+        assert found == 2 * [(market.ledger.address, market.ledger.account, home, NUM_OWNERS)]
+        assert resources == [{"num_cpus": 1, "num_gpus": 0.5}, {"num_cpus": 2, "num_gpus": 0.5}]
     assert dict(os.environ) == before
