@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Mapping
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flwr.app import Context
 from flwr.serverapp import Grid, ServerApp
@@ -67,7 +67,7 @@ def simulate(
         raise KeyboardInterrupt
 
 
-def _start_ray(workers: int, wanted: Mapping[str, float]) -> dict[str, float]:
+def _start_ray(workers: int, wanted: Mapping[str, float]) -> dict[str, Any]:
     """Start Ray as Flower would, but earlier: it takes SIGTERM for itself, and the simulation takes it back. What each client gets."""
     cores = wanted.get("num_cpus", 1)
     if find_spec("ray") is None:
@@ -88,7 +88,8 @@ def _start_ray(workers: int, wanted: Mapping[str, float]) -> dict[str, float]:
             )
         except SystemExit:
             raise KeyboardInterrupt from None
-    return {**wanted, "num_cpus": cores, "num_gpus": _gpus_of_each(workers, wanted, ray.cluster_resources().get("GPU", 0.0))}
+    there = float(ray.cluster_resources().get("GPU", 0.0))  # type: ignore[no-untyped-call]
+    return {**wanted, "num_cpus": cores, "num_gpus": _gpus_of_each(workers, wanted, there)}
 
 
 def _gpus_of_each(workers: int, wanted: Mapping[str, float], there: float) -> float:

@@ -23,7 +23,7 @@ _DIGITS = 256 // _DIGIT_BITS
 _ROWS_AT_ONCE = 64
 """Polynomials per matrix product; bounds memory. Sums of as many products of 16-bit digits stay below 2^38."""
 _GRAM_BITS = 18
-_COLUMNS_AT_ONCE = 1 << 20
+_COLUMNS_AT_ONCE = 1 << 17
 """Weights whose products are taken together; bounds memory."""
 _PRODUCTS_AT_ONCE = 1 << 17
 """Products of floats in one matrix product; too few for the library to start threads, which crawl on a busy machine."""
@@ -54,12 +54,12 @@ def gram(rows: Signed) -> list[list[int]]:
     return [[int(product) for product in row] for row in products]
 
 
-def exact_distances(sums: Sequence[Signed], sizes: Sequence[int]) -> tuple[int, ...]:
+def exact_distances(sums: Sequence[NDArray[np.signedinteger]], sizes: Sequence[int]) -> tuple[int, ...]:
     """Squared distances of group means as a verification would prove them of good sums, whatever it proved.
 
     Parameters
     ----------
-    sums : sequence of int64 arrays, shape (8192 B,)
+    sums : sequence of arrays of int32 or int64, shape (8192 B,)
         Sum of the quantised updates of each group; in range.
     sizes : sequence of int
         Members of each group.
@@ -72,7 +72,7 @@ def exact_distances(sums: Sequence[Signed], sizes: Sequence[int]) -> tuple[int, 
     scale, count = lcm(*sizes), len(sums)
     products = np.zeros((count, count), dtype=object)
     for start in range(0, len(sums[0]) if count else 0, _COLUMNS_AT_ONCE):
-        part = [scale // size * total[start : start + _COLUMNS_AT_ONCE] for total, size in zip(sums, sizes, strict=True)]
+        part = [scale // size * total[start : start + _COLUMNS_AT_ONCE].astype(np.int64) for total, size in zip(sums, sizes, strict=True)]
         products += np.array(gram(np.stack(part)), dtype=object)
     padded = np.zeros((count + 1, count + 1), dtype=object)
     padded[1:, 1:] = products
@@ -112,15 +112,32 @@ def combine(vectors: Sequence[FieldVector], coefficients: Sequence[int]) -> Fiel
     coefficients : sequence of int, 0 .. R - 1
         One for each vector.
     """
+    return reduced(combination(vectors, coefficients))
+
+
+def combination(vectors: Sequence[FieldVector], coefficients: Sequence[int]) -> Signed:
+    """The same before it is reduced, for sums of such: digits of 16 bits that overflow, least first; shape (32, n).
+
+    Sums of 2^18 of them stay below 2^62.
+    """
     length = len(vectors[0])
-    columns = np.zeros((2 * _DIGITS, length), dtype=np.int64)
+    scalars = _digits(FieldVector.from_ints(coefficients).limbs)
+    scalars = scalars[:, : 1 + max(np.flatnonzero(scalars.any(axis=0)), default=0)]
+    products = np.zeros((scalars.shape[1], _DIGITS * length), dtype=np.int64)
     for start in range(0, len(vectors), _ROWS_AT_ONCE):
-        rows = np.stack([_digits(vector.limbs) for vector in vectors[start : start + _ROWS_AT_ONCE]], axis=1)
-        scalars = _digits(FieldVector.from_ints(coefficients[start : start + _ROWS_AT_ONCE]).limbs)
-        # For each element: digits of its coefficients by digits of its values.
-        products = np.matmul(scalars.T, rows).astype(np.int64)
-        for shift in range(_DIGITS):
-            columns[shift : shift + _DIGITS] += products[:, shift].T
+        rows = np.stack([_digits(vector.limbs).reshape(-1) for vector in vectors[start : start + _ROWS_AT_ONCE]])
+        part = scalars[start : start + _ROWS_AT_ONCE].T.copy()
+        width = _PRODUCTS_AT_ONCE // part.size
+        for at in range(0, rows.shape[1], width):
+            products[:, at : at + width] += (part @ rows[:, at : at + width]).astype(np.int64)
+    columns = np.zeros((2 * _DIGITS, length), dtype=np.int64)
+    for shift, row in enumerate(products):
+        columns[shift : shift + _DIGITS] += row.reshape(length, _DIGITS).T
+    return columns
+
+
+def reduced(columns: Signed) -> FieldVector:
+    """The vector of a sum of `combination`s."""
     return FieldVector.from_ints([value % R for value in join_digits(columns, _DIGIT_BITS)])
 
 

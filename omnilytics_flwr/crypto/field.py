@@ -87,6 +87,11 @@ class FieldVector:
         return cls(np.zeros((length, 4), dtype=np.uint64))
 
     @classmethod
+    def joined(cls, pieces: Iterable[FieldVector]) -> FieldVector:
+        """The vector of at least one piece."""
+        return cls(np.concatenate([piece.limbs for piece in pieces]))
+
+    @classmethod
     def total(cls, vectors: Sequence[FieldVector]) -> FieldVector:
         """Sum of at least one vector."""
         return reduce(lambda left, right: left + right, vectors)

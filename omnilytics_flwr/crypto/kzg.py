@@ -6,18 +6,21 @@ Commitments add as the vectors do. Proofs are those that the point evaluation pr
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, reduce
 from hashlib import sha256
 
+import numpy as np
+from numpy.typing import NDArray
 from py_arkworks_bls12381 import GT, G1Point, G2Point, Scalar
 
-from ..errors import ToolMissing
+from ..errors import ToolMissing, WrongLength
 from .ceremony import ckzg_setup, lagrange_points, tau_g2
 from .curve import encode_point, multiply_sum
 from .domain import quotient, roots
-from .exact import combine
+from .exact import combination, reduced
 from .field import FieldVector, N
 from .fixedpoint import HALF_BITS, Units, pack
 
@@ -134,67 +137,76 @@ def sum_points(rows: Sequence[Sequence[G1Point]]) -> list[G1Point]:
     return total
 
 
-def matches_all(vectors: Sequence[FieldVector], points: Sequence[Sequence[G1Point]]) -> bool:
-    """Whether every vector is what its points commit to.
+@dataclass(frozen=True, slots=True, eq=False)
+class Sketch:
+    """What is kept of a vector to check it together with others: a secret random linear combination of its polynomials, and of its points.
 
-    All are checked at once by a random linear combination; a wrong vector passes with probability 2^-128.
+    If the vector is what its points commit to, so is one of the other; otherwise with probability 2^-128. The same holds for sums.
 
-    Parameters
+    Attributes
     ----------
-    vectors : sequence of FieldVector, each of length 4096 B
-    points : sequence of sequences of G1Point
-        The B points of each vector, from `parse_points`: points outside the subgroup could cancel here.
+    columns : int64 array, shape (32, 4096)
+        The combined polynomial, as `combination` has it.
+    point : G1Point
     """
-    polynomials = [polynomial for vector in vectors for polynomial in vector.polynomials()]
-    commitments = [point for row in points for point in row]
-    if len(polynomials) != len(commitments):
-        return False
-    if not polynomials:
-        return True
-    coefficients = [secrets.randbits(_COEFFICIENT_BITS) for _ in polynomials]
-    return commit_polynomial(combine(polynomials, coefficients)) == multiply_sum(commitments, FieldVector.from_ints(coefficients))
+
+    columns: NDArray[np.int64]
+    point: G1Point
+
+    @classmethod
+    def of(cls, pieces: Iterable[FieldVector], points: Sequence[G1Point]) -> Sketch:
+        """The sketch of a vector that comes in pieces of whole polynomials.
+
+        Parameters
+        ----------
+        points : sequence of G1Point, one for each polynomial
+            From `parse_points`: points outside the subgroup could cancel here.
+
+        Raises
+        ------
+        WrongLength
+            There are more or fewer points than polynomials.
+        """
+        coefficients = [secrets.randbits(_COEFFICIENT_BITS) for _ in points]
+        columns, read = combination([FieldVector.zeros(N)], [0]), 0
+        for piece in pieces:
+            polynomials = list(piece.polynomials())
+            chosen = coefficients[read : read + len(polynomials)]
+            read += len(polynomials)
+            if len(chosen) < len(polynomials) or len(piece) % N:
+                raise WrongLength("a vector, in polynomials,", read, len(points))
+            columns += combination(polynomials, chosen)
+        if read != len(points):
+            raise WrongLength("a vector, in polynomials,", read, len(points))
+        return cls(columns, multiply_sum(points, FieldVector.from_ints(coefficients)))
+
+    def __add__(self, other: Sketch) -> Sketch:
+        return Sketch(self.columns + other.columns, self.point + other.point)
 
 
-def mismatched(vectors: Sequence[FieldVector], points: Sequence[Sequence[G1Point]]) -> list[int]:
-    """Which vectors are not what their points commit to.
+def mismatched(sketches: Sequence[Sketch]) -> list[int]:
+    """Which sketches are of vectors that are not what their points commit to.
 
-    The polynomials of each vector are combined into one, and its points likewise; then whatever does not pass `matches_all` is halved.
-    So each vector is read once, however many are wrong.
-
-    Parameters
-    ----------
-    vectors, points
-        As for `matches_all`.
+    All are checked at once; whatever does not pass is halved. So no vector is read again, however many are wrong.
 
     Returns
     -------
     list of int, ascending
-        Indices of the wrong vectors; empty if all is well.
+        Empty if all is well.
     """
-    fitting = [i for i, (vector, row) in enumerate(zip(vectors, points, strict=True)) if len(row) * N == len(vector) > 0]
-    most = max((len(points[i]) for i in fitting), default=0)
-    coefficients = [1, *(secrets.randbits(_COEFFICIENT_BITS) for _ in range(most - 1))]
-    combined = [_combined(vectors[i], points[i], coefficients) for i in fitting]
-    wrong = _mismatched([vector for vector, _ in combined], [(point,) for _, point in combined], range(len(fitting)))
-    right = {*fitting}.difference(fitting[place] for place in wrong)
-    return [i for i in range(len(vectors)) if i not in right]
+    return _mismatched(sketches, range(len(sketches)))
 
 
-def _combined(vector: FieldVector, points: Sequence[G1Point], coefficients: Sequence[int]) -> tuple[FieldVector, G1Point]:
-    """The same linear combination of a vector's polynomials and of its points."""
-    if len(points) == 1:
-        return vector, points[0]
-    chosen = coefficients[: len(points)]
-    return combine(list(vector.polynomials()), chosen), multiply_sum(points, FieldVector.from_ints(chosen))
-
-
-def _mismatched(vectors: Sequence[FieldVector], points: Sequence[Sequence[G1Point]], chosen: Sequence[int]) -> list[int]:
-    if matches_all([vectors[i] for i in chosen], [points[i] for i in chosen]):
+def _mismatched(sketches: Sequence[Sketch], chosen: Sequence[int]) -> list[int]:
+    if not chosen:
+        return []
+    total = reduce(Sketch.__add__, [sketches[i] for i in chosen])
+    if commit_polynomial(reduced(total.columns)) == total.point:
         return []
     if len(chosen) == 1:
         return list(chosen)
     middle = len(chosen) // 2
-    return _mismatched(vectors, points, chosen[:middle]) + _mismatched(vectors, points, chosen[middle:])
+    return _mismatched(sketches, chosen[:middle]) + _mismatched(sketches, chosen[middle:])
 
 
 def prove_opening(polynomial: FieldVector, point: int, value: int) -> bytes:

@@ -38,24 +38,44 @@ def projection_seed(context: bytes, roster_hash: bytes) -> bytes:
     return keccak256(tag("projection") + context + roster_hash)
 
 
-def project(vector: FieldVector | Iterable[FieldVector], seed: bytes) -> FieldVector:
-    """The projection of a vector; 4096 elements.
+class Projection:
+    """The projection of a vector that comes in pieces of whole polynomials.
 
     Parameters
     ----------
-    vector : FieldVector, length 4096 B with B at most 2^26, or iterable of its B polynomials
-        Masked or not.
     seed : bytes, length 32
         From `projection_seed`.
     """
-    digits = np.zeros((N, 256 // _DIGIT_BITS), dtype=np.int64)
-    polynomials = vector.polynomials() if isinstance(vector, FieldVector) else vector
-    for polynomial, (rotations, negative) in zip(polynomials, _copies(seed), strict=False):
-        positive, negated = _digits(polynomial.limbs), _digits((-polynomial).limbs)
-        for rotation, signs in zip(rotations, negative, strict=True):
-            # Sums of at most 2^28 digits of 32 bits stay below 2^60.
-            digits += np.roll(np.where(signs[:, None], negated, positive), rotation, axis=0)
-    return FieldVector.from_ints(value % R for value in join_digits(digits.T, _DIGIT_BITS))
+
+    def __init__(self, seed: bytes) -> None:
+        self._copies = _copies(seed)
+        self._digits = np.zeros((N, 256 // _DIGIT_BITS), dtype=np.int64)
+
+    def reading(self, pieces: Iterable[FieldVector]) -> Iterator[FieldVector]:
+        """Hand pieces on, and add each to the projection."""
+        for piece in pieces:
+            self.add(piece)
+            yield piece
+
+    def add(self, piece: FieldVector) -> None:
+        """Add the next piece, masked or not; all pieces together are at most 2^26 polynomials."""
+        for polynomial in piece.polynomials():
+            positive, negated = _digits(polynomial.limbs), _digits((-polynomial).limbs)
+            for rotation, signs in zip(*next(self._copies), strict=True):
+                # Sums of at most 2^28 digits of 32 bits stay below 2^60.
+                self._digits += np.roll(np.where(signs[:, None], negated, positive), rotation, axis=0)
+
+    def result(self) -> FieldVector:
+        """The projection of all pieces; 4096 elements."""
+        return FieldVector.from_ints(value % R for value in join_digits(self._digits.T, _DIGIT_BITS))
+
+
+def project(vector: FieldVector | Iterable[FieldVector], seed: bytes) -> FieldVector:
+    """The projection of a vector of length 4096 B, or of its pieces; 4096 elements."""
+    projection = Projection(seed)
+    for piece in [vector] if isinstance(vector, FieldVector) else vector:
+        projection.add(piece)
+    return projection.result()
 
 
 def _copies(seed: bytes) -> Iterator[tuple[Sequence[int], NDArray[np.bool_]]]:

@@ -267,7 +267,10 @@ class Exchanges:
             nodes = [node for node in self.nodes() if node not in delivered]
         nodes = [node for node in nodes if node not in silent]
         for reply in self._ask(RecordDict({RECORD: request.to_record()}), nodes, seconds, waiting):
-            if self._take(reply):  # nothing more is expected from there, should it have been asked twice
+            taken = self._take(reply)
+            if not reply.has_error():
+                reply.content = RecordDict()  # the next reply may come before this one is gone, and a vector is large
+            if taken:  # nothing more is expected from there, should it have been asked twice
                 for name in [name for name, node in waiting.items() if node == reply.metadata.src_node_id]:
                     del waiting[name]
 

@@ -7,7 +7,10 @@ proven, and the code of their verification, which the chain shows, whether it co
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..crypto.computed import computed_settlement, verify_computed
 from ..crypto.curve import Points, parse_points
@@ -15,12 +18,15 @@ from ..crypto.digest import points_digest
 from ..crypto.field import FieldVector, N
 from ..crypto.fixedpoint import WEIGHTS_PER_POLYNOMIAL, Units, pack, unpack
 from ..crypto.hashing import keccak256
-from ..crypto.kzg import commit, commit_units, mismatched
+from ..crypto.kzg import Sketch, commit, commit_units
 from ..crypto.lanes import Lanes
-from ..crypto.projection import COPIES, project
+from ..crypto.projection import COPIES, Projection
 from ..crypto.prover import Proof, prove
 from ..crypto.statement import Statement
 from .terms import Terms
+
+Sums = NDArray[np.int32] | NDArray[np.int64]
+"""Units of a group's sum."""
 
 
 class Scheme(ABC):
@@ -71,23 +77,34 @@ class Scheme(ABC):
     def digest(self, vector: bytes, points: bytes) -> bytes:
         """What a data owner signs, 32 bytes."""
 
-    def mismatched(
-        self, vectors: Sequence[FieldVector], points: Sequence[Points], projected: Sequence[bytes], seed: bytes
-    ) -> tuple[int, ...]:
-        """Which deliveries, all under their digests, do not hold together.
+    def sketch(self, pieces: Iterable[FieldVector], points: Points, projected: bytes, seed: bytes) -> Sketch | None:
+        """What `omnilytics_flwr.crypto.kzg.mismatched` needs of a delivery; None if its digest, which is checked already, says it all.
 
         Parameters
         ----------
-        projected : sequence of bytes
-            Points of the projections; empty where nothing is projected.
+        pieces : iterable of FieldVector
+            The vector, in pieces of whole polynomials, each canonical; they are read to the end.
+        projected : bytes
+            Point of the projection; empty where nothing is projected.
         seed : bytes, length 32
             Of the round's projection.
         """
-        return ()
+        for _ in pieces:
+            pass
+        return None
 
-    def proven(self, total: FieldVector, seed: bytes) -> FieldVector:
-        """What is proven of a group's sum; `seed` as for `mismatched`."""
-        return total
+    def summed(self, pieces: Iterable[FieldVector], *, members: int, seed: bytes) -> tuple[FieldVector, Sums | None]:
+        """What is proven of a group's sum, and its units, which are None if it is out of the range of so many honest updates.
+
+        Parameters
+        ----------
+        pieces : iterable of FieldVector, at least one
+            The sum of all members' vectors, in pieces of whole polynomials.
+        seed : bytes, length 32
+            As for `sketch`.
+        """
+        total = FieldVector.joined(pieces)
+        return total, self.read(total, members=members)
 
     @abstractmethod
     def shown(self, vector: FieldVector, points: bytes) -> bytes:
@@ -135,11 +152,9 @@ class ExactScheme(Scheme):
         """The root over the points."""
         return points_digest(points)
 
-    def mismatched(
-        self, vectors: Sequence[FieldVector], points: Sequence[Points], projected: Sequence[bytes], seed: bytes
-    ) -> tuple[int, ...]:
-        """Whose vector is not what its points commit to."""
-        return tuple(mismatched(vectors, points))
+    def sketch(self, pieces: Iterable[FieldVector], points: Points, projected: bytes, seed: bytes) -> Sketch | None:
+        """Of the vector against its points."""
+        return Sketch.of(pieces, points)
 
     def shown(self, vector: FieldVector, points: bytes) -> bytes:
         """The points."""
@@ -155,18 +170,25 @@ class ProjectedScheme(ExactScheme):
 
     copies = COPIES
 
-    def mismatched(
-        self, vectors: Sequence[FieldVector], points: Sequence[Points], projected: Sequence[bytes], seed: bytes
-    ) -> tuple[int, ...]:
-        """Whose vector is not what its points commit to, or not what was projected."""
-        return tuple(sorted({*mismatched(vectors, points), *self._misprojected(vectors, projected, seed)}))
+    def sketch(self, pieces: Iterable[FieldVector], points: Points, projected: bytes, seed: bytes) -> Sketch | None:
+        """Of the vector against its points, and of its projection against its point."""
+        projection = Projection(seed)
+        of_vector = Sketch.of(projection.reading(pieces), points)
+        return of_vector + _of_projection(projection, projected)
 
-    def proven(self, total: FieldVector, seed: bytes) -> FieldVector:
-        """Its projection."""
-        return project(total, seed)
-
-    def _misprojected(self, vectors: Sequence[FieldVector], projected: Sequence[bytes], seed: bytes) -> list[int]:
-        return mismatched([project(vector, seed) for vector in vectors], [parse_points(point, 1) for point in projected])
+    def summed(self, pieces: Iterable[FieldVector], *, members: int, seed: bytes) -> tuple[FieldVector, Sums | None]:
+        """The sum's projection, and its units; the sum itself is never there as a whole."""
+        projection, at, in_range = Projection(seed), 0, True
+        is_narrow = members << self.terms.update_bits - 1 < 1 << 31
+        units: Sums = np.zeros(self.places, dtype=np.int32) if is_narrow else np.zeros(self.places, dtype=np.int64)
+        for piece in projection.reading(pieces):
+            read = self.read(piece, members=members) if in_range else None
+            if read is None:
+                in_range = False
+                continue
+            units[at : at + len(read)] = read
+            at += len(read)
+        return projection.result(), units if in_range else None
 
 
 class HashedScheme(ProjectedScheme):
@@ -188,11 +210,16 @@ class HashedScheme(ProjectedScheme):
         """The vector's hash."""
         return keccak256(vector)
 
-    def mismatched(
-        self, vectors: Sequence[FieldVector], points: Sequence[Points], projected: Sequence[bytes], seed: bytes
-    ) -> tuple[int, ...]:
-        """Whose vector is not what was projected."""
-        return tuple(self._misprojected(vectors, projected, seed))
+    def sketch(self, pieces: Iterable[FieldVector], points: Points, projected: bytes, seed: bytes) -> Sketch | None:
+        """Of the projection against its point."""
+        projection = Projection(seed)
+        for piece in pieces:
+            projection.add(piece)
+        return _of_projection(projection, projected)
+
+
+def _of_projection(projection: Projection, point: bytes) -> Sketch:
+    return Sketch.of([projection.result()], parse_points(point, 1))
 
 
 class ComputedScheme(Scheme):

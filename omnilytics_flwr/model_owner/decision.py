@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from ..crypto.exact import exact_distances
 from ..crypto.field import FieldVector
-from ..crypto.fixedpoint import Units, decode_mean
+from ..crypto.fixedpoint import decode_mean
 from ..crypto.prover import Proof
 from ..crypto.statement import Statement
 from ..market.krum import most_unpaid, select_for
 from ..market.refusals import TooManyUnpaid
 from ..market.roster import bitmap_of
-from ..market.scheme import Scheme
+from ..market.scheme import Scheme, Sums
 from ..market.terms import Terms
 
 _FATES = ("accepted", "learnt", "ineligible", "dropped", "waived", "void", "distances")
@@ -40,14 +40,14 @@ class GroupSum:
         What the settlement is about: the sum of the delivered vectors, masks cancelled, or its projection; None if a delivery is missing.
     shown : tuple of bytes
         What the settlement shows of each member: P points, or the vector in a computed market.
-    units : int64 array or None
+    units : int32 or int64 array, or None
         What the sum holds; None unless it is there, and what this many honest members can add up to.
     """
 
     digests: tuple[bytes, ...]
     proven: FieldVector | None
     shown: tuple[bytes, ...]
-    units: Units | None
+    units: Sums | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +215,14 @@ def learn(terms: Terms, groups: dict[int, GroupSum], accepted: tuple[int, ...]) 
     learnt = tuple(position for position in accepted if position in good)
     if not learnt:
         return (), None
-    total = np.asarray(np.sum([sums[position] for position in learnt], axis=0))
+    total = np.zeros(len(sums[learnt[0]]), dtype=np.int64)
+    for position in learnt:
+        total += sums[position]
     members = sum(len(groups[position].digests) for position in learnt)
     return learnt, decode_mean(total, members=members, weights=terms.weights, bits=terms.update_bits, clip=terms.clip)
 
 
-def _selected(terms: Terms, sums: dict[int, Units], sizes: dict[int, int]) -> set[int]:
+def _selected(terms: Terms, sums: dict[int, Sums], sizes: dict[int, int]) -> set[int]:
     """Whom multi-Krum over sums in range selects."""
     positions = list(sums)
     distances = exact_distances([sums[position] for position in positions], [sizes[position] for position in positions])

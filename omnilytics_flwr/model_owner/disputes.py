@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..clock import Clock
-from ..crypto.curve import parse_points
 from ..crypto.digest import points_digest
 from ..crypto.field import FieldVector, N
 from ..crypto.kzg import commit
@@ -20,6 +19,7 @@ from ..market.ledger import ModelOwnerLedger
 from ..market.market_view import MarketState, Member
 from ..market.roster import bitmap_of, bits_of
 from ..market.stage import Stage
+from .deliveries import Deliveries
 from .live_round import Delivered, LiveRound
 from .patient_ledger import PATIENCE_SECONDS, insist, patient
 from .round_journal import RoundJournal
@@ -54,6 +54,7 @@ class Disputes:
         ledger: ModelOwnerLedger,
         clock: Clock,
         journal: RoundJournal,
+        deliveries: Deliveries,
         *,
         accuse: bool,
         on_stage: Callable[[int, str], None],
@@ -64,6 +65,7 @@ class Disputes:
         self._terms = ledger.terms()
         self._clock = clock
         self._journal = journal
+        self._deliveries = deliveries
         self._accuse = accuse
         self._on_stage = on_stage
         self._on_trouble = on_trouble
@@ -136,12 +138,13 @@ class Disputes:
             if member.owner in live.deliveries:
                 continue
             try:
-                live.deliveries[member.owner] = self._answer_of(live, member, state)
+                self._deliveries.keep(live, member.owner, *self._answer_of(live, member, state))
             except Exception as error:  # of whatever kind: without this vector the round settles, too late it does not
                 self._on_trouble(f"the answer of {member.owner} cannot be used, so its group is waived: {error}")
 
-    def _answer_of(self, live: LiveRound, member: Member, state: MarketState) -> Delivered:
-        polynomials, number = self._terms.polynomials, live.task.round
+    def _answer_of(self, live: LiveRound, member: Member, state: MarketState) -> tuple[Delivered, bytes]:
+        """What an accused has answered, as a delivery, and its vector."""
+        polynomials, number, seed = self._terms.polynomials, live.task.round, live.projection_seed(state.epoch_seed)
         # Half of the time to prove is kept for proving: neither blobs that nobody serves nor many answers may use it up.
         left = min(PATIENCE_SECONDS, state.settle_by - self._terms.prove_seconds / 2 - self._steady.now())
         if left <= 0:
@@ -152,11 +155,10 @@ class Disputes:
         points = commit(vector)
         if points_digest(points) != live.commitments[member.owner].digest:
             raise ProtocolError(f"the blobs are not what seat {member.seat} committed to; expected the chain's own; ask another endpoint")
-        seed = live.projection_seed(state.epoch_seed) if self._terms.projected else None
-        if seed is None:
-            return Delivered(vector, points, parse_points(points, polynomials))
+        if not self._terms.projected:
+            return self._deliveries.check(raw, points, seed=seed), raw
         signed = insist(lambda: self._ledger.answered_delivery(number, member.seat), self._clock, seconds=left)
         projected = commit(project(vector, seed))
         if points_digest(projected) != signed[:32]:
             raise ProtocolError(f"seat {member.seat} has signed another projection than its vector's")
-        return Delivered(vector, points, parse_points(points, polynomials), projected, signed[32:])
+        return self._deliveries.check(raw, points, projected, signed[32:], seed=seed), raw

@@ -7,18 +7,14 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from py_arkworks_bls12381 import G1Point
-
-from ..crypto.curve import parse_points
 from ..crypto.digest import points_digest
-from ..crypto.field import FieldVector
+from ..crypto.kzg import Sketch
 from ..crypto.projection import projection_seed
 from ..errors import ProtocolError, TaskMismatch
 from ..market.ledger import Receipt
 from ..market.market_view import MarketState, Member
 from ..market.messages import Commitment, Delivery, recover
 from ..market.roster import bitmap_of, roster_hash
-from ..market.scheme import Scheme
 from ..market.stage import Stage
 from ..market.task import TaskId
 from ..market.terms import Address
@@ -37,46 +33,32 @@ class Signed:
     signature: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Delivered:
-    """A delivery.
+    """A delivery, without its vector, which is on disk.
 
     Attributes
     ----------
-    vector : FieldVector
     points : bytes
-        What the data owner committed to; empty in a computed market, where it is the vector itself.
-    parsed : tuple of G1Point
-        The same, decoded.
+        What the data owner committed to; empty where the vector's hash commits to it.
     projected : bytes
         Point of the vector's projection; empty unless the market is projected.
     signature : bytes
         Under the projected point's digest; empty likewise.
     metrics : mapping
         What came along.
+    sketch : Sketch or None
+        To check that vector, points and projection belong together.
+    seed : bytes
+        Of the projection that it was made with; empty if it must be made anew.
     """
 
-    vector: FieldVector
     points: bytes
-    parsed: tuple[G1Point, ...]
     projected: bytes = b""
     signature: bytes = b""
     metrics: Metrics = field(default_factory=dict)
-
-    @classmethod
-    def decode(
-        cls,
-        vector: bytes,
-        points: bytes,
-        scheme: Scheme,
-        *,
-        projected: bytes = b"",
-        signature: bytes = b"",
-        metrics: Metrics | None = None,
-    ) -> Delivered:
-        """Decode the bytes of a delivery; raises `WireError`."""
-        parsed = parse_points(points, scheme.points)
-        return cls(FieldVector.from_bytes(vector, scheme.elements), points, parsed, projected, signature, metrics or {})
+    sketch: Sketch | None = field(default=None, compare=False)
+    seed: bytes = field(default=b"", compare=False)
 
     @property
     def shown(self) -> bytes:
@@ -159,9 +141,15 @@ class LiveRound(NotedRound):
     ----------
     asked_for : int
         The `open_by` for which this process asked data owners to sign again; 0 if it did not.
+    epoch_seed : bytes
+        Of the epoch's draw, as this process saw it last.
+    sums : dict of tuple of bytes to (bytes, GroupSum)
+        Of whole groups, by their members' digests, with the seed of the projection.
     """
 
     deliveries: dict[Address, Delivered] = field(default_factory=dict)
+    epoch_seed: bytes = b""
+    sums: dict[tuple[bytes, ...], tuple[bytes, GroupSum]] = field(default_factory=dict)
     asked_for: int = 0
 
     # Who takes part
@@ -252,6 +240,12 @@ class LiveRound(NotedRound):
         """Seed of the open round's projection, 32 bytes."""
         return projection_seed(self.task.settlement_context(epoch_seed), self.roster_hash())
 
+    def forget_sums(self, owner: Address | None = None) -> None:
+        """Forget the sum of a data owner's group, or all."""
+        digest = None if owner is None or owner not in self.commitments else self.commitments[owner].digest
+        for digests in [digests for digests in self.sums if digest is None or digest in digests]:
+            del self.sums[digests]
+
     # What data owners send
 
     def add_commitment(self, owner: Address, digest: bytes, signature: bytes) -> None:
@@ -280,34 +274,7 @@ class LiveRound(NotedRound):
         if signer != owner:
             raise ProtocolError(f"the projection of {owner} is signed by {signer}; it must be signed for this roster by its own key")
 
-    def mismatches(self, scheme: Scheme, seed: bytes) -> tuple[Address, ...]:
-        """Data owners whose vector is not what their points commit to, or whose projected point is not that of its projection.
-
-        Parameters
-        ----------
-        seed : bytes, length 32
-            Of the projection, if the scheme has one.
-        """
-        owners, delivered = tuple(self.deliveries), tuple(self.deliveries.values())
-        projected = [one.projected for one in delivered]
-        wrong = scheme.mismatched([one.vector for one in delivered], [one.parsed for one in delivered], projected, seed)
-        return tuple(owners[index] for index in wrong)
-
     # What it comes to
-
-    def group_sums(self, scheme: Scheme, seed: bytes) -> list[GroupSum]:
-        """The groups of the roster as they are decided on; `seed` as for `mismatches`."""
-        sums = []
-        for group in self.roster_groups():
-            digests = tuple(self.commitments[member.owner].digest for member in group)
-            there = [self.deliveries[member.owner] for member in group if member.owner in self.deliveries]
-            total = FieldVector.total([one.vector for one in there]) if len(there) == len(group) else None
-            shown = tuple(scheme.shown(one.vector, one.shown) for one in there)
-            if total is None:
-                sums.append(GroupSum(digests, None, shown, None))
-            else:
-                sums.append(GroupSum(digests, scheme.proven(total, seed), shown, scheme.read(total, members=len(group))))
-        return sums
 
     def report(self, *, paid_seats: int, timed_out: bool) -> RoundReport:
         """What the round came to; `paid_seats` is the bitmap of the seats that the market pays."""

@@ -6,18 +6,20 @@ is missing.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, fields, replace
 
 import msgspec
 import numpy as np
 
+from ..crypto.field import ELEMENT_BYTES, FieldVector
 from ..decoding import convert
 from ..errors import Malformed
 from ..market.scheme import Scheme
 from ..market.terms import Address
 from .live_round import Delivered, LiveRound, NotedRound
 from .run_directory import Record, RunDirectory
+from .vector_files import VectorFiles
 
 KEPT_ROUNDS = 4
 """Rounds whose steps are kept: as many as a reorganisation may undo."""
@@ -47,11 +49,12 @@ class Absent:
 
 
 class RoundJournal:
-    """The last rounds, and who was absent from them in this epoch; in memory only if there is no directory."""
+    """The last rounds, and who was absent from them in this epoch; if there is no directory, nothing of it outlives this process."""
 
     def __init__(self, directory: RunDirectory | None, scheme: Scheme) -> None:
         self._directory = directory
         self._scheme = scheme
+        self._vectors = VectorFiles(None if directory is None else directory.path)
         self._absent = Absent(0)
         self.rounds: dict[int, LiveRound] = {}
 
@@ -64,10 +67,17 @@ class RoundJournal:
             live = decode_round(record)
             self.rounds[live.task.round] = live
         for number, live in self.rounds.items():
-            live.deliveries.update(decode_delivery(record, self._scheme) for record in self._directory.records(_name(DELIVERY, number)))
+            live.deliveries.update(map(decode_delivery, self._directory.records(_name(DELIVERY, number))))
+            for owner in live.deliveries:
+                self._check_size(_name(DELIVERY, number, owner))
         found = self._directory.read(ABSENT)
         if found is not None:
             self._absent = convert(found.facts, Absent)
+
+    def _check_size(self, name: str) -> None:
+        there, expected = self._vectors.size(name), ELEMENT_BYTES * self._scheme.elements
+        if there != expected:
+            raise _damaged("delivery", f"its vector has {there} bytes of {expected}")
 
     def newest(self) -> LiveRound | None:
         """The last round."""
@@ -102,17 +112,26 @@ class RoundJournal:
         live.spoilt.clear()  # its positions are those of the other roster
         self.save(live)
 
-    def add_delivery(self, live: LiveRound, owner: Address, delivered: Delivered) -> None:
-        """Note a delivery."""
+    def add_delivery(self, live: LiveRound, owner: Address, delivered: Delivered, vector: bytes) -> None:
+        """Note a delivery, whose vector goes to disk."""
+        name = _name(DELIVERY, live.task.round, owner)
+        live.forget_sums(owner)
+        self._vectors.write(name, vector)
         live.deliveries[owner] = delivered
         live.excused.discard(owner)
         if self._directory is not None:
-            self._directory.write(_name(DELIVERY, live.task.round, owner), encode_delivery(owner, delivered))
+            self._directory.write(name, encode_delivery(owner, delivered))
+
+    def pieces(self, live: LiveRound, owner: Address) -> Iterator[FieldVector]:
+        """The vector of a delivery, piece by piece; raises `WireError` if it was damaged on disk."""
+        return self._vectors.pieces(_name(DELIVERY, live.task.round, owner), self._scheme.elements)
 
     def drop_delivery(self, live: LiveRound, owner: Address) -> None:
         """Forget a delivery."""
+        live.forget_sums(owner)
         del live.deliveries[owner]
         self._delete(_name(DELIVERY, live.task.round, owner))
+        self._vectors.delete(_name(DELIVERY, live.task.round, owner))
 
     def save_outcome(self, number: int, outcome: Record | None) -> None:
         """Write down what comes of settling a round, if anything does."""
@@ -127,6 +146,8 @@ class RoundJournal:
         """Delete what must not be kept of a round that is over: the vectors, and the outcome, which is booked by now."""
         if number in self.rounds:
             self.rounds[number].deliveries.clear()
+            self.rounds[number].forget_sums()
+        self._vectors.delete(*self._vectors.names(_name(DELIVERY, number)))
         if self._directory is not None:
             self._delete(*self._directory.names(_name(DELIVERY, number)), _name(OUTCOME, number))
 
@@ -181,11 +202,10 @@ def decode_round(record: Record) -> LiveRound:
 
 
 def encode_delivery(owner: Address, delivered: Delivered) -> Record:
-    """A delivery and whose it is."""
+    """A delivery and whose it is; its vector is a file of its own."""
     return Record(
         {"owner": owner, "metrics": {name: dict(metrics) for name, metrics in delivered.metrics.items()}},
         {
-            "vector": np.frombuffer(delivered.vector.to_bytes(), dtype=np.uint8),
             "points": np.frombuffer(delivered.points, dtype=np.uint8),
             "projected": np.frombuffer(delivered.projected, dtype=np.uint8),
             "signature": np.frombuffer(delivered.signature, dtype=np.uint8),
@@ -193,12 +213,11 @@ def encode_delivery(owner: Address, delivered: Delivered) -> Record:
     )
 
 
-def decode_delivery(record: Record, scheme: Scheme) -> tuple[Address, Delivered]:
-    """Whose delivery a record is, and the delivery; raises `WireError`."""
+def decode_delivery(record: Record) -> tuple[Address, Delivered]:
+    """Whose delivery a record is, and the delivery; raises `Malformed`."""
     try:
-        vector, points, projected, signature = (record.arrays[name].tobytes() for name in ("vector", "points", "projected", "signature"))
-        delivered = Delivered.decode(vector, points, scheme, projected=projected, signature=signature, metrics=record.facts["metrics"])
-        return Address(record.facts["owner"]), delivered
+        points, projected, signature = (record.arrays[name].tobytes() for name in ("points", "projected", "signature"))
+        return Address(record.facts["owner"]), Delivered(points, projected, signature, record.facts["metrics"])
     except (KeyError, TypeError, ValueError) as error:
         raise _damaged("delivery", repr(error)) from error
 

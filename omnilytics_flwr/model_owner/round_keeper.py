@@ -22,8 +22,9 @@ from ..market.stage import Stage
 from ..market.task import TaskId, TaskParts
 from ..market.terms import Address, Terms
 from .decision import Decision, decide
+from .deliveries import Deliveries
 from .disputes import Disputes
-from .live_round import Delivered, LiveRound, Metrics, SettleCall
+from .live_round import LiveRound, Metrics, SettleCall
 from .patient_ledger import insist, patient
 from .replay import Replay
 from .round_journal import RoundJournal
@@ -97,8 +98,15 @@ class RoundKeeper:
             )
         self._journal = RoundJournal(directory, self._scheme)
         self._replay = Replay(self._steady, self._journal, self._on_trouble)
+        self._deliveries = Deliveries(self._journal, self._scheme)
         self._disputes = Disputes(
-            ledger, self._clock, self._journal, accuse=missing == "accuse", on_stage=self._on_stage, on_trouble=self._on_trouble
+            ledger,
+            self._clock,
+            self._journal,
+            self._deliveries,
+            accuse=missing == "accuse",
+            on_stage=self._on_stage,
+            on_trouble=self._on_trouble,
         )
         self._live: LiveRound | None = None
         self._unbooked: list[LiveRound] = []
@@ -195,6 +203,7 @@ class RoundKeeper:
         if live is None:
             return None
         is_open = live.is_open_in(state)
+        live.epoch_seed = state.epoch_seed
         if is_open and self._steady.now() <= state.settle_by:
             self._live = live
             return None
@@ -308,6 +317,7 @@ class RoundKeeper:
         live = self.live
         self._on_stage(live.task.round, "open")
         state = self.catch_up()
+        live.epoch_seed = state.epoch_seed
         self._replay.check_signatures(live)
         if not (live.opened and state.stage is Stage.OPEN):
             try:
@@ -379,13 +389,14 @@ class RoundKeeper:
         live = self.live
         parse_points(projected, int(self.terms.projected))
         live.check_delivery(owner, self._scheme.digest(vector, points), projected, signature)
-        with live.timed("server_crypto"):
-            delivered = Delivered.decode(vector, points, self._scheme, projected=projected, signature=signature, metrics=metrics)
+        with live.timed("check"):
+            seed = live.projection_seed(live.epoch_seed)
+            delivered = self._deliveries.check(vector, points, projected, signature, metrics, seed=seed)
         with live.timed("chain"):
             good = not delivered.shown or self._check_points(delivered.shown)
         if not good:
             raise ProtocolError(f"the verification refuses the points of {owner}; expected points of the subgroup")
-        self._journal.add_delivery(live, owner, delivered)
+        self._deliveries.keep(live, owner, delivered, vector)
 
     def _check_points(self, points: bytes) -> bool:
         """The market's own check; ours, which is the same and has passed, is enough if the chain does not answer."""
@@ -411,21 +422,22 @@ class RoundKeeper:
         """
         live = self.live
         self._check_opened(live)
-        epoch_seed = self._steady.state().epoch_seed
-        seed = live.projection_seed(epoch_seed)
-        with live.timed("server_crypto"):
-            for owner in live.mismatches(self._scheme, seed):
+        live.epoch_seed = self._steady.state().epoch_seed
+        seed = live.projection_seed(live.epoch_seed)
+        with live.timed("check"):
+            for owner in self._deliveries.mismatched(live, seed):
                 self._on_trouble(f"{owner} delivered another vector than it committed to, or a wrong projection; it counts as missing")
                 self._journal.drop_delivery(live, owner)
         self._journal.note_undelivered(live.task.epoch, [member.owner for member in live.defaulting()])
         state = self._disputes.hold(live)
         self._on_stage(live.task.round, "prove")
-        with live.timed("server_crypto"):
+        sums = self._deliveries.group_sums(live, seed)
+        with live.timed("prove"):
             return decide(
                 self._scheme,
-                live.task.settlement_context(epoch_seed),
+                live.task.settlement_context(live.epoch_seed),
                 live.roster_hash(),
-                live.group_sums(self._scheme, seed),
+                sums,
                 void=self._disputes.void_positions(live, state),
                 spoilt=live.spoilt,
                 on_trouble=self._on_trouble,

@@ -48,8 +48,8 @@ class RoundReport:
     receipts : tuple of Receipt
         Transactions of the round.
     seconds : dict of str to float
-        Time of the model owner's own work: ``"server_crypto"``, checking deliveries, deciding and proving; ``"chain"``, opening, settling
-        and asking the chain about deliveries. Work that was not done has no entry.
+        Time of the model owner's own work: ``"check"``, of deliveries; ``"sum"``, adding up groups; ``"prove"``, deciding and proving;
+        ``"chain"``, opening, settling and asking the chain about deliveries. Work that was not done has no entry.
     """
 
     epoch: int

@@ -140,7 +140,7 @@ def _seconds(outcome: Outcome) -> dict[str, Any]:
         "total": market.seconds,
         "training": market.client_seconds,
         "client_crypto": sum(outcome.work_seconds.values()),
-        "server_crypto": sum(r.seconds.get("server_crypto", 0.0) for r in market.reports),
+        "server_crypto": sum(r.seconds.get(work, 0.0) for r in market.reports for work in ("check", "sum", "prove")),
         "chain": sum(r.seconds.get("chain", 0.0) for r in market.reports),
         "plain_fedavg_total": outcome.plain.seconds,
         "plain_fedavg_attacked_total": outcome.attacked.seconds,

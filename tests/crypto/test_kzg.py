@@ -15,11 +15,10 @@ from omnilytics_flwr.crypto.ceremony import tau_g2
 from omnilytics_flwr.crypto.curve import encode_point, parse_points
 from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.domain import roots
-from omnilytics_flwr.crypto.exact import combine
 from omnilytics_flwr.crypto.field import FieldVector, N, R
 from omnilytics_flwr.crypto.fixedpoint import pack
-from omnilytics_flwr.crypto.kzg import commit, commit_units, matches_all, mismatched, opens, prove_opening, sum_points
-from omnilytics_flwr.errors import ToolMissing
+from omnilytics_flwr.crypto.kzg import Sketch, commit, commit_units, mismatched, opens, prove_opening, sum_points
+from omnilytics_flwr.errors import ToolMissing, WrongLength
 
 from ..support import bad_inputs
 from . import plain
@@ -70,48 +69,36 @@ def test_sum_points_is_the_commitment_of_the_sum() -> None:
     assert b"".join(map(encode_point, total)) == commit(FieldVector.total(vectors))
 
 
+def sketches(vectors: Sequence[FieldVector], points: Sequence[Sequence[G1Point]]) -> list[Sketch]:
+    """Each in pieces of one polynomial."""
+    return [Sketch.of(vector.polynomials(), row) for vector, row in zip(vectors, points, strict=True)]
+
+
 def test_mismatched_finds_exactly_the_wrong_vectors() -> None:
     vectors = [random_vector(2 * N, seed=i) for i in range(5)]
     points = [parse_points(commit(vector), 2) for vector in vectors]
     one_off = sparse_vector(2 * N, {2 * N - 1: 1})
     changed = [vector + one_off if i in (1, 4) else vector for i, vector in enumerate(vectors)]
-    assert mismatched(vectors, points) == []
-    assert matches_all(vectors, points)
-    assert not matches_all(changed, points)
-    assert mismatched(changed, points) == [1, 4]
-
-
-def test_mismatched_reads_every_polynomial_once_however_many_are_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who lies must not use up the time to prove."""
-    vectors = [random_vector(3 * N, seed=i) for i in range(8)]
-    points = [parse_points(commit(vector), 3) for vector in vectors]
-    one_off, read = sparse_vector(3 * N, {N: 1}), []
-
-    def reading(vectors: Sequence[FieldVector], coefficients: Sequence[int]) -> FieldVector:
-        read.extend(vector.to_bytes() for vector in vectors)
-        return combine(vectors, coefficients)
-
-    monkeypatch.setattr(kzg, "combine", reading)
-    wrong = [vector + one_off if i % 2 else vector for i, vector in enumerate(vectors)]
-    assert mismatched(wrong, points) == [1, 3, 5, 7]
-    given = [polynomial.to_bytes() for vector in wrong for polynomial in vector.polynomials()]
-    assert [read.count(polynomial) for polynomial in given] == [1] * len(given)
+    assert mismatched(sketches(vectors, points)) == []
+    assert mismatched(sketches(changed, points)) == [1, 4]
+    assert mismatched([Sketch.of([vector], row) for vector, row in zip(changed, points, strict=True)]) == [1, 4]
+    assert mismatched([]) == []
 
 
 def test_mismatched_errors_that_cancel_are_still_seen() -> None:
     vectors = [random_vector(N, seed=i) for i in range(2)]
     points = [parse_points(commit(vector), 1) for vector in vectors]
     one_off = sparse_vector(N, {0: 1})
-    assert mismatched([vectors[0] + one_off, vectors[1] - one_off], points) == [0, 1]
-    assert mismatched(vectors, points[::-1]) == [0, 1]
+    assert mismatched(sketches([vectors[0] + one_off, vectors[1] - one_off], points)) == [0, 1]
+    assert mismatched(sketches(vectors, points[::-1])) == [0, 1]
 
 
-def test_mismatched_with_another_number_of_points_is_wrong() -> None:
+def test_sketch_is_refused_with_another_number_of_points() -> None:
     vector = random_vector(N, seed=3)
     (point,) = parse_points(commit(vector), 1)
-    assert mismatched([vector], [(point, point)]) == [0]
-    assert mismatched([vector], [()]) == [0]
-    assert mismatched([], []) == []
+    for points in ((point, point), ()):
+        with pytest.raises(WrongLength):
+            Sketch.of([vector], points)
 
 
 def test_commit_is_the_same_once_c_kzg_is_worth_loading_and_without_it_if_it_does_not_agree(monkeypatch: pytest.MonkeyPatch) -> None:

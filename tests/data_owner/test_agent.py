@@ -17,7 +17,7 @@ from omnilytics_flwr.crypto.curve import parse_points
 from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.crypto.fixedpoint import decode_mean, unpack
-from omnilytics_flwr.crypto.kzg import mismatched
+from omnilytics_flwr.crypto.kzg import Sketch, mismatched
 from omnilytics_flwr.data_owner import local_agent
 from omnilytics_flwr.data_owner.client_state import ClientState
 from omnilytics_flwr.data_owner.local_agent import LocalAgent
@@ -53,7 +53,8 @@ def test_group_of_deliveries_sums_to_the_group_of_updates(tmp_path: Path) -> Non
     group = scene.owners_of(0b10)
     deliveries = [owners[n].deliver(task, digests) for n in group]
     vectors = [FieldVector.from_bytes(delivery.vector, 4096) for delivery in deliveries]
-    assert not mismatched(vectors, [parse_points(delivery.points, 1) for delivery in deliveries])
+    points = [parse_points(delivery.points, 1) for delivery in deliveries]
+    assert not mismatched([Sketch.of([vector], row) for vector, row in zip(vectors, points, strict=True)])
     assert {points_digest(delivery.points) for delivery in deliveries} < set(digests)
     for vector in vectors:
         assert unpack(vector, members=1, bits=16) is None

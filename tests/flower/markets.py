@@ -244,6 +244,7 @@ class ExactKeeper:
     terms: Terms
     live: LiveRound | None = None
     reports: tuple[RoundReport, ...] = ()
+    vectors: dict[Address, NDArray[np.float64]] = field(default_factory=dict)
 
     @property
     def is_live(self) -> bool:
@@ -296,11 +297,12 @@ class ExactKeeper:
 
     def add_delivery(self, owner: Address, vector: bytes, points: bytes, projected: bytes, signature: bytes, metrics: Metrics) -> None:
         assert self.live is not None
-        self.live.deliveries[owner] = Delivered(np.frombuffer(vector), points, (), metrics=metrics)  # type: ignore[arg-type]
+        self.live.deliveries[owner] = Delivered(points, metrics=metrics)
+        self.vectors[owner] = np.frombuffer(vector)
 
     def prove(self) -> ExactProven:
         assert self.live is not None
-        return ExactProven(np.mean([delivered.vector for delivered in self.live.deliveries.values()], axis=0))
+        return ExactProven(np.mean([self.vectors[owner] for owner in self.live.deliveries], axis=0))
 
     def settle(self, proven: ExactProven, following: TaskParts | None, outcome: Record | None = None) -> None:
         assert following is not None

@@ -167,7 +167,7 @@ def test_report_tells_what_the_market_did(play: Play) -> None:
     assert before - state.escrow_wei == state.owed_wei + play.scene.terms.bond_wei
     assert play.claimable() == {number: 1_000 if owner.address in report.paid else 0 for number, owner in play.owners.items()}
     assert len(report.distances) == 15
-    assert set(report.seconds) == {"chain", "server_crypto"}
+    assert set(report.seconds) == {"chain", "check", "prove", "sum"}
     assert all(seconds > 0 for seconds in report.seconds.values())
 
 
@@ -176,7 +176,7 @@ def test_report_tells_what_the_market_did(play: Play) -> None:
 
 def groups_of(play: Play) -> tuple[list[GroupSum], bytes]:
     play.open_and_deliver(play.anchor_and_commit())
-    return play.keeper.live.group_sums(scheme_for(play.scene.terms), bytes(32)), play.keeper.live.roster_hash()
+    return play.keeper._deliveries.group_sums(play.keeper.live, bytes(32)), play.keeper.live.roster_hash()
 
 
 def test_group_that_cannot_be_proven_is_waived_alone(play: Play) -> None:
