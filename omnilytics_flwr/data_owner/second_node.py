@@ -13,7 +13,7 @@ from ..errors import ChainError, Refused, UnknownMarket, WrongChain
 from ..market.market_view import MarketState, MarketView, Member
 from ..market.stage import Stage
 from ..market.terms import Address, Terms
-from .task_checks import drawn_group, out_of_turn
+from .task_checks import drawn_group, drawn_groups, out_of_turn
 
 COMMITTED_TO = ("task_hash", "open_by", "epoch_seed", "members")
 DELIVERED_FOR = ("task_hash", "epoch_seed", "groups", "roster_hash", "settle_by")
@@ -57,7 +57,7 @@ class SecondNode:
         """Compare what a commitment is for: the anchored task, the draw, and the peers with their mask keys."""
         other = self._compare(state, self._view.state(), COMMITTED_TO, event)
         mine = {member.seat for member in group}
-        shown = drawn_group(self._view, self._view.members(), min(mine), other)
+        shown = drawn_group(drawn_groups(self._view, other), self._view.members(), min(mine), other)
         if shown != group:
             raise _disagreement("the members of this data owner's group and their mask keys")
 

@@ -28,6 +28,7 @@ class TaskChecks:
         self._keys = keys
         self._journal = journal
         self._policy = policy
+        self._drawn: dict[bytes, tuple[int, ...]] = {}
 
     @property
     def market_id(self) -> str:
@@ -87,7 +88,7 @@ class TaskChecks:
         mine = next((member for member in members if member.owner == self._owner), None)
         if mine is None:
             raise Refused(f"{self._owner} is not of epoch {state.epoch}; join, and wait for the next draw")
-        group = drawn_group(self._ledger, members, mine.seat, state)
+        group = drawn_group(self._groups(state), members, mine.seat, state)
         keys = [member.mask_key for member in group]
         twice = [member.owner for member in group if keys.count(member.mask_key) > 1]
         if twice:
@@ -158,7 +159,8 @@ class TaskChecks:
         if roster_hash(state.groups, digests) != state.roster_hash:
             raise TaskMismatch("the digests sent do not hash to the roster on chain; nothing was delivered")
         seat = self._ledger.owner_record(self._owner).seat
-        groups = [self._ledger.group_seats(number) for number in bits_of(state.groups)]
+        drawn = self._groups(state)
+        groups = [drawn[number] for number in bits_of(state.groups) if number < len(drawn)]
         seats = roster_seats(groups)
         # The hash alone says nothing of how many digests there should be: a roster may be short of peers.
         if len(digests) != len(seats):
@@ -168,6 +170,16 @@ class TaskChecks:
         if seat not in seats or digests[seats.index(seat)] != entry.digest:
             raise Refused(f"round {entry.task.round} was opened without this data owner's digest; nothing was delivered")
         return next(group for group in groups if group >> seat & 1)
+
+    def _groups(self, state: MarketState) -> tuple[int, ...]:
+        """Bitmaps of the seats of all groups of the epoch, which follow from its members and its draw: read once for each draw."""
+        known = self._drawn.get(drawn_by(state))
+        if known is not None:
+            return known
+        groups = drawn_groups(self._ledger, state)
+        if drawn_by(self._ledger.state()) == drawn_by(state):  # else a reorganisation came between, and these may be another draw's
+            self._drawn = {drawn_by(state): groups}
+        return groups
 
     def _own_key(self, mine: Member, epoch: int) -> None:
         own = self._keys.find_mask_key(self.market_id, epoch)
@@ -183,10 +195,19 @@ class TaskChecks:
             )
 
 
-def drawn_group(market: MarketView, members: tuple[Member, ...], seat: int, state: MarketState) -> tuple[Member, ...]:
-    """The members of a seat's group, by seat."""
-    for number in range(state.members.bit_count() // market.terms().group_size):
-        seats = market.group_seats(number)
+def drawn_by(state: MarketState) -> bytes:
+    """What decides who is in which group; 64 bytes and the epoch."""
+    return state.epoch_seed + state.members.to_bytes(32, "big") + str(state.epoch).encode()
+
+
+def drawn_groups(market: MarketView, state: MarketState) -> tuple[int, ...]:
+    """Bitmaps of the seats of all groups of the epoch."""
+    return tuple(market.group_seats(number) for number in range(state.members.bit_count() // market.terms().group_size))
+
+
+def drawn_group(groups: tuple[int, ...], members: tuple[Member, ...], seat: int, state: MarketState) -> tuple[Member, ...]:
+    """The members of a seat's group, by seat; `groups` are those of the epoch."""
+    for seats in groups:
         if seats >> seat & 1:
             return tuple(member for member in members if seats >> member.seat & 1)
     raise ProtocolError(f"seat {seat} is in no group of epoch {state.epoch}; the market's draw is broken, leave it")

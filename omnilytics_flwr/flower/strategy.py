@@ -18,6 +18,7 @@ from ..market.refusals import TooLate
 from ..market.task import ConfigScalar, TaskId
 from ..model_owner.epoch_keeper import EpochKeeper
 from ..model_owner.round_keeper import Missing, RoundKeeper, open_margin_seconds
+from ..model_owner.round_needs import RoundNeeds
 from ..model_owner.round_report import RoundReport
 from ..telemetry import health_port, told_on
 from .compat import Grid, Result, Strategy, log
@@ -167,8 +168,8 @@ class Omnilytics(Strategy):
         Raises
         ------
         TermsError
-            The public part is not what the terms say, a private pattern matches nothing or everything, or the run directory is of another
-            market, model or strategy.
+            The public part is not what the terms say, a private pattern matches nothing or everything, the run directory is of another
+            market, model or strategy, a message would be longer than Flower's, or the disk has no room for a round's deliveries.
         UpdateError
             A parameter of the public part can be neither trained nor constant.
         CannotCompose
@@ -192,6 +193,7 @@ class Omnilytics(Strategy):
         train_timeout = min(timeout, self._keeper.terms.commit_seconds - open_margin_seconds(self._keeper.terms))
         self._exchanges.timeout, self._exchanges.train_timeout = timeout, train_timeout
         first = hash_of_arrays(SplitModel.of(initial_arrays, self._patterns).public)
+        self._tell_needs(initial_arrays)
         with self._memory.held(), told_on(health_port(), "omnilytics_run", self._counts.report):
             steady = SteadyGrid(grid, self._clock)
             self._begin(steady, initial_arrays, train_config, evaluate_config)
@@ -299,6 +301,13 @@ class Omnilytics(Strategy):
             with suppress(NodesAreGone):
                 self._planner.look_ahead(self._done, self._model.public, there)
             self._planner.evaluate_plan(self._done, self._model.public, evaluate_config)
+
+    def _tell_needs(self, initial: ArrayRecord) -> None:
+        """Say what a round takes, and refuse what cannot be held, before anything is trained or paid for."""
+        ledger, folder = self._keeper.ledger, self._memory.directory
+        needs = RoundNeeds.of(ledger.scheme(), owners=ledger.state().members.bit_count() or self._keeper.terms.most_owners)
+        log(INFO, "Each round: %s", needs)
+        needs.check(None if folder is None else folder.path, model_bytes=sum(len(array.data) for array in initial.values()))
 
     def _permitted(self, reply: Message) -> Message:
         """A data owner's evaluation without what the terms keep back."""

@@ -117,7 +117,7 @@ class Scheme(ABC):
         Parameters
         ----------
         proven : sequence of FieldVector or None
-            Of each group of the roster, as `proven` has it; None if it is outside.
+            Of each group of the roster, as `summed` has it; None if it is outside.
         members : sequence of sequences of bytes
             Of each group, what is `shown` of each member by seat; its digest if the group is outside.
         """

@@ -1,0 +1,149 @@
+"""``python -m runs.server``: what a round costs the model owner's process, fed with deliveries that real data owners made beforehand."""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+
+from omnilytics_flwr import Address, LocalMarket, Terms
+from omnilytics_flwr.data_owner.owner_agent import MaskedUpdate, SignedCommitment
+from omnilytics_flwr.data_owner.owner_home import OwnerHome
+from omnilytics_flwr.market.task import TaskId, TaskParts
+from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
+from omnilytics_flwr.model_owner.run_directory import RunDirectory
+
+from ..onchain.__main__ import table_of
+from ..record import circumstances, new_folder, point_latest, write_json
+from ..screen import told
+
+HERE = Path(__file__).parent
+CLIP, SPREAD = 1.0, 0.01
+"""Largest change of a weight, and the standard deviation of those that are drawn."""
+
+_MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A round to measure."""
+
+    weights: int
+    owners: int
+    group_size: int
+
+
+@dataclass(slots=True)
+class Meter:
+    """Seconds of this process and their CPU seconds, of all threads."""
+
+    seconds: float = 0.0
+    cpu_seconds: float = 0.0
+
+    def measure(self, work: Callable[[], Any]) -> Any:
+        """Do and measure some work."""
+        began, cpu = time.perf_counter(), time.process_time()
+        done = work()
+        self.seconds += time.perf_counter() - began
+        self.cpu_seconds += time.process_time() - cpu
+        return done
+
+
+def main() -> int:
+    """Run and write the record."""
+    parser = argparse.ArgumentParser(prog="python -m runs.server", description=__doc__)
+    parser.add_argument("--only", type=int, metavar="WEIGHTS", help="the rounds with so many weights alone")
+    arguments = parser.parse_args()
+    return told(lambda: _run(arguments.only))
+
+
+def _run(only: int | None) -> int:
+    console, recipe = Console(), tomllib.loads((HERE / "config.toml").read_text())
+    sizes = [size for size in (Size(**entry) for entry in recipe["rounds"]) if only in (None, size.weights)]
+    folder, rows = new_folder(HERE), []
+    for size in sizes:
+        rows.append(measured(size, seed=recipe["seed"], accusations=recipe["accusations"]))
+        console.print(rows[-1])
+    write_json(folder / "result.json", {"run": "server", "seed": recipe["seed"], **circumstances(), "rounds": rows})
+    point_latest(folder)
+    console.print(table_of(rows))
+    return 0
+
+
+def measured(size: Size, *, seed: int, accusations: bool) -> dict[str, Any]:
+    """One round: what the model owner's process did, and what its memory rose to above what it held before."""
+
+    def terms(contract: Address) -> Terms:
+        usual = Terms.for_model(
+            size.weights,
+            verification=contract,
+            owners=size.owners,
+            group_size=size.group_size,
+            clip=CLIP,
+            longest_mean=1e4,
+            rounds=1,
+            projected=True,
+        )
+        return replace(usual, draw_delay_blocks=2, **({} if accusations else {"answer_seconds": 0}))
+
+    with LocalMarket(terms, num_owners=size.owners) as market, tempfile.TemporaryDirectory(prefix="omnilytics-server-") as name:
+        folder, homes = Path(name), [home.path for home in market.homes]
+        keeper, meter = RoundKeeper(market.ledger, directory=RunDirectory(folder / "run")), Meter()
+        task = meter.measure(lambda: keeper.anchor(TaskParts(bytes([1]) * 32, bytes(32), bytes(32), bytes(32))))
+        with multiprocessing.get_context("spawn").Pool(1) as pool:  # of its own, so that this process's memory is the model owner's
+            commitments = pool.starmap(commit, [(home, task, size.weights, [seed, n]) for n, home in enumerate(homes)])
+            for one in commitments:
+                meter.measure(lambda: keeper.add_commitment(one.owner, one.digest, one.signature))  # noqa: B023
+            digests = meter.measure(keeper.open)
+            made = pool.starmap(deliver, [(home, task, digests, folder / f"{n}.vector") for n, home in enumerate(homes)])
+        before = _peak_bytes(reset=True)
+        for n, one in enumerate(made):
+            vector = (folder / f"{n}.vector").read_bytes()
+            meter.measure(lambda: keeper.add_delivery(one.owner, vector, one.points, one.projected, one.signature))  # noqa: B023
+            vector = b""
+        decision = meter.measure(keeper.prove)
+        report = meter.measure(lambda: keeper.settle(decision, None))
+        return {
+            "weights": size.weights,
+            "owners": size.owners,
+            "groups_accepted": len(report.accepted),
+            "seconds": round(meter.seconds, 2),
+            "cpu_seconds": round(meter.cpu_seconds, 2),
+            "peak_mib": round((_peak_bytes() - before) / _MIB),
+            "delivery_mib": round(os.path.getsize(folder / "0.vector") / _MIB, 1),
+        } | {f"{work}_seconds": round(seconds, 2) for work, seconds in sorted(report.seconds.items())}
+
+
+def commit(home: Path, task: TaskId, weights: int, seed: list[int]) -> SignedCommitment:
+    """What a data owner commits to, in a process that is not the model owner's."""
+    return OwnerHome.open(home).agent().commit(task, np.random.default_rng(seed).normal(0.0, SPREAD, weights))
+
+
+def deliver(home: Path, task: TaskId, digests: tuple[bytes, ...], path: Path) -> MaskedUpdate:
+    """A data owner's delivery, whose vector goes to a file: it is handed over one by one, as Flower does it."""
+    made = OwnerHome.open(home).agent().deliver(task.chain_id, task.market, task.epoch, task.round, digests)
+    path.write_bytes(made.vector)
+    return replace(made, vector=b"")
+
+
+def _peak_bytes(*, reset: bool = False) -> int:
+    """The most memory that this process has held since the last reset; after one, what it holds now."""
+    if reset:
+        Path("/proc/self/clear_refs").write_text("5")
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
