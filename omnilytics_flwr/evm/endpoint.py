@@ -1,20 +1,16 @@
-"""JSON-RPC to one endpoint, over whatever transport web3 has for its address, with typed errors."""
+"""JSON-RPC to one endpoint, over HTTP or a socket, with typed errors."""
 
 from __future__ import annotations
 
 import random
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
 from ..errors import ChainError, Unreachable, WrongChain
 from .dialects import Meaning, meaning_of
 from .rpc_headers import headers_for, is_on_this_machine
 from .rpc_values import BadAnswer, quantity
-
-if TYPE_CHECKING:
-    from web3.providers.base import JSONBaseProvider
-    from web3.types import RPCEndpoint
 
 T = TypeVar("T")
 
@@ -55,6 +51,13 @@ class Overloaded(Unreachable):
     """The node is there, but refuses for now what it will answer later: too many requests, or trouble that passes."""
 
 
+class Transport(Protocol):
+    """Asks one node; fails in its own ways."""
+
+    def make_request(self, method: Any, params: Any) -> Any:
+        """What the node answers: a mapping with a ``result`` or an ``error``."""
+
+
 class Endpoint:
     """A JSON-RPC endpoint: one node, or several of one chain, of which the next is asked when one does not answer.
 
@@ -72,17 +75,12 @@ class Endpoint:
         self.chain_id: int | None = None
         """The chain that each of several nodes must serve; none is checked if None."""
         self._urls = [part.strip() for part in url.split(",")]
-        self._providers = [_provider(part, timeout_seconds) for part in self._urls]
+        self._transports = [_transport(part, timeout_seconds) for part in self._urls]
         self._at = 0
         self._checked: set[int] = set()
 
     def __repr__(self) -> str:
         return f"Endpoint({redacted(self.url)!r})"
-
-    @property
-    def provider(self) -> JSONBaseProvider:
-        """What asks the node that answered last."""
-        return self._providers[self._at]
 
     @property
     def is_on_this_machine(self) -> bool:
@@ -143,7 +141,7 @@ class Endpoint:
         import requests
 
         try:
-            response = self._providers[at].make_request(cast("RPCEndpoint", method), list(params))
+            response = self._transports[at].make_request(method, list(params))
         except requests.HTTPError as error:
             status = error.response.status_code if error.response is not None else 0
             if status == _TOO_MANY_REQUESTS:
@@ -198,14 +196,16 @@ def redacted(url: str) -> str:
     return f"{scheme}://{host}"
 
 
-def _provider(url: str, timeout_seconds: float) -> JSONBaseProvider:
-    from web3 import HTTPProvider, IPCProvider
-
+def _transport(url: str, timeout_seconds: float) -> Transport:
     if url.startswith(("http://", "https://")):
         headers = {"Content-Type": "application/json"} | headers_for(url)
-        return HTTPProvider(url, request_kwargs={"timeout": timeout_seconds, "headers": headers}, exception_retry_configuration=None)
+        from .http_transport import HttpTransport
+
+        return HttpTransport(url, timeout_seconds, headers)
     if "://" in url:
         raise Unreachable(f"{redacted(url)} is no address of an endpoint; expected http://, https:// or the path of an IPC socket")
+    from web3 import IPCProvider  # takes a second to load, which only a socket needs
+
     return IPCProvider(url, timeout=max(1, round(timeout_seconds)))
 
 

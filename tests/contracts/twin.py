@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, cast
+from typing import Any
 
 from py_arkworks_bls12381 import G1Point, Scalar
+from requests import post
 
 from omnilytics_flwr.chain import artifacts
 from omnilytics_flwr.chain.deploy import Deployment, create_market
@@ -52,8 +53,9 @@ Request = tuple[str, list[object]]
 
 def ask_all(endpoint: Endpoint, requests: list[Request]) -> list[dict[str, Any]]:
     """Answers in the order of the requests, each with a ``result`` or an ``error``."""
-    answers = endpoint.provider.make_batch_request(cast("Any", requests))
-    return sorted(cast("Any", answers), key=lambda answer: answer["id"])
+    calls = [{"jsonrpc": "2.0", "id": number, "method": method, "params": params} for number, (method, params) in enumerate(requests)]
+    answers: list[dict[str, Any]] = post(endpoint.url, json=calls, timeout=60).json()
+    return sorted(answers, key=lambda answer: int(answer["id"]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,41 @@
+"""JSON-RPC over HTTP. What does not change from request to request, such as proxies and headers, is worked out once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import count
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+
+
+class HttpTransport:
+    """Asks one node; threads may share it.
+
+    Parameters
+    ----------
+    url : str
+        ``http://`` or ``https://``.
+    timeout_seconds : float, > 0
+        Time limit of one request.
+    headers : mapping of str to str
+        Sent with every request.
+    """
+
+    def __init__(self, url: str, timeout_seconds: float, headers: Mapping[str, str]) -> None:
+        session = requests.Session()
+        self._request = session.prepare_request(requests.Request("POST", url, headers=dict(headers)))
+        self._settings = dict(session.merge_environment_settings(str(self._request.url), {}, False, None, None))
+        self._adapter = HTTPAdapter()
+        self._timeout_seconds = timeout_seconds
+        self._ids = count(1)
+
+    def make_request(self, method: str, params: Sequence[object]) -> Any:
+        """What the node answers; raises what `requests` raises, and `ValueError` for an answer that is no JSON."""
+        request = self._request.copy()
+        request.prepare_body(json.dumps({"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}).encode(), None)
+        with self._adapter.send(request, timeout=self._timeout_seconds, **self._settings) as response:
+            response.raise_for_status()
+            return json.loads(response.content)
