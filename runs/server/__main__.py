@@ -95,7 +95,7 @@ def measured(size: Size, *, seed: int, accusations: bool) -> dict[str, Any]:
             rounds=1,
             projected=True,
         )
-        return replace(usual, draw_delay_blocks=2, **({} if accusations else {"answer_seconds": 0}))
+        return replace(usual, draw_delay_blocks=2, answer_seconds=usual.answer_seconds if accusations else 0)
 
     with LocalMarket(terms, num_owners=size.owners) as market, tempfile.TemporaryDirectory(prefix="omnilytics-server-") as name:
         folder, homes = Path(name), [home.path for home in market.homes]
@@ -103,8 +103,8 @@ def measured(size: Size, *, seed: int, accusations: bool) -> dict[str, Any]:
         task = meter.measure(lambda: keeper.anchor(TaskParts(bytes([1]) * 32, bytes(32), bytes(32), bytes(32))))
         with multiprocessing.get_context("spawn").Pool(1) as pool:  # of its own, so that this process's memory is the model owner's
             commitments = pool.starmap(commit, [(home, task, size.weights, [seed, n]) for n, home in enumerate(homes)])
-            for one in commitments:
-                meter.measure(lambda: keeper.add_commitment(one.owner, one.digest, one.signature))  # noqa: B023
+            for signed in commitments:
+                meter.measure(lambda: keeper.add_commitment(signed.owner, signed.digest, signed.signature))  # noqa: B023
             digests = meter.measure(keeper.open)
             made = pool.starmap(deliver, [(home, task, digests, folder / f"{n}.vector") for n, home in enumerate(homes)])
         before = _peak_bytes(reset=True)
