@@ -66,7 +66,8 @@ class Omnilytics(Strategy):
         Folder of this run, readable by its owner only. A process started again with the same folder, market and arguments resumes the
         run, whenever the last one ended: it settles an open round, learns from a settled one, and counts Flower's rounds on, with
         `num_rounds` as the total. The folder holds the whole model, the private part included. Give the ledger's connection
-        ``outbox=run_dir / "outbox"``, so that transactions are kept too.
+        ``outbox=run_dir / "outbox"``, so that transactions are kept too. Without a run directory the masked
+        vectors of a round wait in the system's temporary folder (``TMPDIR``), where nobody else can open them.
     on_stage : callable, optional
         Called with the round's number and the name of each stage as it begins, for progress displays.
     on_round : callable, optional

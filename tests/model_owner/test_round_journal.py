@@ -235,3 +235,12 @@ def test_keeper_of_a_new_process_goes_on_with_deliveries_that_were_made(play: Pl
         assert len(report.accepted) == 4
         assert [receipt.event for receipt in report.receipts] == ["anchor", "open", "settle"]
     assert play.scene.surplus_wei() == 0
+
+
+def test_delivery_whose_vector_was_cut_on_disk_is_malformed(play: Play, directory: RunDirectory) -> None:
+    play.keep(directory=directory)
+    play.open_and_deliver(play.anchor_and_commit())
+    next(directory.path.glob("*.vector")).write_bytes(bytes(32))
+    play.keep(directory=directory)
+    with pytest.raises(Malformed, match="has 32 bytes of 131072"):
+        play.keeper.resume()
