@@ -17,7 +17,7 @@ Usage = namedtuple("Usage", ["total", "used", "free"])
 
 
 def test_needs_follow_from_weights_owners_and_what_is_proven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    exact, projected = (scheme_for(make_terms(weights=20_000, group_size=3, projected=projected)) for projected in (False, True))
+    exact, projected = (scheme_for(make_terms(weights=20_000, prove_seconds=300, projected=projected)) for projected in (False, True))
     vector, places = 3 * 4096 * 32, 3 * 8192
     needs = RoundNeeds.of(exact, owners=15)
     assert (needs.delivery_bytes, needs.disk_bytes) == (vector + 96 * 4, 15 * vector)
