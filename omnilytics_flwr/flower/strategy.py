@@ -12,14 +12,15 @@ from pathlib import Path
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 
 from ..clock import Clock
-from ..errors import NothingLearnt, TooFewGroups
+from ..data_owner.round_needs import MOST_MESSAGE_BYTES, message_bytes
+from ..errors import NothingLearnt, TermsError, TooFewGroups
 from ..market.ledger import ModelOwnerLedger
 from ..market.refusals import TooLate
 from ..market.task import ConfigScalar, TaskId
 from ..model_owner.epoch_keeper import EpochKeeper
 from ..model_owner.round_keeper import Missing, RoundKeeper, open_margin_seconds
-from ..model_owner.round_needs import RoundNeeds
 from ..model_owner.round_report import RoundReport
+from ..model_owner.server_needs import ServerNeeds
 from ..telemetry import health_port, told_on
 from .compat import Grid, Result, Strategy, log
 from .exchanges import Exchanges
@@ -306,9 +307,16 @@ class Omnilytics(Strategy):
     def _tell_needs(self, initial: ArrayRecord) -> None:
         """Say what a round takes, and refuse what cannot be held, before anything is trained or paid for."""
         ledger, folder = self._keeper.ledger, self._memory.directory
-        needs = RoundNeeds.of(ledger.scheme(), owners=ledger.state().members.bit_count() or self._keeper.terms.most_owners)
-        log(INFO, "Each round: %s", needs)
-        needs.check(None if folder is None else folder.path, model_bytes=sum(len(array.data) for array in initial.values()))
+        scheme = ledger.scheme()
+        needs = ServerNeeds.of(scheme, owners=ledger.state().members.bit_count() or self._keeper.terms.most_owners)
+        log(INFO, "\t├──> A delivery is a message of %.1f MB; %s", message_bytes(scheme) / 1e6, needs)
+        needs.check_disk(None if folder is None else folder.path)
+        model_bytes = sum(len(array.data) for array in initial.values())
+        if max(model_bytes, message_bytes(scheme)) > MOST_MESSAGE_BYTES:
+            raise TermsError(
+                f"the model has {model_bytes / 1e9:.2f} GB and a delivery {message_bytes(scheme) / 1e9:.2f} GB, and a message of Flower's "
+                f"has {MOST_MESSAGE_BYTES / 1e9:.2f} GB at most; train a part of the model, or one with fewer weights"
+            )
 
     def _permitted(self, reply: Message) -> Message:
         """A data owner's evaluation without what the terms keep back."""

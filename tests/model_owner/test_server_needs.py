@@ -10,7 +10,7 @@ import pytest
 
 from omnilytics_flwr.errors import TermsError
 from omnilytics_flwr.market.scheme import scheme_for
-from omnilytics_flwr.model_owner.round_needs import MESSAGE_BYTES, RoundNeeds
+from omnilytics_flwr.model_owner.server_needs import ServerNeeds
 from tests.support.builders import make_terms
 
 Usage = namedtuple("Usage", ["total", "used", "free"])
@@ -19,17 +19,15 @@ Usage = namedtuple("Usage", ["total", "used", "free"])
 def test_needs_follow_from_weights_owners_and_what_is_proven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     exact, projected = (scheme_for(make_terms(weights=20_000, prove_seconds=300, projected=projected)) for projected in (False, True))
     vector, places = 3 * 4096 * 32, 3 * 8192
-    needs = RoundNeeds.of(exact, owners=15)
-    assert (needs.delivery_bytes, needs.disk_bytes) == (vector + 96 * 4, 15 * vector)
+    needs = ServerNeeds.of(exact, owners=15)
+    assert needs.disk_bytes == 15 * vector
     assert needs.memory_bytes == 5 * (8 * places + vector) + 3 * vector + 32 * places
-    assert RoundNeeds.of(projected, owners=15).memory_bytes == 5 * 4 * places + 3 * vector + 32 * places
+    assert ServerNeeds.of(projected, owners=15).memory_bytes == 5 * 4 * places + 3 * vector + 32 * places
     assert needs.seconds > 0
-    assert "0.4 MiB, all of them take 6 MiB of disk" in str(needs)
+    assert "take 6 MB of disk" in str(needs)
 
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(0, 0, 15 * vector))
-    needs.check(tmp_path, model_bytes=80_000)
-    with pytest.raises(TermsError, match=r"the model would be a message of 2\.00 GiB"):
-        needs.check(tmp_path, model_bytes=MESSAGE_BYTES)
+    needs.check_disk(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: Usage(0, 0, 15 * vector - 1))
-    with pytest.raises(TermsError, match=r"take 0\.01 GiB on the disk .* choose another place by run_dir or TMPDIR"):
-        needs.check(None, model_bytes=80_000)
+    with pytest.raises(TermsError, match=r"take 0\.01 GB on the disk .* choose another place by run_dir or TMPDIR"):
+        needs.check_disk(None)

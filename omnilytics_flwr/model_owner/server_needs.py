@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..crypto.curve import POINT_BYTES
 from ..crypto.exact import combination
 from ..crypto.field import ELEMENT_BYTES, FieldVector, N
 from ..crypto.hashing import keccak256
@@ -16,25 +15,16 @@ from ..crypto.projection import Projection
 from ..errors import TermsError
 from ..market.scheme import Scheme
 
-MESSAGE_BYTES = (1 << 31) - 1
-"""Flower's longest message."""
-
-MOST_RECORD_BYTES = 1 << 20
-"""Room for what else is in a message."""
-
 _TRIED = 4
 """Polynomials that are worked on to see how fast this machine is."""
-_MIB, _GIB = 1 << 20, 1 << 30
 
 
 @dataclass(frozen=True, slots=True)
-class RoundNeeds:
+class ServerNeeds:
     """Needs of one round.
 
     Attributes
     ----------
-    delivery_bytes : int
-        A data owner's delivery, as it travels.
     disk_bytes : int
         All vectors, until the round is over.
     memory_bytes : int
@@ -43,41 +33,33 @@ class RoundNeeds:
         About what checking and adding up takes on one core of this machine, without proof and chain.
     """
 
-    delivery_bytes: int
     disk_bytes: int
     memory_bytes: int
     seconds: float
 
     @classmethod
-    def of(cls, scheme: Scheme, *, owners: int) -> RoundNeeds:
+    def of(cls, scheme: Scheme, *, owners: int) -> ServerNeeds:
         """The needs of a round with so many data owners."""
         vector, groups = ELEMENT_BYTES * scheme.elements, -(-owners // scheme.terms.group_size)
         is_streamed = scheme.copies > 1
         sums = groups * scheme.places * (4 if is_streamed else 8) + (0 if is_streamed else groups * vector)
-        delivery = vector + POINT_BYTES * (scheme.points + 1)
         polynomials = owners * -(-scheme.elements // N)
-        return cls(delivery, owners * vector, sums + 3 * vector + 32 * scheme.places, polynomials * _seconds_of_polynomial(scheme))
+        return cls(owners * vector, sums + 3 * vector + 32 * scheme.places, polynomials * _seconds_of_polynomial(scheme))
 
-    def check(self, run_folder: Path | None, *, model_bytes: int) -> None:
-        """Raise `TermsError` if a round cannot be held: Flower takes no such message, or the disk has no room for the vectors."""
-        for what, actual in (("a delivery", self.delivery_bytes), ("the model", model_bytes)):
-            if actual + MOST_RECORD_BYTES > MESSAGE_BYTES:
-                raise TermsError(
-                    f"{what} would be a message of {actual / _GIB:.2f} GiB, and Flower's longest are of 2 GiB; train a part of the model, "
-                    "or one with fewer weights"
-                )
+    def check_disk(self, run_folder: Path | None) -> None:
+        """Raise `TermsError` if the disk has no room for the vectors."""
         folder = run_folder or Path(tempfile.gettempdir())
         there = shutil.disk_usage(folder).free
         if there < self.disk_bytes:
             raise TermsError(
-                f"the deliveries of a round take {self.disk_bytes / _GIB:.2f} GiB on the disk of {folder}, which has {there / _GIB:.2f} GiB "
+                f"the deliveries of a round take {self.disk_bytes / 1e9:.2f} GB on the disk of {folder}, which has {there / 1e9:.2f} GB "
                 "free; make room, or choose another place by run_dir or TMPDIR"
             )
 
     def __str__(self) -> str:
         return (
-            f"a delivery is a message of {self.delivery_bytes / _MIB:,.1f} MiB, all of them take {self.disk_bytes / _MIB:,.0f} MiB of disk; "
-            f"sums and mean about {self.memory_bytes / _MIB:,.0f} MiB of memory and {self.seconds:,.1f} s of one core"
+            f"all deliveries of a round take {self.disk_bytes / 1e6:,.0f} MB of disk, their sums and mean about "
+            f"{self.memory_bytes / 1e6:,.0f} MB of memory and {self.seconds:,.1f} s of a core"
         )
 
 
