@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..crypto.curve import parse_points
 from ..crypto.field import ELEMENT_BYTES, FieldVector
@@ -18,11 +18,15 @@ from .vector_files import pieces_of
 
 
 class Deliveries:
-    """Checks deliveries to the rounds of a journal, and adds them up."""
+    """Checks deliveries to the rounds of a journal, and adds them up.
 
-    def __init__(self, journal: RoundJournal, scheme: Scheme) -> None:
+    A disk that fails must not cost the round: what cannot be read counts as not delivered. `on_trouble` is called with a sentence then.
+    """
+
+    def __init__(self, journal: RoundJournal, scheme: Scheme, on_trouble: Callable[[str], None]) -> None:
         self._journal = journal
         self._scheme = scheme
+        self._on_trouble = on_trouble
 
     def check(
         self, vector: bytes, points: bytes, projected: bytes = b"", signature: bytes = b"", metrics: Metrics | None = None, *, seed: bytes
@@ -45,20 +49,30 @@ class Deliveries:
         """Keep a delivery that was checked, and add its group up if it is the last one of it."""
         self._journal.add_delivery(live, owner, delivered, vector)
         group = next(group for group in live.roster_groups() if owner in {member.owner for member in group})
-        self._group_sum(live, group, delivered.seed)
+        if all(member.owner in live.deliveries for member in group):
+            self._group_sum(live, group, delivered.seed)
 
     def mismatched(self, live: LiveRound, seed: bytes) -> tuple[Address, ...]:
         """Data owners whose vector is not what their points commit to, or whose projected point is not that of its projection."""
-        owners, sketches = [], []
+        owners, sketches, lost = [], [], []
         for owner, delivered in live.deliveries.items():
-            if delivered.seed != seed:  # it was delivered to an earlier process
-                parsed = parse_points(delivered.points, self._scheme.points)
-                delivered.sketch = self._scheme.sketch(self._pieces(live, owner), parsed, delivered.projected, seed)
-                delivered.seed = seed
-            if delivered.sketch is not None:
+            if delivered.seed != seed and not self._sketch_again(live, owner, delivered, seed):
+                lost.append(owner)
+            elif delivered.sketch is not None:
                 owners.append(owner)
                 sketches.append(delivered.sketch)
-        return tuple(owners[place] for place in mismatched(sketches))
+        return (*lost, *(owners[place] for place in mismatched(sketches)))
+
+    def _sketch_again(self, live: LiveRound, owner: Address, delivered: Delivered, seed: bytes) -> bool:
+        """Sketch what an earlier process was given; whether it could be read."""
+        try:
+            parsed = parse_points(delivered.points, self._scheme.points)
+            delivered.sketch = self._scheme.sketch(self._pieces(live, owner), parsed, delivered.projected, seed)
+        except Exception as error:
+            self._on_trouble(f"the delivery of {owner} cannot be read again: {error!r}")
+            return False
+        delivered.seed = seed
+        return True
 
     def group_sums(self, live: LiveRound, seed: bytes) -> list[GroupSum]:
         """The groups of the roster as they are decided on; `seed` as for `check`."""
@@ -69,13 +83,18 @@ class Deliveries:
         if any(member.owner not in live.deliveries for member in group):
             return GroupSum(digests, None, (), None)
         made = live.sums.get(digests)
-        if made is None or made[0] != seed:
+        if made is not None and made[0] == seed:
+            return made[1]
+        try:
             with live.timed("sum"):
                 rows = zip(*(self._pieces(live, member.owner) for member in group), strict=True)
                 proven, units = self._scheme.summed(map(FieldVector.total, rows), members=len(group), seed=seed)
-                shown = tuple(self._shown(live, member.owner) for member in group)
-                made = live.sums[digests] = (seed, GroupSum(digests, proven, shown, units))
-        return made[1]
+                total = GroupSum(digests, proven, tuple(self._shown(live, member.owner) for member in group), units)
+        except Exception as error:
+            self._on_trouble(f"the group of {group[0].owner} cannot be added up, and is waived: {error!r}")
+            return GroupSum(digests, None, (), None)
+        live.sums[digests] = (seed, total)
+        return total
 
     def _shown(self, live: LiveRound, owner: Address) -> bytes:
         if self._scheme.public_sums:

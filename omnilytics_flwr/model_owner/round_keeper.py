@@ -98,7 +98,7 @@ class RoundKeeper:
             )
         self._journal = RoundJournal(directory, self._scheme)
         self._replay = Replay(self._steady, self._journal, self._on_trouble)
-        self._deliveries = Deliveries(self._journal, self._scheme)
+        self._deliveries = Deliveries(self._journal, self._scheme, self._on_trouble)
         self._disputes = Disputes(
             ledger,
             self._clock,

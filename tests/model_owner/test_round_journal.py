@@ -244,3 +244,14 @@ def test_delivery_whose_vector_was_cut_on_disk_is_malformed(play: Play, director
     play.keep(directory=directory)
     with pytest.raises(Malformed, match="has 32 bytes of 131072"):
         play.keeper.resume()
+
+
+def test_vector_that_the_disk_lost_while_the_round_was_open_costs_its_group_alone(play: Play, directory: RunDirectory) -> None:
+    trouble = play.keep(directory=directory)
+    task = play.anchor_and_commit()
+    play.open_and_deliver(task)
+    play.keeper.live.forget_sums()
+    next(directory.path.glob("*.vector")).unlink()
+    report = play.keeper.settle(play.keeper.prove(), NEXT)
+    assert (report.settled, len(report.waived), len(report.learnt), len(trouble)) == (True, 1, 4, 1)
+    assert "cannot be added up, and is waived" in trouble[0]
