@@ -17,9 +17,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from omnilytics_flwr import Address, LocalMarket, Terms
+from omnilytics_flwr import Address, LocalMarket, OwnerHome, Terms
 from omnilytics_flwr.data_owner.owner_agent import MaskedUpdate, SignedCommitment
-from omnilytics_flwr.data_owner.owner_home import OwnerHome
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 from omnilytics_flwr.model_owner.run_directory import RunDirectory
