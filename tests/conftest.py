@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from itertools import count
@@ -28,6 +29,12 @@ _LINEAGES = count(1)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Let files marked ``first`` begin before the others."""
     items.sort(key=lambda item: item.get_closest_marker("first") is None)
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C reach what tests start: a shell that runs pytest in the background has it ignored by all that comes from there."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)
