@@ -12,7 +12,7 @@ import os
 import signal
 import time
 from collections.abc import Iterable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
@@ -148,12 +148,12 @@ class Nodes(Grid):
         begun = time.perf_counter()
         pending = [raw and self._submit(message, raw) for message, raw in zip(messages, requests, strict=True)]
         del requests
-        answers = [future.result() if future else None for future in pending]
+        wait(future for future in pending if future)
         self._waited += time.perf_counter() - begun
-        del pending
         names = [str(next(self._names)) for _ in messages]
-        for name, message, answer in zip(names, messages, answers, strict=True):
-            self._waiting[name] = self._received(message, answer)
+        for name, message in zip(names, messages, strict=True):
+            future = pending.pop(0)  # with it goes what was sent, of which there may be gigabytes
+            self._waiting[name] = self._received(message, future.result() if future else None)
         return names
 
     def pull_messages(self, message_ids: Iterable[str]) -> Iterable[Message]:

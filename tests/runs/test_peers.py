@@ -62,7 +62,7 @@ def test_secagg_halts_without_the_keys_of_one_and_goes_on_without_its_vector(wor
 
 
 def test_market_learns_from_all_with_two_exchanges_and_a_stranger_confirms_it(workers: Workers) -> None:
-    row = trained("exact", Blocks(SMALL.weights, 15), workers)
+    row = trained("projected", Blocks(SMALL.weights, 15), workers)
 
     assert (row["learnt_from"], row["exchanges"], row["audited_rounds"], sees_updates(row)) == (15, 2, 1, False)
     assert row["earned_wei"] == 15 * [row["reward_wei"]]
