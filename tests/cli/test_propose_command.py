@@ -23,7 +23,7 @@ def test_proposal_for_an_app_is_written_as_terms_with_its_clip_and_norm(bare: Co
     assert (terms.weights, terms.most_owners) == (650, 15)
     assert terms.clip == pytest.approx(found["clip"])
     assert terms.longest_mean == pytest.approx(found["longest_mean"], rel=1e-3)
-    assert found["metrics_reported"] == ["num-examples"]
+    assert found["metrics_reported"] == ["accuracy", "num-examples"]
     assert len(found["norms"]) == 2
     said = bare(*arguments)
     assert f"Proposal: clip = {found['clip']:g}, norm = {found['longest_mean']:g}, weights = 650" in said

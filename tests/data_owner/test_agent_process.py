@@ -231,6 +231,7 @@ def test_agent_at_work_tells_when_it_saw_the_chain_and_how_it_is(narrow: Process
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_ends_the_agent_cleanly(narrow: ProcessMarket, number: signal.Signals) -> None:
+    narrow.anchor()
     with running(narrow.home) as agent:
         agent.process.send_signal(number)
         assert agent.process.wait(60) == 0

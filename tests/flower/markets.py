@@ -224,7 +224,7 @@ class ExactAgent:
         return self.terms.metrics
 
     def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
-        self.update = update.tobytes()
+        self.update = np.asarray(update, np.float64).tobytes()
         return SignedCommitment(self.owner, keccak256(self.update), bytes(64))
 
     def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
@@ -234,6 +234,7 @@ class ExactAgent:
 @dataclass
 class ExactProven:
     mean: NDArray[np.float64]
+    learnt: tuple[int, ...] = (0,)
 
 
 @dataclass
