@@ -10,7 +10,7 @@ from flwr.common.constant import ErrorCode
 from flwr.serverapp.strategy import FedAvg
 
 from omnilytics_flwr.errors import NothingLearnt
-from tests.flower.clients import exchange_in, lose, make_model
+from tests.flower.clients import exchange_in, lose, make_model, shifted
 from tests.flower.markets import FIRST_NODE, MemoryRun, memory_run
 from tests.support.builders import address_of
 
@@ -66,12 +66,15 @@ def test_strategy_that_trains_nobody_gives_the_model_back(tmp_path: Path) -> Non
     assert {n: a.data for n, a in result.arrays.items()} == {n: a.data for n, a in make_model().items()}
 
 
-def test_clip_that_leaves_hardly_anything_ends_the_run_after_one_round_unless_that_is_wanted(tmp_path: Path) -> None:
+def test_clip_that_leaves_hardly_anything_ends_the_run_after_one_round_unless_that_is_wanted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     for name in ("usual", "wanted"):
         (tmp_path / name).mkdir()
     reason = ended(run := memory_run(tmp_path / "usual", clip_nano=1000), 3)
-    assert "settled and paid 15 data owners, and the clip of 1e-06 cut every data owner's change of 100% of the weights" in reason
+    assert "and the clip of 1e-06 cut every data owner's change of 100% of the weights" in reason
     assert len(run.reports) == 1
     wanted = memory_run(tmp_path / "wanted", clip_nano=1000, options={"most_cut": 1.0})
-    wanted.strategy.start(wanted.grid, make_model(), 2)
+    wanted.strategy.start(wanted.grid, shifted(make_model(), 9.0), 2)  # from where everybody trains the same way
+    assert "100.0 % of the entries of the accepted mean sit at the clip of 1e-06, so that updates are cut" in caplog.text
     assert [report.settled for report in wanted.reports] == [True, True]
