@@ -75,15 +75,16 @@ def train_plain(recipe: Recipe, name: str, start: nn.Module, *, on_round: Callab
 
 def train_in_market(recipe: Recipe, name: str, start: nn.Module, verification: Verification, *, on_round: Callable[[str], None]) -> Trained:
     """Train in a market of this model, in which the recipe's attackers poison; its terms follow from a round of the model owner's own."""
-    arrays, private = model_arrays(start), NETWORKS[name].private
+    arrays, private, training = model_arrays(start), NETWORKS[name].private, recipe.training(name)
+    as_long = training.local_epochs * training.samples // recipe.model_owner_samples  # as many steps as a data owner takes
     trained = Trained()
     with (
         LocalMarket.for_model(
             arrays,
             num_owners=recipe.owners,
             private=private,
-            trained=model_arrays(_pretrained(recipe, name, start, epochs=recipe.training(name).local_epochs)),
-            rounds=recipe.training(name).rounds,
+            trained=model_arrays(_pretrained(recipe, name, start, epochs=max(as_long, 1))),
+            rounds=training.rounds,
             verification=verification,
             metrics=METRICS,
         ) as market,
