@@ -83,7 +83,10 @@ class Printer:
         self._lines(facts, indent=2 if title else 0)
 
     def rows(self, rows: Sequence[Mapping[str, Any]], empty: str = "") -> None:
-        """Show rows that have the same keys as a table; `empty` says what to do if there are none."""
+        """Show rows that have the same keys as a table, below each other in a terminal that is too narrow for it.
+
+        `empty` says what to do if there are none.
+        """
         if self.as_json:
             click.echo(json.dumps([plain(row) for row in rows], indent=2))
         elif not rows:
@@ -145,7 +148,12 @@ class Printer:
             table.add_row(*(Text(self._for_token(row)._text(key, value)) for key, value in row.items()))
         # Never narrower than its cells: an address that is cut or folded cannot be copied.
         console = Console(file=sys.stdout, width=_WIDEST)
-        console.print(table, width=console.measure(table).maximum, soft_wrap=True)
+        width = console.measure(table).maximum
+        if sys.stdout.isatty() and width > shutil.get_terminal_size().columns:
+            for row in rows:
+                self._lines(row, 2, "- ")
+        else:
+            console.print(table, width=width, soft_wrap=True)
 
     def _for_token(self, facts: Mapping[str, Any]) -> Printer:
         """Printer for facts that name the token that their amounts are in."""

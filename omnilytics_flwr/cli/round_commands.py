@@ -92,7 +92,7 @@ def show_round(session: Session, number: int | None) -> None:
     if state.stage in (Stage.ANCHORED, Stage.OPEN) and number in (None, state.round):
         facts = state_facts(state)
         printer.facts({name: facts[name] for name in _ROUND_STATE if name in facts} | {"members": group_facts(reader)})
-    else:
+    elif number is not None or state.round or session.settings.as_json:
         printer.facts(_finished(session, state.round if number is None else number))
 
 

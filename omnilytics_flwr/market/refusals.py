@@ -30,7 +30,7 @@ _TEXTS = {
     "MarketLeaving(owner, leave_at)": "{owner} is leaving; depart at {leave_at} (Unix seconds), then join anew",
     "MarketNotLeaving(owner)": "{owner} has not given notice; leave first, then wait",
     "MarketOnRoster(owner)": "{owner} is on the roster of the open round; depart when it is settled or timed out",
-    "MarketTooFewOwners(actual, least)": "{actual} data owners are enrolled; an epoch needs {least}",
+    "MarketTooFewOwners(actual, least)": "{actual} enrolled; an epoch needs {least} data owners",
     "MarketUnevenGroups(owners, group_size)": "{owners} data owners cannot be cut into groups of {group_size} or one more; wait for more "
     "to join",
     "MarketDrawLapsed(block_number, draw_block)": "at block {block_number} the chain has forgotten block {draw_block}: a draw must come "

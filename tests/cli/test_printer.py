@@ -59,6 +59,23 @@ def test_facts_leave_empty_values_out_and_give_each_address_a_line(capsys: pytes
     assert capsys.readouterr().out == f"seats   1, 2\nowners  {addresses[0]}\n        {addresses[1]}\n"
 
 
+ROWS = [{"market": "0x" + "12" * 20, "owners": 15}, {"market": "0x" + "34" * 20, "owners": 3}]
+
+
+@pytest.mark.parametrize(("columns", "in_terminal", "is_table"), [("51", True, False), ("100", True, True), ("51", False, True)])
+def test_table_is_shown_below_each_other_in_a_terminal_that_is_too_narrow(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: str, in_terminal: bool, is_table: bool
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: in_terminal)
+
+    Printer(as_json=False).rows(ROWS)
+
+    said = capsys.readouterr().out
+    assert all(str(row["market"]) in said for row in ROWS), "an address can be copied"
+    assert ("- market  0x1212" in said) != is_table
+
+
 @pytest.mark.parametrize(("variable", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
 def test_colour_is_not_sent_where_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
     monkeypatch.setenv("TERM", "xterm-256color")
