@@ -121,7 +121,7 @@ def _trained(peer: str, nodes: Nodes, start: ArrayRecord, rounds: int, secagg: S
     if peer == "multikrum":
         strategy = MultiKrum(**plain, num_malicious_nodes=1, num_nodes_to_select=owners - 1)
     elif market is not None:
-        strategy = Omnilytics(strategy, ledger=market.ledger)
+        strategy = Omnilytics(strategy, ledger=market.ledger, poll_seconds=1.0)
     return strategy.start(nodes, start, num_rounds=rounds).arrays
 
 

@@ -47,7 +47,7 @@ def protection_table(result: Row) -> str:
         "server sees single updates",
         "accuracy, nobody / one poisons",
         *(f"off by, one poisons updates of {spread:g}" for spread in spreads),
-        "learns from, if one falls silent at exchange 1 / 2 / ...",
+        "learns from, if one falls silent at exchange 1 / 2 / ..., in so long",
         "paid",
         "confirmed by an outsider",
     ]
@@ -77,8 +77,9 @@ def _protection(result: Row, peer: str, spreads: Sequence[float]) -> list[str]:
 
 
 def _learnt(row: Row) -> str:
-    """From how many data owners a round with a silent one learnt; the failure where it was nobody."""
-    return f"{row['learnt_from']:.0f}" if row["learnt_from"] else f"nobody ({'; '.join(row['failures']) or 'without a word'})"
+    """From how many data owners a round with a silent one learnt, and how long it took; the failure where it was nobody."""
+    learnt = f"{row['learnt_from']:.0f}" if row["learnt_from"] else f"nobody ({'; '.join(row['failures']) or 'without a word'})"
+    return f"{learnt}, {row['seconds']:.0f} s"
 
 
 def gas_table(result: Row, onchain: Row) -> str:

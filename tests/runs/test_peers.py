@@ -132,7 +132,7 @@ def test_tables_say_what_happened_and_the_gas_of_the_paper_is_that_of_its_record
     table = peers_table(made, onchain)
 
     assert "| 1,000,000 | 15 | market, exact | refused |" in table
-    assert "nobody (the keys are gone) / 12" in table
+    assert "nobody (the keys are gone), 4 s / 12, 4 s" in table
     assert "14 of 15, not the poisoner | 1 of 1 rounds |" in table
     computed = onchain["largest"][2]
     assert f"| 15 | 3,192 | {computed['open_gas'] + computed['settle_gas']:,} |" in table
