@@ -11,13 +11,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from .audit.tables import audit_table
 from .client.tables import client_table
 from .models.tables import models_table
 from .peers.tables import peers_table
 
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = ROOT / "docs" / "reference" / "benchmarks.md"
-RUNS = ("mnist", "gas", "plugin", "byzantine", "deployment", "onchain", "peers", "client", "models")
+RUNS = ("mnist", "gas", "plugin", "byzantine", "deployment", "onchain", "peers", "client", "models", "audit")
 KEPT = ("result.json", "figure.png")
 NO_RECORD = "No record of this run is kept yet; `python -m runs.{run}` makes one."
 
@@ -53,6 +54,7 @@ def rendered(text: str) -> str:
         _peers_table,
         client_table,
         models_table,
+        audit_table,
     )
     for run, table in zip(RUNS, tables, strict=True):
         result = _record_of(run)

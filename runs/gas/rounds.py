@@ -109,9 +109,11 @@ class Cost:
 
 
 class MeasuredMarket:
-    """A market of one case, drawn and funded, and everybody who is in it."""
+    """A market of one case, drawn and funded, and everybody who is in it; with a `fixed_draw` groups are always the same, by a made-up
+    block that no audit believes.
+    """
 
-    def __init__(self, anvil: Anvil, case: Case) -> None:
+    def __init__(self, anvil: Anvil, case: Case, *, fixed_draw: bool = True) -> None:
         self.case, self.connection = case, connect(anvil.url)
         sender = sender_for(self.connection, dev_wallet(0, self.connection))
         deployment = deploy(sender)
@@ -125,7 +127,10 @@ class MeasuredMarket:
             EthereumLedger(sender_for(self.connection, wallet), market).join(MaskKey.from_private(fixed("mask key", i)).public)
         self.owner.fund(10**6)
         self.owner.freeze()
-        self.owner.draw_with(fix_draw(anvil, self.owner.state().draw_block, fixed("draw", 0)))
+        if fixed_draw:
+            self.owner.draw_with(fix_draw(anvil, self.owner.state().draw_block, fixed("draw", 0)))
+        else:
+            self.owner.draw()
         self.signers = {member.seat: wallets[member.owner] for member in self.owner.members()}
         self.roster = [bits_of(self.owner.group_seats(group)) for group in range(case.groups)]
 

@@ -17,6 +17,8 @@ PRIVATE = {
     ("", "interruption"): "ends as every command does",
     ("", "explore.market_document"): "keeps the page of a market with its record",
     ("", "explore.page_file"): "the same",
+    ("audit", "audit"): "audits as the command does",
+    ("audit", "chain"): "the same",
     ("byzantine", "adversary"): "attacks by the kit, which is for simulations and tests",
     ("mnist", "adversary.labels"): "poisons by the kit",
     ("models", "adversary"): "the same",
