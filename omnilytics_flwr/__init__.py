@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from .market.stage import Stage as Stage
     from .market.terms import Address as Address
     from .market.terms import Terms as Terms
+    from .market.terms_bounds import ChainLimits as ChainLimits
     from .model_owner.round_report import RoundReport as RoundReport
 
 __version__ = "0.1.0"
@@ -55,6 +56,7 @@ _NAMES_OF = {
     "omnilytics_flwr.market.market_view": ("MarketState",),
     "omnilytics_flwr.market.stage": ("Stage",),
     "omnilytics_flwr.market.terms": ("Address", "Terms"),
+    "omnilytics_flwr.market.terms_bounds": ("ChainLimits",),
     "omnilytics_flwr.model_owner.round_report": ("RoundReport",),
     "omnilytics_flwr.local_market": ("LocalMarket",),
 }

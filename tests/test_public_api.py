@@ -17,6 +17,7 @@ PUBLIC = [
     "Address",
     "Anvil",
     "AnvilOptions",
+    "ChainLimits",
     "Connection",
     "Deployment",
     "EthereumLedger",

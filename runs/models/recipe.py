@@ -19,6 +19,7 @@ class Training:
     """One model: its markets, how it is trained, and what a market may add."""
 
     verifications: str
+    accusations: bool
     rounds: int
     samples: int
     local_epochs: int
@@ -32,7 +33,7 @@ class Training:
 
     def __post_init__(self) -> None:
         """Refuse what has no meaning."""
-        for name in (field.name for field in fields(self) if field.name != "verifications"):
+        for name in (field.name for field in fields(self) if field.name not in ("verifications", "accusations")):
             require(getattr(self, name) > 0, name, getattr(self, name), "above 0")
         require(self.samples % self.batch_size == 0, "samples", self.samples, "whole batches, as batch normalisation needs")
         for name in self.verifications.split():

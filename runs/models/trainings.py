@@ -14,7 +14,7 @@ from flwr.serverapp import Grid, ServerApp
 from flwr.serverapp.strategy import FedAvg, Strategy
 from torch import nn
 
-from omnilytics_flwr import Address, LocalMarket, Omnilytics, RoundReport
+from omnilytics_flwr import Address, ChainLimits, LocalMarket, Omnilytics, RoundReport
 from omnilytics_flwr.market.public_part import select_private
 from omnilytics_flwr.simulation import simulate
 
@@ -87,6 +87,7 @@ def train_in_market(recipe: Recipe, name: str, start: nn.Module, verification: V
             rounds=training.rounds,
             verification=verification,
             metrics=METRICS,
+            limits=ChainLimits() if training.accusations else ChainLimits(blobs=0),
         ) as market,
         tempfile.TemporaryDirectory() as folder,
     ):
