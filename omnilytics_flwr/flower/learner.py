@@ -68,7 +68,10 @@ class Learner:
     def _until_settled(self, server_round: int, model: SplitModel, before: Mapping[str, Any]) -> tuple[Progress, SplitModel | None]:
         while True:
             decision = self._keeper.prove()
-            heard = [_contents(metrics) for metrics in self._keeper.live.metrics()]  # read before the watch may end the round
+            # What is read of the live round is read before the watch may end it.
+            heard = [_contents(metrics) for metrics in self._keeper.live.metrics()]
+            if decision.mean is not None:
+                self._look_at_clip(decision.mean, decision.learnt)
             with SettleWatch(lambda: self._pay(decision), WATCH_SHARE * self._keeper.settle_seconds()) as watch:  # noqa: B023
                 try:
                     progress, learnt, following = self._learn(server_round, model, decision, heard)
@@ -95,7 +98,6 @@ class Learner:
         """What the inner strategy makes of the mean, and the task that it will ask for next."""
         if decision.mean is None:
             return self.unchanged(server_round, model), None, None
-        self._look_at_clip(decision.mean, decision.learnt)
         made, metrics = self._inner.aggregate_train(server_round, add_flat(model.public, decision.mean), heard)
         if made is None:
             return replace(self.unchanged(server_round, model), metrics=metrics), None, None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import shutil
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ import pytest
 from runs.record import write_market_page
 from runs.screenshots import main
 from tests.chain.market_play import Play
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_page_of_a_record_has_the_market_and_the_model_owners_accuracy(drawn: Play, tmp_path: Path) -> None:
@@ -22,14 +26,15 @@ def test_page_of_a_record_has_the_market_and_the_model_owners_accuracy(drawn: Pl
 
 
 @pytest.mark.skipif(not (shutil.which("chromium") or shutil.which("chromium-browser")), reason="no chromium: no pictures are taken")
-def test_pictures_are_taken_as_a_phone_and_a_desk_show_the_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_pictures_are_taken_as_a_phone_and_a_desk_show_the_page(tmp_path: Path) -> None:
     pytest.importorskip("playwright.sync_api", reason="no playwright: no pictures are taken")
     page = tmp_path / "page.html"
     page.write_text("<style>@media (prefers-color-scheme: dark) { body { background: black } }</style>")
 
-    assert main([str(page), "--folder", str(tmp_path)]) == 0
-
-    pictures = [Path(line) for line in capsys.readouterr().out.splitlines()]
+    # In a process of its own: another test's browser may be open in this one, and there can be one at a time.
+    command = [sys.executable, "-m", "runs.screenshots", str(page), "--folder", str(tmp_path)]
+    said = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    pictures = [Path(line) for line in said.splitlines()]
     assert [(path.name, struct.unpack(">II", path.read_bytes()[16:24])) for path in pictures] == [
         ("market-390-light.png", (390, 844)),
         ("market-390-dark.png", (390, 844)),
