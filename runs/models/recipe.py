@@ -35,7 +35,7 @@ class Training:
         """Refuse what has no meaning."""
         for name in (field.name for field in fields(self) if field.name not in ("verifications", "accusations")):
             require(getattr(self, name) > 0, name, getattr(self, name), "above 0")
-        require(self.samples % self.batch_size == 0, "samples", self.samples, "whole batches, as batch normalisation needs")
+        require(self.samples % self.batch_size == 0, "samples", self.samples, "whole batches")
         for name in self.verifications.split():
             require(name in VERIFICATIONS, "verifications", name, f"some of {' '.join(VERIFICATIONS)}")
 

@@ -8,12 +8,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from omnilytics_flwr import LocalMarket
+from omnilytics_flwr import Address, LocalMarket, Terms
 
 from ..deployment.processes import ProcessError, Processes
 from ..record import circumstances
@@ -35,13 +36,13 @@ class Run:
     seconds: float
 
 
-def compare(examples: Sequence[Example], source: Path, on_step: Callable[[str], None]) -> dict[str, Any]:
-    """The record of these examples from a checkout of Flower."""
+def compare(examples: Sequence[Example], source: Path, on_step: Callable[[str], None], *, projected: bool = False) -> dict[str, Any]:
+    """The record of these examples from a checkout of Flower, in exact or projected markets."""
     facts = circumstances()
     facts["versions"] |= {package: metadata.version(package) for package in PACKAGES}
     with tempfile.TemporaryDirectory(prefix="omnilytics-plugin-") as folder:
-        rows = [_compare_one(example, source, Path(folder) / example.name, on_step) for example in examples]
-    return {"run": "plugin", **facts, "flower_commit": _commit(source), "examples": rows}
+        rows = [_compare_one(example, source, Path(folder) / example.name, on_step, projected) for example in examples]
+    return {"run": "plugin", "projected": projected, **facts, "flower_commit": _commit(source), "examples": rows}
 
 
 def broken_promises(result: dict[str, Any]) -> list[str]:
@@ -58,11 +59,12 @@ def broken_promises(result: dict[str, Any]) -> list[str]:
     return broken
 
 
-def _compare_one(example: Example, source: Path, folder: Path, on_step: Callable[[str], None]) -> dict[str, Any]:
+def _compare_one(example: Example, source: Path, folder: Path, on_step: Callable[[str], None], projected: bool) -> dict[str, Any]:
     on_step(f"{example.name}: plain")
     plain = run_example(example, source, folder / "plain", [REPEAT_PATCH])
     on_step(f"{example.name}: in a market")
-    with LocalMarket(example.terms, num_owners=OWNERS) as market:
+    terms = partial(_projected, example) if projected else example.terms
+    with LocalMarket(terms, num_owners=OWNERS) as market:
         traded = run_example(example, source, folder / "market", [REPEAT_PATCH, MARKET_PATCH], market.environment)
         paid = [market.ledger.paid_seats(number).bit_count() for number in range(1, example.rounds + 1)]
     return {
@@ -76,6 +78,10 @@ def _compare_one(example: Example, source: Path, folder: Path, on_step: Callable
         "seconds": {"plain": round(plain.seconds, 1), "market": round(traded.seconds, 1)},
         "paid": paid,
     }
+
+
+def _projected(example: Example, verification: Address) -> Terms:
+    return replace(example.terms(verification), projected=True)
 
 
 def run_example(example: Example, source: Path, folder: Path, patches: Sequence[str], environment: dict[str, str] | None = None) -> Run:

@@ -53,7 +53,7 @@ def test_head_only_and_all_but_the_head() -> None:
 def test_all_but_normalisation_is_every_other_parameter_of_resnet18() -> None:
     resnet = made(NETWORKS["resnet18"], 3).resnet
     assert isinstance(resnet, nn.Module)
-    norms = [name for name, module in resnet.named_modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [name for name, module in resnet.named_modules() if isinstance(module, nn.GroupNorm)]
     assert len(norms) == 20
     assert public_of(resnet, NORMALISATION) == {name for name in resnet.state_dict() if name.rpartition(".")[0] not in norms}
 
