@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,18 @@ def byzantine_table(result: dict[str, Any]) -> str:
     rows = [f"| nobody | {_cell(result['no_attacker'])} |  |  |"]
     for attack, cells in result["attacks"].items():
         rows.append(f"| {attack} | " + " | ".join(_cell(cells[crowd]) for crowd in crowds) + " |")
-    return "\n".join([head, "| --- | ---: | ---: | ---: |", *rows])
+    return "\n".join([head, "| --- | ---: | ---: | ---: |", *rows, "", *_projections(result["projections"])])
+
+
+def _projections(found: dict[str, Any]) -> Iterator[str]:
+    """How a projected market would have selected, and where an attack was loud and it selects others."""
+    yield (
+        f"Projections select the groups of exact distances in {found['same']} of {found['rounds']} rounds, and in {found['loud_same']} of "
+        f"the {found['loud_rounds']} in which an attacker's group scores more than {found['loud_percent']} % of the median. The others:"
+    )
+    yield ""
+    for one in (one for one in found["differing"] if one["loud"]):
+        yield f"- {one['attack']}, {one['crowd']} attackers, round {one['round']}: {one['scores']}"
 
 
 def _cell(cell: dict[str, Any]) -> str:
