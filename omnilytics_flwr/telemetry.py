@@ -21,6 +21,7 @@ HEALTH_PORT_VARIABLE = "OMNILYTICS_HEALTH_PORT"
 
 HOST = "127.0.0.1"
 _NAMES = (HOST, "localhost")
+_log = logging.getLogger(__name__)
 REQUEST_SECONDS = 5.0
 
 Report = Mapping[str, bool | int | float | str | None]
@@ -90,20 +91,17 @@ def told_on(port: int | None, prefix: str, report: Callable[[], Report]) -> Iter
     Yields
     ------
     int or None
-        The port.
-
-    Raises
-    ------
-    Refused
-        The port is taken.
+        The port; None if it is taken, which the log says.
     """
     if port is None:
         yield None
         return
     try:
         server = _Server((HOST, port), _Handler)
-    except OSError as error:
-        raise Refused(f"port {port} of {HOST} cannot be listened on ({error.strerror}); expected a free one; name another") from error
+    except OSError as error:  # whoever takes the port must not keep an open round from its end
+        _log.error("port %d of %s cannot be listened on (%s), so nobody is told; name a free one", port, HOST, error.strerror)
+        yield None
+        return
     server.report, server.prefix = report, prefix
     thread = threading.Thread(target=server.serve_forever, name="health", kwargs={"poll_interval": 0.1}, daemon=True)
     thread.start()

@@ -130,8 +130,8 @@ class Endpoint:
             return
         try:
             found = quantity("eth_chainId", self._answer(at, "eth_chainId"))
-        except (NodeError, BadAnswer) as error:  # whoever asked must not take it for an answer to what was asked
-            raise self._unreachable(at, "it does not tell its chain id") from error
+        except (NodeError, BadAnswer):  # whoever asked must not take it for an answer to what was asked
+            raise self._unreachable(at, "it does not tell its chain id") from None  # its text may have the key of the address
         if found != self.chain_id:
             self._move_on(at)
             raise WrongChain(found, self.chain_id)
@@ -145,12 +145,12 @@ class Endpoint:
         except requests.HTTPError as error:
             status = error.response.status_code if error.response is not None else 0
             if status == _TOO_MANY_REQUESTS:
-                raise self._overloaded(at, "too many requests (HTTP status 429)") from error
+                raise self._overloaded(at, "too many requests (HTTP status 429)") from None
             if status in TRANSIENT_STATUS:
-                raise self._unreachable(at, f"HTTP status {status}") from error
-            raise NodeError(method, status, f"HTTP status {status}", None) from error
+                raise self._unreachable(at, f"HTTP status {status}") from None
+            raise NodeError(method, status, f"HTTP status {status}", None) from None
         except Exception as error:  # each transport fails in its own ways, IPC by an error that is private to web3
-            raise self._unreachable(at, type(error).__name__) from error
+            raise self._unreachable(at, type(error).__name__) from None
         if not isinstance(response, dict) or ("result" not in response and "error" not in response):
             raise self._unreachable(at, "an answer that is not JSON-RPC")
         if response.get("error") is not None:

@@ -177,7 +177,7 @@ class Omnilytics(Strategy):
         CannotCompose
             The inner strategy sends different tasks to different nodes, or has state that a run directory cannot hold.
         Refused
-            Another process runs from the run directory, or ``OMNILYTICS_HEALTH_PORT`` is no free port.
+            Another process runs from the run directory, or ``OMNILYTICS_HEALTH_PORT`` is no port.
         NothingLearnt
             A settled round taught nothing, or hardly anything (`most_cut`), so that further ones would be paid for nothing; or no round
             could be opened.
@@ -195,10 +195,10 @@ class Omnilytics(Strategy):
         train_timeout = min(timeout, self._keeper.terms.commit_seconds - open_margin_seconds(self._keeper.terms))
         self._exchanges.timeout, self._exchanges.train_timeout = timeout, train_timeout
         first = hash_of_arrays(SplitModel.of(initial_arrays, self._patterns).public)
-        self._tell_needs(initial_arrays)
         with self._memory.held(), told_on(health_port(), "omnilytics_run", self._counts.report):
             steady = SteadyGrid(grid, self._clock)
             self._begin(steady, initial_arrays, train_config, evaluate_config)
+            self._tell_needs(initial_arrays)
             left = max(num_rounds - self._done, int(self._keeper.is_open))
             evaluate = None if evaluate_fn is None else self._counted_on(evaluate_fn)
             result = super().start(steady, self._model.public, left, train_timeout, train_config, evaluate_config, evaluate)
@@ -305,11 +305,12 @@ class Omnilytics(Strategy):
             self._planner.evaluate_plan(self._done, self._model.public, evaluate_config)
 
     def _tell_needs(self, initial: ArrayRecord) -> None:
-        """Say what a round takes, and refuse what cannot be held, before anything is trained or paid for."""
-        ledger, folder = self._keeper.ledger, self._memory.directory
-        scheme = ledger.scheme()
-        needs = ServerNeeds.of(scheme, owners=ledger.state().members.bit_count() or self._keeper.terms.most_owners)
+        """Say what a round takes, and refuse what cannot be held, before anything is trained or paid for; not while a round is open."""
+        folder, scheme = self._memory.directory, self._keeper.ledger.scheme()
+        needs = ServerNeeds.of(scheme, owners=self._keeper.state().members.bit_count() or self._keeper.terms.most_owners)
         log(INFO, "\t├──> A delivery is a message of %.1f MB; %s", message_bytes(scheme) / 1e6, needs)
+        if self._keeper.is_open:  # its deliveries fill the disk already, and it must be settled
+            return
         needs.check_disk(None if folder is None else folder.path)
         model_bytes = sum(len(array.data) for array in initial.values())
         if max(model_bytes, message_bytes(scheme)) > MOST_MESSAGE_BYTES:

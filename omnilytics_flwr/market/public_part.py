@@ -37,7 +37,7 @@ def select_private(names: Iterable[str], patterns: Iterable[str]) -> frozenset[s
     Raises
     ------
     TermsError
-        A pattern matches no name, or nothing is left to be public.
+        A pattern matches no name, or takes none out, or nothing is left to be public.
     """
     known = list(names)
     private: set[str] = set()
@@ -46,6 +46,10 @@ def select_private(names: Iterable[str], patterns: Iterable[str]) -> frozenset[s
         matched = {name for name in known if fnmatchcase(name, wanted)}
         if not matched:
             raise TermsError(f"private pattern {pattern!r} matches none of the model's parameters; they are {', '.join(known)}")
+        if wanted != pattern and not private & matched:
+            raise TermsError(
+                f"private pattern {pattern!r} takes out nothing that an earlier one put in; move it behind that, or leave it out"
+            )
         private = private | matched if wanted == pattern else private - matched
     if len(private) == len(known):
         raise TermsError("every parameter is private; leave at least one public, or there is nothing to train")

@@ -6,8 +6,9 @@ is missing.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import msgspec
 import numpy as np
@@ -51,9 +52,10 @@ class Absent:
 class RoundJournal:
     """The last rounds, and who was absent from them in this epoch; if there is no directory, nothing of it outlives this process."""
 
-    def __init__(self, directory: RunDirectory | None, scheme: Scheme) -> None:
+    def __init__(self, directory: RunDirectory | None, scheme: Scheme, on_trouble: Callable[[str], None] = lambda reason: None) -> None:
         self._directory = directory
         self._scheme = scheme
+        self._on_trouble = on_trouble
         self._vectors = VectorFiles(None if directory is None else directory.path)
         self._absent = Absent(0)
         self.rounds: dict[int, LiveRound] = {}
@@ -68,16 +70,17 @@ class RoundJournal:
             self.rounds[live.task.round] = live
         for number, live in self.rounds.items():
             live.deliveries.update(map(decode_delivery, self._directory.records(_name(DELIVERY, number))))
-            for owner in live.deliveries:
-                self._check_size(_name(DELIVERY, number, owner))
+            for owner in tuple(live.deliveries):
+                self._drop_damaged(live, owner)
         found = self._directory.read(ABSENT)
         if found is not None:
             self._absent = convert(found.facts, Absent)
 
-    def _check_size(self, name: str) -> None:
-        there, expected = self._vectors.size(name), ELEMENT_BYTES * self._scheme.elements
+    def _drop_damaged(self, live: LiveRound, owner: Address) -> None:
+        there, expected = self._vectors.size(_name(DELIVERY, live.task.round, owner)), ELEMENT_BYTES * self._scheme.elements
         if there != expected:
-            raise _damaged("delivery", f"its vector has {there} bytes of {expected}")
+            self._on_trouble(f"the vector of {owner} has {there} bytes of {expected} on disk; it counts as not delivered")
+            self.drop_delivery(live, owner)
 
     def newest(self) -> LiveRound | None:
         """The last round."""
@@ -99,8 +102,7 @@ class RoundJournal:
 
     def save(self, live: LiveRound) -> None:
         """Write a round down, without its deliveries."""
-        if self._directory is not None:
-            self._directory.write(_name(ROUND, live.task.round), encode_round(live))
+        self._write(_name(ROUND, live.task.round), encode_round(live))
 
     def set_roster(self, live: LiveRound, roster: tuple[int, ...]) -> None:
         """Note the groups that a round is about to be opened with; projections for another roster are forgotten, and must be made anew."""
@@ -130,13 +132,13 @@ class RoundJournal:
         """Forget a delivery."""
         live.forget_sums(owner)
         del live.deliveries[owner]
-        self._delete(_name(DELIVERY, live.task.round, owner))
-        self._vectors.delete(_name(DELIVERY, live.task.round, owner))
+        name = _name(DELIVERY, live.task.round, owner)
+        self._change(partial(self._delete, name), partial(self._vectors.delete, name))
 
     def save_outcome(self, number: int, outcome: Record | None) -> None:
         """Write down what comes of settling a round, if anything does."""
-        if self._directory is not None and outcome is not None:
-            self._directory.write(_name(OUTCOME, number), outcome)
+        if outcome is not None:
+            self._write(_name(OUTCOME, number), outcome)
 
     def outcome(self, number: int) -> Record | None:
         """What comes of having settled a round."""
@@ -147,9 +149,10 @@ class RoundJournal:
         if number in self.rounds:
             self.rounds[number].deliveries.clear()
             self.rounds[number].forget_sums()
-        self._vectors.delete(*self._vectors.names(_name(DELIVERY, number)))
-        if self._directory is not None:
-            self._delete(*self._directory.names(_name(DELIVERY, number)), _name(OUTCOME, number))
+        vectors = self._vectors.names(_name(DELIVERY, number))
+        records = () if self._directory is None else (*self._directory.names(_name(DELIVERY, number)), _name(OUTCOME, number))
+        # Records first: one whose vector is gone would be taken for damage.
+        self._change(partial(self._delete, *records), partial(self._vectors.delete, *vectors))
 
     def absent(self, epoch: int) -> Absent:
         """Who was absent from the rounds of this epoch."""
@@ -168,8 +171,22 @@ class RoundJournal:
         if absent == self._absent:
             return
         self._absent = absent
+        self._write(ABSENT, Record(msgspec.to_builtins(absent)))
+
+    def _write(self, name: str, record: Record) -> None:
         if self._directory is not None:
-            self._directory.write(ABSENT, Record(msgspec.to_builtins(absent)))
+            self._change(partial(self._directory.write, name, record))
+
+    def _change(self, *changes: Callable[[], None]) -> None:
+        """Change what is on disk; once a round is open, a disk that fails must not cost it."""
+        try:
+            for change in changes:
+                change()
+        except OSError as error:
+            newest = self.newest()
+            if newest is None or not newest.opened:
+                raise
+            self._on_trouble(f"the run directory cannot be changed ({error}); the open round goes on, and a restart will know less of it")
 
     def _delete(self, *names: str) -> None:
         if self._directory is not None:

@@ -96,7 +96,7 @@ class RoundKeeper:
             raise TermsError(
                 'missing="accuse" in a market without accusations (answer-seconds is 0); expected "waive"; or choose another market'
             )
-        self._journal = RoundJournal(directory, self._scheme)
+        self._journal = RoundJournal(directory, self._scheme, self._on_trouble)
         self._replay = Replay(self._steady, self._journal, self._on_trouble)
         self._deliveries = Deliveries(self._journal, self._scheme, self._on_trouble)
         self._disputes = Disputes(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from ..errors import TermsError
-from .own_superlink import PROGRAMS, OwnSuperLink
+from .own_superlink import PROGRAMS, OwnSuperLink, without_secrets
 
 _FLWR = str(PROGRAMS / "flwr")
 _COMPLETED = "finished:completed"
@@ -106,7 +106,7 @@ def run_app(
         The SuperLink did not start.
     """
     with tempfile.TemporaryDirectory(prefix="omnilytics-") as folder, OwnSuperLink(Path(folder), environment, work=work) as link:
-        own = {**os.environ, **link.environment, "PYTHONUNBUFFERED": "1"}
+        own = {**without_secrets(), **link.environment, "PYTHONUNBUFFERED": "1"}
         # A group of its own: a terminal's Ctrl-C reaches this process only, which then ends the command.
         running = subprocess.Popen(
             command.complete(nodes), env=own, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT, process_group=0

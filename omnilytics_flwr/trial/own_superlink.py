@@ -19,6 +19,11 @@ _READY = "Uvicorn running on "
 _NAME = "local"
 
 
+def without_secrets() -> dict[str, str]:
+    """The environment without what it says of the user's own wallet, node and market: an app from elsewhere needs none of it."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("OMNILYTICS_")}
+
+
 class OwnSuperLink:
     """A running SuperLink; use it as a context manager.
 
@@ -62,7 +67,7 @@ class OwnSuperLink:
             command,
             mark=_READY,
             log=folder / "superlink.log",
-            environment={**os.environ, **self.environment, **environment},
+            environment={**without_secrets(), **self.environment, **environment},
             folder=work,
         )
 

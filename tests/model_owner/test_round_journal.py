@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from omnilytics_flwr.model_owner.live_round import LiveRound
 from omnilytics_flwr.model_owner.replay import due
 from omnilytics_flwr.model_owner.round_journal import KEPT_ROUNDS, decode_delivery, decode_round, encode_delivery, encode_round
 from omnilytics_flwr.model_owner.run_directory import Record, RunDirectory
+from omnilytics_flwr.model_owner.vector_files import VectorFiles
 from tests.data_owner.owners import TASK
 from tests.model_owner.conftest import NEXT, Play, make_play
 from tests.support.builders import address_of
@@ -237,13 +239,48 @@ def test_keeper_of_a_new_process_goes_on_with_deliveries_that_were_made(play: Pl
     assert play.scene.surplus_wei() == 0
 
 
-def test_delivery_whose_vector_was_cut_on_disk_is_malformed(play: Play, directory: RunDirectory) -> None:
+def test_delivery_whose_vector_was_cut_on_disk_counts_as_not_delivered(play: Play, directory: RunDirectory) -> None:
     play.keep(directory=directory)
     play.open_and_deliver(play.anchor_and_commit())
     next(directory.path.glob("*.vector")).write_bytes(bytes(32))
+    trouble = play.keep(directory=directory)
+    play.keeper.resume()
+    assert len(play.keeper.live.missing()) == 1
+    assert "has 32 bytes of 131072" in trouble[0]
+
+
+def test_kill_while_vectors_are_cleared_leaves_a_directory_that_loads(
+    play: Play, directory: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     play.keep(directory=directory)
-    with pytest.raises(Malformed, match="has 32 bytes of 131072"):
-        play.keeper.resume()
+    play.open_and_deliver(play.anchor_and_commit())
+    play.keeper.settle(play.keeper.prove(), NEXT)
+
+    def killed(*names: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(VectorFiles, "delete", killed)
+    with pytest.raises(KeyboardInterrupt):
+        play.keeper.booked()
+    trouble = play.keep(directory=directory)
+    play.keeper.resume()
+    assert trouble == []
+
+
+def test_disk_that_takes_nothing_more_does_not_cost_an_open_round(
+    play: Play, directory: RunDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trouble = play.keep(directory=directory)
+    play.open_and_deliver(play.anchor_and_commit())
+
+    def full(*names: object) -> None:
+        raise OSError(errno.EROFS, "read-only file system")
+
+    for method in ("write", "delete"):
+        monkeypatch.setattr(RunDirectory, method, full)
+    report = play.keeper.settle(play.keeper.prove(), NEXT)
+    assert report.settled
+    assert any("read-only file system" in said for said in trouble)
 
 
 def test_vector_that_the_disk_lost_while_the_round_was_open_costs_its_group_alone(play: Play, directory: RunDirectory) -> None:
