@@ -14,7 +14,7 @@ from ..crypto.address import Address
 from ..errors import Unreachable, UnsupportedChain, WrongChain
 from . import rpc_values
 from .dialects import Meaning
-from .endpoint import Endpoint, NodeError, redacted
+from .endpoint import Endpoint, NodeError, redacted, repeated
 from .reverts import Reverts, revert_data
 
 if TYPE_CHECKING:
@@ -191,11 +191,17 @@ class Connection:
         Unreachable
             No new block came within `receipt_seconds`.
         """
+        if self.is_local:
+            repeated(partial(self._mine_up_to, number), self.endpoint.timeout_seconds)
         found = self.block_number()
-        if self.is_local and found < number:
-            self.request("anvil_mine", hex(number - found))
         while found < number:
             found = poll(partial(self._later_than, found), self.receipt_seconds, f"block {found + 1}")
+
+    def _mine_up_to(self, number: int) -> None:
+        """Mine what is missing now: a request whose answer was lost may have mined it already, and one block too many moves deadlines."""
+        missing = number - self.block_number()
+        if missing > 0:
+            self.endpoint.request_once("anvil_mine", hex(missing))
 
     def _later_than(self, number: int) -> int | None:
         found = self.block_number()

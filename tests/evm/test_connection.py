@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -28,6 +29,24 @@ def test_await_block_local_chain_is_mined(connection: Connection) -> None:
     assert connection.block_number() == number + 300
     connection.await_block(number)
     assert connection.block_number() == number + 300
+
+
+def test_await_block_whose_mining_is_answered_too_late_mines_no_block_too_many(
+    connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask, lost = connection.endpoint.request_once, []
+
+    def losing(method: str, *params: object) -> Any:
+        answer = ask(method, *params)
+        if method == "anvil_mine" and not lost:
+            lost.append(answer)
+            raise Unreachable("the answer was lost")
+        return answer
+
+    monkeypatch.setattr(connection.endpoint, "request_once", losing)
+    number = connection.block_number() + 30
+    connection.await_block(number)
+    assert (connection.block_number(), len(lost)) == (number, 1)
 
 
 def test_await_block_chain_stands_still_raises_unreachable(anvil: Anvil) -> None:
