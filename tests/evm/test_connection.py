@@ -34,7 +34,8 @@ def test_await_block_local_chain_is_mined(connection: Connection) -> None:
 def test_await_block_whose_mining_is_answered_too_late_mines_no_block_too_many(
     connection: Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ask, lost = connection.endpoint.request_once, []
+    ask = connection.endpoint.request_once
+    lost: list[object] = []
 
     def losing(method: str, *params: object) -> Any:
         answer = ask(method, *params)
