@@ -40,5 +40,7 @@ def share_cut_for_all(mean: NDArray[np.float64], terms: Terms, *, members: int) 
     blur = members / (2 ** (terms.update_bits - 1) - 2)  # each of them rounds by a step at most
     if blur > MOST_BLUR:
         return 0.0
-    clips = mean[:: -(-mean.size // MOST_LOOKED_AT)] * (members / terms.clip) - members
-    return float(np.mean(np.abs(clips - 2 * np.round(clips / 2)) <= blur))
+    clips = mean[:: -(-mean.size // MOST_LOOKED_AT)] * (members / terms.clip)
+    apart = np.abs(clips - members - 2 * np.round((clips - members) / 2)) <= blur
+    # A sum of zero may be as many cut upwards as downwards, but is rather a weight that nobody's training reaches.
+    return float(np.mean(apart & (np.abs(clips) > blur)))
