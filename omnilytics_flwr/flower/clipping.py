@@ -26,7 +26,7 @@ def share_at_clip(mean: NDArray[np.float64], clip: float) -> float:
 
 
 def share_cut_for_all(mean: NDArray[np.float64], terms: Terms, *, members: int) -> float:
-    """Share of the weights at which the change of every data owner was cut; 0 if that cannot be told.
+    """Of the weights that move, the share at which the change of every data owner was cut; 0 if that cannot be told.
 
     Measured on updates of small models: where it is above a half, less than a twentieth of the mean update's length is left.
 
@@ -41,6 +41,6 @@ def share_cut_for_all(mean: NDArray[np.float64], terms: Terms, *, members: int) 
     if blur > MOST_BLUR:
         return 0.0
     clips = mean[:: -(-mean.size // MOST_LOOKED_AT)] * (members / terms.clip)
-    apart = np.abs(clips - members - 2 * np.round((clips - members) / 2)) <= blur
     # A sum of zero may be as many cut upwards as downwards, but is rather a weight that nobody's training reaches.
-    return float(np.mean(apart & (np.abs(clips) > blur)))
+    moved = clips[np.abs(clips) > blur] - members
+    return float(np.mean(np.abs(moved - 2 * np.round(moved / 2)) <= blur)) if moved.size else 0.0
