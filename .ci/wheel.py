@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DIST = ROOT / "dist"
 CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
 
-BARE = """
+ALWAYS = """
 from importlib import resources
 import omnilytics_flwr
 from omnilytics_flwr.chain import artifacts
@@ -44,6 +44,10 @@ PROOFS = {
 
 def main() -> int:
     """Check every extra; 0 if all work."""
+    bare = sys.argv[1:] == ["--bare"]
+    if sys.argv[1:] and not bare:
+        print(f"usage: {Path(__file__).name} [--bare]")
+        return 2
     named = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     if unknown := set(named) - set(PROOFS) - {"all"}:
         print(f"nothing is known to prove of the extras {sorted(unknown)}; name it in {Path(__file__).name}")
@@ -55,7 +59,7 @@ def main() -> int:
         DIST.mkdir(exist_ok=True)
         wheel = Path(shutil.copy(built, DIST))
         print(f"dist/{wheel.name}: {wheel.stat().st_size / 1024:.0f} KiB")
-        return max([check(folder, wheel, extra) for extra in PROOFS if not extra or sys.argv[1:] != ["--bare"]])
+        return max([check(folder, wheel, extra) for extra in PROOFS if not extra or not bare])
 
 
 def check(folder: Path, wheel: Path, extra: str) -> int:
@@ -65,7 +69,7 @@ def check(folder: Path, wheel: Path, extra: str) -> int:
     python, named = str(place / "bin" / "python"), f"{wheel}[{extra}]" if extra else str(wheel)
     try:
         run(folder, python, "-m", "pip", "install", "--quiet", "--constraint", str(CONSTRAINTS), named)
-        run(folder, python, "-c", BARE + PROOFS[extra])
+        run(folder, python, "-c", ALWAYS + PROOFS[extra])
         run(folder, str(place / "bin" / "omnilytics"), "--help")
         run(folder, str(place / "bin" / "omnilytics"), "wallet", "new", "--help")
     except subprocess.CalledProcessError as error:

@@ -93,13 +93,8 @@ def told_on(port: int | None, prefix: str, report: Callable[[], Report]) -> Iter
     int or None
         The port; None if it is taken, which the log says.
     """
-    if port is None:
-        yield None
-        return
-    try:
-        server = _Server((HOST, port), _Handler)
-    except OSError as error:  # whoever takes the port must not keep an open round from its end
-        _log.error("port %d of %s cannot be listened on (%s), so nobody is told; name a free one", port, HOST, error.strerror)
+    server = None if port is None else _listening(port)
+    if server is None:
         yield None
         return
     server.report, server.prefix = report, prefix
@@ -111,6 +106,14 @@ def told_on(port: int | None, prefix: str, report: Callable[[], Report]) -> Iter
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def _listening(port: int) -> _Server | None:
+    try:
+        return _Server((HOST, port), _Handler)
+    except OSError as error:  # whoever takes the port must not keep an open round from its end
+        _log.error("port %d of %s cannot be listened on (%s), so nobody is told; name a free one", port, HOST, error.strerror)
+        return None
 
 
 def as_metrics(prefix: str, report: Report) -> bytes:

@@ -12,7 +12,7 @@ import click
 from ..errors import TermsError
 from .printer import Printer, counted
 from .session import Session, options
-from .settings import FILE, example
+from .settings import FILE, VERIFICATIONS, example
 
 if TYPE_CHECKING:
     from ..local_market import LocalMarket
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--group-size", type=click.IntRange(3, 16), help="Members of a group; by default 3 or 4, as fits the data owners.")
 @click.option(
     "--verification",
-    type=click.Choice(["exact", "projected", "computed"]),
+    type=click.Choice(VERIFICATIONS),
     help="How groups are compared; by default the first of these that fits.",
 )
 @click.option("--reward", metavar="AMOUNT", default="0.001 ether", help="For each update that is paid.  [default: 0.001 ether]")

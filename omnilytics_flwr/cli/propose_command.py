@@ -11,7 +11,7 @@ import click
 from ..errors import TermsError
 from .printer import Printer, counted
 from .session import Session, options
-from .settings import FILE, FOLDER, example
+from .settings import FILE, FOLDER, VERIFICATIONS, example
 
 if TYPE_CHECKING:
     from ..trial.proposal import Proposal
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @click.option("--owners", type=int, default=24, show_default=True, help="Most data owners; the app divides its data among so many.")
 @click.option("--train", "trained", type=click.IntRange(1), default=3, show_default=True, help="How many of them train, one after another.")
 @click.option("--group-size", type=int, help="Members of a group; by default 4 if that leaves a group to spare, else 3.")
-@click.option("--verification", type=click.Choice(["exact", "projected", "computed"]), help="As for `terms-template`.")
+@click.option("--verification", type=click.Choice(VERIFICATIONS), help="As for `terms-template`.")
 @click.option("--run-config", default="", help="Overrides of the app's settings, as for flwr run.")
 @click.option("--node-config", default="", help="What a SuperNode's operator says, as for flower-supernode.")
 @click.option("--output", type=FILE, help="Write terms with this clip and norm into a file.")

@@ -12,6 +12,7 @@ from ..errors import ChainError
 from ..market.ledger import DataOwnerLedger
 from ..market.market_view import MarketState
 from ..telemetry import Report
+from .second_node import is_accused
 
 
 class AgentHealth:
@@ -39,6 +40,7 @@ class AgentHealth:
 
     def note(self, state: MarketState) -> None:
         """Take in what a look at the chain has shown."""
+        self._seen_at = self._now()
         try:
             block, record = self._ledger.block_number, self._ledger.owner_record(self._ledger.account)
         except ChainError:  # the look itself succeeded; the next one may tell these as well
@@ -52,9 +54,8 @@ class AgentHealth:
             "joined": record.registered,
             "seat": record.seat if record.registered else None,
             "open_accusations": open_accusations.bit_count(),
-            "accused": record.registered and bool(open_accusations >> record.seat & 1),
+            "accused": record.registered and is_accused(state, record.seat),
         }
-        self._seen_at = self._now()
 
     def report(self) -> Report:
         """How the agent is now; it is ready if it has seen the chain lately."""

@@ -10,7 +10,7 @@ vector.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -99,7 +99,7 @@ def decode_entry(file: BinaryIO) -> Entry:
         masks_hash=bytes.fromhex(header.masks_hash),
         digest=bytes.fromhex(header.digest),
         points=body[: header.points_bytes],
-        vector=body[header.points_bytes :] if header.points_bytes else body,
+        vector=body[header.points_bytes :],
         projected=tuple((bytes.fromhex(roster), bytes.fromhex(point)) for roster, point in header.projected),
     )
 
@@ -119,13 +119,16 @@ class Journal:
             make_folder(made)
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, *, counting: bool = False) -> Iterator[None]:
         """Hold the journal against other threads and processes; what a crash left half written is deleted.
 
-        Homes with one data set wait for each other: the groups that are counted are still the same ones when one more is noted.
+        Parameters
+        ----------
+        counting : bool (default: False)
+            Homes with one data set wait for each other too: the groups that are counted are still the same ones when one more is noted.
         """
         with ExitStack() as stack:
-            for folder in (self._folder, *([] if self._data_set is None else [self._data_set])):
+            for folder in (self._folder, *([self._data_set] if counting and self._data_set is not None else [])):
                 stack.enter_context(locked(folder / ".lock"))
                 remove_leftovers(folder)
             yield
@@ -148,10 +151,10 @@ class Journal:
         """All entries, oldest round first; raises `Malformed` for a damaged file."""
         return [self._read(path) for path in sorted(self._folder.glob("*.entry"))]
 
-    def peer_sets(self) -> set[bytes]:
-        """Hashes of all groups whose sums this data set is in, by this journal and those that share its data set."""
+    def peer_sets(self, entries: Iterable[Entry]) -> set[bytes]:
+        """Hashes of all groups whose sums this data set is in, by this journal's `entries` and the journals that share its data set."""
         shared = [] if self._data_set is None else self._data_set.glob("*.peers")
-        return {entry.peers_hash for entry in self.entries()} | {bytes.fromhex(path.stem) for path in shared}
+        return {entry.peers_hash for entry in entries} | {bytes.fromhex(path.stem) for path in shared}
 
     def write(self, entry: Entry) -> None:
         """Write and sync; returns when the entry would survive a power cut."""

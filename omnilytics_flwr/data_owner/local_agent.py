@@ -156,7 +156,7 @@ class LocalAgent:
         vector, points = mask_pieces(units, mask, scheme, times)
         with times.step("commit"):
             made = Entry(task, peers_hash(group), keys_hash, scheme.digest(vector, points), points, vector)
-        with self._journal.locked():
+        with self._journal.locked(counting=True):
             entry = self._journal.find(task.chain_id, task.market, task.round)
             if entry is None:
                 self._checks.history(task, group)

@@ -99,23 +99,24 @@ class TaskChecks:
 
     def history(self, task: TaskId, group: tuple[Member, ...]) -> None:
         """Check that one more commitment, in this group, is within what the operator allows."""
-        self._counts(self._journal.peer_sets() | {peers_hash(group)})
+        entries = self._journal.entries()
+        self._counts(entries, peers_hash(group))
         seat = next(member.seat for member in group if member.owner == self._owner)
-        self._paid(seat, (entry.task.round for entry in reversed(self._journal.entries()) if entry.task.market == task.market))
+        self._paid(seat, (entry.task.round for entry in reversed(entries) if entry.task.market == task.market))
 
     def another_epoch(self) -> None:
         """Check that a group and a round more, of an epoch that is not drawn yet, are within what the operator allows."""
         self.policy()
         if self._ledger.terms().admission != ZERO_ADDRESS:
             raise Refused("the market's gate may ask for a credential; enrol with `omnilytics join`, and --admission-data if it does")
-        self._counts(self._journal.peer_sets() | {b"a group that is not drawn yet"})
+        self._counts(self._journal.entries(), b"a group that is not drawn yet")
 
-    def _counts(self, sets: set[bytes]) -> None:
+    def _counts(self, entries: list[Entry], another: bytes) -> None:
         """Check the groups that would have summed the data set, and the rounds that this market would have had, after one more commitment."""
-        most = self._policy.peer_sets_for(self._ledger.terms())
+        sets, most = self._journal.peer_sets(entries) | {another}, self._policy.peer_sets_for(self._ledger.terms())
         if len(sets) > most:
             raise Refused(f"policy: these would be {len(sets)} different groups for one data set, at most {most} allowed")
-        rounds = sum(entry.task.market.lower() == self._ledger.address.lower() for entry in self._journal.entries()) + 1
+        rounds = sum(entry.task.market.lower() == self._ledger.address.lower() for entry in entries) + 1
         if rounds > self._policy.most_rounds:
             raise Refused(f"policy: this would be round {rounds} of this market, at most {self._policy.most_rounds} allowed")
 

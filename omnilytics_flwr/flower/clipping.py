@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from ..crypto.fixedpoint import steps_per_clip
 from ..market.terms import Terms
 
 AT_CLIP = 0.99
@@ -28,8 +29,6 @@ def share_at_clip(mean: NDArray[np.float64], clip: float) -> float:
 def share_cut_for_all(mean: NDArray[np.float64], terms: Terms, *, members: int) -> float:
     """Of the weights that move, the share at which the change of every data owner was cut; 0 if that cannot be told.
 
-    Measured on updates of small models: where it is above a half, less than a twentieth of the mean update's length is left.
-
     Parameters
     ----------
     mean : float64 array, shape (d,), in [-c, c]
@@ -37,7 +36,7 @@ def share_cut_for_all(mean: NDArray[np.float64], terms: Terms, *, members: int) 
     members : int, > 0
         How many they are.
     """
-    blur = members / (2 ** (terms.update_bits - 1) - 2)  # each of them rounds by a step at most
+    blur = members / steps_per_clip(terms.update_bits)  # each of them rounds by a step at most
     if blur > MOST_BLUR:
         return 0.0
     clips = mean[:: -(-mean.size // MOST_LOOKED_AT)] * (members / terms.clip)

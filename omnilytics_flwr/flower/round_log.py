@@ -80,7 +80,7 @@ def hardly_learnt(report: RoundReport, terms: Terms, share: float) -> str:
     """Why a round that is learnt from teaches too little to go on, in a sentence; `share` of its weights were cut for all."""
     return (
         f"market round {report.round} is settled and paid {_counted(len(report.paid), 'data owner')}, and the clip of {terms.clip:g} cut "
-        f"every data owner's change of {share:.0%} of the weights, so that hardly anything of their training is left; create a market with a "
+        f"every data owner's change of {share:.0%} of the weights that move, so that hardly anything of their training is left; create a market with a "
         "larger clip (`omnilytics market terms-propose` finds one), or go on all the same with Omnilytics(most_cut=1)"
     )
 

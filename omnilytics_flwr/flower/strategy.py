@@ -138,6 +138,7 @@ class Omnilytics(Strategy):
         self._reason = ""
         self._model = SplitModel()
         self._done = 0
+        self._last = 0
 
     @property
     def reports(self) -> tuple[RoundReport, ...]:
@@ -200,6 +201,7 @@ class Omnilytics(Strategy):
             self._begin(steady, initial_arrays, train_config, evaluate_config)
             self._tell_needs(initial_arrays)
             left = max(num_rounds - self._done, int(self._keeper.is_open))
+            self._last = self._done + left
             evaluate = None if evaluate_fn is None else self._counted_on(evaluate_fn)
             result = super().start(steady, self._model.public, left, train_timeout, train_config, evaluate_config, evaluate)
         self._memory.complete(result)
@@ -257,7 +259,7 @@ class Omnilytics(Strategy):
             raise NothingLearnt(nothing_learnt(self._keeper.reports[-1], self._keeper.terms))
         if learnt is not None:
             self._observe(number, progress.metrics)
-            if self._learner.cut_for_all > self._most_cut:
+            if self._learner.cut_for_all > self._most_cut and number < self._last:  # after the last, there is none to be paid for nothing
                 raise NothingLearnt(hardly_learnt(self._keeper.reports[-1], self._keeper.terms, self._learner.cut_for_all))
         return None if learnt is None else learnt.public, progress.metrics
 
@@ -306,11 +308,11 @@ class Omnilytics(Strategy):
 
     def _tell_needs(self, initial: ArrayRecord) -> None:
         """Say what a round takes, and refuse what cannot be held, before anything is trained or paid for; not while a round is open."""
+        if self._keeper.is_open:  # its deliveries fill the disk already, and it must be settled
+            return
         folder, scheme = self._memory.directory, self._keeper.ledger.scheme()
         needs = ServerNeeds.of(scheme, owners=self._keeper.state().members.bit_count() or self._keeper.terms.most_owners)
         log(INFO, "\t├──> A delivery is a message of %.1f MB; %s", message_bytes(scheme) / 1e6, needs)
-        if self._keeper.is_open:  # its deliveries fill the disk already, and it must be settled
-            return
         needs.check_disk(None if folder is None else folder.path)
         model_bytes = sum(len(array.data) for array in initial.values())
         if max(model_bytes, message_bytes(scheme)) > MOST_MESSAGE_BYTES:

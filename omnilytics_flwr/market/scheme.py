@@ -20,7 +20,7 @@ from ..crypto.fixedpoint import WEIGHTS_PER_POLYNOMIAL, Units, pack, unpack
 from ..crypto.hashing import keccak256
 from ..crypto.kzg import Sketch, commit, commit_units
 from ..crypto.lanes import Lanes
-from ..crypto.projection import COPIES, Projection
+from ..crypto.projection import COPIES, Projection, project
 from ..crypto.prover import Proof, prove
 from ..crypto.statement import Statement
 from .terms import Terms
@@ -174,7 +174,7 @@ class ProjectedScheme(ExactScheme):
         """Of the vector against its points, and of its projection against its point."""
         projection = Projection(seed)
         of_vector = Sketch.of(projection.reading(pieces), points)
-        return of_vector + _of_projection(projection, projected)
+        return of_vector + Sketch.of([projection.result()], parse_points(projected, 1))
 
     def summed(self, pieces: Iterable[FieldVector], *, members: int, seed: bytes) -> tuple[FieldVector, Sums | None]:
         """The sum's projection, and its units; the sum itself is never there as a whole."""
@@ -212,14 +212,7 @@ class HashedScheme(ProjectedScheme):
 
     def sketch(self, pieces: Iterable[FieldVector], points: Points, projected: bytes, seed: bytes) -> Sketch | None:
         """Of the projection against its point."""
-        projection = Projection(seed)
-        for piece in pieces:
-            projection.add(piece)
-        return _of_projection(projection, projected)
-
-
-def _of_projection(projection: Projection, point: bytes) -> Sketch:
-    return Sketch.of([projection.result()], parse_points(point, 1))
+        return Sketch.of([project(pieces, seed)], parse_points(projected, 1))
 
 
 class ComputedScheme(Scheme):

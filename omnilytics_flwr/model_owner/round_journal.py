@@ -121,8 +121,7 @@ class RoundJournal:
         self._vectors.write(name, vector)
         live.deliveries[owner] = delivered
         live.excused.discard(owner)
-        if self._directory is not None:
-            self._directory.write(name, encode_delivery(owner, delivered))
+        self._write(name, encode_delivery(owner, delivered))
 
     def pieces(self, live: LiveRound, owner: Address) -> Iterator[FieldVector]:
         """The vector of a delivery, piece by piece; raises `WireError` if it was damaged on disk."""
@@ -178,7 +177,7 @@ class RoundJournal:
             self._change(partial(self._directory.write, name, record))
 
     def _change(self, *changes: Callable[[], None]) -> None:
-        """Change what is on disk; once a round is open, a disk that fails must not cost it."""
+        """Change what is on disk; once the newest round was opened, a disk that fails must cost neither it nor its end."""
         try:
             for change in changes:
                 change()
@@ -186,7 +185,7 @@ class RoundJournal:
             newest = self.newest()
             if newest is None or not newest.opened:
                 raise
-            self._on_trouble(f"the run directory cannot be changed ({error}); the open round goes on, and a restart will know less of it")
+            self._on_trouble(f"the run directory cannot be changed ({error}); the run goes on, and a restart will know less of it")
 
     def _delete(self, *names: str) -> None:
         if self._directory is not None:

@@ -487,7 +487,7 @@ class RoundKeeper:
             following=bytes(32) if following is None else following.task_hash(number + 1),
         )
         live.fates, live.scale, live.tolerated = decision.fates(), decision.scale, decision.tolerated
-        # The outcome first: a round that is noted as settled must not teach nothing.
+        # The outcome first: a round that is noted as settled must not teach nothing, unless the disk fails.
         self._journal.save_outcome(number, outcome)
         self._journal.save(live)
         try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
@@ -34,7 +35,7 @@ class VectorFiles:
     def write(self, name: str, raw: bytes) -> None:
         """Write a vector, in place of one of that name."""
         if self._folder is not None:
-            write_file(self._path(name), raw)
+            write_file(_path(self._folder, name), raw)
             return
         self.delete(name)
         file = self._unnamed[name] = tempfile.TemporaryFile(suffix=LEFTOVER)
@@ -43,22 +44,21 @@ class VectorFiles:
 
     def size(self, name: str) -> int:
         """Bytes of a vector, 0 if it is not there."""
-        path = self._path(name)
+        if self._folder is None:
+            return os.fstat(self._unnamed[name].fileno()).st_size if name in self._unnamed else 0
+        path = _path(self._folder, name)
         return path.stat().st_size if path.exists() else 0
 
     def pieces(self, name: str, elements: int) -> Iterator[FieldVector]:
         """A vector of so many elements, piece by piece; raises `WireError` if it is not one."""
-        if self._folder is None:
-            yield from _pieces(self._unnamed[name].fileno(), elements)
-            return
-        with self._path(name).open("rb") as file:
-            yield from _pieces(file.fileno(), elements)
+        with nullcontext(self._unnamed[name]) if self._folder is None else _path(self._folder, name).open("rb") as file:
+            yield from _pieces(lambda start, length: os.pread(file.fileno(), length, start), elements)
 
     def delete(self, *names: str) -> None:
         """Delete vectors; those that are not there are passed over."""
         for name in names:
             if self._folder is not None:
-                delete_file(self._path(name))
+                delete_file(_path(self._folder, name))
             elif name in self._unnamed:
                 self._unnamed.pop(name).close()
 
@@ -67,18 +67,17 @@ class VectorFiles:
         there = self._unnamed if self._folder is None else [path.stem for path in self._folder.glob(f"{prefix}*{SUFFIX}")]
         return [name for name in there if name.startswith(prefix)]
 
-    def _path(self, name: str) -> Path:
-        return Path() / "" if self._folder is None else self._folder / (name + SUFFIX)
-
 
 def pieces_of(raw: bytes, elements: int) -> Iterator[FieldVector]:
     """The same of bytes that are in memory."""
-    for start in range(0, elements, PIECE_ELEMENTS):
-        length = min(PIECE_ELEMENTS, elements - start)
-        yield FieldVector.from_bytes(raw[ELEMENT_BYTES * start : ELEMENT_BYTES * (start + length)], length)
+    return _pieces(lambda start, length: raw[start : start + length], elements)
 
 
-def _pieces(descriptor: int, elements: int) -> Iterator[FieldVector]:
+def _pieces(read: Callable[[int, int], bytes], elements: int) -> Iterator[FieldVector]:
     for start in range(0, elements, PIECE_ELEMENTS):
         length = min(PIECE_ELEMENTS, elements - start)
-        yield FieldVector.from_bytes(os.pread(descriptor, ELEMENT_BYTES * length, ELEMENT_BYTES * start), length)
+        yield FieldVector.from_bytes(read(ELEMENT_BYTES * start, ELEMENT_BYTES * length), length)
+
+
+def _path(folder: Path, name: str) -> Path:
+    return folder / (name + SUFFIX)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..crypto.fixedpoint import steps_per_clip
 from ..errors import TermsError
 from ..market.public_part import measure_update, public_weights
 from ..market.terms import CLIP_FACTOR, NORM_FACTOR, default_of
@@ -118,30 +119,30 @@ def propose(model: Mapping[str, Any], trained: Sequence[Mapping[str, Any]], priv
     clip = _rounded_up(CLIP_FACTOR * max(largest for largest, _ in measured))
     norms = tuple(norm for _, norm in measured)
     every = np.abs(np.concatenate([change.ravel() for change in changes.values()]))
-    step = clip / (2 ** (default_of("update_bits") - 1) - 2)
+    step = clip / steps_per_clip(default_of("update_bits"))
     clips = (clip, *dict.fromkeys(float(np.percentile(every, percent)) for percent in reversed(PERCENTILES)))
+    mean_norm = _length_of_mean(changes, math.inf)
     return Proposal(
         weights=sum(array.size for array in before.values()),
         parameters=tuple(ParameterChange(name, before[name].size, _percentiles(change)) for name, change in changes.items()),
         norms=norms,
-        mean_norm=_length_of_mean(changes, math.inf),
+        mean_norm=mean_norm,
         clip=clip,
         longest_mean=_rounded_up(NORM_FACTOR * max(norms)),
-        cuts=tuple(_cut(changes, every, one) for one in clips if one > 0),
+        cuts=tuple(_cut(changes, every, one, mean_norm) for one in clips if one > 0),
         below_step=float(np.mean(every < step)),
     )
 
 
-def _cut(changes: Mapping[str, NDArray[np.float64]], every: NDArray[np.float64], clip: float) -> Cut:
+def _cut(changes: Mapping[str, NDArray[np.float64]], every: NDArray[np.float64], clip: float, mean_norm: float) -> Cut:
     shares = {name: float(np.mean(np.abs(change) > clip)) for name, change in changes.items()}
     worst = max(shares, key=lambda name: shares[name])
-    whole = _length_of_mean(changes, math.inf)
     return Cut(
         clip=clip,
         share=float(np.mean(every > clip)),
         worst=worst if shares[worst] else "",
         worst_share=shares[worst],
-        length_left=_length_of_mean(changes, clip) / whole if whole else 1.0,
+        length_left=_length_of_mean(changes, clip) / mean_norm if mean_norm else 1.0,
     )
 
 

@@ -97,7 +97,7 @@ class _MeasuredApp(ClientApp):
         with measured() as found:
             reply = super().__call__(message, context)
         sent = 0 if reply.has_error() else _bytes_of(reply.content)
-        facts = {"owner": context.node_config["partition-id"], "trained": self.training_cpu_seconds > 0, "failed": reply.has_error()}
+        facts = {"owner": context.node_config["partition-id"], "failed": reply.has_error()}
         work = {"training_cpu_seconds": self.training_cpu_seconds, "received_bytes": received, "sent_bytes": sent}
         note(self._spent, facts | work | found)
         return reply

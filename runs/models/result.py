@@ -21,6 +21,7 @@ def row_of(recipe: Recipe, model: str, verification: str, trained: Trained, *, w
         "model": model,
         "weights": weights,
         "verification": verification,
+        "rounds": rounds,
         "accuracy": trained.accuracies,
         "client": _client(recipe, trained.messages, rounds),
         "server": {key: trained.server[key] / rounds for key in ("seconds", "cpu_seconds")} | {"mib": trained.server["mib"]},
@@ -59,7 +60,7 @@ def _broken(result: dict[str, Any], row: dict[str, Any], plain: dict[str, Any]) 
     server = {key: row["server"][key] - plain["server"][key] for key in ("cpu_seconds", "mib")}
     claims = {
         f"within {points:g} points of plain FedAvg without an attacker": row["accuracy"][-1] >= plain["accuracy"][-1] - points / 100,
-        "every round is settled, by one transaction": all(row["settled"])
+        "every round is settled, by one transaction": row["settled"] == [True] * row["rounds"]
         and all(events.count("settle") == 1 for events in row["transactions"]),
         "no attacker is paid": not any({*result["attackers"]} & {*paid} for paid in row["paid"]),
         f"a client under {most['client_cpu_seconds']:g} s of CPU a round": row["client"]["cpu_seconds"] < most["client_cpu_seconds"],

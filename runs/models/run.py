@@ -16,7 +16,7 @@ from omnilytics_flwr.market.public_part import count_weights
 from ..gas.rounds import Case, Cost, measure
 from ..mnist.show import quiet_flower
 from ..record import circumstances, new_folder, point_latest, write_json, write_recipe
-from ..screen import show_end
+from ..screen import new_console, show_end
 from .app import model_arrays
 from .figure import draw
 from .networks import NETWORKS
@@ -31,7 +31,7 @@ GAS_OWNERS, GAS_GROUPS = 20, 5
 
 def run(recipe: Recipe, models: Sequence[str] = MODELS) -> int:
     """Run the trainings of these models and write the record; return 0 if every promise held."""
-    console = Console()
+    console = new_console()
     folder = new_folder(HERE)
     log, facts = quiet_flower(folder / "flower.log"), circumstances()
     write_recipe(folder / "recipe.json", recipe)

@@ -85,7 +85,6 @@ class Published:
 class Recipe:
     """All knobs of a run."""
 
-    seed: int
     workers: int
     costs: tuple[Cost, ...]
     digits: DigitsCase

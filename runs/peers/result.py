@@ -44,10 +44,12 @@ def broken_promises(result: Row) -> list[str]:
     """What this run should have shown and did not, in words; empty if all is well."""
     costs = [row for row in result["costs"] if "refused" not in row]
     markets = [row for row in costs if row["peer"] in MARKETS]
-    lost = {row["peer"]: -(accuracies(result, row["peer"])[1] - accuracies(result, row["peer"])[0]) for row in result["digits"]}
+    learnt = {peer: accuracies(result, peer) for peer in {row["peer"] for row in result["digits"]}}
+    lost = {peer: clean - attacked for peer, (clean, attacked) in learnt.items()}
     poisoned = [attacked_row(result, peer) for peer in MARKETS]
     every_market = [row for case in ("costs", "digits", "noise", "silence") for row in result[case] if "audited_rounds" in row]
     silent = [row for row in result["silence"] if row["peer"] in MARKETS]
+    errors = {(row["peer"], row["spread"]): row["error"] for row in result["noise"]}
     claims = {
         "every peer learns from everybody, MultiKrum from all but one": all(
             row["learnt_from"] == row["owners"] - (row["peer"] == "multikrum") for row in costs
@@ -60,7 +62,7 @@ def broken_promises(result: Row) -> list[str]:
         "one poisoner ruins FedAvg and SecAgg+": all(lost[peer] >= RUIN for peer in ("fedavg", "secagg+")),
         "one poisoner costs a market little accuracy": all(lost[peer] <= SMALL_LOSS for peer in MARKETS),
         "a market keeps the poisoner out however small the updates are": all(
-            row["error"] < 1 for row in result["noise"] if row["peer"] in MARKETS
+            row["error"] <= errors["fedavg", row["spread"]] / 2 for row in result["noise"] if row["peer"] in MARKETS
         ),
         "the poisoner earns nothing, and at least four groups of five earn in every round": all(
             row["earned_wei"][result["poisoner"]] == 0 and len(paid_owners(row)) >= 12 for row in poisoned

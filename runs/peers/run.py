@@ -29,7 +29,7 @@ def run(recipe: Recipe) -> int:
     log = quiet_flower(folder / "flower.log")
     facts = circumstances()
     write_recipe(folder / "recipe.json", recipe)
-    result: dict[str, Any] = {"run": "peers", "seed": recipe.seed, **facts}
+    result: dict[str, Any] = {"run": "peers", **facts}
     with Workers(recipe.workers) as workers:
         console.print("[bold]warm up[/bold]: what is loaded once is not measured")
         for peer in PEERS:

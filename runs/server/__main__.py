@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 
 from omnilytics_flwr import Address, LocalMarket, OwnerHome, Terms
 from omnilytics_flwr.data_owner.owner_agent import MaskedUpdate, SignedCommitment
@@ -25,7 +24,7 @@ from omnilytics_flwr.model_owner.run_directory import RunDirectory
 
 from ..onchain.__main__ import table_of
 from ..record import circumstances, new_folder, point_latest, write_json
-from ..screen import told
+from ..screen import new_console, told
 
 HERE = Path(__file__).parent
 CLIP, SPREAD = 1.0, 0.01
@@ -68,7 +67,7 @@ def main() -> int:
 
 
 def _run(only: int | None) -> int:
-    console, recipe = Console(), tomllib.loads((HERE / "config.toml").read_text())
+    console, recipe = new_console(), tomllib.loads((HERE / "config.toml").read_text())
     sizes = [size for size in (Size(**entry) for entry in recipe["rounds"]) if only in (None, size.weights)]
     folder, rows = new_folder(HERE), []
     for size in sizes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +11,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from omnilytics_flwr.data_owner.journal import Journal
+from omnilytics_flwr.data_owner.journal import Entry, Journal
 from omnilytics_flwr.errors import Refused
 from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.stage import Stage
@@ -68,15 +69,15 @@ def test_peer_sets_are_counted_for_all_homes_with_one_data_set(tmp_path: Path) -
     assert_refused(second.agent(**{"most-peer-sets": 1}), task, "these would be 2 different groups for one data set, at most 1 allowed")
     second.agent(**{"most-peer-sets": 2}).commit(task, update_of(1))
     second.data_set = None
-    assert len(second.journal.peer_sets()) == 1, "a home by itself knows of its own groups only"
+    assert len(second.journal.peer_sets(second.journal.entries())) == 1, "a home by itself knows of its own groups only"
 
 
 def test_homes_with_one_data_set_that_commit_at_once_are_counted_in_turn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scene, (first, second) = homes_in_two_groups(tmp_path)
     task, counted, both = anchor(scene), Journal.peer_sets, Barrier(2)
 
-    def count_and_wait(journal: Journal) -> set[bytes]:
-        found = counted(journal)
+    def count_and_wait(journal: Journal, entries: Iterable[Entry]) -> set[bytes]:
+        found = counted(journal, entries)
         with suppress(BrokenBarrierError):  # one that is alone here has the count to itself
             both.wait(0.5)
         return found
@@ -91,7 +92,7 @@ def test_homes_with_one_data_set_that_commit_at_once_are_counted_in_turn(tmp_pat
     monkeypatch.setattr(Journal, "peer_sets", count_and_wait)
     with ThreadPoolExecutor(2) as pool:
         assert sorted(pool.map(commit, (first, second))) == [False, True]
-    assert len(counted(first.journal)) == 1
+    assert len(counted(first.journal, first.journal.entries())) == 1
 
 
 def test_group_without_enough_known_peers_is_refused_before_training(tmp_path: Path) -> None:

@@ -201,3 +201,10 @@ def test_lock_holds_against_another_process_and_ends_with_it(tmp_path: Path) -> 
             child.wait()
     with locked(tmp_path / ".lock", if_held=Refused("held")):
         pass
+
+
+def test_home_waits_for_another_with_its_data_set_only_to_count(tmp_path: Path) -> None:
+    """Else a vector that one home reads would hold up an answer of the other."""
+    one, other = (Journal(tmp_path / name, tmp_path / "data") for name in ("one", "other"))
+    with one.locked(counting=True), other.locked():
+        assert not other.entries()

@@ -72,8 +72,11 @@ def test_clip_that_leaves_hardly_anything_ends_the_run_after_one_round_unless_th
     for name in ("usual", "wanted"):
         (tmp_path / name).mkdir()
     reason = ended(run := memory_run(tmp_path / "usual", clip_nano=1000), 3)
-    assert "and the clip of 1e-06 cut every data owner's change of 100% of the weights" in reason
+    assert "and the clip of 1e-06 cut every data owner's change of 100% of the weights that move" in reason
     assert len(run.reports) == 1
+    (tmp_path / "last").mkdir()
+    last = memory_run(tmp_path / "last", clip_nano=1000)
+    assert len(last.strategy.start(last.grid, make_model(), 1).arrays), "after the last round there is none to be paid for nothing"
     wanted = memory_run(tmp_path / "wanted", clip_nano=1000, options={"most_cut": 1.0})
     wanted.strategy.start(wanted.grid, shifted(make_model(), 9.0), 2)  # from where everybody trains the same way
     assert "100.0 % of the entries of the accepted mean sit at the clip of 1e-06, so that updates are cut" in caplog.text

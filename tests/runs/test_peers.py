@@ -108,7 +108,7 @@ def record() -> dict[str, Any]:
     for one in made["digits"]:
         if one["attacked"] and "earned_wei" in one:
             one["earned_wei"][7] = 0
-    made["noise"] = [row(peer, spread=spread, error=0.2) for peer in PEERS for spread in (0.01, 0.00001)]
+    made["noise"] = [row(peer, spread=spread, error=0.67 if peer == "fedavg" else 0.2) for peer in PEERS for spread in (0.01, 0.00001)]
     made["silence"] = [row(peer, silent_from=at, learnt_from=12) for peer in PEERS for at in (1, 2)]
     return made
 
@@ -118,7 +118,7 @@ def test_record_without_fault_breaks_no_promise_and_each_fault_is_named() -> Non
     bad = record()
     bad["costs"][0]["learnt_from"] = 3
     bad["digits"][-1]["earned_wei"][7] = 5
-    bad["noise"][-1]["error"] = 2.0
+    bad["noise"][-1]["error"] = 0.67  # what one of 15 moves the mean by
     bad["silence"][-1]["audited_rounds"] = 0
     assert len(broken_promises(bad)) == 4
 
