@@ -13,13 +13,17 @@ from pathlib import Path
 from typing import Any
 
 from .audit.tables import audit_table
+from .audit.verdict import is_confirmed, verdict_text
+from .byzantine.result import audits_of
 from .client.tables import client_table
+from .markdown import markdown_table
 from .models.tables import models_table
 from .peers.tables import peers_table
+from .server.tables import server_table
 
 ROOT = Path(__file__).parent.parent
 BENCHMARKS = ROOT / "docs" / "reference" / "benchmarks.md"
-RUNS = ("mnist", "gas", "plugin", "byzantine", "deployment", "onchain", "peers", "client", "models", "audit")
+RUNS = ("mnist", "gas", "plugin", "byzantine", "deployment", "onchain", "peers", "client", "server", "models", "audit")
 KEPT = ("result.json", "figure.png")
 NO_RECORD = "No record of this run is kept yet; `python -m runs.{run}` makes one."
 
@@ -54,6 +58,7 @@ def rendered(text: str) -> str:
         onchain_table,
         _peers_table,
         client_table,
+        server_table,
         models_table,
         audit_table,
     )
@@ -91,44 +96,41 @@ def mnist_table(result: dict[str, Any]) -> str:
         ("join, draw, claim", f"{gas['join_mean']:,.0f}, {gas['draw']:,.0f}, {gas['claim_mean']:,.0f} gas"),
         ("time against plain FedAvg", f"{seconds['ratio']:.2f} times"),
         ("node time of all rounds", f"{result['chain_processing_ms']:.0f} ms"),
+        ("an audit from the chain alone", verdict_text(result["audit"])),
     ]
-    return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)])
+    return markdown_table(("", ""), rows, words=(0, 1))
 
 
 def gas_table(result: dict[str, Any]) -> str:
     """Gas against size, and beneath it what is extrapolated."""
-    head = "| verification | data owners | groups | weights | open gas | settle gas | bytes | settle gas at 64 a byte |"
-    measured = [head, "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |", *map(_gas_row, result["rounds"])]
+    head = ("verification", "data owners", "groups", "weights", "open gas", "settle gas", "bytes", "settle gas at 64 a byte")
     beyond = [
-        f"{_gas_row(row | {'verification': 'computed, extrapolated'})} {row['gas_of_a_weight']:,} |" for row in result["extrapolated"]
+        (*_gas_row(row | {"verification": "computed, extrapolated"}), f"{row['gas_of_a_weight']:,}") for row in result["extrapolated"]
     ]
-    return "\n".join([*measured, "", f"{head} settle gas of a weight |", measured[1] + " ---: |", *beyond])
+    measured = markdown_table(head, map(_gas_row, result["rounds"]))
+    return "\n\n".join([measured, markdown_table((*head, "settle gas of a weight"), beyond)])
 
 
-def _gas_row(row: dict[str, Any]) -> str:
-    return (
-        f"| {row['verification']} | {row['owners']} | {row['groups']} | {row['weights']:,} | {row['open_gas']:,} | {row['settle_gas']:,} "
-        f"| {row['bytes']:,} | {row['gas_at_64_a_byte']:,} |"
-    )
+def _gas_row(row: dict[str, Any]) -> tuple[str, ...]:
+    numbers = ("owners", "groups", "weights", "open_gas", "settle_gas", "bytes", "gas_at_64_a_byte")
+    return row["verification"], *(f"{row[name]:,}" for name in numbers)
 
 
 def plugin_table(result: dict[str, Any]) -> str:
     """What each plugged-in app learnt without and with a market."""
-    head = "| app | weights | accuracy without / in a market |"
     rows = [
-        f"| {r['example']} | {r['weights']:,} | {r['accuracy']['plain']:.1%} / {r['accuracy']['market']:.1%} |" for r in result["examples"]
+        (r["example"], f"{r['weights']:,}", f"{r['accuracy']['plain']:.1%} / {r['accuracy']['market']:.1%}") for r in result["examples"]
     ]
-    return "\n".join([head, "| --- | ---: | ---: |", *rows])
+    return markdown_table(("app", "weights", "accuracy without / in a market"), rows)
 
 
 def byzantine_table(result: dict[str, Any]) -> str:
     """Accuracy in the market and of FedAvg, and who is paid, for each attack and crowd."""
     crowds = ("two", "three", "six")
-    head = "| attack | " + " | ".join(f"{len(result['crowds'][crowd])} attackers" for crowd in crowds) + " |"
-    rows = [f"| nobody | {_cell(result['no_attacker'])} |  |  |"]
-    for attack, cells in result["attacks"].items():
-        rows.append(f"| {attack} | " + " | ".join(_cell(cells[crowd]) for crowd in crowds) + " |")
-    return "\n".join([head, "| --- | ---: | ---: | ---: |", *rows, "", *_projections(result["projections"])])
+    head = ("attack", *(f"{len(result['crowds'][crowd])} attackers" for crowd in crowds))
+    rows = [("nobody", _cell(result["no_attacker"]), "", "")]
+    rows += [(attack, *(_cell(cells[crowd]) for crowd in crowds)) for attack, cells in result["attacks"].items()]
+    return "\n".join([markdown_table(head, rows), "", *_projections(result["projections"]), "", _audits(result)])
 
 
 def _projections(found: dict[str, Any]) -> Iterator[str]:
@@ -140,6 +142,12 @@ def _projections(found: dict[str, Any]) -> Iterator[str]:
     yield ""
     for one in (one for one in found["differing"] if one["loud"]):
         yield f"- {one['attack']}, {one['crowd']} attackers, round {one['round']}: {one['scores']}"
+
+
+def _audits(result: dict[str, Any]) -> str:
+    """How many of the run's markets an audit confirms."""
+    audits = audits_of(result)
+    return f"An audit from the chain alone confirms {sum(map(is_confirmed, audits))} of the {len(audits)} markets that lived on a chain."
 
 
 def _cell(cell: dict[str, Any]) -> str:
@@ -162,25 +170,31 @@ def deployment_table(result: dict[str, Any]) -> str:
         ("plain FedAvg's round: Flower's one exchange, training in it", f"{seconds['plain_round_median']:.1f} s"),
         ("market's round: Flower's two exchanges (train, deliver)", f"{stages['train']:.1f} s + {stages['deliver']:.1f} s"),
         ("market's round: transactions and proof", f"{ours:.1f} s"),
+        ("an audit from the chain alone", verdict_text(result["audit"])),
         *(
             (f"a client process, {kind}: CPU, peak memory", f"{used['cpu_seconds']:.2f} s, {used['peak_memory_mib']:.0f} MiB")
             for kind, used in clients.items()
         ),
     ]
-    return "\n".join(["| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in rows)])
+    return markdown_table(("", ""), rows, words=(0, 1))
 
 
 def onchain_table(result: dict[str, Any]) -> str:
     """The verifications side by side: after training, and with the largest models that the computed one takes."""
-    head = "| data owners | weights | verification | accuracy | open gas | settle gas | settlement, bytes |"
+    head = ("data owners", "weights", "verification", "accuracy", "open gas", "settle gas", "settlement, bytes")
     rows = [{"owners": result["owners"], "weights": result["weights"], **row} for row in result["verifications"]] + result["largest"]
     reached = [f"{row['accuracy'][-1]:.1%}" if "accuracy" in row else "" for row in rows]
     lines = [
-        f"| {r['owners']} | {r['weights']:,} | {r['verification']} | {share} "
-        f"| {r['open_gas']:,} | {r['settle_gas']:,} | {r['settlement_bytes']:,} |"
+        (
+            f"{r['owners']}",
+            f"{r['weights']:,}",
+            r["verification"],
+            share,
+            *(f"{r[n]:,}" for n in ("open_gas", "settle_gas", "settlement_bytes")),
+        )
         for r, share in zip(rows, reached, strict=True)
     ]
-    return "\n".join([head, "| ---: | ---: | --- | ---: | ---: | ---: | ---: |", *lines])
+    return markdown_table(head, lines, words=(2,))
 
 
 def _last(result: dict[str, Any], which: str) -> str:

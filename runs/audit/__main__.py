@@ -7,21 +7,19 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from omnilytics_flwr import Anvil, AnvilOptions, EthereumLedger
-from omnilytics_flwr.audit.auditor import Auditor
-from omnilytics_flwr.chain.history_reader import gate_of, read_history, verification_of
+from omnilytics_flwr import Anvil, AnvilOptions
 
 from ..gas.rounds import Case, MeasuredMarket
 from ..recipes import read_recipe
 from ..record import circumstances, new_folder, point_latest, write_json
 from ..screen import new_console, told
-from .tables import is_confirmed, table_of_audits
+from .tables import table_of_audits
+from .verdict import audited, is_confirmed
 
 HERE = Path(__file__).parent
 
@@ -58,23 +56,7 @@ def measure(case: Case, rounds: int) -> dict[str, Any]:
         market = MeasuredMarket(anvil, case, fixed_draw=False)
         for number in range(1, rounds + 1):
             market.play(number)
-        return asdict(case) | {"rounds": rounds} | audited(market.owner)
-
-
-def audited(ledger: EthereumLedger) -> dict[str, Any]:
-    """What an audit of all that has happened comes to, and how long its two parts took."""
-    began = time.perf_counter()
-    history = read_history(ledger)
-    read = time.perf_counter()
-    report = Auditor(history, verification_of(ledger), gate_of(ledger)).run()
-    return {
-        "transactions": report.transactions,
-        "signatures": report.signatures,
-        "read_seconds": read - began,
-        "recompute_seconds": time.perf_counter() - read,
-        "finding": None if report.finding is None else str(report.finding),
-        "unseen": list(report.unseen),
-    }
+        return asdict(case) | audited(market.owner)
 
 
 if __name__ == "__main__":

@@ -6,20 +6,16 @@ from typing import Any
 
 from rich.table import Table
 
+from ..markdown import markdown_table
 from ..screen import new_table
+from .verdict import is_confirmed
 
 COLUMNS = ("verification", "data owners", "weights", "transactions", "read, a round", "recompute, a round", "confirmed")
 
 
-def is_confirmed(row: dict[str, Any]) -> bool:
-    """Whether everything could be seen, and follows from what was sent."""
-    return row["finding"] is None and not row["unseen"]
-
-
 def audit_table(result: dict[str, Any]) -> str:
     """What an audit takes, for the page."""
-    rows = [f"| {COLUMNS[0]} | {' | '.join(COLUMNS[1:])} |", "| --- |" + " ---: |" * (len(COLUMNS) - 1)]
-    return "\n".join([*rows, *(f"| {' | '.join(_cells(row))} |" for row in result["markets"])])
+    return markdown_table(COLUMNS, map(_cells, result["markets"]))
 
 
 def table_of_audits(rows: list[dict[str, Any]]) -> Table:

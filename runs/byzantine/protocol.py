@@ -15,6 +15,7 @@ from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.market.task import TaskParts
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 
+from ..audit.verdict import audited
 from .confirm import Seat, play_round, seats_of
 from .recipe import Recipe, terms_of
 from .shortcut import Offer, groups_of
@@ -81,6 +82,8 @@ class Outcome:
     attacker_paid_wei, stake_lost_wei : int
     comrades_paid, others_paid : float
         Rewards a head of the attacker's group's other members, and of everybody else.
+    audit : dict
+        What an audit of its market comes to.
     """
 
     name: str
@@ -91,6 +94,7 @@ class Outcome:
     stake_lost_wei: int
     comrades_paid: float
     others_paid: float
+    audit: dict[str, Any]
 
 
 def play(recipe: Recipe, misdeed: Misdeed) -> Outcome:
@@ -136,6 +140,7 @@ class _Game:
             stake_lost_wei=self._stake_lost(terms),
             comrades_paid=sum(paid[place] for place in comrades) / (len(comrades) * terms.reward_wei),
             others_paid=sum(paid[place] for place in others) / (len(others) * terms.reward_wei),
+            audit=audited(self._market.ledger),
         )
 
     def _round(self, keeper: RoundKeeper, number: int) -> RoundReport:

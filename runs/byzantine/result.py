@@ -9,12 +9,13 @@ from typing import Any
 
 from omnilytics_flwr.market.terms import default_of
 
+from ..audit.verdict import is_confirmed
 from .compare import LOUD_PERCENT
 from .confirm import Confirmation
 from .protocol import Outcome
 from .recipe import Recipe
 
-__all__ = ["broken_promises", "result_of"]
+__all__ = ["audits_of", "broken_promises", "result_of"]
 
 LEAST_PAID = 0.9
 """Share of rounds in which every group is paid when nobody attacks."""
@@ -30,6 +31,7 @@ def result_of(
     calm: Mapping[int, dict[str, Any]],
     cells: Mapping[str, Mapping[str, dict[str, Any]]],
     confirmations: Mapping[str, Confirmation],
+    audit: dict[str, Any],
     outcomes: Sequence[Outcome],
     seconds: Mapping[str, float],
 ) -> dict[str, Any]:
@@ -44,6 +46,8 @@ def result_of(
         Figures by attack and crowd.
     confirmations : mapping of str to Confirmation
         By attack.
+    audit : dict
+        What an audit of the market of confirmations comes to.
     outcomes : sequence of Outcome
         Of the misdeeds.
     seconds : mapping of str to float
@@ -76,6 +80,7 @@ def result_of(
             f"the last round of the crowd {recipe.confirm.crowd!r} once more on a local chain, with owner agents, masks, commitments, "
             "signatures, proofs and contracts: distances, groups and payments are compared"
         ),
+        "confirmed_audit": audit,
         "misdeeds": [dataclasses.asdict(outcome) for outcome in outcomes],
         "misdeeds_owners": recipe.misdeeds.owners,
         "misdeeds_faulty_groups": recipe.misdeeds.faulty_groups,
@@ -115,6 +120,7 @@ def broken_promises(result: dict[str, Any]) -> list[str]:
             for one in result["confirmed_on_chain"].values()
         ),
         "as many attacks are confirmed as there are": set(result["confirmed_on_chain"]) == set(result["attacks"]),
+        "an audit from the chain alone confirms every market": all(map(is_confirmed, audits_of(result))),
         "never more than f groups of a round go unpaid": all(
             sum(len(fate[unpaid].split()) for unpaid in ("ineligible", "dropped")) <= faulty for fate in fates
         ),
@@ -130,6 +136,11 @@ def broken_promises(result: dict[str, Any]) -> list[str]:
         ),
     }
     return [claim for claim, holds in claims.items() if not holds]
+
+
+def audits_of(result: dict[str, Any]) -> list[dict[str, Any]]:
+    """What audits of the markets that lived on a chain came to."""
+    return [result["confirmed_audit"], *(one["audit"] for one in result["misdeeds"])]
 
 
 def _within(result: dict[str, Any]) -> list[str]:

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from omnilytics_flwr import LocalMarket
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 
+from ..audit.verdict import audited
 from ..mnist.data import resolve_source
 from ..record import circumstances, new_folder, point_latest, write_json, write_recipe
 from ..screen import new_console, percent
@@ -43,13 +44,13 @@ def run(recipe: Recipe, attacks: Sequence[str]) -> int:
     seconds: dict[str, float] = {}
     with Progress(*columns, console=console, transient=True) as progress:
         findings = _sweep(recipe, attacks, progress, seconds)
-        confirmations = _confirm(recipe, findings, attacks, progress, seconds)
+        confirmations, audit = _confirm(recipe, findings, attacks, progress, seconds)
         outcomes = _misdeeds(recipe, progress, seconds)
     calm = {job.seed: finding.figures for job, finding in findings.items() if not job.attack}
     cells = {attack: {crowd: findings[Job(recipe.seed, attack, crowd)].figures for crowd in recipe.crowds.by_name()} for attack in attacks}
     command = shlex.join(["python", "-m", "runs.byzantine", *sys.argv[1:]])
     result = {"run": "byzantine", "command": command, "seed": recipe.seed, **facts}
-    result |= result_of(recipe, calm, cells, confirmations, outcomes, seconds)
+    result |= result_of(recipe, calm, cells, confirmations, audit, outcomes, seconds)
     write_json(folder / "result.json", result)
     draw(folder / "result.json", folder / "figure.png")
     latest = point_latest(folder)
@@ -75,7 +76,7 @@ def _sweep(recipe: Recipe, attacks: Sequence[str], progress: Progress, seconds: 
 
 def _confirm(
     recipe: Recipe, findings: dict[Job, Finding], attacks: Sequence[str], progress: Progress, seconds: dict[str, float]
-) -> dict[str, Confirmation]:
+) -> tuple[dict[str, Confirmation], dict[str, Any]]:
     begun = time.perf_counter()
     bar = progress.add_task("repeat each attack on a chain", total=len(attacks))
     confirmed = {}
@@ -86,8 +87,9 @@ def _confirm(
             confirmed[attack] = confirm(market, keeper, attack, finding.last_offers, finding.last_decision)
             progress.advance(bar)
             progress.console.print(f"{attack} on a chain: {'the same' if confirmed[attack].holds else 'NOT the same'}")
+        audit = audited(market.ledger)
     seconds["confirmations"] = time.perf_counter() - begun
-    return confirmed
+    return confirmed, audit
 
 
 def _misdeeds(recipe: Recipe, progress: Progress, seconds: dict[str, float]) -> list[Outcome]:

@@ -9,7 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ..audit.verdict import is_confirmed
 from ..screen import ETHER, new_table, percent, show_end
+from .result import audits_of
 
 __all__ = ["crowd_label", "show_result"]
 
@@ -38,6 +40,8 @@ def show_result(console: Console, result: dict[str, Any], broken: Sequence[str],
     console.print(_misdeed_table(result))
     same = sum(all(value for key, value in one.items() if key.startswith("same")) for one in result["confirmed_on_chain"].values())
     console.print(f"{same} of {len(result['confirmed_on_chain'])} attacks repeated on a chain: same distances, groups and payments.")
+    audits = audits_of(result)
+    console.print(f"{sum(map(is_confirmed, audits))} of {len(audits)} markets on a chain confirmed by an audit from the chain alone.")
     show_end(console, broken, folder=folder, latest=latest, picture=folder / "figure.png")
 
 

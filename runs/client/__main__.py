@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import tomllib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from omnilytics_flwr.market.roster import bits_of, roster_hash, roster_seats
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address
 
+from ..recipes import read_recipe
 from ..record import circumstances, new_folder, point_latest, write_json
 from ..screen import new_console, told
 from .party import Answer, Client
@@ -37,6 +37,14 @@ class Case:
     accusations: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The markets, each of so many data owners."""
+
+    owners: int
+    case: tuple[Case, ...]
+
+
 def main() -> int:
     """Run and write the record."""
     parser = argparse.ArgumentParser(prog="python -m runs.client", description=__doc__)
@@ -45,13 +53,13 @@ def main() -> int:
 
 
 def _run(most_weights: int) -> int:
-    console, recipe = new_console(), tomllib.loads((HERE / "config.toml").read_text())
+    console, recipe = new_console(), read_recipe(Recipe, HERE / "config.toml")
     rows = []
-    for case in (Case(**entries) for entries in recipe["case"] if entries["weights"] <= most_weights):
+    for case in (case for case in recipe.case if case.weights <= most_weights):
         console.print(f"{case.weights:,} weights, {name_of(asdict(case))}")
-        rows.append(measured(case, recipe["owners"]))
+        rows.append(measured(case, recipe.owners))
     folder = new_folder(HERE)
-    write_json(folder / "result.json", {"run": "client", "owners": recipe["owners"], **circumstances(), "cases": rows})
+    write_json(folder / "result.json", {"run": "client", "owners": recipe.owners, **circumstances(), "cases": rows})
     point_latest(folder)
     console.print(table_of_clients(rows), table_of_steps(rows))
     console.print(f"record {folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder}")

@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.table import Table
 
+from ..markdown import markdown_table
 from ..screen import new_table
 
 MIB = 1 << 20
@@ -20,15 +21,15 @@ def client_table(result: dict[str, Any]) -> str:
     """What one client takes beyond training, and its agent's steps, for the page."""
     names = list(dict.fromkeys(name for row in result["cases"] for name in row["steps"]))
     head = ["weights", "market", "CPU", "clock", *names, "peak memory / plain", "sent"]
-    lines = [f"| {' | '.join(head)} |", "| ---: | --- |" + " ---: |" * (len(head) - 2)]
+    rows = []
     for row in result["cases"]:
         client, plain = row["client"], row["plain"]
         steps = [f"{row['steps'][name]['cpu_seconds']:.2f}" if name in row["steps"] else "" for name in names]
         memory = f"{client['peak_memory_bytes'] / MIB:.0f} / {plain['peak_memory_bytes'] / MIB:.0f} MiB"
         seconds = f"{client['cpu_seconds']:.2f} s", f"{client['seconds']:.2f} s"
         cells = [f"{row['weights']:,}", name_of(row), *seconds, *steps, memory, f"{client['sent_bytes'] / MIB:.1f} MiB"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
+        rows.append(cells)
+    return markdown_table(head, rows, words=(1,))
 
 
 def table_of_clients(rows: list[dict[str, Any]]) -> Table:

@@ -12,6 +12,7 @@ from typing import Any
 from omnilytics_flwr import Address, EthereumLedger
 from omnilytics_flwr.chain import artifacts
 
+from ..audit.verdict import is_confirmed
 from .parties import DataOwner, Parties
 from .recipe import Recipe
 
@@ -60,6 +61,7 @@ def broken_promises(result: dict[str, Any]) -> list[str]:
         "training helps": market[-1] >= market[0] + 0.3,
         "everybody has claimed one reward for each round that paid it, and nobody anything else": result["paid_wei"]
         == result["earned_wei"],
+        "an audit from the chain alone confirms every round": is_confirmed(result["audit"]),
         "the market's balance is what its books say": result["surplus_wei"] == 0,
     }
     if plain:

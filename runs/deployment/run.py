@@ -12,6 +12,7 @@ from pathlib import Path
 
 from omnilytics_flwr import Anvil, AnvilOptions, Stage, connect
 
+from ..audit.verdict import audited
 from ..record import circumstances, new_folder, point_latest, write_json, write_market_page, write_recipe
 from ..screen import new_console
 from .flower import Network, start_network
@@ -69,7 +70,8 @@ def _run(recipe: Recipe, place: Path, folder: Path, progress: Progress, *, plain
         _await_claims(parties, processes, progress)
         if plain:
             _plain(recipe, network, progress)
-        result = result_of(recipe, parties, incident)
+        progress.step("audit the market from its chain alone")
+        result = result_of(recipe, parties, incident) | {"audit": audited(parties.model_owner.ledger)}
         write_market_page(folder, parties.model_owner.ledger, result["accuracy"]["per_round"])
     if twin is not None:
         progress.step("the same rounds in Flower's simulation")

@@ -15,6 +15,7 @@ from rich.table import Table
 
 from omnilytics_flwr import MarketState
 
+from ..audit.verdict import verdict_text
 from ..screen import new_table, percent, show_end
 
 
@@ -59,6 +60,7 @@ def show_result(console: Console, result: dict[str, Any], broken: Sequence[str],
     console.print()
     console.print(_round_table(result))
     console.print(_cost_table(result))
+    console.print(f"An audit from the chain alone: {verdict_text(result['audit'])}.")
     show_end(console, broken, folder=folder, latest=latest, page=folder / "market.html", logs=folder / "logs")
 
 

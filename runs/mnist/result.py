@@ -11,6 +11,7 @@ from typing import Any
 from omnilytics_flwr import Address, LocalMarket, Terms, TransactionRecord
 from runs.processing_time import Processing
 
+from ..audit.verdict import is_confirmed
 from .recipe import Recipe
 from .trainings import WORKERS, Training
 
@@ -32,6 +33,7 @@ class Outcome:
     transactions: tuple[TransactionRecord, ...]
     work_seconds: dict[str, float]
     processing: Processing
+    audit: dict[str, Any]
 
 
 def collect_work(market: LocalMarket) -> dict[str, float]:
@@ -83,6 +85,7 @@ def result_of(outcome: Outcome) -> dict[str, Any]:
             "each round transaction (anchor, open, settle) executed again by the node with debug_traceTransaction on the state it had found; "
             "least of five repeats, less the round trip of an empty request; sender recovery and sealing of blocks not included"
         ),
+        "audit": outcome.audit,
         "transactions": [
             {"event": t.event, "account": t.account, "hash": t.transaction_hash, "block": t.block, "gas": t.gas_used}
             for t in outcome.transactions
@@ -104,6 +107,7 @@ def broken_promises(result: dict[str, Any]) -> list[str]:
         "no attacker is in an accepted group": not any(attackers & set(owners) for owners in accepted),
         "everybody is paid one reward for each accepted round and nobody anything else": waived or result["paid_wei"] == earned,
         "open and settle take at most 1,500,000 gas a round": result["gas"]["round_mean"] <= 1_500_000,
+        "an audit from the chain alone confirms every round": is_confirmed(result["audit"]),
         "data owners pay no gas in a round": result["gas"]["data_owner_per_round"] == 0,
     }
     return [claim for claim, holds in claims.items() if not holds]

@@ -9,6 +9,7 @@ from pathlib import Path
 from omnilytics_flwr import Address, LocalMarket, Terms
 from runs.processing_time import chain_processing
 
+from ..audit.verdict import audited
 from ..record import circumstances, new_folder, point_latest, write_json, write_market_page, write_recipe
 from ..screen import new_console
 from .app import METRICS
@@ -60,6 +61,8 @@ def _trainings(recipe: Recipe, folder: Path, progress: Progress) -> Outcome:
         processing = chain_processing(market.ledger.connection, of_rounds)
         transactions, terms, work = market.transactions, market.ledger.terms(), collect_work(market)
         owners = tuple(market.owners)
+        progress.step("audit the market from its chain alone")
+        audit = audited(market.ledger)
         write_market_page(folder, market.ledger, trained.accuracies)
     progress.begin("plain FedAvg")
     plain = train_plain(recipe, start, attacked=False, on_accuracy=progress.accuracy)
@@ -78,6 +81,7 @@ def _trainings(recipe: Recipe, folder: Path, progress: Progress) -> Outcome:
         transactions=transactions,
         work_seconds=work,
         processing=processing,
+        audit=audit,
     )
 
 

@@ -18,6 +18,7 @@ from rich.table import Table
 
 from omnilytics_flwr import RoundReport
 
+from ..audit.verdict import verdict_text
 from ..screen import ETHER, new_table, percent, show_end
 from .recipe import Recipe
 
@@ -152,7 +153,7 @@ def _cost_table(result: dict[str, Any]) -> Table:
         for name, key in (("training", "training"), ("client crypto", "client_crypto"))
     ]
     right += [("server crypto", f"{seconds['server_crypto']:.1f} s"), ("chain", f"{seconds['chain']:.1f} s")]
-    right += [("chain processing, all rounds", f"{result['chain_processing_ms']:.0f} ms")]
+    right += [("chain processing, all rounds", f"{result['chain_processing_ms']:.0f} ms"), ("audit", verdict_text(result["audit"]))]
     for i in range(max(len(left), len(right))):
         table.add_row(*(left[i] if i < len(left) else ("", "")), *(right[i] if i < len(right) else ("", "")))
     return table

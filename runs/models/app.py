@@ -17,10 +17,10 @@ from omnilytics_flwr import OmnilyticsMod
 from omnilytics_flwr.adversary.adversary_mod import AdversaryMod
 
 from ..mnist.model import train
+from ..spending import measured, note
 from .data import Shares, load_shares
 from .networks import NETWORKS, made
 from .recipe import Recipe
-from .spending import measured, note
 
 METRICS = ("num-examples", "train-loss")
 

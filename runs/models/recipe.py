@@ -18,7 +18,7 @@ LEAST_OWNERS, MOST_DIGITS = 15, 10_000
 class Training:
     """One model: its markets, how it is trained, and what a market may add."""
 
-    verifications: str
+    verifications: tuple[str, ...]
     accusations: bool
     rounds: int
     samples: int
@@ -36,8 +36,8 @@ class Training:
         for name in (field.name for field in fields(self) if field.name not in ("verifications", "accusations")):
             require(getattr(self, name) > 0, name, getattr(self, name), "above 0")
         require(self.samples % self.batch_size == 0, "samples", self.samples, "whole batches")
-        for name in self.verifications.split():
-            require(name in VERIFICATIONS, "verifications", name, f"some of {' '.join(VERIFICATIONS)}")
+        for name in self.verifications:
+            require(name in VERIFICATIONS, "verifications", name, f"one of {', '.join(VERIFICATIONS)}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from statistics import fmean, median
 from typing import Any
 
 from ..gas.rounds import Cost
+from ..spending import MIB
 from .recipe import Recipe
-from .spending import MIB
 from .tables import PLAIN
 from .trainings import Trained
 

@@ -58,7 +58,7 @@ def _trainings(recipe: Recipe, model: str, console: Console) -> list[dict[str, A
     """The lines of one model: plain FedAvg, then its markets."""
     start, weights = starting_model(recipe, model), _weights(model)
     rows = []
-    for kind in (PLAIN, *recipe.training(model).verifications.split()):
+    for kind in (PLAIN, *recipe.training(model).verifications):
         console.print(f"[bold]{model}[/bold], {weights:,} weights: {kind}")
         begun = time.perf_counter()
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from ..markdown import markdown_table
 from ..screen import new_table
 
 PLAIN = "plain FedAvg"
@@ -43,12 +44,7 @@ def screen_tables(result: dict[str, Any]) -> Iterable[Table]:
 
 def models_table(result: dict[str, Any]) -> str:
     """Both tables in Markdown."""
-    return "\n\n".join((_markdown(TRAININGS, 1, _trainings(result)), _markdown(STEPS, 3, _steps(result))))
-
-
-def _markdown(columns: Cells, words: int, rows: Iterable[Cells]) -> str:
-    rule = ["---" if i < words else "---:" for i in range(len(columns))]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (columns, rule, *rows))
+    return "\n\n".join((markdown_table(TRAININGS, _trainings(result)), markdown_table(STEPS, _steps(result), words=(0, 1, 2))))
 
 
 def _trainings(result: dict[str, Any]) -> Iterable[Cells]:

@@ -19,10 +19,10 @@ from omnilytics_flwr.market.public_part import select_private
 from omnilytics_flwr.simulation import simulate
 
 from ..mnist.model import accuracy, train
+from ..spending import measured, noted
 from .app import METRICS, client_app, model_arrays, shares_of
 from .networks import NETWORKS, made
 from .recipe import Recipe
-from .spending import measured, noted
 
 WORKERS = 2
 """Clients at work at a time."""

@@ -65,9 +65,9 @@ def broken_promises(result: Row) -> list[str]:
             row["error"] <= errors["fedavg", row["spread"]] / 2 for row in result["noise"] if row["peer"] in MARKETS
         ),
         "the poisoner earns nothing, and at least four groups of five earn in every round": all(
-            row["earned_wei"][result["poisoner"]] == 0 and len(paid_owners(row)) >= 12 for row in poisoned
+            row["earned_wei"][result["poisoner"]] == 0 and 5 * len(paid_owners(row)) >= 4 * len(row["earned_wei"]) for row in poisoned
         ),
         "an outsider's audit confirms every round of every market": all(row["audited_rounds"] == row["rounds"] for row in every_market),
-        "a market learns on when a data owner falls silent": all(row["learnt_from"] >= 12 for row in silent),
+        "a market learns on when a data owner falls silent": all(5 * row["learnt_from"] >= 4 * row["owners"] for row in silent),
     }
     return [claim for claim, holds in claims.items() if not holds]

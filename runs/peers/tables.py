@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from ..markdown import markdown_table
 from .result import accuracies, attacked_row, paid_owners, seconds_of_client, sees_updates
 
 NAMES = {
@@ -28,7 +29,7 @@ def peers_table(result: Row, onchain: Row) -> str:
 def costs_table(result: Row) -> str:
     """Seconds, bytes and exchanges of a round by size."""
     head = ("weights", "data owners", "peer", "exchanges", "a client, s", "server, s", "sent by a client, MB", "received, MB")
-    return _table(head, [_cost(row) for row in result["costs"]], words=(2,))
+    return markdown_table(head, [_cost(row) for row in result["costs"]], words=(2,))
 
 
 def _cost(row: Row) -> list[str]:
@@ -51,7 +52,7 @@ def protection_table(result: Row) -> str:
         "paid",
         "confirmed by an outsider",
     ]
-    return _table(head, [_protection(result, peer, spreads) for peer in NAMES], words=(0, 1))
+    return markdown_table(head, [_protection(result, peer, spreads) for peer in NAMES], words=(0, 1))
 
 
 def _protection(result: Row, peer: str, spreads: Sequence[float]) -> list[str]:
@@ -103,10 +104,4 @@ def gas_table(result: Row, onchain: Row) -> str:
         if row["verification"] == "computed"
     ]
     rows += [[one["system"], str(one["owners"]), "", f"{one['gas']:,}", f"[theirs]({one['source']})"] for one in result["published"]]
-    return _table(head, rows, words=(0, 4))
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, words: Sequence[int]) -> str:
-    """A table whose columns hold numbers, but for those of `words`."""
-    rule = ["---" if column in words else "---:" for column in range(len(head))]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (head, rule, *rows))
+    return markdown_table(head, rows, words=(0, 4))

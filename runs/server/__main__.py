@@ -8,7 +8,6 @@ import os
 import sys
 import tempfile
 import time
-import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,15 +21,15 @@ from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 from omnilytics_flwr.model_owner.run_directory import RunDirectory
 
-from ..onchain.__main__ import table_of
+from ..recipes import read_recipe
 from ..record import circumstances, new_folder, point_latest, write_json
 from ..screen import new_console, told
+from ..spending import MIB, measured
+from .tables import table_of_servers
 
 HERE = Path(__file__).parent
 CLIP, SPREAD = 1.0, 0.01
 """Largest change of a weight, and the standard deviation of those that are drawn."""
-
-_MIB = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +39,15 @@ class Size:
     weights: int
     owners: int
     group_size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The rounds, and what their markets have in common; ``config.toml`` says what each key is."""
+
+    seed: int
+    accusations: bool
+    rounds: tuple[Size, ...]
 
 
 @dataclass(slots=True)
@@ -67,19 +75,19 @@ def main() -> int:
 
 
 def _run(only: int | None) -> int:
-    console, recipe = new_console(), tomllib.loads((HERE / "config.toml").read_text())
-    sizes = [size for size in (Size(**entry) for entry in recipe["rounds"]) if only in (None, size.weights)]
+    console, recipe = new_console(), read_recipe(Recipe, HERE / "config.toml")
     folder, rows = new_folder(HERE), []
-    for size in sizes:
-        rows.append(measured(size, seed=recipe["seed"], accusations=recipe["accusations"]))
-        console.print(rows[-1])
-    write_json(folder / "result.json", {"run": "server", "seed": recipe["seed"], **circumstances(), "rounds": rows})
+    for size in (size for size in recipe.rounds if only in (None, size.weights)):
+        console.print(f"{size.weights:,} weights, {size.owners} data owners")
+        rows.append(row_of(size, seed=recipe.seed, accusations=recipe.accusations))
+    write_json(folder / "result.json", {"run": "server", "seed": recipe.seed, **circumstances(), "rounds": rows})
     point_latest(folder)
-    console.print(table_of(rows))
+    console.print(table_of_servers(rows))
+    console.print(f"record {folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder}")
     return 0
 
 
-def measured(size: Size, *, seed: int, accusations: bool) -> dict[str, Any]:
+def row_of(size: Size, *, seed: int, accusations: bool) -> dict[str, Any]:
     """One round: what the model owner's process did, and what its memory rose to above what it held before."""
 
     def terms(contract: Address) -> Terms:
@@ -105,22 +113,23 @@ def measured(size: Size, *, seed: int, accusations: bool) -> dict[str, Any]:
                 meter.measure(lambda: keeper.add_commitment(signed.owner, signed.digest, signed.signature))  # noqa: B023
             digests = meter.measure(keeper.open)
             made = pool.starmap(deliver, [(home, task, digests, folder / f"{n}.vector") for n, home in enumerate(homes)])
-        before = _peak_bytes(reset=True)
-        for n, one in enumerate(made):
-            vector = (folder / f"{n}.vector").read_bytes()
-            meter.measure(lambda: keeper.add_delivery(one.owner, vector, one.points, one.projected, one.signature))  # noqa: B023
-            vector = b""
-        decision = meter.measure(keeper.prove)
-        report = meter.measure(lambda: keeper.settle(decision, None))
+        with measured() as spent:
+            for n, one in enumerate(made):
+                vector = (folder / f"{n}.vector").read_bytes()
+                meter.measure(lambda: keeper.add_delivery(one.owner, vector, one.points, one.projected, one.signature))  # noqa: B023
+                vector = b""
+            decision = meter.measure(keeper.prove)
+            report = meter.measure(lambda: keeper.settle(decision, None))
         return {
             "weights": size.weights,
             "owners": size.owners,
             "groups_accepted": len(report.accepted),
-            "seconds": round(meter.seconds, 2),
-            "cpu_seconds": round(meter.cpu_seconds, 2),
-            "peak_mib": round((_peak_bytes() - before) / _MIB),
-            "delivery_mib": round(os.path.getsize(folder / "0.vector") / _MIB, 1),
-        } | {f"{work}_seconds": round(seconds, 2) for work, seconds in sorted(report.seconds.items())}
+            "seconds": meter.seconds,
+            "cpu_seconds": meter.cpu_seconds,
+            "peak_mib": spent["mib"],
+            "delivery_mib": os.path.getsize(folder / "0.vector") / MIB,
+            "steps": report.seconds,
+        }
 
 
 def commit(home: Path, task: TaskId, weights: int, seed: list[int]) -> SignedCommitment:
@@ -133,14 +142,6 @@ def deliver(home: Path, task: TaskId, digests: tuple[bytes, ...], path: Path) ->
     made = OwnerHome.open(home).agent().deliver(task.chain_id, task.market, task.epoch, task.round, digests)
     path.write_bytes(made.vector)
     return replace(made, vector=b"")
-
-
-def _peak_bytes(*, reset: bool = False) -> int:
-    """The most memory that this process has held since the last reset; after one, what it holds now."""
-    if reset:
-        Path("/proc/self/clear_refs").write_text("5")
-    status = Path("/proc/self/status").read_text().splitlines()
-    return next(1024 * int(line.split()[1]) for line in status if line.startswith("VmHWM:"))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from runs.audit.__main__ import HERE, Recipe, measure
 from runs.audit.tables import audit_table
+from runs.audit.verdict import verdict_text
 from runs.gas.rounds import Case
 from runs.recipes import read_recipe
 
@@ -15,6 +16,9 @@ def test_market_of_a_round_is_confirmed_and_timed() -> None:
     assert min(row["read_seconds"], row["recompute_seconds"]) > 0
     last = audit_table({"markets": [row]}).splitlines()[-1]
     assert (last.startswith("| computed | 15 | 15 | "), last.endswith("| yes |")) == (True, True)
+    assert verdict_text(row).startswith("confirmed, ")
+    assert verdict_text(row | {"finding": "round 1: no"}) == "round 1: no"
+    assert verdict_text(row | {"unseen": ["blobs"]}) == "not seen: blobs"
 
 
 def test_recipe_has_a_market_of_each_verification() -> None:

@@ -217,6 +217,7 @@ def differs(crowd: str, groups: str) -> dict[str, Any]:
         (lambda r: r["attacks"]["zero"]["two"].update(projected=0.1), "projections leave accuracy as it is"),
         (lambda r: r["confirmed_on_chain"]["zero"].update(same_pay=False), "every attack comes to the same on a chain"),
         (lambda r: r["confirmed_on_chain"].pop("zero"), "as many attacks are confirmed as there are"),
+        (lambda r: r["misdeeds"][0]["audit"].update(finding="round 1: ..."), "an audit from the chain alone confirms every market"),
         (lambda r: r["attacks"]["zero"]["two"]["fates"][0].update(dropped="0 1 2"), "never more than f groups of a round go unpaid"),
         (lambda r: r["attacks"]["isotropic"]["two"].update(attackers_groups_learnt=0.1), "no sum out of range is ever learned from"),
         (lambda r: r["misdeeds"][0].update(settled=False), "every misdeed's round is settled"),

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import tomllib
-
 import pytest
 
-from runs.client.__main__ import HERE, Case, model_of, steps_of, terms_of
+from runs.client.__main__ import HERE, Case, Recipe, model_of, steps_of, terms_of
 from runs.client.tables import client_table
+from runs.recipes import read_recipe
 from tests.support.builders import MARKET
 
-RECIPE = tomllib.loads((HERE / "config.toml").read_text())
+RECIPE = read_recipe(Recipe, HERE / "config.toml")
 
 
-@pytest.mark.parametrize("entries", RECIPE["case"], ids=lambda entries: str(entries["weights"]))
-def test_terms_of_every_case_are_good(entries: dict[str, object]) -> None:
-    case = Case(**entries)  # type: ignore[arg-type]
-    terms = terms_of(case, RECIPE["owners"], MARKET)
+@pytest.mark.parametrize("case", RECIPE.case, ids=lambda case: str(case.weights))
+def test_terms_of_every_case_are_good(case: Case) -> None:
+    terms = terms_of(case, RECIPE.owners, MARKET)
     terms.check(computed=False)
     assert (terms.weights, terms.projected, bool(terms.answer_seconds)) == (
         case.weights,

@@ -30,3 +30,8 @@ def test_distances_are_compared_where_all_groups_were_there(reference: dict[str,
 
     first["distances"][0] = "1"
     assert broken_promises(reference) == ["the simulation settled the same distances to the last digit where all groups were there"]
+
+
+def test_market_that_no_audit_confirms_is_named(reference: dict[str, Any]) -> None:
+    reference["audit"]["unseen"] = ["blobs of round 2"]
+    assert broken_promises(reference) == ["an audit from the chain alone confirms every round"]

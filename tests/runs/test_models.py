@@ -19,10 +19,10 @@ from runs.models.networks import NETWORKS, made
 from runs.models.recipe import MODELS, load_recipe
 from runs.models.result import broken_promises, row_of
 from runs.models.run import HERE
-from runs.models.spending import MIB, measured, note, noted
 from runs.models.tables import PLAIN, models_table
 from runs.models.trainings import Trained, starting_model, train_in_market
 from runs.recipes import RecipeError
+from runs.spending import MIB, measured, note, noted
 
 OWN_APP = HERE.parents[1] / "docs" / "start" / "own-app.md"
 NORMALISATION = ("bn1.*", "*.bn?.*", "*.downsample.1.*")
@@ -108,7 +108,7 @@ REFERENCE = HERE / "reference" / "result.json"
 @pytest.mark.skipif(not REFERENCE.exists(), reason="no record of runs.models is kept yet")
 def test_reference_has_every_model_in_each_market_of_the_recipe_and_held_every_promise() -> None:
     recipe, reference = load_recipe(), json.loads(REFERENCE.read_text(encoding="utf-8"))
-    wanted = [(model, kind) for model in MODELS for kind in (PLAIN, *recipe.training(model).verifications.split())]
+    wanted = [(model, kind) for model in MODELS for kind in (PLAIN, *recipe.training(model).verifications)]
     assert [(row["model"], row["verification"]) for row in reference["trainings"]] == wanted
     assert broken_promises(reference) == []
 
