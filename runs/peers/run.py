@@ -73,7 +73,7 @@ def _silence(recipe: Recipe, workers: Workers, exchanges: dict[str, int]) -> Ite
     for peer in case.peers:
         for exchange in range(1, exchanges[peer] + 1):
             lesson, silent = Blocks(case.weights, case.owners), (case.silent, exchange)
-            yield {"silent_from": exchange} | train(peer, lesson, workers, secagg=recipe.secagg, silent=silent)
+            yield {"owners": case.owners, "silent_from": exchange} | train(peer, lesson, workers, secagg=recipe.secagg, silent=silent)
 
 
 def _told(console: Console, name: str, rows: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -28,16 +28,23 @@ def peers_table(result: Row, onchain: Row) -> str:
 
 def costs_table(result: Row) -> str:
     """Seconds, bytes and exchanges of a round by size."""
-    head = ("weights", "data owners", "peer", "exchanges", "a client, s", "server, s", "sent by a client, MB", "received, MB")
+    head = ("weights", "data owners", "peer", "exchanges", "a round, s", "a client, s", "server, s", "sent by a client, MB", "received, MB")
     return markdown_table(head, [_cost(row) for row in result["costs"]], words=(2,))
 
 
 def _cost(row: Row) -> list[str]:
     size = [f"{row['weights']:,}", str(row["owners"]), NAMES[row["peer"]]]
     if "refused" in row:
-        return [*size, "refused", *4 * [""]]
+        return [*size, "refused", *5 * [""]]
     bytes_of_one = [f"{row[key] / (row['owners'] * row['rounds']) / MEGABYTE:.2f}" for key in ("up_bytes", "down_bytes")]
-    return [*size, f"{row['exchanges']}", f"{seconds_of_client(row):.2f}", f"{row['server_seconds']:.2f}", *bytes_of_one]
+    return [
+        *size,
+        f"{row['exchanges']}",
+        f"{row['seconds'] / row['rounds']:.1f}",
+        f"{seconds_of_client(row):.2f}",
+        f"{row['server_seconds']:.2f}",
+        *bytes_of_one,
+    ]
 
 
 def protection_table(result: Row) -> str:

@@ -109,7 +109,7 @@ def record() -> dict[str, Any]:
         if one["attacked"] and "earned_wei" in one:
             one["earned_wei"][7] = 0
     made["noise"] = [row(peer, spread=spread, error=0.67 if peer == "fedavg" else 0.2) for peer in PEERS for spread in (0.01, 0.00001)]
-    made["silence"] = [row(peer, silent_from=at, learnt_from=12) for peer in PEERS for at in (1, 2)]
+    made["silence"] = [row(peer, owners=15, silent_from=at, learnt_from=12) for peer in PEERS for at in (1, 2)]
     return made
 
 
