@@ -45,7 +45,9 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "audit": frozenset({"rlp"}),
     "data_owner": frozenset({"numpy", "msgspec", "tomli_w"}),
     "model_owner": frozenset({"msgspec", "numpy", "py_arkworks_bls12381"}),
-    "evm": frozenset({"ckzg", "msgspec", "web3", "eth_abi", "eth_account", "eth_typing", "eth_utils", "requests", "rlp", "rich"}),
+    "evm": frozenset(
+        {"ckzg", "msgspec", "web3", "eth_abi", "eth_account", "eth_typing", "eth_utils", "requests", "rlp", "rich", "urllib3"}
+    ),
     "chain": frozenset({"ckzg", "msgspec", "web3", "eth_abi", "eth_account", "eth_typing", "eth_utils", "requests", "rlp", "rich"}),
     "flower": frozenset({"numpy", "flwr"}),
 }

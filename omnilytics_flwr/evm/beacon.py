@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING
 from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from ..decoding import decode_json
@@ -13,13 +13,8 @@ from . import rpc_values
 from .endpoint import TRANSIENT_STATUS, redacted, repeated
 from .rpc_headers import headers_for
 
-if TYPE_CHECKING:
-    from requests import Response
-
 SLOT_SECONDS = 12
 """Ethereum's, and of every other chain that does not say otherwise."""
-MOST_BYTES = 64 * 2**20
-"""Largest answer that is read; 128 blobs in hexadecimal form take 34 MB."""
 
 _NOT_FOUND = 404
 _DECIMAL = "0123456789"
@@ -99,13 +94,16 @@ class BeaconNode:
     def _get_once(self, path: str, query: Sequence[tuple[str, str]]) -> object:
         import requests
 
+        from .http_body import read_body
+
         own = "&".join(part for part in (self._url.query, urlencode(query)) if part)
         url = urlunsplit((self._url.scheme, self._url.netloc, self._url.path.rstrip("/") + path, own, ""))
+        deadline = time.monotonic() + self._timeout_seconds
         try:
             with requests.get(
                 url, timeout=self._timeout_seconds, stream=True, headers={"Accept": "application/json"} | self._headers
             ) as response:
-                status, body = response.status_code, _body(response)
+                status, body = response.status_code, read_body(response, deadline)
         except (requests.RequestException, OSError, ValueError) as error:
             raise self._unreachable(type(error).__name__) from error
         if status in TRANSIENT_STATUS:
@@ -128,16 +126,6 @@ class BeaconNode:
 
     def _unreachable(self, reason: str) -> Unreachable:
         return Unreachable(f"{self._shown} does not answer ({reason}); expected a beacon node; check the blobs' address and the network")
-
-
-def _body(response: Response) -> bytes:
-    """Body of an answer, of so many bytes at most; raises `requests.RequestException` if it breaks off."""
-    body = bytearray()
-    for piece in response.iter_content(2**20):
-        body += piece
-        if len(body) >= MOST_BYTES:
-            break
-    return bytes(body)
 
 
 def _decimal(what: str, value: object) -> int:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from itertools import count
 from typing import Any
 
 import requests
 from requests.adapters import HTTPAdapter
+
+from .http_body import read_body
 
 
 class HttpTransport:
@@ -19,7 +22,7 @@ class HttpTransport:
     url : str
         ``http://`` or ``https://``.
     timeout_seconds : float, > 0
-        Time limit of one request.
+        Time limit of one request; for the head of an answer, of each of its packets.
     headers : mapping of str to str
         Sent with every request.
     """
@@ -27,15 +30,16 @@ class HttpTransport:
     def __init__(self, url: str, timeout_seconds: float, headers: Mapping[str, str]) -> None:
         session = requests.Session()
         self._request = session.prepare_request(requests.Request("POST", url, headers=dict(headers)))
-        self._settings = dict(session.merge_environment_settings(str(self._request.url), {}, False, None, None))
+        self._settings = dict(session.merge_environment_settings(str(self._request.url), {}, True, None, None))
         self._adapter = HTTPAdapter()
         self._timeout_seconds = timeout_seconds
         self._ids = count(1)
 
     def make_request(self, method: str, params: Sequence[object]) -> Any:
-        """What the node answers; raises what `requests` raises, and `ValueError` for an answer that is no JSON."""
+        """What the node answers; raises what `requests` and `read_body` raise, and `ValueError` for an answer that is no JSON."""
+        deadline = time.monotonic() + self._timeout_seconds
         request = self._request.copy()
         request.prepare_body(json.dumps({"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}).encode(), None)
         with self._adapter.send(request, timeout=self._timeout_seconds, **self._settings) as response:
             response.raise_for_status()
-            return json.loads(response.content)
+            return json.loads(read_body(response, deadline))
