@@ -20,7 +20,7 @@ from omnilytics_flwr.market.refusals import MarketBadTerms
 from omnilytics_flwr.market.terms import ZERO_ADDRESS
 from omnilytics_flwr.market.terms_bounds import ETHEREUM, ChainLimits
 
-from ..support.nodes import FaultyNode, Limit, limited
+from ..support.nodes import FaultyNode, Limit, limited, unmined
 from .market_play import small_terms
 
 Falsify = Callable[[dict[str, Any]], object]
@@ -43,7 +43,7 @@ def test_chain_with_blobs_passes_and_nothing_stays_behind(anvil: Anvil, connecti
     check_supported(connection)
     check_proofs(connection)
     assert connection.block_number() == number
-    assert anvil.endpoint.request("txpool_content") == {"pending": {}, "queued": {}}
+    assert unmined(anvil.endpoint) == []
 
 
 @pytest.mark.parametrize(("hardfork", "missing"), [("shanghai", "0x0a"), ("cancun", "0x0b")])

@@ -19,6 +19,7 @@ from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.wallet import dev_wallet
 
+from ..support.nodes import unmined
 from .command_line import MODEL_OWNER, CommandLine
 
 ETHER = 10**18
@@ -33,15 +34,11 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def pooled(anvil: Anvil) -> int:
-    return int(anvil.endpoint.request("txpool_status")["pending"], 16)
-
-
 def test_fund_killed_before_it_is_mined_and_repeated_pays_once(line: CommandLine, market: EthereumLedger, anvil: Anvil) -> None:
     anvil.endpoint.request("evm_setAutomine", False)
     process = subprocess.Popen([sys.executable, "-m", "omnilytics_flwr", *FUND], env=os.environ)
     try:
-        until(lambda: pooled(anvil))
+        until(lambda: unmined(anvil.endpoint))
     finally:
         process.kill()
         process.wait()

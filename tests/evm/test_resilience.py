@@ -20,7 +20,7 @@ from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 from omnilytics_flwr.market.terms import Address
 
 from ..support.bad_inputs import full_disk
-from ..support.nodes import FaultyNode, faulty_node
+from ..support.nodes import FaultyNode, faulty_node, unmined
 from .tiny_contracts import COUNTING, counted, deployed, nonce, send
 
 PATIENCE_SECONDS = 60.0
@@ -59,9 +59,8 @@ def until(condition: Callable[[], object]) -> None:
 
 
 def pooled(anvil: Anvil) -> list[str]:
-    """Hashes of the transactions in the pool."""
-    content = anvil.endpoint.request("txpool_content")["pending"]
-    return [transaction["hash"] for by_nonce in content.values() for transaction in by_nonce.values()]
+    """Hashes of the transactions that wait to be mined."""
+    return [transaction["hash"] for transaction in unmined(anvil.endpoint)]
 
 
 def sent_unmined(anvil: Anvil, pool: ThreadPoolExecutor, connection: Connection, wallet: Wallet, payload: Payload) -> Future[Mined]:

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from omnilytics_flwr.errors import OmnilyticsError
+from omnilytics_flwr.evm.endpoint import Endpoint
 
 REAL = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 """For tests that ask a running node."""
@@ -191,11 +192,15 @@ class FaultyNode:
         return answer if falsify is None else json.dumps(falsify(json.loads(answer))).encode()
 
     def _is_reserved(self, raw: str) -> bool:
-        body = json.dumps({"jsonrpc": "2.0", "id": 0, "method": "txpool_content", "params": []}).encode()
-        with urlopen(Request(self.upstream, body, {"Content-Type": "application/json"})) as response:
-            pending = json.loads(response.read())["result"]["pending"]
-        types = {one["type"] for by_nonce in pending.values() for one in by_nonce.values()}
+        types = {one["type"] for one in unmined(Endpoint(self.upstream))}
         return any((one == "0x3") != raw.startswith("0x03") for one in types)
+
+
+def unmined(endpoint: Endpoint) -> list[dict[str, Any]]:
+    """Transactions in the pool of anvil; one that is mined stays there for a moment, and does not count."""
+    content = endpoint.request("txpool_content")
+    found = [one for part in ("pending", "queued") for by_nonce in content[part].values() for one in by_nonce.values()]
+    return [one for one in found if endpoint.request("eth_getTransactionReceipt", one["hash"]) is None]
 
 
 @contextmanager
