@@ -12,24 +12,24 @@ from typing import Literal, ParamSpec
 
 from ..clock import Clock
 from ..crypto.curve import parse_points
-from ..crypto.statement import VerificationBadPoint
-from ..errors import ChainError, LedgerError, NotReopened, ProtocolError, SettlementRefused, TermsError, TooFewGroups
+from ..errors import ChainError, NotReopened, ProtocolError, TermsError, TooFewGroups
 from ..market.ledger import ModelOwnerLedger
-from ..market.market_view import MarketState, Member
-from ..market.refusals import BadSignature, NotStaked, TooLate, Unresolved, WrongRound, WrongStage
-from ..market.roster import bits_of
+from ..market.market_view import MarketState
+from ..market.refusals import TooLate
 from ..market.stage import Stage
 from ..market.task import TaskId, TaskParts
 from ..market.terms import Address, Terms
 from .decision import Decision, decide
 from .deliveries import Deliveries
 from .disputes import Disputes
-from .live_round import LiveRound, Metrics, SettleCall
-from .patient_ledger import insist, patient
+from .live_round import LiveRound, Metrics
+from .opening import LEAST_COMMIT_SHARE, Opening
+from .patient_ledger import patient
 from .replay import Replay
 from .round_journal import RoundJournal
 from .round_report import RoundReport
 from .run_directory import Record, RunDirectory
+from .settling import BLOCK_SECONDS, Settling
 
 Missing = Literal["waive", "accuse"]
 """What becomes of a group with a member that does not deliver."""
@@ -37,13 +37,8 @@ Missing = Literal["waive", "accuse"]
 OPEN_MARGIN_BLOCKS = 6
 """How long before it is too late to open commitments end: the opening must be mined by then, though blocks are missed."""
 
-LEAST_COMMIT_SHARE = 2
-"""One part in this many of a commit window is left for commitments at least: an anchored task with less is anchored again."""
-
 CHECK_TRIES = 3
 """How often the chain is asked to check a delivery's points."""
-
-BLOCK_SECONDS = 12
 
 Told = ParamSpec("Told")
 
@@ -108,6 +103,8 @@ class RoundKeeper:
             on_stage=self._on_stage,
             on_trouble=self._on_trouble,
         )
+        self._opening = Opening(ledger, self._clock, self._journal, self._replay, self._on_stage)
+        self._settling = Settling(ledger, self._clock, self._journal, self._replay, self._on_trouble)
         self._live: LiveRound | None = None
         self._unbooked: list[LiveRound] = []
 
@@ -211,7 +208,7 @@ class RoundKeeper:
             return None
         self._live = live
         if is_open:
-            self._time_out(live)
+            self._settling.time_out(live)
         self._finish(self._report(live))
         return None if live.call is None else self._journal.outcome(live.task.round)
 
@@ -231,51 +228,15 @@ class RoundKeeper:
 
     def anchored(self, parts: TaskParts) -> TaskId | None:
         """The live task if the market has anchored just these parts, else None."""
-        return self._task_in(self._steady.state(), parts)
+        return self._opening.task_in(self._steady.state(), parts)
 
     def anchor(self, parts: TaskParts) -> TaskId:
         """Make sure that these parts are the anchored task, and begin its round; the task, with the round's number."""
         state = self.catch_up()
         self._live = None
-        self._live = self._take_up(parts, state) or self._begin(parts, state)
+        self._live = self._opening.anchor(parts, state)
         self._on_stage(self.live.task.round, "train")
         return self.live.task
-
-    def _task_in(self, state: MarketState, parts: TaskParts) -> TaskId | None:
-        task = self._task_of(parts, state, state.round)
-        return task if state.stage is Stage.ANCHORED and task.task_hash == state.task_hash else None
-
-    def _task_of(self, parts: TaskParts, state: MarketState, number: int) -> TaskId:
-        return TaskId(self.ledger.chain_id, self.ledger.address, state.epoch, number, parts.task_hash(number))
-
-    def _take_up(self, parts: TaskParts, state: MarketState) -> LiveRound | None:
-        """The round of the anchored task, if it is of these parts and there is time to train for it."""
-        task = self._task_in(state, parts)
-        if task is None or state.open_by < self._steady.now() + self.terms.commit_seconds // LEAST_COMMIT_SHARE:
-            return None
-        live = self._journal.rounds.get(task.round)
-        if live is None or live.task != task:
-            live = LiveRound(task, state.open_by, self._groups(state))
-            self._journal.begin(live)
-        return live
-
-    def _begin(self, parts: TaskParts, state: MarketState) -> LiveRound:
-        number = state.round + 1
-        self._on_stage(number, "anchor")
-        live = LiveRound(self._task_of(parts, state, number), 0, self._groups(state))
-        self._journal.begin(live)
-        try:
-            live.receipts.append(self._steady.anchor(live.task.task_hash))
-        except LedgerError:
-            self._journal.drop(number)
-            raise
-        self._replay.note_anchored(live, self._steady.state())
-        return live
-
-    def _groups(self, state: MarketState) -> tuple[tuple[Member, ...], ...]:
-        by_seat = {member.seat: member for member in self._steady.members()}
-        count = state.members.bit_count() // self.terms.group_size
-        return tuple(tuple(by_seat[seat] for seat in bits_of(self._steady.group_seats(number))) for number in range(count))
 
     # Opening
 
@@ -322,53 +283,13 @@ class RoundKeeper:
         if not (live.opened and state.stage is Stage.OPEN):
             try:
                 with live.timed("chain"):
-                    self._open(live)
+                    self._opening.open(live)
             except (TooFewGroups, TooLate):
                 self._finish(live.report_not_opened())
                 self._journal.clear(live.task.round)
                 raise
         self._on_stage(live.task.round, "deliver")
         return live.digests()
-
-    def _open(self, live: LiveRound) -> None:
-        without: frozenset[int] = frozenset()
-        while True:
-            roster, live.opened = self._choose(live, without), True
-            self._journal.set_roster(live, roster)
-            try:
-                live.receipts.append(self._steady.open(live.task.round, live.roster_bitmap(), live.roster_hash()))
-                self._journal.save(live)
-                self._journal.note_uncommitted(live.task.epoch, live.uncommitted())
-                return
-            except NotStaked as gone:  # somebody took its stake back, or lost it, since it signed: go on without its group
-                self._note_opened(live, False)
-                without |= live.groups_at(gone.seats)
-            except (WrongStage, WrongRound):
-                self._look_again(live)
-                if live.opened:
-                    return
-                raise
-            except LedgerError:
-                self._note_opened(live, False)
-                raise
-
-    def _choose(self, live: LiveRound, without: frozenset[int]) -> tuple[int, ...]:
-        """Whole groups; if there are any, those alone that have always delivered in this epoch."""
-        whole = tuple(number for number in live.signed_groups() if number not in without)
-        if not whole:
-            raise TooFewGroups(len(live.commitments), sum(map(len, live.groups)))
-        unreliable = live.groups_of(self._journal.absent(live.task.epoch).undelivered)
-        return tuple(number for number in whole if number not in unreliable) or whole
-
-    def _look_again(self, live: LiveRound) -> None:
-        """The market is not where it was: the round may be open by now, or anchored anew, or never have been anchored."""
-        self._note_opened(live, live.is_open_in(self.catch_up()))
-        if not live.opened:
-            self._replay.check_signatures(live)
-
-    def _note_opened(self, live: LiveRound, opened: bool) -> None:
-        live.opened = opened
-        self._journal.save(live)
 
     # Deliveries
 
@@ -421,7 +342,9 @@ class RoundKeeper:
             The chain has forgotten the opening for good; the round is reported as not opened.
         """
         live = self.live
-        self._check_opened(live)
+        if not live.opened:
+            self._end_unopened(live)
+            raise NotReopened(live.task.round)
         live.epoch_seed = self._steady.state().epoch_seed
         seed = live.projection_seed(live.epoch_seed)
         with live.timed("check"):
@@ -467,102 +390,23 @@ class RoundKeeper:
         """
         live = self.live
         self._on_stage(live.task.round, "settle")
-        with live.timed("chain"):
-            self._settle(live, decision, following, outcome)
+        try:
+            with live.timed("chain"):
+                self._settling.settle(live, decision, following, outcome)
+        except NotReopened:
+            self._end_unopened(live)
+            raise
         report = self._finish(self._report(live))
         if outcome is None:
             self._journal.clear(live.task.round)
         return report
 
-    def _settle(self, live: LiveRound, decision: Decision, following: TaskParts | None, outcome: Record | None) -> None:
-        number = live.task.round
-        state = self.catch_up()
-        self._check_opened(live)
-        if (state.stage, state.round) == (Stage.OPEN, number) and state.roster_hash != decision.roster_hash:
-            raise SettlementRefused(number, "it had to be opened again with fewer groups")
-        live.call = live.settle_call(
-            decision.settlement,
-            waived=decision.waived,
-            void=decision.void,
-            following=bytes(32) if following is None else following.task_hash(number + 1),
-        )
-        live.fates, live.scale, live.tolerated = decision.fates(), decision.scale, decision.tolerated
-        # The outcome first: a round that is noted as settled must not teach nothing, unless the disk fails.
-        self._journal.save_outcome(number, outcome)
-        self._journal.save(live)
-        try:
-            self._send(live, live.call, state.settle_by)
-        except TooLate:
-            self._time_out(live)
-        except (WrongStage, WrongRound):
-            if not live.is_over_in(self.catch_up()):
-                self._withdraw(live)
-                self._check_opened(live)
-                raise
-        except Unresolved as refusal:  # the last block is not past the accusations' deadline yet, or somebody answered in it
-            self._withdraw(live)
-            self._clock.wait(BLOCK_SECONDS)
-            raise SettlementRefused(number, str(refusal)) from refusal
-        except LedgerError as refusal:
-            self._withdraw(live)
-            self._waive_culprits(live, decision, refusal)
-            raise SettlementRefused(number, str(refusal)) from refusal
-
-    def _send(self, live: LiveRound, call: SettleCall, settle_by: int) -> None:
-        """Settle, and try as long as there is time: an account can be topped up, a chain comes back, and the bond is at stake."""
-        number = live.task.round
-        receipt = insist(
-            lambda: self.ledger.settle(number, call.settlement, live.settle_signatures(call), call.waived, call.following),
-            self._clock,
-            seconds=settle_by - self._steady.now(),
-            until_funded=True,
-            on_trouble=lambda error: self._on_trouble(
-                f"round {number} cannot be settled yet, which is tried again until it is too late: {error}"
-            ),
-        )
-        live.receipts.append(receipt)
-
-    def _time_out(self, live: LiveRound) -> None:
-        """End an open round that was not settled in time, as anybody may."""
-        self._on_trouble(f"round {live.task.round} was not settled in time; everybody on its roster is paid, and shares the bond")
-        try:
-            live.receipts.append(self._steady.timeout(live.task.round))
-        except (WrongStage, WrongRound):  # somebody else was faster
-            if not live.is_over_in(self._steady.state()):
-                raise
-
-    def _check_opened(self, live: LiveRound) -> None:
-        """End a round whose opening was forgotten, and that cannot be opened again."""
-        if not live.opened:
-            self._finish(live.report_not_opened())
-            self._journal.clear(live.task.round)
-            raise NotReopened(live.task.round)
-
-    def _withdraw(self, live: LiveRound) -> None:
-        live.call = None
-        self._journal.save(live)
-
-    def _waive_culprits(self, live: LiveRound, decision: Decision, refusal: LedgerError) -> None:
-        """Waive the groups that the market fell over; all of them if it does not say which; raise if none is left."""
-        self._on_trouble(f"round {live.task.round}: the market refuses the settlement: {refusal}")
-        # Void groups come last: waiving one pays it from the escrow instead of from the stakes that it lost.
-        left = set(range(len(live.roster))) - {*decision.waived, *decision.void} or set(decision.void)
-        if not left:
-            raise refusal
-        if isinstance(refusal, VerificationBadPoint):
-            culprits = {position for position in left if not self._has_good_points(live, position)}
-        elif isinstance(refusal, BadSignature):
-            culprits = {position for position in left if refusal.seat in {member.seat for member in live.roster_groups()[position]}}
-        else:
-            culprits = set()
-        live.spoilt |= culprits or left
-        self._journal.save(live)
-
-    def _has_good_points(self, live: LiveRound, position: int) -> bool:
-        there = [live.deliveries[member.owner] for member in live.roster_groups()[position] if member.owner in live.deliveries]
-        return all(self._steady.check_points(delivered.shown) for delivered in there)
-
     # The end
+
+    def _end_unopened(self, live: LiveRound) -> None:
+        """End a round whose opening was forgotten, and that cannot be opened again."""
+        self._finish(live.report_not_opened())
+        self._journal.clear(live.task.round)
 
     def _report(self, live: LiveRound) -> RoundReport:
         """What a round that is over on chain came to."""
