@@ -118,10 +118,9 @@ def _gas_row(row: dict[str, Any]) -> tuple[str, ...]:
 
 def plugin_table(result: dict[str, Any]) -> str:
     """What each plugged-in app learnt without and with a market."""
-    rows = [
-        (r["example"], f"{r['weights']:,}", f"{r['accuracy']['plain']:.1%} / {r['accuracy']['market']:.1%}") for r in result["examples"]
-    ]
-    return markdown_table(("app", "weights", "accuracy without / in a market"), rows)
+    kinds = ("plain", "exact", "projected")
+    rows = [(r["example"], f"{r['weights']:,}", *(f"{r['accuracy'][kind]:.1%}" for kind in kinds)) for r in result["examples"]]
+    return markdown_table(("app", "weights", "plain FedAvg", "market, exact", "market, projected"), rows)
 
 
 def byzantine_table(result: dict[str, Any]) -> str:

@@ -31,7 +31,6 @@ def main(arguments: list[str] | None = None) -> int:
     compare = commands.add_parser("compare", help="run examples plain and in a market, and write the record")
     compare.add_argument("flower", type=Path, metavar="PATH", help="a checkout of Flower's repository")
     compare.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(EXAMPLES)} (default: all)")
-    compare.add_argument("--verification", choices=("exact", "projected"), default="exact", help="of the markets (default: exact)")
     compare.set_defaults(run=_compare)
     chosen = parser.parse_args(arguments)
     return told(lambda: int(chosen.run(chosen)))
@@ -74,9 +73,9 @@ def _compare(chosen: argparse.Namespace) -> int:
         print(f"there is no example {', '.join(unknown)}; expected some of {', '.join(EXAMPLES)}", file=sys.stderr)
         return 2
     names = chosen.names or list(EXAMPLES)
-    result = compare([EXAMPLES[name] for name in names], chosen.flower, print, projected=chosen.verification == "projected")
+    result = compare([EXAMPLES[name] for name in names], chosen.flower, print)
     folder = new_folder(HERE)
-    command = f"python -m runs.plugin compare --verification {chosen.verification} FLOWER {' '.join(names)}"
+    command = f"python -m runs.plugin compare FLOWER {' '.join(names)}"
     write_json(folder / "result.json", {"command": command, **result})
     print(json.dumps(result["examples"], indent=2))
     print(f"the record is in {folder}, also under {point_latest(folder)}; `python -m runs.reference` makes it the reference")
