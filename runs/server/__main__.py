@@ -9,15 +9,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from omnilytics_flwr import Address, LocalMarket, OwnerHome, Terms
-from omnilytics_flwr.data_owner.owner_agent import MaskedUpdate, SignedCommitment
-from omnilytics_flwr.market.task import TaskId, TaskParts
+from omnilytics_flwr import Address, LocalMarket, Terms
+from omnilytics_flwr.market.task import TaskParts
 from omnilytics_flwr.model_owner.round_keeper import RoundKeeper
 from omnilytics_flwr.model_owner.run_directory import RunDirectory
 
@@ -25,11 +24,12 @@ from ..recipes import read_recipe
 from ..record import circumstances, new_folder, point_latest, write_json
 from ..screen import new_console, told
 from ..spending import MIB, measured
+from .party import commit, deliver
 from .tables import table_of_servers
 
 HERE = Path(__file__).parent
-CLIP, SPREAD = 1.0, 0.01
-"""Largest change of a weight, and the standard deviation of those that are drawn."""
+CLIP = 1.0
+"""Largest change of a weight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,12 +107,12 @@ def row_of(size: Size, *, seed: int, accusations: bool) -> dict[str, Any]:
         folder, homes = Path(name), [home.path for home in market.homes]
         keeper, meter = RoundKeeper(market.ledger, directory=RunDirectory(folder / "run")), Meter()
         task = meter.measure(lambda: keeper.anchor(TaskParts(bytes([1]) * 32, bytes(32), bytes(32), bytes(32))))
-        with multiprocessing.get_context("spawn").Pool(1) as pool:  # of its own, so that this process's memory is the model owner's
-            commitments = pool.starmap(commit, [(home, task, size.weights, [seed, n]) for n, home in enumerate(homes)])
-            for signed in commitments:
+        with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:  # of its own: this process's memory is the model owner's
+            many = range(size.owners)
+            for signed in list(pool.map(commit, homes, repeat(task), repeat(size.weights), [[seed, n] for n in many])):
                 meter.measure(lambda: keeper.add_commitment(signed.owner, signed.digest, signed.signature))  # noqa: B023
             digests = meter.measure(keeper.open)
-            made = pool.starmap(deliver, [(home, task, digests, folder / f"{n}.vector") for n, home in enumerate(homes)])
+            made = list(pool.map(deliver, homes, repeat(task), repeat(digests), [folder / f"{n}.vector" for n in many]))
         with measured() as spent:
             for n, one in enumerate(made):
                 vector = (folder / f"{n}.vector").read_bytes()
@@ -130,18 +130,6 @@ def row_of(size: Size, *, seed: int, accusations: bool) -> dict[str, Any]:
             "delivery_mib": os.path.getsize(folder / "0.vector") / MIB,
             "steps": report.seconds,
         }
-
-
-def commit(home: Path, task: TaskId, weights: int, seed: list[int]) -> SignedCommitment:
-    """What a data owner commits to, in a process that is not the model owner's."""
-    return OwnerHome.open(home).agent().commit(task, np.random.default_rng(seed).normal(0.0, SPREAD, weights))
-
-
-def deliver(home: Path, task: TaskId, digests: tuple[bytes, ...], path: Path) -> MaskedUpdate:
-    """A data owner's delivery, whose vector goes to a file: it is handed over one by one, as Flower does it."""
-    made = OwnerHome.open(home).agent().deliver(task.chain_id, task.market, task.epoch, task.round, digests)
-    path.write_bytes(made.vector)
-    return replace(made, vector=b"")
 
 
 if __name__ == "__main__":
