@@ -70,7 +70,7 @@ class Exchanges:
         self._clock = clock
         self._requests: dict[int, RecordDict] = {}
         self._nodes: dict[Address, int] = {}
-        self._early = False
+        self._early = self._told_of_too_few = False
         self._ask_again_at = self._early_until = math.inf
         self._commit_pace = Pace(clock, LEAST_PATIENCE_SECONDS)
         self._deliver_pace = Pace(clock, LEAST_DELIVER_PATIENCE_SECONDS)
@@ -102,6 +102,7 @@ class Exchanges:
         """The messages that ask every node to train a task."""
         self._nodes.clear()
         self.refusals.clear()
+        self._told_of_too_few = False
         self._commit_pace.begin(self._accepted())
         self._requests[task.round] = RecordDict({**dict(content.items()), RECORD: header})
         for number in sorted(self._requests)[:-KEPT_REQUESTS]:
@@ -147,7 +148,25 @@ class Exchanges:
     def _may_open(self) -> bool:
         pace = self._commit_pace
         timed_out = pace.seconds() >= self.train_timeout or pace.patience_over()
-        return self._keeper.may_open(grace_over=pace.grace_over(), timed_out=timed_out)
+        if self._keeper.may_open(grace_over=pace.grace_over(), timed_out=timed_out):
+            return True
+        if timed_out and not self._told_of_too_few:
+            self._told_of_too_few = True
+            self._tell_of_too_few()
+        return False
+
+    def _tell_of_too_few(self) -> None:
+        """Say why nobody who is there is enough, for it may take an hour."""
+        live, least = self._keeper.live, self._keeper.terms.least_groups
+        log(
+            WARNING,
+            "%s of %s groups are whole. With fewer than %s, a round opens only when its commit window ends, in %.0f s, for poisoners need no "
+            "time to train. See which data owners are down; an epoch with a group to spare would go on without them",
+            len(live.signed_groups()),
+            len(live.groups),
+            least,
+            self._keeper.commit_seconds(),
+        )
 
     def _may_prove(self) -> bool:
         pace = self._deliver_pace

@@ -131,6 +131,14 @@ def test_invalid_commitment_counts_as_none(tmp_path: Path, case: str) -> None:
     assert (len(report.roster), report.tolerated, report.taking_part) == (4, 0, 4), "it opens at the end of the window, and says so"
 
 
+def test_round_that_waits_for_the_end_of_its_window_says_so_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = memory_run(tmp_path, commit_seconds=1200)
+    run.grid.on_request = lambda node, message: None if node == FIRST_NODE + 4 else message
+    run.strategy.start(run.grid, make_model(), 1)
+    assert (len(run.reports[0].roster), run.reports[0].settled) == (4, True)
+    assert caplog.text.count("4 of 5 groups are whole. With fewer than 5, a round opens only when its commit window ends") == 1
+
+
 GOOD = MetricRecord({"loss": 1.0, "num-examples": 10})
 STRANGE_METRICS: dict[str, dict[str, MetricRecord]] = {
     "none": {},

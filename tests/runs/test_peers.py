@@ -109,7 +109,7 @@ def record() -> dict[str, Any]:
         if one["attacked"] and "earned_wei" in one:
             one["earned_wei"][7] = 0
     made["noise"] = [row(peer, spread=spread, error=0.67 if peer == "fedavg" else 0.2) for peer in PEERS for spread in (0.01, 0.00001)]
-    made["silence"] = [row(peer, owners=15, silent_from=at, learnt_from=12) for peer in PEERS for at in (1, 2)]
+    made["silence"] = [row(peer, owners=18, silent_from=at, learnt_from=15) for peer in PEERS for at in (1, 2)]
     return made
 
 
@@ -132,7 +132,7 @@ def test_tables_say_what_happened_and_the_gas_of_the_paper_is_that_of_its_record
     table = peers_table(made, onchain)
 
     assert "| 1,000,000 | 15 | market, exact | refused |" in table
-    assert "nobody (the keys are gone), 4 s / 12, 4 s" in table
+    assert "nobody (the keys are gone), 4 s / 15, 4 s" in table
     assert "14 of 15, not the poisoner | 1 of 1 rounds |" in table
     computed = onchain["largest"][2]
     assert f"| 15 | 3,192 | {computed['open_gas'] + computed['settle_gas']:,} |" in table
