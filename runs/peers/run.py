@@ -20,7 +20,8 @@ from .result import broken_promises
 from .show import line_of, show_result
 
 HERE = Path(__file__).parent
-WARMING = Blocks(weights=1_000, owners=15)
+WARMING = Blocks(weights=110_000, owners=15)
+"""So many weights that each client process loads c-kzg, which it does once."""
 
 
 def run(recipe: Recipe) -> int:
