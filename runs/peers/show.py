@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
-from rich.markdown import Markdown
 
 from .result import seconds_of_client
-from .tables import NAMES, costs_table, protection_table
+from .tables import NAMES, screen_tables
 
 
 def line_of(row: dict[str, Any]) -> str:
@@ -26,5 +25,5 @@ def line_of(row: dict[str, Any]) -> str:
 
 def show_result(console: Console, result: dict[str, Any]) -> None:
     """Print the tables of a run."""
-    for table in (costs_table(result), protection_table(result)):
-        console.print(Markdown(table))
+    for table in screen_tables(result):
+        console.print(table)

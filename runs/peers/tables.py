@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from rich.table import Table
+
 from ..markdown import markdown_table
+from ..screen import new_table
 from .result import accuracies, attacked_row, paid_owners, seconds_of_client, sees_updates
 
 NAMES = {
@@ -16,6 +19,8 @@ NAMES = {
     "projected": "market, projected",
 }
 MEGABYTE = 1_000_000
+COSTS = ("weights", "data owners", "peer", "exchanges", "a round, s", "a client, s", "server, s", "sent by a client, MB", "received, MB")
+SILENT = tuple(f"learns from, one silent from exchange {number} on" for number in range(1, 5))
 BELOW = "[the three verifications](#the-three-verifications-side-by-side)"
 
 Row = dict[str, Any]
@@ -28,8 +33,19 @@ def peers_table(result: Row, onchain: Row) -> str:
 
 def costs_table(result: Row) -> str:
     """Seconds, bytes and exchanges of a round by size."""
-    head = ("weights", "data owners", "peer", "exchanges", "a round, s", "a client, s", "server, s", "sent by a client, MB", "received, MB")
-    return markdown_table(head, [_cost(row) for row in result["costs"]], words=(2,))
+    return markdown_table(COSTS, [_cost(row) for row in result["costs"]], words=(2,))
+
+
+def screen_tables(result: Row) -> Iterable[Table]:
+    """Costs and protection, for people at a terminal."""
+    for title, (columns, *rows) in (
+        ("What a round costs", [COSTS, *(_cost(row) for row in result["costs"])]),
+        ("What it protects against", protection(result)),
+    ):
+        table = new_table(title, *columns)
+        for row in rows:
+            table.add_row(*row)
+        yield table
 
 
 def _cost(row: Row) -> list[str]:
@@ -49,17 +65,23 @@ def _cost(row: Row) -> list[str]:
 
 def protection_table(result: Row) -> str:
     """What each peer protects against, as the run found it."""
+    columns, *rows = protection(result)
+    return markdown_table(columns, rows, words=range(len(columns)))
+
+
+def protection(result: Row) -> list[tuple[str, ...]]:
+    """The same in cells: a column for each peer, first its name."""
     spreads = sorted({row["spread"] for row in result["noise"]}, reverse=True)
-    head = [
-        "peer",
+    questions = [
+        "",
         "server sees single updates",
         "accuracy, nobody / one poisons",
         *(f"off by, one poisons updates of {spread:g}" for spread in spreads),
-        "learns from, if one falls silent at exchange 1 / 2 / ..., in so long",
+        *SILENT,
         "paid",
         "confirmed by an outsider",
     ]
-    return markdown_table(head, [_protection(result, peer, spreads) for peer in NAMES], words=(0, 1))
+    return list(zip(questions, *(_protection(result, peer, spreads) for peer in NAMES), strict=True))
 
 
 def _protection(result: Row, peer: str, spreads: Sequence[float]) -> list[str]:
@@ -78,7 +100,7 @@ def _protection(result: Row, peer: str, spreads: Sequence[float]) -> list[str]:
         "yes" if seen else "no",
         f"{clean:.1%} / {attacked:.1%}",
         *(f"{error:.2f}" for error in errors),
-        " / ".join(silent),
+        *[*silent, *len(SILENT) * [""]][: len(SILENT)],
         paid,
         confirmed,
     ]

@@ -17,7 +17,7 @@ from runs.peers.nodes import Workers
 from runs.peers.parties import train
 from runs.peers.recipe import DEFAULT_PATH, PEERS, load_recipe
 from runs.peers.result import accuracies, broken_promises, sees_updates
-from runs.peers.tables import NAMES, peers_table
+from runs.peers.tables import NAMES, peers_table, screen_tables
 from runs.recipes import RecipeError
 from runs.reference import ROOT
 
@@ -132,8 +132,10 @@ def test_tables_say_what_happened_and_the_gas_of_the_paper_is_that_of_its_record
     table = peers_table(made, onchain)
 
     assert "| 1,000,000 | 15 | market, exact | refused |" in table
-    assert "nobody (the keys are gone), 4 s / 15, 4 s" in table
-    assert "14 of 15, not the poisoner | 1 of 1 rounds |" in table
+    assert "| learns from, one silent from exchange 1 on | nobody (the keys are gone), 4 s | 15, 4 s |" in table
+    assert "| paid | nothing is | nothing is | nothing is | 14 of 15, not the poisoner |" in table
+    assert "| confirmed by an outsider | nothing is | nothing is | nothing is | 1 of 1 rounds |" in table
+    assert [one.title for one in screen_tables(made)] == ["What a round costs", "What it protects against"]
     computed = onchain["largest"][2]
     assert f"| 15 | 3,192 | {computed['open_gas'] + computed['settle_gas']:,} |" in table
     assert "901,265 | [theirs](https://x)" in table
