@@ -20,7 +20,7 @@ from omnilytics_flwr.market.refusals import MarketBadTerms
 from omnilytics_flwr.market.terms import ZERO_ADDRESS
 from omnilytics_flwr.market.terms_bounds import ETHEREUM, ChainLimits
 
-from ..support.nodes import FaultyNode, Limit, limited, unmined
+from ..support.nodes import FaultyNode, Limit, impatient, limited, unmined
 from .market_play import small_terms
 
 Falsify = Callable[[dict[str, Any]], object]
@@ -133,7 +133,8 @@ def test_what_a_node_does_not_offer_is_not_held_against_its_chain(node: FaultyNo
 def test_trouble_of_a_node_is_not_taken_for_what_its_chain_lacks(
     node: FaultyNode, method: str, check: Callable[[Connection], object]
 ) -> None:
-    connection = connect(node.url, timeout_seconds=0.2)
+    connection = connect(node.url)
+    impatient(connection.endpoint)
     for code, message, kind in ((-32005, "daily request count exceeded", Overloaded), (-32000, "something else", NodeError)):
         node.falsifying = {method: error(code, message)}
         with pytest.raises(kind, match=message):

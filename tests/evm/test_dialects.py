@@ -10,7 +10,7 @@ from omnilytics_flwr.evm.endpoint import Endpoint, NodeError, Overloaded
 from omnilytics_flwr.evm.reverts import revert_data
 
 from ..support.dialects import DIALECTS
-from ..support.nodes import faulty_node
+from ..support.nodes import faulty_node, impatient
 
 
 @pytest.mark.parametrize(("meaning", "who", "code", "message"), [(m, *said) for m, sayings in DIALECTS.items() for said in sayings])
@@ -48,4 +48,4 @@ def test_request_refused_for_now_is_repeated_and_never_an_answer(anvil: Anvil, w
         assert [Endpoint(node.url).request("eth_chainId") for _ in range(3)] == ["0x7a69"] * 3
         node.refuse_every(1, code, message)
         with pytest.raises(Overloaded, match=r"for now: .*"):
-            Endpoint(node.url, timeout_seconds=0.2).request("eth_chainId")
+            impatient(Endpoint(node.url)).request("eth_chainId")

@@ -14,7 +14,7 @@ from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.evm.endpoint import Endpoint, NodeError, redacted
 from omnilytics_flwr.evm.rpc_headers import HEADERS_FILE_VARIABLE, HEADERS_VARIABLE, headers_for
 
-from ..support.nodes import Answer, answering, serving_headers
+from ..support.nodes import Answer, answering, impatient, serving_headers
 
 GOOD = b'{"jsonrpc":"2.0","id":0,"result":"0x1"}'
 OTHER = GOOD.replace(b"0x1", b"0x2")
@@ -30,7 +30,7 @@ def test_endpoint_that_always_fails_raises_and_forbidden_is_not_repeated() -> No
     with pytest.raises(Unreachable, match="no address of an endpoint"):
         Endpoint("gopher://somewhere")
     with answering(lambda _: (503, b"")) as url, pytest.raises(Unreachable, match="503"):
-        Endpoint(url, timeout_seconds=0.3).request("eth_chainId")
+        impatient(Endpoint(url)).request("eth_chainId")
     with answering(lambda n: (403, b"") if n == 0 else (200, GOOD)) as url, pytest.raises(NodeError, match="403"):
         Endpoint(url).request("eth_chainId")
 

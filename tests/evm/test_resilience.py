@@ -20,7 +20,7 @@ from omnilytics_flwr.evm.wallet import Wallet, dev_wallet
 from omnilytics_flwr.market.terms import Address
 
 from ..support.bad_inputs import full_disk
-from ..support.nodes import FaultyNode, faulty_node, unmined
+from ..support.nodes import FaultyNode, faulty_node, impatient, unmined
 from .tiny_contracts import COUNTING, counted, deployed, nonce, send
 
 PATIENCE_SECONDS = 60.0
@@ -122,8 +122,9 @@ def test_nonce_taken_by_another_while_waited_for_is_sent_anew(
 def test_node_that_refuses_for_a_while_is_waited_out(
     anvil: Anvil, node: FaultyNode, pool: ThreadPoolExecutor, wallet: Wallet, contract: Address
 ) -> None:
-    connection = connect(node.url, timeout_seconds=0.2)
+    connection = connect(node.url)
     future = sent_unmined(anvil, pool, connection, wallet, Payload(contract, b""))
+    impatient(connection.endpoint)
     node.refusing = True
     anvil.mine()
     assert counted(connect(anvil.url), contract) == 1
@@ -140,9 +141,10 @@ def test_node_that_refuses_for_a_while_is_waited_out(
 def test_node_that_refuses_for_good_ends_with_transaction_lost_in_time(
     anvil: Anvil, node: FaultyNode, pool: ThreadPoolExecutor, wallet: Wallet, contract: Address
 ) -> None:
-    connection = connect(node.url, timeout_seconds=0.2, receipt_seconds=1.0)
+    connection = connect(node.url, receipt_seconds=3.0)
     future = sent_unmined(anvil, pool, connection, wallet, Payload(contract, b""))
     (transaction_hash,) = pooled(anvil)
+    impatient(connection.endpoint)
     node.refusing = True
     with pytest.raises(TransactionLost) as caught:
         future.result(PATIENCE_SECONDS)
@@ -163,14 +165,14 @@ NOTHING = {"jsonrpc": "2.0", "id": 0, "result": None}
 @pytest.mark.parametrize("got_it", [False, True])
 def test_node_that_does_not_say_whether_it_got_it_has_it_once(node: FaultyNode, wallet: Wallet, contract: Address, got_it: bool) -> None:
     """Once it times out, and has not; once it errs, and has."""
-    connection = connect(node.url, timeout_seconds=1.0, receipt_seconds=1.0)
+    connection = connect(node.url, timeout_seconds=3.0, receipt_seconds=1.0)
     if got_it:
         node.falsifying = {"eth_sendRawTransaction": lambda _: ERROR, "eth_getTransactionByHash": lambda _: NOTHING}
     else:
         node.holding = {"eth_sendRawTransaction"}
     with pytest.raises(TransactionLost):
         send(connection, wallet, Payload(contract, b""))
-    assert counted(connection, contract) == got_it
+    until(lambda: counted(connection, contract) == got_it)
     node.falsifying, node.holding = {}, set()
     send(connection, wallet, Payload(contract, b""))
     assert counted(connection, contract) == 1
@@ -196,7 +198,7 @@ def test_node_restarted_while_waited_for_gets_it_again(tmp_path: Path, pool: Thr
     options = AnvilOptions(state=tmp_path / "chain.json")
     first = Anvil(options)
     with faulty_node(first.url) as node:
-        connection = connect(node.url, timeout_seconds=0.5)
+        connection = connect(node.url)
         wallet = dev_wallet(0, connection)
         contract = deployed(connection, wallet, COUNTING)
         future = sent_unmined(first, pool, connection, wallet, Payload(contract, b""))

@@ -21,7 +21,7 @@ from omnilytics_flwr.explore.server import Explorer, configured
 from omnilytics_flwr.market.roster import bitmap_of
 from omnilytics_flwr.market.terms import Address
 from tests.chain.market_play import Play, open_round, small_terms
-from tests.support.nodes import FaultyNode
+from tests.support.nodes import FaultyNode, impatient
 
 MOST_OWNERS, MANY_ROUNDS, ROUNDS_OF_EPOCH, GROUP = 254, 200, 8, 3
 
@@ -42,7 +42,8 @@ def watched(opened: Play) -> WatchedMarket:
 @pytest.fixture
 def explorer(opened: Play, deployment: Deployment, node: FaultyNode) -> Explorer:
     """The chain's markets, read through a node that can fail; the first data owner looks."""
-    connection = connect(node.url, timeout_seconds=0.2)
+    connection = connect(node.url)
+    impatient(connection.endpoint)
     return Explorer(
         lambda address: (MarketReader(connection, address), 0),
         lambda: (deployment.factory, (opened.owner.address,)),

@@ -196,6 +196,12 @@ class FaultyNode:
         return any((one == "0x3") != raw.startswith("0x03") for one in types)
 
 
+def impatient(endpoint: Endpoint) -> Endpoint:
+    """The same endpoint, which soon gives up repeating what fails; an answer may take as long as ever, for the machine may be busy."""
+    endpoint.timeout_seconds = 0.2
+    return endpoint
+
+
 def unmined(endpoint: Endpoint) -> list[dict[str, Any]]:
     """Transactions in the pool of anvil; one that is mined stays there for a moment, and does not count."""
     content = endpoint.request("txpool_content")
