@@ -6,7 +6,6 @@ A file being written has the suffix ``.tmp``. A crash may leave one behind; `rem
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,6 +13,12 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .errors import OmnilyticsError
+from .system import NO_POSIX, POSIX_MODULE
+
+try:
+    import fcntl
+except ModuleNotFoundError:
+    raise ModuleNotFoundError(NO_POSIX, name=POSIX_MODULE) from None
 
 LEFTOVER = ".tmp"
 

@@ -17,10 +17,11 @@ NAME = "omnilytics_flwr"
 
 BELOW: dict[str, frozenset[str]] = {
     "errors": frozenset(),
-    "files": frozenset({"errors"}),
+    "files": frozenset({"errors", "system"}),
     "decoding": frozenset({"errors"}),
     "clock": frozenset(),
     "interruption": frozenset(),
+    "system": frozenset(),
     "telemetry": frozenset({"errors"}),
     "crypto": frozenset({"errors"}),
     "market": frozenset({"errors", "crypto"}),
@@ -40,6 +41,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "clock": frozenset(),
     "telemetry": frozenset({"prometheus_client"}),
     "interruption": frozenset(),
+    "system": frozenset(),
     "crypto": frozenset({"ckzg", "numpy", "cryptography", "Crypto", "py_arkworks_bls12381"}),
     "market": frozenset({"numpy", "eth_abi", "eth_keys", "eth_utils", "rlp"}),
     "audit": frozenset({"rlp"}),
@@ -124,6 +126,7 @@ def test_every_part_of_the_package_has_its_layer() -> None:
         "files",
         "decoding",
         "interruption",
+        "system",
         "telemetry",
     }
     upper = parts - set(BELOW)

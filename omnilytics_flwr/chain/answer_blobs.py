@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..crypto.hashing import word
 from ..crypto.kzg import BLOB_BYTES
-from ..errors import BlobsMissing
+from ..errors import BlobsMissing, ChainError
 from ..evm import rpc_values
 from ..evm.abi import Abi
 from ..evm.beacon import SLOT_SECONDS, BeaconNode
@@ -127,12 +127,17 @@ def fetch_blobs(connection: Connection, part: AnswerPart) -> list[bytes]:
 def _served(connection: Connection, part: AnswerPart, hashes: Sequence[bytes]) -> list[bytes]:
     """What somebody serves as the blobs of a part."""
     if connection.blobs_url is not None:
-        timestamp, found = connection.timestamp(part.block), []
+        timestamp, found, failure = connection.timestamp(part.block), list[bytes](), None
         for url in connection.blobs_url.split(","):
             slot_seconds = SLOT_SECONDS_OF.get(connection.chain_id, SLOT_SECONDS)
-            found += BeaconNode(url.strip(), connection.endpoint.timeout_seconds, slot_seconds).blobs(timestamp, hashes)
+            try:
+                found += BeaconNode(url.strip(), connection.endpoint.timeout_seconds, slot_seconds).blobs(timestamp, hashes)
+            except ChainError as error:  # the next one may serve them
+                failure = error
             if len(blobs_by_hash(found)) >= len(set(hashes)):
-                break
+                return found
+        if failure is not None and not found:
+            raise failure
         return found
     served = connection.request("anvil_getBlobsByTransactionHash", part.transaction_hash) if connection.is_local else None
     if not isinstance(served, list):

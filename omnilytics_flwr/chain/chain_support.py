@@ -139,7 +139,7 @@ def check_answers(connection: Connection, blobs: int) -> None:
         The chain takes no blobs, or this node no transaction with so many.
     """
     _check_blobs_are_seen(connection)
-    refusal = _refusal_of_blobs(connection, blobs)
+    refusal = _refusal_of_blobs(connection, blobs, no_method=True)
     if refusal is not None:
         raise UnsupportedChain(
             f"this node takes no transaction with {blobs} blobs, {blobs * 131_072:,} bytes, of which an answer to an accusation is made: it "
@@ -189,8 +189,11 @@ def _blobs_of_a_block(connection: Connection) -> int:
         return ETHEREUM.blobs
 
 
-def _refusal_of_blobs(connection: Connection, blobs: int) -> str | None:
-    """Why the node takes no blob transactions; None if all that it has against one is that nobody could pay for it."""
+def _refusal_of_blobs(connection: Connection, blobs: int, *, no_method: bool = False) -> str | None:
+    """Why the node takes no blob transactions; None if all that it has against one is that nobody could pay for it.
+
+    With `no_method`, a node that takes no transactions at all is one that refuses; by itself it tells nothing of the chain.
+    """
     fields = {
         "type": BLOB_TYPE,
         "gas": _PROBE_GAS,
@@ -198,8 +201,9 @@ def _refusal_of_blobs(connection: Connection, blobs: int) -> str | None:
         "blobVersionedHashes": [versioned_hash(ZERO_SIDECAR.commitments[0])] * blobs,
     }
     refusal = _refusal(connection, zero_sidecar(blobs).wrapped(_unpayable(connection, fields)))
-    # Only what it says of the payment shows that it has read the rest. A node that takes no transactions at all tells nothing.
-    return None if refusal is None or refusal.meaning in (Meaning.POOR, Meaning.NO_METHOD) else refusal.message
+    # Only what it says of the payment shows that it has read the rest.
+    unheard = (Meaning.POOR,) if no_method else (Meaning.POOR, Meaning.NO_METHOD)
+    return None if refusal is None or refusal.meaning in unheard else refusal.message
 
 
 def _takes_bytes(connection: Connection, size: int) -> bool:

@@ -56,8 +56,9 @@ class EthereumLedger(MarketReader, Ledger):
         return 0
 
     def _send(self, event: Event, *arguments: object, value_wei: int = 0, blobs: tuple[bytes, ...] = ()) -> Receipt:
-        # Fees rise between two tries and the deposit with them: the same accusation that is pending is awaited, whatever it paid.
-        any_value = event is Event.ACCUSE
+        # What is pending is awaited, whatever it pays: fees, and with them an accusation's deposit, rise between two tries, and a stake is
+        # paid once.
+        any_value = event in (Event.ACCUSE, Event.JOIN)
         # A full disk must not cost an accused its stake: a second answer is refused, and costs a fee at most.
         needs_record = event is not Event.ANSWER
         payload = Payload(self.address, self._abi.call_data(event.value, *arguments), value_wei, blobs, any_value, needs_record)

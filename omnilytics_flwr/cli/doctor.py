@@ -22,9 +22,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ..errors import OmnilyticsError
+from ..errors import OmnilyticsError, UnsupportedChain
 from ..market.amount import format_amount
-from .printer import NO_POSIX, REFUSED, has_posix
+from ..system import NO_POSIX, has_posix
+from .printer import REFUSED
 from .session import Session, options
 from .settings import CHAIN, DEPLOYMENTS, HOME, example
 
@@ -109,7 +110,7 @@ def _until_refused(what: str, checks: Iterator[Check]) -> Iterator[Check]:
     except OmnilyticsError as error:
         yield Check(what, MISSING, "is not as it should be", str(error))
     except ModuleNotFoundError as error:
-        yield Check(what, MISSING, "cannot be checked", f"install {error.name}, see above")
+        yield Check(what, MISSING, "cannot be checked", _installed(error.name))
 
 
 def _probe(what: str, find: Callable[[], str], status: str = MISSING, absent: str = "no") -> Check:
@@ -117,9 +118,14 @@ def _probe(what: str, find: Callable[[], str], status: str = MISSING, absent: st
     try:
         return Check(what, OK, find())
     except ModuleNotFoundError as error:
-        return Check(what, status, absent, f"install {error.name}, see above")
+        return Check(what, status, absent, _installed(error.name))
     except (OmnilyticsError, OSError, subprocess.SubprocessError) as error:
         return Check(what, status, absent, str(error))
+
+
+def _installed(module: str | None) -> str:
+    """How to get a module that is missing: there is no way to get those of another system."""
+    return f"install {module}, see above" if has_posix() else NO_POSIX
 
 
 def check_system() -> Check:
@@ -222,6 +228,22 @@ def _check_home(path: Path) -> Iterator[Check]:
             yield _private(path / secret, 0o600)
 
 
+def _check_deployment(session: Session) -> Check:
+    """The contracts of the chain: there may be none yet, but what is named must be right."""
+    what, path = "known deployment", session.settings.deployments
+    try:
+        session.known_deployment()
+    except UnsupportedChain:
+        pass
+    except click.UsageError as error:
+        if path is None or path.exists():
+            return Check(what, MISSING, "is not as it should be", error.message)
+    else:
+        return _probe(what, lambda: f"factory {session.deployment.factory}")
+    remedy = "run `omnilytics market deploy` once for this chain, or name a file by --deployments"
+    return Check(what, OPTIONAL, f"none on chain {session.connection.chain_id}", remedy)
+
+
 def _private(path: Path, most: int) -> Check:
     what = f"private {path.name}"
     if not path.exists():
@@ -240,11 +262,7 @@ def _check_chain(session: Session) -> Iterator[Check]:
     yield _probe("blobs", lambda: _blobs(connection), OPTIONAL, "no, needed by markets with accusations")
     if not connection.is_local:
         yield _lag(connection)
-    try:
-        yield Check("known deployment", OK, f"factory {session.known_deployment().factory}")
-    except (OmnilyticsError, click.UsageError):  # also if the file that is named has not been written yet
-        remedy = "run `omnilytics market deploy` once for this chain, or name a file by --deployments"
-        yield Check("known deployment", OPTIONAL, f"none on chain {connection.chain_id}", remedy)
+    yield _check_deployment(session)
     if session.home is not None:
         session.check_trusted(session.home.policy)
         yield Check("market", OK, f"{session.market}, {session.reader.state().stage.name.lower()}")

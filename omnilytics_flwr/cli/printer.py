@@ -5,7 +5,6 @@ Facts are a dictionary whose keys end in their units. ``_wei`` amounts are strin
 
 from __future__ import annotations
 
-import importlib
 import json
 import re
 import shutil
@@ -22,6 +21,7 @@ import click
 from ..errors import OmnilyticsError
 from ..interruption import INTERRUPTED, Interrupted, interruptible
 from ..market.amount import ETHER, UNITS_OF_TOKEN, Currency, format_amount
+from ..system import NO_POSIX, POSIX_MODULE
 
 _WIDEST = 10_000
 _LONGEST_LINE, _NARROWEST = 100, 40
@@ -41,19 +41,6 @@ REFUSED = 1
 _ALWAYS_ETHER = frozenset(
     {"fee_wei", "most_fee_wei", "value_wei", "balance_wei", "disputes_wei", "refund_wei", "accuse_fee_wei", "total_fee_wei"}
 )
-
-
-_POSIX_MODULE = "fcntl"
-NO_POSIX = "Windows alone is not supported; expected Linux or macOS; use the Windows Subsystem for Linux (WSL)"
-
-
-def has_posix() -> bool:
-    """Whether this system locks files as Linux and macOS do."""
-    try:
-        importlib.import_module(_POSIX_MODULE)
-    except ModuleNotFoundError:
-        return False
-    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +209,7 @@ def refusals_as_sentences(*, as_json: bool) -> Iterator[None]:
     except OmnilyticsError as error:
         _fail(type(error).__name__, str(error), as_json)
     except ModuleNotFoundError as error:
-        if error.name == _POSIX_MODULE:
+        if error.name == POSIX_MODULE:
             _fail("UnsupportedSystem", NO_POSIX, as_json)
         _fail("ModuleNotFoundError", f"{error.name} is not installed; expected it; `omnilytics doctor` tells how to get it", as_json)
     except OSError as error:

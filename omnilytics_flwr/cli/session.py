@@ -62,7 +62,7 @@ class Session:
 
         url = self._preferred("rpc_url", "name the endpoint by --rpc-url, OMNILYTICS_RPC_URL or rpc-url in the configuration")
         with suppress(Overloaded):
-            Endpoint(url).request_once("eth_chainId")
+            Endpoint(url).request_in_turn("eth_chainId")
         chain_id = self.settings.chain_id
         if self.home is not None and "chain_id" not in self.settings.explicit:
             chain_id = self.home.config.chain_id

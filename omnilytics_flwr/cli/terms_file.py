@@ -132,6 +132,8 @@ def _terms(entries: dict[str, Any], verification: Address) -> Terms:
             values[name] = _money(entry, value, in_ether=in_ether or entry == "accuse-fee")
         elif ABOUT[name].abi_type == "address":
             values[name] = parse_address(value)
+        elif ABOUT[name].abi_type == "bool":
+            values[name] = _flag(entry, value)
         elif entry not in ("clip", "norm"):
             values[name] = value
     if "app_hash" in values:
@@ -145,6 +147,12 @@ def _terms(entries: dict[str, Any], verification: Address) -> Terms:
     if wrong:
         raise TermsError(f"{wrong[0].replace('_', '-')} is {values[wrong[0]]!r}; expected a whole number")
     return Terms(**values)
+
+
+def _flag(entry: str, value: object) -> bool:
+    if type(value) not in (bool, int) or value not in (0, 1):
+        raise TermsError(f"{entry} is {value!r}; expected 0 or 1")
+    return bool(value)
 
 
 def _clip_and_norm(entries: dict[str, Any], update_bits: int) -> dict[str, int]:

@@ -128,7 +128,6 @@ class Watcher:
             if is_accused(state, seat):
                 self._attempt("answer", lambda: self._answer(seat))
             self._attempt("time a round out", lambda: self._time_out(state, seat))
-            self._attempt("look at its ether", lambda: self._warn_of_ether(state))
         if is_news:
             self._look_over(state, seat)
             self._looked_over = None if self._failed else (state, self._clock.now())
@@ -143,6 +142,8 @@ class Watcher:
     def _look_over(self, state: MarketState, seat: int | None) -> None:
         """Do what can wait for a change of the market, or for `REST_SECONDS`."""
         if seat is not None:
+            if state.stage is Stage.OPEN:
+                self._attempt("look at its ether", lambda: self._warn_of_ether(state))
             self._attempt("claim", lambda: self._upkeep.claim(state))
             self._attempt("withdraw", lambda: self._upkeep.withdraw(state, seat))
             self._attempt("enrol for the next epoch", lambda: self._upkeep.enrol(state, seat))

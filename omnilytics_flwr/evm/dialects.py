@@ -25,6 +25,7 @@ class Meaning(Enum):
     NO_BLOCK = "the node does not have the block, perhaps not yet"
     NO_STATE = "the node has forgotten the state of the block"
     NO_METHOD = "the node does not offer the method"
+    NOT_FOR_US = "the provider does not serve this key, or no longer"
     REVERT = "the contract refused"
 
 
@@ -42,8 +43,8 @@ _WORDS = {
     # geth, Besu, Erigon, reth, hardhat, EthereumJS: "nonce too low"; Nethermind: "OldNonce"; OpenEthereum: "nonce is too low".
     Meaning.NONCE_TAKEN: r"nonce (is )?too (low|small)|old ?nonce",
     # geth, Besu, Erigon, reth, hardhat: "replacement transaction underpriced"; Nethermind: "ReplacementNotAllowed"; EthereumJS: "replacement
-    # gas too low".
-    Meaning.NOT_REPLACED: r"replacement (transaction )?underpriced|replacement ?(not ?allowed|gas too low)",
+    # gas too low"; Erigon: "could not replace existing tx".
+    Meaning.NOT_REPLACED: r"replacement (transaction )?underpriced|replacement ?(not ?allowed|gas too low)|could not replace existing tx",
     # geth: "address already reserved"; Nethermind: "PendingTxsOfOtherType"; reth: "address has conflicting transaction type".
     Meaning.RESERVED: r"already reserved|pending ?tx(n?s)? ?of ?(other|conflicting) ?type|conflicting (transaction )?type",
     # geth: "missing trie node", "historical state .. is not available", "hash .. is not currently canonical"; Besu: "World state
@@ -56,12 +57,14 @@ _WORDS = {
     Meaning.RANGE: (
         r"range.*(too|exceed|large|wide|limit|support)|(exceed|limited).*range|more than [\d,]+ (results|logs)|response size|too many (logs|results)"
     ),
+    # Infura: "invalid project id", "project ID does not have access"; Alchemy: "Must be authenticated!"; others: "Unauthorized".
+    Meaning.NOT_FOR_US: r"unauthori[sz]ed|invalid (project|api|access) ?-?(id|key|token)|must be authenticated|does not have access",
     # Infura: "request rate exceeded"; Alchemy: "exceeded its compute units per second capacity"; QuickNode: "50/second request limit
     # reached"; Chainstack: "exceeded the RPS limit"; Base: "over rate limit"; dRPC: "Temporary internal error. Please retry".
     Meaning.BUSY: (
         r"too many (concurrent )?(requests|connections)|rate.?limit|rate exceeded|request limit|(requests?|count) exceeded|RPS limit|compute units"
         r"|throttl|capacity|quota|(try|retry) (again|later)|please retry|temporar|overload|timed? ?out|deadline exceeded|server busy"
-        r"|no (available|healthy) (upstream|node|backend)"
+        r"|no (available|healthy) (upstream|node|backend)|no backends? (is |are )?(currently )?available|(usage|daily|concurrent requests) limit"
     ),
 }
 _PATTERNS = {meaning: re.compile(words, re.IGNORECASE) for meaning, words in _WORDS.items()}
@@ -70,11 +73,16 @@ _CODES = {
     REVERT_CODE: Meaning.REVERT,
     -32601: Meaning.NO_METHOD,
     -32004: Meaning.NO_METHOD,  # EIP-1474
+    401: Meaning.NOT_FOR_US,  # HTTP's, as the next three
+    402: Meaning.NOT_FOR_US,
+    403: Meaning.NOT_FOR_US,
+    404: Meaning.NOT_FOR_US,
     429: Meaning.BUSY,  # HTTP's, as Alchemy repeats it
     15: Meaning.BUSY,  # dRPC
     -32002: Meaning.BUSY,  # geth: timed out; EIP-1474: not available now
     -32005: Meaning.BUSY,  # EIP-1474: limit exceeded
     -32007: Meaning.BUSY,  # QuickNode
+    -32011: Meaning.BUSY,  # proxyd, of the OP stack
     -32016: Meaning.BUSY,  # Base
     -32029: Meaning.BUSY,  # Ankr, BlockPI
     -32097: Meaning.BUSY,  # several balancers

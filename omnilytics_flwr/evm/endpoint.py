@@ -99,15 +99,19 @@ class Endpoint:
         WrongChain
             The node, one of several, serves another chain than the others.
         """
-        return repeated(lambda: self._request_in_turn(method, *params), self.timeout_seconds)
+        return repeated(lambda: self.request_in_turn(method, *params), self.timeout_seconds)
 
-    def _request_in_turn(self, method: str, *params: object) -> Any:
-        """Result from the node that answered last, or from the next one that answers."""
+    def request_in_turn(self, method: str, *params: object) -> Any:
+        """Result from the node that answered last, or from the next one that answers; each is asked once. Raises as `request` does."""
         for _ in self._urls[1:]:
             at = self._at
             try:
                 return self._asked(at, method, *params)
             except Unreachable:
+                self._move_on(at)
+            except NodeError as error:
+                if error.meaning is not Meaning.NOT_FOR_US:
+                    raise
                 self._move_on(at)
         return self.request_once(method, *params)
 

@@ -14,7 +14,9 @@ COMPOSES = (FedAvg, FedAvgM, FedAdam, FedYogi, FedAdagrad, FedProx)
 _INDIVIDUAL = "it needs every data owner's own update, and a market reveals only the accepted mean"
 _ROBUST = f"{_INDIVIDUAL}; multi-Krum already runs inside the market"
 _TREES = "it aggregates trees, which have no mean; a market pays for updates of numeric arrays"
-_PRIVACY = f"{_INDIVIDUAL}; clip and add noise on the data owner's side instead (flwr.clientapp.mod.LocalDpMod)"
+_PRIVACY = (
+    f"{_INDIVIDUAL}; clip and add noise on the data owner's side instead, by @app.train(mods=[LocalDpMod(...)]) of flwr.clientapp.mod"
+)
 _OBSERVE = "To look at model and metrics after each round, for checkpoints or trackers, give Omnilytics on_model=(round, model, metrics)"
 
 REFUSED: dict[str, str] = {

@@ -19,8 +19,9 @@ from ..model_owner.round_keeper import RoundKeeper
 from .compat import log
 from .metrics import permitted
 from .pace import LEAST_DELIVER_PATIENCE_SECONDS, LEAST_PATIENCE_SECONDS, Pace
+from .round_log import listed
 from .steady_grid import SteadyGrid
-from .wire import RECORD, CommitReply, DeliverReply, DeliverRequest, our_record
+from .wire import FUNCTION_FAILED, RECORD, CommitReply, DeliverReply, DeliverRequest, our_record
 
 KEPT_REQUESTS = 4
 """Train requests that are kept: after a reorganisation, data owners may have to sign for one of these rounds again."""
@@ -44,6 +45,12 @@ MOST_SIGNINGS = 2 * KEPT_REQUESTS
 """How often data owners are asked to sign again for one step; the keeper asks once for each round and deadline."""
 
 WITHOUT_MOD = "it runs the app without omnilytics_mod, and has sent its update in clear; start it with the mod of the market's app"
+
+FOR_GOOD = (FUNCTION_FAILED, "omnilytics_mod; expected", "omnilytics_mod is given to one function")
+"""Parts of refusals that stay as they are: the app fails, or has its mods in a wrong order."""
+
+OWN_ERRORS = f"{OutOfTurn.__module__}."
+"""How a traceback names them."""
 
 T = TypeVar("T")
 
@@ -69,6 +76,7 @@ class Exchanges:
         self._keeper = keeper
         self._clock = clock
         self._requests: dict[int, RecordDict] = {}
+        self._refused_for_good: set[int] = set()
         self._nodes: dict[Address, int] = {}
         self._early = self._told_of_too_few = False
         self._ask_again_at = self._early_until = math.inf
@@ -80,28 +88,31 @@ class Exchanges:
         self.grid: SteadyGrid | None = None
         self.timeout = self.train_timeout = 3600.0
 
-    def await_nodes(self, seconds: float) -> None:
-        """Wait until as many nodes are there as data owners are expected to commit, but no longer than this.
+    def await_nodes(self, seconds: float) -> int:
+        """Wait until as many nodes are there as data owners are expected to commit, but no longer than this; how many are there.
 
         A round that is anchored before they are there is a transaction for nothing.
         """
         expected, start = self._keeper.expected_owners(), self._clock.now()
-        for looked in count():
+        looked = 0
+        while True:
             there = len(self.nodes())
             if there >= expected:
-                return
+                return there
             left = start + seconds - self._clock.now()
             if left <= 0:
                 log(WARNING, "only %s nodes are there for %s data owners; the round begins without the others", there, expected)
-                return
+                return there
             if looked % NODE_PAUSES == 0:
                 log(INFO, "%s nodes are there, of %s data owners; waiting for the others, %.0f s at most", there, expected, left)
             self._clock.pause()
+            looked += 1
 
     def train_messages(self, task: TaskId, content: RecordDict, header: ConfigRecord) -> list[Message]:
         """The messages that ask every node to train a task."""
         self._nodes.clear()
         self.refusals.clear()
+        self._refused_for_good.clear()
         self._told_of_too_few = False
         self._commit_pace.begin(self._accepted())
         self._requests[task.round] = RecordDict({**dict(content.items()), RECORD: header})
@@ -114,18 +125,19 @@ class Exchanges:
     def commit(self, replies: Iterable[Message]) -> None:
         """Give every valid commitment to the keeper, until the round may be opened or its window ends.
 
-        Nodes that have replied without a commitment are asked again meanwhile: their chain may not have shown the task yet. Those that
-        are silent are waited for all along.
+        Nodes that have replied without a commitment are asked again meanwhile: their chain may not have shown the task yet, or their agent
+        is started again. Those that are silent are waited for all along. Those whose app cannot take part are not asked again in this
+        round: one without the mod would send its update in clear each time.
         """
         waiting = {} if self.grid is None else self.grid.waiting
         for times in count():
             self._collect(replies)
-            if self._may_open() or self._keeper.commit_seconds() <= 1:
+            if self._may_open() or self._keeper.commit_seconds() <= 1 or (self._all_have_refused() and not waiting):
                 break
             pauses = min(2**times, MOST_PAUSES)
             self._pause(pauses, self._keeper.commit_seconds())
             self.with_signatures(self._keeper.catch_up)
-            asked = {*self._nodes.values(), *waiting.values()}
+            asked = {*self._nodes.values(), *waiting.values(), *self._refused_for_good}
             seconds = min(self.train_timeout, self._keeper.commit_seconds())
             self._limit(seconds, self._may_open, 2 * pauses)
             request = self._requests[self._keeper.live.task.round]
@@ -137,7 +149,13 @@ class Exchanges:
         """Wait for so many pauses of the clock, but not beyond the end of a window: whoever refuses at once must not make it too late."""
         self._clock.wait(min(pauses * self._clock.poll_seconds, seconds_left))
 
+    def _all_have_refused(self) -> bool:
+        """Whether every node that is there has an app that cannot take part."""
+        return bool(nodes := set(self.nodes())) and nodes <= self._refused_for_good
+
     def _what_ended_it(self) -> str:
+        if self._all_have_refused():
+            return "all nodes had refused"
         seconds = self._commit_pace.seconds()
         if seconds >= self.train_timeout:
             return f"the time-out of {self.train_timeout:.0f} s for training"
@@ -161,11 +179,12 @@ class Exchanges:
         log(
             WARNING,
             "%s of %s groups are whole. With fewer than %s, a round opens only when its commit window ends, in %.0f s, for poisoners need no "
-            "time to train. See which data owners are down; an epoch with a group to spare would go on without them",
+            "time to train. Waiting for %s; an epoch with a group to spare would go on without them",
             len(live.signed_groups()),
             len(live.groups),
             least,
             self._keeper.commit_seconds(),
+            listed([owner for owner in live.owners() if owner not in live.commitments]),
         )
 
     def _may_prove(self) -> bool:
@@ -197,8 +216,10 @@ class Exchanges:
         for reply in replies:
             node = reply.metadata.src_node_id
             if reply.has_error():
-                self.refusals[node] = str(reply.error.reason)
-                log(WARNING, "\t> node %s does not take part: %s", node, reply.error.reason)
+                self.refusals[node] = _reason(reply)
+                if any(words in self.refusals[node] for words in FOR_GOOD):
+                    self._refused_for_good.add(node)
+                log(WARNING, "\t> node %s does not take part: %s", node, self.refusals[node])
                 self._early |= _is_early(reply)
                 continue
             try:
@@ -207,7 +228,10 @@ class Exchanges:
                     raise ProtocolError(f"{commit.owner} has answered already; expected one reply a data owner; the first one counts")
                 self._keeper.add_commitment(commit.owner, commit.digest, commit.signature, round_number)
             except Exception as error:  # whatever a reply holds costs its sender alone
-                self.refusals[node] = str(error) if reply.content.array_records == {} else WITHOUT_MOD
+                self.refusals[node] = str(error)
+                if reply.content.array_records:
+                    self.refusals[node] = WITHOUT_MOD
+                    self._refused_for_good.add(node)
                 log(WARNING, "\t> node %s sent no valid commitment: %s", node, self.refusals[node])
                 continue
             seen.add(commit.owner)
@@ -333,6 +357,13 @@ class Exchanges:
 
 def _messages(content: RecordDict, nodes: Iterable[int]) -> list[Message]:
     return [Message(content, node, MessageType.TRAIN) for node in nodes]
+
+
+def _reason(reply: Message) -> str:
+    """Why a node replies with an error; of a traceback that a simulation sends, the sentence of our own error, where there is one."""
+    said = str(reply.error.reason)
+    own = [line for line in said.splitlines() if line.startswith(OWN_ERRORS)]
+    return own[-1].removeprefix(OWN_ERRORS) if own else said
 
 
 def _is_early(reply: Message) -> bool:

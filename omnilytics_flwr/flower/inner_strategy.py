@@ -11,8 +11,8 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricReco
 from ..errors import CannotCompose
 from .compat import Grid, Strategy, log, unsaid
 from .compose import check_composes
-from .metrics import agreeing, weighted
-from .state_codec import Arrays, Node, copy_value, decode_value, encode_value, same_arrays
+from .metrics import agreeing, plain_metrics, weighted
+from .state_codec import Arrays, Node, copy_value, decode_value, encode_value, has_code, same_arrays
 from .wire import hash_of_arrays, hash_of_task_config
 
 
@@ -69,8 +69,8 @@ class InnerStrategy:
         inner.train_metrics_aggr_fn = lambda _, weight_key: self._survived("train_metrics_aggr_fn", lambda: aggregate(alike, weight_key))
         try:
             with unsaid("aggregate_train: Received"):
-                learnt: tuple[ArrayRecord | None, MetricRecord | None] = inner.aggregate_train(server_round, [reply])
-            return learnt
+                learnt, told = inner.aggregate_train(server_round, [reply])
+            return learnt, self._survived("aggregate_train", lambda: told)
         finally:
             inner.train_metrics_aggr_fn = aggregate
 
@@ -102,7 +102,14 @@ class InnerStrategy:
 
     def encode_state(self, arrays: Arrays) -> dict[str, Node]:
         """State as JSON; its arrays are added to `arrays`."""
-        return {name: encode_value(value, arrays) for name, value in vars(self._strategy).items() if self._has_changed(name, value)}
+        state = {name: encode_value(value, arrays) for name, value in vars(self._strategy).items() if self._has_changed(name, value)}
+        for name, node in state.items():
+            if has_code(node):
+                raise CannotCompose(
+                    f"{self.name}.{name} has changed, and holds a function or class, which cannot be saved; expected numbers, text, arrays, "
+                    "or lists and dictionaries of these; keep it in such, or run without a run directory"
+                )
+        return state
 
     def decode_state(self, saved: Mapping[str, Node], arrays: Arrays) -> None:
         """Take up a state that was saved; raises `Malformed`."""
@@ -111,7 +118,7 @@ class InnerStrategy:
     def _survived(self, name: str, aggregate: Callable[[], MetricRecord | None]) -> MetricRecord | None:
         """What an aggregation of metrics gives, None if it fails: the model and everybody's pay do not hang on it."""
         try:
-            return aggregate()
+            return plain_metrics(aggregate())
         except Exception as error:
             log(
                 WARNING,

@@ -13,6 +13,7 @@ from ..errors import NotReopened, SettlementRefused, TermsError
 from ..model_owner.decision import Decision
 from ..model_owner.live_round import Metrics
 from ..model_owner.round_keeper import RoundKeeper
+from ..model_owner.run_directory import Record
 from .clipping import share_at_clip, share_cut_for_all
 from .compat import log
 from .exchanges import Exchanges
@@ -75,11 +76,12 @@ class Learner:
             with SettleWatch(lambda: self._pay(decision), WATCH_SHARE * self._keeper.settle_seconds()) as watch:  # noqa: B023
                 try:
                     progress, learnt, following = self._learn(server_round, model, decision, heard)
-                except Exception:
+                    outcome = None if self._memory.directory is None else progress.to_record()
+                except (Exception, SystemExit):  # an app may leave by sys.exit, but not without paying
                     watch.settle(lambda: self._pay(decision))  # noqa: B023
                     raise
                 try:
-                    in_time = watch.settle(lambda: self._settle(decision, following, progress))  # noqa: B023
+                    in_time = watch.settle(lambda: self._settle(decision, following, outcome))  # noqa: B023
                 except SettlementRefused as refusal:
                     log(WARNING, "%s", refusal)
                     self._inner.put_back(before)
@@ -121,17 +123,25 @@ class Learner:
         terms, groups = self._keeper.terms, self._keeper.live.roster_groups()
         self.cut_for_all = share_cut_for_all(mean, terms, members=sum(len(groups[position]) for position in learnt))
         share = share_at_clip(mean, terms.clip)
-        if share > MOST_AT_CLIP:
+        remedy = "a market with a larger clip would learn more (`omnilytics market terms-propose` proposes one)"
+        if share > MOST_AT_CLIP and share >= self.cut_for_all:
             log(
                 WARNING,
-                "%.1f %% of the entries of the accepted mean sit at the clip of %g, so that updates are cut; a market with a larger clip "
-                "would learn more (`omnilytics market terms-propose` proposes one)",
+                "%.1f %% of the entries of the accepted mean sit at the clip of %g, so that updates are cut; %s",
                 100 * share,
                 terms.clip,
+                remedy,
+            )
+        elif self.cut_for_all > MOST_AT_CLIP:
+            log(
+                WARNING,
+                "the clip of %g has cut every data owner's change of %.1f %% of the weights that move; %s",
+                terms.clip,
+                100 * self.cut_for_all,
+                remedy,
             )
 
-    def _settle(self, decision: Decision, following: Plan | None, progress: Progress) -> None:
-        outcome = None if self._memory.directory is None else progress.to_record()
+    def _settle(self, decision: Decision, following: Plan | None, outcome: Record | None) -> None:
         parts = None if following is None else following.parts()
         self._exchanges.with_signatures(lambda: self._keeper.settle(decision, parts, outcome))
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from logging import WARNING
 from typing import Any
 
+import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
 from .compat import log
@@ -51,6 +52,20 @@ def with_clipped(content: RecordDict, whole: float, shares: Mapping[str, float])
     records = dict(content.metric_records.items()) or {"metrics": MetricRecord()}
     first = next(iter(records))
     return RecordDict({**records, first: MetricRecord({**dict(records[first].items()), **told})})
+
+
+def plain_metrics(found: object) -> MetricRecord | None:
+    """What a callback gave, as a record of Python's own numbers: numpy's pass for such, but cannot be written down.
+
+    Raises
+    ------
+    TypeError, ValueError, AttributeError
+        It is no metrics.
+    """
+    if found is None:
+        return None
+    entries: Mapping[str, Any] = found if isinstance(found, Mapping) else dict(found.items())  # type: ignore[attr-defined]
+    return MetricRecord({name: np.asarray(value).tolist() for name, value in entries.items()})
 
 
 def permitted(content: RecordDict, names: Collection[str]) -> tuple[RecordDict, str]:

@@ -27,6 +27,7 @@ from .metrics import CLIPPED, allowed_metrics, with_clipped
 from .mod_order import check_place
 from .weights import LISTED, check_finite, cut_by, difference, shares_cut, update_of
 from .wire import (
+    FUNCTION_FAILED,
     RECORD,
     CommitReply,
     DeliverReply,
@@ -223,8 +224,9 @@ def _refusal(msg: Message, reason: str) -> Message:
 
 def _silenced(msg: Message, reason: str) -> Message:
     """A refusal that tells nothing: a text that depends on the data could carry an update past masks and payment."""
-    log(ERROR, "the data owner's function failed: %s", reason)
-    return _refusal(msg, "the data owner's own function failed; its log says why")
+    if reason != FUNCTION_FAILED:  # said already
+        log(ERROR, "the data owner's function failed: %s", reason)
+    return _refusal(msg, FUNCTION_FAILED)
 
 
 def _read_task(msg: Message, context: Context, header: TaskHeader) -> tuple[TaskId, ArrayRecord]:

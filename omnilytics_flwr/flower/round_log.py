@@ -21,6 +21,7 @@ def report_lines(report: RoundReport, terms: Terms) -> list[str]:
     lines = [f"Market round {report.round} {end}: {committed}, {_counted(len(report.roster), 'group')} on the roster"]
     if not report.timed_out:
         lines.append(f"It tolerates {report.tolerated} of {report.taking_part} faulty groups")
+    lines += _sat_out(report)
     for position, members in enumerate(report.roster):
         if (fate := _fate(report, position)) is not None:
             lines.append(f"Group {position} ({listed(members)}) is {fate}")
@@ -31,6 +32,16 @@ def report_lines(report: RoundReport, terms: Terms) -> list[str]:
     gas = sum(receipt.gas_used for receipt in report.receipts)
     lines.append(f"Paid {_counted(len(report.paid), 'data owner')} {each} each, in {gas:,} gas")
     return [f"\t├──> {line}" for line in lines[:-1]] + [f"\t└──> {lines[-1]}"]
+
+
+def _sat_out(report: RoundReport) -> list[str]:
+    """Who is not on the roster, and why."""
+    there = {owner for group in report.roster for owner in group}
+    absent = [owner for owner in report.owners if owner not in report.committed]
+    beside = [owner for owner in report.owners if owner not in there and owner in report.committed]
+    said = [f"{listed(absent)} did not commit"] if absent else []
+    said += [f"{listed(beside)} committed, and their groups are not on the roster"] if beside else []
+    return [f"Sat out: {'; '.join(said)}"] if said else []
 
 
 def not_opened(report: RoundReport, *, nodes: int, refusals: Mapping[int, str], waited: str) -> str:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import partial
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from types import FunctionType, MethodType
 from typing import Any
 
@@ -24,26 +25,37 @@ Node = Any
 def encode_value(value: object, arrays: Arrays) -> Node:
     """`value` as JSON; its arrays are added to `arrays`; raises `TypeError` for what cannot be saved."""
     match value:
+        case np.generic():  # first, for some are Python's numbers too
+            return {"scalar": _named(np.asarray(value), arrays)}
         case None | bool() | int() | float() | str():
             return value if type(value) in (type(None), bool, int, float, str) else _unknown(value)
         case bytes():
             return {"bytes": value.hex()}
-        case np.generic():
-            return {"scalar": _named(np.asarray(value), arrays)}
         case np.ndarray():
             return {"array": _named(value, arrays)}
         case ArrayRecord():
             return {"arrays": [[name, _named(array, arrays)] for name, array in named_arrays(value)]}
         case MetricRecord() | ConfigRecord():
             return {type(value).__name__: encode_value(dict(value.items()), arrays)}
+        case PurePath():
+            return {"path": str(value)}
         case dict():
+            if type(value) not in (dict, OrderedDict):
+                return _unknown(value)
             return {"dict": [[encode_value(key, arrays), encode_value(item, arrays)] for key, item in value.items()]}
         case list():
             return {"list": [encode_value(item, arrays) for item in value]}
         case tuple():
             return {"tuple": [encode_value(item, arrays) for item in value]} if type(value) is tuple else _unknown(value)
-    # Functions, classes and paths are how a strategy was made, not what became of it.
-    return {"code": ""} if _is_code(value) or isinstance(value, PurePath) else _unknown(value)
+    # Functions and classes are how a strategy was made, not what became of it.
+    return {"code": ""} if _is_code(value) else _unknown(value)
+
+
+def has_code(node: Node) -> bool:
+    """Whether functions or classes are in what was encoded: they are compared, and cannot be decoded."""
+    if isinstance(node, dict):
+        return "code" in node or any(map(has_code, node.values()))
+    return isinstance(node, list) and any(map(has_code, node))
 
 
 def decode_value(node: Node, arrays: Mapping[str, NDArray[Any]]) -> Any:
@@ -120,5 +132,6 @@ _DECODERS: dict[str, Callable[[Any, Mapping[str, NDArray[Any]]], Any]] = {
     "ConfigRecord": lambda held, arrays: ConfigRecord(_decode(held, arrays)),
     "dict": lambda held, arrays: {_decode(key, arrays): _decode(item, arrays) for key, item in held},
     "list": lambda held, arrays: [_decode(item, arrays) for item in held],
+    "path": lambda held, arrays: Path(held),
     "tuple": lambda held, arrays: tuple(_decode(item, arrays) for item in held),
 }

@@ -26,7 +26,7 @@ from .compat import Grid, Result, Strategy, log
 from .exchanges import Exchanges
 from .inner_strategy import InnerStrategy
 from .learner import Learner
-from .metrics import permitted
+from .metrics import permitted, plain_metrics
 from .planner import Planner
 from .round_counts import RoundCounts
 from .round_log import hardly_learnt, not_opened, nothing_learnt, report_lines
@@ -230,7 +230,12 @@ class Omnilytics(Strategy):
             self._reason = f"epoch {state.epoch} has had its {most} rounds; nobody trains until the next one is frozen and drawn"
             log(WARNING, "%s", self._reason)
             return []
-        self._exchanges.await_nodes(self._node_seconds)
+        if self._memory.directory is not None:
+            self._inner.check_state()  # before anything is anchored or paid: it could not be saved after the round either
+        if (there := self._exchanges.await_nodes(self._node_seconds)) < (least := self._keeper.terms.group_size):
+            self._reason = f"{there} nodes are there, and no group is smaller than {least}; nothing was anchored; start the others"
+            log(WARNING, "%s", self._reason)
+            return []
         task = self._exchanges.with_signatures(lambda: self._keeper.anchor(plan.parts()))
         header = self._header(Exchange.TRAIN, task, plan.evaluate_hash())
         return self._exchanges.train_messages(task, plan.content, header.to_record())
@@ -367,7 +372,7 @@ class Omnilytics(Strategy):
 
         def evaluate(server_round: int, public: ArrayRecord) -> MetricRecord | None:
             number = self._done + server_round
-            metrics = self._memory.result(SERVER, number) or evaluate_fn(number, self._model.with_public(public).whole())
+            metrics = self._memory.result(SERVER, number) or plain_metrics(evaluate_fn(number, self._model.with_public(public).whole()))
             self._memory.note(SERVER, number, metrics)
             return metrics
 

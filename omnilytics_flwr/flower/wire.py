@@ -20,6 +20,9 @@ from ..errors import Malformed, WrongLength
 from ..market.task import arrays_hash, config_hash
 from ..market.terms import Address
 
+FUNCTION_FAILED = "the data owner's own function failed; its log says why"
+"""All that leaves a data owner of an error of its app."""
+
 RECORD = "omnilytics"
 VERSION = 2
 

@@ -96,6 +96,14 @@ def test_chain_without_blobs_is_recognised(node: FaultyNode, kind: str) -> None:
         check_blobs(connect(node.url))
 
 
+def test_node_that_takes_no_transactions_shows_its_chain_and_carries_no_answer(node: FaultyNode) -> None:
+    node.falsifying = {"eth_sendRawTransaction": error(-32601, "the method eth_sendRawTransaction does not exist/is not available")}
+    connection = connect(node.url)
+    check_blobs(connection)
+    with pytest.raises(UnsupportedChain, match=r"takes no transaction with 1 blobs.* does not exist"):
+        check_answers(connection, 1)
+
+
 def test_node_with_a_narrow_limit_takes_no_answer_of_many_blobs(anvil: Anvil, connection: Connection) -> None:
     check_answers(connection, 6)
     with limited(anvil.url, Limit(1_000_000)) as url:

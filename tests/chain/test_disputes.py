@@ -147,14 +147,16 @@ def test_answered_vector_that_nobody_serves_says_what_is_needed(connection: Conn
 
 
 def test_answered_vector_from_a_beacon_node() -> None:
-    """Of two, the first keeps nothing; and logs come from a node that gives few blocks at once."""
+    """Of four, one refuses, one is none, and one keeps nothing; and logs come from a node that gives few blocks at once."""
     genesis = json.dumps({"data": {"genesis_time": "12"}}).encode()
     with (
         Anvil(AnvilOptions(block_seconds=12)) as anvil,
         faulty_node(anvil.url) as node,
         serving(lambda path, _: (200, genesis) if path.endswith("genesis") else (404, b"")) as empty,
+        serving(lambda *_: (403, b"")) as closed,
+        serving(lambda *_: (404, b"")) as none,
     ):
-        connection = connect(node.url, blobs_url=f"{empty},{anvil.url}/?key=1")
+        connection = connect(node.url, blobs_url=f"{closed},{none},{empty},{anvil.url}/?key=1")
         dispute = open_dispute(wide_market(connection, deploy(sender_for(connection, dev_wallet(0, connection)))), seat=SEAT)
         answer_all(dispute)
         connection.__dict__["is_local"] = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import re
 import sys
 import tomllib
@@ -17,6 +18,9 @@ from omnilytics_flwr.cli import doctor
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 
 from .command_line import DATA_OWNER, CommandLine, run_without
+
+FIVE = ("verification", "computed", "implementation", "factory", "gate")
+"""Contracts of a deployment."""
 
 
 def sick(line: CommandLine, *arguments: str) -> str:
@@ -122,6 +126,20 @@ def test_deployments_that_are_yet_to_be_written_are_no_fault(line: CommandLine, 
     status, remedy = findings(line.json("doctor"))["known deployment"]
 
     assert (status, "omnilytics market deploy" in remedy) == ("optional", True)
+
+
+@pytest.mark.parametrize("content", ["x", json.dumps({"31337": dict.fromkeys(FIVE, "0x" + "11" * 20) | {"block": 1}})])
+def test_deployments_that_are_damaged_or_wrong_are_told(
+    line: CommandLine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str
+) -> None:
+    path = tmp_path / "deployments.json"
+    path.write_text(content)
+    monkeypatch.setenv("OMNILYTICS_DEPLOYMENTS", str(path))
+
+    said = line.run(("doctor", "--json"))
+
+    assert said[0] == 1
+    assert findings(json.loads(said[1]))["known deployment"][0] == "missing"
 
 
 def test_system_without_posix_is_told(bare: CommandLine) -> None:

@@ -7,9 +7,10 @@ import pytest
 from click.testing import CliRunner
 
 from omnilytics_flwr.cli.main import main
-from omnilytics_flwr.cli.printer import NO_POSIX, Printer, format_span, format_time, refusals_as_sentences
+from omnilytics_flwr.cli.printer import Printer, format_span, format_time, refusals_as_sentences
 from omnilytics_flwr.errors import LedgerError
 from omnilytics_flwr.market.refusals import TooEarly, TooLate
+from omnilytics_flwr.system import NO_POSIX
 
 
 @pytest.mark.parametrize(

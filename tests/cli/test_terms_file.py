@@ -94,6 +94,8 @@ def test_token_market_has_amounts_in_units(tmp_path: Path) -> None:
         ({"norm": "-1"}, "above 0"),
         ({"clip": "inf"}, "cannot convert"),
         ({"token": '"0x12"'}, "is not an address"),
+        ({"projected": "2"}, "projected is 2; expected 0 or 1"),
+        ({"projected": "1.0"}, "projected is 1.0; expected 0 or 1"),
         ({"app_hash": '"xy"'}, "non-hexadecimal"),
         ({"metrics": '"accuracy"'}, "metrics"),
         ({"reward": '"1 ether'}, "does not parse"),
@@ -119,6 +121,7 @@ def test_template_is_terms_that_fit_with_the_bounds_of_each(tmp_path: Path, owne
     path.write_text(text)
     terms = read_terms(path, VERIFICATION, COMPUTED)
     assert (terms.most_owners, terms.weights, terms.group_size) == (owners, weights, group_size)
+    assert type(terms.projected) is bool, "what a contract takes for one"
     entries = tomllib.loads(text)
     for name, (_, least, most) in bounds(terms).items():
         if name not in ("scoringSteps", "settlementBytes", "clipNano", "normBound", "weights"):

@@ -13,7 +13,7 @@ import pytest
 
 from omnilytics_flwr.clock import Clock
 from omnilytics_flwr.data_owner.policy import Policy
-from omnilytics_flwr.data_owner.watcher import DRAW_PATIENCE_BLOCKS, Watcher
+from omnilytics_flwr.data_owner.watcher import DRAW_PATIENCE_BLOCKS, REST_SECONDS, Watcher
 from omnilytics_flwr.errors import NotFunded, Refused, Unreachable
 from omnilytics_flwr.market.dispute import answer_cost_wei, refund_wei
 from omnilytics_flwr.market.ledger import Receipt
@@ -370,7 +370,10 @@ def test_ether_is_looked_at_again_while_a_round_is_open_and_told_once(watched: W
     watcher.look()
     assert not caplog.records
     watched.scene.world.base_fee_wei = watched.scene.world.blob_base_fee_wei = STRESS_WEI
+    watcher.look()
+    assert not caplog.records, "not at every look: it is three requests"
     for _ in range(2):
+        watched.clock.wait(REST_SECONDS)
         watcher.look()
     assert caplog.text.count("answering accusations may take") == 1
 

@@ -87,6 +87,20 @@ def test_endpoint_of_several_nodes_asks_the_next_while_one_does_not_answer(unuse
         assert repr(endpoint).count("http://127.0.0.1") == 3
 
 
+@pytest.mark.parametrize(
+    "refusal", [*((status, b"") for status in (401, 402, 403, 404)), (200, b'{"error":{"code":-32002,"message":"invalid project id"}}')]
+)
+def test_endpoint_of_several_nodes_leaves_one_that_does_not_serve_its_key(refusal: Answer) -> None:
+    """From the first request on, or in mid-run; alone, it is an error at once."""
+    for good in (0, 3):
+        with answering(lambda n: (200, GOOD) if n < good else refusal) as first, answering(lambda _: (200, GOOD)) as second:  # noqa: B023
+            assert [Endpoint(f"{first},{second}").request("eth_chainId") for _ in range(5)] == ["0x1"] * 5
+            several = Endpoint(f"{first},{second}")
+            assert [several.request("eth_chainId") for _ in range(5)] == ["0x1"] * 5
+    with answering(lambda _: refusal) as alone, pytest.raises(NodeError):
+        Endpoint(alone).request("eth_chainId")
+
+
 @pytest.mark.parametrize("before", [(200, OTHER), (503, b""), (403, b""), (200, OTHER.replace(b"0x2", b"two"))])
 def test_endpoint_of_several_nodes_never_believes_one_of_another_chain(before: Answer) -> None:
     """The second one may fail first when it is asked for its chain."""

@@ -74,6 +74,7 @@ def test_clip_that_leaves_hardly_anything_ends_the_run_after_one_round_unless_th
     reason = ended(run := memory_run(tmp_path / "usual", clip_nano=1000), 3)
     assert "and the clip of 1e-06 cut every data owner's change of 100% of the weights that move" in reason
     assert len(run.reports) == 1
+    assert "the clip of 1e-06 has cut every data owner's change of 100.0 % of the weights that move; a market with a larger" in caplog.text
     (tmp_path / "last").mkdir()
     last = memory_run(tmp_path / "last", clip_nano=1000)
     assert len(last.strategy.start(last.grid, make_model(), 1).arrays), "after the last round there is none to be paid for nothing"

@@ -37,12 +37,19 @@ def test_settled_round_says_who_took_part_what_became_of_each_group_and_who_was_
     assert report_lines(report(), TERMS) == [
         "\t├──> Market round 7 settled: 14 of 15 data owners committed, 5 groups on the roster",
         "\t├──> It tolerates 1 of 4 faulty groups",
+        f"\t├──> Sat out: {OWNERS[14]} did not commit",
         f"\t├──> Group 1 ({listed(*GROUPS[1])}) is not paid: too far from the other groups",
         f"\t├──> Group 2 ({listed(*GROUPS[2])}) is paid, and not learnt from: no valid delivery of {OWNERS[7]}",
         f"\t├──> Group 3 ({listed(*GROUPS[3])}) is paid, and not learnt from: far out by its exact sum",
         "\t├──> Learnt from 2 groups, 6 data owners",
         "\t└──> Paid 12 data owners 0.001 ether each, in 1,000,000 gas",
     ]
+
+
+def test_who_trained_for_a_group_that_is_not_on_the_roster_is_told() -> None:
+    lines = report_lines(report(roster=GROUPS[:4], accepted=(0,), learnt=(0,)), TERMS)
+    beside = listed(*[owner for owner in GROUPS[4] if owner != OWNERS[14]])
+    assert f"\t├──> Sat out: {OWNERS[14]} did not commit; {beside} committed, and their groups are not on the roster" in lines
 
 
 def test_mean_that_leaving_a_group_out_moves_is_told() -> None:

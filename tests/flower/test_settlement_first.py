@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import Event
+from typing import Any
 
+import numpy as np
 import pytest
 from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg, strategy_utils
 
+from omnilytics_flwr.errors import CannotCompose
 from omnilytics_flwr.flower import learner
 from omnilytics_flwr.flower.settle_watch import SettleWatch
 from omnilytics_flwr.flower.steady_grid import NodesAreGone, SteadyGrid
@@ -138,6 +141,53 @@ def test_metrics_that_the_terms_do_not_name_cost_metrics_and_not_the_model(tmp_p
     for name in ("train_metrics_aggr_fn", "aggregate_evaluate"):
         assert f"{name} of FedAvg failed (KeyError('train_loss'))" in caplog.text
     assert "Metrics that the terms let leave a data owner: num-examples" in caplog.text
+
+
+def numpys(*told: object) -> Any:
+    return MetricRecord({"mean": np.mean([1.0, 2.0]), "each": [np.float64(1.5), np.float64(2.0)]})
+
+
+@pytest.mark.parametrize("resumable", [False, True])
+def test_metrics_of_numpy_are_kept_as_pythons_own(tmp_path: Path, resumable: bool) -> None:
+    inner = FedAvg(train_metrics_aggr_fn=numpys, evaluate_metrics_aggr_fn=numpys)
+    run = memory_run(tmp_path, inner=inner, options={"run_dir": tmp_path / "run"} if resumable else {})
+    result = run.strategy.start(run.grid, make_model(), 2, evaluate_fn=numpys)
+    assert [report.settled for report in run.reports] == [True, True]
+    for found in (result.train_metrics_clientapp, result.evaluate_metrics_clientapp, result.evaluate_metrics_serverapp):
+        assert [dict(found[number]) for number in (1, 2)] == 2 * [{"mean": 1.5, "each": [1.5, 2.0]}]
+
+
+@pytest.mark.parametrize("metrics", [{"mean": 1.5}, object(), MetricRecord({"mean": [1.0]}), 3])
+def test_what_is_no_metrics_record_costs_no_round(tmp_path: Path, metrics: object) -> None:
+    run = memory_run(tmp_path, inner=FedAvg(train_metrics_aggr_fn=lambda *_: metrics), options={"run_dir": tmp_path / "run"})  # type: ignore[arg-type,return-value]
+    learnt_the_mean(run, run.strategy.start(run.grid, make_model(), 1).arrays)
+
+
+def leave(*told: object) -> Any:
+    raise SystemExit(3)
+
+
+def test_app_that_leaves_in_a_callback_pays_first(tmp_path: Path) -> None:
+    run = memory_run(tmp_path, inner=FedAvg(train_metrics_aggr_fn=leave))
+    with pytest.raises(SystemExit):
+        run.strategy.start(run.grid, make_model(), 2)
+    assert [report.settled for report in run.reports] == [True]
+    assert run.scene.state.stage is Stage.IDLE
+
+
+class KeepsWhatCannotBeSaved(FedAvg):
+    """Finds something to keep when it is asked for a round."""
+
+    def configure_train(self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid) -> Iterable[Message]:
+        self.note = object()
+        return super().configure_train(server_round, arrays, config, grid)
+
+
+def test_state_that_cannot_be_saved_is_refused_before_anything_is_paid(tmp_path: Path) -> None:
+    run = memory_run(tmp_path, inner=KeepsWhatCannotBeSaved(), options={"run_dir": tmp_path / "run"})
+    with pytest.raises(CannotCompose, match="note cannot be saved"):
+        run.strategy.start(run.grid, make_model(), 1)
+    assert run.scene.state.round == 0
 
 
 def fail(*told: object) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -89,6 +90,8 @@ VALUES = [
     make_model(),
     ArrayRecord({name: Array(np.asarray(1.0)) for name in ("z", "a.npy", "m/n", "facts")}),
     MetricRecord({"loss": 0.5, "steps": [1, 2]}),
+    Path("checkpoints") / "best",
+    {"folder": Path("checkpoints"), "best": 0.5},
     ConfigRecord({"lr": 0.5, "name": "x", "raw": b"y", "flags": [True, False]}),
 ]
 
@@ -123,6 +126,7 @@ class Model:
     "value",
     [
         *(Counter(), {1, 2}, np.asarray([object()]), [Counter()], {"a": {3}}, np.random.default_rng(1)),
+        defaultdict(int, a=1),
         *(Model(), Model().__call__, partial(print, Model()), partial(Model())),
     ],
     ids=lambda v: type(v).__name__,
@@ -137,6 +141,13 @@ def test_code_and_paths_are_no_state(value: object) -> None:
     _, inner = holding(value)
     inner.check_state()
     assert inner.encode_state({}) == {}
+
+
+def test_code_that_changes_is_refused_when_it_would_be_saved() -> None:
+    strategy, inner = holding({"best": 0.0, "rule": max})
+    vars(strategy)["held"]["best"] = 0.5
+    with pytest.raises(CannotCompose, match=r"FedAvg\.held has changed, and holds a function or class, which cannot be saved"):
+        inner.encode_state({})
 
 
 def test_put_back_undoes_whatever_a_round_did() -> None:

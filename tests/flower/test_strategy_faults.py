@@ -12,6 +12,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord, Re
 from flwr.common.constant import ErrorCode
 from flwr.serverapp.strategy import FedAvg
 
+from omnilytics_flwr.errors import NothingLearnt
 from omnilytics_flwr.flower.wire import RECORD
 from tests.flower.clients import exchange_in, lose, make_model
 from tests.flower.markets import FIRST_NODE, MemoryRun, exact_grid, memory_run
@@ -66,6 +67,36 @@ def test_node_that_runs_the_app_without_the_mod_is_named_and_teaches_nothing(tmp
     assert re.search(rf"node {node} evaluates without omnilytics_mod: it sent .*secret.*, which the terms keep back", caplog.text)
     assert [owner in report.committed for report in run.strategy.reports] == [False]
     assert "secret" not in result.evaluate_metrics_clientapp[1]
+
+
+def test_app_that_cannot_take_part_is_asked_once_a_round(tmp_path: Path) -> None:
+    """Without the mod, each time its update would leave in clear; the others are asked as long as there is time."""
+    run = memory_run(tmp_path, commit_seconds=1200)
+    for number in (4, 5):
+        run.grid.apps[FIRST_NODE + number] = run.trainers[number].app(None)
+    run.strategy.start(run.grid, make_model(), 1)
+    asked = [node for node, message in run.grid.requests if exchange_in(message) == "train"]
+    assert [asked.count(FIRST_NODE + number) for number in (4, 5)] == [1, 1]
+    assert run.reports[0].settled
+
+
+def test_run_in_which_no_app_can_take_part_ends_at_once(tmp_path: Path) -> None:
+    run = memory_run(tmp_path, commit_seconds=1200)
+    for number, trainer in run.trainers.items():
+        run.grid.apps[FIRST_NODE + number] = trainer.app(None)
+    began = run.scene.world.timestamp
+    with pytest.raises(NothingLearnt, match="before all nodes had refused"):
+        run.strategy.start(run.grid, make_model(), 1)
+    assert run.scene.world.timestamp - began < 600
+
+
+def test_too_few_nodes_for_a_group_cost_no_transaction(tmp_path: Path) -> None:
+    run = memory_run(tmp_path)
+    for node in list(run.grid.apps)[2:]:
+        del run.grid.apps[node]
+    with pytest.raises(NothingLearnt, match="2 nodes are there, and no group is smaller than 3; nothing was anchored"):
+        run.strategy.start(run.grid, make_model(), 2)
+    assert run.scene.state.round == 0
 
 
 def test_reply_that_the_grid_cannot_fetch_costs_only_its_sender(tmp_path: Path) -> None:

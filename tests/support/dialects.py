@@ -84,6 +84,12 @@ DIALECTS: dict[Meaning, tuple[Saying, ...]] = {
         ("Besu", -32000, "World state unavailable"),
         ("Nethermind", -32002, "No state available for block 0x12"),
     ),
+    Meaning.NOT_FOR_US: (
+        ("Infura", -32002, "invalid project id"),
+        ("Alchemy", -32600, "Must be authenticated!"),
+        ("a provider", -32000, "Unauthorized: project ID does not have access to this network"),
+        ("HTTP", 403, "HTTP status 403"),
+    ),
     Meaning.NO_METHOD: (
         ("geth, Erigon, anvil", -32601, "the method eth_simulateV1 does not exist/is not available"),
         ("EthereumJS, reth", -32601, "Method not found"),
