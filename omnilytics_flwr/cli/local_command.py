@@ -67,6 +67,7 @@ def local(
     from ..trial.market_lines import check_has_lines
 
     command, printer = FlwrRun.parse(words), session.printer()
+    printer.note("Looking at the app: its server, and how one client trains ...")
     found = local_round(command.app, owners=owners, trained=1, run_config=command.run_config)
     check_has_lines(command.app, found)
     start = found.start
@@ -90,8 +91,8 @@ def local(
         terms = market.ledger.terms()
         printer.note(
             f"{owners} data owners have joined the market {market.ledger.address}.\n"
-            f"Its clip is {terms.clip:.3g}, the longest mean of a group {terms.longest_mean:.3g}; metrics that may leave: "
-            f"{', '.join(terms.metrics) or 'none'}.\n"
+            f"A weight may change by {terms.clip:.3g} a round (the clip; more is cut), a group's mean update have the length "
+            f"{terms.longest_mean:.3g} (longer ones are not paid); metrics that may leave: {', '.join(terms.metrics) or 'none'}.\n"
         )
         completed = run_app(command, market.environment, nodes=owners, output=sys.stderr if session.settings.as_json else None)
         _show(printer, market, file)
@@ -122,7 +123,7 @@ def _show(printer: Printer, market: LocalMarket, file: Path | None) -> None:
     if printer.as_json:
         printer.facts({"rpc_url": market.anvil.url, "market": market.ledger.address, "settled_rounds": settled, "owners": rows})
         return
-    printer.note(f"\nWhat everybody earned in {counted(settled, 'settled round')}, in play money:")
+    printer.note(f"\nWhat everybody earned in {counted(settled, 'settled round')} and may claim, in play money:")
     printer.rows([*rows, {"data_owner": "together", "paid_rounds": None, "earned_wei": sum(row["earned_wei"] for row in rows)}])
     if file is not None:
         printer.note(f"The market as a page: {file}")

@@ -42,7 +42,7 @@ def outlook(state: MarketState, terms: Terms, *, now: int, block: int) -> Outloo
         return _enrolling(state, terms, "")
     if state.stage is Stage.FROZEN:
         return _frozen(state, block)
-    if state.stage is Stage.ANCHORED:
+    if state.stage is Stage.ANCHORED and state.opened_in_epoch < terms.rounds_per_epoch:  # one more is anchored to be evaluated only
         return _anchored(state, now)
     if state.stage is Stage.OPEN:
         return _open(state, now)

@@ -25,6 +25,11 @@ MANY = (1 << 16) - 1
         ({"stage": Stage.IDLE, "epoch": 1, "opened_in_epoch": 8}, "epoch 1 has had 8 of 8 rounds; 0 of 15 data owners", "15 more before"),
         ({"stage": Stage.ANCHORED, "round": 4, "open_by": 60}, "round 4 has its task", "opens it with the groups"),
         ({"stage": Stage.ANCHORED, "round": 4, "open_by": 40}, "round 4 has its task, but was not opened", "anchors another task"),
+        (
+            {"stage": Stage.ANCHORED, "epoch": 1, "round": 9, "open_by": 60, "opened_in_epoch": 8},
+            "epoch 1 has had 8 of 8 rounds;",
+            "15 more",
+        ),
         ({"stage": Stage.OPEN, "round": 4, "groups": 1, "settle_by": 60}, "round 4 is open with 1 group", "settles it, or everybody"),
         ({"stage": Stage.OPEN, "round": 4, "groups": 7, "settle_by": 40}, "open with 3 groups, and overdue", "`omnilytics round timeout`"),
         ({"stage": Stage.OPEN, "groups": 7, "settle_by": 90, "answer_by": 60, "accused": 3, "answered": 1}, "", "1 accused data owner has"),
