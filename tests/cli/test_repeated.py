@@ -13,6 +13,7 @@ import pytest
 from omnilytics_flwr.chain.deploy import DEPLOYED
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.cli.printer import Printer
+from omnilytics_flwr.crypto.address import Address
 from omnilytics_flwr.errors import TransactionLost
 from omnilytics_flwr.evm import connection as connection_module
 from omnilytics_flwr.evm.anvil import Anvil
@@ -48,6 +49,25 @@ def test_fund_killed_before_it_is_mined_and_repeated_pays_once(line: CommandLine
     assert market.state().escrow_wei == ETHER
     assert "earlier run" not in line(*FUND)
     assert market.state().escrow_wei == 2 * ETHER
+
+
+def test_join_killed_before_it_is_mined_and_repeated_joins_once(
+    line: CommandLine, market: EthereumLedger, account: Address, anvil: Anvil, connection: Connection
+) -> None:
+    """The repeated one pays no stake, for the first one has."""
+    line("owner", "init", "home", "--keystore", "a.json", "--password-file", "password")
+    anvil.endpoint.request("evm_setAutomine", False)
+    process = subprocess.Popen([sys.executable, "-m", "omnilytics_flwr", "join", "--home", "home"], env=os.environ, cwd=line.folder)
+    try:
+        until(lambda: unmined(anvil.endpoint))
+    finally:
+        process.kill()
+        process.wait()
+    anvil.endpoint.request("evm_setAutomine", True)
+    anvil.mine()
+    assert "an earlier run of this command had sent it" in line("join", "--home", "home")
+    assert connection.quantity("eth_getTransactionCount", account, "latest") == 1
+    assert market.owner_record(account).registered
 
 
 def test_fund_out_of_time_and_repeated_until_it_is_mined_pays_once(
