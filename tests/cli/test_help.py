@@ -86,7 +86,8 @@ def test_installed_command_and_module_are_this_one(bare: CommandLine) -> None:
     assert "terms-template" in done.stdout
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     module, _, name = project["scripts"]["omnilytics"].partition(":")
-    assert getattr(import_module(module), name) is main
+    assert callable(getattr(import_module(module), name))
+    assert module == "omnilytics_flwr.__main__", "which is what the module's run is"
 
 
 def test_documentation_names_every_command() -> None:
@@ -103,3 +104,18 @@ def _named(row: str) -> Iterator[tuple[list[str], str]]:
     words = first.split()[1:]
     for last in (words[-1], *others):
         yield words, last
+
+
+def test_command_interrupted_while_it_loads_says_one_line() -> None:
+    code = (
+        "import sys\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'omnilytics_flwr.cli.main':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Interrupting())\n"
+        "from omnilytics_flwr.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted\n")
