@@ -1,6 +1,6 @@
 """What the mod keeps with the owner agent between messages: a data owner's private part, and a round's metrics until its vector leaves.
 
-Both are kept by market, and the private part by the app's layout of it: a new run of the same app goes on with it, another app never sees it.
+Both are kept by market, and the private part by the app's layout of it: a new run of the same app goes on with it.
 """
 
 from __future__ import annotations

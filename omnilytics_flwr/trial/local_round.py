@@ -17,8 +17,9 @@ from flwr.supercore.task_identity import TaskIdentity
 
 import omnilytics_flwr
 
-from ..errors import TermsError
+from ..errors import Refused, TermsError
 from ..flower.compat import unsaid
+from ..flower.mod_order import check_place
 from ..flower.weights import difference
 from .app_folder import AppFolder, at_work, replaced, settings_in
 from .app_model import AppStart, start_of
@@ -129,6 +130,8 @@ def _trained(app: AppFolder, client: ClientApp, task: Message, context: Context,
     whose = f"the client app of {app.path}"
     try:
         reply = client(task, context)
+    except Refused as refused:  # of the mod's place
+        raise TermsError(f"{whose} is refused in a market: {refused}") from refused
     except Exception as error:
         raise TermsError(
             f"{whose} fails: {type(error).__name__}: {error}; see whether it runs without a market, and which node config it reads"
@@ -153,7 +156,11 @@ def _evaluated(client: ClientApp, start: AppStart, owners: int, context: Context
 
 
 def _metrics(reply: Message) -> set[str]:
-    return set() if reply.has_error() else {name for record in reply.content.metric_records.values() for name in record}
+    """Names of the single numbers in a reply: nothing else may leave a data owner of a market."""
+    if reply.has_error():
+        return set()
+    found = ((name, value) for record in reply.content.metric_records.values() for name, value in record.items())
+    return {name for name, value in found if isinstance(value, (int, float))}
 
 
 @contextmanager
@@ -162,6 +169,7 @@ def _without_mod() -> Iterator[list[str]]:
     came: list[str] = []
 
     def hand_on(message: Message, context: Context, call_next: ClientAppCallable) -> Message:
+        check_place(hand_on)  # as the mod itself does in a market
         came.append(message.metadata.message_type)
         return call_next(message, context)
 

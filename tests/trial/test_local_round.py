@@ -42,7 +42,7 @@ def train(message, context):
     settings, node = message.content["config"], context.node_config
     by = [settings["lr"] * settings["server-round"] * context.run_config["rate"] * node["scale"], node["partition-id"] / node["num-partitions"]]
     arrays = ArrayRecord({{name: Array(array.numpy() + by) for name, array in message.content["arrays"].items()}})
-    return Message(RecordDict({{"arrays": {reply}, "metrics": MetricRecord({{"num-examples": 3}})}}), reply_to=message)
+    return Message(RecordDict({{"arrays": {reply}, "metrics": MetricRecord({{"num-examples": 3, "losses": [0.5, 0.25]}})}}), reply_to=message)
 
 @client.evaluate()
 def evaluate(message, context):
@@ -89,6 +89,10 @@ def test_clients_get_what_the_server_would_send_and_their_own_settings(
 @pytest.mark.parametrize(
     ("parts", "sentence"),
     [
+        (
+            IN_A_MARKET | {"mods": "[lambda message, context, call_next: call_next(message, context), OmnilyticsMod()]"},
+            "is refused in a market: <lambda> stands before omnilytics_mod; expected it to be the first",
+        ),
         ({"strategy": "FedAvg(min_available_nodes=5)"}, "waits for 5 nodes; expected at most 4"),
         ({"strategy": "FedAvg(fraction_train=0.0)"}, "asks nobody to train in round 1"),
         ({"reply": "1 / 0"}, "ZeroDivisionError"),
