@@ -151,7 +151,7 @@ def test_strategy_asks_nobody_to_train_where_nothing_can_be_anchored(tmp_path: P
     if stage is not Stage.ENROLLING:
         bring_to(play.scene, stage, play.owners)
     trainer = Trainer(make_model())
-    grid = FakeGrid({node: trainer.app(None) for node in (11, 12)})
+    grid = FakeGrid({node: trainer.app(None) for node in (11, 12, 13)})
     strategy = Omnilytics(FedAvg(), ledger=play.scene.ledger(), wait=waiter(play.scene))
 
     assert_untouched(play.scene, lambda: list(strategy.configure_train(1, make_model(), ConfigRecord(), grid)), refused=True)
