@@ -91,8 +91,8 @@ def local(
         terms = market.ledger.terms()
         printer.note(
             f"{owners} data owners have joined the market {market.ledger.address}.\n"
-            f"A weight may change by {terms.clip:.3g} a round (the clip; more is cut), a group's mean update have the length "
-            f"{terms.longest_mean:.3g} (longer ones are not paid); metrics that may leave: {', '.join(terms.metrics) or 'none'}.\n"
+            f"A round changes a weight by {terms.clip:.3g} at most (the clip; more is cut). A group whose mean update is longer than "
+            f"{terms.longest_mean:.3g} is not paid. Metrics that may leave: {', '.join(terms.metrics) or 'none'}.\n"
         )
         completed = run_app(command, market.environment, nodes=owners, output=sys.stderr if session.settings.as_json else None)
         _show(printer, market, file)

@@ -18,10 +18,11 @@ from ..model_owner.live_round import Metrics
 from ..model_owner.round_keeper import RoundKeeper
 from .compat import log
 from .metrics import permitted
+from .node_refusals import NodeRefusals
 from .pace import LEAST_DELIVER_PATIENCE_SECONDS, LEAST_PATIENCE_SECONDS, Pace
 from .round_log import listed
 from .steady_grid import SteadyGrid
-from .wire import FUNCTION_FAILED, RECORD, CommitReply, DeliverReply, DeliverRequest, our_record
+from .wire import RECORD, CommitReply, DeliverReply, DeliverRequest, our_record
 
 KEPT_REQUESTS = 4
 """Train requests that are kept: after a reorganisation, data owners may have to sign for one of these rounds again."""
@@ -44,14 +45,6 @@ MOST_EARLY_SECONDS = 2 * 64 * 12
 MOST_SIGNINGS = 2 * KEPT_REQUESTS
 """How often data owners are asked to sign again for one step; the keeper asks once for each round and deadline."""
 
-WITHOUT_MOD = "it runs the app without omnilytics_mod, and has sent its update in clear; start it with the mod of the market's app"
-
-FOR_GOOD = (FUNCTION_FAILED, "omnilytics_mod; expected", "omnilytics_mod is given to one function")
-"""Parts of refusals that stay as they are: the app fails, or has its mods in a wrong order."""
-
-OWN_ERRORS = f"{OutOfTurn.__module__}."
-"""How a traceback names them."""
-
 T = TypeVar("T")
 
 
@@ -66,8 +59,8 @@ class Exchanges:
         The longest waits for deliveries and for commitments, in seconds.
     asked : tuple of int
         Nodes that were asked to train.
-    refusals : dict of int to str
-        Reasons of nodes that replied in this round and did not commit.
+    refusals : NodeRefusals
+        Of nodes that replied in this round and did not commit.
     waited : str
         What ended the wait for commitments.
     """
@@ -76,14 +69,13 @@ class Exchanges:
         self._keeper = keeper
         self._clock = clock
         self._requests: dict[int, RecordDict] = {}
-        self._refused_for_good: set[int] = set()
         self._nodes: dict[Address, int] = {}
         self._early = self._told_of_too_few = False
         self._ask_again_at = self._early_until = math.inf
         self._commit_pace = Pace(clock, LEAST_PATIENCE_SECONDS)
         self._deliver_pace = Pace(clock, LEAST_DELIVER_PATIENCE_SECONDS)
         self.asked: tuple[int, ...] = ()
-        self.refusals: dict[int, str] = {}
+        self.refusals = NodeRefusals()
         self.waited = ""
         self.grid: SteadyGrid | None = None
         self.timeout = self.train_timeout = 3600.0
@@ -101,7 +93,7 @@ class Exchanges:
                 return there
             left = start + seconds - self._clock.now()
             if left <= 0:
-                log(WARNING, "only %s nodes are there for %s data owners; the round begins without the others", there, expected)
+                log(WARNING, "only %s nodes are there for %s data owners", there, expected)
                 return there
             if looked % NODE_PAUSES == 0:
                 log(INFO, "%s nodes are there, of %s data owners; waiting for the others, %.0f s at most", there, expected, left)
@@ -112,7 +104,6 @@ class Exchanges:
         """The messages that ask every node to train a task."""
         self._nodes.clear()
         self.refusals.clear()
-        self._refused_for_good.clear()
         self._told_of_too_few = False
         self._commit_pace.begin(self._accepted())
         self._requests[task.round] = RecordDict({**dict(content.items()), RECORD: header})
@@ -127,7 +118,7 @@ class Exchanges:
 
         Nodes that have replied without a commitment are asked again meanwhile: their chain may not have shown the task yet, or their agent
         is started again. Those that are silent are waited for all along. Those whose app cannot take part are not asked again in this
-        round: one without the mod would send its update in clear each time.
+        round.
         """
         waiting = {} if self.grid is None else self.grid.waiting
         for times in count():
@@ -137,7 +128,7 @@ class Exchanges:
             pauses = min(2**times, MOST_PAUSES)
             self._pause(pauses, self._keeper.commit_seconds())
             self.with_signatures(self._keeper.catch_up)
-            asked = {*self._nodes.values(), *waiting.values(), *self._refused_for_good}
+            asked = {*self._nodes.values(), *waiting.values(), *self.refusals.for_good}
             seconds = min(self.train_timeout, self._keeper.commit_seconds())
             self._limit(seconds, self._may_open, 2 * pauses)
             request = self._requests[self._keeper.live.task.round]
@@ -151,7 +142,7 @@ class Exchanges:
 
     def _all_have_refused(self) -> bool:
         """Whether every node that is there has an app that cannot take part."""
-        return bool(nodes := set(self.nodes())) and nodes <= self._refused_for_good
+        return bool(nodes := set(self.nodes())) and nodes <= self.refusals.for_good
 
     def _what_ended_it(self) -> str:
         if self._all_have_refused():
@@ -179,7 +170,7 @@ class Exchanges:
         log(
             WARNING,
             "%s of %s groups are whole. With fewer than %s, a round opens only when its commit window ends, in %.0f s, for poisoners need no "
-            "time to train. Waiting for %s; an epoch with a group to spare would go on without them",
+            "time to train. Missing: %s; an epoch with a group to spare would go on without them",
             len(live.signed_groups()),
             len(live.groups),
             least,
@@ -216,10 +207,7 @@ class Exchanges:
         for reply in replies:
             node = reply.metadata.src_node_id
             if reply.has_error():
-                self.refusals[node] = _reason(reply)
-                if any(words in self.refusals[node] for words in FOR_GOOD):
-                    self._refused_for_good.add(node)
-                log(WARNING, "\t> node %s does not take part: %s", node, self.refusals[node])
+                log(WARNING, "\t> node %s does not take part: %s", node, self.refusals.note_error(reply))
                 self._early |= _is_early(reply)
                 continue
             try:
@@ -228,15 +216,11 @@ class Exchanges:
                     raise ProtocolError(f"{commit.owner} has answered already; expected one reply a data owner; the first one counts")
                 self._keeper.add_commitment(commit.owner, commit.digest, commit.signature, round_number)
             except Exception as error:  # whatever a reply holds costs its sender alone
-                self.refusals[node] = str(error)
-                if reply.content.array_records:
-                    self.refusals[node] = WITHOUT_MOD
-                    self._refused_for_good.add(node)
-                log(WARNING, "\t> node %s sent no valid commitment: %s", node, self.refusals[node])
+                log(WARNING, "\t> node %s sent no valid commitment: %s", node, self.refusals.note_invalid(reply, error))
                 continue
             seen.add(commit.owner)
             self._nodes[commit.owner] = node
-            self.refusals.pop(node, None)
+            self.refusals.reasons.pop(node, None)
             self._commit_pace.note(commit.owner)
 
     def deliver(self) -> None:
@@ -357,13 +341,6 @@ class Exchanges:
 
 def _messages(content: RecordDict, nodes: Iterable[int]) -> list[Message]:
     return [Message(content, node, MessageType.TRAIN) for node in nodes]
-
-
-def _reason(reply: Message) -> str:
-    """Why a node replies with an error; of a traceback that a simulation sends, the sentence of our own error, where there is one."""
-    said = str(reply.error.reason)
-    own = [line for line in said.splitlines() if line.startswith(OWN_ERRORS)]
-    return own[-1].removeprefix(OWN_ERRORS) if own else said
 
 
 def _is_early(reply: Message) -> bool:

@@ -69,8 +69,8 @@ class InnerStrategy:
         inner.train_metrics_aggr_fn = lambda _, weight_key: self._survived("train_metrics_aggr_fn", lambda: aggregate(alike, weight_key))
         try:
             with unsaid("aggregate_train: Received"):
-                learnt, told = inner.aggregate_train(server_round, [reply])
-            return learnt, self._survived("aggregate_train", lambda: told)
+                learnt: tuple[ArrayRecord | None, MetricRecord | None] = inner.aggregate_train(server_round, [reply])
+            return learnt
         finally:
             inner.train_metrics_aggr_fn = aggregate
 

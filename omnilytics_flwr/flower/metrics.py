@@ -54,7 +54,7 @@ def with_clipped(content: RecordDict, whole: float, shares: Mapping[str, float])
     return RecordDict({**records, first: MetricRecord({**dict(records[first].items()), **told})})
 
 
-def plain_metrics(found: object) -> MetricRecord | None:
+def plain_metrics(found: Any) -> MetricRecord | None:
     """What a callback gave, as a record of Python's own numbers: numpy's pass for such, but cannot be written down.
 
     Raises
@@ -64,8 +64,7 @@ def plain_metrics(found: object) -> MetricRecord | None:
     """
     if found is None:
         return None
-    entries: Mapping[str, Any] = found if isinstance(found, Mapping) else dict(found.items())  # type: ignore[attr-defined]
-    return MetricRecord({name: np.asarray(value).tolist() for name, value in entries.items()})
+    return MetricRecord({name: np.asarray(value).tolist() for name, value in found.items()})
 
 
 def permitted(content: RecordDict, names: Collection[str]) -> tuple[RecordDict, str]:

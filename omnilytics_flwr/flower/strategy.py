@@ -353,7 +353,7 @@ class Omnilytics(Strategy):
         return not_opened(
             self._keeper.reports[-1],
             nodes=len(self._exchanges.nodes()),
-            refusals=self._exchanges.refusals,
+            refusals=self._exchanges.refusals.reasons,
             waited=self._exchanges.waited,
         )
 

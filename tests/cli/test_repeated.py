@@ -35,9 +35,10 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def test_fund_killed_before_it_is_mined_and_repeated_pays_once(line: CommandLine, market: EthereumLedger, anvil: Anvil) -> None:
+def kill_unmined(anvil: Anvil, line: CommandLine, *command: str) -> None:
+    """Run a command in a process, kill it once its transaction is in the pool, and mine it."""
     anvil.endpoint.request("evm_setAutomine", False)
-    process = subprocess.Popen([sys.executable, "-m", "omnilytics_flwr", *FUND], env=os.environ)
+    process = subprocess.Popen([sys.executable, "-m", "omnilytics_flwr", *command], env=os.environ, cwd=line.folder)
     try:
         until(lambda: unmined(anvil.endpoint))
     finally:
@@ -45,6 +46,10 @@ def test_fund_killed_before_it_is_mined_and_repeated_pays_once(line: CommandLine
         process.wait()
     anvil.endpoint.request("evm_setAutomine", True)
     anvil.mine()
+
+
+def test_fund_killed_before_it_is_mined_and_repeated_pays_once(line: CommandLine, market: EthereumLedger, anvil: Anvil) -> None:
+    kill_unmined(anvil, line, *FUND)
     assert "an earlier run of this command had sent it" in line(*FUND)
     assert market.state().escrow_wei == ETHER
     assert "earlier run" not in line(*FUND)
@@ -56,15 +61,7 @@ def test_join_killed_before_it_is_mined_and_repeated_joins_once(
 ) -> None:
     """The repeated one pays no stake, for the first one has."""
     line("owner", "init", "home", "--keystore", "a.json", "--password-file", "password")
-    anvil.endpoint.request("evm_setAutomine", False)
-    process = subprocess.Popen([sys.executable, "-m", "omnilytics_flwr", "join", "--home", "home"], env=os.environ, cwd=line.folder)
-    try:
-        until(lambda: unmined(anvil.endpoint))
-    finally:
-        process.kill()
-        process.wait()
-    anvil.endpoint.request("evm_setAutomine", True)
-    anvil.mine()
+    kill_unmined(anvil, line, "join", "--home", "home")
     assert "an earlier run of this command had sent it" in line("join", "--home", "home")
     assert connection.quantity("eth_getTransactionCount", account, "latest") == 1
     assert market.owner_record(account).registered

@@ -48,9 +48,11 @@ def test_every_mod_of_flowers_is_decided() -> None:
     assert {*FITTING, *CENTRAL} == set(flowers_mods.__all__)
 
 
+@pytest.mark.parametrize("of_train", [False, True], ids=["of the app", "of its train function"])
 @pytest.mark.parametrize("name", FITTING)
-def test_flowers_mod_behind_the_markets_trains_commits_and_delivers(client: Client, name: str) -> None:
-    client.app = app_of(client, mods=[ours(client), FITTING[name]()])
+def test_flowers_mod_behind_the_markets_trains_commits_and_delivers(client: Client, name: str, of_train: bool) -> None:
+    other = [FITTING[name]()]
+    client.app = app_of(client, mods=[ours(client)], of_train=other) if of_train else app_of(client, mods=[ours(client), *other])
     reply = client.train(make_model())
     assert not reply.has_error(), reply
     assert CommitReply.from_record(reply.content.config_records[RECORD]).owner == client.owner.address

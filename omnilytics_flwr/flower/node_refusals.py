@@ -1,0 +1,59 @@
+"""Nodes that were asked to train and replied without a commitment: why, and which of them would say the same again."""
+
+from __future__ import annotations
+
+from flwr.app import Message
+
+from ..errors import Refused
+from .wire import FUNCTION_FAILED
+
+WITHOUT_MOD = "it runs the app without omnilytics_mod, and has sent its update in clear; start it with the mod of the market's app"
+
+FOR_GOOD = (FUNCTION_FAILED, "omnilytics_mod; expected", "omnilytics_mod is given to one function")
+"""Parts of refusals that stay as they are: the app fails, or has its mods in a wrong order."""
+
+_OWN_ERRORS = f"{Refused.__module__}."
+"""How a traceback names them."""
+
+
+class NodeRefusals:
+    """The refusals of one round.
+
+    Attributes
+    ----------
+    reasons : dict of int to str
+        By node.
+    for_good : set of int
+        Nodes whose app cannot take part: asked again, one without the mod would send its update in clear once more.
+    """
+
+    def __init__(self) -> None:
+        self.reasons: dict[int, str] = {}
+        self.for_good: set[int] = set()
+
+    def clear(self) -> None:
+        """Forget all, for the next round."""
+        self.reasons.clear()
+        self.for_good.clear()
+
+    def note_error(self, reply: Message) -> str:
+        """Take in a reply that is an error; the reason.
+
+        Of a traceback, which a simulation sends, that is the sentence of our own error, where there is one.
+        """
+        said = str(reply.error.reason)
+        own = [line for line in said.splitlines() if line.startswith(_OWN_ERRORS)]
+        reason = own[-1].removeprefix(_OWN_ERRORS) if own else said
+        return self._note(reply, reason, for_good=any(words in reason for words in FOR_GOOD))
+
+    def note_invalid(self, reply: Message, error: Exception) -> str:
+        """Take in a reply that holds no commitment, and what was wrong with it; the reason."""
+        without_mod = bool(reply.content.array_records)
+        return self._note(reply, WITHOUT_MOD if without_mod else str(error), for_good=without_mod)
+
+    def _note(self, reply: Message, reason: str, *, for_good: bool) -> str:
+        node = reply.metadata.src_node_id
+        self.reasons[node] = reason
+        if for_good:
+            self.for_good.add(node)
+        return reason
