@@ -15,7 +15,7 @@ help:  ## Show this list
 setup:  ## Install what is missing (done by every other target)
 	@$(PYTHON) .ci/setup.py
 
-quickstart: setup  ## Run the smallest app in a market: 15 data owners, a local chain
+quickstart: setup  ## Run the smallest app in a market: 18 data owners, a local chain
 	@$(RUN) -m omnilytics_flwr local -- flwr run runs/examples/quickstart
 
 demo: setup  ## Run one market: 20 data owners, MNIST, a local chain

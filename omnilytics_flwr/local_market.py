@@ -29,7 +29,7 @@ from .evm.wallet_sender import sender_for
 from .flower.compat import NO_INSTALLATION_VARIABLE
 from .flower.mod import HOME_VARIABLE, RUN_FOLDER_VARIABLE
 from .interruption import interruptible
-from .market.terms import Address, Terms
+from .market.terms import Address, Terms, default_of
 from .market.terms_bounds import ETHEREUM, ChainLimits
 from .simulation import simulate
 
@@ -120,6 +120,7 @@ class LocalMarket:
         rounds: int = 8,
         verification: Literal["exact", "projected", "computed"] | None = None,
         metrics: Iterable[str] = (),
+        commit_seconds: int = default_of("commit_seconds"),
         limits: ChainLimits = ETHEREUM,
         folder: Path | None = None,
         on_stage: Callable[[str], None] | None = None,
@@ -139,6 +140,8 @@ class LocalMarket:
         verification : {"exact", "projected", "computed"}, optional
             Whether distances of updates are proven, those of projections, or computed by the contract, which makes the sum of each group
             public; by default the first that fits a transaction.
+        commit_seconds : int, 60 .. 2,592,000 (default: 3,600)
+            How long a round stays open for commitments, if too few groups are whole.
         """
         computed, names, patterns = verification == "computed", tuple(metrics), tuple(private)
         projected = None if verification is None else verification == "projected"
@@ -160,7 +163,8 @@ class LocalMarket:
                 metrics=names,
                 limits=limits,
             )
-            return replace(made, draw_delay_blocks=2)  # nobody on a chain of one's own can choose its randomness
+            # Nobody on a chain of one's own can choose its randomness.
+            return replace(made, draw_delay_blocks=2, commit_seconds=commit_seconds)
 
         return cls(terms, num_owners=num_owners, computed=computed, folder=folder, on_stage=on_stage, limits=limits, chain=chain)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import threading
 from pathlib import Path
@@ -16,6 +17,16 @@ from .settings import FILE, VERIFICATIONS, example
 
 if TYPE_CHECKING:
     from ..local_market import LocalMarket
+    from ..market.terms import Terms
+
+OWNERS = 18
+"""Six groups of three: an epoch needs five, so that one client that fails holds nobody up."""
+
+PATIENCE, LEAST_COMMIT_SECONDS = 4, 600
+"""How many times as long as all clients take one after another a round is kept open for them, and what is added to it."""
+
+_WEIGHTS_PER_SECOND = 100_000
+"""What a core masks and commits to."""
 
 
 @click.command(
@@ -24,7 +35,7 @@ if TYPE_CHECKING:
     epilog=example("omnilytics local -- flwr run .", "omnilytics local --keep --owners 20 -- flwr run my-app"),
 )
 @click.argument("words", metavar="-- flwr run PATH ...", nargs=-1, required=True)
-@click.option("--owners", type=click.IntRange(15, 254), default=15, help="Data owners, and so Flower's nodes.  [default: 15]")
+@click.option("--owners", type=click.IntRange(15, 254), default=OWNERS, help=f"Data owners, and so Flower's nodes.  [default: {OWNERS}]")
 @click.option("--group-size", type=click.IntRange(3, 16), help="Members of a group; by default 3 or 4, as fits the data owners.")
 @click.option(
     "--verification",
@@ -71,10 +82,8 @@ def local(
     found = local_round(command.app, owners=owners, trained=1, run_config=command.run_config)
     check_has_lines(command.app, found)
     start = found.start
-    printer.note(
-        f"The app trains a model of {count_weights(start.arrays, start.private):,} weights for {counted(start.rounds, 'round')}. "
-        "Starting a chain and a market ..."
-    )
+    weights = count_weights(start.arrays, start.private)
+    printer.note(f"The app trains a model of {weights:,} weights for {counted(start.rounds, 'round')}. Starting a chain and a market ...")
     with LocalMarket.for_model(
         start.arrays,
         num_owners=owners,
@@ -87,12 +96,14 @@ def local(
         rounds=max(1, start.rounds),
         verification=verification,
         metrics=found.metrics,
+        commit_seconds=commit_seconds(found.seconds + weights / _WEIGHTS_PER_SECOND, owners),
     ) as market:
         terms = market.ledger.terms()
         printer.note(
             f"{owners} data owners have joined the market {market.ledger.address}.\n"
             f"A round changes a weight by {terms.clip:.3g} at most (the clip; more is cut). A group whose mean update is longer than "
             f"{terms.longest_mean:.3g} is not paid. Metrics that may leave: {', '.join(terms.metrics) or 'none'}.\n"
+            f"{no_spare(terms)}"
         )
         completed = run_app(command, market.environment, nodes=owners, output=sys.stderr if session.settings.as_json else None)
         _show(printer, market, file)
@@ -105,6 +116,24 @@ def local(
             threading.Event().wait()
     if not completed:
         raise TermsError("the app's run failed; expected it to complete; what it printed above says why")
+
+
+def commit_seconds(each: float, owners: int) -> int:
+    """How long a round stays open for commitments of so many clients, of which each takes so many seconds."""
+    from ..market.terms_bounds import MONTH_SECONDS
+
+    return min(LEAST_COMMIT_SECONDS + math.ceil(PATIENCE * owners * each), MONTH_SECONDS)
+
+
+def no_spare(terms: Terms) -> str:
+    """A sentence about what one client that fails costs, if there is no group to spare; else nothing."""
+    groups = terms.most_owners // terms.group_size
+    if groups > terms.least_groups:
+        return ""
+    return (
+        f"None of the {groups} groups is to spare: a client that fails holds each round up for {terms.commit_seconds} s; more --owners, or a "
+        "smaller --group-size, make another group.\n"
+    )
 
 
 def _show(printer: Printer, market: LocalMarket, file: Path | None) -> None:

@@ -111,6 +111,15 @@ class Exchanges:
             del self._requests[number]
         self._limit(self._keeper.commit_seconds(), self._may_open, 1)
         self.asked = tuple(self.nodes())
+        log(
+            INFO,
+            "\t├──> Market round %s: %s nodes train for %s data owners in %s groups; it opens once all groups have committed, or in %.0f s",
+            task.round,
+            len(self.asked),
+            len(self._keeper.live.owners()),
+            len(self._keeper.live.groups),
+            self._keeper.commit_seconds(),
+        )
         return _messages(self._requests[task.round], self.asked)
 
     def commit(self, replies: Iterable[Message]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -41,12 +42,15 @@ class LocalRound:
         Names of the numbers that the clients report, of training and of evaluation.
     has_mod : bool
         Whether the client app has a mod of ours.
+    seconds : float
+        The longest that one of them trained.
     """
 
     start: AppStart
     trained: tuple[ArrayRecord, ...]
     metrics: tuple[str, ...]
     has_mod: bool
+    seconds: float
 
 
 class _Nodes:
@@ -100,14 +104,16 @@ def local_round(
     with at_work(folder), _without_mod() as mods, redirect_stdout(sys.stderr):
         start = start_of(folder)
         client: ClientApp = folder.load("clientapp")
-        models, names = [], set[str]()
+        models, names, seconds = [], set[str](), 0.0
         for place, task in enumerate(_tasks(folder, start, owners)[:trained]):
             on_client(place + 1)
+            began = time.perf_counter()
             model, metrics = _trained(folder, client, task, context_of(place), start.arrays)
+            seconds = max(seconds, time.perf_counter() - began)
             models.append(model)
             names |= metrics
         names |= _evaluated(client, start, owners, context_of(0))
-    return LocalRound(start, tuple(models), tuple(sorted(names)), bool(mods))
+    return LocalRound(start, tuple(models), tuple(sorted(names)), bool(mods), seconds)
 
 
 def _tasks(app: AppFolder, start: AppStart, owners: int) -> list[Message]:

@@ -1,0 +1,20 @@
+"""What `omnilytics local` chooses, so that one client that fails holds nobody up for long."""
+
+from __future__ import annotations
+
+from omnilytics_flwr.cli.local_command import LEAST_COMMIT_SECONDS, OWNERS, commit_seconds, no_spare
+from omnilytics_flwr.market.terms import Terms
+from omnilytics_flwr.market.terms_bounds import MONTH_SECONDS
+from tests.support.builders import VERIFICATION
+
+
+def test_usual_number_of_data_owners_leaves_a_group_to_spare_and_the_least_number_is_told_not_to() -> None:
+    assert no_spare(Terms.for_model(42, verification=VERIFICATION, owners=OWNERS)) == ""
+    told = no_spare(Terms.for_model(42, verification=VERIFICATION, owners=15))
+    assert "None of the 5 groups is to spare: a client that fails holds each round up for 3600 s; more --owners" in told
+
+
+def test_round_is_kept_open_by_how_long_a_client_trains() -> None:
+    assert commit_seconds(0.01, 18) == LEAST_COMMIT_SECONDS + 1
+    assert commit_seconds(10.0, 18) == LEAST_COMMIT_SECONDS + 4 * 18 * 10
+    assert commit_seconds(1e9, 18) == MONTH_SECONDS
