@@ -11,17 +11,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache, reduce
 from hashlib import sha256
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
 from py_arkworks_bls12381 import GT, G1Point, G2Point, Scalar
 
 from ..errors import ToolMissing, WrongLength
-from .ceremony import ckzg_setup, lagrange_points, tau_g2
+from .ceremony import lagrange_points, tau_g2
 from .curve import encode_point, multiply_sum
 from .domain import quotient, roots
 from .exact import combination, reduced
 from .field import FieldVector, N
+from .fixed_base import FixedBase
 from .fixedpoint import HALF_BITS, Units, pack
 
 BLOB_BYTES = 131_072
@@ -35,49 +37,52 @@ _COEFFICIENT_BITS = 128
 
 
 def commit_polynomial(polynomial: FieldVector) -> G1Point:
-    """Commitment of one polynomial, given by its N values in the order of a blob."""
-    return multiply_sum(lagrange_points(), polynomial)
+    """Commitment of one polynomial, given by its N values in the order of a blob; runs beside other threads."""
+    tables = _tables.after_one_more()
+    return tables.multiply_sum(polynomial) if tables else multiply_sum(lagrange_points(), polynomial)
 
 
 def commit(vector: FieldVector) -> bytes:
     """Commitments of the B polynomials of a vector of 4096 B elements, 96 bytes each, in a row."""
-    polynomials = list(vector.polynomials())
-    if _counter.is_ckzg_worth_it(len(polynomials)):
-        return b"".join(encode_point(_commit_by_ckzg(polynomial)) for polynomial in polynomials)
+    return b"".join(map(encode_point, _commit_all(vector)))
+
+
+def _commit_all(vector: FieldVector) -> list[G1Point]:
     lagrange_points()
     with ThreadPoolExecutor(_THREADS) as pool:
-        return b"".join(map(encode_point, pool.map(commit_polynomial, polynomials)))
+        return list(pool.map(commit_polynomial, vector.polynomials()))
 
 
-class _Counter:
-    """Counts commitments, to tell when c-kzg's loading pays: what a process spends is at most twice the least, however long it lives."""
+class _Tables:
+    """The ceremony's points as tables, once a process has made so many commitments that it pays: it spends at most twice the least."""
 
-    LOADING = 80
-    """Commitments by c-kzg, in two thirds of arkworks' time, that save what loading it takes."""
+    LOADING = 20
+    """Commitments by tables, in half of arkworks' time, that save what making them takes."""
 
     def __init__(self) -> None:
-        self._made = 0
+        self._made, self._lock = 0, Lock()
+        self._tables: FixedBase | None = None
 
-    def is_ckzg_worth_it(self, count: int) -> bool:
-        """Count so many commitments that are to be made; whether c-kzg is to make them."""
-        before, self._made = self._made, self._made + count
-        return before >= self.LOADING and _ckzg_agrees()
-
-
-_counter = _Counter()
-
-
-def _commit_by_ckzg(polynomial: FieldVector) -> G1Point:
-    """As `commit_polynomial`; no other thread works meanwhile."""
-    import ckzg
-
-    return G1Point.from_compressed_bytes_unchecked(bytes(ckzg.blob_to_kzg_commitment(polynomial.to_bytes(), ckzg_setup())))
+    def after_one_more(self) -> FixedBase | None:
+        """Count a commitment that is to be made; the tables, or None if arkworks is to make it."""
+        with self._lock:
+            if self._made == self.LOADING:
+                self._tables = _agreeing(FixedBase.build(lagrange_points()))
+            self._made += 1
+            return self._tables
 
 
-@cache
-def _ckzg_agrees() -> bool:
-    """Whether c-kzg commits as Ethereum's ceremony does; if not, arkworks goes on."""
-    return _commit_by_ckzg(FieldVector.from_ints(list(roots()))).to_compressed_bytes() == TAU_G1
+def _agreeing(tables: FixedBase | None) -> FixedBase | None:
+    """The tables, if they commit as Ethereum's ceremony does; arkworks goes on if not."""
+    return tables if tables and tables.multiply_sum(_roots_polynomial()).to_compressed_bytes() == TAU_G1 else None
+
+
+def _roots_polynomial() -> FieldVector:
+    """X, by its values on H."""
+    return FieldVector.from_ints(list(roots()))
+
+
+_tables = _Tables()
 
 
 def commit_units(units: Units, *, bits: int) -> bytes:
@@ -96,10 +101,7 @@ def commit_units(units: Units, *, bits: int) -> bytes:
     zero = 1 << bits - 1
     # The Lagrange polynomials sum to 1, so that a constant's commitment is a multiple of the generator.
     constant = G1Point() * Scalar(zero * (1 + (1 << HALF_BITS)))
-    raised = pack(units + zero)
-    lagrange_points()
-    with ThreadPoolExecutor(_THREADS) as pool:
-        return b"".join(encode_point(point - constant) for point in pool.map(commit_polynomial, raised.polynomials()))
+    return b"".join(encode_point(point - constant) for point in _commit_all(pack(units + zero)))
 
 
 @cache
@@ -111,7 +113,7 @@ def check_known_answer() -> None:
     ToolMissing
         It does not, or the ceremony's points are not here.
     """
-    if commit_polynomial(FieldVector.from_ints(list(roots()))).to_compressed_bytes() != TAU_G1:
+    if multiply_sum(lagrange_points(), _roots_polynomial()).to_compressed_bytes() != TAU_G1:
         raise ToolMissing(
             "the installed py_arkworks_bls12381 commits the polynomial X to another point than Ethereum's ceremony; "
             "whoever answers an accusation with such points loses its stake: install the version that omnilytics_flwr names"

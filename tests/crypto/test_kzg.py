@@ -3,7 +3,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from unittest.mock import Mock
 
 import ckzg
 import numpy as np
@@ -11,11 +10,12 @@ import pytest
 from py_arkworks_bls12381 import GT, G1Point, G2Point
 
 from omnilytics_flwr.crypto import ceremony, kzg
-from omnilytics_flwr.crypto.ceremony import tau_g2
+from omnilytics_flwr.crypto.ceremony import lagrange_points, tau_g2
 from omnilytics_flwr.crypto.curve import encode_point, parse_points
 from omnilytics_flwr.crypto.digest import points_digest
 from omnilytics_flwr.crypto.domain import roots
 from omnilytics_flwr.crypto.field import FieldVector, N, R
+from omnilytics_flwr.crypto.fixed_base import FixedBase
 from omnilytics_flwr.crypto.fixedpoint import pack
 from omnilytics_flwr.crypto.kzg import Sketch, commit, commit_units, mismatched, opens, prove_opening, sum_points
 from omnilytics_flwr.errors import ToolMissing, WrongLength
@@ -101,21 +101,17 @@ def test_sketch_is_refused_with_another_number_of_points() -> None:
             Sketch.of([vector], points)
 
 
-def test_commit_is_the_same_once_c_kzg_is_worth_loading_and_without_it_if_it_does_not_agree(monkeypatch: pytest.MonkeyPatch) -> None:
-    vector, used = random_vector(2 * N, seed=5), Mock(wraps=kzg._commit_by_ckzg)
-    monkeypatch.setattr(kzg, "ckzg_setup", plain.setup)
-    monkeypatch.setattr(kzg, "_commit_by_ckzg", used)
-    counter = kzg._Counter()
-    monkeypatch.setattr(kzg, "_counter", counter)
+def test_commit_is_the_same_by_tables_and_where_there_are_none_or_wrong_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    vector, built = random_vector(2 * N, seed=5), FixedBase.build(lagrange_points())
     expected = commit(vector)
-    assert used.call_count == 0
-    counter._made = counter.LOADING
-    assert commit(vector) == expected
-    assert used.call_count > 0
-    kzg._ckzg_agrees.cache_clear()
-    used.side_effect = lambda polynomial: G1Point()
-    assert commit(vector) == expected
-    kzg._ckzg_agrees.cache_clear()
+    for found in (built, None, FixedBase.build(lagrange_points()[::-1])):
+        monkeypatch.setattr(FixedBase, "build", lambda points, found=found: found)
+        tables = kzg._Tables()
+        monkeypatch.setattr(kzg, "_tables", tables)
+        for _ in range(tables.LOADING):
+            assert tables.after_one_more() is None
+        assert commit(vector) == expected
+        assert (tables.after_one_more() is not None) == (found is built is not None)
 
 
 def test_commit_loads_neither_eth_account_nor_c_kzg() -> None:
