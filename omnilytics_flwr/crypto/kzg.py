@@ -47,6 +47,11 @@ def commit(vector: FieldVector) -> bytes:
     return b"".join(map(encode_point, _commit_all(vector)))
 
 
+def expect_commitments(count: int) -> None:
+    """Say that so many commitments are about to be made, so that what speeds up many is made before the first."""
+    _tables.expect(count)
+
+
 def _commit_all(vector: FieldVector) -> list[G1Point]:
     lagrange_points()
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -54,22 +59,31 @@ def _commit_all(vector: FieldVector) -> list[G1Point]:
 
 
 class _Tables:
-    """The ceremony's points as tables, once a process has made so many commitments that it pays: it spends at most twice the least."""
+    """The ceremony's points as tables, once they pay: a process spends at most twice the least, however many commitments it makes."""
 
     LOADING = 20
     """Commitments by tables, in half of arkworks' time, that save what making them takes."""
 
     def __init__(self) -> None:
-        self._made, self._lock = 0, Lock()
+        self._made, self._is_tried, self._lock = 0, False, Lock()
         self._tables: FixedBase | None = None
 
-    def after_one_more(self) -> FixedBase | None:
-        """Count a commitment that is to be made; the tables, or None if arkworks is to make it."""
+    def expect(self, count: int) -> FixedBase | None:
+        """The tables, made now if with so many more commitments they pay; None if arkworks is to make these."""
         with self._lock:
-            if self._made == self.LOADING:
-                self._tables = _agreeing(FixedBase.build(lagrange_points()))
+            return self._look(count)
+
+    def after_one_more(self) -> FixedBase | None:
+        """The same for one commitment, which counts."""
+        with self._lock:
+            tables = self._look(1)
             self._made += 1
-            return self._tables
+            return tables
+
+    def _look(self, count: int) -> FixedBase | None:
+        if not self._is_tried and self._made + count > self.LOADING:
+            self._tables, self._is_tried = _agreeing(FixedBase.build(lagrange_points())), True
+        return self._tables
 
 
 def _agreeing(tables: FixedBase | None) -> FixedBase | None:

@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from ..crypto.curve import encode_point, parse_points
 from ..crypto.field import FieldVector, N
 from ..crypto.fixedpoint import Units
-from ..crypto.kzg import sum_points
+from ..crypto.kzg import expect_commitments, sum_points
 from ..crypto.masks import GroupMask
 from ..market.scheme import Scheme
 from ..market.task import TaskId
@@ -35,6 +35,7 @@ class CommittedMask:
     def __init__(self, scheme: Scheme, mask: GroupMask) -> None:
         times = StepTimes()
         with times.step("mask"):
+            expect_commitments(scheme.points)
             self.vector = mask.read(scheme.elements)
             self.points = parse_points(scheme.commit(self.vector), scheme.points)
         self.spent = times.steps["mask"]

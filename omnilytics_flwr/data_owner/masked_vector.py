@@ -8,6 +8,7 @@ from typing import Protocol
 
 from ..crypto.field import FieldVector, N
 from ..crypto.fixedpoint import Units
+from ..crypto.kzg import expect_commitments
 from ..crypto.masks import GroupMask
 from ..market.scheme import Scheme
 from .step_times import StepTimes
@@ -32,6 +33,7 @@ class FreshMask:
     def __init__(self, scheme: Scheme, mask: GroupMask) -> None:
         self.read = mask.read
         self._scheme = scheme
+        expect_commitments(scheme.points)
 
     def commit(self, units: Units, masked: FieldVector) -> bytes:
         """See `RoundMask.commit`."""

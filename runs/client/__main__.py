@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
 from omnilytics_flwr import LocalMarket, Terms
 from omnilytics_flwr.crypto.hashing import keccak256, word
+from omnilytics_flwr.data_owner.owner_config import CONFIG_NAME
+from omnilytics_flwr.data_owner.owner_home import OwnerHome
 from omnilytics_flwr.data_owner.step_times import Spent, StepTimes
+from omnilytics_flwr.evm.guarded_process import GuardedProcess
+from omnilytics_flwr.files import write_file
 from omnilytics_flwr.flower.wire import RECORD, DeliverRequest, Exchange, TaskHeader, hash_of_arrays, hash_of_config
 from omnilytics_flwr.market.roster import bits_of, roster_hash, roster_seats
 from omnilytics_flwr.market.task import TaskId, TaskParts
@@ -30,11 +38,15 @@ LAYER = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One market; `verification` is exact or projected, `accusations` whether its terms have them."""
+    """One market; `verification` is exact or projected, `accusations` whether its terms have them.
+
+    Training takes so long or, if 0, as long as one step does; if it takes a while, the owner agent is a process of its own.
+    """
 
     weights: int
     verification: str
     accusations: bool
+    training_seconds: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +81,36 @@ def _run(most_weights: int) -> int:
 def measured(case: Case, owners: int) -> dict[str, Any]:
     """What one client takes in a round of this market, and a plain one in the same exchange."""
     model = model_of(case.weights)
-    with Client(market=False, environment={}) as client:
+    with Client(market=False, environment={}, training_seconds=0) as client:
         plain = [client.ask(RecordDict({"arrays": model, "config": ConfigRecord()}))[1]]
     with LocalMarket(lambda verification: terms_of(case, owners, verification), num_owners=owners) as market:
-        with Client(market=True, environment=market.environment) as client:
+        with (
+            agent_process(market.homes[0].path) if case.training_seconds else nullcontext(),
+            Client(market=True, environment=market.environment, training_seconds=case.training_seconds) as client,
+        ):
             answers = play_round(client, market, model)
-        work = market.homes[0].work()
-    return asdict(case) | {
+        steps = steps_of(market.homes[0].work())
+    row = asdict(case) | {
         "model_bytes": sum(len(array.data) for array in model.values()),
         "plain": taken(plain),
         "client": taken(answers),
-        "steps": steps_of(work),
+        "steps": steps,
     }
+    if case.training_seconds:
+        # The mask is made while the client trains; the agent's other steps, in another process, are part of what comes after.
+        row["client"]["cpu_seconds"] += sum(spent["cpu_seconds"] for name, spent in steps.items() if name != "mask")
+    return row
+
+
+@contextmanager
+def agent_process(home: Path) -> Iterator[None]:
+    """The owner agent of a home as a process of its own."""
+    write_file(home / CONFIG_NAME, msgspec.structs.replace(OwnerHome.open(home).config, agent="process").to_toml())
+    agent = GuardedProcess([sys.executable, "-m", "omnilytics_flwr", "agent", str(home), "--json"], mark='"ready": ')
+    try:
+        yield
+    finally:
+        agent.close()
 
 
 def model_of(weights: int) -> ArrayRecord:

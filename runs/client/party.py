@@ -39,9 +39,10 @@ class Answer:
 class Client:
     """A client in a new process; `market` says whether with our mod, which finds its owner home by `environment`."""
 
-    def __init__(self, *, market: bool, environment: Mapping[str, str]) -> None:
+    def __init__(self, *, market: bool, environment: Mapping[str, str], training_seconds: int) -> None:
         context = multiprocessing.get_context("spawn")
-        self._process = ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=(market, dict(environment)))
+        arguments = market, dict(environment), training_seconds
+        self._process = ProcessPoolExecutor(1, mp_context=context, initializer=_begin, initargs=arguments)
 
     def __enter__(self) -> Client:
         return self
@@ -61,20 +62,26 @@ class Client:
 
 
 def train(message: Message, context: Context) -> Message:
-    """Change every weight by the same step."""
+    """Change every weight by the same step, over and over for as long as training is to take."""
     start, cpu_start = time.perf_counter(), time.process_time()
     (arrays,) = message.content.array_records.values()
-    trained = ArrayRecord({name: Array(array.numpy() + STEP) for name, array in arrays.items()})
+    while True:
+        trained = ArrayRecord({name: Array(array.numpy() + STEP) for name, array in arrays.items()})
+        if time.perf_counter() - start >= _training_seconds:
+            break
     _training.append((time.perf_counter() - start, time.process_time() - cpu_start))
     return Message(RecordDict({"arrays": trained}), reply_to=message)
 
 
+_training_seconds = 0
 _training: list[tuple[float, float]] = []
 _app: list[ClientApp] = []
 
 
-def _begin(market: bool, environment: dict[str, str]) -> None:
+def _begin(market: bool, environment: dict[str, str], training_seconds: int) -> None:
     """Load packages and open the agent, which a process does once: it is no part of what a round takes."""
+    global _training_seconds
+    _training_seconds = training_seconds
     os.environ.update(environment)
     TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = NODE
     if market:

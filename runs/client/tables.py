@@ -14,7 +14,8 @@ MIB = 1 << 20
 
 def name_of(case: dict[str, Any]) -> str:
     """What kind of market a case is."""
-    return f"{case['verification']}, {'with' if case['accusations'] else 'without'} accusations"
+    name = f"{case['verification']}, {'with' if case['accusations'] else 'without'} accusations"
+    return f"{name}, training takes {case['training_seconds']} s" if case["training_seconds"] else name
 
 
 def client_table(result: dict[str, Any]) -> str:

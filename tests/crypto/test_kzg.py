@@ -114,6 +114,15 @@ def test_commit_is_the_same_by_tables_and_where_there_are_none_or_wrong_ones(mon
         assert (tables.after_one_more() is not None) == (found is built is not None)
 
 
+def test_tables_are_made_before_many_commitments_and_not_for_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = kzg._Tables()
+    monkeypatch.setattr(FixedBase, "build", lambda points: 1 / 0)
+    monkeypatch.setattr(kzg, "_tables", tables)
+    kzg.expect_commitments(tables.LOADING)
+    with pytest.raises(ZeroDivisionError):
+        kzg.expect_commitments(tables.LOADING + 1)
+
+
 def test_commit_loads_neither_eth_account_nor_c_kzg() -> None:
     code = (
         "import sys; from omnilytics_flwr.crypto.kzg import commit;"

@@ -30,6 +30,7 @@ def test_model_has_so_many_weights_in_layers() -> None:
 def test_table_shows_each_step_and_memory_beside_a_plain_client() -> None:
     work = [{"work": "mask", "seconds": 1.0, "cpu_seconds": 0.25, "peak_memory_bytes": 2**20}] * 2
     used = {"seconds": 2.0, "cpu_seconds": 1.5, "peak_memory_bytes": 2**27, "sent_bytes": 2**20}
-    row = {"weights": 1000, "verification": "exact", "accusations": False, "client": used, "plain": used, "steps": steps_of(work)}
+    case = {"weights": 1000, "verification": "exact", "accusations": False, "training_seconds": 20}
+    row = case | {"client": used, "plain": used, "steps": steps_of(work)}
     last = client_table({"cases": [row]}).splitlines()[-1]
-    assert last == "| 1,000 | exact, without accusations | 1.50 s | 2.00 s | 0.50 | 128 / 128 MiB | 1.0 MiB |"
+    assert last == "| 1,000 | exact, without accusations, training takes 20 s | 1.50 s | 2.00 s | 0.50 | 128 / 128 MiB | 1.0 MiB |"
