@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -10,17 +11,13 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 from flwr.app import Array, ArrayRecord, ConfigRecord, RecordDict
 
 from omnilytics_flwr import LocalMarket, Terms
 from omnilytics_flwr.crypto.hashing import keccak256, word
-from omnilytics_flwr.data_owner.owner_config import CONFIG_NAME
-from omnilytics_flwr.data_owner.owner_home import OwnerHome
 from omnilytics_flwr.data_owner.step_times import Spent, StepTimes
 from omnilytics_flwr.evm.guarded_process import GuardedProcess
-from omnilytics_flwr.files import write_file
 from omnilytics_flwr.flower.wire import RECORD, DeliverRequest, Exchange, TaskHeader, hash_of_arrays, hash_of_config
 from omnilytics_flwr.market.roster import bits_of, roster_hash, roster_seats
 from omnilytics_flwr.market.task import TaskId, TaskParts
@@ -105,7 +102,8 @@ def measured(case: Case, owners: int) -> dict[str, Any]:
 @contextmanager
 def agent_process(home: Path) -> Iterator[None]:
     """The owner agent of a home as a process of its own."""
-    write_file(home / CONFIG_NAME, msgspec.structs.replace(OwnerHome.open(home).config, agent="process").to_toml())
+    config = home / "owner.toml"
+    config.write_text(re.sub(r"(?m)^agent = .*$", 'agent = "process"', config.read_text()))
     agent = GuardedProcess([sys.executable, "-m", "omnilytics_flwr", "agent", str(home), "--json"], mark='"ready": ')
     try:
         yield
