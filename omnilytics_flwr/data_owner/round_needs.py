@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from ..crypto.ceremony import lagrange_points
 from ..crypto.curve import POINT_BYTES
 from ..crypto.field import ELEMENT_BYTES, N
-from ..crypto.kzg import commit_polynomial
+from ..crypto.kzg import commit_polynomial, expect_commitments
 from ..crypto.masks import Pad
 from ..market.scheme import Scheme
 
@@ -50,7 +50,7 @@ class RoundNeeds:
         """Of a data owner in a market with this scheme, on this machine."""
         message = message_bytes(scheme)
         commitments = scheme.points + int(scheme.terms.projected)
-        seconds = _SECONDS_PER_ELEMENT * scheme.elements + (commitments and commitments * commitment_seconds())
+        seconds = _SECONDS_PER_ELEMENT * scheme.elements + (commitments and commitments * commitment_seconds(commitments))
         return cls(message, disk_bytes(scheme), COPIES_IN_MEMORY * message + 8 * scheme.terms.weights, seconds)
 
     def __str__(self) -> str:
@@ -70,9 +70,10 @@ def disk_bytes(scheme: Scheme) -> int:
     return COPIES_ON_DISK * message_bytes(scheme)
 
 
-def commitment_seconds() -> float:
-    """Seconds of a core that one commitment takes on this machine."""
+def commitment_seconds(count: int) -> float:
+    """Seconds of a core that each of so many commitments takes on this machine, without what is done once before them."""
     lagrange_points()
+    expect_commitments(count)
     polynomial, start = Pad(bytes(32)).read(N), time.thread_time()
     commit_polynomial(polynomial)
     return time.thread_time() - start

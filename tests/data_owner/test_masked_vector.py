@@ -46,7 +46,7 @@ def test_pieces_of_a_step_add_up_and_the_largest_peak_counts() -> None:
 
 @pytest.mark.parametrize(("changes", "commitments"), [(EXACT, 3), (PROJECTED, 4), (PROJECTED | {"answer_seconds": 0}, 1)])
 def test_needs_of_a_round_follow_from_its_vector(monkeypatch: pytest.MonkeyPatch, changes: dict[str, object], commitments: int) -> None:
-    monkeypatch.setattr("omnilytics_flwr.data_owner.round_needs.commitment_seconds", lambda: 100.0)
+    monkeypatch.setattr("omnilytics_flwr.data_owner.round_needs.commitment_seconds", lambda count: 100.0)
     scheme = scheme_for(make_terms(**changes))
     needs = RoundNeeds.of(scheme)
     assert message_bytes(scheme) == needs.message_bytes >= 3 * 131_072 + 96 * scheme.points
