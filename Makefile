@@ -17,6 +17,7 @@ setup:  ## Install what is missing (done by every other target)
 
 quickstart: setup  ## Run the smallest app in a market: 18 data owners, a local chain
 	@$(RUN) -m omnilytics_flwr local -- flwr run runs/examples/quickstart
+	@echo "Next: docs/start/quickstart.md says what you saw, and puts an app of yours into a market."
 
 demo: setup  ## Run one market: 20 data owners, MNIST, a local chain
 	@$(RUN) -m runs.mnist

@@ -17,6 +17,8 @@ from omnilytics_flwr import EthereumLedger
 from omnilytics_flwr.explore.market_document import WatchedMarket
 from omnilytics_flwr.explore.page_file import write_page
 
+from .screen import in_percent
+
 PACKAGES = ("omnilytics-flwr", "flwr", "torch", "web3", "eth-account", "py_arkworks_bls12381", "cryptography", "numpy", "ray")
 
 
@@ -65,7 +67,7 @@ def write_market_page(folder: Path, ledger: EthereumLedger, accuracies: Sequence
         The model owner's own, before the first round and after each: they are on no chain.
     """
     file = folder / "market.html"
-    write_page(file, WatchedMarket(ledger, 0).document() | ({"accuracy": list(accuracies)} if accuracies else {}))
+    write_page(file, WatchedMarket(ledger, 0).document() | ({"accuracy": [in_percent(one) for one in accuracies]} if accuracies else {}))
     return file
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 import sys
 import threading
 from pathlib import Path
@@ -45,9 +46,10 @@ _WEIGHTS_PER_SECOND = 100_000
 @click.option("--reward", metavar="AMOUNT", default="0.001 ether", help="For each update that is paid.  [default: 0.001 ether]")
 @click.option("--clip", type=click.FloatRange(1e-9, 1000), help="Largest change of a weight; by default twice that of one local round.")
 @click.option(
-    "--longest-mean",
+    "--norm",
+    "longest_mean",
     type=click.FloatRange(0, min_open=True),
-    help="Longest mean update of a group; by default thrice that of one local round.",
+    help="The norm bound: greatest length of a group's mean update; by default thrice that of one local round.",
 )
 @click.option("--html", "file", type=FILE, help="Write what became of the market as one page, as `omnilytics explore --html` does.")
 @click.option("--keep", is_flag=True, help="Leave the chain up until Ctrl-C, to look at the market.")
@@ -102,20 +104,23 @@ def local(
         printer.note(
             f"{owners} data owners have joined the market {market.ledger.address}.\n"
             f"A round changes a weight by {terms.clip:.3g} at most (the clip; more is cut). A group whose mean update is longer than "
-            f"{terms.longest_mean:.3g} is not paid. Metrics that may leave: {', '.join(terms.metrics) or 'none'}.\n"
+            f"{terms.longest_mean:.3g} (the norm bound) is not paid. Metrics that may leave: {', '.join(terms.metrics) or 'none'}.\n"
             f"{no_spare(terms)}"
         )
         completed = run_app(command, market.environment, nodes=owners, output=sys.stderr if session.settings.as_json else None)
         _show(printer, market, file)
         if keep:
-            named = f"{market.ledger.address} --rpc-url {market.anvil.url}"
-            printer.note(
-                f"\nThe chain stays up. Look at it from another terminal:\n  omnilytics explore {named}\n  omnilytics audit {named}"
-            )
-            printer.note("Ctrl-C here ends it.")
+            looks = "\n  ".join(ways_to_look(market.ledger.address, market.anvil.url))
+            printer.note(f"\nThe chain stays up. Look at it from another terminal:\n  {looks}\nCtrl-C here ends it.")
             threading.Event().wait()
     if not completed:
         raise TermsError("the app's run failed; expected it to complete; what it printed above says why")
+
+
+def ways_to_look(market: str, rpc_url: str) -> list[str]:
+    """Commands that show a market, whatever environment their terminal has activated."""
+    program = f"{shlex.quote(sys.executable)} -m omnilytics_flwr"
+    return [f"{program} {command} {market} --rpc-url {rpc_url}" for command in ("explore", "audit")]
 
 
 def commit_seconds(each: float, owners: int) -> int:

@@ -154,7 +154,7 @@ def _round(story: RoundStory) -> Document:
         "settleBy": story.settle_by,
         "endedAt": story.ended_at,
         "roster": story.roster,
-        "dropped": story.dropped,
+        "unpaid": story.dropped,
         "waived": story.waived,
         "void": story.void,
         "paidSeats": story.paid_seats,

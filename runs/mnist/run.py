@@ -33,7 +33,10 @@ def run(recipe: Recipe) -> int:
     facts = circumstances()
     recipe = resolve_source(recipe)
     write_recipe(folder / "recipe.json", recipe)
-    console.print(f"[bold]One market[/bold]: {recipe.data.owners} data owners, MNIST digits ({recipe.data.source}), a local chain")
+    poisoning = ", ".join(map(str, recipe.attack.attackers)) or "none"
+    console.print(
+        f"[bold]{recipe.data.owners} data owners[/bold] train on MNIST digits ({recipe.data.source}); poisoning: number {poisoning}"
+    )
     with Progress(console, recipe) as progress:
         outcome = _trainings(recipe, folder, progress)
     result = {"run": "mnist", "seed": recipe.seed, **facts, **result_of(outcome)}
@@ -50,7 +53,7 @@ def _trainings(recipe: Recipe, folder: Path, progress: Progress) -> Outcome:
     progress.step("model owner trains on its own digits")
     start = pretrained(recipe)
     with LocalMarket(terms_of(recipe), num_owners=recipe.data.owners, computed=recipe.market.is_computed, on_stage=progress.step) as market:
-        progress.begin("market")
+        progress.begin("market, one poisons")
         trained = train_in_market(
             recipe, market, start, on_stage=progress.stage, on_round=progress.round_done, on_accuracy=progress.accuracy
         )
@@ -64,9 +67,9 @@ def _trainings(recipe: Recipe, folder: Path, progress: Progress) -> Outcome:
         progress.step("audit the market from its chain alone")
         audit = audited(market.ledger)
         write_market_page(folder, market.ledger, trained.accuracies)
-    progress.begin("plain FedAvg")
+    progress.begin("plain FedAvg, nobody poisons")
     plain = train_plain(recipe, start, attacked=False, on_accuracy=progress.accuracy)
-    progress.begin("plain FedAvg, attacked")
+    progress.begin("plain FedAvg, one poisons")
     attacked = train_plain(recipe, start, attacked=True, on_accuracy=progress.accuracy)
     alone = public_part_alone(recipe, trained.model) if trained.model is not None else 0.0
     return Outcome(

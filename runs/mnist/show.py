@@ -80,7 +80,7 @@ class Progress:
     def accuracy(self, server_round: int, accuracy: float) -> None:
         """Show a round's accuracy, and in a market who was accepted for how much gas; move on."""
         now = time.perf_counter()
-        line = f"  round {server_round}/{self._rounds}  accuracy {100 * accuracy:5.1f} %  {now - self._since:5.1f} s"
+        line = f"  round {server_round}/{self._rounds}  accuracy {percent(accuracy):>7}  {now - self._since:5.1f} s"
         self._console.print(line + _verdict(self._report))
         self._since, self._report = now, None
         if server_round:
@@ -95,7 +95,7 @@ def _verdict(report: RoundReport | None) -> str:
     unpaid = [*report.ineligible, *report.dropped]
     gas = sum(receipt.gas_used for receipt in report.receipts)
     waived = f"  waived {_list(report.waived)}" if report.waived else ""
-    return f"  accepted groups {_list(report.accepted)}  rejected {_list(unpaid)}{waived}  {gas:,} gas"
+    return f"  accepted groups {_list(report.accepted)}  unpaid {_list(unpaid)}{waived}  {gas:,} gas"
 
 
 def _list(positions: Sequence[int]) -> str:

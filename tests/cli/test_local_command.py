@@ -1,8 +1,14 @@
-"""What `omnilytics local` chooses, so that one client that fails holds nobody up for long."""
+"""What `omnilytics local` chooses, so that one client that fails holds nobody up for long; what it says to do next."""
 
 from __future__ import annotations
 
-from omnilytics_flwr.cli.local_command import LEAST_COMMIT_SECONDS, OWNERS, commit_seconds, no_spare
+import shlex
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from omnilytics_flwr.cli.local_command import LEAST_COMMIT_SECONDS, OWNERS, commit_seconds, no_spare, ways_to_look
 from omnilytics_flwr.market.terms import Terms
 from omnilytics_flwr.market.terms_bounds import MONTH_SECONDS
 from tests.support.builders import VERIFICATION
@@ -18,3 +24,10 @@ def test_round_is_kept_open_by_how_long_a_client_trains() -> None:
     assert commit_seconds(0.01, 18) == LEAST_COMMIT_SECONDS + 1
     assert commit_seconds(10.0, 18) == LEAST_COMMIT_SECONDS + 4 * 18 * 10
     assert commit_seconds(1e9, 18) == MONTH_SECONDS
+
+
+@pytest.mark.parametrize("command", ways_to_look("0x" + "11" * 20, "http://127.0.0.1:1"))
+def test_ways_to_look_work_in_a_terminal_that_has_nothing_activated(command: str, tmp_path: Path) -> None:
+    done = subprocess.run([*shlex.split(command), "--help"], env={"PATH": ""}, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stderr

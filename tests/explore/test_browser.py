@@ -92,7 +92,7 @@ def test_keyboard_sorts_the_owners_and_says_so(page: Page, address: str, opened:
 
 def test_file_of_the_largest_market_is_usable(page: Page, watched: WatchedMarket, largest: dict[str, Any], tmp_path: Path) -> None:
     file = tmp_path / "largest.html"
-    file.write_text(page_of(watched.document() | largest | {"saved": True, "epoch": 25, "accuracy": [0.5, 0.75, 0.912]}))
+    file.write_text(page_of(watched.document() | largest | {"saved": True, "epoch": 25, "accuracy": [50.0, 75.0, 91.2]}))
     page.goto(file.as_uri())
 
     playwright.expect(page.get_by_role("img", name="Accuracy by round: 50.0 %, 75.0 %, 91.2 %")).to_be_visible()
@@ -101,5 +101,5 @@ def test_file_of_the_largest_market_is_usable(page: Page, watched: WatchedMarket
     page.get_by_role("button", name="Show all 200 rounds").click()
     playwright.expect(page.locator("ul.rounds > li")).to_have_count(200)
     page.locator("#round-1 summary").click()
-    playwright.expect(page.locator("#round-1")).to_contain_text("81 accepted, 2 dropped, 1 waived")
+    playwright.expect(page.locator("#round-1")).to_contain_text("81 accepted, 2 unpaid, 1 waived")
     assert fits(page)

@@ -18,10 +18,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_page_of_a_record_has_the_market_and_the_model_owners_accuracy(drawn: Play, tmp_path: Path) -> None:
-    html = write_market_page(tmp_path, drawn.owner, [0.125, 0.75]).read_text()
+    html = write_market_page(tmp_path, drawn.owner, [0.6425, 0.75]).read_text()
 
     assert drawn.owner.address in html
-    assert '"accuracy":[0.125,0.75]' in html
+    assert '"accuracy":[64.2,75.0]' in html
     assert '"accuracy":' not in write_market_page(tmp_path, drawn.owner).read_text()
 
 

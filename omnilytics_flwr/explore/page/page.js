@@ -2,7 +2,7 @@
 // Draws the document in #data, and follows it live where a server keeps it up to date. Everything goes in as text, never as markup.
 
 const PERIOD_MS = 2000, FIRST_ROUNDS = 40;
-const KINDS = ["accepted", "dropped", "waived", "void"];
+const KINDS = ["accepted", "unpaid", "waived", "void"];
 let shown = JSON.parse(document.getElementById("data").textContent);
 let ahead = shown.now ? shown.now * 1000 - Date.now() : 0; // of the chain's clock before this one's
 let sort = { by: "seat", down: false }, allRounds = false;
@@ -105,10 +105,10 @@ function figures() {
   return el("dl", { class: "figures card" }, ...rows.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value))));
 }
 
-/** Shares from before the first round on, as the model owner measured them: in its own file only, for a chain has none. */
+/** Percentages from before the first round on, as the model owner measured them: in its own file only, for a chain has none. */
 function accuracy() {
   if (!shown.accuracy) return [];
-  const percent = shown.accuracy.map(one => `${(100 * one).toFixed(1)} %`), last = percent.length - 1;
+  const percent = shown.accuracy.map(one => `${one.toFixed(1)} %`), last = percent.length - 1;
   const low = Math.min(...shown.accuracy), high = Math.max(...shown.accuracy), height = 120, width = 600;
   const x = i => 8 + (width - 16) * i / Math.max(last, 1), y = value => 12 + (height - 24) * (high - value) / (high - low || 1);
   const svg = (tag, attributes, ...children) => {
