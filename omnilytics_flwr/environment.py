@@ -16,6 +16,7 @@ from .evm.connection import connect
 from .evm.key_source import KeySource
 from .evm.wallet import KEY_VARIABLE
 from .evm.wallet_sender import sender_for
+from .node_address import check_address
 
 RPC_VARIABLE = "OMNILYTICS_RPC_URL"
 CHAIN_VARIABLE = "OMNILYTICS_CHAIN_ID"
@@ -53,18 +54,20 @@ def open_market(*, run_dir: Path | None = None, environment: Mapping[str, str] =
     TermsError
         The account is not the market's model owner.
     """
-    url = _needed(environment, RPC_VARIABLE, "the JSON-RPC address of a node, e.g. http://127.0.0.1:8545")
+    _needed(environment, RPC_VARIABLE, "the JSON-RPC address of a node, e.g. http://127.0.0.1:8545")
+    url = str(_node(environment, RPC_VARIABLE))
     named = _needed(environment, MARKET_VARIABLE, "the address of a market, 0x and 40 digits")
     try:
         market = parse_address(named)
     except Malformed as error:
         raise ChainError(f"{MARKET_VARIABLE}: {error}; set it to the address of a market") from error
     _check_one_account(environment)
+    blobs_url = _node(environment, BLOBS_VARIABLE, sockets=False)
     connection = connect(
         url,
         expected_chain_id=_number(environment, CHAIN_VARIABLE),
         confirmations=_number(environment, CONFIRMATIONS_VARIABLE) or 0,
-        blobs_url=environment.get(BLOBS_VARIABLE) or None,
+        blobs_url=blobs_url,
         outbox=None if run_dir is None else run_dir / "outbox",
     )
     ledger = EthereumLedger(sender_for(connection, _key_source(environment).wallet(connection, environment=environment)), market)
@@ -84,6 +87,17 @@ def _needed(environment: Mapping[str, str], name: str, expected: str) -> str:
             f"{name} is not set; expected {expected}; set it in the environment of the server (with flwr run, of the SuperLink)"
         )
     return value
+
+
+def _node(environment: Mapping[str, str], name: str, *, sockets: bool = True) -> str | None:
+    address = environment.get(name, "").strip()
+    if not address:
+        return None
+    try:
+        check_address(name, address, sockets=sockets)
+    except Malformed as error:
+        raise ChainError(str(error)) from error
+    return address
 
 
 def _number(environment: Mapping[str, str], name: str) -> int | None:

@@ -23,13 +23,14 @@ BELOW: dict[str, frozenset[str]] = {
     "interruption": frozenset(),
     "system": frozenset(),
     "telemetry": frozenset({"errors"}),
+    "node_address": frozenset({"errors"}),
     "crypto": frozenset({"errors"}),
     "market": frozenset({"errors", "crypto"}),
     "audit": frozenset({"errors", "crypto", "market"}),
-    "data_owner": frozenset({"telemetry", "errors", "files", "decoding", "clock", "interruption", "crypto", "market"}),
+    "data_owner": frozenset({"telemetry", "node_address", "errors", "files", "decoding", "clock", "interruption", "crypto", "market"}),
     "model_owner": frozenset({"errors", "files", "decoding", "clock", "crypto", "market"}),
-    "evm": frozenset({"errors", "files", "decoding", "clock", "crypto"}),
-    "chain": frozenset({"errors", "files", "decoding", "clock", "crypto", "market", "audit", "evm"}),
+    "evm": frozenset({"node_address", "errors", "files", "decoding", "clock", "crypto"}),
+    "chain": frozenset({"node_address", "errors", "files", "decoding", "clock", "crypto", "market", "audit", "evm"}),
     "flower": frozenset({"errors", "clock", "telemetry", "crypto", "market", "data_owner", "model_owner"}),
 }
 """Parts of the package, and what each may import of the others."""
@@ -40,6 +41,7 @@ LIBRARIES: dict[str, frozenset[str]] = {
     "decoding": frozenset({"msgspec"}),
     "clock": frozenset(),
     "telemetry": frozenset({"prometheus_client"}),
+    "node_address": frozenset(),
     "interruption": frozenset(),
     "system": frozenset(),
     "crypto": frozenset({"ckzg", "numpy", "cryptography", "Crypto", "py_arkworks_bls12381"}),
@@ -128,6 +130,7 @@ def test_every_part_of_the_package_has_its_layer() -> None:
         "interruption",
         "system",
         "telemetry",
+        "node_address",
     }
     upper = parts - set(BELOW)
     assert set(BELOW) <= parts

@@ -14,9 +14,10 @@ from ..evm.abi import Abi
 from ..evm.beacon import SLOT_SECONDS, BeaconNode
 from ..evm.blobs import blobs_by_hash
 from ..evm.dialects import Meaning
-from ..evm.endpoint import NodeError, redacted
+from ..evm.endpoint import NodeError
 from ..evm.transaction import log_of
 from ..market.terms import Address
+from ..node_address import redacted
 
 if TYPE_CHECKING:
     from ..evm.connection import Connection

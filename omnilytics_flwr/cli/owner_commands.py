@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..errors import TermsError
+from ..errors import Malformed, TermsError
 from .account import ask_password
 from .market_facts import account_facts
 from .session import Session, options
-from .settings import ACCOUNT, CHAIN, DEPLOYMENTS, FOLDER, HOME, MARKET, PASSWORD, SENDING, example, to_address, to_bytes
+from .settings import ACCOUNT, CHAIN, DEPLOYMENTS, FOLDER, HOME, MARKET, PASSWORD, SENDING, example, to_address, to_bytes, to_node
 
 if TYPE_CHECKING:
     from ..data_owner.owner_home import OwnerHome
@@ -53,6 +53,7 @@ def owner() -> None:
 @click.option(
     "--second-rpc-url",
     metavar="URL",
+    callback=to_node,
     help="Node that somebody else runs: it must show the same before anything is signed or leaves.",
 )
 @click.option(
@@ -76,9 +77,15 @@ def init(
     The home names chain, market, account and policy, and will hold mask keys and journal. This command checks chain, market and account
     first. The account's key stays where it is.
     """
+    from ..data_owner.owner_config import check_second_address
     from ..data_owner.owner_home import OwnerHome, try_node
     from ..data_owner.policy import Policy
 
+    if session.settings.rpc_url is not None:
+        try:
+            check_second_address(session.settings.rpc_url, second_rpc_url)
+        except Malformed as error:
+            raise click.BadParameter(f"{error}.") from error
     entries = _policy(policies)
     policy = Policy.from_mapping(entries)
     policy.check_market(session.connection.chain_id, session.market)

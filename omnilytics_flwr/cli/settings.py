@@ -10,8 +10,9 @@ from typing import Any, TypeVar
 
 import click
 
-from ..errors import OmnilyticsError
+from ..errors import Malformed, OmnilyticsError
 from ..market.amount import Amount, parse_amount
+from ..node_address import check_address
 
 APP = "omnilytics"
 
@@ -130,6 +131,16 @@ def to_amount(context: click.Context, parameter: click.Parameter, value: str) ->
         raise click.BadParameter(f"{error}.") from error
 
 
+def to_node(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Callback: address of a node, or several with commas between them, by its form."""
+    if value is not None:
+        try:
+            check_address("", value)
+        except Malformed as error:
+            raise click.BadParameter(f"{error}.") from error
+    return value
+
+
 def to_bytes(context: click.Context, parameter: click.Parameter, value: str) -> bytes:
     """Callback: bytes of hexadecimal digits."""
     try:
@@ -151,7 +162,13 @@ ALWAYS = (
     ),
 )
 CHAIN = (
-    click.option("--rpc-url", envvar="OMNILYTICS_RPC_URL", metavar="URL", help="JSON-RPC endpoint: http(s)://, or the path of a socket."),
+    click.option(
+        "--rpc-url",
+        envvar="OMNILYTICS_RPC_URL",
+        metavar="URL",
+        callback=to_node,
+        help="JSON-RPC endpoint: http(s)://, or the path of a socket.",
+    ),
     click.option("--chain-id", envvar="OMNILYTICS_CHAIN_ID", type=int, help="The only chain to accept."),
 )
 DEPLOYMENTS = (

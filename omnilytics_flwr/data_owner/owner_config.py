@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 from ..crypto.address import Address, parse_address
 from ..decoding import convert, decode_toml
 from ..errors import Malformed, Refused, TermsError
+from ..node_address import check_address, share_a_node
 
 CONFIG_NAME = "owner.toml"
 MOST_CONFIG_BYTES = 64 * 1024
@@ -73,6 +74,8 @@ class OwnerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     def __post_init__(self) -> None:
         if (self.run_folder is not None and self.agent != "process") or (self.run_group is not None and self.run_folder is None):
             raise Malformed('run-folder needs agent = "process", run-group needs a run-folder')
+        check_address("rpc-url", self.rpc_url)
+        check_second_address(self.rpc_url, self.second_rpc_url)
         structs.force_setattr(self, "market", parse_address(self.market))
         if self.factory is not None:
             structs.force_setattr(self, "factory", parse_address(self.factory))
@@ -91,6 +94,15 @@ class OwnerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
 
         entries = {name: value for name, value in msgspec.to_builtins(self).items() if value is not None}
         return tomli_w.dumps(entries).encode()
+
+
+def check_second_address(first: str, second: str | None) -> None:
+    """Raise `Malformed` if the second node's address is none, or the first one's: a node agrees with itself, whatever it says."""
+    if second is None:
+        return
+    check_address("second-rpc-url", second)
+    if share_a_node(first, second):
+        raise Malformed("second-rpc-url names the node of rpc-url; expected one that somebody else runs; name another, or leave it out")
 
 
 def read_config(folder: Path) -> OwnerConfig:

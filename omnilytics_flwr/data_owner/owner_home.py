@@ -15,14 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..crypto.address import Address
-from ..errors import ChainError, Refused
+from ..errors import ChainError, Malformed, Refused
 from ..files import make_folder, write_file
 from ..market.task import TaskId
 from ..market.terms import ZERO_ADDRESS
 from .client_state import ClientState
 from .journal import Journal
 from .local_agent import LocalAgent
-from .owner_config import CONFIG_NAME, OwnerConfig, agent_folder, read_config
+from .owner_config import CONFIG_NAME, OwnerConfig, agent_folder, check_second_address, read_config
 from .owner_keys import OwnerKeys
 from .policy import Policy
 from .second_node import SecondNode, says_nothing
@@ -176,10 +176,20 @@ class OwnerHome:
         Raises
         ------
         UnknownMarket, WrongChain, Refused
-            It shows no such market of a trusted factory, serves another chain, or shows a market that the policy refuses.
+            It is the ledger's own node, shows no such market of a trusted factory, serves another chain, or shows a market that the policy
+            refuses.
+        ChainError
+            Its headers are not what they must be.
         """
+        from ..evm.endpoint import Endpoint
+
         if self.config.second_rpc_url is None:
             return None
+        try:
+            check_second_address(ledger.connection.endpoint.url, self.config.second_rpc_url)  # the first may be another than the home's
+        except Malformed as error:
+            raise Refused(str(error)) from error
+        Endpoint(self.config.second_rpc_url)  # its headers are read now: what is wrong with them is no node that is down
         second = SecondNode(self._second_view, ledger.terms())
         try:
             second.terms()

@@ -9,8 +9,9 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 from ..decoding import decode_json
 from ..errors import ChainError, Malformed, Unreachable
+from ..node_address import redacted
 from . import rpc_values
-from .endpoint import TRANSIENT_STATUS, redacted, repeated
+from .endpoint import TRANSIENT_STATUS, checked, repeated
 from .rpc_headers import headers_for
 
 SLOT_SECONDS = 12
@@ -34,9 +35,7 @@ class BeaconNode:
     """
 
     def __init__(self, url: str, timeout_seconds: float = 30.0, slot_seconds: int = SLOT_SECONDS) -> None:
-        if not url.startswith(("http://", "https://")):
-            raise Unreachable(f"{redacted(url)} is no address of a beacon node; expected http:// or https://; check the blobs' address")
-        self._url = urlsplit(url)
+        self._url = urlsplit(checked("the beacon node", url, sockets=False))
         self._headers = headers_for(url)
         self._timeout_seconds = timeout_seconds
         self._usual_slot_seconds = slot_seconds

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from ..crypto.address import Address
 from ..errors import Unreachable, UnsupportedChain, WrongChain
+from ..node_address import redacted
 from . import rpc_values
 from .dialects import Meaning
-from .endpoint import Endpoint, NodeError, redacted, repeated
+from .endpoint import Endpoint, NodeError, checked, repeated
 from .reverts import Reverts, revert_data
 
 if TYPE_CHECKING:
@@ -246,11 +247,13 @@ def connect(
     Raises
     ------
     Unreachable
-        No answer within the time limit.
+        No answer within the time limit, or an address is none.
     WrongChain
         It serves another chain.
     """
     endpoint = Endpoint(url, timeout_seconds)
+    if blobs_url is not None:
+        checked("the beacon node", blobs_url, sockets=False)
     try:
         chain_id = rpc_values.quantity("eth_chainId", endpoint.request("eth_chainId"))
     except (NodeError, rpc_values.BadAnswer) as error:

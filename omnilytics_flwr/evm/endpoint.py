@@ -7,9 +7,10 @@ import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar
 
-from ..errors import ChainError, Unreachable, WrongChain
+from ..errors import ChainError, Malformed, Unreachable, WrongChain
+from ..node_address import check_address, is_on_this_machine, redacted
 from .dialects import Meaning, meaning_of
-from .rpc_headers import headers_for, is_on_this_machine
+from .rpc_headers import headers_for
 from .rpc_values import BadAnswer, quantity
 
 T = TypeVar("T")
@@ -70,6 +71,7 @@ class Endpoint:
     """
 
     def __init__(self, url: str, timeout_seconds: float = 30.0) -> None:
+        checked("the endpoint", url)
         self.url = url
         self.timeout_seconds = timeout_seconds
         self.chain_id: int | None = None
@@ -153,7 +155,7 @@ class Endpoint:
             if status in TRANSIENT_STATUS:
                 raise self._unreachable(at, f"HTTP status {status}") from None
             raise NodeError(method, status, f"HTTP status {status}", None) from None
-        except Exception as error:  # each transport fails in its own ways, IPC by an error that is private to web3
+        except Exception as error:  # each transport fails in its own ways
             raise self._unreachable(at, type(error).__name__) from None
         if not isinstance(response, dict) or ("result" not in response and "error" not in response):
             raise self._unreachable(at, "an answer that is not JSON-RPC")
@@ -189,15 +191,13 @@ def repeated(request: Callable[[], T], limit_seconds: float) -> T:
         pause_seconds = min(2 * pause_seconds, LONGEST_PAUSE_SECONDS)
 
 
-def redacted(url: str) -> str:
-    """The address, or addresses, without user, password, path and query, where providers put their keys."""
-    if "," in url:
-        return ",".join(redacted(part.strip()) for part in url.split(","))
-    scheme, found, rest = url.partition("://")
-    if not found:
-        return url
-    host = rest.split("/", 1)[0].split("?", 1)[0].rsplit("@", 1)[-1]
-    return f"{scheme}://{host}"
+def checked(what: str, url: str, *, sockets: bool = True) -> str:
+    """An address that is one by its form; raises `Unreachable` as `check_address` raises `Malformed`."""
+    try:
+        check_address(what, url, sockets=sockets)
+    except Malformed as error:
+        raise Unreachable(str(error)) from error
+    return url
 
 
 def _transport(url: str, timeout_seconds: float) -> Transport:
@@ -206,11 +206,9 @@ def _transport(url: str, timeout_seconds: float) -> Transport:
         from .http_transport import HttpTransport
 
         return HttpTransport(url, timeout_seconds, headers)
-    if "://" in url:
-        raise Unreachable(f"{redacted(url)} is no address of an endpoint; expected http://, https:// or the path of an IPC socket")
-    from web3 import IPCProvider  # takes a second to load, which only a socket needs
+    from .ipc_transport import IpcTransport
 
-    return IPCProvider(url, timeout=max(1, round(timeout_seconds)))
+    return IpcTransport(url, timeout_seconds)
 
 
 def _node_error(method: str, error: object) -> NodeError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Mapping, Sequence
 from itertools import count
@@ -12,6 +11,7 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from .http_body import read_body
+from .json_rpc import answer_to, request_bytes
 
 
 class HttpTransport:
@@ -36,10 +36,10 @@ class HttpTransport:
         self._ids = count(1)
 
     def make_request(self, method: str, params: Sequence[object]) -> Any:
-        """What the node answers; raises what `requests` and `read_body` raise, and `ValueError` for an answer that is no JSON."""
-        deadline = time.monotonic() + self._timeout_seconds
+        """What the node answers; raises what `requests`, `read_body` and `answer_to` raise."""
+        number, deadline = next(self._ids), time.monotonic() + self._timeout_seconds
         request = self._request.copy()
-        request.prepare_body(json.dumps({"jsonrpc": "2.0", "id": next(self._ids), "method": method, "params": params}).encode(), None)
+        request.prepare_body(request_bytes(number, method, params), None)
         with self._adapter.send(request, timeout=self._timeout_seconds, **self._settings) as response:
             response.raise_for_status()
-            return json.loads(read_body(response, deadline))
+            return answer_to(number, read_body(response, deadline))

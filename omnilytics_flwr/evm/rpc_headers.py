@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from ..errors import ChainError
+from ..node_address import is_host, is_on_this_machine
 
 HEADERS_VARIABLE = "OMNILYTICS_RPC_HEADERS"
 HEADERS_FILE_VARIABLE = "OMNILYTICS_RPC_HEADERS_FILE"
+
+_NAME = re.compile("[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 def headers_for(url: str, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -29,24 +32,15 @@ def headers_for(url: str, environment: Mapping[str, str] = os.environ) -> dict[s
     for line in filter(None, map(str.strip, _text(environment).splitlines())):
         of_host, _, header = line.partition(" ")
         name, colon, value = header.partition(":")
-        if not (colon and name.strip()):
-            raise ChainError(f"a line of {HEADERS_VARIABLE} is no header; expected `host Name: value`; correct it")
+        if not (colon and _NAME.fullmatch(name.strip()) and value.isprintable() and is_host(of_host)):
+            raise ChainError(
+                f"a line of {HEADERS_VARIABLE} is no header; expected `host Name: value`, the host without port or path; correct it"
+            )
         if of_host.lower() == host:
             found[name.strip()] = value.strip()
     if found and not url.startswith("https://") and not is_on_this_machine(url):
         raise ChainError(f"the headers for {host} would travel in clear; expected https://; change its address, or remove them")
     return found
-
-
-def is_on_this_machine(url: str) -> bool:
-    """Whether an address is the path of a socket, or loopback's."""
-    if "://" not in url:
-        return True
-    host = urlsplit(url).hostname or ""
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def _text(environment: Mapping[str, str]) -> str:

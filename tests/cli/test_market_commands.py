@@ -227,7 +227,7 @@ def test_unknown_market_wrong_chain_stranger_and_wrong_stage_are_told(
     assert newest["market"] == market.address
     assert f"serves chain {connection.chain_id}, expected 1" in line.refused("market", "show", "--chain-id", "1")
     assert "does not answer" in line.refused("market", "show", "--rpc-url", unused_address)
-    assert "is no address of an endpoint" in line.refused("market", "show", "--rpc-url", "ftp://127.0.0.1")
+    assert "is no address of a node" in line.misused("market", "show", "--rpc-url", "ftp://127.0.0.1")
     assert "is not an address" in line.misused("market", "show", "--market", "0x12")
     assert "is not the model owner" in line.refused("market", "close", "--yes", *DATA_OWNER)
     assert "an epoch needs 15" in line.refused("epoch", "freeze", *MODEL_OWNER)

@@ -48,6 +48,12 @@ def test_init_makes_a_private_home_with_no_secret_in_it(line: CommandLine, marke
     assert "already" in line.refused("owner", "init", "home", "--keystore", "a.json")
 
 
+def test_init_refuses_a_second_node_that_is_none_or_the_first_before_it_asks_any(line: CommandLine, unused_address: str) -> None:
+    asks = ("owner", "init", "home", "--keystore", "a.json", "--rpc-url", unused_address, "--second-rpc-url")
+    assert "is no address of a node" in line.misused(*asks, "nowhere")
+    assert "names the node of rpc-url" in line.misused(*asks, unused_address.replace("127.0.0.1", "localhost"))
+
+
 @pytest.mark.parametrize("command", ["init", "join"])
 def test_node_that_would_not_pass_an_answer_on_is_told_before_anything_is_paid(
     line: CommandLine, market: EthereumLedger, account: Address, anvil: Anvil, command: str

@@ -32,10 +32,14 @@ from omnilytics_flwr.flower.mod import HOME_KEY, HOME_VARIABLE, agent_of_operato
 from tests.data_owner.owners import make_wallet
 from tests.support.builders import MARKET, address_of, make_terms
 
-GOOD = f'rpc-url = "url"\nchain-id = 1\nmarket = "{MARKET}"\n[account]\ndevelopment = 1\n'
+GOOD = f'rpc-url = "https://node.example/key"\nchain-id = 1\nmarket = "{MARKET}"\n[account]\ndevelopment = 1\n'
 
 
 DEFAULTS: dict[str, Any] = {"rpc_url": "http://127.0.0.1:1", "chain_id": 31337, "market": MARKET, "account": {"development": 1}}
+
+
+SAME = "/?another"
+"""After an address: another one of the same node, as far as anybody can tell."""
 
 
 def make_home(path: Path, **changes: Any) -> OwnerHome:
@@ -85,7 +89,7 @@ PLACES = "account: expected either keystore"
         ("x" * 70_000, "Expected"),
         ("a = " + "[" * 20_000, "Invalid value|recursion"),
         (b"\xff\xfe", "can't decode"),
-        ('rpc-url = "x"\nchain-id = 1\n[account]\ndevelopment = 1\n', "missing required field `market`"),
+        ('rpc-url = "http://x"\nchain-id = 1\n[account]\ndevelopment = 1\n', "missing required field `market`"),
         ("colour = 1\n" + GOOD, "unknown field `colour`"),
         (GOOD.replace("1", "true"), "Expected `int`, got `bool` - at `\\$.chain-id`"),
         (GOOD.replace(MARKET, "0x12"), "'0x12' is not an address"),
@@ -157,8 +161,34 @@ def test_market_with_another_verification_is_refused_where_the_operator_wants_th
         make_home(tmp_path / "strict", rpc_url=anvil.url, market=market, policy=strict).agent()
 
 
+@pytest.mark.parametrize(
+    ("second", "words"),
+    [
+        ("htp://node.example", "second-rpc-url: 'htp://node.example' is no address of a node"),
+        ("https://", "names no host"),
+        ("https://two.example/secret,", "begins like none"),
+        ("https://two.example:99999/secret", "host or port is none"),
+        ("two.example/secret", "'two.example' is no address of a node"),
+        ("https://NODE.example:443/key/", "second-rpc-url names the node of rpc-url"),
+        ("https://two.example, https://user:word@node.example/key", "second-rpc-url names the node of rpc-url"),
+    ],
+)
+def test_second_node_that_is_none_or_the_first_is_refused_where_it_is_read(tmp_path: Path, second: str, words: str) -> None:
+    (tmp_path / CONFIG_NAME).write_text(f'second-rpc-url = "{second}"\n' + GOOD)
+    with pytest.raises(TermsError, match=words) as caught:
+        OwnerHome.open(tmp_path)
+    assert "secret" not in str(caught.value)
+
+
+def test_second_node_that_another_ledger_has_as_its_first_is_refused(tmp_path: Path, anvil: Anvil, market: Address) -> None:
+    home = make_home(tmp_path, rpc_url=anvil.url, market=market, second_rpc_url=anvil.url + SAME)
+    other = replace(home, config=structs.replace(home.config, rpc_url=anvil.url + SAME, second_rpc_url=None))
+    with pytest.raises(Refused, match="names the node of rpc-url"):
+        home.second_node(other.ledger())
+
+
 def test_second_node_is_asked_from_the_start_and_must_serve_the_same_chain(tmp_path: Path, anvil: Anvil, market: Address) -> None:
-    make_home(tmp_path / "same", rpc_url=anvil.url, market=market, second_rpc_url=anvil.url).agent()
+    make_home(tmp_path / "same", rpc_url=anvil.url, market=market, second_rpc_url=anvil.url + SAME).agent()
     with Anvil(AnvilOptions(chain_id=4711)) as other, pytest.raises(WrongChain, match="serves chain 4711"):
         make_home(tmp_path / "other", rpc_url=anvil.url, market=market, second_rpc_url=other.url).agent()
 
@@ -178,13 +208,15 @@ def test_second_node_must_trust_the_market_too(
 ) -> None:
     """A bribed first node shows a market as the trusted factory's, and its verification as this version's."""
     others = deploy(sender_for(connection, wallet))
-    home = make_home(tmp_path / "a", rpc_url=anvil.url, market=market, factory=deployment.factory, second_rpc_url=anvil.url)
+    home = make_home(tmp_path / "a", rpc_url=anvil.url, market=market, factory=deployment.factory, second_rpc_url=anvil.url + SAME)
     ledger = home.ledger()
     home.agent_for(ledger)
     forged = replace(home, config=structs.replace(home.config, factory=others.factory))
     with pytest.raises(UnknownMarket, match="has not created the market"):
         forged.agent_for(ledger)
-    strict = make_home(tmp_path / "b", rpc_url=anvil.url, market=market, second_rpc_url=anvil.url, policy={"known-verification": True})
+    strict = make_home(
+        tmp_path / "b", rpc_url=anvil.url, market=market, second_rpc_url=anvil.url + SAME, policy={"known-verification": True}
+    )
     code = connection.code(deployment.verification)
     connection.request("anvil_setCode", deployment.verification, "0x" + code.hex() + "00")
     with pytest.raises(Refused, match="is not of this version"):

@@ -84,7 +84,7 @@ def test_node_without_a_genesis_raises_bad_answer(genesis: object) -> None:
 
 
 def test_address_that_is_none_raises_and_keys_are_hidden(unused_address: str) -> None:
-    with pytest.raises(Unreachable, match="no address of a beacon node"):
+    with pytest.raises(Unreachable, match="no address of a node"):
         BeaconNode("ftp://somewhere")
     node = BeaconNode(unused_address + "/secret?key=secret", 0.2)
     assert "secret" not in repr(node)

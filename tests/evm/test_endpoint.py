@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ import pytest
 from omnilytics_flwr.errors import ChainError, Unreachable, WrongChain
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import connect
-from omnilytics_flwr.evm.endpoint import Endpoint, NodeError, redacted
+from omnilytics_flwr.evm.endpoint import Endpoint, NodeError
 from omnilytics_flwr.evm.rpc_headers import HEADERS_FILE_VARIABLE, HEADERS_VARIABLE, headers_for
+from omnilytics_flwr.node_address import redacted
 
 from ..support.nodes import Answer, answering, impatient, serving_headers
 
@@ -26,8 +28,22 @@ def test_endpoint_first_answers_bad_are_repeated(answer: Answer) -> None:
         assert Endpoint(url).request("eth_chainId") == "0x1"
 
 
+OTHER_NUMBER = GOOD.replace(b'"id":0', b'"id":-1')
+
+
+@pytest.mark.parametrize("answer", [OTHER_NUMBER, OTHER_NUMBER.replace(b"result", b"error"), b'{"result":"0x1"}'])
+def test_answer_to_another_request_is_none(answer: bytes) -> None:
+    """It is asked again, or another node is; an error may come without a number, see below."""
+    with answering(lambda n: (200, answer if n < 2 else GOOD)) as url:
+        assert Endpoint(url).request("eth_chainId") == "0x1"
+    with answering(lambda _: (200, answer)) as bad, answering(lambda _: (200, GOOD)) as good:
+        with pytest.raises(Unreachable, match="AnswerToAnother"):
+            impatient(Endpoint(bad)).request("eth_chainId")
+        assert Endpoint(f"{bad},{good}").request_in_turn("eth_chainId") == "0x1"
+
+
 def test_endpoint_that_always_fails_raises_and_forbidden_is_not_repeated() -> None:
-    with pytest.raises(Unreachable, match="no address of an endpoint"):
+    with pytest.raises(Unreachable, match="no address of a node"):
         Endpoint("gopher://somewhere")
     with answering(lambda _: (503, b"")) as url, pytest.raises(Unreachable, match="503"):
         impatient(Endpoint(url)).request("eth_chainId")
@@ -75,6 +91,19 @@ def test_endpoint_socket_path_of_a_node_answers(tmp_path: Path, monkeypatch: pyt
     with Anvil():
         assert Endpoint(str(path)).request("eth_chainId") == "0x7a69"
         assert Endpoint(str(path)).request("eth_getTransactionReceipt", "0x" + "11" * 32) is None
+
+
+@pytest.mark.parametrize("answer", [OTHER_NUMBER, GOOD[:-1]])
+def test_socket_that_answers_another_request_or_half_of_one_is_unreachable(tmp_path: Path, answer: bytes) -> None:
+    with socket.socket(socket.AF_UNIX) as node, ThreadPoolExecutor() as pool:
+        node.bind(str(tmp_path / "node.ipc"))
+        node.listen()
+        found = pool.submit(Endpoint(str(tmp_path / "node.ipc")).request_once, "eth_chainId")
+        with node.accept()[0] as client:
+            client.recv(2**16)
+            client.sendall(answer)
+        with pytest.raises(Unreachable, match="does not answer"):
+            found.result()
 
 
 def test_endpoint_of_several_nodes_asks_the_next_while_one_does_not_answer(unused_address: str) -> None:
@@ -127,6 +156,9 @@ def test_headers_go_to_their_host_only_and_never_in_clear(tmp_path: Path) -> Non
             headers_for("http://node.example", environment)
     for wrong, words in (
         ({HEADERS_VARIABLE: "node.example secret"}, "is no header"),
+        ({HEADERS_VARIABLE: "https://node.example Key: secret"}, "is no header"),
+        ({HEADERS_VARIABLE: "node.example:443 Key: secret"}, "is no header"),
+        ({HEADERS_VARIABLE: "node.example A Key: secret"}, "is no header"),
         ({HEADERS_FILE_VARIABLE: "/nowhere"}, "cannot be read"),
     ):
         with pytest.raises(ChainError, match=words) as caught:

@@ -53,7 +53,9 @@ def serving_headers(answer: Callable[[str, bytes, Mapping[str, str]], Answer]) -
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            status, body = answer(self.path, self.rfile.read(int(self.headers.get("Content-Length", 0))), dict(self.headers))
+            request = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            status, body = answer(self.path, request, dict(self.headers))
+            body = numbered(request, body)
             try:
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
@@ -76,6 +78,13 @@ def serving_headers(answer: Callable[[str, bytes, Mapping[str, str]], Answer]) -
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def numbered(request: bytes, answer: bytes) -> bytes:
+    """An answer with the number of the request in place of 0, which stands for it."""
+    if b'"id":0' not in answer and b'"id": 0' not in answer:
+        return answer
+    return json.dumps(json.loads(answer) | {"id": json.loads(request)["id"]}).encode()
 
 
 @contextmanager
