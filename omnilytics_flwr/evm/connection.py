@@ -16,6 +16,7 @@ from ..node_address import redacted
 from . import rpc_values
 from .dialects import Meaning
 from .endpoint import Endpoint, NodeError, checked, repeated
+from .own_block import OwnBlock
 from .reverts import Reverts, revert_data
 
 if TYPE_CHECKING:
@@ -84,8 +85,10 @@ class Connection:
     transactions: list[TransactionRecord] = field(default_factory=list, init=False)
     senders: dict[Address, WalletSender] = field(default_factory=dict, init=False)
     lock: threading.Lock = field(default_factory=threading.Lock, init=False)
-    _own_block: int = field(default=0, init=False)
-    """The last block with a transaction of ours: no state before it is believed, for behind one address may be nodes that lack it."""
+    _own: OwnBlock = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._own = OwnBlock(self.outbox, self.chain_id)
 
     def __repr__(self) -> str:
         return f"Connection({redacted(self.endpoint.url)!r}, chain_id={self.chain_id})"
@@ -123,7 +126,11 @@ class Connection:
     def note_own(self, block: int) -> None:
         """Believe nothing older than this block from now on, for a transaction of ours is in it; a local chain is one node, and may go back."""
         if not self.is_local:
-            self._own_block = max(self._own_block, block)
+            self._own.note(block)
+
+    @property
+    def _own_block(self) -> int:
+        return 0 if not self._own.number or self.is_local else self._own.number
 
     def block_number(self) -> int:
         """Number of the latest block; raises `Unreachable` if the node stays behind our own transactions."""
@@ -242,7 +249,7 @@ def connect(
         semi-supernode), which it does for 18 days; several, with commas between them. A local chain serves them by itself.
     outbox : Path, optional
         Folder that keeps each signed transaction from before it is sent until it is mined, so that the next process finds what a killed
-        one had on its way. Accounts may share it; machines and users may not.
+        one had on its way; and the block of the last one, so that it believes no state before that. Accounts may share it; machines and users may not.
 
     Raises
     ------

@@ -81,12 +81,12 @@ class WalletSender(Sender):
             resumed = self._outbox.get(payload) is not None
             pending, receipt = self._carry(payload, reverts)
             mined, succeeded = mined_of(receipt, time.monotonic() - start), rpc_values.field(receipt, "status") == 1
+            self.connection.note_own(mined.block)
             # Only now: whoever is killed before this line finds the transaction, and its receipt, again.
             if self._done is None or not succeeded:
                 self._outbox.remove(payload)
             else:
                 self._done.append(payload)
-            self.connection.note_own(mined.block)
             self._record(event, mined, succeeded=succeeded, resumed=resumed)
         if not succeeded:
             raise self._failure(pending, mined, reverts)

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
+from omnilytics_flwr.chain.market_reader import MarketReader
 from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import connect
+from omnilytics_flwr.evm.own_block import OwnBlock
 from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.stage import Stage
@@ -34,3 +38,25 @@ def test_each_step_of_a_round_is_seen_by_the_next_and_sent_once(anvil: Anvil, dr
         assert ledger.snapshot().state().stage is Stage.OPEN
         assert [record.event for record in connection.transactions] == ["fund", "fund", "fund", "anchor", "open"]
         assert "eth_blockNumber" in node.stale
+
+
+def test_process_after_the_one_that_sent_believes_no_state_before_it(anvil: Anvil, drawn_address: Address, tmp_path: Path) -> None:
+    """A killed process leaves its outbox, and the balancer behind the address has a node that is late for long."""
+    with lagging_node(anvil.url, 200, 0) as node:
+        connection = connect(node.url, outbox=tmp_path / "outbox")
+        ledger = EthereumLedger(sender_for(connection, Wallet(Secret(dev_key(0)))), drawn_address)
+        ledger.fund(FUNDS_WEI)
+        market = MarketReader(connect(node.url, outbox=tmp_path / "outbox"), drawn_address)
+        node.stale.clear()
+        assert [market.state().escrow_wei for _ in range(10)] == 10 * [FUNDS_WEI]
+        assert node.stale, "the late node has answered"
+
+
+@pytest.mark.parametrize("kept", [b"", b"-1", b"what", b"9" * 40])
+def test_note_of_the_last_block_that_is_none_says_nothing(tmp_path: Path, kept: bytes) -> None:
+    (tmp_path / "5-own-block").write_bytes(kept)
+    own = OwnBlock(tmp_path, 5)
+    assert own.number == 0
+    for number in (7, 6):
+        own.note(number)
+    assert (OwnBlock(tmp_path, 5).number, OwnBlock(tmp_path, 6).number) == (7, 0)
