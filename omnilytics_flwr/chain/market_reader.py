@@ -148,7 +148,14 @@ class MarketReader(MarketView):
 
     def state(self, confirmations: int = 0) -> MarketState:
         """Present state, or that on which so many blocks have been mined; a snapshot's own without `confirmations`."""
-        block = hex(max(self._connection.block_number() - confirmations, 0)) if confirmations else self._block
+        return self._state(hex(max(self._connection.block_number() - confirmations, 0)) if confirmations else self._block)
+
+    def look(self) -> tuple[MarketState, int]:
+        """`state` and `now` together: of one block, by two requests instead of up to four."""
+        latest = self._connection.block("latest")
+        return self._state(hex(rpc_values.field(latest, "number"))), self._connection.now(latest)
+
+    def _state(self, block: BlockName) -> MarketState:
         stage, *rest = self._call(self.address, self._abi, "state", block=block)[0]
         try:
             return MarketState(Stage(stage), *rest)

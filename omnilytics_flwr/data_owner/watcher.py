@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 
 class Watcher:
-    """Watches one market for one data owner, on whose ledger and journal it works; while nothing changes, a look is one request.
+    """Watches one market for one data owner, on whose ledger and journal it works; while nothing changes, a look is one or two requests.
 
     Parameters
     ----------
@@ -92,6 +92,8 @@ class Watcher:
         self._seen_at: float | None = None
         self._looked_over: tuple[MarketState, float] | None = None
         self._own_seat: int | None = None
+        self._is_open = False
+        self._now: int | None = None
         self._failed = False
         self._late_since: tuple[tuple[str, int], float] | None = None
         self._warned_round = 0
@@ -180,7 +182,9 @@ class Watcher:
             )
 
     def _read(self) -> MarketState:
-        state = self._ledger.state()
+        # Only an open round needs the chain's time too.
+        state, self._now = self._ledger.look() if self._is_open else (self._ledger.state(), None)
+        self._is_open = state.stage is Stage.OPEN
         self._seen_at = self._clock.now()
         self._on_seen(state)
         return state
@@ -282,7 +286,7 @@ class Watcher:
 
     def _time_out(self, state: MarketState, seat: int) -> None:
         """Call the timeout of a late round; each member waits one look longer than the one before it on the roster, so that one pays."""
-        if self._ledger.now() <= state.settle_by:
+        if (self._ledger.now() if self._now is None else self._now) <= state.settle_by:
             return
         place = member_place([self._ledger.group_seats(number) for number in bits_of(state.groups)], seat)
         if place is not None and self._is_its_turn(("timeout", state.round), place):

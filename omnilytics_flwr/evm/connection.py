@@ -154,11 +154,20 @@ class Connection:
 
     def block(self, number: int | str) -> dict[str, Any]:
         """A block's header fields as the node gives them; raises `UnsupportedChain` if it has no such block."""
-        named = self.named(number if isinstance(number, str) else hex(number))
+        if number == "latest":
+            return self._latest_or_none() or poll(self._latest_or_none, self.endpoint.timeout_seconds, f"block {self._own_block}")
+        return self._header(number if isinstance(number, str) else hex(number))
+
+    def _latest_or_none(self) -> dict[str, Any] | None:
+        """The latest header; None if it is older than our own transactions."""
+        found = self._header("latest")
+        return found if rpc_values.field(found, "number") >= self._own_block else None
+
+    def _header(self, named: str) -> dict[str, Any]:
         deadline = time.monotonic() + self.lag_seconds
         while not isinstance(found := self.of_block("eth_getBlockByNumber", named, False), dict):
             if time.monotonic() > deadline:
-                raise UnsupportedChain(f"the node does not have block {number}; expected its header; ask a node with more history")
+                raise UnsupportedChain(f"the node does not have block {named}; expected its header; ask a node with more history")
             time.sleep(LAG_PAUSE_SECONDS)
         return found
 
@@ -166,11 +175,11 @@ class Connection:
         """Unix seconds of a block; raises as `block` does."""
         return rpc_values.field(self.block(number), "timestamp")
 
-    def now(self) -> int:
+    def now(self, latest: dict[str, Any] | None = None) -> int:
         """Unix seconds that the next block may bear: the later of clock and last block, or what a local chain says."""
         if self.is_local:
             return self.timestamp("pending")
-        return max(int(time.time()), self.timestamp("latest"))
+        return max(int(time.time()), rpc_values.field(latest or self.block("latest"), "timestamp"))
 
     def balance_wei(self, account: Address, block: BlockName = "latest") -> int:
         """Ether of an account, in the state of a block."""

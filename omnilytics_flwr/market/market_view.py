@@ -128,6 +128,10 @@ class MarketView(ABC):
     def state(self, confirmations: int = 0) -> MarketState:
         """The latest state, or that of the block with so many `confirmations`."""
 
+    def look(self) -> tuple[MarketState, int]:
+        """`state` and `now` together."""
+        return self.state(), self.now()
+
     @abstractmethod
     def owner_record(self, account: Address) -> OwnerRecord:
         """What the market knows of `account` as data owner."""
