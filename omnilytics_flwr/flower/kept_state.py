@@ -1,6 +1,6 @@
 """What the mod keeps with the owner agent between messages: a data owner's private part, and a round's metrics until its vector leaves.
 
-Both are kept by market, and the private part by the app's layout of it: a new run of the same app goes on with it.
+Both are kept by market, and the private part by the app and its layout too: a new run of the same app goes on with it.
 """
 
 from __future__ import annotations
@@ -20,26 +20,26 @@ from .wire import DeliverRequest
 METRICS_NAME = "metrics"
 
 
-def keep_private(agent: OwnerAgent, task: TaskId, private: ArrayRecord) -> None:
+def keep_private(agent: OwnerAgent, task: TaskId, private: ArrayRecord, app: str) -> None:
     """Keep a data owner's own part of the model as it has been trained."""
     if private:
         arrays = [KeptArray(name, array.dtype, tuple(array.shape), array.stype, array.data) for name, array in private.items()]
-        _keep(agent, task, private_name(private), encode_kept(arrays))
+        _keep(agent, task, private_name(private, app), encode_kept(arrays))
 
 
-def kept_private(agent: OwnerAgent, task: TaskId, initial: ArrayRecord) -> ArrayRecord:
+def kept_private(agent: OwnerAgent, task: TaskId, initial: ArrayRecord, app: str) -> ArrayRecord:
     """The private part as it was kept, in the layout of `initial`; `initial` itself if none was."""
-    content = agent.kept(task.chain_id, task.market, private_name(initial)) if initial else b""
+    content = agent.kept(task.chain_id, task.market, private_name(initial, app)) if initial else b""
     if not content:
         return initial
     arrays = decode_arrays(content)
     return ArrayRecord({one.name: Array(one.dtype, one.shape, one.stype, one.data) for one in arrays})
 
 
-def private_name(private: ArrayRecord) -> str:
-    """Name of a private part: the same for the same names, shapes and dtypes."""
+def private_name(private: ArrayRecord, app: str) -> str:
+    """Name of an app's private part: the same for the same names, shapes and dtypes."""
     layout = sorted((name, array.dtype, tuple(array.shape)) for name, array in private.items())
-    return f"private-{keccak256(repr(layout).encode()).hex()[:32]}"
+    return f"private-{keccak256(repr((app, layout)).encode()).hex()[:32]}"
 
 
 def keep_metrics(agent: OwnerAgent, task: TaskId, metrics: RecordDict) -> None:

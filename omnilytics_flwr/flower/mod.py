@@ -21,6 +21,7 @@ from ..data_owner.owner_config import agent_folder, read_config
 from ..data_owner.remote_agent import RemoteAgent
 from ..errors import ChainError, Malformed, OmnilyticsError, Refused, UpdateError
 from ..market.task import TaskId, TaskParts, config_hash
+from .app_name import app_name
 from .compat import REFUSED_BY_MOD, log
 from .kept_state import keep_metrics, keep_private, kept_metrics, kept_private
 from .metrics import CLIPPED, allowed_metrics, with_clipped
@@ -51,7 +52,7 @@ class OmnilyticsMod:
     ----------
     initial_model : callable, optional
         ``(context) -> ArrayRecord``: the whole model as this data owner starts it. The parameters that the model owner does not
-        send are this data owner's private part. By default the whole model is public.
+        send are this data owner's private part, kept for the Flower app that the function is from. By default the whole model is public.
     agent : callable, optional
         ``(context) -> OwnerAgent``; by default the agent of the owner home that the operator names, see `agent_of_operator`.
     """
@@ -63,6 +64,7 @@ class OmnilyticsMod:
         agent: Callable[[Context], OwnerAgent] | None = None,
     ) -> None:
         self._initial_model = initial_model
+        self._app = "" if initial_model is None else app_name(initial_model)
         self._agent = agent or agent_of_operator
 
     def __call__(self, msg: Message, context: Context, call_next: ClientAppCallable) -> Message:
@@ -106,7 +108,7 @@ class OmnilyticsMod:
             commitment = agent.commit(task, update)
             cut = cut_by(admission.clip, update, public) if admission.clip else []
             _tell_cut(admission.clip, cut)
-            keep_private(agent, task, ArrayRecord({name: array for name, array in trained.items() if name not in public}))
+            keep_private(agent, task, ArrayRecord({name: array for name, array in trained.items() if name not in public}), self._app)
             reported = reply.content
             if any(name.startswith(CLIPPED) for name in admission.metrics):
                 reported = with_clipped(reported, *shares_cut(cut, new_public))
@@ -138,7 +140,7 @@ class OmnilyticsMod:
         unknown = [name for name in public if name not in model]
         if unknown:
             raise UpdateError(f"the task has parameters {unknown} that this client's model has not; use the app that the market is for")
-        private = kept_private(agent, task, ArrayRecord({name: array for name, array in model.items() if name not in public}))
+        private = kept_private(agent, task, ArrayRecord({name: array for name, array in model.items() if name not in public}), self._app)
         return ArrayRecord({name: public[name] if name in public else private[name] for name in model})
 
 

@@ -70,7 +70,8 @@ class Omnilytics(Strategy):
         ``outbox=run_dir / "outbox"``, so that transactions are kept too. Without a run directory the masked
         vectors of a round wait in the system's temporary folder (``TMPDIR``), where nobody else can open them.
     on_stage : callable, optional
-        Called with the round's number and the name of each stage as it begins, for progress displays.
+        Called with the round's number and the name of each stage as it begins, for progress displays; in a thread of its own, for which
+        a round waits 15 s at most.
     on_round : callable, optional
         Called with the report of each round as it ends.
     on_model : callable, optional

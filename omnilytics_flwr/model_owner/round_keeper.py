@@ -19,6 +19,7 @@ from ..market.refusals import TooLate
 from ..market.stage import Stage
 from ..market.task import TaskId, TaskParts
 from ..market.terms import Address, Terms
+from .aside import Aside
 from .decision import Decision, decide
 from .deliveries import Deliveries
 from .disputes import Disputes
@@ -55,7 +56,7 @@ class RoundKeeper:
     directory : RunDirectory, optional
         Where rounds are written down, so that another process can take them up.
     on_stage : callable, optional
-        Called with round and name of each stage as it begins.
+        Called with round and name of each stage as it begins, in a thread of its own: a round waits for it 15 s at most, and goes on.
     on_round : callable, optional
         Called with the report of each round as it ends.
     on_trouble : callable, optional
@@ -85,7 +86,7 @@ class RoundKeeper:
         self._clock = clock or Clock()
         self._steady = patient(ledger, self._clock)
         self._on_trouble = on_trouble or (lambda reason: None)
-        self._on_stage = self._survived(on_stage or (lambda number, stage: None))
+        self._on_stage = (lambda number, stage: None) if on_stage is None else Aside(on_stage, self._on_trouble)
         self._on_round = self._survived(on_round or (lambda report: None))
         if missing == "accuse" and not self.terms.answer_seconds:
             raise TermsError(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.app import Array, ArrayRecord, Message, RecordDict
+from flwr.app import Array, ArrayRecord, Context, Message, RecordDict
 
 from omnilytics_flwr.flower.kept_state import kept_private, private_name
 from tests.data_owner.owners import live_task, lone_owner
@@ -44,7 +46,7 @@ def head_in(record: ArrayRecord) -> bytes:
 
 def kept_by(client: Client, private: ArrayRecord) -> ArrayRecord:
     """The private part in the owner home, in the layout of `private`; that itself if there is none."""
-    return kept_private(client.owner.agent(), live_task(client.scene), private)
+    return kept_private(client.owner.agent(), live_task(client.scene), private, __name__)
 
 
 def test_private_part_joins_public_part_for_the_users_functions(client: Client) -> None:
@@ -92,7 +94,32 @@ def test_private_part_goes_on_in_a_new_run_of_the_same_app_and_not_in_another_ap
     assert head_in(client.trainer.trained[-1].content.array_records["arrays"]) == head_in(kept)
     other = ArrayRecord({"head.weight": Array(np.zeros((2, 6), "float32"))})
     assert kept_by(client, other) is other
-    assert private_name(other) != private_name(kept)
+    assert private_name(other, "app") != private_name(kept, "app") != private_name(kept, "other")
+
+
+def model_of_app(folder: Path, name: str, version: str) -> Callable[[Context], ArrayRecord]:
+    """The function that makes an app's model, from the folder where Flower has installed it."""
+    module = folder / f"tester.{name}.{version}" / "shared" / "client.py"
+    module.parent.mkdir(parents=True)
+    app = f'[project]\nname = "{name}"\nversion = "{version}"\n[tool.flwr.app]\npublisher = "tester"\n'
+    (module.parent.parent / "pyproject.toml").write_text(app)
+    module.write_text("from tests.flower.clients import make_model\n\ndef initial_model(context):\n    return make_model(7)\n")
+    names = {"__name__": "shared.client"}
+    exec(compile(module.read_text(), module, "exec"), names)
+    return names["initial_model"]  # type: ignore[return-value]
+
+
+def test_private_part_goes_on_in_a_new_version_of_its_app_and_not_in_another_app_of_the_same_shape(client: Client, tmp_path: Path) -> None:
+    def first_head(name: str, version: str) -> bytes:
+        other = make_client(client.owner, initial_model=partial(model_of_app(tmp_path / "apps", name, version)))
+        anchor_model(client.scene, PUBLIC)
+        assert not other.train(PUBLIC).has_error()
+        return head_in(other.trainer.trained[0].content.array_records["arrays"])
+
+    fresh = head_in(make_model(7))
+    assert first_head("one", "1") == fresh
+    assert first_head("other", "1") == fresh
+    assert first_head("one", "2") != fresh
 
 
 def test_private_part_that_cannot_be_kept_costs_no_round(client: Client, caplog: pytest.LogCaptureFixture) -> None:

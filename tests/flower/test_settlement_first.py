@@ -22,6 +22,7 @@ from omnilytics_flwr.market.stage import Stage
 from tests.flower.clients import exchange_in, make_model
 from tests.flower.killing import Killed, Killer
 from tests.flower.markets import FIRST_NODE, MemoryRun, accepted_owners, assert_close, exact_grid, memory_run, waiter
+from tests.support.nodes import HELD_SECONDS
 
 
 def learnt_the_mean(run: MemoryRun, arrays: ArrayRecord) -> None:
@@ -199,6 +200,27 @@ def test_callback_that_fails_is_told_and_ends_nothing(tmp_path: Path, caplog: py
     run = memory_run(tmp_path, options={callback: fail})
     learnt_the_mean(run, run.strategy.start(run.grid, make_model(), 1).arrays)
     assert "the display is gone" in caplog.text
+
+
+@pytest.mark.parametrize("stage", ["deliver", "prove", "settle"])
+def test_display_that_hangs_while_a_round_is_open_does_not_keep_it_from_its_settlement(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, stage: str
+) -> None:
+    """The display gets no further until the round is over; what it is told of later is not lost."""
+    monkeypatch.setattr("omnilytics_flwr.model_owner.aside.CALLBACK_SECONDS", 0.1)
+    is_over, shown, caught_up = Event(), [], Event()
+
+    def show(number: int, name: str) -> None:
+        if name == stage:
+            shown.append(is_over.wait(HELD_SECONDS))
+        if name == "done":
+            caught_up.set()
+
+    run = memory_run(tmp_path, options={"on_stage": show, "on_round": lambda report: is_over.set()})
+    learnt_the_mean(run, run.strategy.start(run.grid, make_model(), 1).arrays)
+    assert caught_up.wait(HELD_SECONDS)
+    assert shown == [True]
+    assert "has not returned" in caplog.text
 
 
 class NoSecondRound(FedAvg):
