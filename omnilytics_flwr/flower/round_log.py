@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from statistics import median_high
 
 from ..market.amount import ETHER, UNITS_OF_TOKEN, format_amount
 from ..market.terms import ZERO_ADDRESS, Terms
@@ -23,8 +24,10 @@ def report_lines(report: RoundReport, terms: Terms) -> list[str]:
         lines.append(f"It tolerates {report.tolerated} of {report.taking_part} faulty groups")
     lines += _sat_out(report)
     for position, members in enumerate(report.roster):
-        if (fate := _fate(report, position)) is not None:
+        if (fate := _fate(report, position, terms)) is not None:
             lines.append(f"Group {position} ({listed(members)}) is {fate}")
+    if 2 * len(report.too_long) >= max(len(report.roster), 1):
+        lines.append(_norm_needed(report))
     learnt = sum(len(report.roster[position]) for position in report.learnt)
     if not report.timed_out:
         lines.append(f"Learnt from {_counted(len(report.learnt), 'group')}, {_counted(learnt, 'data owner')}" + _moved(report))
@@ -71,16 +74,15 @@ def nothing_learnt(report: RoundReport, terms: Terms) -> str:
     """Why a round that is settled taught nothing, in a sentence."""
     number, positions = report.round, range(len(report.roster))
     undelivered = [position for position in positions if any(owner in report.undelivered for owner in report.roster[position])]
-    far = [position for position in (*report.ineligible, *report.waived) if position not in undelivered]
     if len(undelivered) == len(report.roster):
         reason = (
             f"no group delivered whole ({listed(report.undelivered)} did not); see the reasons above, and whether all clients run the app "
             "with omnilytics_mod as the first of their mods"
         )
-    elif far:
+    elif report.too_long:
         reason = (
-            f"{_counted(len(far), 'group')} lie beyond the norm bound of the terms, a mean update of length {terms.longest_mean:g}; create a "
-            "market with a larger norm, or look at the learning rate"
+            f"{_counted(len(report.too_long), 'group')} lie beyond the norm bound of the terms, a mean update of length {terms.longest_mean:g}. "
+            f"{_norm_needed(report)}; create a market with such a norm, or lower the learning rate"
         )
     else:
         reason = "no group is left to learn from"
@@ -102,21 +104,32 @@ def listed(items: Iterable[object]) -> str:
     return ", ".join(every[:LISTED]) + (f" and {len(every) - LISTED} more" if len(every) > LISTED else "") if every else "nobody"
 
 
-def _fate(report: RoundReport, position: int) -> str | None:
+def _fate(report: RoundReport, position: int, terms: Terms) -> str | None:
     """What became of a group, None if it was paid and learnt from, or if the round timed out."""
     absent = [owner for owner in report.roster[position] if owner in report.undelivered]
+    length = dict(report.too_long).get(position)
+    beyond = (
+        "longer than the norm bound of the terms" if length is None else f"{length:.3g} long, beyond the norm of {terms.longest_mean:g}"
+    )
     if position in report.ineligible:
-        return "not paid: its mean update is longer than the norm bound of the terms"
+        return f"not paid: its mean update is {beyond}"
     if position in report.dropped:
         return "not paid: too far from the other groups"
     if position in report.waived:
-        reason = f"no valid delivery of {listed(absent)}" if absent else "too far from zero, or nothing can be proven of it"
+        reason = f"no valid delivery of {listed(absent)}" if absent else "nothing can be proven of it"
+        reason = reason if length is None else f"its mean update is {beyond}"
         return f"paid, and not learnt from: {reason}"
     if position in report.void:
         return f"not learnt from: the lost stake of {listed(absent)} pays the others"
     if position in {*report.accepted} - {*report.learnt}:
         return "paid, and not learnt from: far out by its exact sum"
     return None
+
+
+def _norm_needed(report: RoundReport) -> str:
+    """What would have done, in a sentence without a full stop: for half of the groups only, as poisoners are as long as they like."""
+    needed = median_high(length for _, length in report.too_long)
+    return f"A norm of {needed:.3g} would take half of these groups; `omnilytics market terms-propose` finds what an app needs"
 
 
 def _moved(report: RoundReport) -> str:

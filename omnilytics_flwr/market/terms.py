@@ -29,6 +29,7 @@ from .terms_bounds import (
     computed_settlement_bytes,
     least_accuse_seconds,
     least_prove_seconds,
+    most_computed_weights,
     most_update_bits,
     most_weights,
     norm_bound_steps,
@@ -316,7 +317,11 @@ class Terms:
     @property
     def longest_mean(self) -> float:
         """Largest L2 norm of an acceptable group mean, in units of the weights."""
-        return float(self.norm_bound**0.5 / (2 ** (self.update_bits - 1) - 2) * self.clip)
+        return self.length_of(self.norm_bound)
+
+    def length_of(self, squared_steps: float) -> float:
+        """An L2 norm in units of the weights, of its square in quantisation steps as in `norm_bound`."""
+        return float(squared_steps**0.5 / (2 ** (self.update_bits - 1) - 2) * self.clip)
 
     @property
     def round_seconds(self) -> int:
@@ -423,7 +428,7 @@ def bounds(terms: Terms, limits: ChainLimits = ETHEREUM, *, computed: bool = Fal
 def faults(terms: Terms, limits: ChainLimits, *, computed: bool = False) -> list[str]:
     """What is wrong with terms on a chain, a sentence for each field; none if they are good; `computed` as for `bounds`."""
     found = [
-        f"{name} is {actual}, it must lie in {least} .. {most}{'' if computed else _remedy(name, terms, limits)}"
+        f"{name} is {actual}, it must lie in {least} .. {most}{_remedy(name, terms, limits)}"
         for name, (actual, least, most) in bounds(terms, limits, computed=computed).items()
         if not least <= actual <= most
     ]
@@ -440,23 +445,21 @@ def faults(terms: Terms, limits: ChainLimits, *, computed: bool = False) -> list
 
 
 def _remedy(name: str, terms: Terms, limits: ChainLimits) -> str:
-    """What to do about terms whose model is too large, as a clause; empty for any other fault."""
+    """What to do about a norm out of its bounds, or a model that is too large, as a clause; empty for any other fault."""
+    if name == "normBound" and terms.norm_bound > 0 and 3 <= terms.update_bits <= 32:
+        return (
+            f"; it is the square, in quantisation steps, of the longest mean update of a group, here {terms.longest_mean:.3g}; with this clip "
+            f"that may be {terms.length_of(2**100):.3g} at most. `omnilytics market terms-propose` finds the norm that an app needs"
+        )
     if name not in ("settlementBytes", "updateBits", "weights") or not 3 <= terms.update_bits <= 32:
         return ""
-    kinds = {
-        kind: most_weights(
-            owners=terms.most_owners,
-            group_size=terms.group_size,
-            update_bits=terms.update_bits,
-            projected=kind == "projected",
-            limits=limits,
-        )
-        for kind in ("exact", "projected")
-    }
+    sizes = {"owners": terms.most_owners, "group_size": terms.group_size, "update_bits": terms.update_bits}
+    kinds = {kind: most_weights(**sizes, projected=kind == "projected", limits=limits) for kind in ("exact", "projected")}
+    kinds["computed"] = most_computed_weights(**sizes, limits=limits)
     largest = ", ".join(f"{most:,} if {kind}" for kind, most in kinds.items())
     return (
         f"; with {terms.most_owners} data owners in groups of {terms.group_size} and {terms.update_bits} bits a model may have at most so many "
-        f"weights: {largest}; this one has {terms.weights:,}. Choose the other kind, fewer data owners or bits, or a smaller public part"
+        f"weights: {largest}; this one has {terms.weights:,}. Choose another kind, fewer data owners or bits, or a smaller public part"
     )
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from ..crypto.field import ELEMENT_BYTES
 from ..crypto.fixedpoint import WEIGHTS_PER_POLYNOMIAL, polynomials_for
+from ..crypto.lanes import MOST_WIDTH, Lanes
 from ..crypto.projection import COPIES
 
 MOST_SEATS = 254
@@ -108,6 +109,13 @@ def most_weights(*, owners: int, group_size: int, update_bits: int, projected: b
         else:
             high = polynomials - 1
     return low * WEIGHTS_PER_POLYNOMIAL
+
+
+def most_computed_weights(*, owners: int, group_size: int, update_bits: int, limits: ChainLimits) -> int:
+    """The same where the contract computes distances itself."""
+    lanes = Lanes(1, update_bits, group_size)
+    room = limits.settlement_bytes - computed_settlement_bytes(owners=owners, elements=0)
+    return 0 if lanes.width > MOST_WIDTH else max(room // (ELEMENT_BYTES * max(owners, 1)), 0) * lanes.count
 
 
 def usual_group_size(owners: int) -> int:

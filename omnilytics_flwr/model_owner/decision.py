@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from math import lcm
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from ..market.roster import bitmap_of
 from ..market.scheme import Scheme, Sums
 from ..market.terms import Terms
 
-_FATES = ("accepted", "learnt", "ineligible", "dropped", "waived", "void", "distances")
+_FATES = ("accepted", "learnt", "ineligible", "dropped", "waived", "void", "too_long", "distances")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,8 @@ class Decision:
         For the verification.
     roster_hash : bytes, length 32
         Of the roster that was decided on.
+    too_long : tuple of (int, float)
+        Groups beyond the norm bound, ineligible or waived, each with the length of its mean update.
     distances : tuple of int
         T of all pairs of groups taking part and the zero update.
     scale : int
@@ -78,12 +81,13 @@ class Decision:
     dropped: tuple[int, ...]
     waived: tuple[int, ...]
     void: tuple[int, ...]
+    too_long: tuple[tuple[int, float], ...]
     distances: tuple[int, ...]
     scale: int
     tolerated: int
     mean: NDArray[np.float64] | None
 
-    def fates(self) -> dict[str, tuple[int, ...]]:
+    def fates(self) -> dict[str, tuple[Any, ...]]:
         """What a report takes over, by name of its field."""
         return {name: tuple(getattr(self, name)) for name in _FATES}
 
@@ -160,13 +164,14 @@ def judge(
     void, waived : set of int
         Roster positions of groups with a lapsed member, and of those to be waived in any case, unless they are void.
     """
-    terms, copies = scheme.terms, scheme.copies
+    terms, copies, too_long = scheme.terms, scheme.copies, dict[int, float]()
     outside = {position for position, group in enumerate(groups) if group.proven is None} | waived | void
     while True:
         statement = Statement(context, roster_hash, tuple(len(one.digests) for one in groups), bitmap_of(outside), terms.polynomials_proven)
         proof = _settle(scheme, statement, groups)
         places, distances, scale = statement.taking_part(), proof.verdict.distances, statement.scale()
         far = [position for place, position in enumerate(places) if distances[place] > scale**2 * terms.norm_bound * copies]
+        too_long |= {position: terms.length_of(distances[places.index(position)] / (scale**2 * copies)) for position in far}
         surplus = surplus_of(len(far), len(places), terms.faulty_groups)
         if not surplus:
             break
@@ -184,6 +189,7 @@ def judge(
         dropped=tuple(places[place] for place in selection.dropped),
         waived=tuple(sorted(outside - void)),
         void=tuple(sorted(void)),
+        too_long=tuple(sorted(too_long.items())),
         distances=distances,
         scale=scale,
         tolerated=most_unpaid(len(places), terms.faulty_groups),

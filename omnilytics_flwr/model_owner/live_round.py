@@ -6,6 +6,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from ..crypto.digest import points_digest
 from ..crypto.kzg import Sketch
@@ -125,7 +126,7 @@ class NotedRound:
     spoilt: set[int] = field(default_factory=set)
     excused: set[Address] = field(default_factory=set)
     call: SettleCall | None = None
-    fates: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    fates: dict[str, tuple[Any, ...]] = field(default_factory=dict)
     scale: int = 1
     tolerated: int = 0
     done: bool = False

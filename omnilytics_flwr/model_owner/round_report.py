@@ -30,6 +30,8 @@ class RoundReport:
     accepted, ineligible, dropped, waived, void : tuple of int
         Roster positions, by fate. The members of accepted and waived groups are paid from the escrow; those of void groups, but for
         the ones that never delivered, from the stakes of the latter; the others are not.
+    too_long : tuple of (int, float)
+        Roster positions of groups beyond the norm bound, ineligible or waived, each with the length of its mean update.
     learnt : tuple of int
         Accepted groups that were learnt from. A group whose sum is out of range, or far out by the exact sums, is paid and not learnt from
         if the market accepts it.
@@ -64,6 +66,7 @@ class RoundReport:
     dropped: tuple[int, ...] = ()
     waived: tuple[int, ...] = ()
     void: tuple[int, ...] = ()
+    too_long: tuple[tuple[int, float], ...] = ()
     undelivered: tuple[Address, ...] = ()
     accused: tuple[Address, ...] = ()
     answered: tuple[Address, ...] = ()

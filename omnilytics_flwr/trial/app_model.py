@@ -123,8 +123,8 @@ def start_of(app: AppFolder) -> AppStart:
     )
 
 
-def table(arrays: ArrayRecord) -> str:
-    """Parameters of a model, what becomes of each in a market, and the number of weights that the terms must say."""
+def table(arrays: ArrayRecord) -> tuple[str, int]:
+    """Parameters of a model and what becomes of each in a market; and the number of weights that the terms must say."""
     rows, weights = [("parameter", "dtype", "shape", "in a market")], 0
     for name, array in arrays.items():
         try:
@@ -137,7 +137,7 @@ def table(arrays: ArrayRecord) -> str:
         rows.append((name, array.dtype, str(tuple(array.shape)), "constant" if constant else f"{count:,} weights"))
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = ["  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[3]]) for row in rows]
-    return "\n".join([*lines, f"Terms(weights={weights})"])
+    return "\n".join(lines), weights
 
 
 def _start(

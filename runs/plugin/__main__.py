@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..record import new_folder, point_latest, write_json
 from ..screen import told
-from .examples import EXAMPLES, HERE, MARKET_PATCH, REPEAT_PATCH
+from .examples import EXAMPLES, HERE, MARKET_PATCH, OWNERS, REPEAT_PATCH
 from .patches import Edit, carry_out, plan
 
 
@@ -27,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     terms = commands.add_parser("terms", help="show an app's parameters, and the number of weights for its terms")
     terms.add_argument("app", type=Path, metavar="PATH", help="folder of the app's pyproject.toml")
     terms.add_argument("--run-config", default="", help='overrides, as of flwr run: "key=value key=value"')
+    terms.add_argument("--owners", type=int, default=OWNERS, help=f"most data owners of the market (default: {OWNERS})")
     terms.set_defaults(run=_terms)
     compare = commands.add_parser("compare", help="run examples plain and in a market, and write the record")
     compare.add_argument("flower", type=Path, metavar="PATH", help="a checkout of Flower's repository")
@@ -59,9 +60,24 @@ def _show(edit: Edit) -> None:
 
 
 def _terms(chosen: argparse.Namespace) -> int:
+    from omnilytics_flwr import Address, Terms
+    from omnilytics_flwr.errors import BadTerms
     from omnilytics_flwr.trial.app_model import initial_arrays, table
 
-    print(table(initial_arrays(chosen.app, chosen.run_config)))
+    shown, weights = table(initial_arrays(chosen.app, chosen.run_config))
+    print(shown)
+    anywhere = Address("0x" + "00" * 19 + "01")
+
+    def made(*, projected: bool | None) -> Terms:
+        return Terms.for_model(weights, verification=anywhere, owners=chosen.owners, projected=projected)
+
+    fitting = made(projected=None)  # refuses a model that fits no market
+    if fitting.projected:
+        try:
+            made(projected=False)
+        except BadTerms as refused:
+            print(f"With exact distances {refused}")
+    print(f"Terms(weights={weights}{', projected=True' if fitting.projected else ''})")
     return 0
 
 

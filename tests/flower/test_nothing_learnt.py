@@ -10,6 +10,7 @@ from flwr.common.constant import ErrorCode
 from flwr.serverapp.strategy import FedAvg
 
 from omnilytics_flwr.errors import NothingLearnt
+from omnilytics_flwr.market.terms_bounds import norm_bound_steps
 from tests.flower.clients import exchange_in, lose, make_model, shifted
 from tests.flower.markets import FIRST_NODE, MemoryRun, memory_run
 from tests.support.builders import address_of
@@ -58,6 +59,11 @@ def test_norm_that_is_too_small_is_named_after_one_round(tmp_path: Path) -> None
     reason = ended(run, 3)
     assert f"beyond the norm bound of the terms, a mean update of length {run.scene.terms.longest_mean:g}" in reason
     assert len(run.reports) == 1
+    needed = float(reason.partition("A norm of ")[2].split()[0])
+    (tmp_path / "larger").mkdir()
+    larger = memory_run(tmp_path / "larger", norm_bound=norm_bound_steps(1.1 * needed, clip=run.scene.terms.clip, update_bits=16))
+    larger.strategy.start(larger.grid, make_model(), 1)
+    assert larger.reports[0].learnt, "at the norm that was named a round teaches something"
 
 
 def test_strategy_that_trains_nobody_gives_the_model_back(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ OWNERS = tuple(Address(f"0x{number:040x}") for number in range(1, 16))
 GROUPS = tuple(OWNERS[start : start + 3] for start in range(0, 15, 3))
 TERMS = make_terms(reward_wei=10**15, stake_wei=10**16)
 
+TOO_LONG = ((0, 12.0), (1, 13.0), (2, 14.0), (3, 15.0), (4, 1e6))
+
 
 def report(**changes: object) -> RoundReport:
     """Group 1 was dropped, of group 2 somebody did not deliver, of group 3 the exact sum is far out."""
@@ -68,7 +70,17 @@ def test_other_fates_have_their_own_reasons() -> None:
     )
     assert any("not paid: its mean update is longer than the norm bound" in line for line in lines)
     assert any(f"the lost stake of {OWNERS[7]} pays the others" in line for line in lines)
-    assert any("too far from zero, or nothing can be proven of it" in line for line in lines)
+    assert any("nothing can be proven of it" in line for line in lines)
+
+
+def test_group_beyond_the_norm_is_told_its_length_and_most_of_them_the_norm_that_they_need() -> None:
+    norm = f"long, beyond the norm of {TERMS.longest_mean:g}"
+    one = report_lines(report(accepted=(0, 3, 4), ineligible=(1,), dropped=(), too_long=TOO_LONG[1:2]), TERMS)
+    assert any(f"is not paid: its mean update is 13 {norm}" in line for line in one)
+    assert "terms-propose" not in "".join(one), "it may be one that poisons"
+    all_five = report_lines(report(accepted=(), learnt=(), dropped=(), waived=(0, 1, 2, 3, 4), undelivered=(), too_long=TOO_LONG), TERMS)
+    assert any(f"is paid, and not learnt from: its mean update is 1e+06 {norm}" in line for line in all_five)
+    assert any("A norm of 14 would take half of these groups; `omnilytics market terms-propose`" in line for line in all_five)
 
 
 def test_rounds_that_end_otherwise_say_so() -> None:
@@ -87,6 +99,10 @@ def test_long_lists_are_cut() -> None:
 def test_round_that_taught_nothing_names_what_it_was() -> None:
     nobody = report(accepted=(), learnt=(), dropped=(), waived=(0, 1, 2, 3, 4), undelivered=OWNERS)
     assert f"({listed(*OWNERS[:8])} and 7 more did not)" in nothing_learnt(nobody, TERMS)
-    far = report(accepted=(), learnt=(), dropped=(), ineligible=(0,), waived=(1, 2, 3, 4), undelivered=())
-    assert f"5 groups lie beyond the norm bound of the terms, a mean update of length {TERMS.longest_mean:g}" in nothing_learnt(far, TERMS)
+    far = report(accepted=(), learnt=(), dropped=(), waived=(0, 1, 2, 3, 4), undelivered=(), too_long=TOO_LONG)
+    told = nothing_learnt(far, TERMS)
+    assert (
+        f"5 groups lie beyond the norm bound of the terms, a mean update of length {TERMS.longest_mean:g}. A norm of 14 would take" in told
+    )
+    assert "`omnilytics market terms-propose` finds what an app needs; create a market with such a norm" in told
     assert "no group is left to learn from" in nothing_learnt(report(learnt=(), waived=(), undelivered=()), TERMS)

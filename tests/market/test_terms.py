@@ -71,6 +71,19 @@ def test_faults_depend_on_the_chain() -> None:
     assert faults(make_terms(weights=60 * 8192, answer_seconds=2460, prove_seconds=10**6), ChainLimits(blobs=2)) != []
 
 
+def test_largest_model_of_each_kind_is_told_and_is_the_largest() -> None:
+    with pytest.raises(BadTerms) as caught:
+        Terms.for_model(2**26 + 1, verification=VERIFICATION, owners=15, computed=True)
+    told = str(caught.value)
+    largest = {kind: int(re.search(rf"([0-9,]+) if {kind}", told)[1].replace(",", "")) for kind in ("exact", "projected", "computed")}  # type: ignore[index]
+    assert f"this one has {2**26 + 1:,}" in told
+    for kind, most in largest.items():
+        kinds = {"verification": VERIFICATION, "owners": 15, "computed": kind == "computed", "projected": kind == "projected"}
+        assert Terms.for_model(most, **kinds).weights == most  # type: ignore[arg-type]
+        with pytest.raises(BadTerms):
+            Terms.for_model(most + 1, **kinds)  # type: ignore[arg-type]
+
+
 def test_more_than_512_polynomials_know_no_accusations() -> None:
     changes = {"projected": True, "prove_seconds": 10**5, "answer_seconds": 10**6}
     make_terms(weights=512 * 8192, **changes)
@@ -85,6 +98,13 @@ def test_terms_at_the_bounds_are_accepted_and_one_beyond_refused(field: str, lea
     for value in (least - 1, most + 1):
         with pytest.raises(BadTerms):
             make_terms(**others | {field: value})
+
+
+def test_norm_out_of_its_bounds_is_told_as_a_length_with_the_largest_one() -> None:
+    with pytest.raises(
+        BadTerms, match=r"longest mean update of a group, here .*; with this clip that may be .* `omnilytics market terms-propose`"
+    ):
+        make_terms(norm_bound=2**100 + 1)
 
 
 def test_terms_several_faults_are_all_told() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -62,12 +64,12 @@ def main(grid, context):
 )
 
 
-def terms_of(folder: Path, name: str, text: str) -> int:
+def terms_of(folder: Path, name: str, text: str, *options: str) -> int:
     app = folder / "app"
     app.mkdir()
     (app / "pyproject.toml").write_text(PROJECT.format(name=name))
     (app / f"{name}.py").write_text(text.replace("FOLDER", repr(str(folder))))
-    return main(["terms", str(app)])
+    return main(["terms", str(app), *options])
 
 
 @pytest.mark.parametrize(
@@ -96,6 +98,19 @@ def test_what_an_app_writes_beside_it_is_not_left_behind(
     assert terms_of(tmp_path, "writing_app", WRITES) == 0
     assert capsys.readouterr().out.endswith("Terms(weights=3)\n")
     assert [path.name for path in tmp_path.iterdir()] == ["app"]
+
+
+def test_model_that_no_exact_market_takes_is_told_the_largest_and_what_to_choose(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert terms_of(tmp_path, "large_app", WRITES.replace("np.zeros(3)", "np.zeros(4_386_178, np.float32)")) == 0
+    said = capsys.readouterr().out
+    assert "With exact distances these terms cannot be used: " in said
+    assert re.search(r"with 15 data owners .*: [0-9,]+ if exact, [0-9,]+ if projected, .*this one has 4,386,178. Choose another kind", said)
+    assert said.endswith("Terms(weights=4386178, projected=True)\n")
+    shutil.rmtree(tmp_path / "app")
+    assert terms_of(tmp_path, "small_app", WRITES, "--owners", "9") == 1, "too few for any market"
+    assert "mostOwners is 9" in capsys.readouterr().err
 
 
 def test_strategies_are_as_before_afterwards(tmp_path: Path) -> None:
