@@ -83,6 +83,8 @@ def local(
     printer.note("Looking at the app: its server, and how one client trains ...")
     found = local_round(command.app, owners=owners, trained=1, run_config=command.run_config)
     check_has_lines(command.app, found)
+    if found.trouble:
+        printer.note(f"Beware: {found.trouble}.")
     start = found.start
     weights = count_weights(start.arrays, start.private)
     printer.note(f"The app trains a model of {weights:,} weights for {counted(start.rounds, 'round')}. Starting a chain and a market ...")

@@ -75,10 +75,17 @@ def terms_propose(
         output.write_text(text, encoding="utf-8")
     printer = session.printer()
     if session.settings.as_json:
-        reported = {"private": found.start.private, "metrics_reported": found.metrics, "terms": None if output is None else str(output)}
+        reported = {
+            "private": found.start.private,
+            "metrics_reported": found.metrics,
+            "trouble": found.trouble,
+            "terms": None if output is None else str(output),
+        }
         printer.facts(asdict(proposal) | reported)
         return
     _show(printer, proposal, found.metrics)
+    if found.trouble:
+        printer.note(f"Beware: {found.trouble}.")
     written = (
         f"Written to {output}; look through it" if output is not None else f"Next: omnilytics market terms-propose {app} --output FILE"
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from logging import WARNING
+from logging import INFO, WARNING
 from typing import Any
 
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
@@ -11,7 +11,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricReco
 from ..errors import CannotCompose
 from .compat import Grid, Strategy, log, unsaid
 from .compose import check_composes
-from .metrics import agreeing, plain_metrics, weighted
+from .metrics import agreeing, plain_metrics, reported, weighted
 from .state_codec import Arrays, Node, copy_value, decode_value, encode_value, has_code, same_arrays
 from .wire import hash_of_arrays, hash_of_task_config
 
@@ -25,6 +25,7 @@ class InnerStrategy:
     def __init__(self, strategy: Strategy, metrics: Sequence[str] = ()) -> None:
         check_composes(strategy)
         self._metrics = tuple(metrics)
+        self._told = set[tuple[str, frozenset[frozenset[str]]]]()
         self._strategy: Any = strategy
         self._first = self.attributes()
 
@@ -58,6 +59,7 @@ class InnerStrategy:
         self, server_round: int, mean: ArrayRecord, metrics: Sequence[RecordDict]
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Its next model given the public part moved by the mean update, and its summary of those data owners' metrics that agree."""
+        self._tell("training", metrics)
         inner, weight = self._strategy, self._weight_key
         contents = [weighted(content, weight) for content in metrics]
         alike = [content for content, good in zip(contents, agreeing(contents, weight), strict=True) if good]
@@ -78,6 +80,7 @@ class InnerStrategy:
         """Its summary of the evaluations that agree; where the terms keep the weights back, all weigh the same."""
         replies = list(replies)
         answers = [reply for reply in replies if not reply.has_error()]
+        self._tell("evaluation", [reply.content for reply in answers])
         for reply in answers:
             reply.content = weighted(reply.content, self._weight_key)
         alike = agreeing([reply.content for reply in answers], self._weight_key)
@@ -114,6 +117,15 @@ class InnerStrategy:
     def decode_state(self, saved: Mapping[str, Node], arrays: Arrays) -> None:
         """Take up a state that was saved; raises `Malformed`."""
         vars(self._strategy).update({name: decode_value(node, arrays) for name, node in saved.items()})
+
+    def _tell(self, kind: str, contents: Sequence[RecordDict]) -> None:
+        """Say which metrics came, once for each kind and each mixture of names; a warning if there is anything to ask oneself."""
+        names = frozenset(frozenset(name for record in one.metric_records.values() for name in record) for one in contents)
+        if not contents or (kind, names) in self._told:
+            return
+        self._told.add((kind, names))
+        is_strange = len(names) > 1 or all(some <= {self._weight_key} for some in names)
+        log(WARNING if is_strange else INFO, "\t├──> %s", reported(kind, contents, self._metrics))
 
     def _survived(self, name: str, aggregate: Callable[[], MetricRecord | None]) -> MetricRecord | None:
         """What an aggregation of metrics gives, None if it fails: the model and everybody's pay do not hang on it."""

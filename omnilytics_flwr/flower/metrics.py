@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from logging import WARNING
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
@@ -23,6 +23,9 @@ MOST_WEIGHT = 100
 
 CLIPPED = "clipped"
 """Metric that the mod adds where the terms name it: the share of all weights that the clip has cut. ``clipped.NAME`` is that of a parameter."""
+
+TOLD = "omnilytics-told"
+"""Key in a client's state of the metrics that it was told of."""
 
 Shape = tuple[tuple[str, tuple[str, ...]], ...]
 
@@ -44,6 +47,33 @@ def allowed_metrics(content: RecordDict, allowed: Collection[str]) -> RecordDict
         if kept:
             records[key] = MetricRecord(kept)
     return records
+
+
+def tell_kept_back(content: RecordDict, allowed: Collection[str], state: RecordDict) -> None:
+    """Tell the data owner, once in a run, which metrics the terms keep back; `state` is that of its context.
+
+    Nobody else is told: the names too are what the app makes of its data.
+    """
+    told = state.config_records.get(TOLD, ConfigRecord({TOLD: []}))
+    new = sorted({name for record in content.metric_records.values() for name in record} - {*allowed, *cast(list[str], told[TOLD])})
+    if new:
+        state[TOLD] = ConfigRecord({TOLD: [*cast(list[str], told[TOLD]), *new]})
+        log(
+            WARNING,
+            "metrics %s stay here: the market's terms do not name them; a market with them in its terms' `metrics` lets them leave",
+            new,
+        )
+
+
+def reported(kind: str, contents: Sequence[RecordDict], allowed: Sequence[str]) -> str:
+    """Which metrics of `kind` came from how many data owners, in a sentence; what the terms keep back cannot be known here."""
+    sent = Counter(", ".join(sorted({name for record in one.metric_records.values() for name in record})) or "none" for one in contents)
+    counts = "; ".join(f"{count} of {len(contents)} data owners send {names}" for names, count in sent.most_common(MOST_RECORDS))
+    return (
+        f"Metrics of {kind}: {counts}. The terms let leave: {', '.join(allowed) or 'none'}. Others that the app reports stay with the data "
+        "owners, whose logs name them; a market with them in its terms' `metrics` lets them leave"
+        + (". Averages are over what most send" if len(sent) > 1 else "")
+    )
 
 
 def with_clipped(content: RecordDict, whole: float, shares: Mapping[str, float]) -> RecordDict:

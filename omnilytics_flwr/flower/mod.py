@@ -24,7 +24,7 @@ from ..market.task import TaskId, TaskParts, config_hash
 from .app_name import app_name
 from .compat import REFUSED_BY_MOD, log
 from .kept_state import keep_metrics, keep_private, kept_metrics, kept_private
-from .metrics import CLIPPED, allowed_metrics, with_clipped
+from .metrics import CLIPPED, allowed_metrics, tell_kept_back, with_clipped
 from .mod_order import check_place
 from .weights import LISTED, check_finite, cut_by, difference, shares_cut, update_of
 from .wire import (
@@ -110,6 +110,7 @@ class OmnilyticsMod:
             _tell_cut(admission.clip, cut)
             keep_private(agent, task, ArrayRecord({name: array for name, array in trained.items() if name not in public}), self._app)
             reported = reply.content
+            tell_kept_back(reported, admission.metrics, context.state)
             if any(name.startswith(CLIPPED) for name in admission.metrics):
                 reported = with_clipped(reported, *shares_cut(cut, new_public))
             keep_metrics(agent, task, allowed_metrics(reported, admission.metrics))
@@ -123,6 +124,7 @@ class OmnilyticsMod:
         reply = _run(msg, context, call_next, self._whole(context, agent, task, public))
         if reply.has_error():
             return _silenced(msg, str(reply.error.reason))
+        tell_kept_back(reply.content, allowed, context.state)
         return Message(allowed_metrics(reply.content, allowed), reply_to=msg)
 
     def _deliver(self, msg: Message, context: Context, request: DeliverRequest) -> Message:

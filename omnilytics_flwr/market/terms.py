@@ -437,7 +437,7 @@ def faults(terms: Terms, limits: ChainLimits, *, computed: bool = False) -> list
             found.append(f"{name} is {getattr(terms, name)!r}, it must be an address: 0x and 40 hexadecimal digits")
     if terms.verification == ZERO_ADDRESS:
         found.append("verification is the zero address, it must be a deployed verification contract")
-    if list(terms.metrics) != sorted(set(terms.metrics)) or not all(map(_is_name, terms.metrics)):
+    if list(terms.metrics) != sorted(set(terms.metrics)) or not all(map(is_metric_name, terms.metrics)):
         found.append("metrics must be sorted, different, not empty and without spaces")
     if len(terms.app_hash) != 32:
         found.append(f"appHash has {len(terms.app_hash)} bytes, it must have 32")
@@ -463,6 +463,6 @@ def _remedy(name: str, terms: Terms, limits: ChainLimits) -> str:
     )
 
 
-def _is_name(metric: str) -> bool:
+def is_metric_name(metric: str) -> bool:
     """Whether a metric's name can be told from its neighbours, and encoded."""
     return bool(metric) and " " not in metric and not any("\ud800" <= letter <= "\udfff" for letter in metric)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -15,7 +15,8 @@ from flwr.serverapp.strategy import Strategy
 
 import omnilytics_flwr
 
-from ..errors import TermsError, UpdateError
+from ..errors import CannotCompose, TermsError, UpdateError
+from ..flower.compose import check_composes
 from ..flower.weights import flatten
 from .app_folder import AppFolder, at_work, replaced
 
@@ -37,6 +38,8 @@ class AppStart:
         Whether the app wraps it in `Omnilytics`.
     private : tuple of str
         Patterns of the private parameters, if the app names them to `Omnilytics`.
+    evaluate_fn : callable, optional
+        What it is started with.
     """
 
     arrays: ArrayRecord
@@ -46,19 +49,24 @@ class AppStart:
     evaluate_config: ConfigRecord
     in_market: bool
     private: tuple[str, ...]
+    evaluate_fn: Callable[[int, ArrayRecord], Any] | None = None
 
 
 class _Started(BaseException):
     """Ends the server app where it would start to train; no `Exception`, so that the app does not catch it."""
 
-    def __init__(self, strategy: Strategy, arrays: ArrayRecord, rounds: int, *configs: ConfigRecord | None) -> None:
+    def __init__(self, strategy: Strategy, arrays: ArrayRecord, rounds: int, evaluate_fn: Any, *configs: ConfigRecord | None) -> None:
         super().__init__()
-        self.strategy, self.arrays, self.rounds = strategy, arrays, rounds
+        self.strategy, self.arrays, self.rounds, self.evaluate_fn = strategy, arrays, rounds, evaluate_fn
         self.configs = tuple(ConfigRecord() if config is None else config for config in configs)
 
 
 class _Refused(BaseException):
-    """Ends the server app where it would do what no market can; its text is a whole sentence."""
+    """Ends the server app where it would do what no market can; the error says what."""
+
+    def __init__(self, error: TermsError) -> None:
+        super().__init__()
+        self.error = error
 
 
 class _NoGrid:
@@ -110,9 +118,10 @@ def start_of(app: AppFolder) -> AppStart:
             app.load("serverapp")(_NoGrid(), context)
         except _Started as started:
             train, evaluate = started.configs
-            return AppStart(started.arrays, started.strategy, started.rounds, train, evaluate, market.in_market, market.private)
+            its_own = (market.in_market, market.private, started.evaluate_fn)
+            return AppStart(started.arrays, started.strategy, started.rounds, train, evaluate, *its_own)
         except _Refused as refused:
-            raise TermsError(str(refused)) from None
+            raise refused.error from None
         except TermsError:
             raise
         except Exception as error:
@@ -148,28 +157,30 @@ def _start(
     timeout: float = 3600,
     train_config: ConfigRecord | None = None,
     evaluate_config: ConfigRecord | None = None,
+    evaluate_fn: Any = None,
     **named: object,
 ) -> None:
     """Stands for Flower's `start`, whose parameters these are."""
-    raise _Started(strategy, initial_arrays, num_rounds, train_config, evaluate_config)
+    raise _Started(strategy, initial_arrays, num_rounds, evaluate_fn, train_config, evaluate_config)
 
 
 def _attribute(self: Strategy, name: str) -> Any:
     """Stands for how a strategy finds its attributes, so that no `start` runs, not even one that the app has written."""
     if name != "start":
         return object.__getattribute__(self, name)
-    if (kind := type(self)).start is not Strategy.start:
-        raise _Refused(
-            f"{kind.__name__} overrides start, and a market runs its own; expected Flower's start; move what it does into aggregate or "
-            "evaluate functions of the app, or give it to Omnilytics as on_model="
-        )
+    try:
+        check_composes(self)
+    except CannotCompose as error:
+        raise _Refused(error) from None
     return partial(_start, self)
 
 
 def _legacy(self: LegacyStrategy, *arguments: object, **named: object) -> None:
     raise _Refused(
-        f"{type(self).__name__} is a strategy of flwr.server.strategy, which no market runs; expected one of flwr.serverapp.strategy; move the "
-        "app to Flower's message API"
+        TermsError(
+            f"{type(self).__name__} is a strategy of flwr.server.strategy, which no market runs; expected one of flwr.serverapp.strategy; "
+            "move the app to Flower's message API"
+        )
     )
 
 

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from flwr.app import ArrayRecord, Context, Message, RecordDict
+from flwr.app import ArrayRecord, Context, Message, MessageType, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.clientapp.typing import ClientAppCallable
 from flwr.serverapp import Grid
@@ -18,14 +18,19 @@ from flwr.supercore.task_identity import TaskIdentity
 
 import omnilytics_flwr
 
-from ..errors import Refused, TermsError
+from ..errors import CannotCompose, Refused, TermsError
 from ..flower.compat import unsaid
+from ..flower.inner_strategy import InnerStrategy
+from ..flower.metrics import allowed_metrics, plain_metrics
 from ..flower.mod_order import check_place
 from ..flower.weights import difference
+from ..market.terms import is_metric_name
 from .app_folder import AppFolder, at_work, replaced, settings_in
 from .app_model import AppStart, start_of
 
 _FIRST_NODE = 1
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,8 @@ class LocalRound:
         Whether the client app has a mod of ours.
     seconds : float
         The longest that one of them trained.
+    trouble : str
+        What failed and would end no run, in a sentence; empty if nothing did.
     """
 
     start: AppStart
@@ -51,6 +58,7 @@ class LocalRound:
     metrics: tuple[str, ...]
     has_mod: bool
     seconds: float
+    trouble: str
 
 
 class _Nodes:
@@ -93,6 +101,8 @@ def local_round(
     ------
     TermsError
         There is no Flower app, it fails, or it trains nobody.
+    CannotCompose
+        Its strategy needs more than the mean of the updates.
     """
     folder = AppFolder.read(app, run_config)
     config = settings_in(node_config, "node config")
@@ -105,30 +115,50 @@ def local_round(
         start = start_of(folder)
         client: ClientApp = folder.load("clientapp")
         models, names, seconds = [], set[str](), 0.0
-        for place, task in enumerate(_tasks(folder, start, owners)[:trained]):
+        inner = _checked_strategy(folder, start, owners)
+        for place, task in enumerate(_tasks(folder, start, inner, owners)[:trained]):
             on_client(place + 1)
             began = time.perf_counter()
             model, metrics = _trained(folder, client, task, context_of(place), start.arrays)
             seconds = max(seconds, time.perf_counter() - began)
             models.append(model)
             names |= metrics
-        names |= _evaluated(client, start, owners, context_of(0))
-    return LocalRound(start, tuple(models), tuple(sorted(names)), bool(mods), seconds)
+        evaluated, trouble = _evaluated(folder, client, start, inner, owners, context_of(0))
+    return LocalRound(start, tuple(models), tuple(sorted(names | evaluated)), bool(mods), seconds, trouble)
 
 
-def _tasks(app: AppFolder, start: AppStart, owners: int) -> list[Message]:
-    """What the app's strategy asks of its clients in round 1."""
+def _checked_strategy(app: AppFolder, start: AppStart, owners: int) -> InnerStrategy:
+    """The app's strategy as a market wraps it, once it has evaluated the model that it starts from as Flower does first."""
     needed = getattr(start.strategy, "min_available_nodes", 0)
     if needed > owners:
         raise TermsError(f"the strategy of {app.path} waits for {needed} nodes; expected at most {owners}, the data owners; name more")
-    grid = cast(Grid, _Nodes(owners))
+    if start.evaluate_fn is not None:
+        try:
+            plain_metrics(start.evaluate_fn(0, start.arrays))
+        except Exception as error:
+            raise TermsError(
+                f"the evaluate_fn of {app.path} fails: {type(error).__name__}: {error}; see whether it runs without a market"
+            ) from error
+    return InnerStrategy(start.strategy)
+
+
+def _asked(app: AppFolder, what: str, ask: Callable[[], T]) -> T:
+    """What a strategy asks of its clients."""
     try:
-        tasks = list(start.strategy.configure_train(1, start.arrays, start.train_config, grid))
+        return ask()
+    except CannotCompose:
+        raise
     except Exception as error:
-        raise TermsError(f"the strategy of {app.path} fails to ask for training: {type(error).__name__}: {error}") from error
-    if not tasks:
+        raise TermsError(f"the strategy of {app.path} fails to ask for {what}: {type(error).__name__}: {error}") from error
+
+
+def _tasks(app: AppFolder, start: AppStart, inner: InnerStrategy, owners: int) -> list[Message]:
+    """What it asks of every client in round 1."""
+    grid = _Nodes(owners)
+    content = _asked(app, "training", lambda: inner.train_content(1, start.arrays, start.train_config, cast(Grid, grid)))
+    if content is None:
         raise TermsError(f"the strategy of {app.path} asks nobody to train in round 1; expected some task; see its fraction_train")
-    return tasks
+    return [Message(content, node, MessageType.TRAIN) for node in grid.get_node_ids()]
 
 
 def _trained(app: AppFolder, client: ClientApp, task: Message, context: Context, model: ArrayRecord) -> tuple[ArrayRecord, set[str]]:
@@ -151,22 +181,30 @@ def _trained(app: AppFolder, client: ClientApp, task: Message, context: Context,
     return records[0], _metrics(reply)
 
 
-def _evaluated(client: ClientApp, start: AppStart, owners: int, context: Context) -> set[str]:
-    """Names of what a client reports of an evaluation; none if it fails, which ends no run."""
+def _evaluated(
+    app: AppFolder, client: ClientApp, start: AppStart, inner: InnerStrategy, owners: int, context: Context
+) -> tuple[set[str], str]:
+    """Names of what a client reports of an evaluation; and a sentence if that fails, which ends no run."""
     grid = cast(Grid, _Nodes(owners))
+    content, nodes = _asked(app, "evaluation", lambda: inner.evaluate_content(1, start.arrays, start.evaluate_config, grid))
+    if content is None:
+        return set(), ""
     try:
-        tasks = list(start.strategy.configure_evaluate(1, start.arrays, start.evaluate_config, grid))
-        return _metrics(client(tasks[0], context)) if tasks else set()
-    except Exception:
-        return set()
+        reply = client(Message(content, nodes[0], MessageType.EVALUATE), context)
+        failure = str(reply.error.reason) if reply.has_error() else ""
+    except Refused as refused:
+        raise TermsError(f"the client app of {app.path} is refused in a market: {refused}") from refused
+    except Exception as error:
+        failure = f"{type(error).__name__}: {error}"
+    if failure:
+        return set(), f"the client app of {app.path} fails to evaluate: {failure}; a run goes on, without metrics of evaluation"
+    return _metrics(reply), ""
 
 
 def _metrics(reply: Message) -> set[str]:
-    """Names of the single numbers in a reply: nothing else may leave a data owner of a market."""
-    if reply.has_error():
-        return set()
-    found = ((name, value) for record in reply.content.metric_records.values() for name, value in record.items())
-    return {name for name, value in found if isinstance(value, (int, float))}
+    """Names of what may leave a data owner of a market whose terms name all that can be named."""
+    names = {name for record in reply.content.metric_records.values() for name in record if is_metric_name(name)}
+    return {name for record in allowed_metrics(reply.content, names).metric_records.values() for name in record}
 
 
 @contextmanager

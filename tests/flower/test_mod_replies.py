@@ -55,6 +55,18 @@ def test_only_metrics_of_the_terms_leave(tmp_path: Path, allowed: tuple[str, ...
         assert found == set(allowed) & {"loss", "num-examples"}
 
 
+def test_metrics_that_the_terms_keep_back_are_told_to_the_data_owner_once_and_to_nobody_else(
+    settled_client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = settled_client
+    client.trainer.metrics = {"loss": 1.0, "secret": 7.5}
+    for reply in (client.evaluate(make_model()), client.train(make_model())):
+        assert not is_within(np.frombuffer(b"secret", np.uint8), reply)
+    told = [record.getMessage() for record in caplog.records if "secret" in record.getMessage()]
+    assert len(told) == 1
+    assert "'secret'] stay here: the market's terms do not name them; a market with them in its terms' `metrics`" in told[0]
+
+
 def test_train_every_other_record_of_the_users_reply_stays(client: Client) -> None:
     def talkative(message: Message, new: ArrayRecord) -> Message:
         records = {

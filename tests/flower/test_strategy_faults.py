@@ -69,6 +69,17 @@ def test_node_that_runs_the_app_without_the_mod_is_named_and_teaches_nothing(tmp
     assert "secret" not in result.evaluate_metrics_clientapp[1]
 
 
+def test_nodes_that_report_other_metrics_are_counted_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = memory_run(tmp_path, metrics=("loss", "num-examples"))
+    for number in (4, 5):
+        run.trainers[number].metrics = {"num-examples": 3}
+    run.strategy.start(run.grid, make_model(), 2)
+    told = [record.getMessage() for record in caplog.records if "Metrics of training" in record.getMessage()]
+    assert len(told) == 1
+    assert "13 of 15 data owners send loss, num-examples; 2 of 15 data owners send num-examples. The terms let leave" in told[0]
+    assert "whose logs name them; a market with them in its terms' `metrics` lets them leave. Averages are over what most send" in told[0]
+
+
 def test_app_that_cannot_take_part_is_asked_once_a_round(tmp_path: Path) -> None:
     """Without the mod, each time its update would leave in clear; the others are asked as long as there is time."""
     run = memory_run(tmp_path, commit_seconds=1200)

@@ -75,7 +75,7 @@ def terms_of(folder: Path, name: str, text: str, *options: str) -> int:
 @pytest.mark.parametrize(
     ("name", "text", "sentence"),
     [
-        ("own_start_app", OWN_START, "TermsError: Tracked overrides start, and a market runs its own; expected Flower's start; "),
+        ("own_start_app", OWN_START, "CannotCompose: Tracked cannot run in a market: its start is its own, which a market does not call. "),
         ("legacy_app", LEGACY, "TermsError: FedAvg is a strategy of flwr.server.strategy, which no market runs; expected one of "),
         ("importing_app", "import no_such_package", "imports no_such_package, which is not here; install what its pyproject.toml names"),
         ("failing_app", FAILS, "fails before it starts a strategy: KeyError: 'no-such-entry'; see whether it runs without a market"),

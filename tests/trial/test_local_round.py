@@ -34,7 +34,7 @@ server, client = ServerApp(), ClientApp(mods={mods})
 def main(grid, context):
     model = ArrayRecord({{"w": Array(np.zeros(2)), "own": Array(np.zeros(2))}})
     strategy = {strategy}
-    strategy.start(grid=grid, initial_arrays=model, num_rounds=2, train_config=ConfigRecord({{"lr": 0.25}}))
+    strategy.start(grid=grid, initial_arrays=model, num_rounds=2, train_config=ConfigRecord({{"lr": 0.25}}), evaluate_fn={evaluate_fn})
 
 @client.train()
 def train(message, context):
@@ -46,9 +46,9 @@ def train(message, context):
 
 @client.evaluate()
 def evaluate(message, context):
-    return Message(RecordDict({{"metrics": MetricRecord({{"accuracy": 0.5}})}}), reply_to=message)
+    return Message(RecordDict({{"metrics": MetricRecord({{"accuracy": {accuracy}, "two words": 1.0}})}}), reply_to=message)
 """
-PLAIN = {"imports": "", "mods": "[]", "strategy": "FedAvg()", "reply": "arrays"}
+PLAIN = {"imports": "", "mods": "[]", "strategy": "FedAvg()", "reply": "arrays", "evaluate_fn": "None", "accuracy": "0.5"}
 IN_A_MARKET = {
     "imports": "from omnilytics_flwr import Omnilytics, OmnilyticsMod, open_market",
     "mods": "[OmnilyticsMod(initial_model=lambda context: 1 / 0)]",
@@ -77,7 +77,8 @@ def test_clients_get_what_the_server_would_send_and_their_own_settings(
     assert found.start.private == (("own",) if parts is IN_A_MARKET else ())
     assert found.start.rounds == 2
     assert found.start.in_market == found.has_mod == (parts is IN_A_MARKET)
-    assert found.metrics == ("accuracy", "num-examples")
+    assert found.metrics == ("accuracy", "num-examples"), "no list, and no name that terms cannot hold"
+    assert found.trouble == ""
     assert told == [1, 2]
     assert "training" not in capsys.readouterr().out, "standard output is the command's own"
     assert "tried_app" not in set(sys.modules) - before
@@ -95,6 +96,11 @@ def test_clients_get_what_the_server_would_send_and_their_own_settings(
         ),
         ({"strategy": "FedAvg(min_available_nodes=5)"}, "waits for 5 nodes; expected at most 4"),
         ({"strategy": "FedAvg(fraction_train=0.0)"}, "asks nobody to train in round 1"),
+        (
+            {"imports": "from flwr.serverapp.strategy import FedMedian", "strategy": "FedMedian()"},
+            "FedMedian cannot run in a market: it needs every data owner's own update",
+        ),
+        ({"evaluate_fn": "lambda number, arrays: 1 / 0"}, "the evaluate_fn of .* fails: ZeroDivisionError"),
         ({"reply": "1 / 0"}, "ZeroDivisionError"),
         ({"reply": "ArrayRecord()"}, "replies with another model: 0 parameters came, expected 2"),
     ],
@@ -102,3 +108,9 @@ def test_clients_get_what_the_server_would_send_and_their_own_settings(
 def test_app_that_cannot_be_tried_is_refused_by_a_sentence(parts: dict[str, str], sentence: str, tmp_path: Path) -> None:
     with pytest.raises(TermsError, match=sentence):
         local_round(write_app(tmp_path, **parts), owners=4, node_config="scale=3")
+
+
+def test_client_that_fails_to_evaluate_is_told_and_proposes_none_of_its_metrics(tmp_path: Path) -> None:
+    found = local_round(write_app(tmp_path, accuracy="1 / 0"), owners=4, trained=1, node_config="scale=3")
+    assert "fails to evaluate: ZeroDivisionError: division by zero; a run goes on" in found.trouble
+    assert found.metrics == ("num-examples",)
