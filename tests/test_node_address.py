@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from omnilytics_flwr.errors import Malformed
+from omnilytics_flwr.environment import open_market
+from omnilytics_flwr.errors import ChainError, Malformed, Unreachable
+from omnilytics_flwr.evm.connection import connect
 from omnilytics_flwr.node_address import check_address, share_a_node
+from tests.support.builders import MARKET
 
 
 @pytest.mark.parametrize(
@@ -55,3 +58,12 @@ def test_beacon_node_is_no_socket() -> None:
 )
 def test_addresses_of_one_node(first: str, second: str, shared: bool) -> None:
     assert share_a_node(first, second) is shared
+
+
+@pytest.mark.parametrize("name", ["OMNILYTICS_RPC_URL", "OMNILYTICS_BLOBS_URL"])
+def test_addresses_of_a_servers_environment_are_checked_before_any_node_is_asked(name: str, unused_address: str) -> None:
+    environment = {"OMNILYTICS_RPC_URL": unused_address, "OMNILYTICS_MARKET": MARKET, "OMNILYTICS_DEV_ACCOUNT": "0"}
+    with pytest.raises(ChainError, match=f"{name}: 'ftp://node' is no address of a node"):
+        open_market(environment=environment | {name: "ftp://node"})
+    with pytest.raises(Unreachable, match=r"the beacon node: .* expected http:// or https://; correct it"):
+        connect(unused_address, blobs_url="/run/beacon")
