@@ -124,7 +124,7 @@ class InnerStrategy:
         if not contents or (kind, names) in self._told:
             return
         self._told.add((kind, names))
-        is_strange = len(names) > 1 or all(some <= {self._weight_key} for some in names)
+        is_strange = len(names) > 1 or {*self._metrics} <= {self._weight_key}
         log(WARNING if is_strange else INFO, "\t├──> %s", reported(kind, contents, self._metrics))
 
     def _survived(self, name: str, aggregate: Callable[[], MetricRecord | None]) -> MetricRecord | None:

@@ -80,6 +80,17 @@ def test_nodes_that_report_other_metrics_are_counted_in_one_line(tmp_path: Path,
     assert "whose logs name them; a market with them in its terms' `metrics` lets them leave. Averages are over what most send" in told[0]
 
 
+@pytest.mark.parametrize(("allowed", "level"), [(("num-examples",), "WARNING"), (("loss", "num-examples"), "INFO")])
+def test_terms_that_let_nothing_but_the_weight_leave_are_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, allowed: tuple[str, ...], level: str
+) -> None:
+    caplog.set_level("INFO")
+    run = memory_run(tmp_path, metrics=allowed)
+    run.strategy.start(run.grid, make_model(), 1)
+    told = [record for record in caplog.records if "Metrics of training" in record.getMessage()]
+    assert [record.levelname for record in told] == [level]
+
+
 def test_app_that_cannot_take_part_is_asked_once_a_round(tmp_path: Path) -> None:
     """Without the mod, each time its update would leave in clear; the others are asked as long as there is time."""
     run = memory_run(tmp_path, commit_seconds=1200)
