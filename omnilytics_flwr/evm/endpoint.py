@@ -206,9 +206,9 @@ def _transport(url: str, timeout_seconds: float) -> Transport:
         from .http_transport import HttpTransport
 
         return HttpTransport(url, timeout_seconds, headers)
-    from .ipc_transport import IpcTransport
+    from web3 import IPCProvider  # takes a second to load, which only a socket needs; a late answer finds its socket closed
 
-    return IpcTransport(url, timeout_seconds)
+    return IPCProvider(url, timeout=max(1, round(timeout_seconds)))
 
 
 def _node_error(method: str, error: object) -> NodeError:

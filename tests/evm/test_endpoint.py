@@ -93,17 +93,21 @@ def test_endpoint_socket_path_of_a_node_answers(tmp_path: Path, monkeypatch: pyt
         assert Endpoint(str(path)).request("eth_getTransactionReceipt", "0x" + "11" * 32) is None
 
 
-@pytest.mark.parametrize("answer", [OTHER_NUMBER, GOOD[:-1]])
-def test_socket_that_answers_another_request_or_half_of_one_is_unreachable(tmp_path: Path, answer: bytes) -> None:
+def test_socket_whose_answer_is_late_is_asked_the_next_over_another(tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as node, ThreadPoolExecutor() as pool:
         node.bind(str(tmp_path / "node.ipc"))
         node.listen()
-        found = pool.submit(Endpoint(str(tmp_path / "node.ipc")).request_once, "eth_chainId")
-        with node.accept()[0] as client:
-            client.recv(2**16)
-            client.sendall(answer)
-        with pytest.raises(Unreachable, match="does not answer"):
-            found.result()
+        endpoint = Endpoint(str(tmp_path / "node.ipc"), timeout_seconds=1)
+        first = pool.submit(endpoint.request_once, "eth_blockNumber")
+        with node.accept()[0] as late:
+            late.sendall(GOOD[:-1])
+            with pytest.raises(Unreachable, match="does not answer"):
+                first.result()
+            second = pool.submit(endpoint.request_once, "eth_chainId")
+            with node.accept()[0] as client:
+                client.recv(2**16)
+                client.sendall(GOOD)
+                assert second.result() == "0x1"
 
 
 def test_endpoint_of_several_nodes_asks_the_next_while_one_does_not_answer(unused_address: str) -> None:
