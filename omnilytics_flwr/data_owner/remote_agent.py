@@ -21,6 +21,8 @@ from .owner_agent import Admission, MaskedUpdate, SignedCommitment
 if TYPE_CHECKING:
     from ..crypto.address import Address
 
+NO_REPLY = "the owner agent of this data owner does not reply"
+
 REPLY_SECONDS = 900.0
 """A large update takes minutes to mask and commit, and clients are served one after the other."""
 
@@ -81,7 +83,7 @@ class RemoteAgent:
                 reply = receive_message(connection, MOST_REPLY_BYTES, time.monotonic() + REPLY_SECONDS)
             except OSError as error:
                 raise Refused(
-                    f"the owner agent of this data owner does not reply ({error.strerror or type(error).__name__}); "
+                    f"{NO_REPLY} ({error.strerror or type(error).__name__}); "
                     "its operator must start it, or let this user's group into its run-folder"
                 ) from error
         return decode_reply(reply, expected)

@@ -142,10 +142,12 @@ class TaskChecks:
     def settled_before(self, task: TaskId) -> None:
         """Check that the round before was settled, and paid somebody."""
         before = task.round - 1
-        if not self._ledger.paid_seats(before):
-            raise Refused(f"round {task.round}: evaluations follow a settled round, and round {before} paid nobody")
         if self._ledger.bond_share_wei(before):
             raise Refused(f"round {task.round}: evaluations follow a settled round, and round {before} timed out")
+        if before and not self._ledger.paid_seats(before):  # read from another block than the state, perhaps from one before it
+            raise out_of_turn(self._ledger.state(), f"evaluate before round {before} is seen to have paid somebody")
+        if not before:
+            raise Refused(f"round {task.round}: evaluations follow a settled round, and there is none before it")
 
     def in_time(self, state: MarketState, seats: int) -> None:
         """Check that a vector of the open round is still of use: nobody among these `seats` has lapsed, and the round can still settle."""

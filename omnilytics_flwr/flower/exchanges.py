@@ -11,14 +11,16 @@ from typing import TypeVar
 from flwr.app import ConfigRecord, Message, MessageType, RecordDict
 
 from ..clock import Clock
-from ..errors import CommitmentsExpired, OutOfTurn, ProtocolError
+from ..errors import CommitmentsExpired, ProtocolError
+from ..market.market_view import MarketState
+from ..market.stage import Stage
 from ..market.task import TaskId
 from ..market.terms import Address
 from ..model_owner.live_round import Metrics
 from ..model_owner.round_keeper import RoundKeeper
 from .compat import log
 from .metrics import permitted
-from .node_refusals import NodeRefusals
+from .node_refusals import NodeRefusals, is_early, is_passing
 from .pace import LEAST_DELIVER_PATIENCE_SECONDS, LEAST_PATIENCE_SECONDS, Pace
 from .round_log import listed
 from .steady_grid import SteadyGrid
@@ -26,9 +28,6 @@ from .wire import RECORD, CommitReply, DeliverReply, DeliverRequest, our_record
 
 KEPT_REQUESTS = 4
 """Train requests that are kept: after a reorganisation, data owners may have to sign for one of these rounds again."""
-
-TOO_EARLY = OutOfTurn.__name__
-"""First word of a data owner's refusal while its chain does not show the round as it was asked about, not yet or no longer."""
 
 MOST_PAUSES = 64
 """Longest time until nodes that are too early are asked again, in pauses of the clock; it doubles from one on."""
@@ -70,8 +69,8 @@ class Exchanges:
         self._clock = clock
         self._requests: dict[int, RecordDict] = {}
         self._nodes: dict[Address, int] = {}
-        self._early = self._told_of_too_few = False
-        self._ask_again_at = self._early_until = math.inf
+        self._early = self._passing = self._told_of_too_few = False
+        self._ask_again_at = self._early_until = self._passing_until = math.inf
         self._commit_pace = Pace(clock, LEAST_PATIENCE_SECONDS)
         self._deliver_pace = Pace(clock, LEAST_DELIVER_PATIENCE_SECONDS)
         self.asked: tuple[int, ...] = ()
@@ -129,21 +128,27 @@ class Exchanges:
         is started again. Those that are silent are waited for all along. Those whose app cannot take part are not asked again in this
         round.
         """
-        waiting = {} if self.grid is None else self.grid.waiting
+        waiting, overtaken = {} if self.grid is None else self.grid.waiting, False
         for times in count():
             self._collect(replies)
             if self._may_open() or self._keeper.commit_seconds() <= 1 or (self._all_have_refused() and not waiting):
                 break
             pauses = min(2**times, MOST_PAUSES)
             self._pause(pauses, self._keeper.commit_seconds())
-            self.with_signatures(self._keeper.catch_up)
+            if overtaken := self._is_overtaken(self.with_signatures(self._keeper.catch_up)):
+                break
             asked = {*self._nodes.values(), *waiting.values(), *self.refusals.for_good}
             seconds = min(self.train_timeout, self._keeper.commit_seconds())
             self._limit(seconds, self._may_open, 2 * pauses)
             request = self._requests[self._keeper.live.task.round]
             replies = self._ask(request, [node for node in self.nodes() if node not in asked], seconds, waiting)
-        self.waited = self._what_ended_it()
+        self.waited = "another process had gone on with the market" if overtaken else self._what_ended_it()
         self._limit(None, lambda: False)
+
+    def _is_overtaken(self, state: MarketState) -> bool:
+        """Whether the market is beyond the task that nodes train, which this process has not opened."""
+        number = self._keeper.live.task.round
+        return state.round > number or (state.round == number and state.stage is Stage.OPEN and not self._keeper.is_open)
 
     def _pause(self, pauses: int, seconds_left: float) -> None:
         """Wait for so many pauses of the clock, but not beyond the end of a window: whoever refuses at once must not make it too late."""
@@ -197,13 +202,14 @@ class Exchanges:
         Whoever is silent must not keep the others from being asked again.
         """
         self._ask_again_at = self._clock.now() + pauses * self._clock.poll_seconds
-        self._early = False
+        self._early = self._passing = False
         if self.grid is not None:
             self.grid.limit(seconds, lambda: is_done() or (self._are_early() and self._clock.now() >= self._ask_again_at))
 
     def _are_early(self) -> bool:
-        """Whether nodes were too early in this exchange, and may still be."""
-        return self._early and self._clock.now() < self._early_until
+        """Whether nodes were too early in this exchange, or without their agent, and may still be."""
+        now = self._clock.now()
+        return (self._early and now < self._early_until) or (self._passing and now < self._passing_until)
 
     def _accepted(self) -> set[Address]:
         """Data owners whose groups were accepted in the last round."""
@@ -217,7 +223,7 @@ class Exchanges:
             node = reply.metadata.src_node_id
             if reply.has_error():
                 log(WARNING, "\t> node %s does not take part: %s", node, self.refusals.note_error(reply))
-                self._early |= _is_early(reply)
+                self._early |= is_early(reply)
                 continue
             try:
                 commit = CommitReply.from_record(our_record(reply.content))
@@ -235,12 +241,14 @@ class Exchanges:
     def deliver(self) -> None:
         """Ask everybody on the roster for its vector, and whoever does not deliver once more.
 
-        Data owners wait until the opening is confirmed, so nodes whose chain does not show it are asked again while there is time.
+        Data owners wait until the opening is confirmed, so nodes whose chain does not show it are asked again while there is time. So are
+        those whose agent or node is not there, for as long as one that is silent is waited for.
         No exception may escape: an open round that is not settled costs the bond.
         """
         try:
             self._deliver_pace.begin(self._accepted())
             self._early_until = self._clock.now() + MOST_EARLY_SECONDS
+            self._passing_until = self._clock.now() + LEAST_DELIVER_PATIENCE_SECONDS
             self._ask_until_delivered()
         except Exception as error:
             log(ERROR, "the deliver exchange broke off (%r); the round goes on without those who have not delivered", error)
@@ -315,7 +323,8 @@ class Exchanges:
         node = reply.metadata.src_node_id
         if reply.has_error():
             log(WARNING, "\t> node %s did not deliver: %s", node, reply.error.reason)
-            self._early |= _is_early(reply)
+            self._early |= is_early(reply)
+            self._passing |= is_passing(reply)
             return False
         try:
             answer = DeliverReply.from_record(our_record(reply.content))
@@ -350,7 +359,3 @@ class Exchanges:
 
 def _messages(content: RecordDict, nodes: Iterable[int]) -> list[Message]:
     return [Message(content, node, MessageType.TRAIN) for node in nodes]
-
-
-def _is_early(reply: Message) -> bool:
-    return (reply.error.reason or "").startswith(TOO_EARLY)

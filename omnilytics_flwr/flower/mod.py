@@ -19,7 +19,7 @@ from flwr.clientapp.typing import ClientAppCallable
 from ..data_owner.owner_agent import OwnerAgent
 from ..data_owner.owner_config import agent_folder, read_config
 from ..data_owner.remote_agent import RemoteAgent
-from ..errors import ChainError, Malformed, OmnilyticsError, Refused, UpdateError
+from ..errors import ChainError, Malformed, OmnilyticsError, Refused, TermsError, UpdateError
 from ..market.task import TaskId, TaskParts, config_hash
 from .app_name import app_name
 from .compat import REFUSED_BY_MOD, log
@@ -28,6 +28,7 @@ from .metrics import CLIPPED, allowed_metrics, tell_kept_back, with_clipped
 from .mod_order import check_place
 from .weights import LISTED, check_finite, cut_by, difference, shares_cut, update_of
 from .wire import (
+    CHAIN_FAILED,
     FUNCTION_FAILED,
     RECORD,
     CommitReply,
@@ -85,7 +86,7 @@ class OmnilyticsMod:
             return _silenced(msg, str(error))
         except ChainError as error:  # its text tells where this data owner's node and wallet are
             log(ERROR, "the chain fails this data owner: %s: %s", type(error).__name__, error)
-            return _refusal(msg, f"{type(error).__name__}: the data owner's node or wallet fails it; its log says how")
+            return _refusal(msg, f"{type(error).__name__}: {CHAIN_FAILED}")
         except OmnilyticsError as error:
             return _refusal(msg, f"{type(error).__name__}: {error}")
         except Exception as error:  # Flower would send its text, which may come from the app's model or from what it replied
@@ -178,12 +179,16 @@ def _named(context: Context, key: str, variable: str) -> Path | None:
 
 @lru_cache(maxsize=256)
 def _agent_at(path: Path) -> OwnerAgent:
-    folder = agent_folder(path, read_config(path))
-    if folder is not None:
-        return RemoteAgent(folder)
-    from ..data_owner.owner_home import OwnerHome  # pulls in the chain adapter, which only this way of finding an agent needs
+    try:
+        folder = agent_folder(path, read_config(path))
+        if folder is not None:
+            return RemoteAgent(folder)
+        from ..data_owner.owner_home import OwnerHome  # pulls in the chain adapter, which only this way of finding an agent needs
 
-    return OwnerHome.open(path).agent()
+        return OwnerHome.open(path).agent()
+    except (TermsError, Refused) as error:  # its text tells where on this machine the home is
+        log(ERROR, "the owner home cannot be used: %s", error)
+        raise Refused("the data owner's home cannot be used; its log says how") from None
 
 
 def _run(msg: Message, context: Context, call_next: ClientAppCallable, whole: ArrayRecord) -> Message:

@@ -1,16 +1,23 @@
-"""Nodes that were asked to train and replied without a commitment: why, and which of them would say the same again."""
+"""What a node's reply says that is an error: that it would say the same again, that it may pass, or that its chain is behind."""
 
 from __future__ import annotations
 
 from flwr.app import Message
 
-from ..errors import Refused
-from .wire import FUNCTION_FAILED
+from ..data_owner.remote_agent import NO_REPLY
+from ..errors import OutOfTurn, Refused
+from .wire import CHAIN_FAILED, FUNCTION_FAILED
 
 WITHOUT_MOD = "it runs the app without omnilytics_mod, and has sent its update in clear; start it with the mod of the market's app"
 
 FOR_GOOD = (FUNCTION_FAILED, "omnilytics_mod; expected", "omnilytics_mod is given to one function")
 """Parts of refusals that stay as they are: the app fails, or has its mods in a wrong order."""
+
+PASSING = (NO_REPLY, CHAIN_FAILED)
+"""Parts of refusals that may pass: the agent is started again, or its node is."""
+
+TOO_EARLY = OutOfTurn.__name__
+"""First word of a data owner's refusal while its chain does not show the round as it was asked about, not yet or no longer."""
 
 _OWN_ERRORS = f"{Refused.__module__}."
 """How a traceback names them."""
@@ -57,3 +64,13 @@ class NodeRefusals:
         if for_good:
             self.for_good.add(node)
         return reason
+
+
+def is_early(reply: Message) -> bool:
+    """Whether a reply says that the data owner's chain does not show the round as it was asked about."""
+    return reply.has_error() and (reply.error.reason or "").startswith(TOO_EARLY)
+
+
+def is_passing(reply: Message) -> bool:
+    """Whether a reply says that the data owner's agent, or its node, is not there."""
+    return reply.has_error() and any(words in (reply.error.reason or "") for words in PASSING)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from logging import INFO, WARNING
 from pathlib import Path
 
-from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 
 from ..clock import Clock
 from ..data_owner.round_needs import MOST_MESSAGE_BYTES, message_bytes
@@ -18,11 +18,13 @@ from ..market.ledger import ModelOwnerLedger
 from ..market.refusals import TooLate
 from ..market.task import ConfigScalar, TaskId
 from ..model_owner.epoch_keeper import EpochKeeper
+from ..model_owner.opening import check_not_open
 from ..model_owner.round_keeper import Missing, RoundKeeper, open_margin_seconds
 from ..model_owner.round_report import RoundReport
 from ..model_owner.server_needs import ServerNeeds
 from ..telemetry import health_port, told_on
 from .compat import Grid, Result, Strategy, log
+from .evaluations import Evaluations
 from .exchanges import Exchanges
 from .inner_strategy import InnerStrategy
 from .learner import Learner
@@ -127,6 +129,7 @@ class Omnilytics(Strategy):
         )
         self._epochs = EpochKeeper(ledger, self._clock, enrol_seconds=enrol_seconds, on_step=lambda sentence: log(INFO, "%s", sentence))
         self._exchanges = Exchanges(self._keeper, self._clock)
+        self._evaluations = Evaluations(self._clock)
         self._planner = Planner(self._inner, run_config)
         self._learner = Learner(self._keeper, self._exchanges, self._inner, self._planner, self._memory)
         self._patterns = tuple(private)
@@ -179,7 +182,7 @@ class Omnilytics(Strategy):
         CannotCompose
             The inner strategy sends different tasks to different nodes, or has state that a run directory cannot hold.
         Refused
-            Another process runs from the run directory, or ``OMNILYTICS_HEALTH_PORT`` is no port.
+            Another process runs from the run directory, or has opened a round that is not over; or ``OMNILYTICS_HEALTH_PORT`` is no port.
         NothingLearnt
             A settled round taught nothing, or hardly anything (`most_cut`), so that further ones would be paid for nothing; or no round
             could be opened.
@@ -281,11 +284,12 @@ class Omnilytics(Strategy):
         there = set(self._exchanges.nodes())
         header = self._header(Exchange.EVALUATE, task, plan.train_hash())
         content = RecordDict({**dict(plan.evaluate_content.items()), RECORD: header.to_record()})
-        return [Message(content, node, MessageType.EVALUATE) for node in plan.evaluate_nodes if node in there]
+        return self._evaluations.messages(content, [node for node in plan.evaluate_nodes if node in there])
 
     def aggregate_evaluate(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         """Hand the replies to the inner strategy."""
-        metrics = self._inner.aggregate_evaluate(self._done + server_round, map(self._permitted, replies))
+        heard = self._evaluations.replies(self._exchanges.grid, replies, self._exchanges.train_timeout)
+        metrics = self._inner.aggregate_evaluate(self._done + server_round, map(self._permitted, heard))
         self._memory.note(EVALUATE, self._done + server_round, metrics)
         return metrics
 
@@ -295,6 +299,8 @@ class Omnilytics(Strategy):
         self._model = SplitModel.of(initial, self._patterns)
         check_weights(self._model.public, self._keeper.terms.weights)
         outcome = None if self._memory.directory is None else self._exchanges.with_signatures(self._keeper.resume)
+        if not self._keeper.is_open:
+            check_not_open(self._exchanges.with_signatures(self._keeper.state), self._keeper.ledger.address)
         before = self._memory.begin(initial, train_config, evaluate_config)
         progress = self._memory.adopt(outcome, before)
         self._model = self._model.with_whole(progress.arrays)

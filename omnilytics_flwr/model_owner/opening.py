@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..clock import Clock
-from ..errors import LedgerError, TooFewGroups
+from ..errors import LedgerError, Refused, TooFewGroups
 from ..market.ledger import ModelOwnerLedger
 from ..market.market_view import MarketState, Member
 from ..market.refusals import NotStaked, WrongRound, WrongStage
 from ..market.roster import bits_of
 from ..market.stage import Stage
 from ..market.task import TaskId, TaskParts
+from ..market.terms import Address
 from .live_round import LiveRound
 from .patient_ledger import patient
 from .replay import Replay
@@ -19,6 +20,16 @@ from .round_journal import RoundJournal
 
 LEAST_COMMIT_SHARE = 2
 """One part in this many of a commit window is left for commitments at least: an anchored task with less is anchored again."""
+
+
+def check_not_open(state: MarketState, market: Address) -> None:
+    """Check that no round is open, for a process that has not opened it has not got its vectors; raises `Refused`."""
+    if state.stage is Stage.OPEN:
+        raise Refused(
+            f"round {state.round} of market {market} was opened by another process, which alone can settle it, until {state.settle_by} (Unix "
+            "seconds). Start that one again, with its run_dir; without one the round is lost: after that time `omnilytics round timeout` ends "
+            "it, which pays all its members and shares the bond out among them. Give the strategy a run_dir, and this cannot happen"
+        )
 
 
 class Opening:

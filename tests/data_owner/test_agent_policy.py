@@ -12,7 +12,7 @@ from unittest.mock import Mock
 import pytest
 
 from omnilytics_flwr.data_owner.journal import Entry, Journal
-from omnilytics_flwr.errors import Refused
+from omnilytics_flwr.errors import OutOfTurn, Refused
 from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.stage import Stage
 from tests.data_owner.owners import (
@@ -137,14 +137,14 @@ def test_public_sums_are_refused_before_a_stake_is_paid_unless_they_are_allowed(
 
 def test_evaluation_is_admitted_once_after_a_settled_round(tmp_path: Path) -> None:
     scene, owner = lone_owner(tmp_path, verification=DictatedVerification())
-    with pytest.raises(Refused, match="round 0 paid nobody"):
+    with pytest.raises(Refused, match="follow a settled round, and there is none before it"):
         owner.agent().admit_evaluation(anchor(scene))
     scene.open()
     scene.settle(next_task=TASK.task_hash(2))
     assert owner.agent().admit_evaluation(live_task(scene)) == scene.terms.metrics
     with pytest.raises(Refused, match="round 2 is evaluated already"):
         owner.agent().admit_evaluation(live_task(scene))
-    with pytest.raises(Refused, match="round 2 paid nobody"):
+    with pytest.raises(OutOfTurn, match="evaluate before round 2 is seen to have paid somebody"):
         owner.agent().admit_evaluation(anchor(scene))
 
 

@@ -282,3 +282,15 @@ def test_no_home_named_is_refused_and_the_run_config_is_never_asked(monkeypatch:
     monkeypatch.delenv(HOME_VARIABLE, raising=False)
     with pytest.raises(Refused, match="no owner home is named"):
         agent_of_operator(context_of())
+
+
+@pytest.mark.parametrize("broken", [None, "agent = 7"], ids=["no home", "a broken owner.toml"])
+def test_client_whose_home_cannot_be_used_tells_its_log_where_it_is_and_nobody_else(
+    tmp_path: Path, broken: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    if broken:
+        (tmp_path / CONFIG_NAME).write_text(broken)
+    with pytest.raises(Refused) as refused:
+        agent_of_operator(context_of(**{HOME_KEY: str(tmp_path)}))
+    assert str(tmp_path) not in str(refused.value)
+    assert str(tmp_path) in caplog.text

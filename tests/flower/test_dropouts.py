@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 from flwr.app import ConfigRecord, Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
-from flwr.serverapp.strategy import Result
+from flwr.serverapp.strategy import FedAvg, Result
 
+from omnilytics_flwr.data_owner.remote_agent import NO_REPLY
 from omnilytics_flwr.errors import OutOfTurn
 from omnilytics_flwr.flower.compat import REFUSED_BY_MOD
-from omnilytics_flwr.flower.wire import RECORD
+from omnilytics_flwr.flower.wire import CHAIN_FAILED, RECORD
 from omnilytics_flwr.market.stage import Stage
 from omnilytics_flwr.model_owner.round_keeper import Missing
 from omnilytics_flwr.model_owner.round_report import RoundReport
@@ -150,24 +151,68 @@ def test_delivers_too_late(tmp_path: Path, missing: Missing) -> None:
     check_fate(run, missing)
 
 
-def test_data_owners_that_wait_for_confirmations_are_asked_until_they_have_them(tmp_path: Path) -> None:
-    run = dropout_run(tmp_path, "accuse")
+def refusing(run: MemoryRun, exchange: str, reason: str, most: int, *nodes: int) -> dict[int, int]:
+    """Nodes answer so many requests of an exchange by a refusal; how often each node was asked."""
     asked = dict.fromkeys(run.grid.apps, 0)
 
-    def slow(app: ClientApp) -> ClientApp:
-        """The node's chain does not show the opening yet when it is asked for the first four times."""
-
+    def first(app: ClientApp) -> ClientApp:
         def answer(message: Message, context: Context) -> Message:
-            if exchange_in(message) == "deliver":
-                asked[message.metadata.dst_node_id] += 1
-                if asked[message.metadata.dst_node_id] <= 4:
-                    refusal = OutOfTurn("anchored", "deliver in round 1 of epoch 1", ("train in round 1 of epoch 1",))
-                    return Message(Error(REFUSED_BY_MOD, f"OutOfTurn: {refusal}"), reply_to=message)
+            node = message.metadata.dst_node_id
+            if exchange_in(message) == exchange:
+                asked[node] += 1
+                if asked[node] <= most and (not nodes or node in nodes):
+                    return Message(Error(REFUSED_BY_MOD, reason), reply_to=message)
             return app(message, context)
 
         return answer  # type: ignore[return-value]
 
-    run.grid.apps = {node: slow(app) for node, app in run.grid.apps.items()}
+    run.grid.apps = {node: first(app) for node, app in run.grid.apps.items()}
+    return asked
+
+
+BEHIND = f"OutOfTurn: {OutOfTurn('anchored', 'deliver in round 1 of epoch 1', ('train in round 1 of epoch 1',))}"
+RESTARTED = f"Refused: {NO_REPLY} (Connection refused); its operator must start it"
+NODE_DOWN = f"Unreachable: {CHAIN_FAILED}"
+
+
+def test_data_owners_that_wait_for_confirmations_are_asked_until_they_have_them(tmp_path: Path) -> None:
+    run = dropout_run(tmp_path, "accuse")
+    asked = refusing(run, "deliver", BEHIND, 4)
     report, _ = settled(run)
     assert set(asked.values()) == {5}
     assert report.accused == report.waived == ()
+
+
+@pytest.mark.parametrize("reason", [RESTARTED, NODE_DOWN])
+@pytest.mark.parametrize("missing", MODES)
+def test_data_owner_whose_agent_or_node_is_down_for_a_while_still_delivers(tmp_path: Path, missing: Missing, reason: str) -> None:
+    run = dropout_run(tmp_path, missing)
+    asked = refusing(run, "deliver", reason, 4, NODE)
+    report, _ = settled(run)
+    assert report.accused == report.waived == ()
+    assert asked[NODE] == 5
+
+
+@pytest.mark.parametrize("missing", MODES)
+def test_data_owner_whose_agent_stays_down_is_waited_for_as_one_that_is_silent(tmp_path: Path, missing: Missing) -> None:
+    run = dropout_run(tmp_path, missing)
+    asked = refusing(run, "deliver", RESTARTED, 10_000, NODE)
+    check_fate(run, missing)
+    assert asked[NODE] > 4
+
+
+def test_data_owners_whose_chain_is_behind_are_asked_again_to_evaluate(tmp_path: Path) -> None:
+    run = memory_run(tmp_path, inner=FedAvg(fraction_evaluate=1.0), metrics=("loss",))
+    asked = refusing(run, "evaluate", BEHIND, 3)
+    result = run.strategy.start(run.grid, make_model(), 1)
+    assert set(asked.values()) == {4}
+    assert set(result.evaluate_metrics_clientapp[1]) == {"loss"}
+
+
+def test_data_owner_whose_chain_stays_behind_does_not_evaluate_and_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = memory_run(tmp_path, inner=FedAvg(fraction_evaluate=1.0), metrics=("loss",))
+    refusing(run, "evaluate", BEHIND, 10_000, NODE)
+    result = run.strategy.start(run.grid, make_model(), 1)
+    assert "1 nodes do not evaluate: their chain does not show the settlement" in caplog.text
+    assert all(len(trainer.evaluated) == (number != CULPRIT) for number, trainer in run.trainers.items())
+    assert set(result.evaluate_metrics_clientapp[1]) == {"loss"}

@@ -12,7 +12,7 @@ from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord, Re
 from flwr.common.constant import ErrorCode
 from flwr.serverapp.strategy import FedAvg
 
-from omnilytics_flwr.errors import NothingLearnt
+from omnilytics_flwr.errors import NothingLearnt, Refused
 from omnilytics_flwr.flower.wire import RECORD
 from tests.flower.clients import exchange_in, lose, make_model
 from tests.flower.markets import FIRST_NODE, MemoryRun, exact_grid, memory_run
@@ -351,3 +351,25 @@ def test_node_that_refuses_at_once_keeps_no_round_from_opening(tmp_path: Path, n
     (report,) = run.reports
     assert len(times) > 2
     assert (report.settled, len(report.committed), len(report.roster)) == (True, num_owners - 1, num_owners // 3 - 1)
+
+
+def test_run_does_not_begin_while_a_round_is_open_that_it_cannot_settle(tmp_path: Path) -> None:
+    run = memory_run(tmp_path)
+    run.scene.open()
+    before = run.scene.state
+    with pytest.raises(Refused, match=r"round 1 .* was opened by another process.*run_dir.*`omnilytics round timeout`"):
+        run.strategy.start(run.grid, make_model(), 1)
+    assert run.scene.state == before
+    assert not run.grid.requests
+
+
+def test_run_beside_another_gives_up_a_round_that_the_other_has_gone_beyond(tmp_path: Path) -> None:
+    def open_elsewhere(number: int, stage: str) -> None:
+        if stage == "train":
+            run.scene.open()
+
+    run = memory_run(tmp_path, options={"on_stage": open_elsewhere})
+    began = run.scene.world.timestamp
+    with pytest.raises(NothingLearnt, match="another process had gone on with the market"):
+        run.strategy.start(run.grid, make_model(), 1)
+    assert run.scene.world.timestamp - began < 60
