@@ -31,7 +31,7 @@ def check_address(what: str, text: str, *, sockets: bool = True) -> None:
 
 
 def share_a_node(first: str, second: str) -> bool:
-    """Whether two lists of addresses name the same node; where keys are, and how loopback is written, makes no other of it."""
+    """Whether two lists of addresses name the same host and port, whatever the keys; on this machine, the same path too."""
     return bool({_node(part.strip()) for part in first.split(",")} & {_node(part.strip()) for part in second.split(",")})
 
 
@@ -87,5 +87,7 @@ def _node(address: str) -> tuple[str, ...]:
     if not address.startswith(_HTTP):
         return ("", str(Path(address).expanduser()))
     parts = urlsplit(address)
-    host = "localhost" if is_on_this_machine(address) else str(parts.hostname).removesuffix(".")
-    return (host, str(parts.port or _PORTS[parts.scheme]), parts.path.rstrip("/"), parts.query)
+    port = str(parts.port or _PORTS[parts.scheme])
+    if is_on_this_machine(address):
+        return ("localhost", port, parts.path.rstrip("/"), parts.query)
+    return (str(parts.hostname).removesuffix("."), port)

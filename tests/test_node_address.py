@@ -54,6 +54,7 @@ def test_beacon_node_is_no_socket() -> None:
         ("https://a.example/k,/run/x", "/run/x", True),
         ("https://a.example/k", "https://b.example/k", False),
         ("http://a.example:1", "http://a.example:2", False),
+        ("https://a.example/v3/one-key", "https://a.example/v3/another", True),
     ],
 )
 def test_addresses_of_one_node(first: str, second: str, shared: bool) -> None:

@@ -151,7 +151,7 @@ class MarketReader(MarketView):
         return self._state(hex(max(self._connection.block_number() - confirmations, 0)) if confirmations else self._block)
 
     def look(self) -> tuple[MarketState, int]:
-        """`state` and `now` together: of one block, by two requests instead of up to four."""
+        """The latest `state` and `now` together: of one block, by two requests instead of up to four; a local chain's `now` is its pending block's."""
         latest = self._connection.block("latest")
         return self._state(hex(rpc_values.field(latest, "number"))), self._connection.now(latest)
 

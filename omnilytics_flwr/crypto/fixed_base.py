@@ -49,12 +49,12 @@ class FixedBase:
 
     @classmethod
     def build(cls, points: Sequence[G1Point]) -> FixedBase | None:
-        """The tables of these points; None where blst cannot be called."""
-        import ckzg
-
+        """The tables of these points; None where blst cannot be called, or memory is short."""
         try:
+            import ckzg
+
             return cls(ctypes.CDLL(ckzg.__file__), points)
-        except (AttributeError, OSError):
+        except (AttributeError, ImportError, MemoryError, OSError):
             return None
 
     def multiply_sum(self, scalars: FieldVector) -> G1Point:

@@ -82,7 +82,8 @@ class _Tables:
 
     def _look(self, count: int) -> FixedBase | None:
         if not self._is_tried and self._made + count > self.LOADING:
-            self._tables, self._is_tried = _agreeing(FixedBase.build(lagrange_points())), True
+            self._is_tried = True
+            self._tables = _agreeing(FixedBase.build(lagrange_points()))
         return self._tables
 
 

@@ -57,7 +57,9 @@ class ClientState:
             return b""
         check, _, content = path.read_bytes().partition(b"\n")
         if check != keccak256(content).hex().encode():
-            raise Malformed(f"{path} is damaged; expected what this data owner's client kept; remove it to begin again without")
+            raise Malformed(
+                f"{path.name} in the owner home is damaged; expected what this data owner's client kept; remove it to begin again without"
+            )
         return content
 
     def _path(self, market_id: str, name: str) -> Path:

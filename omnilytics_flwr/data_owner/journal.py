@@ -138,8 +138,7 @@ class Journal:
         free = shutil.disk_usage(self._folder).free
         if free < needed_bytes:
             raise Refused(
-                f"the disk of {self._folder} has {free / 1e6:,.0f} MB free, a round may take {needed_bytes / 1e6:,.0f} MB; free some, or "
-                "move the owner home"
+                f"the disk of the owner home has too little room: a round may take {needed_bytes / 1e6:,.0f} MB; free some, or move the home"
             )
 
     def find(self, chain_id: int, market: str, round_number: int) -> Entry | None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import logging
+import time
 from pathlib import Path
 
 from ..files import make_folder, write_file
+
+KEPT_SECONDS = 300
+"""For how long the next process believes a number: nodes lag by less, and one that made it up must not shut out honest nodes for good."""
 
 _log = logging.getLogger(__name__)
 
 
 class OwnBlock:
-    """Its number, 0 if there is none; in an outbox's folder if there is one, so that the next process starts from it.
+    """Its number, 0 if there is none; in an outbox's folder if there is one, so that the next process, if it begins soon, starts from it.
 
     Parameters
     ----------
@@ -36,9 +40,11 @@ class OwnBlock:
                 _log.error("the block of the last transaction is not kept, and a restart may believe a node that lacks it: %s", error)
 
     def _kept(self) -> int:
-        """What the file says; 0 if it says nothing that can be read."""
+        """What the file says; 0 if it is old, or says nothing that can be read."""
         try:
-            text = b"" if self._path is None else self._path.read_bytes()
+            if self._path is None or abs(time.time() - self._path.stat().st_mtime) > KEPT_SECONDS:
+                return 0
+            text = self._path.read_bytes()
         except OSError:
             return 0
         return int(text) if text.isdigit() and len(text) < 20 else 0

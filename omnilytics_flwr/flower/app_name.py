@@ -14,6 +14,7 @@ def app_name(function: Callable[..., Any]) -> str:
     """``publisher/name``, as Flower has it; of a function that is in no app's folder, the name of its module."""
     while isinstance(function, partial):
         function = function.func
+    function = inspect.unwrap(function)  # a decorator's own file is no app's
     named = function if hasattr(function, "__qualname__") else type(function)
     try:
         folders = Path(inspect.getfile(named)).resolve().parents

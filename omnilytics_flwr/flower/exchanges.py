@@ -147,8 +147,9 @@ class Exchanges:
 
     def _is_overtaken(self, state: MarketState) -> bool:
         """Whether the market is beyond the task that nodes train, which this process has not opened."""
-        number = self._keeper.live.task.round
-        return state.round > number or (state.round == number and state.stage is Stage.OPEN and not self._keeper.is_open)
+        live = self._keeper.live
+        is_elsewhere = state.stage is Stage.OPEN or state.epoch != live.task.epoch
+        return not self._keeper.is_open and (live.is_over_in(state) or (is_elsewhere and state.round >= live.task.round))
 
     def _pause(self, pauses: int, seconds_left: float) -> None:
         """Wait for so many pauses of the clock, but not beyond the end of a window: whoever refuses at once must not make it too late."""

@@ -13,7 +13,7 @@ WITHOUT_MOD = "it runs the app without omnilytics_mod, and has sent its update i
 FOR_GOOD = (FUNCTION_FAILED, "omnilytics_mod; expected", "omnilytics_mod is given to one function")
 """Parts of refusals that stay as they are: the app fails, or has its mods in a wrong order."""
 
-PASSING = (NO_REPLY, CHAIN_FAILED)
+PASSING = (NO_REPLY, *(f"{kind}: {CHAIN_FAILED}" for kind in ("Unreachable", "NodeError", "BadAnswer", "TransactionLost", "ChainError")))
 """Parts of refusals that may pass: the agent is started again, or its node is."""
 
 TOO_EARLY = OutOfTurn.__name__

@@ -129,7 +129,7 @@ def _fate(report: RoundReport, position: int, terms: Terms) -> str | None:
 def _norm_needed(report: RoundReport) -> str:
     """What would have done, in a sentence without a full stop: for half of the groups only, as poisoners are as long as they like."""
     needed = median_high(length for _, length in report.too_long)
-    return f"A norm of {needed:.3g} would take half of these groups; `omnilytics market terms-propose` finds what an app needs"
+    return f"A norm of {1.01 * needed:.3g} would take half of these groups; `omnilytics market terms-propose` finds what an app needs"
 
 
 def _moved(report: RoundReport) -> str:

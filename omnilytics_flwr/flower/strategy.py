@@ -15,7 +15,7 @@ from ..clock import Clock
 from ..data_owner.round_needs import MOST_MESSAGE_BYTES, message_bytes
 from ..errors import NothingLearnt, TermsError, TooFewGroups
 from ..market.ledger import ModelOwnerLedger
-from ..market.refusals import TooLate
+from ..market.refusals import TooLate, WrongRound, WrongStage
 from ..market.task import ConfigScalar, TaskId
 from ..model_owner.epoch_keeper import EpochKeeper
 from ..model_owner.opening import check_not_open
@@ -253,7 +253,7 @@ class Omnilytics(Strategy):
             self._exchanges.commit(replies)
             try:
                 self._exchanges.with_signatures(self._keeper.open)
-            except (TooFewGroups, TooLate) as error:
+            except (TooFewGroups, TooLate, WrongRound, WrongStage) as error:
                 self._reason = self._not_opened(error)
                 log(WARNING, "%s", self._reason)
                 self._save(self._learner.unchanged(number, self._model))

@@ -21,8 +21,9 @@ from ..market.task import arrays_hash, config_hash
 from ..market.terms import Address
 
 FUNCTION_FAILED = "the data owner's own function failed; its log says why"
-CHAIN_FAILED = "the data owner's node or wallet fails it; its log says how"
 """All that leaves a data owner of an error of its app."""
+CHAIN_FAILED = "the data owner's node or wallet fails it; its log says how"
+"""All that leaves it, after the error's class, of an error of its chain."""
 
 RECORD = "omnilytics"
 VERSION = 2

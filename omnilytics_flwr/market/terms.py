@@ -449,7 +449,7 @@ def _remedy(name: str, terms: Terms, limits: ChainLimits) -> str:
     if name == "normBound" and terms.norm_bound > 0 and 3 <= terms.update_bits <= 32:
         return (
             f"; it is the square, in quantisation steps, of the longest mean update of a group, here {terms.longest_mean:.3g}; with this clip "
-            f"that may be {terms.length_of(2**100):.3g} at most. `omnilytics market terms-propose` finds the norm that an app needs"
+            f"that may be {0.99 * terms.length_of(2**100):.3g} at most. `omnilytics market terms-propose` finds the norm that an app needs"
         )
     if name not in ("settlementBytes", "updateBits", "weights") or not 3 <= terms.update_bits <= 32:
         return ""

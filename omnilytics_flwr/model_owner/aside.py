@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, wait
 from queue import SimpleQueue
@@ -21,7 +22,7 @@ class Aside(Generic[Told]):
     """Calls `function` in a thread of its own, call after call, and waits for each one, until one takes too long.
 
     What that one is told of later it is told of once it returns, in order. What ends a program, such as `SystemExit`, is raised where the
-    call was waited for.
+    call was waited for, or by the next call.
 
     Parameters
     ----------
@@ -36,6 +37,7 @@ class Aside(Generic[Told]):
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
         self._thread: Thread | None = None
         self._last: Future[None] | None = None
+        self._late: deque[Future[None]] = deque()
 
     def __call__(self, *told: Told.args, **named: Told.kwargs) -> None:
         """Call the function."""
@@ -43,15 +45,25 @@ class Aside(Generic[Told]):
             self._thread = Thread(target=_work, args=(self._calls,), daemon=True)
             self._thread.start()
             weakref.finalize(self, self._calls.put, None)
+        self._hear_late()
         call: Future[None] = Future()
         self._calls.put((call, lambda: self._function(*told, **named)))
         seconds = CALLBACK_SECONDS if self._last is None or self._last.done() else 0.0
         self._last = call
         wait([call], seconds)
-        if not call.done():
-            if seconds:
-                self._on_trouble(f"a callback has not returned after {seconds:g} s, and the round goes on without it")
+        if call.done():
+            self._hear(call)
             return
+        self._late.append(call)
+        if seconds:
+            self._on_trouble(f"a callback has not returned after {seconds:g} s, and the round goes on without it")
+
+    def _hear_late(self) -> None:
+        """Tell what became of calls that are over by now, and were not waited for to their end."""
+        while self._late and self._late[0].done():
+            self._hear(self._late.popleft())
+
+    def _hear(self, call: Future[None]) -> None:
         error = call.exception()
         if error is not None and not isinstance(error, Exception):
             raise error

@@ -15,7 +15,7 @@ from ..crypto.curve import parse_points
 from ..errors import ChainError, NotReopened, ProtocolError, TermsError, TooFewGroups
 from ..market.ledger import ModelOwnerLedger
 from ..market.market_view import MarketState
-from ..market.refusals import TooLate
+from ..market.refusals import TooLate, WrongRound, WrongStage
 from ..market.stage import Stage
 from ..market.task import TaskId, TaskParts
 from ..market.terms import Address, Terms
@@ -271,8 +271,8 @@ class RoundKeeper:
         ------
         TooFewGroups
             No whole group; the round is reported as not opened.
-        TooLate
-            The commit window is over; likewise.
+        TooLate, WrongRound, WrongStage
+            The commit window is over, or another process has gone on with the market; likewise.
         CommitmentsExpired
             The task was anchored anew: the data owners must sign again.
         """
@@ -285,7 +285,7 @@ class RoundKeeper:
             try:
                 with live.timed("chain"):
                     self._opening.open(live)
-            except (TooFewGroups, TooLate):
+            except (TooFewGroups, TooLate, WrongRound, WrongStage):
                 self._finish(live.report_not_opened())
                 self._journal.clear(live.task.round)
                 raise

@@ -27,7 +27,7 @@ from tests.support.nodes import FaultyNode
 
 from .market_play import create_small_market, deploy_token, mask_key
 
-REFUSED = {"jsonrpc": "2.0", "id": 1, "error": {"code": -32601, "message": "not here"}}
+REFUSED = {"jsonrpc": "2.0", "id": None, "error": {"code": -32601, "message": "not here"}}
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from omnilytics_flwr.chain.market_reader import MarketReader
 from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.evm.anvil import Anvil
 from omnilytics_flwr.evm.connection import connect
-from omnilytics_flwr.evm.own_block import OwnBlock
+from omnilytics_flwr.evm.own_block import KEPT_SECONDS, OwnBlock
 from omnilytics_flwr.evm.wallet import Secret, Wallet, dev_key
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.stage import Stage
@@ -60,3 +62,12 @@ def test_note_of_the_last_block_that_is_none_says_nothing(tmp_path: Path, kept: 
     for number in (7, 6):
         own.note(number)
     assert (OwnBlock(tmp_path, 5).number, OwnBlock(tmp_path, 6).number) == (7, 0)
+
+
+def test_note_of_the_last_block_is_believed_for_no_longer_than_nodes_lag(tmp_path: Path) -> None:
+    """A node may have made it up, or the chain may be another since: a later process must not wait for it."""
+    OwnBlock(tmp_path, 5).note(10**18)
+    now = time.time()
+    for age_seconds, number in ((KEPT_SECONDS / 2, 10**18), (KEPT_SECONDS + 60, 0)):
+        os.utime(tmp_path / "5-own-block", (now, now - age_seconds))
+        assert OwnBlock(tmp_path, 5).number == number

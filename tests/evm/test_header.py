@@ -58,7 +58,12 @@ def test_block_header_is_the_nodes_own_if_it_is_right(connection: Connection, mo
 
 @pytest.mark.parametrize(
     ("field", "value", "words"),
-    [("mixHash", "0x" + "22" * 32, "hash"), ("number", "0x7", "hash"), ("mixHash", "0xzz", "garbles"), ("stateRoot", None, "stateRoot")],
+    [
+        ("mixHash", "0x" + "22" * 32, "hash"),
+        ("number", "0xffffffff", "hash"),
+        ("mixHash", "0xzz", "garbles"),
+        ("stateRoot", None, "stateRoot"),
+    ],
 )
 def test_header_rlp_field_wrong_or_missing_raises(connection: Connection, field: str, value: str | None, words: str) -> None:
     fields = connection.block("latest") | {field: value}

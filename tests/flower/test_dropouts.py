@@ -173,6 +173,7 @@ def refusing(run: MemoryRun, exchange: str, reason: str, most: int, *nodes: int)
 BEHIND = f"OutOfTurn: {OutOfTurn('anchored', 'deliver in round 1 of epoch 1', ('train in round 1 of epoch 1',))}"
 RESTARTED = f"Refused: {NO_REPLY} (Connection refused); its operator must start it"
 NODE_DOWN = f"Unreachable: {CHAIN_FAILED}"
+OTHER_CHAIN = f"WrongChain: {CHAIN_FAILED}"
 
 
 def test_data_owners_that_wait_for_confirmations_are_asked_until_they_have_them(tmp_path: Path) -> None:
@@ -201,12 +202,28 @@ def test_data_owner_whose_agent_stays_down_is_waited_for_as_one_that_is_silent(t
     assert asked[NODE] > 4
 
 
+def test_data_owner_on_another_chain_is_not_waited_for(tmp_path: Path) -> None:
+    run = dropout_run(tmp_path, "waive")
+    asked = refusing(run, "deliver", OTHER_CHAIN, 10_000, NODE)
+    check_fate(run, "waive")
+    assert asked[NODE] == 2
+
+
 def test_data_owners_whose_chain_is_behind_are_asked_again_to_evaluate(tmp_path: Path) -> None:
     run = memory_run(tmp_path, inner=FedAvg(fraction_evaluate=1.0), metrics=("loss",))
     asked = refusing(run, "evaluate", BEHIND, 3)
     result = run.strategy.start(run.grid, make_model(), 1)
     assert set(asked.values()) == {4}
     assert set(result.evaluate_metrics_clientapp[1]) == {"loss"}
+
+
+def test_data_owner_that_is_early_and_then_silent_holds_evaluations_up_no_longer_than_one_that_is_silent(tmp_path: Path) -> None:
+    run = memory_run(tmp_path, inner=FedAvg(fraction_evaluate=1.0), metrics=("loss",), commit_seconds=1_200)
+    asked = refusing(run, "evaluate", BEHIND, 1, NODE)
+    run.grid.on_request = lambda node, message: None if asked[NODE] and node == NODE and exchange_in(message) == "evaluate" else message
+    began = run.scene.world.timestamp
+    run.strategy.start(run.grid, make_model(), 1, timeout=600)
+    assert 600 <= run.scene.world.timestamp - began < 900
 
 
 def test_data_owner_whose_chain_stays_behind_does_not_evaluate_and_is_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

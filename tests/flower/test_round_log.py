@@ -80,7 +80,7 @@ def test_group_beyond_the_norm_is_told_its_length_and_most_of_them_the_norm_that
     assert "terms-propose" not in "".join(one), "it may be one that poisons"
     all_five = report_lines(report(accepted=(), learnt=(), dropped=(), waived=(0, 1, 2, 3, 4), undelivered=(), too_long=TOO_LONG), TERMS)
     assert any(f"is paid, and not learnt from: its mean update is 1e+06 {norm}" in line for line in all_five)
-    assert any("A norm of 14 would take half of these groups; `omnilytics market terms-propose`" in line for line in all_five)
+    assert any("A norm of 14.1 would take half of these groups; `omnilytics market terms-propose`" in line for line in all_five)
 
 
 def test_rounds_that_end_otherwise_say_so() -> None:
@@ -102,7 +102,8 @@ def test_round_that_taught_nothing_names_what_it_was() -> None:
     far = report(accepted=(), learnt=(), dropped=(), waived=(0, 1, 2, 3, 4), undelivered=(), too_long=TOO_LONG)
     told = nothing_learnt(far, TERMS)
     assert (
-        f"5 groups lie beyond the norm bound of the terms, a mean update of length {TERMS.longest_mean:g}. A norm of 14 would take" in told
+        f"5 groups lie beyond the norm bound of the terms, a mean update of length {TERMS.longest_mean:g}. A norm of 14.1 would take"
+        in told
     )
     assert "`omnilytics market terms-propose` finds what an app needs; create a market with such a norm" in told
     assert "no group is left to learn from" in nothing_learnt(report(learnt=(), waived=(), undelivered=()), TERMS)
