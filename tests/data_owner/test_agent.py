@@ -86,7 +86,7 @@ def test_commit_by_several_at_once_makes_one_commitment(tmp_path: Path) -> None:
 def test_disk_without_room_for_a_round_is_refused_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _, owner, task = lone_task(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: Mock(free=3 * 131_072))
-    with pytest.raises(Refused, match="has 0 MB free, a round may take 1 MB"):
+    with pytest.raises(Refused, match="the owner home has too little room: a round may take 1 MB"):
         owner.agent().admit(task)
 
 
