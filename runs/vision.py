@@ -9,7 +9,7 @@ is enough for data sets, transforms and models; calling one of the operators sti
 
 import importlib
 
-import torch
+from torch import library
 
 __all__ = ["datasets", "models", "transforms"]
 
@@ -30,14 +30,14 @@ _OPERATORS = (
 )
 
 # The declarations last as long as this object.
-_declarations: torch.library.Library | None = None
+_declarations: library.Library | None = None
 
 try:
     importlib.import_module("torchvision")
 except RuntimeError as error:
     if "operator torchvision::" not in str(error):
         raise
-    _declarations = torch.library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
+    _declarations = library.Library("torchvision", "DEF")  # type: ignore[no-untyped-call]
     for _name in _OPERATORS:
         _declarations.define(f"{_name}(Tensor placeholder) -> Tensor")  # type: ignore[no-untyped-call]
 

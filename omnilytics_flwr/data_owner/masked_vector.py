@@ -33,7 +33,6 @@ class FreshMask:
     def __init__(self, scheme: Scheme, mask: GroupMask) -> None:
         self.read = mask.read
         self._scheme = scheme
-        expect_commitments(scheme.points)
 
     def commit(self, units: Units, masked: FieldVector) -> bytes:
         """See `RoundMask.commit`."""
@@ -57,6 +56,7 @@ def mask_pieces(pieces: Iterable[Units], mask: RoundMask, scheme: Scheme, times:
     """
     vector, remaining = BytesIO(), iter(pieces)
     points: list[bytes] = []
+    expect_commitments(scheme.points)
     while True:
         with times.step("quantise"):
             units = next(remaining, None)

@@ -258,7 +258,8 @@ def connect(
         semi-supernode), which it does for 18 days; several, with commas between them. A local chain serves them by itself.
     outbox : Path, optional
         Folder that keeps each signed transaction from before it is sent until it is mined, so that the next process finds what a killed
-        one had on its way; and the block of the last one, so that it believes no state before that. Accounts may share it; machines and users may not.
+        one had on its way; and the block of the last one, so that it believes no state before that. Accounts may share it; machines and
+        users may not.
 
     Raises
     ------

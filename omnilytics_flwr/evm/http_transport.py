@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from itertools import count
@@ -11,7 +12,10 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from .http_body import read_body
-from .json_rpc import answer_to, request_bytes
+
+
+class AnswerToAnother(ValueError):
+    """An answer that does not bear the number of the request."""
 
 
 class HttpTransport:
@@ -36,10 +40,14 @@ class HttpTransport:
         self._ids = count(1)
 
     def make_request(self, method: str, params: Sequence[object]) -> Any:
-        """What the node answers; raises what `requests`, `read_body` and `answer_to` raise."""
+        """What the node answers; raises what `requests` and `read_body` raise, and `ValueError` for what is no answer to this."""
         number, deadline = next(self._ids), time.monotonic() + self._timeout_seconds
         request = self._request.copy()
-        request.prepare_body(request_bytes(number, method, params), None)
+        request.prepare_body(json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}).encode(), None)
         with self._adapter.send(request, timeout=self._timeout_seconds, **self._settings) as response:
             response.raise_for_status()
-            return answer_to(number, read_body(response, deadline))
+            answer = json.loads(read_body(response, deadline))
+        # An error may come without a number: from a node that could not read the request, or a balancer that did not.
+        if isinstance(answer, dict) and answer.get("id") != number and (answer.get("id") is not None or answer.get("error") is None):
+            raise AnswerToAnother
+        return answer

@@ -112,7 +112,7 @@ class Exchanges:
         self.asked = tuple(self.nodes())
         log(
             INFO,
-            "\t├──> Market round %s: %s nodes train for %s data owners in %s groups; it opens once all groups have committed, or in %.0f s",
+            "\t├──> Market round %s: %s nodes train for %s data owners in %s groups; it opens once all groups have committed, in %.0f s at the latest",
             task.round,
             len(self.asked),
             len(self._keeper.live.owners()),
