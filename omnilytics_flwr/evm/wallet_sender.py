@@ -240,13 +240,13 @@ class WalletSender(Sender):
     def _is_void(self, pending: Pending) -> bool:
         """Whether another transaction has the nonce, with enough blocks on top.
 
-        With one at least: nodes may count a transaction a moment before they have its receipt.
+        With one at least: nodes may count a transaction a moment before they have its receipt, or its block.
         """
         nonce = pending.transaction["nonce"]
         if self._count("latest") <= nonce:
             return False
-        on_top = max(self.connection.confirmations, 1)
-        return self._count(hex(max(self.connection.block_number() - on_top, 0))) > nonce and self._included(pending) is None
+        below = self.connection.block_number() - max(self.connection.confirmations, 1)
+        return below >= 0 and self._count(hex(below)) > nonce and self._included(pending) is None
 
     def _is_known(self, transaction_hash: str) -> bool:
         return self.connection.request("eth_getTransactionByHash", transaction_hash) is not None

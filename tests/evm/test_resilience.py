@@ -71,6 +71,31 @@ def sent_unmined(anvil: Anvil, pool: ThreadPoolExecutor, connection: Connection,
     return future
 
 
+def test_first_transaction_of_a_chain_is_sent_once_though_it_counts_before_its_block_is_there() -> None:
+    """A node in the middle of mining block 1: its state has the transaction, its latest block is 0, and there is no receipt."""
+    with Anvil() as fresh, faulty_node(fresh.url) as node:
+        connection = connect(node.url)
+        looks, mid_block = iter(range(3)), True
+
+        def mining(early: object) -> Callable[[dict[str, object]], object]:
+            """What is answered early, for as long as the block is not there."""
+            return lambda answer: answer | {"result": early} if "eth_sendRawTransaction" in node.passed and mid_block else answer
+
+        def receipt(answer: dict[str, object]) -> object:
+            nonlocal mid_block
+            mid_block = next(looks, None) is not None
+            return answer | {"result": None} if mid_block else answer
+
+        node.falsifying = {
+            "eth_getTransactionReceipt": receipt,
+            "eth_blockNumber": mining("0x0"),
+            "eth_getTransactionCount": mining("0x1"),
+        }
+        send(connection, dev_wallet(0, connection), Payload(Address("0x" + "11" * 20), b""))
+        assert node.passed.count("eth_sendRawTransaction") == 1
+        assert fresh.endpoint.request("eth_blockNumber") == "0x1"
+
+
 def test_dropped_while_waited_for_is_handed_over_again(
     anvil: Anvil, pool: ThreadPoolExecutor, connection: Connection, wallet: Wallet, contract: Address
 ) -> None:
