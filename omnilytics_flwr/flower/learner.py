@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from logging import WARNING
 from typing import TYPE_CHECKING, Any
@@ -52,21 +52,25 @@ class Learner:
         self._memory = memory
         self.cut_for_all = 0.0
 
-    def learn_and_settle(self, server_round: int, model: SplitModel) -> tuple[Progress, SplitModel | None]:
+    def learn_and_settle(self, server_round: int, model: SplitModel, take_up: Callable[[], None]) -> tuple[Progress, SplitModel | None]:
         """Prove, learn, settle; again with fewer groups as long as the market refuses.
 
         Whatever the inner strategy does in between, the round is settled: if it fails, before its failure is raised; if it takes too long,
-        by a watch. Gives the run after this round of Flower's, and the model with its new public part; None for it if nothing was learnt.
+        by a watch. `take_up` brings it from its present state to where it must be before it learns. Gives the run after this round of
+        Flower's, and the model with its new public part; None for it if nothing was learnt.
         """
         before = self._inner.attributes()
         try:
-            return self._until_settled(server_round, model, before)
+            return self._until_settled(server_round, model, before, take_up)
         except NotReopened as lost:  # nobody is paid, so nothing is learnt
             log(WARNING, "%s", lost)
             self._inner.put_back(before)
+            take_up()
             return self.unchanged(server_round, model), None
 
-    def _until_settled(self, server_round: int, model: SplitModel, before: Mapping[str, Any]) -> tuple[Progress, SplitModel | None]:
+    def _until_settled(
+        self, server_round: int, model: SplitModel, before: Mapping[str, Any], take_up: Callable[[], None]
+    ) -> tuple[Progress, SplitModel | None]:
         while True:
             decision = self._keeper.prove()
             # What is read of the live round is read before the watch may end it.
@@ -75,6 +79,7 @@ class Learner:
                 self._look_at_clip(decision.mean, decision.learnt)
             with SettleWatch(lambda: self._pay(decision), WATCH_SHARE * self._keeper.settle_seconds()) as watch:  # noqa: B023
                 try:
+                    take_up()
                     progress, learnt, following = self._learn(server_round, model, decision, heard)
                     outcome = None if self._memory.directory is None else progress.to_record()
                 except (Exception, SystemExit):  # an app may leave by sys.exit, but not without paying

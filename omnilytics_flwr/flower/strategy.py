@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from logging import INFO, WARNING
 from pathlib import Path
 
@@ -143,6 +144,7 @@ class Omnilytics(Strategy):
         self._model = SplitModel()
         self._done = 0
         self._last = 0
+        self._take_up: Callable[[], None] = _nothing
 
     @property
     def reports(self) -> tuple[RoundReport, ...]:
@@ -222,9 +224,7 @@ class Omnilytics(Strategy):
         self._exchanges.grid = steady
         self._model = self._model.with_public(arrays)
         number = self._done + server_round
-        if self._keeper.is_open:  # since before this process began, with its commitments; it must not wait for nodes
-            with suppress(NodesAreGone):
-                self._planner.train_plan(number, arrays, config, steady.as_of(self._exchanges.nodes()))
+        if self._keeper.is_open:  # since before this process began, with its commitments; the inner strategy is asked under the watch
             return []
         plan = self._planner.train_plan(number, arrays, config, grid)
         if plan.content is None:
@@ -259,7 +259,8 @@ class Omnilytics(Strategy):
                 self._save(self._learner.unchanged(number, self._model))
                 return None, None
         self._exchanges.deliver()
-        progress, learnt = self._learner.learn_and_settle(number, self._model)
+        progress, learnt = self._learner.learn_and_settle(number, self._model, self._take_up)
+        self._take_up = _nothing
         if learnt is not None:
             self._model = learnt.refitted(self._refit, number)
             progress = replace(progress, arrays=self._model.whole())
@@ -312,11 +313,25 @@ class Omnilytics(Strategy):
             self._observe(self._done, progress.metrics)
         self._keeper.booked()
         self._planner.restore(progress.train_config, progress.evaluate_config, train_config, evaluate_config)
+        if self._keeper.is_open:
+            self._take_up = partial(self._take_up_open, grid, progress, train_config, evaluate_config)
+        elif progress.ahead:
+            self._look_ahead(grid, evaluate_config)
+
+    def _look_ahead(self, grid: Grid, evaluate_config: ConfigRecord) -> None:
+        """Ask the inner strategy again what it was asked when the last round was settled."""
+        with suppress(NodesAreGone):
+            self._planner.look_ahead(self._done, self._model.public, grid)
+        self._planner.evaluate_plan(self._done, self._model.public, evaluate_config)
+
+    def _take_up_open(self, grid: SteadyGrid, progress: Progress, train_config: ConfigRecord, evaluate_config: ConfigRecord) -> None:
+        """Bring the inner strategy from its saved state to where it was when the open round began, without waiting for nodes."""
+        self._planner.restore(progress.train_config, progress.evaluate_config, train_config, evaluate_config)
+        there = grid.as_of(self._exchanges.nodes())
         if progress.ahead:
-            there = grid.as_of(self._exchanges.nodes()) if self._keeper.is_open else grid
-            with suppress(NodesAreGone):
-                self._planner.look_ahead(self._done, self._model.public, there)
-            self._planner.evaluate_plan(self._done, self._model.public, evaluate_config)
+            self._look_ahead(there, evaluate_config)
+        with suppress(NodesAreGone):
+            self._planner.train_plan(self._done + 1, self._model.public, train_config, there)
 
     def _tell_needs(self, initial: ArrayRecord) -> None:
         """Say what a round takes, and refuse what cannot be held, before anything is trained or paid for; not while a round is open."""
@@ -388,3 +403,7 @@ class Omnilytics(Strategy):
     def _header(self, exchange: Exchange, task: TaskId, other_config_hash: bytes) -> TaskHeader:
         ledger = self._keeper.ledger
         return TaskHeader(exchange, ledger.chain_id, ledger.address, task.epoch, task.round, other_config_hash)
+
+
+def _nothing() -> None:
+    """Nothing was left open that must be taken up."""

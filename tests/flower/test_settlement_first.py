@@ -128,6 +128,30 @@ def test_open_round_is_settled_by_a_process_that_never_sees_as_many_nodes_as_the
     assert run.scene.state.stage is Stage.IDLE
 
 
+@pytest.mark.parametrize("opened", [0, 1])
+def test_open_round_is_settled_by_a_process_whose_strategy_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, opened: int) -> None:
+    """The model owner is killed after it has opened its first or second round."""
+    run, is_over = memory_run(tmp_path / "owners"), Event()
+
+    def hang(strategy: FedAvg, *told: Any) -> Iterable[Message]:
+        assert is_over.wait(HELD_SECONDS), "the round stays open"
+        return asked(strategy, *told)
+
+    def start(killer: Killer, **options: Any) -> Omnilytics:
+        ledger, wait = killer.ledger(run.scene.ledger()), waiter(run.scene)
+        strategy = Omnilytics(FedAvg(), ledger=ledger, run_dir=tmp_path / "run", wait=wait, **options)
+        strategy.start(run.grid, make_model(), opened + 1)
+        return strategy
+
+    with pytest.raises(Killed):
+        start(KilledOpening(opened))
+    asked = FedAvg.configure_train
+    monkeypatch.setattr(FedAvg, "configure_train", hang)
+    monkeypatch.setattr(learner, "WATCH_SHARE", 0.0)
+    reports = start(Killer(), on_round=lambda report: is_over.set()).reports
+    assert [(report.round, report.settled) for report in reports] == [(opened + 1, True)]
+
+
 def unknown_metric(contents: list[RecordDict], weight: str) -> MetricRecord:
     return MetricRecord({"mean": sum(float(content["metrics"]["train_loss"]) for content in contents)})  # type: ignore[arg-type]
 
