@@ -20,7 +20,7 @@ from ..model_owner.live_round import Metrics
 from ..model_owner.round_keeper import RoundKeeper
 from .compat import log
 from .metrics import permitted
-from .node_refusals import NodeRefusals, is_early, is_passing
+from .node_refusals import NodeRefusals, NotDelivered, is_early, is_passing
 from .pace import LEAST_DELIVER_PATIENCE_SECONDS, LEAST_PATIENCE_SECONDS, Pace
 from .round_log import listed
 from .steady_grid import SteadyGrid
@@ -75,6 +75,7 @@ class Exchanges:
         self._deliver_pace = Pace(clock, LEAST_DELIVER_PATIENCE_SECONDS)
         self.asked: tuple[int, ...] = ()
         self.refusals = NodeRefusals()
+        self._not_delivered = NotDelivered()
         self.waited = ""
         self.grid: SteadyGrid | None = None
         self.timeout = self.train_timeout = 3600.0
@@ -223,7 +224,7 @@ class Exchanges:
         for reply in replies:
             node = reply.metadata.src_node_id
             if reply.has_error():
-                log(WARNING, "\t> node %s does not take part: %s", node, self.refusals.note_error(reply))
+                self.refusals.note_error(reply)
                 self._early |= is_early(reply)
                 continue
             try:
@@ -232,11 +233,11 @@ class Exchanges:
                     raise ProtocolError(f"{commit.owner} has answered already; expected one reply a data owner; the first one counts")
                 self._keeper.add_commitment(commit.owner, commit.digest, commit.signature, round_number)
             except Exception as error:  # whatever a reply holds costs its sender alone
-                log(WARNING, "\t> node %s sent no valid commitment: %s", node, self.refusals.note_invalid(reply, error))
+                self.refusals.note_invalid(reply, error)
                 continue
             seen.add(commit.owner)
             self._nodes[commit.owner] = node
-            self.refusals.reasons.pop(node, None)
+            self.refusals.note_commitment(node)
             self._commit_pace.note(commit.owner)
 
     def deliver(self) -> None:
@@ -253,6 +254,7 @@ class Exchanges:
             self._ask_until_delivered()
         except Exception as error:
             log(ERROR, "the deliver exchange broke off (%r); the round goes on without those who have not delivered", error)
+        self._not_delivered.end()
         self._early_until = math.inf
         self._limit(None, lambda: False)
 
@@ -323,9 +325,12 @@ class Exchanges:
         """Take a delivery; whether it is valid."""
         node = reply.metadata.src_node_id
         if reply.has_error():
-            log(WARNING, "\t> node %s did not deliver: %s", node, reply.error.reason)
-            self._early |= is_early(reply)
-            self._passing |= is_passing(reply)
+            early, passing = is_early(reply), is_passing(reply)
+            self._early |= early
+            self._passing |= passing
+            until = self._early_until if early else self._passing_until if passing else -math.inf
+            seconds = min(until - self._clock.now(), self._keeper.deliver_seconds())
+            self._not_delivered.note(node, str(reply.error.reason), seconds)
             return False
         try:
             answer = DeliverReply.from_record(our_record(reply.content))
@@ -336,8 +341,9 @@ class Exchanges:
             self._nodes[answer.owner] = node
             self._deliver_pace.note(answer.owner)
         except Exception as error:  # whatever a reply holds costs its sender alone
-            log(WARNING, "\t> node %s delivered nothing valid: %s", node, error)
+            self._not_delivered.note(node, f"what it sent is not valid: {error}", 0)
             return False
+        self._not_delivered.note_delivery(node)
         return True
 
     def _metrics_of(self, node: int, content: RecordDict) -> Metrics:

@@ -170,6 +170,11 @@ def refusing(run: MemoryRun, exchange: str, reason: str, most: int, *nodes: int)
     return asked
 
 
+def lines_about(node: int, caplog: pytest.LogCaptureFixture) -> list[str]:
+    """What the log says of a node, without its name."""
+    return [line.partition(f"node {node} ")[2] for line in caplog.messages if f"node {node} " in line]
+
+
 BEHIND = f"OutOfTurn: {OutOfTurn('anchored', 'deliver in round 1 of epoch 1', ('train in round 1 of epoch 1',))}"
 RESTARTED = f"Refused: {NO_REPLY} (Connection refused); its operator must start it"
 NODE_DOWN = f"Unreachable: {CHAIN_FAILED}"
@@ -186,20 +191,38 @@ def test_data_owners_that_wait_for_confirmations_are_asked_until_they_have_them(
 
 @pytest.mark.parametrize("reason", [RESTARTED, NODE_DOWN])
 @pytest.mark.parametrize("missing", MODES)
-def test_data_owner_whose_agent_or_node_is_down_for_a_while_still_delivers(tmp_path: Path, missing: Missing, reason: str) -> None:
+def test_data_owner_whose_agent_or_node_is_down_for_a_while_still_delivers(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, missing: Missing, reason: str
+) -> None:
     run = dropout_run(tmp_path, missing)
     asked = refusing(run, "deliver", reason, 4, NODE)
     report, _ = settled(run)
     assert report.accused == report.waived == ()
     assert asked[NODE] == 5
+    began, ended = lines_about(NODE, caplog)
+    assert f"does not deliver yet: {reason}; it is asked again for " in began
+    assert "has delivered after all" in ended
 
 
 @pytest.mark.parametrize("missing", MODES)
-def test_data_owner_whose_agent_stays_down_is_waited_for_as_one_that_is_silent(tmp_path: Path, missing: Missing) -> None:
+def test_data_owner_whose_agent_stays_down_is_waited_for_as_one_that_is_silent(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, missing: Missing
+) -> None:
     run = dropout_run(tmp_path, missing)
     asked = refusing(run, "deliver", RESTARTED, 10_000, NODE)
     check_fate(run, missing)
     assert asked[NODE] > 4
+    began, ended = lines_about(NODE, caplog)
+    assert "does not deliver yet" in began
+    assert f"did not deliver: {RESTARTED}" in ended
+
+
+def test_data_owner_that_is_asked_again_to_train_is_told_of_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    run = dropout_run(tmp_path, "waive")
+    asked = refusing(run, "train", RESTARTED, 3, NODE)
+    settled(run)
+    assert asked[NODE] == 4
+    assert [line.partition(":")[0] for line in lines_about(NODE, caplog)] == ["does not take part", "takes part after all"]
 
 
 def test_data_owner_on_another_chain_is_not_waited_for(tmp_path: Path) -> None:
