@@ -17,6 +17,7 @@ from .session import Session, options
 from .settings import FILE, VERIFICATIONS, example
 
 if TYPE_CHECKING:
+    from ..explore.market_document import Document
     from ..local_market import LocalMarket
     from ..market.terms import Terms
 
@@ -83,8 +84,8 @@ def local(
     printer.note("Looking at the app: its server, and how one client trains ...")
     found = local_round(command.app, owners=owners, trained=1, run_config=command.run_config)
     check_has_lines(command.app, found)
-    if found.trouble:
-        printer.note(f"Beware: {found.trouble}.")
+    for sentence in filter(None, (found.trouble, found.no_room)):
+        printer.note(f"Beware: {sentence}.")
     start = found.start
     weights = count_weights(start.arrays, start.private)
     printer.note(f"The app trains a model of {weights:,} weights for {counted(start.rounds, 'round')}. Starting a chain and a market ...")
@@ -99,7 +100,7 @@ def local(
         longest_mean=longest_mean,
         rounds=max(1, start.rounds),
         verification=verification,
-        metrics=found.metrics,
+        metrics=found.fitting,
         commit_seconds=commit_seconds(found.seconds + weights / _WEIGHTS_PER_SECOND, owners),
     ) as market:
         terms = market.ledger.terms()
@@ -109,7 +110,13 @@ def local(
             f"{terms.longest_mean:.3g} (the norm bound) is not paid. Metrics that may leave: {', '.join(terms.metrics) or 'none'}.\n"
             f"{no_spare(terms)}"
         )
-        completed = run_app(command, market.environment, nodes=owners, output=sys.stderr if session.settings.as_json else None)
+        try:
+            completed = run_app(command, market.environment, nodes=owners, output=sys.stderr if session.settings.as_json else None)
+        except KeyboardInterrupt:
+            if file is not None:
+                _document(market, file)
+                printer.note(f"The market so far as a page: {file}")
+            raise
         _show(printer, market, file)
         if keep:
             looks = "\n  ".join(ways_to_look(market.ledger.address, market.anvil.url))
@@ -143,14 +150,20 @@ def no_spare(terms: Terms) -> str:
     )
 
 
-def _show(printer: Printer, market: LocalMarket, file: Path | None) -> None:
-    """Say what everybody earned, and write the page if one is asked for."""
+def _document(market: LocalMarket, file: Path | None) -> Document:
+    """All that a page shows of the market, and written as one if a file is named."""
     from ..explore.market_document import WatchedMarket
     from ..explore.page_file import write_page
 
     document = WatchedMarket(market.ledger, 0).document()
     if file is not None:
         write_page(file, document)
+    return document
+
+
+def _show(printer: Printer, market: LocalMarket, file: Path | None) -> None:
+    """Say what everybody earned, and write the page if one is asked for."""
+    document = _document(market, file)
     rows = [
         {"data_owner": owner["address"], "paid_rounds": owner["paidRounds"], "earned_wei": int(owner["earned"])}
         for owner in document["owners"]

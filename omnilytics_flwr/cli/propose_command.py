@@ -79,13 +79,14 @@ def terms_propose(
             "private": found.start.private,
             "metrics_reported": found.metrics,
             "trouble": found.trouble,
+            "no_room": found.no_room,
             "terms": None if output is None else str(output),
         }
         printer.facts(asdict(proposal) | reported)
         return
     _show(printer, proposal, found.metrics)
-    if found.trouble:
-        printer.note(f"Beware: {found.trouble}.")
+    for sentence in filter(None, (found.trouble, found.no_room)):
+        printer.note(f"Beware: {sentence}.")
     written = (
         f"Written to {output}; look through it" if output is not None else f"Next: omnilytics market terms-propose {app} --output FILE"
     )

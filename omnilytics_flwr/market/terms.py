@@ -21,6 +21,7 @@ from .terms_bounds import (
     ETHEREUM,
     MONTH_SECONDS,
     MOST_EXACT_POINTS,
+    MOST_METRIC_BYTES,
     MOST_SCORING_STEPS,
     MOST_SEATS,
     MOST_WEIGHTS,
@@ -179,7 +180,7 @@ class Terms:
         32
     )
     metrics: Annotated[
-        tuple[str, ...], About("string", "Names of the metrics that may leave a data owner, sorted.", 0, 256, _joined_bytes)
+        tuple[str, ...], About("string", "Names of the metrics that may leave a data owner, sorted.", 0, MOST_METRIC_BYTES, _joined_bytes)
     ] = ()
 
     def __post_init__(self) -> None:

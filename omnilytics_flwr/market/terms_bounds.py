@@ -23,6 +23,8 @@ LEAST_SPARE_GROUPS = 6
 MOST_SCORING_STEPS = 10_000
 MOST_DISTANCE_BITS = 82
 """Of a half's sum of squared differences: halves lie 84 bits apart."""
+MOST_METRIC_BYTES = 256
+"""Of all names of metrics together, with a space between two."""
 MONTH_SECONDS = 30 * 24 * 3600
 MOST_WEIGHTS = 2**26
 MOST_EXACT_POINTS = 100

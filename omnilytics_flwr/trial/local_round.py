@@ -24,7 +24,8 @@ from ..flower.inner_strategy import InnerStrategy
 from ..flower.metrics import allowed_metrics, plain_metrics
 from ..flower.mod_order import check_place
 from ..flower.weights import difference
-from ..market.terms import is_metric_name
+from ..market.terms import ABOUT, is_metric_name
+from ..market.terms_bounds import MOST_METRIC_BYTES
 from .app_folder import AppFolder, at_work, replaced, settings_in
 from .app_model import AppStart, start_of
 
@@ -59,6 +60,25 @@ class LocalRound:
     has_mod: bool
     seconds: float
     trouble: str
+
+    @property
+    def fitting(self) -> tuple[str, ...]:
+        """Of the metrics, those that terms have room for: the weight of averages first, then as many as can be, so the shortest."""
+        weight = getattr(self.start.strategy, "weighted_by_key", "num-examples")
+        taken: list[str] = []
+        for name in sorted(self.metrics, key=lambda name: (name != weight, len(name), name)):
+            if ABOUT["metrics"].measure([*taken, name]) <= MOST_METRIC_BYTES:
+                taken.append(name)
+        return tuple(sorted(taken))
+
+    @property
+    def no_room(self) -> str:
+        """A sentence about the metrics that terms have no room for; empty if they all fit."""
+        left = ", ".join(name for name in self.metrics if name not in self.fitting)
+        return left and (
+            f"terms have room for {MOST_METRIC_BYTES} bytes of metrics' names, so {left} stay with the data owners; give them shorter names if "
+            "they may leave"
+        )
 
 
 class _Nodes:

@@ -8,6 +8,7 @@ import pytest
 
 from omnilytics_flwr.cli.terms_file import read_terms
 from tests.support.builders import VERIFICATION
+from tests.trial.test_local_round import MANY_METRICS, write_app
 
 from .command_line import CommandLine
 from .test_terms_file import COMPUTED
@@ -35,3 +36,9 @@ def test_terms_that_do_not_fit_leave_no_file_and_name_the_options(bare: CommandL
     refused = bare.refused("market", "terms-propose", QUICKSTART, "--owners", "9", "--train", "1", "--output", "terms.toml")
     assert "change --owners (9) or --group-size (not given)" in refused
     assert not (bare.folder / "terms.toml").exists()
+
+
+def test_metrics_that_terms_have_no_room_for_are_told(bare: CommandLine) -> None:
+    app = write_app(bare.folder, metrics=MANY_METRICS)
+    said = bare("market", "terms-propose", str(app), "--train", "1", "--node-config", "scale=3")
+    assert "Beware: terms have room for 256 bytes of metrics' names, so longlong" in said

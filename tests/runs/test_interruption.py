@@ -31,7 +31,10 @@ if __name__ == "__main__":
 
 COMMANDS: dict[str, tuple[list[str], str]] = {
     "a user's script": (["-m", "tests.runs.interrupted_market"], "ray::ClientAppActor.run"),
-    "flwr run": (["-m", "omnilytics_flwr", "local", "--", "flwr", "run", "runs/examples/quickstart"], "ray::ClientAppActor"),
+    "flwr run": (
+        ["-m", "omnilytics_flwr", "local", "--html", "FOLDER/page.html", "--", "flwr", "run", "runs/examples/quickstart"],
+        "ray::ClientAppActor",
+    ),
     "worker processes": (["-c", SWEEP], "spawn_main"),
     "a chain alone": (["-m", "runs.gas", "--check"], "anvil"),
 }
@@ -85,7 +88,7 @@ def test_interrupted_run_says_one_line_and_ends_with_all_that_it_started(tmp_pat
     arguments, name = COMMANDS[case]
     said = tmp_path / "stderr"
     with said.open("wb") as stderr, (tmp_path / "stdout").open("wb") as stdout:
-        command = [sys.executable, *arguments]
+        command = [sys.executable, *(argument.replace("FOLDER", str(tmp_path)) for argument in arguments)]
         environment = {**os.environ, "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
         process = subprocess.Popen(command, stdout=stdout, stderr=stderr, cwd=ROOT, env=environment, start_new_session=True)
     watched: list[int] = []
@@ -100,6 +103,11 @@ def test_interrupted_run_says_one_line_and_ends_with_all_that_it_started(tmp_pat
         assert said.read_text(errors="replace")[before:] == "interrupted\n"
         for one in watched:
             assert select.select([one], [], [], max(0.0, deadline - time.monotonic()))[0], "a process that the run started goes on"
+        assert (
+            (tmp_path / "page.html").exists()
+            == (f"so far as a page: {tmp_path}" in (tmp_path / "stdout").read_text())
+            == (case == "flwr run")
+        )
     finally:
         process.kill()
         process.wait()

@@ -11,8 +11,10 @@ from flwr.serverapp.strategy import FedAvg
 from flwr.supercore.task_identity import TaskIdentity
 
 import omnilytics_flwr
-from omnilytics_flwr.errors import TermsError
+from omnilytics_flwr.errors import BadTerms, TermsError
+from omnilytics_flwr.market.terms import Terms
 from omnilytics_flwr.trial.local_round import local_round
+from tests.support.builders import VERIFICATION
 
 PROJECT = """
 [tool.flwr.app.components]
@@ -42,13 +44,13 @@ def train(message, context):
     settings, node = message.content["config"], context.node_config
     by = [settings["lr"] * settings["server-round"] * context.run_config["rate"] * node["scale"], node["partition-id"] / node["num-partitions"]]
     arrays = ArrayRecord({{name: Array(array.numpy() + by) for name, array in message.content["arrays"].items()}})
-    return Message(RecordDict({{"arrays": {reply}, "metrics": MetricRecord({{"num-examples": 3, "losses": [0.5, 0.25]}})}}), reply_to=message)
+    return Message(RecordDict({{"arrays": {reply}, "metrics": MetricRecord({{"num-examples": 3, "losses": [0.5, 0.25]{metrics}}})}}), reply_to=message)
 
 @client.evaluate()
 def evaluate(message, context):
     return Message(RecordDict({{"metrics": MetricRecord({{"accuracy": {accuracy}, "two words": 1.0}})}}), reply_to=message)
 """
-PLAIN = {"imports": "", "mods": "[]", "strategy": "FedAvg()", "reply": "arrays", "evaluate_fn": "None", "accuracy": "0.5"}
+PLAIN = {"imports": "", "mods": "[]", "strategy": "FedAvg()", "reply": "arrays", "evaluate_fn": "None", "accuracy": "0.5", "metrics": ""}
 IN_A_MARKET = {
     "imports": "from omnilytics_flwr import Omnilytics, OmnilyticsMod, open_market",
     "mods": "[OmnilyticsMod(initial_model=lambda context: 1 / 0)]",
@@ -114,3 +116,15 @@ def test_client_that_fails_to_evaluate_is_told_and_proposes_none_of_its_metrics(
     found = local_round(write_app(tmp_path, accuracy="1 / 0"), owners=4, trained=1, node_config="scale=3")
     assert "fails to evaluate: ZeroDivisionError: division by zero; a run goes on" in found.trouble
     assert found.metrics == ("num-examples",)
+
+
+MANY_METRICS = "".join(f', "{"long" * count}": 1.0' for count in range(1, 14))
+
+
+def test_metrics_that_terms_have_no_room_for_stay_and_are_told(tmp_path: Path) -> None:
+    found = local_round(write_app(tmp_path, metrics=MANY_METRICS), owners=4, trained=1, node_config="scale=3")
+    with pytest.raises(BadTerms, match="metrics is 398, it must lie in 0"):
+        Terms.for_model(4, verification=VERIFICATION, metrics=found.metrics)
+    terms = Terms.for_model(4, verification=VERIFICATION, metrics=found.fitting)
+    assert terms.metrics == ("accuracy", *("long" * count for count in range(1, 11)), "num-examples")
+    assert f"so {', '.join('long' * count for count in range(11, 14))} stay with the data owners" in found.no_room
