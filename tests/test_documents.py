@@ -21,7 +21,7 @@ DOCUMENTS = (ROOT / "README.md", ROOT / "contracts" / "README.md", *sorted(DOCS.
 GLOSSARY, SECURITY = DOCS / "specification" / "glossary.md", DOCS / "explain" / "security.md"
 CLI, POLICY, TERMS = (DOCS / "reference" / name for name in ("cli.md", "policy.md", "terms.md"))
 
-FENCED = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\((?!https?://)([^)\s#]*)(?:#([^)\s]+))?\)")
 CODE = re.compile(r"`([^`]+)`")
 TEST_FILE = re.compile(r"(?:(\w+)/)?(test_[\w*]+)")
