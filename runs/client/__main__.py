@@ -152,7 +152,7 @@ def taken(answers: list[Answer]) -> dict[str, Any]:
     return asdict(whole.steps["all"]) | {
         "steps": {name: asdict(spent) for name, spent in whole.steps.items() if name != "all"},
         "peak_memory_bytes": max(answer.peak_memory_bytes for answer in answers),
-        "sent_bytes": sum(len(answer.raw) for answer in answers),
+        "sent_bytes": sum(answer.sent_bytes for answer in answers),
     }
 
 

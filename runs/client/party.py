@@ -1,4 +1,4 @@
-"""One client in a process of its own: answers serialised messages, and tells what it took beyond training."""
+"""One client in a process of its own: answers messages as Flower moves them, and tells what it took beyond training."""
 
 from __future__ import annotations
 
@@ -8,19 +8,21 @@ import time
 from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 
 import numpy as np
 from flwr.app import Array, ArrayRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
-from flwr.common.serde import message_from_proto, message_to_proto
-from flwr.proto.message_pb2 import Message as Proto
 from flwr.supercore.task_identity import TaskIdentity
 
 from omnilytics_flwr import omnilytics_mod
 from omnilytics_flwr.data_owner.step_times import Spent, StepTimes, peak_memory_bytes
 from omnilytics_flwr.errors import ProtocolError
 from omnilytics_flwr.flower.mod import agent_of_operator
+
+from .passage import Passage
 
 NODE = 100
 STEP = np.float32(0.001)
@@ -29,9 +31,9 @@ STEP = np.float32(0.001)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A reply, serialised, and what it took beyond training; steps are read, answer and write."""
+    """What a reply took beyond training; steps are read, answer and write."""
 
-    raw: bytes
+    sent_bytes: int
     steps: dict[str, Spent]
     peak_memory_bytes: int
 
@@ -53,12 +55,14 @@ class Client:
     def ask(self, content: RecordDict) -> tuple[RecordDict, Answer]:
         """One exchange; raises `ProtocolError` if the client refuses."""
         TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = 1
-        request = Message(content, dst_node_id=NODE, message_type="train")
-        answer = self._process.submit(_answer, message_to_proto(request).SerializeToString()).result()
-        reply = message_from_proto(Proto.FromString(answer.raw))
-        if reply.has_error():
-            raise ProtocolError(f"the client refused: {reply.error.reason}")
-        return reply.content, answer
+        with TemporaryDirectory() as folder:
+            request, reply = Passage(Path(folder, "request")), Passage(Path(folder, "reply"))
+            request.send(Message(content, dst_node_id=NODE, message_type="train"), _context())
+            answer = self._process.submit(_answer, request, reply).result()
+            message = reply.receive()
+        if message.has_error():
+            raise ProtocolError(f"the client refused: {message.error.reason}")
+        return message.content, answer
 
 
 def train(message: Message, context: Context) -> Message:
@@ -95,16 +99,16 @@ def _context() -> Context:
     return Context(1, NODE, {"partition-id": "0"}, RecordDict(), {})
 
 
-def _answer(raw: bytes) -> Answer:
+def _answer(request: Passage, reply: Passage) -> Answer:
     times = StepTimes()
     with times.step("read"):
-        message = message_from_proto(Proto.FromString(raw))
+        message = request.receive()
         context = _context()
     with times.step("answer"):
-        reply = _app[0](message, context)
+        answer = _app[0](message, context)
     if _training:
         seconds, cpu_seconds = _training.pop()
         times.add("answer", Spent(-seconds, -cpu_seconds))
     with times.step("write"):
-        sent = message_to_proto(reply).SerializeToString()
-    return Answer(sent, times.steps, peak_memory_bytes())
+        reply.send(answer, context)
+    return Answer(reply.sent_bytes(), times.steps, peak_memory_bytes())
