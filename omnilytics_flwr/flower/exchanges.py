@@ -340,7 +340,7 @@ class Exchanges:
             self._not_delivered.note(node, str(reply.error.reason), seconds)
             return False
         try:
-            answer = DeliverReply.from_record(our_record(reply.content))
+            answer = DeliverReply.from_content(reply.content)
             if self._nodes.get(answer.owner, node) != node:
                 raise ProtocolError(f"{answer.owner} has committed from another node; expected its delivery from there; ignore this one")
             metrics = self._metrics_of(node, reply.content)

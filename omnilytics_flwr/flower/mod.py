@@ -134,9 +134,9 @@ class OmnilyticsMod:
     def _deliver(self, msg: Message, context: Context, request: DeliverRequest) -> Message:
         agent = self._agent(context)
         delivery = agent.deliver(request.chain_id, request.market, request.epoch, request.round, request.digests)
-        content = allowed_metrics(kept_metrics(agent, request), delivery.metrics)
-        content[RECORD] = DeliverReply(delivery.owner, delivery.vector, delivery.points, delivery.projected, delivery.signature).to_record()
-        return Message(content, reply_to=msg)
+        metrics = allowed_metrics(kept_metrics(agent, request), delivery.metrics)
+        answer = DeliverReply(delivery.owner, delivery.vector, delivery.points, delivery.projected, delivery.signature)
+        return Message(RecordDict({**metrics, **answer.to_content()}), reply_to=msg)
 
     def _whole(self, context: Context, agent: OwnerAgent, task: TaskId, public: ArrayRecord) -> ArrayRecord:
         """The whole model: the task's public part with this data owner's private part."""

@@ -7,7 +7,7 @@ docs/specification/wire.md lists the fields with units and bounds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import MISSING, Field, dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Self, TypeVar
 
@@ -27,6 +27,9 @@ CHAIN_FAILED = "the data owner's node or wallet fails it; its log says how"
 
 RECORD = "omnilytics"
 VERSION = 3
+
+PIECE_BYTES, MOST_PIECES = 2**20, 16
+"""Of a vector: a piece is as short as this, unless there were more than so many pieces."""
 
 T = TypeVar("T", bool, int, str, bytes)
 
@@ -117,6 +120,7 @@ class DeliverReply(WireMessage):
     """A data owner's masked vector (canonical 32-byte elements) and its commitments (96 bytes each; none if its hash commits to it).
 
     In a projected market its projected point and the signature of that point's digest come with it, and are empty in an exact one.
+    The vector travels in pieces, each in a record of its own: Flower moves record by record, and holds each about seven times meanwhile.
     """
 
     owner: Address
@@ -124,6 +128,26 @@ class DeliverReply(WireMessage):
     points: bytes
     projected: bytes
     signature: bytes
+
+    def to_content(self) -> RecordDict:
+        """Encode: our record with the first piece, and a record for each further one."""
+        size = max(PIECE_BYTES, -(-len(self.vector) // MOST_PIECES))
+        first, *further = [self.vector[start : start + size] for start in range(0, len(self.vector), size)] or [b""]
+        content = RecordDict({RECORD: replace(self, vector=first).to_record()})
+        for place, piece in enumerate(further, 1):
+            content[f"{RECORD}-{place}"] = ConfigRecord({"vector": piece})
+        return content
+
+    @classmethod
+    def from_content(cls, content: RecordDict) -> Self:
+        """Decode as `from_record` does, and take what is decoded out of `content`: a vector is large."""
+        first = cls.from_record(our_record(content))
+        del content[RECORD]
+        pieces = [first.vector]
+        while (record := content.config_records.get(key := f"{RECORD}-{len(pieces)}")) is not None:
+            pieces.append(_field(record, "vector", bytes))
+            del content[key]
+        return replace(first, vector=b"".join(pieces))
 
 
 def exchange_of(record: ConfigRecord) -> Exchange:

@@ -12,6 +12,7 @@ from flwr.serverapp.strategy import FedAvg, Result
 
 from omnilytics_flwr.data_owner.remote_agent import NO_REPLY
 from omnilytics_flwr.errors import OutOfTurn
+from omnilytics_flwr.flower import wire
 from omnilytics_flwr.flower.compat import REFUSED_BY_MOD
 from omnilytics_flwr.flower.wire import CHAIN_FAILED, RECORD
 from omnilytics_flwr.market.stage import Stage
@@ -141,6 +142,18 @@ def test_delivers_garbage(tmp_path: Path, case: str, missing: Missing) -> None:
     run = dropout_run(tmp_path, missing)
     run.grid.on_reply = spoil
     check_fate(run, missing)
+
+
+def test_delivers_in_pieces_of_which_one_is_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(node: int, message: Message) -> Message:
+        if node == NODE and not message.has_error():
+            message.content.pop(f"{RECORD}-1", None)
+        return message
+
+    monkeypatch.setattr(wire, "PIECE_BYTES", 50_000)
+    run = dropout_run(tmp_path, "waive")
+    run.grid.on_reply = cut
+    check_fate(run, "waive")
 
 
 @pytest.mark.parametrize("missing", MODES)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from omnilytics_flwr.flower import wire
 from omnilytics_flwr.flower.wire import RECORD
 from omnilytics_flwr.market.messages import sign_commitment
 from tests.data_owner.owners import live_task, lone_owner, make_wallet, open_with
@@ -34,6 +35,15 @@ def test_deliver_open_round_gives_vector_and_points_twice_the_same(client: Clien
     assert (len(record["vector"]), len(record["points"])) == (131_072, 96)  # type: ignore[arg-type]
     assert dict(record.items()) == dict(second.content.config_records[RECORD].items())
     assert len(client.trainer.trained) == 1
+
+
+def test_deliver_large_vector_leaves_in_pieces(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    digests = client.commit_and_open()
+    whole = client.deliver(digests).content.config_records[RECORD]["vector"]
+    monkeypatch.setattr(wire, "PIECE_BYTES", 50_000)
+    content = client.deliver(digests).content
+    assert set(content) == {"metrics", RECORD, f"{RECORD}-1", f"{RECORD}-2"}
+    assert wire.DeliverReply.from_content(content).vector == whole
 
 
 def test_deliver_vector_hides_the_update(client: Client) -> None:

@@ -8,6 +8,7 @@ import pytest
 from flwr.app import ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 
 from omnilytics_flwr.errors import Malformed, WireError, WrongLength
+from omnilytics_flwr.flower import wire as messages
 from omnilytics_flwr.flower.wire import RECORD, VERSION, CommitReply, DeliverReply, DeliverRequest, Exchange, TaskHeader, our_record
 from tests.flower.clients import wire
 from tests.support.builders import address_of
@@ -63,6 +64,28 @@ def test_message_of_another_version_is_refused(case: str, version: int) -> None:
     record = ConfigRecord({**dict(message.to_record().items()), "version": version})
     with pytest.raises(Malformed, match=f"message version {version}, expected {VERSION}"):
         type(message).from_record(record)
+
+
+@pytest.mark.parametrize(("length", "sizes"), [(0, [0]), (100, [100]), (101, [100, 1]), (400, [100] * 4), (401, [101] * 3 + [98])])
+def test_vector_travels_in_a_few_short_pieces_which_are_taken_out_of_the_message(
+    monkeypatch: pytest.MonkeyPatch, length: int, sizes: list[int]
+) -> None:
+    monkeypatch.setattr(messages, "PIECE_BYTES", 100)
+    monkeypatch.setattr(messages, "MOST_PIECES", 4)
+    reply = DeliverReply(MARKET, bytes(place % 251 for place in range(length)), b"\7" * 96, b"", b"")
+    content = wire(Message(reply.to_content(), 11, MessageType.TRAIN)).content
+    assert [len(record["vector"]) for record in content.config_records.values()] == sizes  # type: ignore[arg-type]
+    content["metrics"] = metrics = MetricRecord({"loss": 1.0})
+    assert DeliverReply.from_content(content) == reply
+    assert dict(content.items()) == {"metrics": metrics}
+
+
+@pytest.mark.parametrize("entries", [{}, {"vector": "text"}, {"vector": [b"list"]}])
+def test_piece_of_a_vector_that_is_no_bytes_is_refused(entries: dict[str, str | list[bytes]]) -> None:
+    content = DeliverReply(MARKET, b"\6" * 64, b"\7" * 96, b"", b"").to_content()
+    content[f"{RECORD}-1"] = ConfigRecord(entries)  # type: ignore[arg-type]
+    with pytest.raises(Malformed, match="'vector'"):
+        DeliverReply.from_content(content)
 
 
 def commit_with(key: str, value: object) -> ConfigRecord:
