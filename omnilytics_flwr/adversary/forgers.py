@@ -32,9 +32,9 @@ class Forges(CommitsAnew):
 
     attack: VectorAttack
 
-    def commit(self, task: TaskId, update: NDArray[np.floating], examples: int = 0, example_table: bytes = b"") -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         """Commit to the attacked vector."""
-        self.honest.commit(task, update, examples, example_table)
+        self.honest.commit(task, update)
         return self.signed_vector(task, self.attack(self.masked(task.chain_id, task.market, task.round)))
 
     def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
@@ -83,9 +83,9 @@ class ProjectsAnother(Rogue):
 class CommitsToGarbage(CommitsAnew):
     """Commits to bytes that are no points, which nobody can see in a digest, and delivers them."""
 
-    def commit(self, task: TaskId, update: NDArray[np.floating], examples: int = 0, example_table: bytes = b"") -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         """Sign the digest of garbage."""
-        self.honest.commit(task, update, examples, example_table)
+        self.honest.commit(task, update)
         return self.signed(task, points_digest(self._garbage(task.chain_id, task.market, task.round)))
 
     def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:

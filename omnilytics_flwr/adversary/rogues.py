@@ -56,17 +56,17 @@ class Rogue:
         """Enrol for the next epoch; see `LocalAgent.join`."""
         self.honest.join(admission_data)
 
-    def admit(self, task: TaskId, example_table: bytes = b"") -> Admission:
+    def admit(self, task: TaskId) -> Admission:
         """See `OwnerAgent.admit`."""
-        return self.honest.admit(task, example_table)
+        return self.honest.admit(task)
 
     def admit_evaluation(self, task: TaskId) -> tuple[str, ...]:
         """See `OwnerAgent.admit_evaluation`."""
         return self.honest.admit_evaluation(task)
 
-    def commit(self, task: TaskId, update: NDArray[np.floating], examples: int = 0, example_table: bytes = b"") -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         """See `OwnerAgent.commit`."""
-        return self.honest.commit(task, update, examples, example_table)
+        return self.honest.commit(task, update)
 
     def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
         """See `OwnerAgent.deliver`."""
@@ -119,15 +119,15 @@ class Rogue:
 class CommitsAnew(Rogue):
     """A rogue that makes its commitment anew whenever it is asked; base of those whose commitment is not the honest one."""
 
-    def admit(self, task: TaskId, example_table: bytes = b"") -> Admission:
+    def admit(self, task: TaskId) -> Admission:
         """As if it had not committed yet."""
-        return replace(self.honest.admit(task, example_table), commitment=None)
+        return replace(self.honest.admit(task), commitment=None)
 
 
 class NeverCommits(Rogue):
     """Trains, and never answers. Its group can't be whole, and sits the round out."""
 
-    def commit(self, task: TaskId, update: NDArray[np.floating], examples: int = 0, example_table: bytes = b"") -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         """Refuse."""
         raise Refused(f"round {task.round}: this data owner does not answer")
 
@@ -158,9 +158,9 @@ class Late(Rogue):
     wait: Callable[[], None] | float
     exchange: str = "deliver"
 
-    def commit(self, task: TaskId, update: NDArray[np.floating], examples: int = 0, example_table: bytes = b"") -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         """Commit honestly, and answer later if that is where it is late."""
-        commitment = super().commit(task, update, examples, example_table)
+        commitment = super().commit(task, update)
         if self.exchange == "commit":
             self._wait()
         return commitment
@@ -197,9 +197,9 @@ class SignsTwo(CommitsAnew):
 
     _asked: dict[TaskId, int] = field(default_factory=dict, init=False)
 
-    def commit(self, task: TaskId, update: NDArray[np.floating], examples: int = 0, example_table: bytes = b"") -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         """The honest commitment first, another one every time after that."""
-        honest = self.honest.commit(task, update, examples, example_table)
+        honest = self.honest.commit(task, update)
         times = self._asked[task] = self._asked.get(task, 0) + 1
         return honest if times == 1 else self.signed_vector(task, self._second(task.chain_id, task.market, task.round))
 
@@ -217,9 +217,9 @@ class ReplaysCommitment(CommitsAnew):
 
     _first: SignedCommitment | None = field(default=None, init=False)
 
-    def commit(self, task: TaskId, update: NDArray[np.floating], examples: int = 0, example_table: bytes = b"") -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         """The first commitment ever made."""
-        commitment = self.honest.commit(task, update, examples, example_table)
+        commitment = self.honest.commit(task, update)
         self._first = self._first or commitment
         return self._first
 
@@ -251,9 +251,9 @@ class Copies(CommitsAnew):
     victim: Journal
     exchanges: tuple[str, ...] = ("commit", "deliver")
 
-    def commit(self, task: TaskId, update: NDArray[np.floating], examples: int = 0, example_table: bytes = b"") -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         """The honest commitment, or one to the other member's vector."""
-        own = self.honest.commit(task, update, examples, example_table)
+        own = self.honest.commit(task, update)
         if "commit" not in self.exchanges:
             return own
         return self.signed_vector(task, self.masked(task.chain_id, task.market, task.round, self.victim))
@@ -276,9 +276,9 @@ class Impersonates(CommitsAnew):
 
     victim: Address
 
-    def commit(self, task: TaskId, update: NDArray[np.floating], examples: int = 0, example_table: bytes = b"") -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         """The honest commitment under another's name."""
-        return replace(self.honest.commit(task, update, examples, example_table), owner=self.victim)
+        return replace(self.honest.commit(task, update), owner=self.victim)
 
     def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
         """Its own vector under another's name."""

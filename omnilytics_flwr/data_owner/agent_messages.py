@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ..crypto.address import Address, parse_address
 from ..decoding import Hash, decode_msgpack
 from ..errors import Malformed, OmnilyticsError, Refusal, WrongLength
-from ..market.task import MOST_EXAMPLES, TaskId
+from ..market.task import TaskId
 from .owner_agent import Admission, MaskedUpdate, SignedCommitment
 
 MOST_WEIGHTS = 2**26
@@ -49,8 +49,6 @@ class _TaskCall(_Message, frozen=True):
 class AdmitCall(_TaskCall, frozen=True, tag="admit"):
     """Calls `OwnerAgent.admit`."""
 
-    example_table: bytes = b""
-
 
 class EvaluateCall(_TaskCall, frozen=True, tag="evaluate"):
     """Calls `OwnerAgent.admit_evaluation`."""
@@ -61,22 +59,18 @@ class CommitCall(_TaskCall, frozen=True, tag="commit"):
 
     dtype: Literal["<f4", "<f8"]
     update_bytes: bytes
-    examples: int = 0
-    example_table: bytes = b""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.examples <= MOST_EXAMPLES:
-            raise Malformed(f"an update is from {self.examples} examples; expected 0 .. {MOST_EXAMPLES}")
         size = np.dtype(self.dtype).itemsize
         if len(self.update_bytes) % size:
             raise WrongLength("an update", len(self.update_bytes), len(self.update_bytes) // size * size)
 
     @classmethod
-    def of(cls, task: TaskId, update: NDArray[np.floating], examples: int = 0, example_table: bytes = b"") -> CommitCall:
+    def of(cls, task: TaskId, update: NDArray[np.floating]) -> CommitCall:
         """The call for an update, which travels as little-endian float32 if it is of float32, else as float64."""
         dtype: Literal["<f4", "<f8"] = "<f4" if update.dtype == np.float32 else "<f8"
-        return cls(task, dtype, np.ascontiguousarray(update, dtype=dtype).tobytes(), examples, example_table)
+        return cls(task, dtype, np.ascontiguousarray(update, dtype=dtype).tobytes())
 
     @property
     def update(self) -> NDArray[np.floating]:

@@ -184,7 +184,7 @@ def result_of(agent: OwnerAgent, call: Call) -> Result:
     """What an agent returns to a call; raises what the agent raises."""
     match call:
         case CommitCall():
-            return agent.commit(call.task, call.update, call.examples, call.example_table)
+            return agent.commit(call.task, call.update)
         case DeliverCall():
             return agent.deliver(call.chain_id, call.market, call.epoch, call.round, call.digests)
         case KeepCall():
@@ -193,5 +193,5 @@ def result_of(agent: OwnerAgent, call: Call) -> Result:
         case KeptCall():
             return agent.kept(call.chain_id, call.market, call.name)
         case AdmitCall():
-            return agent.admit(call.task, call.example_table)
+            return agent.admit(call.task)
     return agent.admit_evaluation(call.task)

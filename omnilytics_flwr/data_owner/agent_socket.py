@@ -17,7 +17,7 @@ from ..errors import Malformed, Refused
 SOCKET_NAME = "agent.sock"
 TOKEN_NAME = "agent.token"  # noqa: S105 - a file's name
 TOKEN_BYTES = 32
-VERSION = 6
+VERSION = 5
 _HEAD = struct.Struct(">BI")
 _MOST_PATH_BYTES = 104
 """The shortest limit of any system on the path of a socket."""

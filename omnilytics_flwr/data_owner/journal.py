@@ -35,7 +35,7 @@ class Entry:
     Attributes
     ----------
     peers_hash : bytes, length 32
-        The data owners with whom the masks cancel, whatever their keys, and how much each counts.
+        The data owners with whom the masks cancel, whatever their keys.
     masks_hash : bytes, length 32
         What the masks were made from: the draw's seed, and the peers with their keys.
     points, vector : bytes
@@ -163,15 +163,6 @@ class Journal:
         parts = encode_entry(entry)
         write_file(self._path(task.chain_id, task.market, task.round), lambda file: file.writelines(parts))
 
-    def note_examples(self, task: TaskId, examples: int) -> None:
-        """Note the number of examples for the market of this task, unless one is noted already: it is signed once."""
-        create_file(self._examples_path(task), str(examples).encode())
-
-    def examples(self, task: TaskId) -> int:
-        """The number of examples that is noted for the market of this task, 0 if there is none; raises `Malformed` if it is damaged."""
-        path = self._examples_path(task)
-        return decode_json(path.read_bytes(), Count) if path.exists() else 0
-
     def full_rounds(self, chain_id: int, market: str) -> list[int]:
         """Rounds of a market whose vectors are still here, oldest first."""
         paths = sorted(self._folder.glob(f"{chain_id}-{market.lower()}-*.entry"))
@@ -194,9 +185,6 @@ class Journal:
     def has_joined(self, chain_id: int, market: str, epoch: int) -> bool:
         """Whether an epoch was joined with this journal; if not, it may have been lost, and with it what it refuses."""
         return self._path(chain_id, market, epoch).with_suffix(".joined").exists()
-
-    def _examples_path(self, task: TaskId) -> Path:
-        return self._folder / f"{task.chain_id}-{task.market.lower()}.examples"
 
     def _path(self, chain_id: int, market: str, number: int) -> Path:
         return self._folder / f"{chain_id}-{market.lower()}-{number:010d}.entry"

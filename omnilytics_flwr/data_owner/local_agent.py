@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 from ..crypto.fixedpoint import Units, quantised_pieces
 from ..crypto.masks import GroupMask
 from ..errors import ChainError, Refused, WireError
-from ..market.examples import ExampleTable, shares
 from ..market.ledger import DataOwnerLedger
 from ..market.market_view import MarketState, Member
-from ..market.messages import Signer, sign_commitment, sign_examples
+from ..market.messages import Signer, sign_commitment
 from ..market.stage import Stage
 from ..market.task import TaskId
 from ..market.terms import Address
@@ -112,20 +111,19 @@ class LocalAgent:
             self._checks.another_epoch()
         self.join()
 
-    def admit(self, task: TaskId, example_table: bytes = b"") -> Admission:
+    def admit(self, task: TaskId) -> Admission:
         """See `OwnerAgent.admit`."""
         with self._at_work():
             state, group = self._check_train(task)
-            terms, counts = self._ledger.terms(), self._counts(task, group, example_table)
             entry = self._journal.find(task.chain_id, task.market, task.round)
             if entry is None:
-                self._checks.history(task, group, counts)
+                self._checks.history(task, group)
                 self._journal.check_room(disk_bytes(self._ledger.scheme()))
                 if self._ahead is not None and self._ledger.scheme().points:
                     make = partial(CommittedMask, self._ledger.scheme(), self._mask_of(task, state, group))
                     self._ahead.start(task, masks_hash(state, group), make)
-                return Admission(terms.metrics, None, terms.clip, self._share(group, counts))
-            return Admission(terms.metrics, self._signed(entry, task, state, group), terms.clip)
+                return Admission(self._metrics, None, self._ledger.terms().clip)
+            return Admission(self._metrics, self._signed(entry, task, state, group), self._ledger.terms().clip)
 
     def admit_evaluation(self, task: TaskId) -> tuple[str, ...]:
         """See `OwnerAgent.admit_evaluation`."""
@@ -139,7 +137,7 @@ class LocalAgent:
                 raise Refused(f"round {task.round} is evaluated already; once a round is all")
             return self._metrics
 
-    def commit(self, task: TaskId, update: NDArray[np.floating], examples: int = 0, example_table: bytes = b"") -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         """See `OwnerAgent.commit`."""
         times = StepTimes()
         with self._at_work():
@@ -147,7 +145,7 @@ class LocalAgent:
             entry = self._journal.find(task.chain_id, task.market, task.round)
             if entry is not None:
                 return self._signed(entry, task, state, group)
-            keys_hash, scheme, counts = masks_hash(state, group), self._ledger.scheme(), self._counts(task, group, example_table)
+            keys_hash, scheme = masks_hash(state, group), self._ledger.scheme()
             ahead = self._ahead.take(task, keys_hash) if self._ahead is not None else None
             fresh, units = FreshMask(scheme, self._mask_of(task, state, group)), self._quantised(task, update)
         # The long part holds no lock: answers to accusations, and other homes with the same data set, need not wait for it.
@@ -157,15 +155,13 @@ class LocalAgent:
             times.add("mask", made_ahead.spent)
         vector, points = mask_pieces(units, mask, scheme, times)
         with times.step("commit"):
-            made = Entry(task, peers_hash(group, counts), keys_hash, scheme.digest(vector, points), points, vector)
+            made = Entry(task, peers_hash(group), keys_hash, scheme.digest(vector, points), points, vector)
         with self._journal.locked(counting=True):
             entry = self._journal.find(task.chain_id, task.market, task.round)
             if entry is None:
-                self._checks.history(task, group, counts)
+                self._checks.history(task, group)
                 with times.step("journal"):
                     self._journal.write(made)  # before the signature is made: whatever happens now, no other vector gets these masks
-            if examples:
-                self._journal.note_examples(task, examples)
             with times.step("sign"):
                 signed = self._signed(entry or made, task, state, group)
         if entry is None:
@@ -236,16 +232,8 @@ class LocalAgent:
     def _signed(self, entry: Entry, task: TaskId, state: MarketState, group: tuple[Member, ...]) -> SignedCommitment:
         """The journal's digest, signed for the present deadline: a task that was anchored again by a reorganised chain has another."""
         self._checks.repeat(entry, task, state, group)
-        signed = SignedCommitment(self._signer.address, entry.digest, sign_commitment(self._signer, task, entry.digest, state.open_by))
-        examples = self._journal.examples(task)
-        return replace(signed, examples=examples, examples_signature=sign_examples(self._signer, task, examples)) if examples else signed
-
-    def _counts(self, task: TaskId, group: tuple[Member, ...], example_table: bytes) -> tuple[int, ...]:
-        table = ExampleTable.from_bytes(example_table)
-        return table.counts([member.owner for member in group], chain_id=task.chain_id, market=task.market)
-
-    def _share(self, group: tuple[Member, ...], counts: tuple[int, ...]) -> float:
-        return shares(counts)[[member.owner for member in group].index(self._signer.address)]
+        signature = sign_commitment(self._signer, task, entry.digest, state.open_by)
+        return SignedCommitment(self._signer.address, entry.digest, signature)
 
     def _forget(self) -> None:
         try:

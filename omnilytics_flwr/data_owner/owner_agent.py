@@ -18,21 +18,11 @@ _Account = Annotated[Address, Meta(pattern="^0x[0-9a-fA-F]{40}$", max_length=42)
 
 @dataclass(frozen=True, slots=True)
 class SignedCommitment:
-    """What a data owner returns from the first exchange; signatures are compact (EIP-2098).
-
-    Attributes
-    ----------
-    examples : int (default: 0)
-        On how many examples it trained; 0 if it does not say.
-    examples_signature : bytes, length 64 (default: none)
-        Of `omnilytics_flwr.market.messages.Examples`.
-    """
+    """What a data owner returns from the first exchange; the signature is compact (EIP-2098)."""
 
     owner: _Account
     digest: Hash
     signature: Annotated[bytes, Meta(min_length=64, max_length=64)]
-    examples: int = 0
-    examples_signature: Annotated[bytes, Meta(max_length=64)] = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +61,18 @@ class Admission:
         The round's commitment if there is one already: then there is nothing to train.
     clip : float (default: 0)
         Largest change of a weight that the terms let through; 0 if nobody has said.
-    share : float (default: 1)
-        What the update is taken times: how much it counts in its group.
     """
 
     metrics: tuple[str, ...]
     commitment: SignedCommitment | None
     clip: float = 0.0
-    share: float = 1.0
 
 
 class OwnerAgent(Protocol):
     """What the mod asks of an agent. Every method raises an `OmnilyticsError` with the reason if the answer is no."""
 
-    def admit(self, task: TaskId, example_table: bytes = b"") -> Admission:
-        """Check chain and policy before training, and the task's table of examples, which its hash holds."""
+    def admit(self, task: TaskId) -> Admission:
+        """Check chain and policy before training."""
 
     def admit_evaluation(self, task: TaskId) -> tuple[str, ...]:
         """Check chain and policy before an evaluation; names of the metrics that may leave.
@@ -93,12 +80,8 @@ class OwnerAgent(Protocol):
         The answer is yes once a round, whatever becomes of the evaluation.
         """
 
-    def commit(self, task: TaskId, update: NDArray[np.floating], examples: int = 0, example_table: bytes = b"") -> SignedCommitment:
-        """Quantise, mask, commit, journal, sign. The same round gives the same digest again.
-
-        The update was taken times the share that `admit` gave for the same table. A number of `examples` above 0 is signed too: the first
-        one in a market, for the data owner has signed that already.
-        """
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
+        """Quantise, mask, commit, journal, sign. The same round gives the same digest again."""
 
     def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
         """Hand the vector over if the chain shows that the round is open with it."""

@@ -10,7 +10,6 @@ from msgspec import Struct, structs
 from ..crypto.address import Address, parse_address
 from ..decoding import Count, Hash, Positive, Share, Some, convert
 from ..errors import Malformed, Refused, TermsError
-from ..market.task import EXAMPLES
 from ..market.terms import ZERO_ADDRESS
 
 if TYPE_CHECKING:
@@ -103,12 +102,8 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
         return structs.replace(self, **{name: value for name, value in usual.items() if getattr(self, name) is None})
 
     def peer_sets_for(self, terms: Terms) -> int:
-        """Most different sums that one data set may be in under these terms.
-
-        By default two fewer than there are members, and one more if they count by their examples, for at first they count the same.
-        """
-        usual = max(1, terms.group_size - 2) + (EXAMPLES in terms.metrics)
-        return usual if self.most_peer_sets is None else self.most_peer_sets
+        """Most different groups that may see one data set under these terms."""
+        return max(1, terms.group_size - 2) if self.most_peer_sets is None else self.most_peer_sets
 
     def claim_after(self, terms: Terms, *, gas_price_wei: int) -> int:
         """Least that is claimed, in wei: what the entry says, or what makes the fee of a claim, paid in ether, a small part of it."""

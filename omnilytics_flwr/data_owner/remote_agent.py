@@ -46,17 +46,17 @@ class RemoteAgent:
     def __repr__(self) -> str:
         return f"RemoteAgent({self._folder})"
 
-    def admit(self, task: TaskId, example_table: bytes = b"") -> Admission:
+    def admit(self, task: TaskId) -> Admission:
         """See `OwnerAgent.admit`."""
-        return self._call(AdmitCall(task, example_table), Admission)
+        return self._call(AdmitCall(task), Admission)
 
     def admit_evaluation(self, task: TaskId) -> tuple[str, ...]:
         """See `OwnerAgent.admit_evaluation`."""
         return self._call(EvaluateCall(task), tuple[str, ...])
 
-    def commit(self, task: TaskId, update: NDArray[np.floating], examples: int = 0, example_table: bytes = b"") -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         """See `OwnerAgent.commit`."""
-        return self._call(CommitCall.of(task, update, examples, example_table), SignedCommitment)
+        return self._call(CommitCall.of(task, update), SignedCommitment)
 
     def deliver(self, chain_id: int, market: Address, epoch: int, round_number: int, digests: tuple[bytes, ...]) -> MaskedUpdate:
         """See `OwnerAgent.deliver`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from ..crypto.hashing import keccak256, word
+from ..crypto.hashing import keccak256
 from ..crypto.masks import Peer, group_hash
 from ..errors import OutOfTurn, ProtocolError, Refused, TaskMismatch
 from ..market.dispute import lapsed
@@ -97,10 +97,10 @@ class TaskChecks:
         self._own_key(mine, state.epoch)
         return group
 
-    def history(self, task: TaskId, group: tuple[Member, ...], counts: tuple[int, ...]) -> None:
-        """Check that one more commitment, in this group whose members count so much, is within what the operator allows."""
+    def history(self, task: TaskId, group: tuple[Member, ...]) -> None:
+        """Check that one more commitment, in this group, is within what the operator allows."""
         entries = self._journal.entries()
-        self._counts(entries, peers_hash(group, counts))
+        self._counts(entries, peers_hash(group))
         seat = next(member.seat for member in group if member.owner == self._owner)
         self._paid(seat, (entry.task.round for entry in reversed(entries) if entry.task.market == task.market))
 
@@ -112,10 +112,10 @@ class TaskChecks:
         self._counts(self._journal.entries(), b"a group that is not drawn yet")
 
     def _counts(self, entries: list[Entry], another: bytes) -> None:
-        """Check the sums that the data set would be in, and the rounds that this market would have had, after one more commitment."""
+        """Check the groups that would have summed the data set, and the rounds that this market would have had, after one more commitment."""
         sets, most = self._journal.peer_sets(entries) | {another}, self._policy.peer_sets_for(self._ledger.terms())
         if len(sets) > most:
-            raise Refused(f"policy: these would be {len(sets)} different sums that one data set is in, at most {most} allowed")
+            raise Refused(f"policy: these would be {len(sets)} different groups for one data set, at most {most} allowed")
         rounds = sum(entry.task.market.lower() == self._ledger.address.lower() for entry in entries) + 1
         if rounds > self._policy.most_rounds:
             raise Refused(f"policy: this would be round {rounds} of this market, at most {self._policy.most_rounds} allowed")
@@ -216,11 +216,9 @@ def drawn_group(groups: tuple[int, ...], members: tuple[Member, ...], seat: int,
     raise ProtocolError(f"seat {seat} is in no group of epoch {state.epoch}; the market's draw is broken, leave it")
 
 
-def peers_hash(group: tuple[Member, ...], counts: tuple[int, ...]) -> bytes:
-    """The same for the same data owners who count as much, in every epoch, whatever their keys; 32 bytes."""
-    weighs = len(set(counts)) > 1
-    pairs = zip(group, counts, strict=True)
-    return keccak256(b"".join(sorted(bytes.fromhex(member.owner[2:]) + word(count) * weighs for member, count in pairs)))
+def peers_hash(group: tuple[Member, ...]) -> bytes:
+    """The same for the same data owners in every epoch, whatever their keys; 32 bytes."""
+    return keccak256(b"".join(sorted(bytes.fromhex(member.owner[2:]) for member in group)))
 
 
 def masks_hash(state: MarketState, group: tuple[Member, ...]) -> bytes:

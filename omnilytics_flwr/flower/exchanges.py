@@ -231,14 +231,7 @@ class Exchanges:
                 commit = CommitReply.from_record(our_record(reply.content))
                 if commit.owner in seen:
                     raise ProtocolError(f"{commit.owner} has answered already; expected one reply a data owner; the first one counts")
-                self._keeper.add_commitment(
-                    commit.owner,
-                    commit.digest,
-                    commit.signature,
-                    round_number,
-                    examples=commit.examples,
-                    examples_signature=commit.examples_signature,
-                )
+                self._keeper.add_commitment(commit.owner, commit.digest, commit.signature, round_number)
             except Exception as error:  # whatever a reply holds costs its sender alone
                 self.refusals.note_invalid(reply, error)
                 continue

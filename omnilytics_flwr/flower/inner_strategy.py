@@ -9,7 +9,6 @@ from typing import Any
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 
 from ..errors import CannotCompose
-from ..market.task import EXAMPLES
 from .compat import Grid, Strategy, log, unsaid
 from .compose import check_composes
 from .metrics import agreeing, plain_metrics, reported, weighted
@@ -34,11 +33,6 @@ class InnerStrategy:
     def name(self) -> str:
         """Name of its class."""
         return type(self._strategy).__name__
-
-    @property
-    def weighs_by_examples(self) -> bool:
-        """Whether it weighs replies by their number of examples, and the terms let that leave a data owner."""
-        return self._weight_key == EXAMPLES and EXAMPLES in self._metrics
 
     def summary(self) -> None:
         """Log its settings."""
@@ -151,7 +145,7 @@ class InnerStrategy:
     @property
     def _weight_key(self) -> str:
         """Metric by which it weighs replies."""
-        return str(getattr(self._strategy, "weighted_by_key", EXAMPLES))
+        return str(getattr(self._strategy, "weighted_by_key", "num-examples"))
 
     def _has_changed(self, name: str, value: object) -> bool:
         before: Arrays = {}

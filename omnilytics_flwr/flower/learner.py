@@ -11,7 +11,6 @@ from flwr.app import MetricRecord, RecordDict
 
 from ..errors import NotReopened, SettlementRefused, TermsError
 from ..model_owner.decision import Decision
-from ..model_owner.example_book import ExampleBook
 from ..model_owner.live_round import Metrics
 from ..model_owner.round_keeper import RoundKeeper
 from ..model_owner.run_directory import Record
@@ -45,21 +44,12 @@ class Learner:
         Share of the weights at which the last mean had every data owner's change cut.
     """
 
-    def __init__(
-        self,
-        keeper: RoundKeeper,
-        exchanges: Exchanges,
-        inner: InnerStrategy,
-        planner: Planner,
-        memory: RunMemory,
-        examples: ExampleBook,
-    ) -> None:
+    def __init__(self, keeper: RoundKeeper, exchanges: Exchanges, inner: InnerStrategy, planner: Planner, memory: RunMemory) -> None:
         self._keeper = keeper
         self._exchanges = exchanges
         self._inner = inner
         self._planner = planner
         self._memory = memory
-        self._examples = examples
         self.cut_for_all = 0.0
 
     def learn_and_settle(self, server_round: int, model: SplitModel, take_up: Callable[[], None]) -> tuple[Progress, SplitModel | None]:
@@ -107,15 +97,7 @@ class Learner:
     def unchanged(self, server_round: int, model: SplitModel) -> Progress:
         """The run after a round that leaves the model as it is, with the inner strategy's present state."""
         train_config, evaluate_config = self._planner.configs()
-        return self._memory.capture(
-            Progress(
-                server_round,
-                model.whole(),
-                train_config=train_config,
-                evaluate_config=evaluate_config,
-                examples=self._examples.to_bytes(),
-            )
-        )
+        return self._memory.capture(Progress(server_round, model.whole(), train_config=train_config, evaluate_config=evaluate_config))
 
     def _learn(
         self, server_round: int, model: SplitModel, decision: Decision, heard: Sequence[RecordDict]

@@ -11,7 +11,6 @@ from typing import Any, cast
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
-from ..market.task import EXAMPLES, examples_of
 from .compat import log
 from .wire import RECORD
 
@@ -48,11 +47,6 @@ def allowed_metrics(content: RecordDict, allowed: Collection[str]) -> RecordDict
         if kept:
             records[key] = MetricRecord(kept)
     return records
-
-
-def examples_in(content: RecordDict) -> int:
-    """On how many examples a client says that it trained; 0 if it does not say."""
-    return next((examples_of(record[EXAMPLES]) for record in content.metric_records.values() if EXAMPLES in record), 0)
 
 
 def tell_kept_back(content: RecordDict, allowed: Collection[str], state: RecordDict) -> None:

@@ -20,11 +20,11 @@ from ..data_owner.owner_agent import OwnerAgent
 from ..data_owner.owner_config import agent_folder, read_config
 from ..data_owner.remote_agent import RemoteAgent
 from ..errors import ChainError, Malformed, OmnilyticsError, Refused, TermsError, UpdateError
-from ..market.task import EXAMPLES, TaskId, TaskParts, config_hash
+from ..market.task import TaskId, TaskParts, config_hash
 from .app_name import app_name
 from .compat import REFUSED_BY_MOD, log
 from .kept_state import keep_metrics, keep_private, kept_metrics, kept_private
-from .metrics import CLIPPED, allowed_metrics, examples_in, tell_kept_back, with_clipped
+from .metrics import CLIPPED, allowed_metrics, tell_kept_back, with_clipped
 from .mod_order import check_place
 from .weights import LISTED, check_finite, cut_by, difference, shares_cut, update_of
 from .wire import (
@@ -95,7 +95,7 @@ class OmnilyticsMod:
     def _train(self, msg: Message, context: Context, call_next: ClientAppCallable, header: TaskHeader) -> Message:
         agent = self._agent(context)
         task, public = _read_task(msg, context, header)
-        admission = agent.admit(task, header.example_table)
+        admission = agent.admit(task)
         commitment = admission.commitment
         if commitment is None:
             whole = self._whole(context, agent, task, public)
@@ -106,9 +106,7 @@ class OmnilyticsMod:
             new_public = ArrayRecord({name: trained[name] for name in public})
             check_finite(new_public)
             update = update_of(new_public, public)
-            update *= admission.share
-            examples = examples_in(reply.content) if EXAMPLES in admission.metrics else 0
-            commitment = agent.commit(task, update, examples, header.example_table)
+            commitment = agent.commit(task, update)
             cut = cut_by(admission.clip, update, public) if admission.clip else []
             _tell_cut(admission.clip, cut)
             keep_private(agent, task, ArrayRecord({name: array for name, array in trained.items() if name not in public}), self._app)
@@ -117,8 +115,7 @@ class OmnilyticsMod:
             if any(name.startswith(CLIPPED) for name in admission.metrics):
                 reported = with_clipped(reported, *shares_cut(cut, new_public))
             keep_metrics(agent, task, allowed_metrics(reported, admission.metrics))
-        signed = commitment.signature, commitment.examples, commitment.examples_signature
-        answer = CommitReply(commitment.owner, commitment.digest, *signed)
+        answer = CommitReply(commitment.owner, commitment.digest, commitment.signature)
         return Message(RecordDict({RECORD: answer.to_record()}), reply_to=msg)
 
     def _evaluate(self, msg: Message, context: Context, call_next: ClientAppCallable, header: TaskHeader) -> Message:
@@ -253,7 +250,6 @@ def _read_task(msg: Message, context: Context, header: TaskHeader) -> tuple[Task
         run_config=config_hash(dict(context.run_config)),
         train_config=own if training else header.other_config_hash,
         evaluate_config=header.other_config_hash if training else own,
-        example_table=header.example_table,
     )
     return TaskId(header.chain_id, header.market, header.epoch, header.round, parts.task_hash(header.round)), arrays[0]
 

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field, replace
 from flwr.app import ArrayRecord, ConfigRecord, RecordDict
 
 from ..market.task import ConfigScalar, TaskParts, config_hash
-from ..model_owner.example_book import ExampleBook
 from .compat import Grid
 from .inner_strategy import InnerStrategy
 from .steady_grid import NodesAreGone
@@ -32,8 +31,6 @@ class Plan:
         Hashes of the public part and of the run config.
     asked : bytes, length 32
         Hash of the train configuration that Flower passed in, before the inner strategy added to it.
-    example_table : bytes
-        How much each data owner counts; empty if all count the same.
     content, evaluate_content : RecordDict or None
         What goes to a node for training and for evaluation; None if nobody is asked.
     config, evaluate_config : ConfigRecord
@@ -44,7 +41,6 @@ class Plan:
     arrays: bytes
     asked: bytes
     run_config: bytes
-    example_table: bytes
     content: RecordDict | None
     config: ConfigRecord
     evaluate_content: RecordDict | None = None
@@ -61,16 +57,15 @@ class Plan:
 
     def parts(self) -> TaskParts:
         """What is anchored."""
-        return TaskParts(self.arrays, self.train_hash(), self.evaluate_hash(), self.run_config, self.example_table)
+        return TaskParts(self.arrays, self.train_hash(), self.evaluate_hash(), self.run_config)
 
 
 class Planner:
-    """Asks the inner strategy early and remembers the answer; what `examples` holds by then goes with the task."""
+    """Asks the inner strategy early and remembers the answer."""
 
-    def __init__(self, inner: InnerStrategy, examples: ExampleBook, run_config: Mapping[str, ConfigScalar] | None = None) -> None:
+    def __init__(self, inner: InnerStrategy, run_config: Mapping[str, ConfigScalar] | None = None) -> None:
         self._run_config = config_hash(run_config or {})
         self._inner = inner
-        self._examples = examples
         self._train_config = ConfigRecord()
         self._evaluate_config = ConfigRecord()
         self._ahead: Plan | None = None
@@ -136,7 +131,7 @@ class Planner:
         config = _copy(self._train_config)
         asked = hash_of_config(config)
         content = self._inner.train_content(server_round, arrays, config, grid)
-        return Plan(server_round, hash_of_arrays(arrays), asked, self._run_config, self._examples.table(), content, _copy(config))
+        return Plan(server_round, hash_of_arrays(arrays), asked, self._run_config, content, _copy(config))
 
 
 def _overwrite(config: ConfigRecord, after: ConfigRecord) -> ConfigRecord:

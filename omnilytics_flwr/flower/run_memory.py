@@ -42,8 +42,6 @@ class Progress:
         Of the round's training.
     ahead : bool
         Whether the settlement anchored the next task.
-    examples : bytes
-        What data owners have signed of theirs.
     """
 
     server_round: int
@@ -54,7 +52,6 @@ class Progress:
     evaluate_config: ConfigRecord = field(default_factory=ConfigRecord)
     metrics: MetricRecord | None = None
     ahead: bool = False
-    examples: bytes = b""
 
     def to_record(self, **more: object) -> Record:
         """Encode."""
@@ -79,7 +76,6 @@ _ENCODED: dict[str, type | UnionType] = {
     "evaluate_config": ConfigRecord,
     "metrics": MetricRecord | None,
     "ahead": bool,
-    "examples": bytes,
 }
 """Fields of `Progress` that are encoded one by one, and what they decode to; the state is encoded already."""
 

@@ -19,7 +19,6 @@ from ..market.ledger import ModelOwnerLedger
 from ..market.refusals import TooLate, WrongRound, WrongStage
 from ..market.task import ConfigScalar, TaskId
 from ..model_owner.epoch_keeper import EpochKeeper
-from ..model_owner.example_book import ExampleBook
 from ..model_owner.opening import check_not_open
 from ..model_owner.round_keeper import Missing, RoundKeeper, open_margin_seconds
 from ..model_owner.round_report import RoundReport
@@ -128,14 +127,12 @@ class Omnilytics(Strategy):
             on_round=self._told,
             on_trouble=lambda reason: log(WARNING, "%s", reason),
             clock=self._clock,
-            by_examples=self._inner.weighs_by_examples,
         )
-        self._examples = ExampleBook(is_used=self._inner.weighs_by_examples)
         self._epochs = EpochKeeper(ledger, self._clock, enrol_seconds=enrol_seconds, on_step=lambda sentence: log(INFO, "%s", sentence))
         self._exchanges = Exchanges(self._keeper, self._clock)
         self._evaluations = Evaluations(self._clock)
-        self._planner = Planner(self._inner, self._examples, run_config)
-        self._learner = Learner(self._keeper, self._exchanges, self._inner, self._planner, self._memory, self._examples)
+        self._planner = Planner(self._inner, run_config)
+        self._learner = Learner(self._keeper, self._exchanges, self._inner, self._planner, self._memory)
         self._patterns = tuple(private)
         self._refit = refit
         self._on_round = on_round or (lambda report: None)
@@ -159,8 +156,6 @@ class Omnilytics(Strategy):
         log(INFO, "\t├──> Market %s on chain %s", self._keeper.ledger.address, self._keeper.ledger.chain_id)
         names = ", ".join(self._keeper.terms.metrics) or "none"
         log(INFO, "\t├──> Metrics that the terms let leave a data owner: %s; others that the app reports stay there", names)
-        by = "by its number of examples, from the second round on" if self._inner.weighs_by_examples else "the same"
-        log(INFO, "\t├──> Each data owner counts %s", by)
         log(INFO, "\t└──> Inner strategy: %s", self._inner.name)
         self._inner.summary()
 
@@ -246,7 +241,7 @@ class Omnilytics(Strategy):
             log(WARNING, "%s", self._reason)
             return []
         task = self._exchanges.with_signatures(lambda: self._keeper.anchor(plan.parts()))
-        header = self._header(Exchange.TRAIN, task, plan.evaluate_hash(), plan.example_table)
+        header = self._header(Exchange.TRAIN, task, plan.evaluate_hash())
         return self._exchanges.train_messages(task, plan.content, header.to_record())
 
     def aggregate_train(self, server_round: int, replies: Iterable[Message]) -> tuple[ArrayRecord | None, MetricRecord | None]:
@@ -263,7 +258,6 @@ class Omnilytics(Strategy):
                 log(WARNING, "%s", self._reason)
                 self._save(self._learner.unchanged(number, self._model))
                 return None, None
-        self._examples.note(self._keeper.live.task.epoch, self._keeper.live.signed_examples())
         self._exchanges.deliver()
         progress, learnt = self._learner.learn_and_settle(number, self._model, self._take_up)
         self._take_up = _nothing
@@ -289,7 +283,7 @@ class Omnilytics(Strategy):
             log(INFO, "\t└──> Nobody evaluates: data owners evaluate only a model that a settlement has anchored")
             return []
         there = set(self._exchanges.nodes())
-        header = self._header(Exchange.EVALUATE, task, plan.train_hash(), plan.example_table)
+        header = self._header(Exchange.EVALUATE, task, plan.train_hash())
         content = RecordDict({**dict(plan.evaluate_content.items()), RECORD: header.to_record()})
         return self._evaluations.messages(content, [node for node in plan.evaluate_nodes if node in there])
 
@@ -318,7 +312,6 @@ class Omnilytics(Strategy):
             self._save(progress)
             self._observe(self._done, progress.metrics)
         self._keeper.booked()
-        self._examples.restore(progress.examples)
         self._planner.restore(progress.train_config, progress.evaluate_config, train_config, evaluate_config)
         if self._keeper.is_open:
             self._take_up = partial(self._take_up_open, grid, progress, train_config, evaluate_config)
@@ -407,9 +400,9 @@ class Omnilytics(Strategy):
 
         return evaluate
 
-    def _header(self, exchange: Exchange, task: TaskId, other_config_hash: bytes, example_table: bytes) -> TaskHeader:
+    def _header(self, exchange: Exchange, task: TaskId, other_config_hash: bytes) -> TaskHeader:
         ledger = self._keeper.ledger
-        return TaskHeader(exchange, ledger.chain_id, ledger.address, task.epoch, task.round, other_config_hash, example_table)
+        return TaskHeader(exchange, ledger.chain_id, ledger.address, task.epoch, task.round, other_config_hash)
 
 
 def _nothing() -> None:

@@ -7,7 +7,7 @@ docs/specification/wire.md lists the fields with units and bounds.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Self, TypeVar
 
@@ -44,15 +44,12 @@ class Exchange(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WireMessage:
-    """A message whose fields travel under their own names, with dashes; `_READERS` decodes them.
-
-    A field with its default does not travel: Flower's `message_size_mod` fails over empty bytes.
-    """
+    """A message whose fields travel under their own names, with dashes; `_READERS` decodes them."""
 
     def to_record(self) -> ConfigRecord:
         """Encode."""
-        values = {one.name: getattr(self, one.name) for one in fields(self) if not _is_left_out(one, getattr(self, one.name))}
-        return ConfigRecord({"version": VERSION, **{name.replace("_", "-"): _plain(value) for name, value in values.items()}})
+        values = {one.name.replace("_", "-"): getattr(self, one.name) for one in fields(self)}
+        return ConfigRecord({"version": VERSION, **{key: _plain(value) for key, value in values.items()}})
 
     @classmethod
     def from_record(cls, record: ConfigRecord) -> Self:
@@ -66,9 +63,7 @@ class WireMessage:
             A hash or signature of another length.
         """
         _check_version(record)
-        named = {one.name: (one, one.name.replace("_", "-")) for one in fields(cls) if one.init}
-        there = {name: key for name, (one, key) in named.items() if one.default is MISSING or key in record}
-        return cls(**{name: _READERS[name](record, key) for name, key in there.items()})
+        return cls(**{one.name: _READERS[one.name](record, one.name.replace("_", "-")) for one in fields(cls) if one.init})
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +71,7 @@ class TaskHeader(WireMessage):
     """Asks to train or evaluate an anchored task.
 
     `other_config_hash` is the hash of the configuration that does not travel in this message: of the evaluate
-    configuration in a train message, of the train configuration in an evaluate message. `example_table` is empty, or the bytes of an
-    `omnilytics_flwr.market.examples.ExampleTable`.
+    configuration in a train message, of the train configuration in an evaluate message.
     """
 
     exchange: Exchange
@@ -86,21 +80,15 @@ class TaskHeader(WireMessage):
     epoch: int
     round: int
     other_config_hash: bytes
-    example_table: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
 class CommitReply(WireMessage):
-    """A data owner's digest and its compact EIP-712 signature (EIP-2098, 64 bytes).
-
-    Where the terms let the number of examples leave, that comes with it and is signed too; else it is 0, and its signature empty.
-    """
+    """A data owner's digest and its compact EIP-712 signature (EIP-2098, 64 bytes)."""
 
     owner: Address
     digest: bytes
     signature: bytes
-    examples: int = 0
-    examples_signature: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,10 +180,6 @@ def hash_of_task_config(content: RecordDict | None) -> bytes:
     return hash_of_config(configs[0] if configs else ConfigRecord())
 
 
-def _is_left_out(one: Field[Any], value: object) -> bool:
-    return one.init and one.default is not MISSING and value == one.default
-
-
 def _plain(value: Any) -> Any:
     """A field as a ConfigRecord takes it."""
     if isinstance(value, tuple):
@@ -252,11 +236,11 @@ def _address(record: ConfigRecord, key: str) -> Address:
 
 
 _READERS: dict[str, Callable[[ConfigRecord, str], Any]] = {
-    **dict.fromkeys(("chain_id", "epoch", "round", "examples"), lambda record, key: _field(record, key, int)),
+    **dict.fromkeys(("chain_id", "epoch", "round"), lambda record, key: _field(record, key, int)),
     **dict.fromkeys(("market", "owner"), _address),
     **dict.fromkeys(("digest", "other_config_hash"), _exactly(32)),
-    **dict.fromkeys(("vector", "points", "projected", "example_table"), lambda record, key: _field(record, key, bytes)),
-    **dict.fromkeys(("signature", "examples_signature"), _exactly(0, 64)),
+    **dict.fromkeys(("vector", "points", "projected"), lambda record, key: _field(record, key, bytes)),
+    "signature": _exactly(0, 64),
     "digests": _hashes,
     "exchange": _exchange,
 }

@@ -24,7 +24,6 @@ NAME_HASH = keccak256(b"OmniLytics")
 VERSION_HASH = keccak256(b"2")
 COMMITMENT_TYPE = keccak256(b"Commitment(uint32 epoch,uint32 round,bytes32 taskHash,uint64 openBy,bytes32 digest)")
 DELIVERY_TYPE = keccak256(b"Delivery(uint32 epoch,uint32 round,bytes32 taskHash,bytes32 rosterHash,bytes32 projectedDigest)")
-EXAMPLES_TYPE = keccak256(b"Examples(uint32 examples)")
 VOUCHER_TYPE = keccak256(b"Voucher(address market,address owner,uint32 throughEpoch)")
 
 
@@ -103,26 +102,6 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True)
-class Examples:
-    """A data owner's word on how many examples it trains on, below 2^32; the others of its group weigh their updates by it.
-
-    Raises
-    ------
-    Malformed
-        The number does not fit its field.
-    """
-
-    examples: int
-
-    def __post_init__(self) -> None:
-        _check_fields(self, (self.examples,), ())
-
-    def signing_hash(self, *, chain_id: int, market: Address) -> bytes:
-        """The 32 bytes that are signed, bound to one market on one chain."""
-        return _signing_hash(chain_id, market, EXAMPLES_TYPE + word(self.examples))
-
-
-@dataclass(frozen=True, slots=True)
 class Voucher:
     """A model owner's word that an account may join its market, for the voucher gate.
 
@@ -177,11 +156,6 @@ def sign_delivery(signer: Signer, task: TaskId, roster_hash: bytes, projected_di
     """Say that the update of this task has the projection with this digest, in the round that was opened with this roster; 64 bytes."""
     message = Delivery(task.epoch, task.round, task.task_hash, roster_hash, projected_digest)
     return compact(signer.sign_hash(message.signing_hash(chain_id=task.chain_id, market=Address(task.market))))
-
-
-def sign_examples(signer: Signer, task: TaskId, examples: int) -> bytes:
-    """Say how many examples one trains on in the market of this task; 64 bytes."""
-    return compact(signer.sign_hash(Examples(examples).signing_hash(chain_id=task.chain_id, market=task.market)))
 
 
 def sign_voucher(signer: Signer, voucher: Voucher, *, chain_id: int, gate: Address) -> bytes:

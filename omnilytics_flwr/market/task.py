@@ -20,15 +20,7 @@ from ..errors import Malformed
 ConfigScalar = bool | int | float | str | bytes
 ConfigValue = ConfigScalar | Sequence[bool] | Sequence[int] | Sequence[float] | Sequence[str] | Sequence[bytes]
 
-EXAMPLES, MOST_EXAMPLES = "num-examples", 2**32 - 1
-"""Flower's name of the metric that says on how many examples a data owner trained, and the largest number that counts."""
-
 _LETTERS = {bool: b"b", int: b"i", float: b"f", str: b"s", bytes: b"y"}
-
-
-def examples_of(metric: object) -> int:
-    """The number of examples that a data owner reports; 0 if that is no number from 1 to 2^32 - 1."""
-    return round(metric) if isinstance(metric, (int, float)) and 1 <= metric <= MOST_EXAMPLES else 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +54,7 @@ class TaskId:
 
 @dataclass(frozen=True, slots=True)
 class TaskParts:
-    """What a task consists of, mostly as hashes, but for the round that it belongs to.
+    """Hashes of what a task consists of, but for the round that it belongs to.
 
     Attributes
     ----------
@@ -70,21 +62,16 @@ class TaskParts:
         From `arrays_hash` and `config_hash`.
     run_config : bytes, length 32 (default: the hash of an empty configuration)
         From `config_hash` of Flower's run config, which user functions often read settings from.
-    example_table : bytes (default: none)
-        Of `omnilytics_flwr.market.examples.ExampleTable`; none if everybody counts the same.
     """
 
     arrays: bytes
     train_config: bytes
     evaluate_config: bytes
     run_config: bytes = keccak256(label("config") + bytes(4))
-    example_table: bytes = b""
 
     def task_hash(self, round_number: int) -> bytes:
         """Hash of the task of a round, 32 bytes."""
         parts = self.arrays + self.train_config + self.evaluate_config + self.run_config
-        if self.example_table:
-            parts += keccak256(label("examples") + self.example_table)
         return keccak256(label("task") + parts + word(round_number))
 
 

@@ -26,9 +26,6 @@ from ..market.roster import bitmap_of
 from ..market.scheme import Scheme, Sums
 from ..market.terms import Terms
 
-MOST_TIMES = 2**12
-"""The weight of the group that counts most, and so 1 / precision of the others'."""
-
 _FATES = ("accepted", "learnt", "ineligible", "dropped", "waived", "void", "too_long", "distances")
 
 
@@ -103,7 +100,6 @@ def decide(
     *,
     void: AbstractSet[int] = frozenset(),
     spoilt: AbstractSet[int] = frozenset(),
-    counts: Sequence[int] = (),
     on_trouble: Callable[[str], None] = lambda reason: None,
 ) -> Decision:
     """Decide a round whatever happens: a group that nothing can be proven with is waived; every group, if need be.
@@ -112,7 +108,7 @@ def decide(
 
     Parameters
     ----------
-    scheme, context, roster_hash, groups, void, counts
+    scheme, context, roster_hash, groups, void
         As for `judge`.
     spoilt : set of int
         Roster positions of groups to be waived, even if they are void.
@@ -121,7 +117,7 @@ def decide(
     """
 
     def judged(waived: AbstractSet[int]) -> Decision:
-        return judge(scheme, context, roster_hash, groups, void=void, waived=waived, counts=counts)
+        return judge(scheme, context, roster_hash, groups, void=void, waived=waived)
 
     def stands_alone(position: int) -> bool:
         try:
@@ -151,7 +147,6 @@ def judge(
     *,
     void: AbstractSet[int] = frozenset(),
     waived: AbstractSet[int] = frozenset(),
-    counts: Sequence[int] = (),
 ) -> Decision:
     """Decide a round as the contract will, waiving no more groups than it takes.
 
@@ -168,8 +163,6 @@ def judge(
         In roster order.
     void, waived : set of int
         Roster positions of groups with a lapsed member, and of those to be waived in any case, unless they are void.
-    counts : sequence of int, above 0 (default: the number of members)
-        How much each group's mean counts in what is learnt, by roster position; the contract knows nothing of it.
     """
     terms, copies, too_long = scheme.terms, scheme.copies, dict[int, float]()
     outside = {position for position, group in enumerate(groups) if group.proven is None} | waived | void
@@ -186,7 +179,7 @@ def judge(
         outside.update(far[-surplus:])
     selection = select_for(terms, distances, [statement.sizes[position] for position in places], copies=copies)
     accepted = tuple(places[place] for place in selection.accepted)
-    learnt, mean = learn(terms, {position: groups[position] for position in places}, accepted, counts)
+    learnt, mean = learn(terms, {position: groups[position] for position in places}, accepted)
     return Decision(
         settlement=proof.settlement,
         roster_hash=roster_hash,
@@ -215,38 +208,24 @@ def surplus_of(far: int, groups: int, faulty_groups: int) -> int:
     return next(waived for waived in range(far + 1) if far - waived <= most_unpaid(groups - waived, faulty_groups))
 
 
-def learn(
-    terms: Terms, groups: dict[int, GroupSum], accepted: tuple[int, ...], counts: Sequence[int] = ()
-) -> tuple[tuple[int, ...], NDArray[np.float64] | None]:
+def learn(terms: Terms, groups: dict[int, GroupSum], accepted: tuple[int, ...]) -> tuple[tuple[int, ...], NDArray[np.float64] | None]:
     """Which of the accepted groups to learn from, and the mean of their members' updates.
 
     Parameters
     ----------
     groups : dict of int to GroupSum
         Those taking part, by roster position.
-    counts
-        As for `judge`.
     """
     sums = {position: group.units for position, group in groups.items() if group.units is not None}
     good = _selected(terms, sums, {position: len(groups[position].digests) for position in sums})
     learnt = tuple(position for position in accepted if position in good)
     if not learnt:
         return (), None
-    sizes = {position: len(groups[position].digests) for position in learnt}
-    times = _times({position: counts[position] / size if counts else 1 for position, size in sizes.items()})
     total = np.zeros(len(sums[learnt[0]]), dtype=np.int64)
     for position in learnt:
-        total += np.multiply(sums[position], times[position], dtype=np.int64)
-    members = sum(sizes[position] * times[position] for position in learnt)
+        total += sums[position]
+    members = sum(len(groups[position].digests) for position in learnt)
     return learnt, decode_mean(total, members=members, weights=terms.weights, bits=terms.update_bits, clip=terms.clip)
-
-
-def _times(weights: dict[int, float]) -> dict[int, int]:
-    """Weights above 0 in whole numbers, of which sums of 256 groups of 17 members with updates of 32 bits fit 63 bits."""
-    most = max(weights.values())
-    if most == min(weights.values()):
-        return dict.fromkeys(weights, 1)
-    return {position: max(round(MOST_TIMES * weight / most), 1) for position, weight in weights.items()}
 
 
 def _selected(terms: Terms, sums: dict[int, Sums], sizes: dict[int, int]) -> set[int]:

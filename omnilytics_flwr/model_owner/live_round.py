@@ -5,20 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..crypto.digest import points_digest
 from ..crypto.kzg import Sketch
 from ..crypto.projection import projection_seed
 from ..errors import ProtocolError, TaskMismatch
-from ..market.examples import SignedExamples
 from ..market.ledger import Receipt
 from ..market.market_view import MarketState, Member
 from ..market.messages import Commitment, Delivery, recover
 from ..market.roster import bitmap_of, roster_hash
 from ..market.stage import Stage
-from ..market.task import EXAMPLES, TaskId, examples_of
+from ..market.task import TaskId
 from ..market.terms import Address
 from .decision import GroupSum
 from .round_report import RoundReport
@@ -29,15 +28,10 @@ Metrics = Mapping[str, Mapping[str, int | float | list[int] | list[float]]]
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """A data owner's commitment; the signature is empty if it must be given again.
-
-    `examples` are those that it has signed too, with `examples_signature`; 0 if it does not say.
-    """
+    """A data owner's commitment; the signature is empty if it must be given again."""
 
     digest: bytes
     signature: bytes
-    examples: int = 0
-    examples_signature: bytes = b""
 
 
 @dataclass(slots=True)
@@ -207,20 +201,6 @@ class LiveRound(NotedRound):
         """What came along with the deliveries, in the order of the roster."""
         return tuple(self.deliveries[member.owner].metrics for member in self.roster_members() if member.owner in self.deliveries)
 
-    def examples(self) -> tuple[tuple[int, ...], ...]:
-        """On how many examples each member of the roster's groups says that it trained; 0 where it does not say."""
-        return tuple(tuple(map(self._examples_of, group)) for group in self.roster_groups())
-
-    def signed_examples(self) -> tuple[SignedExamples, ...]:
-        """The numbers of examples that came with the commitments."""
-        given = self.commitments.items()
-        return tuple(SignedExamples(owner, one.examples, one.examples_signature) for owner, one in given if one.examples)
-
-    def _examples_of(self, member: Member) -> int:
-        delivered = self.deliveries.get(member.owner)
-        found = [record[EXAMPLES] for record in delivered.metrics.values() if EXAMPLES in record] if delivered else []
-        return examples_of(found[0]) if found else 0
-
     def signed_groups(self) -> tuple[int, ...]:
         """Numbers of the groups all of whose members have committed, with signatures that still count."""
         signed = {owner for owner, commitment in self.commitments.items() if commitment.signature}
@@ -255,7 +235,7 @@ class LiveRound(NotedRound):
     def expire(self, open_by: int) -> None:
         """Take over another deadline: the signatures name the old one, so they are void."""
         self.open_by = open_by
-        self.commitments = {owner: replace(one, signature=b"") for owner, one in self.commitments.items()}
+        self.commitments = {owner: Signed(one.digest, b"") for owner, one in self.commitments.items()}
 
     def projection_seed(self, epoch_seed: bytes) -> bytes:
         """Seed of the open round's projection, 32 bytes."""
@@ -269,7 +249,7 @@ class LiveRound(NotedRound):
 
     # What data owners send
 
-    def add_commitment(self, owner: Address, digest: bytes, signature: bytes, examples: int = 0, examples_signature: bytes = b"") -> None:
+    def add_commitment(self, owner: Address, digest: bytes, signature: bytes) -> None:
         """Take a data owner's commitment; `RoundKeeper.add_commitment` says what it raises."""
         if owner not in {member.owner for group in self.groups for member in group}:
             raise ProtocolError(f"{owner} is not of epoch {self.task.epoch}; it can join the next one")
@@ -280,9 +260,7 @@ class LiveRound(NotedRound):
         signer = recover(message.signing_hash(chain_id=self.task.chain_id, market=Address(self.task.market)), signature)
         if signer != owner:
             raise TaskMismatch(f"the commitment of {owner} is signed by {signer}; it must be signed for this round by its own key")
-        if examples:
-            SignedExamples(owner, examples, examples_signature).check(chain_id=self.task.chain_id, market=self.task.market)
-        self.commitments[owner] = Signed(digest, signature, examples, examples_signature)
+        self.commitments[owner] = Signed(digest, signature)
 
     def check_delivery(self, owner: Address, digest: bytes, projected: bytes, signature: bytes) -> None:
         """Raise unless a member of the roster committed to this digest and, if anything is projected, signed to deliver it."""

@@ -13,7 +13,6 @@ from typing import Literal, ParamSpec
 from ..clock import Clock
 from ..crypto.curve import parse_points
 from ..errors import ChainError, NotReopened, ProtocolError, TermsError, TooFewGroups
-from ..market.examples import group_examples
 from ..market.ledger import ModelOwnerLedger
 from ..market.market_view import MarketState
 from ..market.refusals import TooLate, WrongRound, WrongStage
@@ -56,8 +55,6 @@ class RoundKeeper:
         its group is left out of later rounds of the epoch, and so not paid, while there are others.
     directory : RunDirectory, optional
         Where rounds are written down, so that another process can take them up.
-    by_examples : bool (default: False)
-        Whether data owners count by the number of examples that they report, or all the same.
     on_stage : callable, optional
         Called with round and name of each stage as it begins, in a thread of its own: a round waits for it 15 s at most, and goes on.
     on_round : callable, optional
@@ -81,7 +78,6 @@ class RoundKeeper:
         on_round: Callable[[RoundReport], None] | None = None,
         on_trouble: Callable[[str], None] | None = None,
         clock: Clock | None = None,
-        by_examples: bool = False,
     ) -> None:
         self.ledger = ledger
         self.terms: Terms = ledger.terms()
@@ -110,7 +106,6 @@ class RoundKeeper:
         )
         self._opening = Opening(ledger, self._clock, self._journal, self._replay, self._on_stage)
         self._settling = Settling(ledger, self._clock, self._journal, self._replay, self._on_trouble)
-        self._by_examples = by_examples
         self._live: LiveRound | None = None
         self._unbooked: list[LiveRound] = []
 
@@ -246,17 +241,8 @@ class RoundKeeper:
 
     # Opening
 
-    def add_commitment(
-        self,
-        owner: Address,
-        digest: bytes,
-        signature: bytes,
-        round_number: int | None = None,
-        *,
-        examples: int = 0,
-        examples_signature: bytes = b"",
-    ) -> None:
-        """Take a data owner's commitment, and its number of examples if it says one.
+    def add_commitment(self, owner: Address, digest: bytes, signature: bytes, round_number: int | None = None) -> None:
+        """Take a data owner's commitment.
 
         Parameters
         ----------
@@ -268,12 +254,12 @@ class RoundKeeper:
         ProtocolError
             Not of this epoch, or a second, different commitment.
         TaskMismatch
-            A signature is not the owner's, for this task or its examples.
+            The signature is not the owner's for this task.
         """
         live = self._journal.rounds.get(round_number) if round_number is not None else self.live
         if live is None:
             raise ProtocolError(f"round {round_number} is not kept any more; expected one of the last")
-        live.add_commitment(owner, digest, signature, examples, examples_signature)
+        live.add_commitment(owner, digest, signature)
 
     def open(self) -> tuple[bytes, ...]:
         """Open the round with every whole group that committed; the digests of its roster, in order.
@@ -378,7 +364,6 @@ class RoundKeeper:
                 sums,
                 void=self._disputes.void_positions(live, state),
                 spoilt=live.spoilt,
-                counts=group_examples(live.examples()) if self._by_examples else (),
                 on_trouble=self._on_trouble,
             )
 

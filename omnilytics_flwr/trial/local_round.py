@@ -24,7 +24,6 @@ from ..flower.inner_strategy import InnerStrategy
 from ..flower.metrics import allowed_metrics, plain_metrics
 from ..flower.mod_order import check_place
 from ..flower.weights import difference
-from ..market.task import EXAMPLES
 from ..market.terms import ABOUT, is_metric_name
 from ..market.terms_bounds import MOST_METRIC_BYTES
 from .app_folder import AppFolder, at_work, replaced, settings_in
@@ -64,10 +63,10 @@ class LocalRound:
 
     @property
     def fitting(self) -> tuple[str, ...]:
-        """Of the metrics, those that terms have room for: the weights of updates and averages first, then the shortest, so that most fit."""
+        """Of the metrics, those that terms have room for: the weight of averages first, then as many as can be, so the shortest."""
         weight = getattr(self.start.strategy, "weighted_by_key", "num-examples")
         taken: list[str] = []
-        for name in sorted(self.metrics, key=lambda name: (name not in (EXAMPLES, weight), len(name), name)):
+        for name in sorted(self.metrics, key=lambda name: (name != weight, len(name), name)):
             if ABOUT["metrics"].measure([*taken, name]) <= MOST_METRIC_BYTES:
                 taken.append(name)
         return tuple(sorted(taken))

@@ -23,9 +23,8 @@ from omnilytics_flwr.data_owner.client_state import ClientState
 from omnilytics_flwr.data_owner.local_agent import LocalAgent
 from omnilytics_flwr.data_owner.masked_vector import mask_pieces
 from omnilytics_flwr.data_owner.policy import Policy
-from omnilytics_flwr.errors import Malformed, OutOfTurn, Refused, TaskMismatch, UpdateError, WrongLength
+from omnilytics_flwr.errors import Malformed, OutOfTurn, Refused, TaskMismatch, UpdateError
 from omnilytics_flwr.files import locked
-from omnilytics_flwr.market.examples import ExampleTable, SignedExamples
 from omnilytics_flwr.market.ledger import DataOwnerLedger
 from omnilytics_flwr.market.stage import Stage
 from tests.data_owner.owners import (
@@ -64,25 +63,6 @@ def test_group_of_deliveries_sums_to_the_group_of_updates(tmp_path: Path) -> Non
     assert units is not None
     mean = decode_mean(units, members=3, weights=WEIGHTS, bits=16, clip=1.0)
     np.testing.assert_allclose(mean, np.mean([update_of(n) for n in group], axis=0), rtol=0, atol=1 / (2**15 - 1))
-
-
-def test_agent_signs_its_examples_and_weighs_by_what_its_group_has_signed(tmp_path: Path) -> None:
-    scene, owners = make_owners_scene(tmp_path, metrics=("num-examples",))
-    task, group = anchor(scene), scene.owners_of(0b10)
-    examples = {number: 10 * (place + 2) for place, number in enumerate(group)}  # 20, 30 and 40
-    commitments = [owners[number].agent().commit(task, update_of(number), examples[number]) for number in group]
-    table = ExampleTable.of(SignedExamples(one.owner, one.examples, one.examples_signature) for one in commitments)
-    task, first = anchor(scene), owners[group[0]].agent()
-    shares = [owners[number].agent().admit(task, table.to_bytes()).share for number in group]
-    np.testing.assert_allclose(shares, [2 / 3, 1, 4 / 3])
-    assert first.admit(task).share == 1.0
-    lie = replace(table, rows=(replace(table.rows[0], examples=1), *table.rows[1:]))
-    with pytest.raises(TaskMismatch, match="is signed by"):
-        first.admit(task, lie.to_bytes())
-    with pytest.raises(WrongLength, match="a table of examples"):
-        first.admit(task, table.to_bytes()[1:])
-    again = first.commit(task, update_of(0), 999, table.to_bytes())
-    assert (again.examples, again.examples_signature) == (20, commitments[0].examples_signature), "one number a market"
 
 
 def test_commit_again_gives_the_same_whoever_asks(tmp_path: Path) -> None:

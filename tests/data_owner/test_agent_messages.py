@@ -46,10 +46,8 @@ TASK = TaskId(31337, MARKET, 1, 2, b"\5" * 32)
 COMMITMENT = SignedCommitment(address_of(0), b"\1" * 32, b"\2" * 64)
 CALLS: list[Call] = [
     AdmitCall(TASK),
-    AdmitCall(TASK, bytes(88)),
     EvaluateCall(TASK),
     CommitCall.of(TASK, np.arange(3.0)),
-    CommitCall.of(TASK, np.arange(3.0), 60, bytes(88)),
     DeliverCall(31337, MARKET, 1, 2, (b"\1" * 32, b"\2" * 32)),
     DeliverCall(31337, MARKET, 1, 2, ()),
     KeepCall(31337, MARKET, "metrics", bytes(range(256))),
@@ -58,8 +56,7 @@ CALLS: list[Call] = [
 NAMES = tuple[str, ...]
 RESULTS: list[tuple[Any, Result]] = [
     (Admission, Admission(("loss", "num-examples"), None)),
-    (Admission, Admission((), COMMITMENT, 0.5, 1.25)),
-    (SignedCommitment, SignedCommitment(address_of(0), b"\1" * 32, b"\2" * 64, 60, b"\3" * 64)),
+    (Admission, Admission((), COMMITMENT, 0.5)),
     (bytes, b""),
     (type(None), None),
     (NAMES, ()),

@@ -13,7 +13,6 @@ import pytest
 
 from omnilytics_flwr.data_owner.journal import Entry, Journal
 from omnilytics_flwr.errors import OutOfTurn, Refused
-from omnilytics_flwr.market.examples import ExampleTable, SignedExamples
 from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.stage import Stage
 from tests.data_owner.owners import (
@@ -48,23 +47,8 @@ def test_most_peer_sets_allow_the_same_group_and_refuse_another(tmp_path: Path) 
         once.commit(anchor(scene), update_of(0))
     next_epoch(scene, {0: owner})
     task = anchor(scene)
-    assert_refused(once, task, "these would be 2 different sums that one data set is in, at most 1 allowed")
+    assert_refused(once, task, "these would be 2 different groups for one data set, at most 1 allowed")
     owner.agent(**{"most-peer-sets": 2}).commit(task, update_of(0))
-    assert len({entry.peers_hash for entry in owner.journal.entries()}) == 2
-
-
-def test_group_that_counts_by_examples_is_another_sum(tmp_path: Path) -> None:
-    """Of the same group's updates, alike and weighed: another equation about each of them."""
-    scene, owners = make_owners_scene(tmp_path, metrics=("num-examples",))
-    task, group = anchor(scene), scene.owners_of(0b10)
-    commitments = [owners[number].agent().commit(task, update_of(0), 10 + place) for place, number in enumerate(group)]
-    table = ExampleTable.of(SignedExamples(one.owner, one.examples, one.examples_signature) for one in commitments).to_bytes()
-    task, owner = anchor(scene), owners[group[0]]
-    with pytest.raises(Refused, match="these would be 2 different sums that one data set is in, at most 1 allowed"):
-        owner.agent(**{"most-peer-sets": 1}).admit(task, table)
-    with pytest.raises(Refused, match="these would be 2 different sums"):
-        owner.agent(**{"most-peer-sets": 1}).commit(task, update_of(0), 10, table)
-    owner.agent().commit(task, update_of(0), 10, table)
     assert len({entry.peers_hash for entry in owner.journal.entries()}) == 2
 
 
@@ -82,9 +66,7 @@ def test_peer_sets_are_counted_for_all_homes_with_one_data_set(tmp_path: Path) -
     scene, (first, second) = homes_in_two_groups(tmp_path)
     task = anchor(scene)
     first.agent(**{"most-peer-sets": 1}).commit(task, update_of(0))
-    assert_refused(
-        second.agent(**{"most-peer-sets": 1}), task, "these would be 2 different sums that one data set is in, at most 1 allowed"
-    )
+    assert_refused(second.agent(**{"most-peer-sets": 1}), task, "these would be 2 different groups for one data set, at most 1 allowed")
     second.agent(**{"most-peer-sets": 2}).commit(task, update_of(1))
     second.data_set = None
     assert len(second.journal.peer_sets(second.journal.entries())) == 1, "a home by itself knows of its own groups only"

@@ -207,7 +207,7 @@ def test_more_clients_than_there_are_places_for_are_sent_away_and_the_places_com
 def test_end_waits_for_who_is_being_answered_and_for_nobody_else(tmp_path: Path) -> None:
     at_work, go_on = threading.Event(), threading.Event()
 
-    def admit(task: TaskId, example_table: bytes = b"") -> Admission:
+    def admit(task: TaskId) -> Admission:
         at_work.set()
         assert go_on.wait(60)
         return Admission((), None)

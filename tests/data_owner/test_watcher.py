@@ -408,7 +408,7 @@ def test_data_owner_that_leaves_or_whose_groups_are_used_up_does_not_enrol_again
         watcher._looked_over = None
         watcher.look()
     assert not is_enrolled(used_up)
-    assert caplog.text.count("does not enrol for the next by itself: policy: these would be 2 different sums") == 1
+    assert caplog.text.count("does not enrol for the next by itself: policy: these would be 2 different groups") == 1
 
 
 @pytest.mark.parametrize("error", [Unreachable("no answer"), ZeroDivisionError("a fault of our own")])

@@ -217,13 +217,13 @@ class ExactAgent:
     def kept(self, chain_id: int, market: Address, name: str) -> bytes:
         return self.held.get(name, b"")
 
-    def admit(self, task: TaskId, example_table: bytes = b"") -> Admission:
+    def admit(self, task: TaskId) -> Admission:
         return Admission(self.terms.metrics, None)
 
     def admit_evaluation(self, task: TaskId) -> tuple[str, ...]:
         return self.terms.metrics
 
-    def commit(self, task: TaskId, update: NDArray[np.floating], examples: int = 0, example_table: bytes = b"") -> SignedCommitment:
+    def commit(self, task: TaskId, update: NDArray[np.floating]) -> SignedCommitment:
         self.update = np.asarray(update, np.float64).tobytes()
         return SignedCommitment(self.owner, keccak256(self.update), bytes(64))
 
@@ -261,7 +261,7 @@ class ExactKeeper:
     def anchor(self, parts: TaskParts) -> TaskId:
         return self.anchored(parts) or self._anchor(parts)
 
-    def add_commitment(self, owner: Address, digest: bytes, signature: bytes, round_number: int | None = None, **examples: Any) -> None:
+    def add_commitment(self, owner: Address, digest: bytes, signature: bytes, round_number: int | None = None) -> None:
         assert self.live is not None
         self.live.commitments[owner] = Signed(digest, signature)
 

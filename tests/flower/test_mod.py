@@ -88,7 +88,6 @@ def test_request_wrong_message_type_is_refused(client: Client, exchange: Exchang
         ({"round": 2}, "OutOfTurn"),
         ({"round": 0}, "OutOfTurn"),
         ({"other_config_hash": bytes(32)}, "TaskMismatch"),
-        ({"example_table": bytes(88)}, "TaskMismatch"),
     ],
 )
 def test_request_other_header_is_refused(client: Client, changes: dict[str, object], reason: str) -> None:

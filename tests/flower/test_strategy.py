@@ -7,16 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from flwr.app import ArrayRecord, ConfigRecord, Message
+from flwr.app import ArrayRecord, ConfigRecord
 from flwr.serverapp.strategy import FedAvg, Result
 
 from omnilytics_flwr.errors import NothingLearnt, TermsError
 from omnilytics_flwr.flower.strategy import Omnilytics
-from omnilytics_flwr.flower.wire import RECORD
 from omnilytics_flwr.market.stage import Stage
-from tests.flower.clients import SHAPES, arrays_of, is_within, make_model, plain_model, shifted, step_towards
-from tests.flower.markets import FIRST_NODE, METRICS, MemoryRun, accepted_owners, assert_close, memory_run
-from tests.support.builders import address_of
+from tests.flower.clients import SHAPES, arrays_of, is_within, make_model, plain_model, shifted
+from tests.flower.markets import MemoryRun, accepted_owners, assert_close, memory_run
 
 
 @pytest.fixture
@@ -50,57 +48,6 @@ def test_two_rounds_settle_and_learn_the_mean_of_the_accepted(tmp_path: Path, pr
     assert run.scene.state.stage is Stage.ANCHORED, "the last model stays anchored, so that it can be evaluated"
     assert run.scene.surplus_wei() == 0
     assert all(len(trainer.trained) == 2 for trainer in run.trainers.values())
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_data_owners_count_by_their_examples_once_they_have_signed_them(tmp_path: Path, dtype: str) -> None:
-    """In the first round by group, for nobody knows yet by what to weigh; then as in FedAvg."""
-    run = memory_run(tmp_path, outlier_percent=200)
-    start = make_model(0, dtype)
-    for number, trainer in run.trainers.items():
-        trainer.target = make_model(100 + number, dtype)
-        trainer.metrics["num-examples"] = 30 + number
-    models: list[ArrayRecord] = []
-    run.strategy.start(run.grid, start, 3, evaluate_fn=lambda number, arrays: models.append(arrays))
-    for number, (before, after, report) in enumerate(zip(models, models[1:], run.reports, strict=False)):
-        accepted = [[owner.number for owner in run.owners.values() if owner.address in report.roster[place]] for place in report.accepted]
-        weights = {}
-        for group in accepted:
-            examples = [30 + one for one in group]
-            weights |= dict(zip(group, examples if number else [sum(examples) / len(group)] * len(group), strict=True))
-        trained = {one: arrays_of(step_towards(run.trainers[one].target, before)) for one in weights}
-        for name, array in arrays_of(after).items():
-            mean = np.average([trained[one][name] for one in weights], axis=0, weights=list(weights.values()))
-            np.testing.assert_allclose(array, mean, rtol=0, atol=2 / (2**15 - 1) + 1e-6)
-
-
-def test_data_owner_that_signs_another_number_than_it_says_does_not_take_part(tmp_path: Path) -> None:
-    def lie(node: int, reply: Message) -> Message:
-        if node == FIRST_NODE and not reply.has_error() and "digest" in reply.content.config_records[RECORD]:
-            reply.content.config_records[RECORD]["examples"] = 10**6
-        return reply
-
-    run = memory_run(tmp_path, num_owners=18, on_reply=lie)
-    run.strategy.start(run.grid, make_model(), 1)
-    assert address_of(0) not in run.reports[0].committed
-    assert len(run.reports[0].roster) == 5
-
-
-@pytest.mark.parametrize(
-    ("inner", "metrics"), [(FedAvg(weighted_by_key="loss"), METRICS), (FedAvg(), ("loss",))], ids=["by another metric", "kept back"]
-)
-def test_data_owners_count_the_same_where_nothing_weighs_by_examples(
-    tmp_path: Path, inner: FedAvg, metrics: tuple[str, ...], caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
-    run = memory_run(tmp_path, inner=inner, metrics=metrics)
-    for number, trainer in run.trainers.items():
-        trainer.metrics["num-examples"] = 30 + number
-    models: list[ArrayRecord] = []
-    run.strategy.start(run.grid, make_model(), 2, evaluate_fn=lambda number, arrays: models.append(arrays))
-    for before, after, report in zip(models, models[1:], run.reports, strict=False):
-        assert_close(after, run.expected(before, accepted_owners(report)))
-    assert "Each data owner counts the same" in caplog.text
 
 
 def test_changed_configuration_is_anchored_again(run: MemoryRun) -> None:

@@ -16,19 +16,13 @@ from tests.support.builders import address_of
 MARKET = address_of(0)
 MESSAGES = {
     "train": TaskHeader(Exchange.TRAIN, 31337, MARKET, 1, 2, b"\1" * 32),
-    "train with examples": TaskHeader(Exchange.TRAIN, 31337, MARKET, 1, 2, b"\1" * 32, bytes(88)),
     "evaluate": TaskHeader(Exchange.EVALUATE, 2**62, MARKET, 0, 0, bytes(32)),
     "commit": CommitReply(MARKET, b"\2" * 32, b"\3" * 64),
-    "commit with examples": CommitReply(MARKET, b"\2" * 32, b"\3" * 64, 60, b"\4" * 64),
     "deliver": DeliverRequest(31337, MARKET, 1, 2, (b"\4" * 32, b"\5" * 32)),
     "deliver without a roster": DeliverRequest(31337, MARKET, 1, 2, ()),
     "vector of an exact market": DeliverReply(MARKET, b"\6" * 64, b"\7" * 96, b"", b""),
     "vector": DeliverReply(MARKET, b"\6" * 64, b"\7" * 96, b"\x08" * 96, b"\x09" * 64),
 }
-
-
-OPTIONAL = {"example-table", "examples", "examples-signature"}
-"""They travel only if there is anything to say."""
 
 
 @pytest.mark.parametrize("case", MESSAGES)
@@ -48,9 +42,8 @@ def test_message_without_a_field_or_with_one_of_another_kind_is_refused(case: st
     message = MESSAGES[case]
     entries = dict(message.to_record().items())
     for key in entries.keys() - ({"exchange"} if isinstance(message, DeliverRequest) else set()):
-        if key not in OPTIONAL:
-            with pytest.raises(Malformed):
-                type(message).from_record(ConfigRecord({k: v for k, v in entries.items() if k != key}))
+        with pytest.raises(Malformed):
+            type(message).from_record(ConfigRecord({k: v for k, v in entries.items() if k != key}))
         for other in (1, -1, True, 1.5, "x", b"x", [1], ["x"], [b"x"]):
             if type(other) is not type(entries[key]) or other == -1:
                 with pytest.raises(WireError):

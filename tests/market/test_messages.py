@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from omnilytics_flwr.errors import Malformed, WrongLength
-from omnilytics_flwr.market.messages import HALF_ORDER, Commitment, Delivery, Examples, Voucher, compact, domain_separator, recover
+from omnilytics_flwr.market.messages import HALF_ORDER, Commitment, Delivery, Voucher, compact, domain_separator, recover
 from omnilytics_flwr.market.terms import Address
 from tests.support.builders import MARKET, address_of, make_account, make_digest, make_task, sign_hash
 
@@ -51,13 +51,12 @@ def test_signing_hashes_equal_those_of_wallets(
 ) -> None:
     rounds = {"epoch": ("uint32", epoch), "round": ("uint32", round_number), "taskHash": ("bytes32", task)}
     commitment, delivery = Commitment(epoch, round_number, task, open_by, first), Delivery(epoch, round_number, task, first, second)
-    voucher, examples = Voucher(market, address_of(0), epoch), Examples(round_number)
-    hashes = [message.signing_hash(chain_id=chain_id, market=market) for message in (commitment, delivery, examples)]
+    voucher = Voucher(market, address_of(0), epoch)
+    hashes = [message.signing_hash(chain_id=chain_id, market=market) for message in (commitment, delivery)]
     hashes.append(voucher.signing_hash(chain_id=chain_id, gate=STRANGE_GATE))
     assert hashes == [
         typed_data_hash("Commitment", rounds | {"openBy": ("uint64", open_by), "digest": ("bytes32", first)}, chain_id, market),
         typed_data_hash("Delivery", rounds | {"rosterHash": ("bytes32", first), "projectedDigest": ("bytes32", second)}, chain_id, market),
-        typed_data_hash("Examples", {"examples": ("uint32", round_number)}, chain_id, market),
         typed_data_hash(
             "Voucher",
             {"market": ("address", market), "owner": ("address", address_of(0)), "throughEpoch": ("uint32", epoch)},
@@ -70,8 +69,8 @@ def test_signing_hashes_equal_those_of_wallets(
 DELIVERY = Delivery(epoch=2, round=7, task_hash=make_task(7), roster_hash=b"\x01" * 32, projected_digest=b"\x02" * 32)
 
 
-@pytest.mark.parametrize("message", [COMMITMENT, DELIVERY, Examples(60)])
-def test_signing_hash_differs_in_every_field_chain_and_market(message: Commitment | Delivery | Examples) -> None:
+@pytest.mark.parametrize("message", [COMMITMENT, DELIVERY])
+def test_signing_hash_differs_in_every_field_chain_and_market(message: Commitment | Delivery) -> None:
     hashes = {message.signing_hash(chain_id=31337, market=MARKET)}
     hashes |= {message.signing_hash(chain_id=1, market=MARKET), message.signing_hash(chain_id=31337, market=address_of(0))}
     for field in fields(message):

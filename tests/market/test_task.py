@@ -146,12 +146,6 @@ def test_task_hash_is_of_the_documented_bytes() -> None:
     assert replace(PARTS, run_config=b"\5" * 32).task_hash(7) == expected
 
 
-def test_table_of_examples_comes_last_where_there_is_one() -> None:
-    parts = b"\1" * 32 + b"\2" * 32 + b"\3" * 32 + config_hash({})
-    table = keccak256(b"OmniLytics/v2/examples" + b"any bytes")
-    assert replace(PARTS, example_table=b"any bytes").task_hash(7) == keccak256(b"OmniLytics/v2/task" + parts + table + bytes(31) + b"\7")
-
-
 def test_task_without_a_run_config_has_the_empty_one() -> None:
     assert PARTS.run_config == config_hash({})
 
@@ -163,7 +157,6 @@ def test_task_hash_tells_parts_and_rounds_apart() -> None:
         replace(PARTS, train_config=b"\4" * 32),
         replace(PARTS, evaluate_config=b"\4" * 32),
         replace(PARTS, run_config=b"\4" * 32),
-        replace(PARTS, example_table=b"\4" * 32),
         TaskParts(PARTS.arrays, PARTS.evaluate_config, PARTS.train_config),
     ]
-    assert len({parts.task_hash(number) for parts in others for number in (1, 2, 256)}) == 21
+    assert len({parts.task_hash(number) for parts in others for number in (1, 2, 256)}) == 18

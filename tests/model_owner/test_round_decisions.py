@@ -15,7 +15,7 @@ from omnilytics_flwr.crypto.field import FieldVector
 from omnilytics_flwr.market import scheme as scheme_module
 from omnilytics_flwr.market.scheme import scheme_for
 from omnilytics_flwr.market.stage import Stage
-from omnilytics_flwr.model_owner.decision import MOST_TIMES, GroupSum, decide
+from omnilytics_flwr.model_owner.decision import GroupSum, decide
 from tests.data_owner.owners import TASK, WEIGHTS, live_task
 from tests.model_owner.conftest import NEXT, Play, addresses, failing, honest_update, make_play
 
@@ -226,19 +226,6 @@ def test_group_that_only_the_exact_sums_show_to_be_far_out_is_paid_and_not_learn
     groups[2] = replace(groups[2], proven=groups[1].proven, shown=groups[1].shown)  # what is proven of it looks good
     decision = decide(scheme_for(play.scene.terms), bytes(32), roster_hash, groups)
     assert (decision.accepted, decision.learnt) == ((0, 1, 2, 3, 4), (0, 1, 3, 4))
-
-
-def test_mean_weighs_groups_by_how_much_they_count(play: Play) -> None:
-    groups, roster_hash = groups_of(play)
-    scheme = scheme_for(replace(play.scene.terms, outlier_percent=200))
-    counts = (30, 10, 45, 3, 20)
-    decision = decide(scheme, bytes(32), roster_hash, groups, counts=counts)
-    means = [decide(scheme, bytes(32), roster_hash, groups, spoilt={*range(5)} - {place}).mean for place in decision.learnt]
-    expected = np.average(np.array(means), axis=0, weights=[counts[place] for place in decision.learnt])
-    assert decision.mean is not None
-    np.testing.assert_allclose(decision.mean, expected, rtol=0, atol=np.abs(means).max() / MOST_TIMES)
-    same = [decide(scheme, bytes(32), roster_hash, groups, counts=[value * len(group.digests) for group in groups]) for value in (1, 70)]
-    assert all(np.array_equal(one.mean, decide(scheme, bytes(32), roster_hash, groups).mean) for one in same)  # type: ignore[arg-type]
 
 
 def test_groups_out_of_range_leave_the_others_fewer_that_may_be_far_out(play: Play) -> None:
