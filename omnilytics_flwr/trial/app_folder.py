@@ -7,6 +7,7 @@ import re
 import sys
 import tempfile
 import tomllib
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, chdir, contextmanager
 from dataclasses import dataclass
@@ -26,7 +27,9 @@ class AppFolder:
     Attributes
     ----------
     path : Path
-        Folder of the pyproject.toml.
+        Folder of the pyproject.toml, as it was named.
+    root : Path
+        The same, wherever its code works.
     components : mapping of str to str
         Where ``serverapp`` and ``clientapp`` are, as ``module:attribute``.
     config : mapping of str to scalar
@@ -34,6 +37,7 @@ class AppFolder:
     """
 
     path: Path
+    root: Path
     components: Mapping[str, str]
     config: Mapping[str, Any]
 
@@ -47,7 +51,7 @@ class AppFolder:
             raise TermsError(
                 f"{path} is no Flower app ({error!r}); expected a pyproject.toml that names its serverapp and clientapp; check the path"
             ) from error
-        return cls(path, components, dict(_flat(said.get("config", {}))) | settings_in(run_config, "run config"))
+        return cls(path, path.resolve(), components, dict(_flat(said.get("config", {}))) | settings_in(run_config, "run config"))
 
     def load(self, component: str) -> Any:
         """One of its components; raises `TermsError` if a package is missing that it imports."""
@@ -59,6 +63,12 @@ class AppFolder:
                 f"{self.path} imports {error.name}, which is not here; install what its pyproject.toml names, then try again"
             ) from None
 
+    def place_of(self, error: BaseException) -> str:
+        """The last line of the app's own code that an error came by, as a clause; empty if it came by none."""
+        lines = [(Path(frame.f_code.co_filename), line) for frame, line in traceback.walk_tb(error.__traceback__)]
+        own = [(file, line) for file, line in lines if file.is_relative_to(self.root) and "site-packages" not in file.parts]
+        return f" at {own[-1][0].relative_to(self.root)}, line {own[-1][1]}" if own else ""
+
 
 @contextmanager
 def at_work(app: AppFolder) -> Iterator[None]:
@@ -69,7 +79,7 @@ def at_work(app: AppFolder) -> Iterator[None]:
     before = set(sys.modules)
     packages = {where.partition(":")[0].split(".")[0] for where in app.components.values()}
     with ExitStack() as held:
-        held.enter_context(replaced(sys, "path", [str(app.path.resolve()), *sys.path]))
+        held.enter_context(replaced(sys, "path", [str(app.root), *sys.path]))
         held.enter_context(chdir(held.enter_context(tempfile.TemporaryDirectory(prefix="omnilytics-"))))
         held.enter_context(_variable("WANDB_MODE", "disabled"))
         try:

@@ -189,9 +189,8 @@ def _trained(app: AppFolder, client: ClientApp, task: Message, context: Context,
     except Refused as refused:  # of the mod's place
         raise TermsError(f"{whose} is refused in a market: {refused}") from refused
     except Exception as error:
-        raise TermsError(
-            f"{whose} fails: {type(error).__name__}: {error}; see whether it runs without a market, and which node config it reads"
-        ) from error
+        place = app.place_of(error)
+        raise TermsError(f"{whose} fails{place}: {type(error).__name__}: {error}; {_advice(error, place, context)}") from error
     if reply.has_error():
         raise TermsError(f"{whose} replies with an error: {reply.error.reason}; see whether it runs without a market")
     records = list(reply.content.array_records.values())
@@ -199,6 +198,15 @@ def _trained(app: AppFolder, client: ClientApp, task: Message, context: Context,
     if wrong:
         raise TermsError(f"{whose} replies with another model: {wrong}; expected one ArrayRecord like the one it was sent")
     return records[0], _metrics(reply)
+
+
+def _advice(error: Exception, place: str, context: Context) -> str:
+    """What to do about a client that fails: without a market, Flower may divide its data among fewer nodes."""
+    if not place or isinstance(error, NameError):
+        return "see whether it runs without a market"
+    node = context.node_config
+    config = f", with the node config {', '.join(node)}" if isinstance(error, KeyError) else ""
+    return f"it was tried as partition {node['partition-id']} of {node['num-partitions']}{config}; --owners changes how many there are (15 at least)"
 
 
 def _evaluated(

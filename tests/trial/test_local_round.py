@@ -103,13 +103,23 @@ def test_clients_get_what_the_server_would_send_and_their_own_settings(
             "FedMedian cannot run in a market: it needs every data owner's own update",
         ),
         ({"evaluate_fn": "lambda number, arrays: 1 / 0"}, "the evaluate_fn of .* fails: ZeroDivisionError"),
-        ({"reply": "1 / 0"}, "ZeroDivisionError"),
+        (
+            {"reply": "1 / 0"},
+            r"fails at tried_app.py, line 22: ZeroDivisionError: division by zero; it was tried as partition 0 of 4; --owners changes how many",
+        ),
+        ({"reply": "FedAvg().aggregate_train(1)"}, "fails at tried_app.py, line 22: TypeError"),
+        ({"reply": "nope"}, "line 22: NameError: name 'nope' is not defined; see whether it runs without a market$"),
+        ({"reply": "node['x']"}, "partition 0 of 4, with the node config partition-id, num-partitions, scale; --owners"),
+        ({"mods": "[lambda message, context: None]"}, "fails: TypeError: .*; see whether it runs without a market$"),
         ({"reply": "ArrayRecord()"}, "replies with another model: 0 parameters came, expected 2"),
     ],
 )
-def test_app_that_cannot_be_tried_is_refused_by_a_sentence(parts: dict[str, str], sentence: str, tmp_path: Path) -> None:
+def test_app_that_cannot_be_tried_is_refused_by_a_sentence(
+    parts: dict[str, str], sentence: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(TermsError, match=sentence):
-        local_round(write_app(tmp_path, **parts), owners=4, node_config="scale=3")
+        local_round(write_app(Path(), **parts), owners=4, node_config="scale=3")
 
 
 def test_client_that_fails_to_evaluate_is_told_and_proposes_none_of_its_metrics(tmp_path: Path) -> None:
