@@ -37,7 +37,12 @@ _WEIGHTS_PER_SECOND = 100_000
     epilog=example("omnilytics local -- flwr run .", "omnilytics local --keep --owners 20 -- flwr run my-app"),
 )
 @click.argument("words", metavar="-- flwr run PATH ...", nargs=-1, required=True)
-@click.option("--owners", type=click.IntRange(15, 254), default=OWNERS, help=f"Data owners, and so Flower's nodes.  [default: {OWNERS}]")
+@click.option(
+    "--owners",
+    type=click.IntRange(15, 254),
+    default=OWNERS,
+    help=f"Data owners, and so Flower's nodes; an epoch needs five groups of three.  [default: {OWNERS}]",
+)
 @click.option("--group-size", type=click.IntRange(3, 16), help="Members of a group; by default 3 or 4, as fits the data owners.")
 @click.option(
     "--verification",
@@ -76,6 +81,7 @@ def local(
     """
     from ..local_market import LocalMarket
     from ..market.public_part import count_weights
+    from ..trial.app_folder import asks_registry_for_us
     from ..trial.app_run import FlwrRun, run_app
     from ..trial.local_round import local_round
     from ..trial.market_lines import check_has_lines
@@ -84,7 +90,7 @@ def local(
     printer.note("Looking at the app: its server, and how one client trains ...")
     found = local_round(command.app, owners=owners, trained=1, run_config=command.run_config)
     check_has_lines(command.app, found)
-    for sentence in filter(None, (found.trouble, found.no_room)):
+    for sentence in filter(None, (found.trouble, found.no_room, asks_registry_for_us(command.app))):
         printer.note(f"Beware: {sentence}.")
     start = found.start
     weights = count_weights(start.arrays, start.private)

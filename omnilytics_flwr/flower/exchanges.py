@@ -113,7 +113,8 @@ class Exchanges:
         self.asked = tuple(self.nodes())
         log(
             INFO,
-            "\t├──> Market round %s: %s nodes train for %s data owners in %s groups; it opens once all groups have committed, in %.0f s at the latest",
+            "\t├──> Market round %s: %s nodes train for %s data owners in %s groups; it opens once all groups have committed; if somebody is missing, "
+            "in %.0f s at the latest",
             task.round,
             len(self.asked),
             len(self._keeper.live.owners()),

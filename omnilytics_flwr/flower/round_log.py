@@ -21,7 +21,7 @@ def report_lines(report: RoundReport, terms: Terms) -> list[str]:
     end = "timed out" if report.timed_out else "settled"
     lines = [f"Market round {report.round} {end}: {committed}, {_counted(len(report.roster), 'group')} on the roster"]
     if not report.timed_out:
-        lines.append(f"It tolerates {report.tolerated} of {report.taking_part} faulty groups")
+        lines.append(f"It tolerates {_counted(report.tolerated, 'faulty group')} of {report.taking_part}")
     lines += _sat_out(report)
     for position, members in enumerate(report.roster):
         if (fate := _fate(report, position, terms)) is not None:

@@ -19,6 +19,9 @@ from ..errors import TermsError
 
 _SETTING = re.compile(r"""([^\s=]+)\s*=\s*("[^"]*"|'[^']*'|[^\s"']+)""")
 
+_OUR_NAME = re.compile(r"\s*omnilytics[-_.]+flwr\s*($|[^-\w.@\s])", re.IGNORECASE)
+"""With no address after it."""
+
 
 @dataclass(frozen=True, slots=True)
 class AppFolder:
@@ -68,6 +71,17 @@ class AppFolder:
         lines = [(Path(frame.f_code.co_filename), line) for frame, line in traceback.walk_tb(error.__traceback__)]
         own = [(file, line) for file, line in lines if file.is_relative_to(self.root) and "site-packages" not in file.parts]
         return f" at {own[-1][0].relative_to(self.root)}, line {own[-1][1]}" if own else ""
+
+
+def asks_registry_for_us(app: Path) -> str:
+    """A sentence about an app whose dependencies name this package, as if a registry had it; empty if they do not."""
+    project = tomllib.loads((app / "pyproject.toml").read_text(encoding="utf-8")).get("project", {})
+    if not any(_OUR_NAME.match(str(one)) for one in project.get("dependencies", [])):
+        return ""
+    return (
+        f"the dependencies of {app} name omnilytics_flwr, and on the public registry that name is not ours: elsewhere, flwr run may install "
+        "somebody else's code; take it out of the pyproject.toml, and install this package from its checkout"
+    )
 
 
 @contextmanager

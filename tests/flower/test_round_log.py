@@ -38,7 +38,7 @@ def listed(*owners: Address) -> str:
 def test_settled_round_says_who_took_part_what_became_of_each_group_and_who_was_paid() -> None:
     assert report_lines(report(), TERMS) == [
         "\t├──> Market round 7 settled: 14 of 15 data owners committed, 5 groups on the roster",
-        "\t├──> It tolerates 1 of 4 faulty groups",
+        "\t├──> It tolerates 1 faulty group of 4",
         f"\t├──> Sat out: {OWNERS[14]} did not commit",
         f"\t├──> Group 1 ({listed(*GROUPS[1])}) is not paid: too far from the other groups",
         f"\t├──> Group 2 ({listed(*GROUPS[2])}) is paid, and not learnt from: no valid delivery of {OWNERS[7]}",

@@ -25,7 +25,10 @@ def run(tmp_path: Path) -> MemoryRun:
 def test_log_says_who_trains_before_anybody_has(run: MemoryRun, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     run.strategy.configure_train(1, make_model(), ConfigRecord(), run.grid)
-    assert "Market round 1: 15 nodes train for 15 data owners in 5 groups; it opens once all groups have committed, in " in caplog.text
+    assert (
+        "Market round 1: 15 nodes train for 15 data owners in 5 groups; it opens once all groups have committed; if somebody is missing, in "
+        in caplog.text
+    )
 
 
 @pytest.mark.parametrize("projected", [False, True], ids=["exact", "projected"])

@@ -13,6 +13,7 @@ from flwr.supercore.task_identity import TaskIdentity
 import omnilytics_flwr
 from omnilytics_flwr.errors import BadTerms, TermsError
 from omnilytics_flwr.market.terms import Terms
+from omnilytics_flwr.trial.app_folder import asks_registry_for_us
 from omnilytics_flwr.trial.local_round import local_round
 from tests.support.builders import VERIFICATION
 
@@ -138,3 +139,20 @@ def test_metrics_that_terms_have_no_room_for_stay_and_are_told(tmp_path: Path) -
     terms = Terms.for_model(4, verification=VERIFICATION, metrics=found.fitting)
     assert terms.metrics == ("accuracy", *("long" * count for count in range(1, 11)), "num-examples")
     assert f"so {', '.join('long' * count for count in range(11, 14))} stay with the data owners" in found.no_room
+
+
+@pytest.mark.parametrize(
+    ("dependency", "is_told"),
+    [
+        ("omnilytics_flwr", True),
+        ("Omnilytics-Flwr >= 0.1", True),
+        ("omnilytics-flwr[all]", True),
+        ("omnilytics-flwr @ file:///checkout", False),
+        ("omnilytics-flwr-apps", False),
+        ("flwr", False),
+    ],
+)
+def test_app_that_would_get_this_package_from_a_registry_is_told(dependency: str, is_told: bool, tmp_path: Path) -> None:
+    assert asks_registry_for_us(write_app(tmp_path)) == ""
+    (tmp_path / "pyproject.toml").write_text(f"[project]\ndependencies = ['numpy', '{dependency}']")
+    assert ("on the public registry that name is not ours" in asks_registry_for_us(tmp_path)) == is_told
