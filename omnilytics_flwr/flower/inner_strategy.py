@@ -125,7 +125,7 @@ class InnerStrategy:
             return
         self._told.add((kind, names))
         is_strange = len(names) > 1 or {*self._metrics} <= {self._weight_key}
-        log(WARNING if is_strange else INFO, "\t├──> %s", reported(kind, contents, self._metrics))
+        log(WARNING if is_strange else INFO, "\t├──> %s", reported(kind, contents, self._metrics, advised=is_strange))
 
     def _survived(self, name: str, aggregate: Callable[[], MetricRecord | None]) -> MetricRecord | None:
         """What an aggregation of metrics gives, None if it fails: the model and everybody's pay do not hang on it."""

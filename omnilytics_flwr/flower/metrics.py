@@ -65,14 +65,16 @@ def tell_kept_back(content: RecordDict, allowed: Collection[str], state: RecordD
         )
 
 
-def reported(kind: str, contents: Sequence[RecordDict], allowed: Sequence[str]) -> str:
-    """Which metrics of `kind` came from how many data owners, in a sentence; what the terms keep back cannot be known here."""
+def reported(kind: str, contents: Sequence[RecordDict], allowed: Sequence[str], *, advised: bool) -> str:
+    """Which metrics of `kind` came from how many data owners, with advice or without; what the terms keep back cannot be known here."""
     sent = Counter(", ".join(sorted({name for record in one.metric_records.values() for name in record})) or "none" for one in contents)
     counts = "; ".join(f"{count} of {len(contents)} data owners send {names}" for names, count in sent.most_common(MOST_RECORDS))
+    said = f"Metrics of {kind}: {counts}. The terms let leave: {', '.join(allowed) or 'none'}"
+    if not advised:
+        return said
     return (
-        f"Metrics of {kind}: {counts}. The terms let leave: {', '.join(allowed) or 'none'}. Others that the app reports stay with the data "
-        "owners, whose logs name them; a market with them in its terms' `metrics` lets them leave"
-        + (". Averages are over what most send" if len(sent) > 1 else "")
+        f"{said}. Others that the app reports stay with the data owners, whose logs name them; a market with them in its terms' `metrics` "
+        "lets them leave" + (". Averages are over what most send" if len(sent) > 1 else "")
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from logging import ERROR, WARNING
+from logging import ERROR, INFO, WARNING
 from pathlib import Path
 
 from flwr.app import ArrayRecord, Context, Error, Message, MessageType, RecordDict
@@ -44,6 +44,8 @@ from .wire import (
 
 HOME_KEY, HOME_VARIABLE = "omnilytics-home", "OMNILYTICS_OWNER_HOME"
 RUN_FOLDER_KEY, RUN_FOLDER_VARIABLE = "omnilytics-run-folder", "OMNILYTICS_RUN_FOLDER"
+MUCH_CUT = 0.01
+"""Share of a parameter's changes from which a data owner is warned that the clip cuts them; less hardly matters."""
 
 
 class OmnilyticsMod:
@@ -108,7 +110,7 @@ class OmnilyticsMod:
             update = update_of(new_public, public)
             commitment = agent.commit(task, update)
             cut = cut_by(admission.clip, update, public) if admission.clip else []
-            _tell_cut(admission.clip, cut)
+            tell_cut(admission.clip, cut)
             keep_private(agent, task, ArrayRecord({name: array for name, array in trained.items() if name not in public}), self._app)
             reported = reply.content
             tell_kept_back(reported, admission.metrics, context.state)
@@ -213,14 +215,15 @@ def _trained(reply: Message, whole: ArrayRecord) -> ArrayRecord:
     return records[0]
 
 
-def _tell_cut(clip: float, cut: Sequence[tuple[str, float, float]]) -> None:
+def tell_cut(clip: float, cut: Sequence[tuple[str, float, float]]) -> None:
     """Tell the data owner what of its training is not learnt from."""
     if cut:
         listed = ", ".join(f"{share:.1%} of {name} (largest change {most:.3g})" for name, share, most in cut[:LISTED])
         more = f" and of {len(cut) - LISTED} more parameters" if len(cut) > LISTED else ""
         log(
-            WARNING,
-            "the market's clip of %g cuts the changes of %s%s: lower the learning rate, or ask for a larger clip",
+            WARNING if any(share >= MUCH_CUT for _, share, _ in cut) else INFO,
+            "the market's clip of %.3g cuts the changes of %s%s: lower the learning rate, or ask the model owner for a larger clip "
+            "(`--clip` of omnilytics local)",
             clip,
             listed,
             more,

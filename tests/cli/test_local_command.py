@@ -6,9 +6,10 @@ import shlex
 import subprocess
 from pathlib import Path
 
+import click
 import pytest
 
-from omnilytics_flwr.cli.local_command import LEAST_COMMIT_SECONDS, OWNERS, commit_seconds, no_spare, ways_to_look
+from omnilytics_flwr.cli.local_command import LEAST_COMMIT_SECONDS, OWNERS, commit_seconds, local, no_spare, ways_to_look
 from omnilytics_flwr.market.terms import Terms
 from omnilytics_flwr.market.terms_bounds import MONTH_SECONDS
 from tests.support.builders import VERIFICATION
@@ -31,3 +32,8 @@ def test_ways_to_look_work_in_a_terminal_that_has_nothing_activated(command: str
     done = subprocess.run([*shlex.split(command), "--help"], env={"PATH": ""}, cwd=tmp_path, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stderr
+
+
+def test_help_says_why_there_is_a_least_number_of_data_owners() -> None:
+    told = " ".join(local.get_help(click.Context(local)).split())
+    assert "an epoch needs five groups of three" in told

@@ -12,6 +12,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Context, Error, Message, 
 from omnilytics_flwr.errors import Refused
 from omnilytics_flwr.flower.kept_state import keep_metrics
 from omnilytics_flwr.flower.metrics import MOST_KEY_LENGTH, MOST_RECORDS
+from omnilytics_flwr.flower.mod import tell_cut
 from omnilytics_flwr.flower.wire import RECORD, CommitReply
 from tests.data_owner.owners import live_task, lone_owner, open_with
 from tests.flower.clients import (
@@ -195,6 +196,16 @@ def test_clip_is_told_to_the_data_owner_by_layer_and_leaves_only_by_the_names_in
     assert b"body" not in raw(reply)
     content = client.deliver(open_with(scene, CommitReply.from_record(reply.content.config_records[RECORD]))).content
     assert dict(content["metrics"].items()) == {"clipped": 13 / 42, "clipped.body.bias": 0.0, "clipped.body.weight": 0.6}
+
+
+@pytest.mark.parametrize(("share", "level"), [(0.009, "INFO"), (0.01, "WARNING")])
+def test_clip_that_cuts_little_is_no_warning(share: float, level: str, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    tell_cut(0.307397, [("body.weight", 0.001, 0.5), ("head.weight", share, 1.0)])
+    (told,) = caplog.records
+    assert told.levelname == level
+    assert "the market's clip of 0.307 cuts" in told.getMessage()
+    assert "ask the model owner for a larger clip (`--clip` of omnilytics local)" in told.getMessage()
 
 
 def test_nothing_is_said_of_a_clip_that_cuts_nothing(client: Client, caplog: pytest.LogCaptureFixture) -> None:

@@ -89,6 +89,7 @@ def test_terms_that_let_nothing_but_the_weight_leave_are_a_warning(
     run.strategy.start(run.grid, make_model(), 1)
     told = [record for record in caplog.records if "Metrics of training" in record.getMessage()]
     assert [record.levelname for record in told] == [level]
+    assert told[0].getMessage().endswith("The terms let leave: loss, num-examples") == (level == "INFO")
 
 
 def test_app_that_cannot_take_part_is_asked_once_a_round(tmp_path: Path) -> None:
