@@ -34,6 +34,11 @@ class InnerStrategy:
         """Name of its class."""
         return type(self._strategy).__name__
 
+    @property
+    def weight_key(self) -> str:
+        """Metric by which it weighs replies."""
+        return str(getattr(self._strategy, "weighted_by_key", "num-examples"))
+
     def summary(self) -> None:
         """Log its settings."""
         self._strategy.summary()
@@ -60,7 +65,7 @@ class InnerStrategy:
     ) -> tuple[ArrayRecord | None, MetricRecord | None]:
         """Its next model given the public part moved by the mean update, and its summary of those data owners' metrics that agree."""
         self._tell("training", metrics)
-        inner, weight = self._strategy, self._weight_key
+        inner, weight = self._strategy, self.weight_key
         contents = [weighted(content, weight) for content in metrics]
         alike = [content for content, good in zip(contents, agreeing(contents, weight), strict=True) if good]
         content = RecordDict({str(getattr(inner, "arrayrecord_key", "arrays")): mean, "metrics": MetricRecord({weight: 1.0})})
@@ -82,8 +87,8 @@ class InnerStrategy:
         answers = [reply for reply in replies if not reply.has_error()]
         self._tell("evaluation", [reply.content for reply in answers])
         for reply in answers:
-            reply.content = weighted(reply.content, self._weight_key)
-        alike = agreeing([reply.content for reply in answers], self._weight_key)
+            reply.content = weighted(reply.content, self.weight_key)
+        alike = agreeing([reply.content for reply in answers], self.weight_key)
         kept = [reply for reply, good in zip(answers, alike, strict=True) if good]
         heard = [*kept, *(reply for reply in replies if reply.has_error())]
         return self._survived("aggregate_evaluate", lambda: self._strategy.aggregate_evaluate(server_round, heard))
@@ -124,7 +129,7 @@ class InnerStrategy:
         if not contents or (kind, names) in self._told:
             return
         self._told.add((kind, names))
-        is_strange = len(names) > 1 or {*self._metrics} <= {self._weight_key}
+        is_strange = len(names) > 1 or {*self._metrics} <= {self.weight_key}
         log(WARNING if is_strange else INFO, "\t├──> %s", reported(kind, contents, self._metrics, advised=is_strange))
 
     def _survived(self, name: str, aggregate: Callable[[], MetricRecord | None]) -> MetricRecord | None:
@@ -141,11 +146,6 @@ class InnerStrategy:
                 ", ".join(self._metrics) or "none",
             )
             return None
-
-    @property
-    def _weight_key(self) -> str:
-        """Metric by which it weighs replies."""
-        return str(getattr(self._strategy, "weighted_by_key", "num-examples"))
 
     def _has_changed(self, name: str, value: object) -> bool:
         before: Arrays = {}

@@ -86,7 +86,7 @@ class NotDelivered:
         self._told: set[int] = set()
 
     def note(self, node: int, reason: str, seconds: float) -> None:
-        """A node has not delivered, and is asked again for so many seconds, or with none not for this reason."""
+        """A node has not delivered; it is asked again for so many seconds, with 0 not because of this."""
         if seconds > 0:
             if node not in self._reasons:
                 log(WARNING, "\t> node %s does not deliver yet: %s; it is asked again for %.0f s at most", node, reason, seconds)

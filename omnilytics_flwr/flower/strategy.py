@@ -259,8 +259,8 @@ class Omnilytics(Strategy):
                 self._save(self._learner.unchanged(number, self._model))
                 return None, None
         self._exchanges.deliver()
-        progress, learnt = self._learner.learn_and_settle(number, self._model, self._take_up)
-        self._take_up = _nothing
+        take_up, self._take_up = self._take_up, _nothing  # once, even if it fails
+        progress, learnt = self._learner.learn_and_settle(number, self._model, take_up)
         if learnt is not None:
             self._model = learnt.refitted(self._refit, number)
             progress = replace(progress, arrays=self._model.whole())

@@ -64,7 +64,7 @@ class LocalRound:
     @property
     def fitting(self) -> tuple[str, ...]:
         """Of the metrics, those that terms have room for: the weight of averages first, then as many as can be, so the shortest."""
-        weight = getattr(self.start.strategy, "weighted_by_key", "num-examples")
+        weight = InnerStrategy(self.start.strategy).weight_key
         taken: list[str] = []
         for name in sorted(self.metrics, key=lambda name: (name != weight, len(name), name)):
             if ABOUT["metrics"].measure([*taken, name]) <= MOST_METRIC_BYTES:
@@ -76,8 +76,8 @@ class LocalRound:
         """A sentence about the metrics that terms have no room for; empty if they all fit."""
         left = ", ".join(name for name in self.metrics if name not in self.fitting)
         return left and (
-            f"terms have room for {MOST_METRIC_BYTES} bytes of metrics' names, so {left} stay with the data owners; give them shorter names if "
-            "they may leave"
+            f"{left} have no room in the terms, which hold {MOST_METRIC_BYTES} bytes of metrics' names; give them shorter names if they may "
+            "leave a data owner"
         )
 
 

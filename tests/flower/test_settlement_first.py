@@ -152,6 +152,35 @@ def test_open_round_is_settled_by_a_process_whose_strategy_hangs(tmp_path: Path,
     assert [(report.round, report.settled) for report in reports] == [(opened + 1, True)]
 
 
+def test_process_that_failed_over_a_round_it_took_up_does_not_take_it_up_again(tmp_path: Path) -> None:
+    """Whoever catches the failure may start the same strategy once more; the round that was open is settled and over."""
+    run, asked = memory_run(tmp_path / "owners"), list[int]()
+
+    class Fragile(FedAvg):
+        is_broken = False
+
+        def configure_train(self, server_round: int, *told: Any) -> Iterable[Message]:
+            asked.append(server_round)
+            if self.is_broken:
+                raise RuntimeError("broken")
+            return super().configure_train(server_round, *told)
+
+    def process(killer: Killer, inner: FedAvg) -> Omnilytics:
+        return Omnilytics(inner, ledger=killer.ledger(run.scene.ledger()), run_dir=tmp_path / "run", wait=waiter(run.scene))
+
+    with pytest.raises(Killed):
+        process(KilledOpening(0), Fragile()).start(run.grid, make_model(), 1)
+    strategy = process(Killer(), inner := Fragile())
+    inner.is_broken = True
+    with pytest.raises(RuntimeError, match="broken"):
+        strategy.start(run.grid, make_model(), 1)
+    inner.is_broken = False
+    asked.clear()
+    strategy.start(run.grid, make_model(), 1)
+    assert {report.round for report in strategy.reports if report.settled} == {1, 2}
+    assert asked == [1, 2], "for the round itself, and ahead of the next; not once more for the one that is over"
+
+
 def unknown_metric(contents: list[RecordDict], weight: str) -> MetricRecord:
     return MetricRecord({"mean": sum(float(content["metrics"]["train_loss"]) for content in contents)})  # type: ignore[arg-type]
 
