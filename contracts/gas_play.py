@@ -33,6 +33,7 @@ PREVRANDAO = keccak256(b"the randomness of the only draw")
 OWNERS, CLIP = 20, 0.05
 REWARD_WEI = 10**15
 ROUNDS_CLAIMED = 8
+EXAMPLES = 1200
 
 Deliveries = dict[int, tuple[FieldVector, bytes]]
 """Vector and points of each member, by seat."""
@@ -102,7 +103,7 @@ class Play:
     def run(self) -> None:
         """From the first data owner to the last withdrawal."""
         for number, ledger in enumerate(self.data):
-            gas = ledger.join(mask_key(number).public).gas_used
+            gas = ledger.join(mask_key(number).public, examples=EXAMPLES).gas_used
             self.gas.setdefault("join first" if number == 0 else "join next", gas)
         self.gas["fund"] = self.owner.fund(10**18).gas_used
         self.gas["freeze"] = self.owner.freeze().gas_used
@@ -156,7 +157,7 @@ class Play:
         settlement = self.prove(delivered, void=len(roster) - 1)
         taking = tuple(signatures[seat] for group in roster[:-1] for seat in group)
         self.gas["settle void"] = self.owner.settle(number, settlement, taking, 0, secret("task", number + 1)).gas_used
-        self.gas["join slashed"] = self.data[lapsing].join(mask_key(lapsing, 2).public).gas_used
+        self.gas["join slashed"] = self.data[lapsing].join(mask_key(lapsing, 2).public, examples=EXAMPLES).gas_used
         self.gas["withdraw ether of a dispute"] = self.owner.withdraw(BURN_ADDRESS).gas_used
         self.owner.withdraw(self.owner.account)
 
@@ -166,7 +167,7 @@ class Play:
         self.gas["claim of 1 round"] = self.owner.claim(payees[0], 1).gas_used
         self.gas[f"claim of {ROUNDS_CLAIMED} rounds"] = self.owner.claim(payees[1], ROUNDS_CLAIMED).gas_used
         leaver = self.data[0]
-        self.gas["join again"] = leaver.join(mask_key(0, 2).public).gas_used
+        self.gas["join again"] = leaver.join(mask_key(0, 2).public, examples=EXAMPLES).gas_used
         self.play_disputed_round()
         number = self.owner.state().round
         self.open({seat: secret("digest", number, seat) for group in self.groups() for seat in group})

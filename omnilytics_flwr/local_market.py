@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from .chain.deploy import create_market, deploy
 from .chain.ethereum_ledger import EthereumLedger
 from .data_owner.owner_home import OwnerHome
 from .environment import ACCOUNT_VARIABLES, DEV_ACCOUNT_VARIABLE, MARKET_VARIABLE, RPC_VARIABLE
-from .errors import ProtocolError
+from .errors import ProtocolError, TermsError
 from .evm.anvil import Anvil, AnvilOptions
 from .evm.connection import TransactionRecord, connect
 from .evm.wallet import dev_wallet
@@ -52,6 +52,8 @@ class LocalMarket:
         Whether that address is the computed verification's, and not the sumcheck's.
     num_owners : int
         Data owners that join; at most 254.
+    examples : sequence of int, optional
+        On how many examples each data owner trains, as it states when it joins: updates weigh by these. Left out, all weigh the same.
     escrow_wei : int, optional
         What the model owner pays in; by default what pays everybody in every round of an epoch, and the bond.
     folder : Path, optional
@@ -72,7 +74,7 @@ class LocalMarket:
     ChainError
         The local chain does not start, or an account lacks ether: `chain` has too few accounts, or `escrow_wei` is too much.
     TermsError
-        `terms` makes terms that are out of their bounds.
+        `terms` makes terms that are out of their bounds, or `examples` has not one number for each data owner.
     Refused
         A data owner's usual `Policy` refuses the terms, or `folder` holds owner homes already.
     LedgerError
@@ -85,6 +87,7 @@ class LocalMarket:
         *,
         num_owners: int,
         computed: bool = False,
+        examples: Sequence[int] | None = None,
         escrow_wei: int | None = None,
         folder: Path | None = None,
         on_stage: Callable[[str], None] | None = None,
@@ -94,6 +97,7 @@ class LocalMarket:
         self._terms = terms
         self._computed = computed
         self._num_owners = num_owners
+        self._examples = examples
         self._escrow_wei = escrow_wei
         self._folder = folder
         self._on_stage = on_stage or (lambda stage: None)
@@ -111,6 +115,7 @@ class LocalMarket:
         model: Mapping[str, object],
         *,
         num_owners: int = 24,
+        examples: Sequence[int] | None = None,
         private: Iterable[str] = (),
         group_size: int | None = None,
         reward: str | int = "0.001 ether",
@@ -166,9 +171,20 @@ class LocalMarket:
             # Nobody on a chain of one's own can choose its randomness.
             return replace(made, draw_delay_blocks=2, commit_seconds=commit_seconds)
 
-        return cls(terms, num_owners=num_owners, computed=computed, folder=folder, on_stage=on_stage, limits=limits, chain=chain)
+        return cls(
+            terms,
+            num_owners=num_owners,
+            examples=examples,
+            computed=computed,
+            folder=folder,
+            on_stage=on_stage,
+            limits=limits,
+            chain=chain,
+        )
 
     def __enter__(self) -> LocalMarket:
+        if self._examples is not None and len(self._examples) != self._num_owners:
+            raise TermsError(f"examples has {len(self._examples)} numbers for {self._num_owners} data owners; expected one for each")
         with ExitStack() as held:
             held.enter_context(interruptible())
             folder = self._folder or Path(held.enter_context(tempfile.TemporaryDirectory(prefix="omnilytics-")))
@@ -257,6 +273,7 @@ class LocalMarket:
                 market=market,
                 factory=deployment.factory,
                 account={"development": owner + 1},
+                examples=0 if self._examples is None else self._examples[owner],
             )
             ledger = EthereumLedger(sender_for(connection, home.wallet(connection)), market)
             home.agent_for(ledger).join()

@@ -42,7 +42,12 @@ contract Market is MarketDisputes {
     // ------------------------------------------------------------------------------------------------------------ data owners
 
     /// @inheritdoc IMarket
-    function join(bytes32 expectedTerms, bytes32 maskKey, bytes calldata admissionData) external payable nonReentrant {
+    function join(
+        bytes32 expectedTerms,
+        bytes32 maskKey,
+        uint32 examples,
+        bytes calldata admissionData
+    ) external payable nonReentrant {
         Live memory live = _at(_NOT_CLOSED);
         bytes32 hash = keccak256(TermsCode.encoded());
         if (expectedTerms != hash) revert MarketWrongTerms(expectedTerms, hash);
@@ -59,8 +64,8 @@ contract Market is MarketDisputes {
         } else if (_owners.restake(record.seat)) {
             dueWei = numbers.stakeWei;
         }
-        _owners.enrol(record.seat, live.epoch + 1, maskKey);
-        emit Joined(msg.sender, record.seat, live.epoch + 1, maskKey);
+        _owners.enrol(record.seat, live.epoch + 1, maskKey, examples);
+        emit Joined(msg.sender, record.seat, live.epoch + 1, maskKey, examples);
         Treasury.collect(numbers.token, dueWei);
     }
 

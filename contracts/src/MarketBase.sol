@@ -80,7 +80,11 @@ abstract contract MarketBase is IMarket {
     }
 
     /// @inheritdoc IMarket
-    function members() external view returns (address[] memory owners, uint8[] memory seats, bytes32[] memory maskKeys) {
+    function members()
+        external
+        view
+        returns (address[] memory owners, uint8[] memory seats, bytes32[] memory maskKeys, uint32[] memory examples)
+    {
         return _owners.list(_epoch.members, _live.epoch);
     }
 

@@ -270,7 +270,7 @@ class MarketBase:
     def members(self) -> tuple[Member, ...]:
         """Members of the present epoch, by seat."""
         held = self.storage
-        return tuple(Member(held.seat_owners[seat], seat, held.mask_keys[seat]) for seat in bits_of(held.members))
+        return tuple(Member(held.seat_owners[seat], seat, held.mask_keys[seat], held.examples[seat]) for seat in bits_of(held.members))
 
     def group_seats(self, group: int) -> int:
         """Bitmap of the seats of a group of the present epoch; 0 if there is none."""

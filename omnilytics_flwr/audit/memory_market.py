@@ -39,7 +39,7 @@ class MemoryMarket(MarketBase):
 
     # --------------------------------------------------------------------------------------------------------------- data owners
 
-    def join(self, call: Call, terms_hash: bytes, mask_key: bytes, admission_data: bytes) -> None:
+    def join(self, call: Call, terms_hash: bytes, mask_key: bytes, examples: int, admission_data: bytes) -> None:
         """Register the sender if it is new, take its stake unless it is here, and enrol it for the next epoch.
 
         Checks: stage; the sender means these terms; the key is usable; the sender is not leaving; the gate admits it; a new one finds a
@@ -74,7 +74,8 @@ class MemoryMarket(MarketBase):
         held.enrolled |= bit
         held.slashed &= ~bit
         held.next_mask_keys[record.seat] = mask_key
-        call.log("Joined", owner=owner, seat=record.seat, epoch=held.epoch + 1, maskKey=mask_key)
+        held.next_examples[record.seat] = examples
+        call.log("Joined", owner=owner, seat=record.seat, epoch=held.epoch + 1, maskKey=mask_key, examples=examples)
         self._collect(call, due_wei)
 
     def leave(self, call: Call) -> None:
@@ -158,7 +159,8 @@ class MemoryMarket(MarketBase):
         held.task_hash, held.groups = NO_HASH, ()
         held.members, held.enrolled = held.enrolled, 0
         held.mask_keys = {seat: held.next_mask_keys[seat] for seat in bits_of(held.members)}
-        held.next_mask_keys = {}
+        held.examples = {seat: held.next_examples[seat] for seat in bits_of(held.members)}
+        held.next_mask_keys, held.next_examples = {}, {}
         held.draw_block = call.block.number + terms.draw_delay_blocks
         call.log("Frozen", epoch=held.epoch, members=held.members, drawBlock=held.draw_block)
 

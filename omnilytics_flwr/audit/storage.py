@@ -55,6 +55,7 @@ class Storage:
     seat_owners : dict of int to Address
         Who has, or last had, each seat.
     mask_keys, next_mask_keys : dict of int to bytes
+    examples, next_examples : dict of int to int
         By seat, of this epoch and of the next.
     records : dict of Address to OwnerRecord
         Every registered data owner.
@@ -88,6 +89,8 @@ class Storage:
     seat_owners: dict[int, Address] = field(default_factory=dict)
     mask_keys: dict[int, bytes] = field(default_factory=dict)
     next_mask_keys: dict[int, bytes] = field(default_factory=dict)
+    examples: dict[int, int] = field(default_factory=dict)
+    next_examples: dict[int, int] = field(default_factory=dict)
     records: dict[Address, OwnerRecord] = field(default_factory=dict)
     payouts: dict[int, Payout] = field(default_factory=dict)
     charges: dict[int, Charge] = field(default_factory=dict)

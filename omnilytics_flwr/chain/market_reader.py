@@ -168,8 +168,7 @@ class MarketReader(MarketView):
 
     def members(self) -> tuple[Member, ...]:
         """Members of the present epoch, by seat."""
-        owners, seats, mask_keys = self._read_all("members")
-        return tuple(Member(Address(o), s, k) for o, s, k in zip(owners, seats, mask_keys, strict=True))
+        return tuple(Member(Address(owner), *rest) for owner, *rest in zip(*self._read_all("members"), strict=True))
 
     def group_seats(self, group: int) -> int:
         """Bitmap of the seats of a group of the present epoch; 0 if there is none."""

@@ -49,6 +49,11 @@ _WEIGHTS_PER_SECOND = 100_000
     type=click.Choice(VERIFICATIONS),
     help="How groups are compared; by default the first of these that fits.",
 )
+@click.option(
+    "--by-examples",
+    is_flag=True,
+    help="Weigh updates by the numbers of examples, as FedAvg does; every client then trains once before, to tell its own.",
+)
 @click.option("--reward", metavar="AMOUNT", default="0.001 ether", help="For each update that is paid.  [default: 0.001 ether]")
 @click.option("--clip", type=click.FloatRange(1e-9, 1000), help="Largest change of a weight; by default twice that of one local round.")
 @click.option(
@@ -66,6 +71,7 @@ def local(
     owners: int,
     group_size: int | None,
     verification: Any,
+    by_examples: bool,
     reward: str,
     clip: float | None,
     longest_mean: float | None,
@@ -87,8 +93,8 @@ def local(
     from ..trial.market_lines import check_has_lines
 
     command, printer = FlwrRun.parse(words), session.printer()
-    printer.note("Looking at the app: its server, and how one client trains ...")
-    found = local_round(command.app, owners=owners, trained=1, run_config=command.run_config)
+    printer.note(f"Looking at the app: its server, and how {'every' if by_examples else 'one'} client trains ...")
+    found = local_round(command.app, owners=owners, trained=1, count_all=by_examples, run_config=command.run_config)
     check_has_lines(command.app, found)
     for sentence in filter(None, (found.trouble, found.no_room, asks_registry_for_us(command.app))):
         printer.note(f"Beware: {sentence}.")
@@ -98,6 +104,7 @@ def local(
     with LocalMarket.for_model(
         start.arrays,
         num_owners=owners,
+        examples=found.examples if by_examples else None,
         private=start.private,
         group_size=group_size,
         reward=reward,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..errors import Malformed, TermsError
+from ..market.examples import MOST_EXAMPLES
 from .account import ask_password
 from .market_facts import account_facts
 from .session import Session, options
@@ -57,6 +58,12 @@ def owner() -> None:
     help="Node that somebody else runs: it must show the same before anything is signed or leaves.",
 )
 @click.option(
+    "--examples",
+    type=click.IntRange(0, MOST_EXAMPLES),
+    default=0,
+    help="On how many examples you train: everybody sees it when you join, and updates weigh by it. Left out, yours weighs as usual ones do.",
+)
+@click.option(
     "--data-set",
     type=FOLDER,
     help="Folder that all your homes with the same data name: `most-peer-sets` of the policy counts for them together.",
@@ -70,6 +77,7 @@ def init(
     run_folder: Path | None,
     run_group: str | None,
     second_rpc_url: str | None,
+    examples: int,
     data_set: Path | None,
 ) -> None:
     """Make an owner home, for one data owner in one market.
@@ -105,6 +113,7 @@ def init(
         run_folder=_in_full(run_folder),
         run_group=run_group,
         second_rpc_url=second_rpc_url,
+        examples=examples,
         data_set=_in_full(data_set),
     )
     printer = session.printer()

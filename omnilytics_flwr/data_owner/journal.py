@@ -35,7 +35,7 @@ class Entry:
     Attributes
     ----------
     peers_hash : bytes, length 32
-        The data owners with whom the masks cancel, whatever their keys.
+        The data owners with whom the masks cancel, and how much they count, whatever their keys.
     masks_hash : bytes, length 32
         What the masks were made from: the draw's seed, and the peers with their keys.
     points, vector : bytes

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ..crypto.fixedpoint import Units, quantised_pieces
 from ..crypto.masks import GroupMask
 from ..errors import ChainError, Refused, WireError
+from ..market.examples import shares
 from ..market.ledger import DataOwnerLedger
 from ..market.market_view import MarketState, Member
 from ..market.messages import Signer, sign_commitment
@@ -44,6 +45,8 @@ class LocalAgent:
         Of one data owner in one market.
     policy : Policy
         Read as for a public chain where it leaves that open.
+    examples : int, 0 .. 2^32 - 1 (default: 0)
+        Stated when it joins.
     on_work : callable, optional
         Called with task and what each step took, after a commitment is made (quantise, mask, commit, journal, sign) and after a delivery
         (journal; with a projection also project and sign).
@@ -66,6 +69,7 @@ class LocalAgent:
         journal: Journal,
         client_state: ClientState,
         policy: Policy,
+        examples: int = 0,
         on_work: Callable[[TaskId, Mapping[str, Spent]], None] | None = None,
         check_ready: Callable[[], None] | None = None,
         second: SecondNode | None = None,
@@ -76,6 +80,7 @@ class LocalAgent:
         self._keys = keys
         self._journal = journal
         self._client_state = client_state
+        self._examples = examples
         policy = policy.for_chain(is_local=False)
         self._confirmations, self._keep_blocks = policy.confirmations or 0, policy.keep_blocks or 0
         self._checks = TaskChecks(ledger=ledger, owner=signer.address, keys=keys, journal=journal, policy=policy)
@@ -100,7 +105,8 @@ class LocalAgent:
                 epoch = max(self._ledger.state().epoch + 1, enrolled)
                 key = self._keys.mask_key(self._checks.market_id, epoch)
                 self._journal.note_joined(self._ledger.chain_id, self._ledger.address, epoch)
-            enrolled = int(str(self._ledger.join(key.public, admission_data).logs["Joined"]["epoch"]))
+            joined = self._ledger.join(key.public, admission_data, examples=self._examples)
+            enrolled = int(str(joined.logs["Joined"]["epoch"]))
             if enrolled == epoch:
                 return
             # Members were frozen meanwhile, so this key now stands for the epoch after: enrol again with that epoch's own, which is free.
@@ -122,8 +128,8 @@ class LocalAgent:
                 if self._ahead is not None and self._ledger.scheme().points:
                     make = partial(CommittedMask, self._ledger.scheme(), self._mask_of(task, state, group))
                     self._ahead.start(task, masks_hash(state, group), make)
-                return Admission(self._metrics, None, self._ledger.terms().clip)
-            return Admission(self._metrics, self._signed(entry, task, state, group), self._ledger.terms().clip)
+                return Admission(self._metrics, None, self._clip(group))
+            return Admission(self._metrics, self._signed(entry, task, state, group), self._clip(group))
 
     def admit_evaluation(self, task: TaskId) -> tuple[str, ...]:
         """See `OwnerAgent.admit_evaluation`."""
@@ -147,7 +153,7 @@ class LocalAgent:
                 return self._signed(entry, task, state, group)
             keys_hash, scheme = masks_hash(state, group), self._ledger.scheme()
             ahead = self._ahead.take(task, keys_hash) if self._ahead is not None else None
-            fresh, units = FreshMask(scheme, self._mask_of(task, state, group)), self._quantised(task, update)
+            fresh, units = FreshMask(scheme, self._mask_of(task, state, group)), self._quantised(task, group, update)
         # The long part holds no lock: answers to accusations, and other homes with the same data set, need not wait for it.
         mask: RoundMask = fresh
         if ahead is not None:
@@ -260,13 +266,18 @@ class LocalAgent:
         deadline = state.settle_by if state.stage is Stage.OPEN else state.open_by + self._ledger.terms().round_seconds
         return self._ledger.now() > deadline
 
-    def _quantised(self, task: TaskId, update: NDArray[np.floating]) -> Iterator[Units]:
+    def _clip(self, group: tuple[Member, ...]) -> float:
+        """The clip of this data owner's own update: the terms' once it is taken times its share."""
+        mine = next(place for place, member in enumerate(group) if member.owner == self._signer.address)
+        return self._ledger.terms().clip / shares([member.examples for member in group])[mine]
+
+    def _quantised(self, task: TaskId, group: tuple[Member, ...], update: NDArray[np.floating]) -> Iterator[Units]:
         terms, scheme = self._ledger.terms(), self._ledger.scheme()
         return quantised_pieces(
             np.asarray(update),
             weights=terms.weights,
             bits=terms.update_bits,
-            clip=terms.clip,
+            clip=self._clip(group),  # and so it comes out times the share
             key=self._keys.rounding_key(task),
             places=scheme.places,
             at_once=units_at_once(scheme),

@@ -12,6 +12,7 @@ from msgspec import Struct, structs
 from ..crypto.address import Address, parse_address
 from ..decoding import convert, decode_toml
 from ..errors import Malformed, Refused, TermsError
+from ..market.examples import MOST_EXAMPLES
 from ..node_address import check_address, share_a_node
 
 CONFIG_NAME = "owner.toml"
@@ -52,6 +53,8 @@ class OwnerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     run_folder, run_group : str, optional
         Where an agent that is a process puts its socket, relative to the home, and the group (name or number) whose members may use it:
         a Flower client of another user. Left out, the socket is in the home, for the home's user alone.
+    examples : int, 0 .. 2^32 - 1 (default: 0)
+        On how many examples this data owner trains, stated to everybody when it joins (`omnilytics_flwr.market.examples`); 0 states nothing.
     data_set : str, optional
         Folder that all homes with the same data share, relative to the home: the policy's `most-peer-sets` counts for all of them together.
     account : Account
@@ -67,6 +70,7 @@ class OwnerConfig(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True,
     agent: Literal["local", "process"] = "local"
     run_folder: str | None = None
     run_group: str | None = None
+    examples: Annotated[int, msgspec.Meta(ge=0, le=MOST_EXAMPLES)] = 0
     data_set: str | None = None
     account: Account
     policy: dict[str, Any] = {}

@@ -67,6 +67,7 @@ class OwnerHome:
         factory: Address | None = None,
         policy: Mapping[str, object] | None = None,
         agent: str = "local",
+        examples: int = 0,
         data_set: str | None = None,
         second_rpc_url: str | None = None,
         run_folder: str | None = None,
@@ -78,7 +79,7 @@ class OwnerHome:
         ----------
         path : Path
             Folder of the home; made if missing, readable by its owner only.
-        rpc_url, chain_id, market, factory, agent, data_set, second_rpc_url, run_folder, run_group
+        rpc_url, chain_id, market, factory, agent, examples, data_set, second_rpc_url, run_folder, run_group
             See `OwnerConfig`.
         account : mapping of str to object
             Where the account's key is: ``{"keystore": path}``, with ``"password-file": path`` or with the password in
@@ -97,7 +98,7 @@ class OwnerHome:
         """
         if (path / CONFIG_NAME).exists():
             raise Refused(f"there is an owner home at {path} already; it may hold a journal that is needed, choose another folder")
-        entries = {"rpc-url": rpc_url, "chain-id": chain_id, "market": market, "factory": factory, "agent": agent}
+        entries = {"rpc-url": rpc_url, "chain-id": chain_id, "market": market, "factory": factory, "agent": agent, "examples": examples}
         entries |= {"data-set": data_set, "second-rpc-url": second_rpc_url, "run-folder": run_folder, "run-group": run_group}
         config = OwnerConfig.from_mapping(entries | {"account": account, "policy": policy or {}})
         Policy.from_mapping(config.policy)
@@ -164,6 +165,7 @@ class OwnerHome:
             journal=self.journal(),
             client_state=ClientState(self.path / "client"),
             policy=self.policy_on(ledger.connection),
+            examples=self.config.examples,
             on_work=self._note,
             check_ready=check_ready,
             second=second or self.second_node(ledger),

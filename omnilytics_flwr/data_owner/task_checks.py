@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from ..crypto.hashing import keccak256
+from ..crypto.hashing import keccak256, word
 from ..crypto.masks import Peer, group_hash
 from ..errors import OutOfTurn, ProtocolError, Refused, TaskMismatch
 from ..market.dispute import lapsed
@@ -217,8 +217,9 @@ def drawn_group(groups: tuple[int, ...], members: tuple[Member, ...], seat: int,
 
 
 def peers_hash(group: tuple[Member, ...]) -> bytes:
-    """The same for the same data owners in every epoch, whatever their keys; 32 bytes."""
-    return keccak256(b"".join(sorted(bytes.fromhex(member.owner[2:]) for member in group)))
+    """The same for the same data owners that count the same in every epoch, whatever their keys; 32 bytes."""
+    # Sums of the same updates with different shares would tell them apart: each counts as a group of its own.
+    return keccak256(b"".join(sorted(bytes.fromhex(member.owner[2:]) + word(member.examples) for member in group)))
 
 
 def masks_hash(state: MarketState, group: tuple[Member, ...]) -> bytes:

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from flwr.app import MetricRecord, RecordDict
 
 from ..errors import NotReopened, SettlementRefused, TermsError
+from ..model_owner.clipping import share_at_clip
 from ..model_owner.decision import Decision
 from ..model_owner.live_round import Metrics
 from ..model_owner.round_keeper import RoundKeeper
 from ..model_owner.run_directory import Record
-from .clipping import share_at_clip, share_cut_for_all
 from .compat import log
 from .exchanges import Exchanges
 from .inner_strategy import InnerStrategy
@@ -76,7 +76,7 @@ class Learner:
             # What is read of the live round is read before the watch may end it.
             heard = [_contents(metrics) for metrics in self._keeper.live.metrics()]
             if decision.mean is not None:
-                self._look_at_clip(decision.mean, decision.learnt)
+                self._look_at_clip(decision.mean, decision.cut_for_all)
             with SettleWatch(lambda: self._pay(decision), WATCH_SHARE * self._keeper.settle_seconds()) as watch:  # noqa: B023
                 try:
                     take_up()
@@ -124,9 +124,8 @@ class Learner:
             log(WARNING, "the inner strategy does not say what comes next (%s); the round is settled without the next task", error)
             return None
 
-    def _look_at_clip(self, mean: NDArray[np.float64], learnt: Sequence[int]) -> None:
-        terms, groups = self._keeper.terms, self._keeper.live.roster_groups()
-        self.cut_for_all = share_cut_for_all(mean, terms, members=sum(len(groups[position]) for position in learnt))
+    def _look_at_clip(self, mean: NDArray[np.float64], cut_for_all: float) -> None:
+        self.cut_for_all, terms = cut_for_all, self._keeper.terms
         share = share_at_clip(mean, terms.clip)
         remedy = "a market with a larger clip would learn more (`omnilytics market terms-propose` proposes one)"
         if share > MOST_AT_CLIP and share >= self.cut_for_all:

@@ -11,6 +11,7 @@ from typing import Any, cast
 import numpy as np
 from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 
+from ..market.examples import MOST_EXAMPLES
 from .compat import log
 from .wire import RECORD
 
@@ -47,6 +48,12 @@ def allowed_metrics(content: RecordDict, allowed: Collection[str]) -> RecordDict
         if kept:
             records[key] = MetricRecord(kept)
     return records
+
+
+def examples_in(content: RecordDict, weight: str) -> int:
+    """On how many examples a client says that it trained, by the metric `weight`; 0 if it does not say, or no such number."""
+    found = next((record[weight] for record in content.metric_records.values() if weight in record), 0)
+    return round(found) if _is_weight(found) and found <= MOST_EXAMPLES else 0  # type: ignore[arg-type, operator]
 
 
 def tell_kept_back(content: RecordDict, allowed: Collection[str], state: RecordDict) -> None:

@@ -137,7 +137,7 @@ class AccountLedger(MarketView):
 class DataOwnerLedger(AccountLedger):
     """What a data owner is handed."""
 
-    def join(self, mask_key: bytes, admission_data: bytes = b"") -> Receipt:
+    def join(self, mask_key: bytes, admission_data: bytes = b"", *, examples: int = 0) -> Receipt:
         """Register with the stake, or pay a slashed stake again, and enrol for the next epoch.
 
         Parameters
@@ -146,13 +146,16 @@ class DataOwnerLedger(AccountLedger):
             X25519 public key of the next epoch.
         admission_data : bytes (default: none)
             What the terms' admission contract asks for.
+        examples : int, 0 .. 2^32 - 1 (default: 0)
+            On how many examples the data owner trains, for `omnilytics_flwr.market.examples`; 0 states nothing.
 
         Raises
         ------
         NotFunded
             The account cannot pay the stake.
         """
-        return self._send(Event.JOIN, self.terms().digest(), mask_key, admission_data, value_wei=self._ether_wei(self._due_wei()))
+        due_wei = self._ether_wei(self._due_wei())
+        return self._send(Event.JOIN, self.terms().digest(), mask_key, examples, admission_data, value_wei=due_wei)
 
     def _due_wei(self) -> int:
         record = self.owner_record(self.account)

@@ -79,11 +79,12 @@ class OwnerRecord:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A data owner of the present epoch."""
+    """A data owner of the present epoch; `examples` is what it stated when it joined, 0 if nothing."""
 
     owner: Address
     seat: int
     mask_key: bytes
+    examples: int = 0
 
 
 class MarketView(ABC):

@@ -25,8 +25,13 @@ from ..market.refusals import TooManyUnpaid
 from ..market.roster import bitmap_of
 from ..market.scheme import Scheme, Sums
 from ..market.terms import Terms
+from .clipping import share_cut_for_all
 
-_FATES = ("accepted", "learnt", "ineligible", "dropped", "waived", "void", "too_long", "distances")
+_FATES = ("accepted", "learnt", "ineligible", "dropped", "waived", "void", "too_long", "distances", "counts")
+_MOST_TIMES = 2**12
+"""What the mean that counts most is taken times, and so 1 / precision of the others; sums of as many groups as there are fit 63 bits."""
+_AT_ONCE = 2**20
+"""Weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +74,12 @@ class Decision:
         L.
     tolerated : int
         f', how many of the groups taking part may be faulty.
+    counts : tuple of int
+        As `judge` was given them.
     mean : float64 array, shape (d,), in [-c, c], or None
-        Mean update of all members of the groups that are learnt from; None if there is none.
+        Mean update of the groups that are learnt from, by their counts; None if there is none.
+    cut_for_all : float, 0 .. 1
+        Share of the weights at which the change of every member of these groups was cut.
     """
 
     settlement: bytes
@@ -85,7 +94,9 @@ class Decision:
     distances: tuple[int, ...]
     scale: int
     tolerated: int
+    counts: tuple[int, ...]
     mean: NDArray[np.float64] | None
+    cut_for_all: float
 
     def fates(self) -> dict[str, tuple[Any, ...]]:
         """What a report takes over, by name of its field."""
@@ -100,6 +111,7 @@ def decide(
     *,
     void: AbstractSet[int] = frozenset(),
     spoilt: AbstractSet[int] = frozenset(),
+    counts: Sequence[int] = (),
     on_trouble: Callable[[str], None] = lambda reason: None,
 ) -> Decision:
     """Decide a round whatever happens: a group that nothing can be proven with is waived; every group, if need be.
@@ -108,7 +120,7 @@ def decide(
 
     Parameters
     ----------
-    scheme, context, roster_hash, groups, void
+    scheme, context, roster_hash, groups, void, counts
         As for `judge`.
     spoilt : set of int
         Roster positions of groups to be waived, even if they are void.
@@ -117,7 +129,7 @@ def decide(
     """
 
     def judged(waived: AbstractSet[int]) -> Decision:
-        return judge(scheme, context, roster_hash, groups, void=void, waived=waived)
+        return judge(scheme, context, roster_hash, groups, void=void, waived=waived, counts=counts)
 
     def stands_alone(position: int) -> bool:
         try:
@@ -147,6 +159,7 @@ def judge(
     *,
     void: AbstractSet[int] = frozenset(),
     waived: AbstractSet[int] = frozenset(),
+    counts: Sequence[int] = (),
 ) -> Decision:
     """Decide a round as the contract will, waiving no more groups than it takes.
 
@@ -163,6 +176,8 @@ def judge(
         In roster order.
     void, waived : set of int
         Roster positions of groups with a lapsed member, and of those to be waived in any case, unless they are void.
+    counts : sequence of int, above 0 (default: how many members each has)
+        How much the mean of each group counts in what is learnt; the contract knows nothing of it.
     """
     terms, copies, too_long = scheme.terms, scheme.copies, dict[int, float]()
     outside = {position for position, group in enumerate(groups) if group.proven is None} | waived | void
@@ -179,7 +194,8 @@ def judge(
         outside.update(far[-surplus:])
     selection = select_for(terms, distances, [statement.sizes[position] for position in places], copies=copies)
     accepted = tuple(places[place] for place in selection.accepted)
-    learnt, mean = learn(terms, {position: groups[position] for position in places}, accepted)
+    counts = tuple(counts or statement.sizes)
+    learnt, mean, cut_for_all = learn(terms, {position: groups[position] for position in places}, accepted, counts)
     return Decision(
         settlement=proof.settlement,
         roster_hash=roster_hash,
@@ -193,7 +209,9 @@ def judge(
         distances=distances,
         scale=scale,
         tolerated=most_unpaid(len(places), terms.faulty_groups),
+        counts=counts,
         mean=mean,
+        cut_for_all=cut_for_all,
     )
 
 
@@ -208,24 +226,39 @@ def surplus_of(far: int, groups: int, faulty_groups: int) -> int:
     return next(waived for waived in range(far + 1) if far - waived <= most_unpaid(groups - waived, faulty_groups))
 
 
-def learn(terms: Terms, groups: dict[int, GroupSum], accepted: tuple[int, ...]) -> tuple[tuple[int, ...], NDArray[np.float64] | None]:
-    """Which of the accepted groups to learn from, and the mean of their members' updates.
+def learn(
+    terms: Terms, groups: dict[int, GroupSum], accepted: tuple[int, ...], counts: Sequence[int]
+) -> tuple[tuple[int, ...], NDArray[np.float64] | None, float]:
+    """Which of the accepted groups to learn from, the mean of their means by `counts`, and the share of it that is cut for all.
 
     Parameters
     ----------
     groups : dict of int to GroupSum
-        Those taking part, by roster position.
+        Those taking part, by roster position, as in `counts`.
     """
     sums = {position: group.units for position, group in groups.items() if group.units is not None}
     good = _selected(terms, sums, {position: len(groups[position].digests) for position in sums})
     learnt = tuple(position for position in accepted if position in good)
     if not learnt:
-        return (), None
+        return (), None, 0.0
+    sizes = {position: len(groups[position].digests) for position in learnt}
+    times = _times({position: counts[position] / size for position, size in sizes.items()})
     total = np.zeros(len(sums[learnt[0]]), dtype=np.int64)
     for position in learnt:
-        total += sums[position]
-    members = sum(len(groups[position].digests) for position in learnt)
-    return learnt, decode_mean(total, members=members, weights=terms.weights, bits=terms.update_bits, clip=terms.clip)
+        for start in range(0, len(total), _AT_ONCE):
+            part = slice(start, start + _AT_ONCE)
+            total[part] += np.multiply(sums[position][part], times[position], dtype=np.int64)
+    members = sum(sizes[position] * times[position] for position in learnt)
+    mean = decode_mean(total, members=members, weights=terms.weights, bits=terms.update_bits, clip=terms.clip)
+    return learnt, mean, share_cut_for_all([sums[position] for position in learnt], terms, members=sum(sizes.values()))
+
+
+def _times(weights: dict[int, float]) -> dict[int, int]:
+    """Weights above 0 in whole numbers."""
+    most = max(weights.values())
+    if most == min(weights.values()):
+        return dict.fromkeys(weights, 1)
+    return {position: max(round(_MOST_TIMES * weight / most), 1) for position, weight in weights.items()}
 
 
 def _selected(terms: Terms, sums: dict[int, Sums], sizes: dict[int, int]) -> set[int]:

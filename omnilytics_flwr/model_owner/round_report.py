@@ -43,6 +43,8 @@ class RoundReport:
         Whether the round was not settled in time, so that everybody on the roster was paid a share of the bond as well.
     distances : tuple of int
         Squared distances T of all pairs, as settled, on the scale `scale` squared.
+    counts : tuple of int
+        How much the mean of each group of the roster counts (`omnilytics_flwr.market.examples`).
     scale : int
         L.
     tolerated : int
@@ -73,6 +75,7 @@ class RoundReport:
     timed_out: bool = False
     paid: tuple[Address, ...] = ()
     distances: tuple[int, ...] = ()
+    counts: tuple[int, ...] = ()
     scale: int = 1
     tolerated: int = 0
     receipts: tuple[Receipt, ...] = ()
@@ -102,6 +105,6 @@ class RoundReport:
         return moved / length if length else None
 
     def _weights(self, places: Sequence[int], among: Sequence[int]) -> NDArray[np.float64]:
-        """What each place adds to the mean of all members of some groups, and the zero update to make it a sum of 0."""
-        members = np.array([len(self.roster[place]) * (place in among) for place in places], dtype=float)
-        return np.concatenate([[-1.0], members / members.sum()])
+        """What each place adds to the mean of some groups, and the zero update to make it a sum of 0."""
+        counts = np.array([self.counts[place] * (place in among) for place in places], dtype=float)
+        return np.concatenate([[-1.0], counts / counts.sum()])

@@ -21,7 +21,7 @@ import omnilytics_flwr
 from ..errors import CannotCompose, Refused, TermsError
 from ..flower.compat import unsaid
 from ..flower.inner_strategy import InnerStrategy
-from ..flower.metrics import allowed_metrics, plain_metrics
+from ..flower.metrics import allowed_metrics, examples_in, plain_metrics
 from ..flower.mod_order import check_place
 from ..flower.weights import difference
 from ..market.terms import ABOUT, is_metric_name
@@ -44,6 +44,8 @@ class LocalRound:
         What the server starts from.
     trained : tuple of ArrayRecord
         The whole model as each client trained it.
+    examples : tuple of int
+        On how many examples each client that trained says it did, by the metric by which the strategy weighs; 0 if it does not say.
     metrics : tuple of str
         Names of the numbers that the clients report, of training and of evaluation.
     has_mod : bool
@@ -56,6 +58,7 @@ class LocalRound:
 
     start: AppStart
     trained: tuple[ArrayRecord, ...]
+    examples: tuple[int, ...]
     metrics: tuple[str, ...]
     has_mod: bool
     seconds: float
@@ -96,6 +99,7 @@ def local_round(
     *,
     owners: int,
     trained: int = 3,
+    count_all: bool = False,
     run_config: str = "",
     node_config: str = "",
     on_client: Callable[[int], None] = lambda number: None,
@@ -112,6 +116,8 @@ def local_round(
         Data owners among whom the app divides its data, as ``num-partitions``.
     trained : int, 1 .. owners (default: 3)
         How many of them train: those with the first partitions.
+    count_all : bool (default: False)
+        Whether the others train too, to tell on how many examples; what they train is not kept.
     run_config, node_config : str
         As of ``flwr run --run-config`` and ``flower-supernode --node-config``.
     on_client : callable, optional
@@ -134,17 +140,18 @@ def local_round(
     with at_work(folder), _without_mod() as mods, redirect_stdout(sys.stderr):
         start = start_of(folder)
         client: ClientApp = folder.load("clientapp")
-        models, names, seconds = [], set[str](), 0.0
+        models, examples, names, seconds = [], [], set[str](), 0.0
         inner = _checked_strategy(folder, start, owners)
-        for place, task in enumerate(_tasks(folder, start, inner, owners)[:trained]):
+        for place, task in enumerate(_tasks(folder, start, inner, owners)[: owners if count_all else trained]):
             on_client(place + 1)
             began = time.perf_counter()
-            model, metrics = _trained(folder, client, task, context_of(place), start.arrays)
+            reply = _trained(folder, client, task, context_of(place), start.arrays)
             seconds = max(seconds, time.perf_counter() - began)
-            models.append(model)
-            names |= metrics
+            models += list(reply.content.array_records.values()) if place < trained else []
+            examples.append(examples_in(reply.content, inner.weight_key))
+            names |= _metrics(reply)
         evaluated, trouble = _evaluated(folder, client, start, inner, owners, context_of(0))
-    return LocalRound(start, tuple(models), tuple(sorted(names | evaluated)), bool(mods), seconds, trouble)
+    return LocalRound(start, tuple(models), tuple(examples), tuple(sorted(names | evaluated)), bool(mods), seconds, trouble)
 
 
 def _checked_strategy(app: AppFolder, start: AppStart, owners: int) -> InnerStrategy:
@@ -181,8 +188,8 @@ def _tasks(app: AppFolder, start: AppStart, inner: InnerStrategy, owners: int) -
     return [Message(content, node, MessageType.TRAIN) for node in grid.get_node_ids()]
 
 
-def _trained(app: AppFolder, client: ClientApp, task: Message, context: Context, model: ArrayRecord) -> tuple[ArrayRecord, set[str]]:
-    """The model as one client trained it, and the names of what it reports."""
+def _trained(app: AppFolder, client: ClientApp, task: Message, context: Context, model: ArrayRecord) -> Message:
+    """What one client replies: the model as it trained it, and metrics."""
     whose = f"the client app of {app.path}"
     try:
         reply = client(task, context)
@@ -197,7 +204,7 @@ def _trained(app: AppFolder, client: ClientApp, task: Message, context: Context,
     wrong = difference(records[0], model) if len(records) == 1 else f"there are {len(records)} records of arrays"
     if wrong:
         raise TermsError(f"{whose} replies with another model: {wrong}; expected one ArrayRecord like the one it was sent")
-    return records[0], _metrics(reply)
+    return reply
 
 
 def _advice(error: Exception, place: str, context: Context) -> str:

@@ -13,9 +13,10 @@ from omnilytics_flwr import Terms
 from omnilytics_flwr.adversary.knowledge import Knowledge, Rule
 from omnilytics_flwr.adversary.registry import Family
 from omnilytics_flwr.crypto.hashing import keccak256, word
+from omnilytics_flwr.market.examples import group_counts, shares
 
 from .recipe import ANY_VERIFICATION, Recipe, family_of, terms_of
-from .shortcut import Decision, Offer, decide_sums, sums_of
+from .shortcut import Decision, Offer, decide_sums, groups_of, sums_of
 from .trainer import Trainer, Weights
 
 __all__ = ["Cell", "Crowd", "fedavg_cell", "market_cell", "usual_terms"]
@@ -71,7 +72,7 @@ def usual_terms(recipe: Recipe) -> Terms:
 def market_cell(
     recipe: Recipe, trainer: Trainer, crowd: Crowd, start: Weights, terms: Terms | None = None, *, beside: bool = False
 ) -> Cell:
-    """Train in a market.
+    """Train in a market whose data owners state how many digits they have.
 
     Parameters
     ----------
@@ -82,53 +83,57 @@ def market_cell(
     """
     terms = usual_terms(recipe) if terms is None else terms
     weights, cell, history, owners = start, Cell([trainer.accuracy(start)]), _History(), recipe.data.owners
+    examples = [[int(trainer.examples[place]) for place in group] for group in groups_of(owners, terms.group_size)]
+    times, counts = np.concatenate([shares(group) for group in examples]), group_counts(examples)
     for number in range(1, recipe.training.rounds + 1):
-        offers = _offers(recipe, trainer, crowd, weights, number, history, terms)
+        offers = _offers(recipe, trainer, crowd, weights, number, history, terms, times)
         keys = [keccak256(word(recipe.seed) + word(number) + word(place)) for place in range(owners)]
         sums, seed = sums_of(terms, offers, keys), keccak256(word(recipe.seed) + word(number))
-        decision = decide_sums(terms, sums, owners, seed)
+        decision = decide_sums(terms, sums, owners, seed, counts)
         if decision.mean is not None:
             weights = (weights.astype(np.float64) + decision.mean).astype(np.float32)
         cell.accuracies.append(trainer.accuracy(weights))
         cell.decisions.append(decision)
         if beside:
-            cell.projected.append(decide_sums(replace(terms, projected=True), sums, owners, seed))
+            cell.projected.append(decide_sums(replace(terms, projected=True), sums, owners, seed, counts))
         cell.last_offers = offers
     return cell
 
 
-def fedavg_cell(recipe: Recipe, trainer: Trainer, crowd: Crowd, start: Weights, *, equal: bool = False) -> Cell | None:
-    """Train by FedAvg, None if the attack needs a market.
-
-    Parameters
-    ----------
-    equal : bool (default: False)
-        Whether all updates weigh the same, as in a market, which has nobody's word for a number of digits; by default every update is
-        weighted by its owner's digits.
-    """
+def fedavg_cell(recipe: Recipe, trainer: Trainer, crowd: Crowd, start: Weights) -> Cell | None:
+    """Train by FedAvg, every update weighted by its owner's digits; None if the attack needs a market."""
     if crowd.name and family_of(crowd.name) in MARKET_ONLY:
         return None
-    terms, examples = usual_terms(recipe), np.ones(recipe.data.owners) if equal else trainer.examples
+    terms, alike = usual_terms(recipe), np.ones(recipe.data.owners)
     weights, cell, history = start, Cell([trainer.accuracy(start)]), _History()
     for number in range(1, recipe.training.rounds + 1):
         if np.isfinite(weights).all():
-            offers = _offers(recipe, trainer, crowd, weights, number, history, terms)
-            mean = np.average([offer.update for offer in offers], axis=0, weights=examples)
+            offers = _offers(recipe, trainer, crowd, weights, number, history, terms, alike)
+            mean = np.average([offer.update for offer in offers], axis=0, weights=trainer.examples)
             with np.errstate(over="ignore"):
                 weights = (weights.astype(np.float64) + mean).astype(np.float32)
         cell.accuracies.append(trainer.accuracy(weights))
     return cell
 
 
-def _offers(recipe: Recipe, trainer: Trainer, crowd: Crowd, weights: Weights, number: int, history: _History, terms: Terms) -> list[Offer]:
-    """What everybody brings to a round."""
-    honest = [trainer.update(weights, number, owner) for owner in range(recipe.data.owners)]
+def _offers(
+    recipe: Recipe,
+    trainer: Trainer,
+    crowd: Crowd,
+    weights: Weights,
+    number: int,
+    history: _History,
+    terms: Terms,
+    times: NDArray[np.float64],
+) -> list[Offer]:
+    """What everybody brings to a round: honest updates `times` their shares; an attacker brings what it likes."""
+    honest = [trainer.update(weights, number, owner) * times[owner] for owner in range(recipe.data.owners)]
     move = None if history.before is None else weights.astype(np.float64) - history.before.astype(np.float64)
     offers = [Offer(update) for update in honest]
     for place in crowd.attackers:
         family = family_of(crowd.name)
         if family is Family.LABELS:
-            offers[place] = Offer(trainer.update(weights, number, place, flipped=True))
+            offers[place] = Offer(trainer.update(weights, number, place, flipped=True) * times[place])
         elif family is Family.VECTOR:
             offers[place] = Offer(honest[place], crowd.attack)
         else:

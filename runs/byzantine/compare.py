@@ -52,17 +52,10 @@ def rule_figures(recipe: Recipe, market: Cell, attackers: Sequence[int]) -> dict
     return {"market": market.accuracies[-1], **_pay(recipe, market, attackers)}
 
 
-def calm_figures(market: Cell, equal: Cell | None) -> dict[str, Any]:
-    """What only a training without attackers shows.
-
-    Parameters
-    ----------
-    equal : Cell or None
-        Of plain FedAvg in which everybody weighs the same.
-    """
+def calm_figures(market: Cell) -> dict[str, Any]:
+    """What only a training without attackers shows."""
     scores = [score for decision in market.decisions for score in decision.relative_scores().values()]
     return {
-        "fedavg_equal": equal.accuracies[-1] if equal else None,
         "rounds_all_paid": sum(not _unpaid(decision) for decision in market.decisions),
         "highest_score_percent": max(scores),
     }

@@ -104,8 +104,8 @@ def broken_promises(result: dict[str, Any]) -> list[str]:
     swept = [crowds[result["sweep_crowd"]] for crowds in result["attacks"].values()]
     claims = {
         "with nobody attacking, every group is paid in nine rounds of ten": all(one["honest_groups_paid"] >= LEAST_PAID for one in calm),
-        "with nobody attacking, a market is within half a point of plain FedAvg in which everybody weighs the same": (
-            fmean(one["fedavg_equal"] - one["market"] for one in calm) <= MOST_LOST
+        "with nobody attacking, a market is within half a point of plain FedAvg": (
+            fmean(one["fedavg"] - one["market"] for one in calm) <= MOST_LOST
         ),
         "loud attacks within f are not paid": not any(cell["loud_groups_paid"] for cell in within),
         "where a loud attack is within f, projections select the same groups in 99 rounds of 100": (

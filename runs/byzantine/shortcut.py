@@ -120,7 +120,7 @@ def sums_of(terms: Terms, offers: Sequence[Offer], rounding_keys: Sequence[bytes
     return {number: _sum([vectors[place] for place in group]) for number, group in enumerate(groups)}
 
 
-def decide_sums(terms: Terms, sums: Sums, owners: int, seed: bytes = bytes(32)) -> Decision:
+def decide_sums(terms: Terms, sums: Sums, owners: int, seed: bytes = bytes(32), counts: Sequence[int] = ()) -> Decision:
     """Decide a round by the groups' sums.
 
     Parameters
@@ -132,6 +132,8 @@ def decide_sums(terms: Terms, sums: Sums, owners: int, seed: bytes = bytes(32)) 
         Data owners in all.
     seed : bytes, length 32 (default: zeros)
         Of the projection, in a projected market.
+    counts : sequence of int (default: the number of members)
+        How much each group's mean counts.
     """
     groups = groups_of(owners, terms.group_size)
     whole = {number: total for number, total in sums.items() if total is not None}
@@ -139,7 +141,7 @@ def decide_sums(terms: Terms, sums: Sums, owners: int, seed: bytes = bytes(32)) 
     if not whole:
         return Decision(False, absent)
     proven = {number: project(total, seed) for number, total in whole.items()} if terms.projected else whole
-    return _selected(terms, groups, whole, proven, absent)
+    return _selected(terms, groups, whole, proven, absent, counts or tuple(map(len, groups)))
 
 
 def _vector(terms: Terms, offer: Offer, key: bytes) -> FieldVector | None:
@@ -162,6 +164,7 @@ def _selected(
     sums: dict[int, FieldVector],
     proven: dict[int, FieldVector],
     absent: tuple[int, ...],
+    counts: Sequence[int],
 ) -> Decision:
     copies, waived = COPIES if terms.projected else 1, set[int]()
     while True:
@@ -179,7 +182,7 @@ def _selected(
     accepted = tuple(taking[place] for place in selection.accepted)
     read = ExactScheme(terms).read
     whole = {n: GroupSum((b"",) * len(groups[n]), sums[n], (), read(sums[n], members=len(groups[n]))) for n in taking}
-    learnt, mean = learn(terms, whole, accepted)
+    learnt, mean, _ = learn(terms, whole, accepted, counts)
     return Decision(
         opened=True,
         absent=absent,

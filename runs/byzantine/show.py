@@ -30,8 +30,8 @@ def show_result(console: Console, result: dict[str, Any], broken: Sequence[str],
     console.print()
     console.print(
         f"{result['owners']} data owners in {result['groups']} groups of {result['group_size']}, f = {result['faulty_groups']}, "
-        f"{result['rounds']} rounds. Nobody attacks: market {percent(calm['market'])}, plain FedAvg {percent(calm['fedavg'])} "
-        f"({percent(calm['fedavg_equal'])} if all weigh the same), {percent(calm['honest_paid'])} of all updates paid."
+        f"{result['rounds']} rounds. Nobody attacks: market {percent(calm['market'])}, plain FedAvg {percent(calm['fedavg'])}, "
+        f"{percent(calm['honest_paid'])} of all updates paid."
     )
     console.print(_accuracy_table(result))
     console.print(_pay_table(result))

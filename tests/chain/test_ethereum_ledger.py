@@ -39,15 +39,16 @@ def settle_round(play: Play, *, odd_group: int, next_task: bytes) -> int:
 def test_every_event_of_a_market_leaves_the_state_that_it_should(market: Play) -> None:
     owner, first = market.owner, market.data[0]
     assert owner.state().stage is Stage.ENROLLING
-    receipt, record = first.join(mask_key(0)), first.connection.transactions[-1]
+    receipt, record = first.join(mask_key(0), examples=1200), first.connection.transactions[-1]
     assert (record.event, record.account, record.transaction_hash) == ("join", first.account, receipt.transaction_hash)
     assert (receipt.event, receipt.block, receipt.gas_used) == ("join", owner.connection.block_number(), record.gas_used)
-    assert receipt.logs == {"Joined": {"owner": first.account, "seat": 0, "epoch": 1, "maskKey": mask_key(0)}}
+    assert receipt.logs == {"Joined": {"owner": first.account, "seat": 0, "epoch": 1, "maskKey": mask_key(0), "examples": 1200}}
     market.join_all()
     assert owner.state().enrolled == owner.state().staked == all_seats()
     assert owner.state().stakes_wei == OWNERS * 4 * REWARD_WEI
     assert owner.freeze().logs["Frozen"]["members"] == all_seats()
     assert owner.state().stage is Stage.FROZEN
+    assert [member.examples for member in owner.members()] == [1200, *[0] * (OWNERS - 1)]
     order = owner.draw().logs["Drawn"]["order"]
     assert sorted(order) == list(range(OWNERS))  # type: ignore[call-overload]
     assert owner.fund(FUNDS_WEI).logs == {"Funded": {"from": owner.account, "amountWei": FUNDS_WEI}}

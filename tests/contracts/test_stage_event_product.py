@@ -21,7 +21,7 @@ NO_ROUND = 999
 PRODUCT = list(product(Stage, Event))
 
 ARGUMENTS: dict[Event, tuple[object, ...]] = {
-    Event.JOIN: (bytes(32), make_mask_key(3), b""),
+    Event.JOIN: (bytes(32), make_mask_key(3), 0, b""),
     Event.DEPART: (address_of(STRANGER),),
     Event.FUND: (0,),
     Event.DRAW: (b"", b""),

@@ -165,7 +165,7 @@ class Twin:
     def life(self, mover: Mover, *, num_owners: int = 15, escrow_wei: int = 100_000) -> Iterator[Stage]:
         """Lead the market through all of its stages, one round; yields in each."""
         for number in range(num_owners):
-            self.do(Move(number, "join", (self.scene.terms.digest(), make_mask_key(number), b""), self.scene.terms.stake_wei))
+            self.do(Move(number, "join", (self.scene.terms.digest(), make_mask_key(number), 100 * number, b""), self.scene.terms.stake_wei))
         self.do(Move(MODEL_OWNER, "fund", (escrow_wei,), escrow_wei))
         yield Stage.ENROLLING
         self.do(Move(MODEL_OWNER, "freeze"))

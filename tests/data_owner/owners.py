@@ -61,6 +61,7 @@ class Owner:
     folder: Path
     policy: Policy
     data_set: Path | None = None
+    examples: int = 0
 
     @property
     def address(self) -> Address:
@@ -94,6 +95,7 @@ class Owner:
             journal=self.journal,
             client_state=ClientState(self.folder / "client"),
             policy=Policy.from_mapping(SHORT | policy) if policy else self.policy,
+            examples=self.examples,
             on_work=on_work,
             check_ready=check_ready,
             second=second,
@@ -144,10 +146,11 @@ def make_owners_scene(
     policy: Mapping[str, object] | None = None,
     verification: Verification | None = None,
     computed: bool = False,
+    examples: Sequence[int] = (),
     **term_changes: object,
 ) -> tuple[Scene, dict[int, Owner]]:
     """A drawn and funded market, and those of its data owners that are `real`, by number; all if none are named.
-    The others have joined as well, but are nothing but an account and a mask key.
+    The others have joined as well, but are nothing but an account and a mask key. They state `examples`, if that is given.
     """
     changes = {"weights": WEIGHTS, "update_bits": 16, "norm_bound": 2**60} | term_changes
     usual: Verification = SumcheckVerification()
@@ -158,6 +161,8 @@ def make_owners_scene(
     numbers = range(num_owners) if real is None else real
     allowed = Policy.from_mapping(SHORT | dict(policy or {}))
     owners = {number: Owner(scene, number, folder / f"owner-{number}", allowed) for number in numbers}
+    for number, stated in enumerate(examples):
+        owners[number].examples = stated
     for number in range(num_owners):
         if number in owners:
             owners[number].agent().join()

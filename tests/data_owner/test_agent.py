@@ -265,11 +265,11 @@ class Freezing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._ledger, name)
 
-    def join(self, *arguments: Any) -> Any:
+    def join(self, *arguments: Any, **options: Any) -> Any:
         self.joins += 1
         if self.joins == 1:
             self._scene.ledger().freeze()
-        return self._ledger.join(*arguments)
+        return self._ledger.join(*arguments, **options)
 
 
 def test_join_while_members_are_frozen_enrols_with_the_key_of_the_epoch_that_it_is_for(tmp_path: Path) -> None:

@@ -52,6 +52,17 @@ def test_most_peer_sets_allow_the_same_group_and_refuse_another(tmp_path: Path) 
     assert len({entry.peers_hash for entry in owner.journal.entries()}) == 2
 
 
+def test_same_group_with_another_number_of_examples_counts_as_another_group(tmp_path: Path) -> None:
+    """The model owner's two sums of the same updates, with different shares, would tell the updates apart."""
+    scene, owner = lone_owner(tmp_path)
+    once = owner.agent()
+    once.commit(anchor(scene), update_of(0))
+    seats = next(group for group in scene.market.storage.groups if group >> scene.market.owner_record(owner.address).seat & 1)
+    peer = next(seat for seat in bits_of(seats) if scene.market.storage.seat_owners[seat] != owner.address)
+    scene.market.storage.examples[peer] = 500
+    assert_refused(once, anchor(scene), "these would be 2 different groups for one data set, at most 1 allowed")
+
+
 def homes_in_two_groups(folder: Path) -> tuple[Scene, tuple[Owner, Owner]]:
     """Two homes of one operator whose data owners are in different groups, with the same data."""
     scene, owners = make_owners_scene(folder, real=range(15))

@@ -73,7 +73,8 @@ class Mover:
 
         number = self.pick(wanted)
         due_wei = 0 if self.staked(number) else self.view.ledger.terms().stake_wei
-        return Move(number, "join", (self.view.ledger.terms().digest(), make_mask_key(number, state.epoch + 1), b""), due_wei)
+        examples = (2**32 - 1 - state.epoch) // (number + 1) if number % 3 else 0
+        return Move(number, "join", (self.view.ledger.terms().digest(), make_mask_key(number, state.epoch + 1), examples, b""), due_wei)
 
     def leave(self, state: MarketState) -> Move:
         return Move(self.pick(self.registered), "leave")

@@ -153,8 +153,8 @@ class Spoiler:
         return self._random.choice([other_caller, *own])
 
     def join(self, move: Move, state: MarketState) -> list[Move]:
-        terms_hash, mask_key, _ = move.arguments
-        keys = _with(move, (terms_hash, LOW_ORDER_KEY, b""), (terms_hash, UNREDUCED_KEY, b""), (bytes(32), mask_key, b""))
+        terms_hash, mask_key, *rest = move.arguments
+        keys = _with(move, (terms_hash, LOW_ORDER_KEY, *rest), (terms_hash, UNREDUCED_KEY, *rest), (bytes(32), mask_key, *rest))
         return [*keys, *(replace(move, value_wei=max(0, move.value_wei + more)) for more in (1, -1))]
 
     def depart(self, move: Move, state: MarketState) -> list[Move]:

@@ -36,7 +36,7 @@ def test_lines_that_an_app_lacks_are_told(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "pyproject.toml").write_text(PROJECT)
-    found = LocalRound(replace(START, in_market=in_market), (), (), has_mod, 0.0, "")
+    found = LocalRound(replace(START, in_market=in_market), (), (), (), has_mod, 0.0, "")
     told: list[str] = []
 
     try:

@@ -100,8 +100,8 @@ interface IMarket {
     /// @notice A field of the terms is out of its bounds.
     error MarketBadTerms(string field, uint256 actual, uint256 least, uint256 most);
 
-    /// @notice A data owner is enrolled for `epoch` with this mask key.
-    event Joined(address indexed owner, uint8 indexed seat, uint32 indexed epoch, bytes32 maskKey);
+    /// @notice A data owner is enrolled for `epoch` with this mask key and number of examples.
+    event Joined(address indexed owner, uint8 indexed seat, uint32 indexed epoch, bytes32 maskKey, uint32 examples);
     /// @notice A data owner has given notice and may depart from `leaveAt` (Unix seconds) on.
     event Left(address indexed owner, uint64 leaveAt);
     /// @notice A data owner has given up its seat, and has its stake (unless it was lost) and all that it was owed.
@@ -145,8 +145,10 @@ interface IMarket {
     /// @notice Register (with the stake) if new, pay the stake again if it was lost, and enrol for the next epoch.
     /// @param expectedTerms Hash of the terms that the sender agrees to, lest a reorganisation put another market here.
     /// @param maskKey X25519 public key for the next epoch, canonical, not of low order.
+    /// @param examples On how many examples the data owner will train in that epoch, by its own word: its update is weighed by it when
+    /// its group's are summed, and nobody checks it. 0 if it does not say.
     /// @param admissionData Passed to the admission gate; empty if there is none.
-    function join(bytes32 expectedTerms, bytes32 maskKey, bytes calldata admissionData) external payable;
+    function join(bytes32 expectedTerms, bytes32 maskKey, uint32 examples, bytes calldata admissionData) external payable;
 
     /// @notice Give notice: out of the next epoch, and free to depart after the delay.
     function leave() external;
@@ -263,7 +265,11 @@ interface IMarket {
     /// @return owners Their accounts.
     /// @return seats Their seats.
     /// @return maskKeys Their X25519 public keys of this epoch.
-    function members() external view returns (address[] memory owners, uint8[] memory seats, bytes32[] memory maskKeys);
+    /// @return examples On how many examples each trains in this epoch, as it said when it joined; 0 if it did not say.
+    function members()
+        external
+        view
+        returns (address[] memory owners, uint8[] memory seats, bytes32[] memory maskKeys, uint32[] memory examples);
 
     /// @notice Bitmap of the seats of a group of the present epoch; 0 if there is no such group, or none are drawn.
     /// @param group Number from 0.

@@ -6,7 +6,7 @@ import {OwnerRecord} from "../interfaces/MarketTypes.sol";
 import {Bits} from "./Bits.sol";
 
 /// @title Registry
-/// @notice A market's data owners: their seats, stakes, mask keys and claims.
+/// @notice A market's data owners: their seats, stakes, claims, mask keys and numbers of examples.
 /// @dev A seat names one address for a whole epoch: one that was given up stays blocked while it belongs to the present epoch. Every
 /// registered data owner has a seat that is staked or slashed; those enrolled are staked.
 library Registry {
@@ -22,8 +22,9 @@ library Registry {
         uint256 slashed; // seats whose stake is lost and was not paid again
         mapping(uint256 seat => address) ownerOf; // the last owner of the seat
         mapping(address owner => OwnerRecord) records;
-        // Keys of the present epoch must outlast enrolment for the next: two banks, by the epoch's parity.
+        // Keys and numbers of the present epoch must outlast enrolment for the next: two banks, by the epoch's parity.
         mapping(uint256 parity => mapping(uint256 seat => bytes32)) maskKeys;
+        uint32[256][2] examples; // by parity, then seat: eight seats to a slot
     }
 
     /// @notice Give an account the lowest free seat.
@@ -60,10 +61,11 @@ library Registry {
         self.slashed |= seats;
     }
 
-    /// @notice Put a seat into the next epoch, with a key for it.
-    function enrol(Owners storage self, uint8 seat, uint32 nextEpoch, bytes32 maskKey) internal {
+    /// @notice Put a seat into the next epoch, with a key and a number of examples for it.
+    function enrol(Owners storage self, uint8 seat, uint32 nextEpoch, bytes32 maskKey, uint32 examples) internal {
         self.enrolled |= 1 << seat;
         self.maskKeys[nextEpoch & 1][seat] = maskKey;
+        self.examples[nextEpoch & 1][seat] = examples;
     }
 
     /// @notice Take a data owner out of the next epoch, to depart from `leaveAt` on.
@@ -98,19 +100,25 @@ library Registry {
         else self.slashed &= ~(1 << record.seat);
     }
 
-    /// @notice Owners, seats and mask keys of the members of an epoch, seats ascending.
+    /// @notice Owners, seats, mask keys and numbers of examples of the members of an epoch, seats ascending.
     function list(
         Owners storage self,
         uint256 members,
         uint32 epoch
-    ) internal view returns (address[] memory owners, uint8[] memory seats, bytes32[] memory maskKeys) {
+    )
+        internal
+        view
+        returns (address[] memory owners, uint8[] memory seats, bytes32[] memory maskKeys, uint32[] memory examples)
+    {
         uint256 size = members.count();
-        (owners, seats, maskKeys) = (new address[](size), new uint8[](size), new bytes32[](size));
+        (owners, seats) = (new address[](size), new uint8[](size));
+        (maskKeys, examples) = (new bytes32[](size), new uint32[](size));
         for (uint256 i = 0; i < size; ++i) {
             uint256 seat = members.least();
             owners[i] = self.ownerOf[seat];
             seats[i] = uint8(seat);
             maskKeys[i] = self.maskKeys[epoch & 1][seat];
+            examples[i] = self.examples[epoch & 1][seat];
             members = members.withoutLeast();
         }
     }

@@ -30,6 +30,7 @@ abstract contract Expectations is DisputeFixture {
     mapping(uint32 round => uint256) private _finished;
     mapping(uint32 round => uint256) private _paid;
     mapping(uint32 round => mapping(address owner => bool)) private _hasClaimed;
+    mapping(uint32 epoch => mapping(address owner => uint32)) private _examples;
     MarketState private _last;
 
     /// @notice Everything that must hold between any two calls.
@@ -46,6 +47,8 @@ abstract contract Expectations is DisputeFixture {
         assertEq(state.disputesWei + _refundsOutWei, _disputesInWei, "what came with accusations");
         assertEq(state.staked & state.slashed, 0, "staked or slashed");
         assertEq(state.enrolled & ~state.staked, 0, "only the staked are enrolled");
+        (address[] memory owners, , , uint32[] memory examples) = market.members();
+        for (uint256 i = 0; i < owners.length; ++i) assertEq(examples[i], _examples[state.epoch][owners[i]], "examples");
     }
 
     /// @dev The state moves forward only; called after each call.
@@ -82,6 +85,10 @@ abstract contract Expectations is DisputeFixture {
 
     function _expectStaked(uint256 amountWei) internal {
         _stakesInWei += amountWei;
+    }
+
+    function _expectExamples(address owner, uint32 epoch, uint32 examples) internal {
+        _examples[epoch][owner] = examples;
     }
 
     function _expectClosed(MarketState memory before) internal {
@@ -184,7 +191,7 @@ abstract contract Expectations is DisputeFixture {
 
     /// @dev Owners of the seats of this epoch; zero for others.
     function _ownersOfSeats() internal view returns (address[] memory ownerOf) {
-        (address[] memory owners, uint8[] memory seats, ) = market.members();
+        (address[] memory owners, uint8[] memory seats, , ) = market.members();
         ownerOf = new address[](_MOST_SEATS);
         for (uint256 i = 0; i < seats.length; ++i) ownerOf[seats[i]] = owners[i];
     }

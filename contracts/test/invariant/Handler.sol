@@ -22,6 +22,7 @@ contract Handler is Expectations {
         setUp();
         reachAnchored();
         for (uint256 i = 0; i < _PARTIES; ++i) _keyOf[ownerAt(i)] = i + 1;
+        for (uint256 i = 0; i < OWNERS; ++i) _expectExamples(ownerAt(i), 1, EXAMPLES);
         _expectStaked(market.state().stakesWei);
         _expectFunded(market.state().escrowWei);
     }
@@ -46,10 +47,14 @@ contract Handler is Expectations {
         _checkForward();
     }
 
+    /// @dev As many examples as the last bits of the key say.
     function callJoin(uint256 who, uint256 key) public watched("join") {
         address owner = ownerAt(who % _PARTIES);
         uint256 dueWei = stakeDue(owner);
-        if (_call(owner, dueWei, abi.encodeCall(IMarket.join, (_termsHash, Builders.maskKey(key), "")))) _expectStaked(dueWei);
+        bytes memory data = abi.encodeCall(IMarket.join, (_termsHash, Builders.maskKey(key), uint32(key), ""));
+        if (!_call(owner, dueWei, data)) return;
+        _expectStaked(dueWei);
+        _expectExamples(owner, market.state().epoch + 1, uint32(key));
     }
 
     function callJoinAll() public {

@@ -49,7 +49,7 @@ contract FactoryTest is MarketFixture {
         assertEq(uint256(implementation.state().stage), uint256(Stage.Closed), "closed");
         vm.deal(address(this), 1 ether);
         vm.expectRevert(abi.encodeWithSelector(IMarket.MarketWrongStage.selector, Stage.Closed, 31));
-        implementation.join{value: 1e16}(0, Builders.maskKey(0), "");
+        implementation.join{value: 1e16}(0, Builders.maskKey(0), EXAMPLES, "");
         vm.expectRevert(abi.encodeWithSelector(IMarket.MarketWrongStage.selector, Stage.Closed, 31));
         implementation.fund{value: 1}(1);
         vm.expectRevert(abi.encodeWithSelector(IMarket.MarketNotRegistered.selector, address(this)));

@@ -12,7 +12,7 @@ contract JoinTest is MarketFixture {
     function test_join_new_takesSeatAndStake() external {
         vm.deal(ownerAt(7), 1 ether);
         vm.expectEmit();
-        emit IMarket.Joined(ownerAt(7), 0, 1, Builders.maskKey(7));
+        emit IMarket.Joined(ownerAt(7), 0, 1, Builders.maskKey(7), EXAMPLES);
         vm.prank(ownerAt(7));
         joinWith(1e16, Builders.maskKey(7), "");
 
@@ -29,7 +29,7 @@ contract JoinTest is MarketFixture {
         vm.deal(ownerAt(7), 1 ether);
         vm.prank(ownerAt(7));
         expectRevert(IMarket.MarketWrongTerms.selector, agreed, market.termsHash());
-        market.join{value: 1e16}(agreed, Builders.maskKey(7), "");
+        market.join{value: 1e16}(agreed, Builders.maskKey(7), EXAMPLES, "");
     }
 
     function test_join_again_replacesKeyAndCostsNothing() external {
@@ -39,7 +39,7 @@ contract JoinTest is MarketFixture {
         joinFrom(1, OWNERS);
         freeze();
 
-        (, , bytes32[] memory keys) = market.members();
+        (, , bytes32[] memory keys, ) = market.members();
         assertEq(keys[0], Builders.maskKey(99), "key");
         assertEq(market.state().stakesWei, OWNERS * 1e16, "stakes");
     }
@@ -101,9 +101,46 @@ contract JoinTest is MarketFixture {
         vm.prank(ownerAt(3));
         joinWith(0, Builders.maskKey(333), "");
 
-        (, , bytes32[] memory keys) = market.members();
+        (, , bytes32[] memory keys, ) = market.members();
         assertEq(keys[3], Builders.maskKey(3), "key of this epoch");
         assertEq(market.state().enrolled, 1 << 3, "enrolled for the next");
+    }
+
+    function test_fuzz_join_examples_areThoseOfTheEpoch(uint32[OWNERS][3] memory said) external {
+        // The third epoch has the bank of the first: what is not said again may not show.
+        for (uint256 i = 0; i < OWNERS; i += 3) said[2][i] = 0;
+        for (uint256 i = 0; i < OWNERS; ++i) joinSaying(i, said[0][i]);
+        for (uint256 epoch = 1; epoch < 4; ++epoch) {
+            freeze();
+            draw();
+            for (uint256 i = 0; i < OWNERS && epoch < 3; ++i) joinSaying(i, said[epoch][i]);
+            (, uint8[] memory seats, , uint32[] memory examples) = market.members();
+            assertEq(examples.length, OWNERS, "a number for each member");
+            for (uint256 i = 0; i < OWNERS; ++i) assertEq(examples[i], said[epoch - 1][seats[i]], "examples");
+        }
+    }
+
+    function test_fuzz_join_againForTheSameEpoch_replacesExamples(uint32 first, uint32 second, bool silent) external {
+        if (silent) second = 0;
+        joinAll(OWNERS);
+        joinSaying(3, first);
+        joinSaying(3, second);
+        freeze();
+
+        (, , , uint32[] memory examples) = market.members();
+        for (uint256 i = 0; i < OWNERS; ++i) assertEq(examples[i], i == 3 ? second : EXAMPLES, "examples");
+    }
+
+    function test_fuzz_depart_inEpoch_leavesItsExamples(uint32 said, uint32 next) external {
+        joinAll(OWNERS);
+        joinSaying(3, said);
+        freeze();
+        joinSaying(3, next);
+        depart(3);
+
+        (address[] memory owners, , , uint32[] memory examples) = market.members();
+        assertEq(owners[3], ownerAt(3), "member of this epoch");
+        assertEq(examples[3], said, "examples");
     }
 
     function test_leave_thenDepart_paysTheStakeBack() external {
@@ -185,7 +222,7 @@ contract JoinTest is MarketFixture {
         // Seat 0 still names the departed in this epoch; the newcomer gets another.
         join(30);
         assertEq(market.ownerRecord(ownerAt(30)).seat, 20, "next seat");
-        (address[] memory owners, , ) = market.members();
+        (address[] memory owners, , , ) = market.members();
         assertEq(owners[0], ownerAt(0), "member of this epoch");
         joinFrom(1, OWNERS);
         freeze();
@@ -217,6 +254,16 @@ contract JoinTest is MarketFixture {
         vm.deal(ownerAt(i), 1 ether);
         vm.prank(ownerAt(i));
         joinWith(valueWei, Builders.maskKey(i), "");
+    }
+
+    /// @dev Its seat is its number.
+    function joinSaying(uint256 i, uint32 examples) private {
+        (address owner, uint256 stakeWei, uint32 epoch) = (ownerAt(i), stakeDue(ownerAt(i)), market.state().epoch + 1);
+        vm.deal(owner, stakeWei);
+        vm.expectEmit();
+        emit IMarket.Joined(owner, uint8(i), epoch, Builders.maskKey(i), examples);
+        vm.prank(owner);
+        market.join{value: stakeWei}(_termsHash, Builders.maskKey(i), examples, "");
     }
 
     function joinFrom(uint256 first, uint256 end) private {

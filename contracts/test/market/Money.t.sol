@@ -168,7 +168,7 @@ contract MoneyTest is MarketFixture {
     function test_depart_reenteringPayee_getsNothingTwice() external {
         bytes[6] memory calls = [
             abi.encodeCall(IMarket.depart, (ownerAt(0))),
-            abi.encodeCall(IMarket.join, (_termsHash, Builders.maskKey(0), "")),
+            abi.encodeCall(IMarket.join, (_termsHash, Builders.maskKey(0), EXAMPLES, "")),
             abi.encodeCall(IMarket.claim, (ownerAt(0), 1)),
             abi.encodeCall(IMarket.withdraw, (MODEL_OWNER)),
             abi.encodeCall(IMarket.accuse, (1, 1, new bytes32[](0), "")),
@@ -192,7 +192,7 @@ contract MoneyTest is MarketFixture {
         puppet = new Puppet();
         joinAll(OWNERS);
         vm.deal(address(puppet), 1e16);
-        puppet.perform(address(market), 1e16, abi.encodeCall(IMarket.join, (_termsHash, Builders.maskKey(50), "")));
+        puppet.perform(address(market), 1e16, abi.encodeCall(IMarket.join, (_termsHash, Builders.maskKey(50), EXAMPLES, "")));
         puppet.perform(address(market), 0, abi.encodeCall(IMarket.leave, ()));
         vm.warp(market.ownerRecord(address(puppet)).leaveAt);
     }

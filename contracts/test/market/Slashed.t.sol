@@ -29,7 +29,7 @@ contract SlashedTest is DisputeFixture {
         expectRevert(IMarket.MarketWrongPayment.selector, 0, _STAKE);
         joinWith(0, Builders.maskKey(7), "");
         vm.expectEmit();
-        emit IMarket.Joined(ownerAt(0), 0, 2, Builders.maskKey(7));
+        emit IMarket.Joined(ownerAt(0), 0, 2, Builders.maskKey(7), EXAMPLES);
         vm.prank(ownerAt(0));
         joinWith(_STAKE, Builders.maskKey(7), "");
 

@@ -48,7 +48,7 @@ contract StagesTest is MarketFixture {
         uint256 notClosed = _ALL - 32;
         bytes32[] memory none = new bytes32[](0);
         events = new Event[](15);
-        events[0] = Event("join", abi.encodeCall(IMarket.join, (bytes32(0), bytes32(0), "")), notClosed);
+        events[0] = Event("join", abi.encodeCall(IMarket.join, (bytes32(0), bytes32(0), 0, "")), notClosed);
         events[1] = Event("leave", abi.encodeCall(IMarket.leave, ()), _ALL);
         events[2] = Event("depart", abi.encodeCall(IMarket.depart, (STRANGER)), _ALL);
         events[3] = Event("fund", abi.encodeCall(IMarket.fund, (1)), notClosed);

@@ -19,6 +19,7 @@ abstract contract MarketFixture is Test {
         hex"1fff9006545f5260205ff35b5f5ffd5b5f35611fff60014303065500";
     uint256 internal constant START = 1_800_000_000;
     uint256 internal constant OWNERS = 20;
+    uint32 internal constant EXAMPLES = 600;
     bytes32 internal constant TASK = keccak256("task");
     bytes32 internal constant NEXT_TASK = keccak256("next task");
 
@@ -66,7 +67,7 @@ abstract contract MarketFixture is Test {
 
     /// @dev By whoever is pranked.
     function joinWith(uint256 valueWei, bytes32 maskKey, bytes memory admissionData) internal {
-        market.join{value: valueWei}(_termsHash, maskKey, admissionData);
+        market.join{value: valueWei}(_termsHash, maskKey, EXAMPLES, admissionData);
     }
 
     /// @dev What `join` takes from an account: a stake if it is new or has lost its own.
@@ -103,7 +104,7 @@ abstract contract MarketFixture is Test {
     function rightOrder(bytes32 prevRandao) internal view returns (bytes memory order) {
         MarketState memory state = market.state();
         bytes32 seed = keccak256(abi.encodePacked(prevRandao, uint256(state.epoch), address(market)));
-        (address[] memory owners, uint8[] memory seats, ) = market.members();
+        (address[] memory owners, uint8[] memory seats, , ) = market.members();
         order = new bytes(seats.length);
         bytes32[] memory ranks = new bytes32[](seats.length);
         for (uint256 i = 0; i < seats.length; ++i) {
