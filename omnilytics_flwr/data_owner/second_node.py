@@ -59,7 +59,7 @@ class SecondNode:
         mine = {member.seat for member in group}
         shown = drawn_group(drawn_groups(self._view, other), self._view.members(), min(mine), other)
         if shown != group:
-            raise _disagreement("the members of this data owner's group and their mask keys")
+            raise _disagreement("the members of this data owner's group, their mask keys and their examples")
 
     def evaluation(self, state: MarketState, group: tuple[Member, ...], own: MarketView) -> None:
         """Compare what metrics leave for: what a commitment is for, and that the round before was settled, as the `own` node shows it."""

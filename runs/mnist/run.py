@@ -13,7 +13,7 @@ from ..audit.verdict import audited
 from ..record import circumstances, new_folder, point_latest, write_json, write_market_page, write_recipe
 from ..screen import new_console
 from .app import METRICS
-from .data import resolve_source
+from .data import load, resolve_source
 from .figure import draw
 from .model import PRIVATE, initial_model
 from .recipe import Recipe
@@ -52,7 +52,14 @@ def run(recipe: Recipe) -> int:
 def _trainings(recipe: Recipe, folder: Path, progress: Progress) -> Outcome:
     progress.step("model owner trains on its own digits")
     start = pretrained(recipe)
-    with LocalMarket(terms_of(recipe), num_owners=recipe.data.owners, computed=recipe.market.is_computed, on_stage=progress.step) as market:
+    shares = load(recipe).owners
+    with LocalMarket(
+        terms_of(recipe),
+        num_owners=len(shares),
+        examples=[len(share) for share in shares],
+        computed=recipe.market.is_computed,
+        on_stage=progress.step,
+    ) as market:
         progress.begin("market, one poisons")
         trained = train_in_market(
             recipe, market, start, on_stage=progress.stage, on_round=progress.round_done, on_accuracy=progress.accuracy
