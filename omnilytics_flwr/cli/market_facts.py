@@ -65,15 +65,22 @@ def account_facts(market: MarketReader, account: Address) -> Facts:
 
 
 def group_facts(market: MarketReader) -> list[Facts]:
-    """Groups of the present epoch: who is in them, and whether they are on the open roster."""
+    """Groups of the present epoch: who is in them with how many examples, and whether they are on the open roster."""
     state, members = market.state(), market.members()
     rows = []
     for number in range(len(members) // market.terms().group_size):
         seats = market.group_seats(number)
-        owners = {member.seat: member.owner for member in members if seats >> member.seat & 1}
-        if owners:
-            on_roster = bool(state.groups >> number & 1)
-            rows.append({"group": number, "seats": list(owners), "on_roster": on_roster, "owners": list(owners.values())})
+        group = [member for member in members if seats >> member.seat & 1]
+        if group:
+            rows.append(
+                {
+                    "group": number,
+                    "seats": [member.seat for member in group],
+                    "on_roster": bool(state.groups >> number & 1),
+                    "examples": [member.examples for member in group],
+                    "owners": [member.owner for member in group],
+                }
+            )
     return rows
 
 

@@ -22,7 +22,7 @@ from .compat import log
 from .metrics import permitted
 from .node_refusals import NodeRefusals, NotDelivered, is_early, is_passing
 from .pace import LEAST_DELIVER_PATIENCE_SECONDS, LEAST_PATIENCE_SECONDS, Pace
-from .round_log import listed
+from .round_log import listed, weighing
 from .steady_grid import SteadyGrid
 from .wire import RECORD, CommitReply, DeliverReply, DeliverRequest, our_record
 
@@ -70,6 +70,7 @@ class Exchanges:
         self._requests: dict[int, RecordDict] = {}
         self._nodes: dict[Address, int] = {}
         self._early = self._passing = self._told_of_too_few = False
+        self._told_epoch = 0
         self._ask_again_at = self._early_until = self._passing_until = math.inf
         self._commit_pace = Pace(clock, LEAST_PATIENCE_SECONDS)
         self._deliver_pace = Pace(clock, LEAST_DELIVER_PATIENCE_SECONDS)
@@ -121,6 +122,9 @@ class Exchanges:
             len(self._keeper.live.groups),
             self._keeper.commit_seconds(),
         )
+        if task.epoch != self._told_epoch:
+            log(INFO, "\t├──> %s", weighing(self._keeper.live.groups))
+            self._told_epoch = task.epoch
         return _messages(self._requests[task.round], self.asked)
 
     def commit(self, replies: Iterable[Message]) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from statistics import median_high
 
 from ..market.amount import ETHER, UNITS_OF_TOKEN, format_amount
+from ..market.market_view import Member
 from ..market.terms import ZERO_ADDRESS, Terms
 from ..model_owner.round_report import RoundReport
 
@@ -45,6 +46,18 @@ def _sat_out(report: RoundReport) -> list[str]:
     said = [f"{listed(absent)} did not commit"] if absent else []
     said += [f"{listed(beside)} committed, and their groups are not on the roster"] if beside else []
     return [f"Sat out: {'; '.join(said)}"] if said else []
+
+
+def weighing(groups: Iterable[Iterable[Member]]) -> str:
+    """How the updates of an epoch's groups weigh, in a sentence."""
+    examples = [member.examples for group in groups for member in group]
+    stated = [number for number in examples if number]
+    if not stated:
+        return "All updates weigh the same: no data owner stated its number of examples when it joined"
+    return (
+        f"Updates weigh by the numbers of examples that {len(stated)} of {len(examples)} data owners stated when they joined, "
+        f"{min(stated):,} to {max(stated):,}"
+    )
 
 
 def not_opened(report: RoundReport, *, nodes: int, refusals: Mapping[int, str], waited: str) -> str:

@@ -107,7 +107,7 @@ def test_init_in_a_place_that_is_no_folder_is_told(line: CommandLine, market: Et
 def test_join_enrols_with_a_mask_key_of_the_home_and_a_plan_leaves_no_trace(
     line: CommandLine, market: EthereumLedger, account: Address
 ) -> None:
-    init(line)
+    init(line, "--examples", "1200")
     plan = line.json("join", "--home", "home", "--dry-run")["transactions"]
     assert [(one["event"], one["from"], one["value_wei"]) for one in plan] == [("join", account, str(4 * REWARD_WEI))]
     assert sorted(path.name for path in (line.folder / "home").iterdir()) == ["owner.toml"]
@@ -115,6 +115,8 @@ def test_join_enrols_with_a_mask_key_of_the_home_and_a_plan_leaves_no_trace(
     joined = line.json("join", "--home", "home")
     assert (joined["account"], joined["seat"], joined["enrolled"], joined["stake_wei"]) == (account, 0, True, str(4 * REWARD_WEI))
     assert plan[0]["gas"] == pytest.approx(joined["transactions"][0]["gas"], rel=0.05)
+    receipt = market.connection.endpoint.request("eth_getTransactionReceipt", joined["transactions"][0]["transaction"])
+    assert int(receipt["logs"][0]["data"][-64:], 16) == 1200, "the event's last field: examples"
     assert int(joined["answer_today_wei"]) > 0
     assert list((line.folder / "home" / "keys").glob("mask-*-0000000001.key"))
     assert line.json("join", "--home", "home", "--dry-run")["transactions"][0]["value_wei"] == "0"

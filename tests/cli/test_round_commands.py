@@ -88,6 +88,7 @@ def test_show_round_has_deadlines_roster_and_accusations(line: CommandLine, draw
     assert (shown["accused"], shown["answered"], shown["slashed"]) == ([seat], [], [])
     assert int(shown["disputes_wei"]) == state.disputes_wei > 0
     assert all(group["on_roster"] for group in shown["members"])
+    assert sorted(number for group in shown["members"] for number in group["examples"]) == [0] * (OWNERS - 1) + [1200]
     assert "(in " in line("round", "show")
 
 

@@ -17,7 +17,7 @@ from flwr.serverapp.strategy import FedAvg
 from omnilytics_flwr import LocalMarket, Omnilytics, Stage, omnilytics_mod, open_market
 from omnilytics_flwr.audit.auditor import Auditor
 from omnilytics_flwr.chain.history_reader import read_history, verification_of
-from omnilytics_flwr.errors import ProtocolError
+from omnilytics_flwr.errors import ProtocolError, TermsError
 from omnilytics_flwr.flower.mod import HOME_VARIABLE
 from tests.flower.clients import FakeGrid, Trainer, arrays_of, make_model, step_towards
 from tests.flower.markets import accepted_owners, assert_close, chain_run
@@ -105,3 +105,9 @@ def test_apps_find_the_market_while_it_runs_them_and_the_environment_stays_as_it
         assert found == 2 * [(market.ledger.address, market.ledger.account, home, NUM_OWNERS)]
         assert resources == [{"num_cpus": 1, "num_gpus": 0.5}, {"num_cpus": 2, "num_gpus": 0.5}]
     assert dict(os.environ) == before
+
+
+def test_examples_are_one_number_for_each_data_owner() -> None:
+    market = LocalMarket.for_model({"w": np.zeros(100)}, num_owners=15, examples=[1, 2])
+    with pytest.raises(TermsError, match="examples has 2 numbers for 15 data owners; expected one for each"), market:
+        pass

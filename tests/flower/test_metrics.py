@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flwr.app import ConfigRecord, MetricRecord, RecordDict
 
-from omnilytics_flwr.flower.metrics import agreeing, permitted, weighted
+from omnilytics_flwr.flower.metrics import agreeing, examples_in, permitted, weighted
 from tests.flower.clients import make_model
 
 W = "num-examples"
@@ -60,3 +60,9 @@ def test_agreeing_leaves_lists_out_even_if_most_report_them() -> None:
 def test_agreeing_of_nothing_is_nothing() -> None:
     assert agreeing([], W) == []
     assert agreeing([reply(**{W: 0})], W) == [False]
+
+
+def test_examples_are_a_number_that_can_be_stated() -> None:
+    assert [examples_in(reply(**{W: number}), W) for number in (1, 12.0, 12.6, 2**32 - 1)] == [1, 12, 13, 2**32 - 1]
+    strange = [reply(**{W: number}) for number in (0, 0.4, -3, 2**32, float("nan"), float("inf"), [12])]
+    assert [examples_in(content, W) for content in (*strange, reply(loss=1.0), RecordDict())] == [0] * 9

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from omnilytics_flwr.flower.round_log import not_opened, nothing_learnt, report_lines
+from omnilytics_flwr.flower.round_log import not_opened, nothing_learnt, report_lines, weighing
 from omnilytics_flwr.market.ledger import Receipt
+from omnilytics_flwr.market.market_view import Member
 from omnilytics_flwr.market.terms import Address
 from omnilytics_flwr.model_owner.round_report import RoundReport
 from tests.support.builders import make_terms
@@ -33,6 +34,16 @@ def report(**changes: object) -> RoundReport:
 
 def listed(*owners: Address) -> str:
     return ", ".join(owners)
+
+
+def test_line_of_an_epoch_says_who_stated_examples() -> None:
+    def groups(*examples: int) -> list[list[Member]]:
+        return [[Member(OWNERS[seat], seat, b"", number) for seat, number in enumerate(examples)]]
+
+    assert weighing(groups(0, 1200, 40)) == (
+        "Updates weigh by the numbers of examples that 2 of 3 data owners stated when they joined, 40 to 1,200"
+    )
+    assert weighing(groups(0, 0, 0)) == "All updates weigh the same: no data owner stated its number of examples when it joined"
 
 
 def test_settled_round_says_who_took_part_what_became_of_each_group_and_who_was_paid() -> None:

@@ -29,6 +29,7 @@ def test_log_says_who_trains_before_anybody_has(run: MemoryRun, caplog: pytest.L
         "Market round 1: 15 nodes train for 15 data owners in 5 groups; it opens once all groups have committed; if somebody is missing, in "
         in caplog.text
     )
+    assert "All updates weigh the same" in caplog.text
 
 
 @pytest.mark.parametrize("projected", [False, True], ids=["exact", "projected"])

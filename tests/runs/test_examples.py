@@ -27,7 +27,7 @@ def command(app: str, *options: str) -> list[str]:
 def test_quickstart_learns_everybody_is_paid_and_its_chain_stays_until_it_is_ended(tmp_path: Path) -> None:
     page, log = tmp_path / "market.html", tmp_path / "log"
     with log.open("w") as stderr:
-        words = command("quickstart", "--json", "--keep", "--html", str(page))
+        words = command("quickstart", "--by-examples", "--json", "--keep", "--html", str(page))
         running = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=stderr, text=True, cwd=tmp_path)
     assert running.stdout is not None
     try:
@@ -41,6 +41,7 @@ def test_quickstart_learns_everybody_is_paid_and_its_chain_stays_until_it_is_end
         assert sum(owner["paid_rounds"] for owner in facts["owners"]) >= 15, "one group of six may differ too much"
         assert sum(int(owner["earned_wei"]) for owner in facts["owners"]) >= 15 * 10**15
         assert "after round 1: accuracy " in log.read_text()
+        assert "Updates weigh by the numbers of examples that 18 of 18 data owners stated" in log.read_text()
         assert facts["market"] in page.read_text()
         chain = Endpoint(facts["rpc_url"])
         assert len(chain.request("eth_getCode", facts["market"], "latest")) > 2

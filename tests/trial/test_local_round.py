@@ -45,7 +45,7 @@ def train(message, context):
     settings, node = message.content["config"], context.node_config
     by = [settings["lr"] * settings["server-round"] * context.run_config["rate"] * node["scale"], node["partition-id"] / node["num-partitions"]]
     arrays = ArrayRecord({{name: Array(array.numpy() + by) for name, array in message.content["arrays"].items()}})
-    return Message(RecordDict({{"arrays": {reply}, "metrics": MetricRecord({{"num-examples": 3, "losses": [0.5, 0.25]{metrics}}})}}), reply_to=message)
+    return Message(RecordDict({{"arrays": {reply}, "metrics": MetricRecord({{"num-examples": 3 + node["partition-id"], "losses": [0.5, 0.25]{metrics}}})}}), reply_to=message)
 
 @client.evaluate()
 def evaluate(message, context):
@@ -82,6 +82,7 @@ def test_clients_get_what_the_server_would_send_and_their_own_settings(
     assert found.start.in_market == found.has_mod == (parts is IN_A_MARKET)
     assert found.metrics == ("accuracy", "num-examples"), "no list, and no name that terms cannot hold"
     assert found.trouble == ""
+    assert found.examples == (3, 4)
     assert told == [1, 2]
     assert "training" not in capsys.readouterr().out, "standard output is the command's own"
     assert "tried_app" not in set(sys.modules) - before
@@ -121,6 +122,11 @@ def test_app_that_cannot_be_tried_is_refused_by_a_sentence(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(TermsError, match=sentence):
         local_round(write_app(Path(), **parts), owners=4, node_config="scale=3")
+
+
+def test_everybody_is_asked_for_its_examples_and_what_the_others_trained_is_not_kept(tmp_path: Path) -> None:
+    found = local_round(write_app(tmp_path), owners=4, trained=1, count_all=True, node_config="scale=3")
+    assert (found.examples, len(found.trained)) == ((3, 4, 5, 6), 1)
 
 
 def test_client_that_fails_to_evaluate_is_told_and_proposes_none_of_its_metrics(tmp_path: Path) -> None:
