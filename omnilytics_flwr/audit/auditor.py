@@ -12,8 +12,9 @@ from ..market.stage import Event
 from ..market.terms import ZERO_ADDRESS, Address
 from .chronicle import Chronicle, RoundStory
 from .history import MarketCall, MarketEnd, MarketHistory, MarketLog, MarketTransaction, OwnerFacts, TokenTransfer
-from .market_base import Call, Gate, Verification
+from .market_base import Call, Gate
 from .memory_market import MemoryMarket
+from .verifications import Verification
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from ..crypto import verifier
-from ..crypto.computed import verify_computed
-from ..crypto.curve import parse_points
-from ..crypto.lanes import Lanes
-from ..crypto.statement import Statement, Verdict
-from ..errors import BadPoint, WireError, WrongLength
-from ..market.dispute import BLOBS_PER_TRANSACTION, answer_cost_wei, refund_wei
-from ..market.market_view import Accusation, MarketState, Member, OwnerRecord
+from ..crypto.statement import Statement
+from ..errors import WireError
+from ..market.dispute import BLOBS_PER_TRANSACTION
+from ..market.market_view import MarketState, Member, OwnerRecord
 from ..market.messages import SIGNATURE_BYTES, Commitment, Delivery, recover
 from ..market.refusals import REFUSALS, Refusal
 from ..market.roster import bitmap_of, bits_of, roster_seats
@@ -21,6 +17,7 @@ from ..market.stage import ALLOWED, DRAWN, Event, Stage, stages_for
 from ..market.task import TaskId
 from ..market.terms import ZERO_ADDRESS, Address, Terms
 from .storage import NO_HASH, Payout, Storage
+from .verifications import Verification
 
 Gate = Callable[[Address, int, bytes], bool]
 """Says whether a data owner with these admission data may join for an epoch."""
@@ -78,51 +75,6 @@ class Call:
     def log(self, event: str, **fields: object) -> None:
         """Emit an event, with the contract's names."""
         self.logs[event] = fields
-
-
-class Verification(Protocol):
-    """What checks a settlement; the contract's ``IVerification``."""
-
-    def verify(self, statement: Statement, settlement: bytes) -> Verdict:
-        """Digests and distances; raises a ``Verification`` refusal if anything fails."""
-
-    def check_points(self, points: bytes, polynomials: int) -> bool:
-        """Whether a delivery's points would do; raises a refusal for a wrong length."""
-
-
-class SumcheckVerification:
-    """The contract of this name, in Python."""
-
-    def verify(self, statement: Statement, settlement: bytes) -> Verdict:
-        """Digests and distances."""
-        return verifier.verify(statement, settlement)
-
-    def check_points(self, points: bytes, polynomials: int) -> bool:
-        """Whether a delivery's points are canonical, on the curve and in the subgroup."""
-        try:
-            parse_points(points, polynomials)
-        except WrongLength as error:
-            raise REFUSALS["VerificationWrongLength"](error.actual, error.expected) from error
-        except BadPoint:
-            return False
-        return True
-
-
-class ComputedVerification:
-    """The contract of this name, in Python; what it asks the market for, its terms, is told beforehand."""
-
-    def __init__(self, terms: Terms) -> None:
-        self._lanes = Lanes(terms.weights, terms.update_bits, terms.group_size)
-
-    def verify(self, statement: Statement, settlement: bytes) -> Verdict:
-        """Digests and distances."""
-        return verify_computed(statement, settlement, self._lanes)
-
-    def check_points(self, points: bytes, polynomials: int) -> bool:
-        """There are none."""
-        if points:
-            raise REFUSALS["VerificationWrongLength"](len(points), 0)
-        return True
 
 
 class MarketBase:
@@ -246,22 +198,6 @@ class MarketBase:
         fees = (held.accused & ~self.answered).bit_count()
         deposits_wei = sum(charge.deposit_wei - charge.refunded_wei for charge in held.charges.values())
         return fees * self.terms.accuse_fee_wei + deposits_wei + sum(held.refunds.values())
-
-    def answer_cost_wei(self, block: Block) -> int:
-        """Least deposit for one accused at a block's fees."""
-        if not self.terms.answer_seconds:
-            return 0
-        fees = {"base_fee_wei": block.base_fee_wei, "blob_base_fee_wei": block.blob_base_fee_wei}
-        return 2 * answer_cost_wei(self.terms.polynomials, blobs=self.blobs, **fees)
-
-    def _refund_wei(self, block: Block, polynomials: int) -> int:
-        """Most that an answer of some polynomials is refunded at a block's fees."""
-        return refund_wei(polynomials, base_fee_wei=block.base_fee_wei, blob_base_fee_wei=block.blob_base_fee_wei)
-
-    def accusation(self, seat: int) -> Accusation:
-        """The accusation of a seat in the open round; all zeros if there is none."""
-        charge = self.storage.charges.get(seat)
-        return Accusation(charge.digest, charge.deposit_wei, charge.answered_polynomials) if charge else Accusation(NO_HASH, 0, 0)
 
     def owner_record(self, account: Address) -> OwnerRecord:
         """What is known of `account` as data owner."""

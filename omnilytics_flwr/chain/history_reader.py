@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..audit.gates import voucher_gate
 from ..audit.history import MarketCall, MarketEnd, MarketHistory, MarketLog, MarketTransaction, OwnerFacts, TokenTransfer
-from ..audit.market_base import ComputedVerification, Gate, SumcheckVerification, Verification
+from ..audit.market_base import Gate
+from ..audit.verifications import ComputedVerification, SumcheckVerification, Verification
 from ..crypto.address import ZERO_ADDRESS, Address
 from ..errors import ChainError, Malformed
 from ..evm import erc20, rpc_values

@@ -9,7 +9,7 @@ import pytest
 from omnilytics_flwr.audit.auditor import Auditor, AuditReport
 from omnilytics_flwr.audit.chronicle import Outcome
 from omnilytics_flwr.audit.history import MarketHistory
-from omnilytics_flwr.audit.market_base import SumcheckVerification
+from omnilytics_flwr.audit.verifications import SumcheckVerification
 from omnilytics_flwr.chain.history_reader import read_history, verification_of
 
 from .conftest import Lived

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from omnilytics_flwr.audit.market_base import ComputedVerification
 from omnilytics_flwr.audit.memory_market import MemoryMarket
+from omnilytics_flwr.audit.verifications import ComputedVerification
 from omnilytics_flwr.crypto.kzg import BLOB_BYTES
 from omnilytics_flwr.errors import BlobsMissing
 from omnilytics_flwr.market.dispute import BLOBS_PER_TRANSACTION
