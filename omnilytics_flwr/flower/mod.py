@@ -216,14 +216,14 @@ def _trained(reply: Message, whole: ArrayRecord) -> ArrayRecord:
 
 
 def tell_cut(clip: float, cut: Sequence[tuple[str, float, float]]) -> None:
-    """Tell the data owner what of its training is not learnt from."""
+    """Tell the data owner what of its training is not learnt from; `clip` is that of an `Admission`."""
     if cut:
         listed = ", ".join(f"{share:.1%} of {name} (largest change {most:.3g})" for name, share, most in cut[:LISTED])
         more = f" and of {len(cut) - LISTED} more parameters" if len(cut) > LISTED else ""
         log(
             WARNING if any(share >= MUCH_CUT for _, share, _ in cut) else INFO,
-            "the market's clip of %.3g cuts the changes of %s%s: lower the learning rate, or ask the model owner for a larger clip "
-            "(`--clip` of omnilytics local)",
+            "a change of this data owner's may be %.3g at most, which cuts %s%s: lower the learning rate, or ask the model owner for a "
+            "larger clip (`--clip` of omnilytics local)",
             clip,
             listed,
             more,

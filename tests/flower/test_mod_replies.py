@@ -190,7 +190,7 @@ def test_clip_is_told_to_the_data_owner_by_layer_and_leaves_only_by_the_names_in
     reply = client.train(make_model())
     assert not reply.has_error()
     assert (
-        "clip of 0.1 cuts the changes of 60.0% of body.weight (largest change 5), 5.6% of head.weight (largest change 0.2):" in caplog.text
+        "0.1 at most, which cuts 60.0% of body.weight (largest change 5), 5.6% of head.weight (largest change 0.2):" in caplog.text
     )
     assert "body.bias" not in caplog.text
     assert b"body" not in raw(reply)
@@ -204,7 +204,7 @@ def test_clip_that_cuts_little_is_no_warning(share: float, level: str, caplog: p
     tell_cut(0.307397, [("body.weight", 0.001, 0.5), ("head.weight", share, 1.0)])
     (told,) = caplog.records
     assert told.levelname == level
-    assert "the market's clip of 0.307 cuts" in told.getMessage()
+    assert "may be 0.307 at most, which cuts" in told.getMessage()
     assert "ask the model owner for a larger clip (`--clip` of omnilytics local)" in told.getMessage()
 
 
