@@ -234,7 +234,7 @@ class ExactAgent:
 @dataclass
 class ExactProven:
     mean: NDArray[np.float64]
-    learnt: tuple[int, ...] = (0,)
+    cut_for_all: float = 0.0
 
 
 @dataclass
