@@ -53,7 +53,7 @@ class LocalMarket:
     num_owners : int
         Data owners that join; at most 254.
     examples : sequence of int, optional
-        On how many examples each data owner trains, as it states when it joins: updates weigh by these. Left out, all weigh the same.
+        On how many examples each data owner trains, as it states when it joins: updates weigh by these, if `terms` name a usual number.
     escrow_wei : int, optional
         What the model owner pays in; by default what pays everybody in every round of an epoch, and the bond.
     folder : Path, optional
@@ -140,6 +140,8 @@ class LocalMarket:
         num_owners : int, group_size (2f + 3) .. 254 (default: 24)
         private : iterable of str (default: none)
             As `Omnilytics` gets them.
+        examples : sequence of int, optional
+            On how many examples each data owner trains: updates weigh by these, as in FedAvg. Left out, all weigh the same.
         rounds : int (default: 8)
             Rounds that the escrow pays for, all of one epoch.
         verification : {"exact", "projected", "computed"}, optional
@@ -148,7 +150,7 @@ class LocalMarket:
         commit_seconds : int, 60 .. 2,592,000 (default: 3,600)
             How long a round stays open for commitments, if too few groups are whole.
         """
-        computed, names, patterns = verification == "computed", tuple(metrics), tuple(private)
+        computed, names, patterns, stated = verification == "computed", tuple(metrics), tuple(private), tuple(examples or ())
         projected = None if verification is None else verification == "projected"
 
         def terms(contract: Address) -> Terms:
@@ -162,6 +164,7 @@ class LocalMarket:
                 trained=trained,
                 clip=clip,
                 longest_mean=longest_mean,
+                examples=stated,
                 rounds=rounds,
                 projected=projected,
                 computed=computed,

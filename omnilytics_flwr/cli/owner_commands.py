@@ -61,7 +61,8 @@ def owner() -> None:
     "--examples",
     type=click.IntRange(0, MOST_EXAMPLES),
     default=0,
-    help="On how many examples you train: everybody sees it when you join, and updates weigh by it. Left out, yours weighs as usual ones do.",
+    help="On how many examples you train: everybody sees it once you join, and updates weigh by it. Keep it for as long as the data are the "
+    "same. Left out, yours weigh as usual ones do.",
 )
 @click.option(
     "--data-set",

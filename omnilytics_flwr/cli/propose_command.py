@@ -50,6 +50,7 @@ def terms_propose(
     would cut, and terms that fit. The app's code runs here, with your rights.
     """
     from ..errors import BadTerms
+    from ..market.examples import usual_of
     from ..trial.local_round import local_round
     from ..trial.proposal import propose
     from .terms_file import template
@@ -68,6 +69,7 @@ def terms_propose(
             verification=verification,
             clip=proposal.clip,
             longest_mean=proposal.longest_mean,
+            examples=found.examples,
         )
     except BadTerms as error:
         raise TermsError(f"{error}; change --owners ({owners}) or --group-size ({group_size or 'not given'})") from error
@@ -77,6 +79,7 @@ def terms_propose(
     if session.settings.as_json:
         reported = {
             "private": found.start.private,
+            "examples": found.examples,
             "metrics_reported": found.metrics,
             "trouble": found.trouble,
             "no_room": found.no_room,
@@ -85,6 +88,8 @@ def terms_propose(
         printer.facts(asdict(proposal) | reported)
         return
     _show(printer, proposal, found.metrics)
+    if usual := usual_of(found.examples):
+        printer.note(f"usual-examples = {usual:_}, by which updates weigh, and 0 lets all weigh the same")
     for sentence in filter(None, (found.trouble, found.no_room)):
         printer.note(f"Beware: {sentence}.")
     written = (

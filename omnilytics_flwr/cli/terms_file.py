@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Iterable
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,7 @@ def template(
     verification: str | None = None,
     clip: float | None = None,
     longest_mean: float | None = None,
+    examples: Iterable[int] = (),
 ) -> str:
     """A commented file of terms that fit Ethereum, with the bounds of each entry given the others; raises `BadTerms` if none fit.
 
@@ -85,6 +87,7 @@ def template(
         computed=computed,
         clip=clip,
         longest_mean=longest_mean,
+        examples=examples,
         metrics=["num-examples"],
     )
     limits = bounds_of(terms, computed=computed)

@@ -35,11 +35,13 @@ class Entry:
     Attributes
     ----------
     peers_hash : bytes, length 32
-        The data owners with whom the masks cancel, and how much they count, whatever their keys.
+        The data owners with whom the masks cancel, whatever their keys.
     masks_hash : bytes, length 32
         What the masks were made from: the draw's seed, and the peers with their keys.
     points, vector : bytes
         Empty once the entry is emptied.
+    count, group_count : int
+        What the data owner, and its group together, counted (`omnilytics_flwr.market.examples`).
     projected : tuple of pairs of bytes (default: none)
         In a projected market: roster's hash, and the point of the vector's projection for it, 96 bytes.
     """
@@ -50,6 +52,8 @@ class Entry:
     digest: bytes
     points: bytes
     vector: bytes
+    count: int
+    group_count: int
     projected: tuple[tuple[bytes, bytes], ...] = ()
 
 
@@ -63,6 +67,8 @@ class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     masks_hash: HexHash
     digest: HexHash
     points_bytes: Count
+    count: Count
+    group_count: Count
     projected: tuple[tuple[HexHash, _HexPoint], ...]
 
 
@@ -79,6 +85,8 @@ def encode_entry(entry: Entry) -> tuple[bytes, ...]:
         masks_hash=entry.masks_hash.hex(),
         digest=entry.digest.hex(),
         points_bytes=len(entry.points),
+        count=entry.count,
+        group_count=entry.group_count,
         projected=tuple((roster.hex(), point.hex()) for roster, point in entry.projected),
     )
     parts = (msgspec.json.encode(header) + b"\n", entry.points, entry.vector)
@@ -100,6 +108,8 @@ def decode_entry(file: BinaryIO) -> Entry:
         digest=bytes.fromhex(header.digest),
         points=body[: header.points_bytes],
         vector=body[header.points_bytes :],
+        count=header.count,
+        group_count=header.group_count,
         projected=tuple((bytes.fromhex(roster), bytes.fromhex(point)) for roster, point in header.projected),
     )
 
@@ -155,11 +165,17 @@ class Journal:
         shared = [] if self._data_set is None else self._data_set.glob("*.peers")
         return {entry.peers_hash for entry in entries} | {bytes.fromhex(path.stem) for path in shared}
 
+    def counts(self, entries: Iterable[Entry]) -> set[int]:
+        """What this data set has counted in any sum, by this journal's `entries` and the journals that share its data set."""
+        shared = [] if self._data_set is None else self._data_set.glob("*.count")
+        return {entry.count for entry in entries} | {int(path.stem) for path in shared}
+
     def write(self, entry: Entry) -> None:
         """Write and sync; returns when the entry would survive a power cut."""
         task = entry.task
         if self._data_set is not None:
             create_file(self._data_set / f"{entry.peers_hash.hex()}.peers", b"")
+            create_file(self._data_set / f"{entry.count}.count", b"")
         parts = encode_entry(entry)
         write_file(self._path(task.chain_id, task.market, task.round), lambda file: file.writelines(parts))
 

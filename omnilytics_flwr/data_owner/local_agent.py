@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..crypto.fixedpoint import Units, quantised_pieces
 from ..crypto.masks import GroupMask
 from ..errors import ChainError, Refused, WireError
-from ..market.examples import shares
+from ..market.examples import share_of
 from ..market.ledger import DataOwnerLedger
 from ..market.market_view import MarketState, Member
 from ..market.messages import Signer, sign_commitment
@@ -97,6 +97,7 @@ class LocalAgent:
     def join(self, admission_data: bytes = b"") -> None:
         """Enrol for the next epoch with a mask key of its own; pays the stake if new."""
         self._checks.policy()
+        self._checks.stated(self._examples)
         if self._second is not None:
             self._second.terms()
         enrolled = 0
@@ -161,7 +162,9 @@ class LocalAgent:
             times.add("mask", made_ahead.spent)
         vector, points = mask_pieces(units, mask, scheme, times)
         with times.step("commit"):
-            made = Entry(task, peers_hash(group), keys_hash, scheme.digest(vector, points), points, vector)
+            counts = self._checks.counts(group)
+            own, together = counts[self._signer.address], sum(counts.values())
+            made = Entry(task, peers_hash(group), keys_hash, scheme.digest(vector, points), points, vector, own, together)
         with self._journal.locked(counting=True):
             entry = self._journal.find(task.chain_id, task.market, task.round)
             if entry is None:
@@ -268,8 +271,8 @@ class LocalAgent:
 
     def _clip(self, group: tuple[Member, ...]) -> float:
         """The clip of this data owner's own update: the terms' once it is taken times its share."""
-        mine = next(place for place, member in enumerate(group) if member.owner == self._signer.address)
-        return self._ledger.terms().clip / shares([member.examples for member in group])[mine]
+        counts = self._checks.counts(group)
+        return self._ledger.terms().clip / share_of(counts[self._signer.address], counts.values())
 
     def _quantised(self, task: TaskId, group: tuple[Member, ...], update: NDArray[np.floating]) -> Iterator[Units]:
         terms, scheme = self._ledger.terms(), self._ledger.scheme()

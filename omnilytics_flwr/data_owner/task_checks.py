@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from ..crypto.hashing import keccak256, word
+from ..crypto.hashing import keccak256
 from ..crypto.masks import Peer, group_hash
 from ..errors import OutOfTurn, ProtocolError, Refused, TaskMismatch
 from ..market.dispute import lapsed
+from ..market.examples import count_of
 from ..market.market_view import MarketState, MarketView, Member
 from ..market.roster import bits_of, roster_hash, roster_seats
 from ..market.stage import Stage
@@ -98,11 +99,40 @@ class TaskChecks:
         return group
 
     def history(self, task: TaskId, group: tuple[Member, ...]) -> None:
-        """Check that one more commitment, in this group, is within what the operator allows."""
+        """Check that one more commitment, in this group, is within what the operator allows, and weighs as those before."""
         entries = self._journal.entries()
+        self._weighs_as_before(entries, group)
         self._counts(entries, peers_hash(group))
         seat = next(member.seat for member in group if member.owner == self._owner)
         self._paid(seat, (entry.task.round for entry in reversed(entries) if entry.task.market == task.market))
+
+    def counts(self, group: tuple[Member, ...]) -> dict[Address, int]:
+        """What each member of a group counts."""
+        usual = self._ledger.terms().usual_examples
+        return {member.owner: count_of(member.examples, usual) for member in group}
+
+    def stated(self, examples: int) -> None:
+        """Check that the data owner may state so many examples."""
+        self._counts_as_before(self._journal.entries(), count_of(examples, self._ledger.terms().usual_examples))
+
+    def _counts_as_before(self, entries: list[Entry], count: int) -> None:
+        others = self._journal.counts(entries) - {count}
+        if others:
+            raise Refused(
+                f"this data set counted {min(others)} in earlier sums, and would count {count} here: sums that weigh the same updates otherwise "
+                "could tell them apart; state as many examples as before, or make a home for other data"
+            )
+
+    def _weighs_as_before(self, entries: list[Entry], group: tuple[Member, ...]) -> None:
+        counts = self.counts(group)
+        self._counts_as_before(entries, counts[self._owner])
+        together = sum(counts.values())
+        others = {entry.group_count for entry in entries if entry.peers_hash == peers_hash(group)} - {together}
+        if others:
+            raise Refused(
+                f"this group counted {min(others)} in earlier sums, and counts {together} here: a peer states other examples than before, or the "
+                "node shows what is not on the chain; have another node looked at, or wait for the next draw"
+            )
 
     def another_epoch(self) -> None:
         """Check that a group and a round more, of an epoch that is not drawn yet, are within what the operator allows."""
@@ -133,9 +163,9 @@ class TaskChecks:
             raise Refused(
                 f"round {task.round} is already committed for another task; a mask is used once; anchor a task for the next round"
             )
-        if not entry.vector or entry.masks_hash != masks_hash(state, group):
+        if not entry.vector or entry.masks_hash != masks_hash(state, group) or entry.group_count != sum(self.counts(group).values()):
             raise Refused(
-                f"round {task.round} was committed before the chain was reorganised, for masks that are no longer these; "
+                f"round {task.round} was committed before the chain was reorganised, for masks or shares that are no longer these; "
                 "a mask is used once; anchor a task for the next round"
             )
 
@@ -217,9 +247,8 @@ def drawn_group(groups: tuple[int, ...], members: tuple[Member, ...], seat: int,
 
 
 def peers_hash(group: tuple[Member, ...]) -> bytes:
-    """The same for the same data owners that count the same in every epoch, whatever their keys; 32 bytes."""
-    # Sums of the same updates with different shares would tell them apart: each counts as a group of its own.
-    return keccak256(b"".join(sorted(bytes.fromhex(member.owner[2:]) + word(member.examples) for member in group)))
+    """The same for the same data owners in every epoch, whatever their keys; 32 bytes."""
+    return keccak256(b"".join(sorted(bytes.fromhex(member.owner[2:]) for member in group)))
 
 
 def masks_hash(state: MarketState, group: tuple[Member, ...]) -> bytes:

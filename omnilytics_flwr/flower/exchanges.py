@@ -123,7 +123,7 @@ class Exchanges:
             self._keeper.commit_seconds(),
         )
         if task.epoch != self._told_epoch:
-            log(INFO, "\t├──> %s", weighing(self._keeper.live.groups))
+            log(INFO, "\t├──> %s", weighing(self._keeper.live.groups, self._keeper.terms))
             self._told_epoch = task.epoch
         return _messages(self._requests[task.round], self.asked)
 

@@ -48,15 +48,17 @@ def _sat_out(report: RoundReport) -> list[str]:
     return [f"Sat out: {'; '.join(said)}"] if said else []
 
 
-def weighing(groups: Iterable[Iterable[Member]]) -> str:
+def weighing(groups: Iterable[Iterable[Member]], terms: Terms) -> str:
     """How the updates of an epoch's groups weigh, in a sentence."""
     examples = [member.examples for group in groups for member in group]
     stated = [number for number in examples if number]
+    if not terms.usual_examples:
+        return "All updates weigh the same: the terms name no usual number of examples"
     if not stated:
         return "All updates weigh the same: no data owner stated its number of examples when it joined"
     return (
-        f"Updates weigh by the numbers of examples that {len(stated)} of {len(examples)} data owners stated when they joined, "
-        f"{min(stated):,} to {max(stated):,}"
+        f"Updates weigh by the numbers of examples that {len(stated)} of {len(examples)} data owners stated when they joined: "
+        f"{min(stated):,} to {max(stated):,}, counted within half and twice the usual {terms.usual_examples:,}"
     )
 
 

@@ -1,48 +1,46 @@
 """How much data owners count: by the numbers of examples that they state when they join, as in FedAvg (McMahan et al. 2017, algorithm 1).
 
 A group's sum cannot be taken apart, so each member weighs its own update before it is masked: it takes it times its share, which is h
-times its part of the group's examples, so that the shares of h members add up to h. Everybody reads the numbers from the market, where
-they stand before anything is summed and do not change within an epoch: two sums of the same updates with different shares would tell
-the updates apart (docs/explain/security.md).
+times its part of what the group counts, so that the shares of h members add up to h. What a data owner counts follows from its own number
+and the terms alone, so that whatever others state, the sums that its update is in weigh it against the same updates in the same way: sums
+that weigh it otherwise would tell it from them (docs/explain/security.md).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 MOST_EXAMPLES = 2**32 - 1
 
-MEDIANS = 2
-"""A number counts as the lower median of its group times this at most, and divided by this at least.
+MOST_TIMES_USUAL = 2
+"""A number counts as so many times the usual one at most, and as the usual one divided by this at least.
 
 Nobody checks it: a liar, and a giant that the others could not hide, count no more; nor is anybody drowned who then hides nobody.
 """
 
 
-def counts(examples: Sequence[int]) -> tuple[int, ...]:
-    """How much the members of a group count, above 0, by their numbers of examples; 0 stands for none, and counts as the lower median."""
-    usual = _lower_median(examples)
-    return tuple(_within(number or usual, usual) for number in examples)
+def count_of(examples: int, usual: int) -> int:
+    """How much a data owner counts, above 0.
+
+    Parameters
+    ----------
+    examples : int, 0 .. `MOST_EXAMPLES`
+        As it states them; 0 states nothing, and counts as the usual number.
+    usual : int, 0 .. `MOST_EXAMPLES`
+        ``usual_examples`` of the terms; 0 lets everybody count the same.
+    """
+    if not usual:
+        return 1
+    return max(-(-usual // MOST_TIMES_USUAL), min(examples or usual, MOST_TIMES_USUAL * usual))
 
 
-def shares(examples: Sequence[int]) -> tuple[float, ...]:
-    """What the members of a group take their updates times; as many as there are in all, and exactly 1 each if they count the same."""
-    counted = counts(examples)
-    return tuple(len(counted) * number / sum(counted) for number in counted)
+def share_of(count: int, counts: Iterable[int]) -> float:
+    """What a member that counts `count` takes its update times, in a group that counts `counts`; exactly 1 if all count the same."""
+    counted = list(counts)
+    return len(counted) * count / sum(counted)
 
 
-def group_counts(groups: Sequence[Sequence[int]]) -> tuple[int, ...]:
-    """How much the mean of each group counts, above 0: what its members count, none of them more than `MEDIANS` medians of all."""
-    usual = _lower_median([number for group in groups for number in group])
-    filled = [[number or usual for number in group] for group in groups]
-    return tuple(sum(min(number, MEDIANS * usual) for number in counts(group)) for group in filled)
-
-
-def _lower_median(examples: Iterable[int]) -> int:
-    """Of the numbers that are stated; 1 if none is."""
-    stated = sorted(number for number in examples if number) or [1]
-    return stated[(len(stated) - 1) // 2]
-
-
-def _within(number: int, median: int) -> int:
-    return max(-(-median // MEDIANS), min(number, MEDIANS * median))
+def usual_of(examples: Iterable[int]) -> int:
+    """The usual number among those stated, their lower median; 0 if none is."""
+    stated = sorted(number for number in examples if number)
+    return stated[(len(stated) - 1) // 2] if stated else 0

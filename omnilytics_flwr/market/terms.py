@@ -16,6 +16,7 @@ from ..crypto.hashing import keccak256
 from ..crypto.lanes import MOST_WIDTH, Lanes, lane_width
 from ..errors import BadTerms, Malformed
 from .amount import wei_of
+from .examples import MOST_EXAMPLES, usual_of
 from .public_part import count_weights, measure_update
 from .terms_bounds import (
     ETHEREUM,
@@ -151,6 +152,15 @@ class Terms:
     norm_bound: Annotated[
         int, About("uint128", "Largest squared L2 norm of a group's mean update, in squared quantisation steps.", 1, 2**100)
     ]
+    usual_examples: Annotated[
+        int,
+        About(
+            "uint32",
+            "Examples of a usual data owner: updates weigh by those that are stated, half to twice as much; 0 lets all weigh the same.",
+            0,
+            MOST_EXAMPLES,
+        ),
+    ] = 0
     rounds_per_epoch: Annotated[int, About("uint32", "Rounds that may open before groups are drawn anew.", 1, 10_000)]
     commit_seconds: Annotated[int, About("uint32", "From the anchored task to the opening of the round.", 60, MONTH_SECONDS)] = 3600
     accuse_seconds: Annotated[
@@ -202,6 +212,7 @@ class Terms:
         trained: Mapping[str, Any] | None = None,
         clip: float | None = None,
         longest_mean: float | None = None,
+        examples: Iterable[int] = (),
         rounds: int = 8,
         update_bits: int = 16,
         projected: bool | None = None,
@@ -234,6 +245,8 @@ class Terms:
             Largest absolute entry of an update, in units of the weights; by default twice that of `trained`, else 0.5.
         longest_mean : float, > 0, optional
             Largest L2 norm of a group's mean update, in units of the weights; by default three times that of `trained`, else 10.
+        examples : iterable of int, 0 .. 2^32 - 1 (default: none)
+            On how many examples data owners train, or some of them: the lower median is the usual number. Left out, all weigh the same.
         rounds : int, 1 .. 10,000 (default: 8)
             Rounds of an epoch.
         update_bits : int, 3 .. 32 (default: 16)
@@ -280,6 +293,7 @@ class Terms:
             projected=bool(projected),
             clip_nano=round(clip * 1e9),
             norm_bound=norm_bound_steps(longest_mean, clip=clip, update_bits=update_bits),
+            usual_examples=usual_of(examples),
             rounds_per_epoch=rounds,
             accuse_seconds=max(default_of("accuse_seconds"), least_accuse_seconds(owners)),
             answer_seconds=min(max(default_of("answer_seconds"), answered[0]), answered[1]),

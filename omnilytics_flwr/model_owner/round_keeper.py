@@ -13,7 +13,7 @@ from typing import Literal, ParamSpec
 from ..clock import Clock
 from ..crypto.curve import parse_points
 from ..errors import ChainError, NotReopened, ProtocolError, TermsError, TooFewGroups
-from ..market.examples import group_counts
+from ..market.examples import count_of
 from ..market.ledger import ModelOwnerLedger
 from ..market.market_view import MarketState
 from ..market.refusals import TooLate, WrongRound, WrongStage
@@ -365,7 +365,7 @@ class RoundKeeper:
                 sums,
                 void=self._disputes.void_positions(live, state),
                 spoilt=live.spoilt,
-                counts=group_counts([[member.examples for member in group] for group in live.roster_groups()]),
+                counts=[sum(count_of(one.examples, self.terms.usual_examples) for one in group) for group in live.roster_groups()],
                 on_trouble=self._on_trouble,
             )
 

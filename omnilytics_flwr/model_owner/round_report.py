@@ -94,7 +94,7 @@ class RoundReport:
         it spares. None if nothing was learnt, or no distances are known.
         """
         places = sorted({*self.accepted, *self.ineligible, *self.dropped})
-        if not self.learnt or len(self.distances) != (len(places) + 1) * len(places) // 2:
+        if not self.learnt or not self.counts or len(self.distances) != (len(places) + 1) * len(places) // 2:
             return None
         squared = np.zeros((len(places) + 1, len(places) + 1))
         squared[np.triu_indices(len(places) + 1, 1)] = np.array(self.distances, dtype=float)

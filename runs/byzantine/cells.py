@@ -13,7 +13,7 @@ from omnilytics_flwr import Terms
 from omnilytics_flwr.adversary.knowledge import Knowledge, Rule
 from omnilytics_flwr.adversary.registry import Family
 from omnilytics_flwr.crypto.hashing import keccak256, word
-from omnilytics_flwr.market.examples import group_counts, shares
+from omnilytics_flwr.market.examples import count_of, share_of, usual_of
 
 from .recipe import ANY_VERIFICATION, Recipe, family_of, terms_of
 from .shortcut import Decision, Offer, decide_sums, groups_of, sums_of
@@ -83,8 +83,10 @@ def market_cell(
     """
     terms = usual_terms(recipe) if terms is None else terms
     weights, cell, history, owners = start, Cell([trainer.accuracy(start)]), _History(), recipe.data.owners
-    examples = [[int(trainer.examples[place]) for place in group] for group in groups_of(owners, terms.group_size)]
-    times, counts = np.concatenate([shares(group) for group in examples]), group_counts(examples)
+    usual = usual_of(trainer.examples.tolist())
+    counted = [[count_of(int(trainer.examples[place]), usual) for place in group] for group in groups_of(owners, terms.group_size)]
+    times = np.array([share_of(count, group) for group in counted for count in group])
+    counts = [sum(group) for group in counted]
     for number in range(1, recipe.training.rounds + 1):
         offers = _offers(recipe, trainer, crowd, weights, number, history, terms, times)
         keys = [keccak256(word(recipe.seed) + word(number) + word(place)) for place in range(owners)]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from omnilytics_flwr import Address, LocalMarket, Terms
+from omnilytics_flwr.market.examples import usual_of
 from runs.processing_time import chain_processing
 
 from ..audit.verdict import audited
@@ -97,8 +98,14 @@ def _trainings(recipe: Recipe, folder: Path, progress: Progress) -> Outcome:
 
 def terms_of(recipe: Recipe) -> Callable[[Address], Terms]:
     """Terms of the recipe's market, given the address of the verification contract."""
-    model = initial_model(recipe.seed).state_dict()
-    return recipe.market.terms(model, owners=recipe.data.owners, rounds=recipe.training.rounds, private=PRIVATE, metrics=METRICS)
+    return recipe.market.terms(
+        initial_model(recipe.seed).state_dict(),
+        owners=recipe.data.owners,
+        rounds=recipe.training.rounds,
+        private=PRIVATE,
+        metrics=METRICS,
+        usual_examples=usual_of(len(share) for share in load(recipe).owners),
+    )
 
 
 def _claim_all(market: LocalMarket, trained: Training) -> tuple[int, ...]:

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from threading import Barrier, BrokenBarrierError
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -52,20 +53,43 @@ def test_most_peer_sets_allow_the_same_group_and_refuse_another(tmp_path: Path) 
     assert len({entry.peers_hash for entry in owner.journal.entries()}) == 2
 
 
-def test_same_group_with_another_number_of_examples_counts_as_another_group(tmp_path: Path) -> None:
-    """The model owner's two sums of the same updates, with different shares, would tell the updates apart."""
-    scene, owner = lone_owner(tmp_path)
-    once = owner.agent()
-    once.commit(anchor(scene), update_of(0))
+WEIGHED = {"group_size": 4, "num_owners": 20, "most_owners": 20, "usual_examples": 300}
+
+
+def test_data_set_that_counted_otherwise_is_summed_no_more_whatever_the_policy(tmp_path: Path) -> None:
+    """The model owner's two sums of the same updates, of which one weighs otherwise, would tell it from the others."""
+    scene, owner = lone_owner(tmp_path, examples=[300], **WEIGHED)
+    owner.agent().commit(anchor(scene), update_of(0))
+    said = "this data set counted 300 in earlier sums, and would count 330 here"
+    owner.examples = 330
+    with pytest.raises(Refused, match=said):
+        owner.agent().join()
+    scene.market.storage.examples[scene.market.owner_record(owner.address).seat] = 330
+    assert_refused(owner.agent(**{"most-peer-sets": 100}), anchor(scene), said)
+
+
+def test_number_of_examples_is_that_of_a_data_set_and_not_of_a_home(tmp_path: Path) -> None:
+    scene, (first, second) = homes_in_two_groups(tmp_path, usual_examples=300, examples=[300])
+    task = anchor(scene)
+    first.agent().commit(task, update_of(0))
+    second.examples = 600
+    with pytest.raises(Refused, match="counted 300 in earlier sums, and would count 600"):
+        second.agent().join()
+
+
+def test_group_whose_peers_state_other_numbers_than_before_is_refused(tmp_path: Path) -> None:
+    """Only a node that lies can show that within an epoch; shares that it changes for one member alone tell that member's update."""
+    scene, owner = lone_owner(tmp_path, **WEIGHED)
+    owner.agent().commit(anchor(scene), update_of(0))
     seats = next(group for group in scene.market.storage.groups if group >> scene.market.owner_record(owner.address).seat & 1)
     peer = next(seat for seat in bits_of(seats) if scene.market.storage.seat_owners[seat] != owner.address)
     scene.market.storage.examples[peer] = 500
-    assert_refused(once, anchor(scene), "these would be 2 different groups for one data set, at most 1 allowed")
+    assert_refused(owner.agent(), anchor(scene), "this group counted 1200 in earlier sums, and counts 1400 here")
 
 
-def homes_in_two_groups(folder: Path) -> tuple[Scene, tuple[Owner, Owner]]:
+def homes_in_two_groups(folder: Path, **options: Any) -> tuple[Scene, tuple[Owner, Owner]]:
     """Two homes of one operator whose data owners are in different groups, with the same data."""
-    scene, owners = make_owners_scene(folder, real=range(15))
+    scene, owners = make_owners_scene(folder, real=range(15), **options)
     first = owners[0]
     group = next(group for group in scene.market.storage.groups if group >> scene.market.owner_record(first.address).seat & 1)
     second = next(owner for owner in owners.values() if not group >> scene.market.owner_record(owner.address).seat & 1)

@@ -41,7 +41,7 @@ def test_draw_that_came_out_otherwise_the_second_time_is_refused(tmp_path: Path)
     owner.commit(anchor(scene))
     scene.world.restore(before)
     scene.market.storage.epoch_seed = b"\2" * 32
-    assert_refused(owner.agent(), anchor(scene), "for masks that are no longer these")
+    assert_refused(owner.agent(), anchor(scene), "for masks or shares that are no longer these")
 
 
 def test_vector_that_is_deleted_is_not_signed_for_again(tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ ENTRY = Entry(
     digest=b"\2" * 32,
     points=b"\n" * 96,
     vector=bytes(range(256)) * 512,
+    count=7,
+    group_count=30,
 )
 
 
@@ -155,7 +157,9 @@ def test_header_that_an_earlier_release_wrote_with_blanks_is_read() -> None:
     assert decoded(with_header(b"".join(encode_entry(ENTRY)))) == ENTRY
 
 
-KEYS = st.sampled_from(["chain_id", "market", "epoch", "round", "task_hash", "peers_hash", "masks_hash", "digest", "points_bytes"])
+KEYS = st.sampled_from(
+    ["chain_id", "market", "epoch", "round", "task_hash", "peers_hash", "masks_hash", "digest", "points_bytes", "count", "group_count"]
+)
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-2, 100), st.floats(), st.text(max_size=8), st.just("ab" * 32), st.just([]))
 
 

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,12 +76,13 @@ def test_nothing_is_signed_while_two_nodes_disagree_on_the_task(tmp_path: Path, 
     assert not owner.journal.entries()
 
 
-def test_nothing_is_signed_for_mask_keys_that_the_other_node_does_not_show(tmp_path: Path) -> None:
-    """With keys of its own making in place of the peers', a node would know every mask."""
+@pytest.mark.parametrize("shown", [{"mask_key": make_mask_key(0, 9)}, {"examples": 5}], ids=["mask keys", "examples"])
+def test_nothing_is_signed_for_peers_that_the_other_node_does_not_show(tmp_path: Path, shown: dict[str, Any]) -> None:
+    """With keys of its own making in place of the peers', a node would know every mask; with other examples, change one member's share."""
     scene, owner, task = lone_task(tmp_path)
     other, second = other_node(scene, owner)
-    other.shown_member = lambda member: replace(member, mask_key=make_mask_key(member.seat, 9)) if member.owner != owner.address else member
-    assert_refused(owner.agent(second=second), task, "two nodes disagree on the members .* and their mask keys")
+    other.shown_member = lambda member: replace(member, **shown) if member.owner != owner.address else member
+    assert_refused(owner.agent(second=second), task, "two nodes disagree on the members .*, their mask keys and their examples")
     assert not owner.journal.entries()
 
 

@@ -189,9 +189,7 @@ def test_clip_is_told_to_the_data_owner_by_layer_and_leaves_only_by_the_names_in
     )
     reply = client.train(make_model())
     assert not reply.has_error()
-    assert (
-        "0.1 at most, which cuts 60.0% of body.weight (largest change 5), 5.6% of head.weight (largest change 0.2):" in caplog.text
-    )
+    assert "0.1 at most, which cuts 60.0% of body.weight (largest change 5), 5.6% of head.weight (largest change 0.2):" in caplog.text
     assert "body.bias" not in caplog.text
     assert b"body" not in raw(reply)
     content = client.deliver(open_with(scene, CommitReply.from_record(reply.content.config_records[RECORD]))).content

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from omnilytics_flwr.flower.round_log import not_opened, nothing_learnt, report_lines, weighing
 from omnilytics_flwr.market.ledger import Receipt
 from omnilytics_flwr.market.market_view import Member
@@ -41,10 +43,13 @@ def test_line_of_an_epoch_says_who_stated_examples() -> None:
     def groups(*examples: int) -> list[list[Member]]:
         return [[Member(OWNERS[seat], seat, b"", number) for seat, number in enumerate(examples)]]
 
-    assert weighing(groups(0, 1200, 40)) == (
-        "Updates weigh by the numbers of examples that 2 of 3 data owners stated when they joined, 40 to 1,200"
+    usual = replace(TERMS, usual_examples=1000)
+    assert weighing(groups(0, 1200, 40), usual) == (
+        "Updates weigh by the numbers of examples that 2 of 3 data owners stated when they joined: 40 to 1,200, counted within half and "
+        "twice the usual 1,000"
     )
-    assert weighing(groups(0, 0, 0)) == "All updates weigh the same: no data owner stated its number of examples when it joined"
+    assert weighing(groups(0, 0, 0), usual) == "All updates weigh the same: no data owner stated its number of examples when it joined"
+    assert weighing(groups(5, 5, 5), TERMS) == "All updates weigh the same: the terms name no usual number of examples"
 
 
 def test_settled_round_says_who_took_part_what_became_of_each_group_and_who_was_paid() -> None:

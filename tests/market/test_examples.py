@@ -2,48 +2,55 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from omnilytics_flwr.market.examples import MOST_EXAMPLES, counts, group_counts, shares
+from omnilytics_flwr.market.examples import MOST_EXAMPLES, count_of, share_of, usual_of
 
-STATED = st.lists(st.integers(1, MOST_EXAMPLES), min_size=3, max_size=17)
-
-
-def test_members_count_by_their_examples_and_shares_add_up_to_the_members() -> None:
-    assert counts([10, 30, 20]) == (10, 30, 20)
-    assert shares([10, 30, 20]) == (0.5, 1.5, 1.0)
+NUMBERS = st.integers(0, MOST_EXAMPLES)
 
 
 @pytest.mark.parametrize(
-    ("stated", "counted"),
+    ("examples", "usual", "count"),
     [
-        ([10, MOST_EXAMPLES, 10], (10, 20, 10)),
-        ([10, 30, 20, 500], (10, 30, 20, 40)),  # the lower median, so that two giants of four count no more
-        ([1, 100, 100], (50, 100, 100)),
-        ([1, 7, 7], (4, 7, 7)),
-        ([0, 30, 10], (10, 30 - 10, 10)),
-        ([0, 0, 0], (1, 1, 1)),
+        (30, 20, 30),
+        (MOST_EXAMPLES, 20, 40),
+        (1, 20, 10),
+        (1, 7, 4),  # rounded up
+        (0, 20, 20),
+        (30, 0, 1),
     ],
-    ids=["a giant", "two above the median", "a dwarf", "a dwarf, rounded up", "one states nothing", "nobody does"],
+    ids=["as it says", "a giant", "a dwarf", "half an odd number", "says nothing", "all count the same"],
 )
-def test_number_counts_within_half_and_twice_the_median(stated: list[int], counted: tuple[int, ...]) -> None:
-    assert counts(stated) == counted
+def test_data_owner_counts_as_it_states_within_half_and_twice_the_usual_number(examples: int, usual: int, count: int) -> None:
+    assert count_of(examples, usual) == count
 
 
-@given(STATED)
-def test_no_share_leaves_its_bounds_whatever_is_stated(stated: list[int]) -> None:
-    found = [Fraction(share) for share in shares(stated)]
-    assert float(sum(found)) == pytest.approx(len(stated))
-    assert max(found) <= 4 * min(found) * (1 + Fraction(1, 10**12))
-    assert shares([stated[0]] * 5) == (1.0,) * 5, "exactly, so that nothing changes where all state the same"
+def test_member_takes_its_update_times_its_part_of_the_group() -> None:
+    assert [share_of(count, (10, 30, 20)) for count in (10, 30, 20)] == [0.5, 1.5, 1.0]
+    assert share_of(7, [7] * 5) == 1.0, "exactly, so that nothing changes where all count the same"
 
 
-def test_groups_count_by_the_examples_of_their_members() -> None:
-    assert group_counts([[10, 20, 30], [25, 25, 25, 25]]) == (60, 100)
-    assert group_counts([[12, 0, 12], [20, 20, 0]]) == (36, 60 - 8), "a member that states nothing has the lower median of all, 12"
-    assert group_counts([[MOST_EXAMPLES] * 3, [10, 10, 10], [10, 10, 12]]) == (60, 30, 32), "a group of liars counts twice"
-    assert group_counts([[0, 0, 0], [0, 0, 0, 0]]) == (3, 4), "where nobody states anything, all count the same"
+@given(st.lists(NUMBERS, min_size=3, max_size=17), NUMBERS)
+def test_shares_add_up_and_none_leaves_its_bounds_whatever_is_stated(stated: list[int], usual: int) -> None:
+    counts = [count_of(number, usual) for number in stated]
+    shares = [share_of(count, counts) for count in counts]
+    assert sum(shares) == pytest.approx(len(stated))
+    assert max(shares) <= 4 * min(shares) * (1 + 1e-12)
+
+
+@given(NUMBERS, NUMBERS, st.lists(NUMBERS, min_size=2, max_size=16), st.lists(NUMBERS, min_size=2, max_size=16), NUMBERS)
+def test_how_two_data_owners_weigh_against_each_other_does_not_depend_on_their_peers(
+    first: int, second: int, peers: list[int], others: list[int], usual: int
+) -> None:
+    def ratio(company: list[int]) -> float:
+        counts = [count_of(number, usual) for number in (first, second, *company)]
+        return share_of(counts[0], counts) / share_of(counts[1], counts)
+
+    assert ratio(peers) == pytest.approx(ratio(others), rel=1e-12)
+
+
+def test_usual_number_is_the_lower_median_of_those_stated() -> None:
+    assert usual_of([500, 0, 10, 30, 20]) == 20
+    assert usual_of([0, 0]) == usual_of([]) == 0

@@ -19,6 +19,7 @@ struct Terms {
     bool projected;
     uint64 clipNano;
     uint128 normBound;
+    uint32 usualExamples;
     uint32 roundsPerEpoch;
     uint32 commitSeconds;
     uint32 accuseSeconds;

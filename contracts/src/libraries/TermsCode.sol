@@ -5,13 +5,13 @@ import {Terms} from "../interfaces/MarketTypes.sol";
 
 /// @title TermsCode
 /// @notice Model owner and terms of a market live in its code, behind the proxy, as `abi.encode(modelOwner, terms)`.
-/// @dev That is one word for the model owner, one for the offset of the terms, 24 for the terms, then the metrics' length and bytes.
+/// @dev That is one word for the model owner, one for the offset of the terms, 25 for the terms, then the metrics' length and bytes.
 library TermsCode {
     /// @dev The 45 bytes of an ERC-1167 proxy come first.
     uint256 private constant _MODEL_OWNER_AT = 0x2d;
     uint256 private constant _TERMS_AT = 0x6d;
     /// @dev All fields before the metrics, one word each.
-    uint256 private constant _NUMBERS_BYTES = 0x2e0;
+    uint256 private constant _NUMBERS_BYTES = 0x300;
 
     /// @notice The bytes that a market is created with.
     function encode(address owner, Terms memory terms) internal pure returns (bytes memory) {

@@ -21,6 +21,7 @@ library Builders {
         built.updateBits = 16;
         built.clipNano = 1e9;
         built.normBound = 1_000_000;
+        built.usualExamples = 600;
         built.roundsPerEpoch = 100;
         built.commitSeconds = 600;
         built.accuseSeconds = 600;
