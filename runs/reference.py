@@ -129,7 +129,17 @@ def byzantine_table(result: dict[str, Any]) -> str:
     head = ("attack", *(f"{len(result['crowds'][crowd])} attackers" for crowd in crowds))
     rows = [("nobody", _cell(result["no_attacker"]), "", "")]
     rows += [(attack, *(_cell(cells[crowd]) for crowd in crowds)) for attack, cells in result["attacks"].items()]
-    return "\n".join([markdown_table(head, rows), "", *_projections(result["projections"]), "", _audits(result)])
+    calm = _calm_table(result["no_attacker_by_seed"])
+    return "\n".join([markdown_table(head, rows), "", calm, "", *_projections(result["projections"]), "", _audits(result)])
+
+
+def _calm_table(by_seed: dict[str, dict[str, Any]]) -> str:
+    """Trainings in which nobody attacks, by seed, and their mean."""
+    names = ("market", "projected", "fedavg", "honest_groups_paid")
+    rows = [(seed, *(by_seed[seed][name] for name in names)) for seed in sorted(by_seed)]
+    rows.append(("mean", *(sum(row[place] for row in rows) / len(rows) for place in range(1, len(names) + 1))))
+    shown = [(seed, *(f"{100 * figure:.1f}" for figure in figures)) for seed, *figures in rows]
+    return markdown_table(("nobody attacks, split", "market, %", "projected, %", "plain FedAvg, %", "honest groups paid, %"), shown)
 
 
 def _projections(found: dict[str, Any]) -> Iterator[str]:

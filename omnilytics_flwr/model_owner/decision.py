@@ -29,9 +29,9 @@ from .clipping import share_cut_for_all
 
 _FATES = ("accepted", "learnt", "ineligible", "dropped", "waived", "void", "too_long", "distances", "counts")
 _MOST_TIMES = 2**12
-"""What the mean that counts most is taken times, and so 1 / precision of the others; sums of as many groups as there are fit 63 bits."""
+"""Factor of the group whose members count most; others have whole ones below it. Sums of all groups still fit 63 bits."""
 _AT_ONCE = 2**20
-"""Weights."""
+"""Weights that are added up at a time."""
 
 
 @dataclass(frozen=True, slots=True)
