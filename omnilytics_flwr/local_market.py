@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from operator import index
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
@@ -29,6 +30,7 @@ from .evm.wallet_sender import sender_for
 from .flower.compat import NO_INSTALLATION_VARIABLE
 from .flower.mod import HOME_VARIABLE, RUN_FOLDER_VARIABLE
 from .interruption import interruptible
+from .market.examples import MOST_EXAMPLES
 from .market.terms import Address, Terms, default_of
 from .market.terms_bounds import ETHEREUM, ChainLimits
 from .simulation import simulate
@@ -53,7 +55,8 @@ class LocalMarket:
     num_owners : int
         Data owners that join; at most 254.
     examples : sequence of int, optional
-        On how many examples each data owner trains, as it states when it joins: updates weigh by these, if `terms` name a usual number.
+        0 .. 2^32 - 1; on how many examples each data owner trains, as it states when it joins: updates weigh by these, if `terms` name a
+        usual number.
     escrow_wei : int, optional
         What the model owner pays in; by default what pays everybody in every round of an epoch, and the bond.
     folder : Path, optional
@@ -67,6 +70,8 @@ class LocalMarket:
 
     Raises
     ------
+    TermsError
+        `examples` has not one such number for each data owner.
     Interrupted
         On Ctrl-C and SIGTERM inside the ``with`` block, when everything has ended: the process ends with one line and exit code 130.
     ToolMissing
@@ -74,7 +79,7 @@ class LocalMarket:
     ChainError
         The local chain does not start, or an account lacks ether: `chain` has too few accounts, or `escrow_wei` is too much.
     TermsError
-        `terms` makes terms that are out of their bounds, or `examples` has not one number for each data owner.
+        `terms` makes terms that are out of their bounds.
     Refused
         A data owner's usual `Policy` refuses the terms, or `folder` holds owner homes already.
     LedgerError
@@ -97,7 +102,7 @@ class LocalMarket:
         self._terms = terms
         self._computed = computed
         self._num_owners = num_owners
-        self._examples = examples
+        self._examples = _checked(examples, num_owners)
         self._escrow_wei = escrow_wei
         self._folder = folder
         self._on_stage = on_stage or (lambda stage: None)
@@ -150,7 +155,12 @@ class LocalMarket:
         commit_seconds : int, 60 .. 2,592,000 (default: 3,600)
             How long a round stays open for commitments, if too few groups are whole.
         """
-        computed, names, patterns, stated = verification == "computed", tuple(metrics), tuple(private), tuple(examples or ())
+        computed, names, patterns, stated = (
+            verification == "computed",
+            tuple(metrics),
+            tuple(private),
+            () if examples is None else tuple(examples),
+        )
         projected = None if verification is None else verification == "projected"
 
         def terms(contract: Address) -> Terms:
@@ -186,8 +196,6 @@ class LocalMarket:
         )
 
     def __enter__(self) -> LocalMarket:
-        if self._examples is not None and len(self._examples) != self._num_owners:
-            raise TermsError(f"examples has {len(self._examples)} numbers for {self._num_owners} data owners; expected one for each")
         with ExitStack() as held:
             held.enter_context(interruptible())
             folder = self._folder or Path(held.enter_context(tempfile.TemporaryDirectory(prefix="omnilytics-")))
@@ -276,7 +284,7 @@ class LocalMarket:
                 market=market,
                 factory=deployment.factory,
                 account={"development": owner + 1},
-                examples=0 if self._examples is None else self._examples[owner],
+                examples=self._examples[owner],
             )
             ledger = EthereumLedger(sender_for(connection, home.wallet(connection)), market)
             home.agent_for(ledger).join()
@@ -286,6 +294,17 @@ class LocalMarket:
         self._on_stage("draw groups")
         self.ledger.freeze()
         self.ledger.draw()
+
+
+def _checked(examples: Sequence[int] | None, owners: int) -> list[int]:
+    """One number of examples for each data owner, 0 if none are given."""
+    try:
+        stated = [0] * owners if examples is None else [index(number) for number in examples]
+    except TypeError as error:
+        raise TermsError(f"examples are {examples!r}; expected whole numbers; count what each data owner trains on") from error
+    if len(stated) != owners or not all(0 <= number <= MOST_EXAMPLES for number in stated):
+        raise TermsError(f"examples has {len(stated)} numbers for {owners} data owners; expected one for each, from 0 to {MOST_EXAMPLES}")
+    return stated
 
 
 @contextmanager

@@ -96,7 +96,8 @@ def local(
     printer.note(f"Looking at the app: its server, and how {'every' if by_examples else 'one'} client trains ...")
     found = local_round(command.app, owners=owners, trained=1, count_all=by_examples, run_config=command.run_config)
     check_has_lines(command.app, found)
-    for sentence in filter(None, (found.trouble, found.no_room, asks_registry_for_us(command.app))):
+    unsaid = by_examples and not any(found.examples) and "the clients report no number of examples, so that all updates weigh the same"
+    for sentence in filter(None, (found.trouble, found.no_room, unsaid, asks_registry_for_us(command.app))):
         printer.note(f"Beware: {sentence}.")
     start = found.start
     weights = count_weights(start.arrays, start.private)

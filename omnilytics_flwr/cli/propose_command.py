@@ -60,7 +60,7 @@ def terms_propose(
 
     trained = min(trained, owners)
     found = local_round(app, owners=owners, trained=trained, run_config=run_config, node_config=node_config, on_client=tell)
-    proposal = propose(found.start.arrays, found.trained, found.start.private)
+    proposal = propose(found.start.arrays, found.trained, found.start.private, found.examples)
     try:
         text = template(
             owners=owners,

@@ -67,7 +67,15 @@ def quantise(update: ArrayLike, *, weights: int, bits: int, clip: float, key: by
 
 
 def quantised_pieces(
-    update: NDArray[np.floating], *, weights: int, bits: int, clip: float, key: bytes, places: int, at_once: int
+    update: NDArray[np.floating],
+    *,
+    weights: int,
+    bits: int,
+    clip: float,
+    key: bytes,
+    places: int,
+    at_once: int,
+    limit: float | None = None,
 ) -> Iterator[Units]:
     """Clip, scale and round an update stochastically, so many places at a time.
 
@@ -80,13 +88,15 @@ def quantised_pieces(
     bits : int, 3 .. 32
         b.
     clip : float, > 0
-        c; entries are clipped to [-c, c].
+        c, which becomes 2^(b-1) - 2.
     key : bytes, length 32
         Key of the rounding, for this task only.
     places : int
         Of all pieces together; those after the last weight are rounded zeros.
     at_once : int
         Places of a piece; the last may be shorter.
+    limit : float, 0 .. c, optional
+        Entries are clipped to [-limit, limit]; by default c.
 
     Raises
     ------
@@ -102,11 +112,11 @@ def quantised_pieces(
             f"weight {first} of the update is {update[first]} ({unusable.size} such weights), expected finite numbers; "
             "lower the learning rate or look at the data"
         )
-    stream = Keystream(key)
+    stream, limit = Keystream(key), clip if limit is None else limit
     for start in range(0, places, at_once):
         steps = np.zeros(min(at_once, places - start))
         values = update[start : start + at_once].astype(np.float64)
-        steps[: len(values)] = np.clip(values, -clip, clip) / clip * steps_per_clip(bits)
+        steps[: len(values)] = np.clip(values, -limit, limit) / clip * steps_per_clip(bits)
         draws = np.frombuffer(stream.read(8 * len(steps)), dtype="<u4").astype(np.float64).reshape(-1, 2)
         # Each draw is the middle of one of 2^32 intervals, so that the mean is exact.
         rounding = (draws[:, 0] + draws[:, 1] + 1) * 2.0**-32

@@ -40,8 +40,10 @@ class Entry:
         What the masks were made from: the draw's seed, and the peers with their keys.
     points, vector : bytes
         Empty once the entry is emptied.
-    count, group_count : int
-        What the data owner, and its group together, counted (`omnilytics_flwr.market.examples`).
+    count : int
+        What the data owner counted (`omnilytics_flwr.market.examples`).
+    peer_counts : dict of Address to int
+        What each other member of its group did.
     projected : tuple of pairs of bytes (default: none)
         In a projected market: roster's hash, and the point of the vector's projection for it, 96 bytes.
     """
@@ -53,7 +55,7 @@ class Entry:
     points: bytes
     vector: bytes
     count: int
-    group_count: int
+    peer_counts: dict[Address, int]
     projected: tuple[tuple[bytes, bytes], ...] = ()
 
 
@@ -68,7 +70,7 @@ class _Header(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     digest: HexHash
     points_bytes: Count
     count: Count
-    group_count: Count
+    peer_counts: dict[Address, Count]
     projected: tuple[tuple[HexHash, _HexPoint], ...]
 
 
@@ -86,7 +88,7 @@ def encode_entry(entry: Entry) -> tuple[bytes, ...]:
         digest=entry.digest.hex(),
         points_bytes=len(entry.points),
         count=entry.count,
-        group_count=entry.group_count,
+        peer_counts=entry.peer_counts,
         projected=tuple((roster.hex(), point.hex()) for roster, point in entry.projected),
     )
     parts = (msgspec.json.encode(header) + b"\n", entry.points, entry.vector)
@@ -109,7 +111,7 @@ def decode_entry(file: BinaryIO) -> Entry:
         points=body[: header.points_bytes],
         vector=body[header.points_bytes :],
         count=header.count,
-        group_count=header.group_count,
+        peer_counts=header.peer_counts,
         projected=tuple((bytes.fromhex(roster), bytes.fromhex(point)) for roster, point in header.projected),
     )
 
@@ -165,17 +167,21 @@ class Journal:
         shared = [] if self._data_set is None else self._data_set.glob("*.peers")
         return {entry.peers_hash for entry in entries} | {bytes.fromhex(path.stem) for path in shared}
 
-    def counts(self, entries: Iterable[Entry]) -> set[int]:
-        """What this data set has counted in any sum, by this journal's `entries` and the journals that share its data set."""
+    def counts(self, entries: Iterable[Entry]) -> set[tuple[str, int]]:
+        """What this data set (as ``""``) and the peers that it was summed with (by address) counted in any commitment, by this journal's
+        `entries` and the journals that share its data set.
+        """
         shared = [] if self._data_set is None else self._data_set.glob("*.count")
-        return {entry.count for entry in entries} | {int(path.stem) for path in shared}
+        named = (path.stem.rpartition("-") for path in shared)
+        return {pair for entry in entries for pair in _counted(entry)} | {(who, int(count)) for who, _, count in named if count.isdigit()}
 
     def write(self, entry: Entry) -> None:
         """Write and sync; returns when the entry would survive a power cut."""
         task = entry.task
         if self._data_set is not None:
             create_file(self._data_set / f"{entry.peers_hash.hex()}.peers", b"")
-            create_file(self._data_set / f"{entry.count}.count", b"")
+            for who, count in _counted(entry):
+                create_file(self._data_set / f"{who}-{count}.count", b"")
         parts = encode_entry(entry)
         write_file(self._path(task.chain_id, task.market, task.round), lambda file: file.writelines(parts))
 
@@ -194,13 +200,17 @@ class Journal:
         """Note that a round's task is evaluated; False if it was before."""
         return create_file(self._path(task.chain_id, task.market, task.round).with_suffix(".evaluated"), b"")
 
-    def note_joined(self, chain_id: int, market: str, epoch: int) -> None:
-        """Note that an epoch is joined with this journal."""
-        create_file(self._path(chain_id, market, epoch).with_suffix(".joined"), b"")
+    def note_joined(self, chain_id: int, market: str, epoch: int, examples: int) -> None:
+        """Note that an epoch is joined with this journal, and how many examples are stated; a later note replaces an earlier one."""
+        write_file(self._path(chain_id, market, epoch).with_suffix(".joined"), str(examples).encode())
 
-    def has_joined(self, chain_id: int, market: str, epoch: int) -> bool:
-        """Whether an epoch was joined with this journal; if not, it may have been lost, and with it what it refuses."""
-        return self._path(chain_id, market, epoch).with_suffix(".joined").exists()
+    def joined_with(self, chain_id: int, market: str, epoch: int) -> int | None:
+        """How many examples were stated for an epoch that was joined with this journal.
+
+        None if it was not: the journal may have been lost, and with it what it refuses.
+        """
+        path = self._path(chain_id, market, epoch).with_suffix(".joined")
+        return int(path.read_bytes() or b"0") if path.exists() else None
 
     def _path(self, chain_id: int, market: str, number: int) -> Path:
         return self._folder / f"{chain_id}-{market.lower()}-{number:010d}.entry"
@@ -218,6 +228,10 @@ class Journal:
                 "leave it where it is, and join the next epoch from a new owner home"
             ) from error
         return entry
+
+
+def _counted(entry: Entry) -> set[tuple[str, int]]:
+    return {("", entry.count), *entry.peer_counts.items()}
 
 
 def _goes_on(path: Path) -> bool:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from ..crypto.fixedpoint import Units, quantised_pieces
 from ..crypto.masks import GroupMask
 from ..errors import ChainError, Refused, WireError
-from ..market.examples import share_of
+from ..market.examples import limit_of, share_of
 from ..market.ledger import DataOwnerLedger
 from ..market.market_view import MarketState, Member
 from ..market.messages import Signer, sign_commitment
@@ -105,7 +105,7 @@ class LocalAgent:
             with self._journal.locked():
                 epoch = max(self._ledger.state().epoch + 1, enrolled)
                 key = self._keys.mask_key(self._checks.market_id, epoch)
-                self._journal.note_joined(self._ledger.chain_id, self._ledger.address, epoch)
+                self._journal.note_joined(self._ledger.chain_id, self._ledger.address, epoch, self._examples)
             joined = self._ledger.join(key.public, admission_data, examples=self._examples)
             enrolled = int(str(joined.logs["Joined"]["epoch"]))
             if enrolled == epoch:
@@ -129,8 +129,8 @@ class LocalAgent:
                 if self._ahead is not None and self._ledger.scheme().points:
                     make = partial(CommittedMask, self._ledger.scheme(), self._mask_of(task, state, group))
                     self._ahead.start(task, masks_hash(state, group), make)
-                return Admission(self._metrics, None, self._clip(group))
-            return Admission(self._metrics, self._signed(entry, task, state, group), self._clip(group))
+                return Admission(self._metrics, None, self._limit(group))
+            return Admission(self._metrics, self._signed(entry, task, state, group), self._limit(group))
 
     def admit_evaluation(self, task: TaskId) -> tuple[str, ...]:
         """See `OwnerAgent.admit_evaluation`."""
@@ -163,8 +163,8 @@ class LocalAgent:
         vector, points = mask_pieces(units, mask, scheme, times)
         with times.step("commit"):
             counts = self._checks.counts(group)
-            own, together = counts[self._signer.address], sum(counts.values())
-            made = Entry(task, peers_hash(group), keys_hash, scheme.digest(vector, points), points, vector, own, together)
+            own = counts.pop(self._signer.address)
+            made = Entry(task, peers_hash(group), keys_hash, scheme.digest(vector, points), points, vector, own, counts)
         with self._journal.locked(counting=True):
             entry = self._journal.find(task.chain_id, task.market, task.round)
             if entry is None:
@@ -269,18 +269,19 @@ class LocalAgent:
         deadline = state.settle_by if state.stage is Stage.OPEN else state.open_by + self._ledger.terms().round_seconds
         return self._ledger.now() > deadline
 
-    def _clip(self, group: tuple[Member, ...]) -> float:
-        """The clip of this data owner's own update: the terms' once it is taken times its share."""
-        counts = self._checks.counts(group)
-        return self._ledger.terms().clip / share_of(counts[self._signer.address], counts.values())
+    def _limit(self, group: tuple[Member, ...]) -> float:
+        terms = self._ledger.terms()
+        return limit_of(terms.clip, self._checks.counts(group)[self._signer.address], terms.usual_examples)
 
     def _quantised(self, task: TaskId, group: tuple[Member, ...], update: NDArray[np.floating]) -> Iterator[Units]:
-        terms, scheme = self._ledger.terms(), self._ledger.scheme()
+        terms, scheme, counts = self._ledger.terms(), self._ledger.scheme(), self._checks.counts(group)
+        share = share_of(counts[self._signer.address], counts.values())
         return quantised_pieces(
             np.asarray(update),
             weights=terms.weights,
             bits=terms.update_bits,
-            clip=self._clip(group),  # and so it comes out times the share
+            clip=terms.clip / share,  # and so it comes out times the share
+            limit=self._limit(group),
             key=self._keys.rounding_key(task),
             places=scheme.places,
             at_once=units_at_once(scheme),

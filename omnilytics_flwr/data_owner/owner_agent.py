@@ -60,7 +60,7 @@ class Admission:
     commitment : SignedCommitment or None
         The round's commitment if there is one already: then there is nothing to train.
     clip : float (default: 0)
-        Largest change of a weight by this data owner that the terms let through; 0 if nobody has said.
+        Largest change of a weight by this data owner that is let through (`omnilytics_flwr.market.examples`); 0 if nobody has said.
     """
 
     metrics: tuple[str, ...]

@@ -113,26 +113,28 @@ class TaskChecks:
 
     def stated(self, examples: int) -> None:
         """Check that the data owner may state so many examples."""
-        self._counts_as_before(self._journal.entries(), count_of(examples, self._ledger.terms().usual_examples))
+        self._counts_as_before(self._journal.entries(), "", count_of(examples, self._ledger.terms().usual_examples))
 
-    def _counts_as_before(self, entries: list[Entry], count: int) -> None:
-        others = self._journal.counts(entries) - {count}
-        if others:
+    def _counts_as_before(self, entries: list[Entry], who: str, count: int) -> None:
+        """Sums that weigh the same updates otherwise could tell them apart."""
+        others = {other for name, other in self._journal.counts(entries) if name == who} - {count}
+        if not others:
+            return
+        usual = self._ledger.terms().usual_examples
+        said = f"counted {min(others)} in earlier commitments, and would count {count} here, where the usual number of examples is {usual}"
+        if who:
             raise Refused(
-                f"this data set counted {min(others)} in earlier sums, and would count {count} here: sums that weigh the same updates otherwise "
-                "could tell them apart; state as many examples as before, or make a home for other data"
+                f"{who}, of this data owner's group, {said}: it states other examples than before, or the node shows what is not on the chain; "
+                "have another node looked at, or wait for the next draw"
             )
+        raise Refused(
+            f"this data set {said}: the two sums could tell its updates; state the examples that it was given before, work in markets with the "
+            "same usual number, or make a home for other data"
+        )
 
     def _weighs_as_before(self, entries: list[Entry], group: tuple[Member, ...]) -> None:
-        counts = self.counts(group)
-        self._counts_as_before(entries, counts[self._owner])
-        together = sum(counts.values())
-        others = {entry.group_count for entry in entries if entry.peers_hash == peers_hash(group)} - {together}
-        if others:
-            raise Refused(
-                f"this group counted {min(others)} in earlier sums, and counts {together} here: a peer states other examples than before, or the "
-                "node shows what is not on the chain; have another node looked at, or wait for the next draw"
-            )
+        for owner, count in self.counts(group).items():
+            self._counts_as_before(entries, "" if owner == self._owner else owner, count)
 
     def another_epoch(self) -> None:
         """Check that a group and a round more, of an epoch that is not drawn yet, are within what the operator allows."""
@@ -163,7 +165,8 @@ class TaskChecks:
             raise Refused(
                 f"round {task.round} is already committed for another task; a mask is used once; anchor a task for the next round"
             )
-        if not entry.vector or entry.masks_hash != masks_hash(state, group) or entry.group_count != sum(self.counts(group).values()):
+        counted = entry.peer_counts | {self._owner: entry.count}
+        if not entry.vector or entry.masks_hash != masks_hash(state, group) or counted != self.counts(group):
             raise Refused(
                 f"round {task.round} was committed before the chain was reorganised, for masks or shares that are no longer these; "
                 "a mask is used once; anchor a task for the next round"
@@ -221,10 +224,16 @@ class TaskChecks:
                 f"the market lists another mask key for {self._owner} in epoch {epoch} than this home has; "
                 "the account has joined from another home, which alone may work in this epoch"
             )
-        if not self._journal.has_joined(self._ledger.chain_id, self._ledger.address, epoch):
+        stated = self._journal.joined_with(self._ledger.chain_id, self._ledger.address, epoch)
+        if stated is None:
             raise Refused(
                 f"the journal of this home knows nothing of epoch {epoch}, which was joined with this home's mask key; it was lost, and a "
                 "mask could be used twice; join the next epoch"
+            )
+        if stated != mine.examples:
+            raise Refused(
+                f"the market lists {mine.examples} examples for {self._owner} in epoch {epoch}, this home stated {stated} when it joined; the node "
+                "shows what is not on the chain, or a later join was not mined: have another node looked at, or join the next epoch"
             )
 
 

@@ -1,9 +1,9 @@
 """How much data owners count: by the numbers of examples that they state when they join, as in FedAvg (McMahan et al. 2017, algorithm 1).
 
-A group's sum cannot be taken apart, so each member weighs its own update before it is masked: it takes it times its share, which is h
-times its part of what the group counts, so that the shares of h members add up to h. What a data owner counts follows from its own number
-and the terms alone, so that whatever others state, the sums that its update is in weigh it against the same updates in the same way: sums
-that weigh it otherwise would tell it from them (docs/explain/security.md).
+A group's sum cannot be taken apart, so each member weighs its own update before it is masked: it cuts it to its limit, and takes it times
+its share, which is h times its part of what the group counts, so that the shares of h members add up to h. Count and limit follow from a
+data owner's own number and the terms alone. Whatever others state, sums of the same updates weigh any two of them against each other in
+the same way: sums that do not would tell one from the other (docs/explain/security.md).
 """
 
 from __future__ import annotations
@@ -13,10 +13,7 @@ from collections.abc import Iterable
 MOST_EXAMPLES = 2**32 - 1
 
 MOST_TIMES_USUAL = 2
-"""A number counts as so many times the usual one at most, and as the usual one divided by this at least.
-
-Nobody checks it: a liar, and a giant that the others could not hide, count no more; nor is anybody drowned who then hides nobody.
-"""
+"""A number counts as so many times the usual one at most, and as the usual one divided by this at least: nobody checks it."""
 
 
 def count_of(examples: int, usual: int) -> int:
@@ -32,6 +29,11 @@ def count_of(examples: int, usual: int) -> int:
     if not usual:
         return 1
     return max(-(-usual // MOST_TIMES_USUAL), min(examples or usual, MOST_TIMES_USUAL * usual))
+
+
+def limit_of(clip: float, count: int, usual: int) -> float:
+    """Largest absolute entry of the update of a data owner that counts so much, such that it fits the clip whatever its share is."""
+    return clip * count_of(1, usual) / count
 
 
 def share_of(count: int, counts: Iterable[int]) -> float:

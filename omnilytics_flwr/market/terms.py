@@ -16,7 +16,7 @@ from ..crypto.hashing import keccak256
 from ..crypto.lanes import MOST_WIDTH, Lanes, lane_width
 from ..errors import BadTerms, Malformed
 from .amount import wei_of
-from .examples import MOST_EXAMPLES, usual_of
+from .examples import MOST_EXAMPLES, MOST_TIMES_USUAL, usual_of
 from .public_part import count_weights, measure_update
 from .terms_bounds import (
     ETHEREUM,
@@ -242,7 +242,8 @@ class Terms:
         trained : mapping of names to arrays, optional
             `model` after one local round, on data like the data owners': clip and longest mean then follow from how far it moved.
         clip : float, 1e-9 .. 1000, optional
-            Largest absolute entry of an update, in units of the weights; by default twice that of `trained`, else 0.5.
+            Largest absolute entry of an update, in units of the weights; by default twice that of `trained`, else 0.5. With `examples`,
+            four times: then a data owner that counts as usual is cut at half of it.
         longest_mean : float, > 0, optional
             Largest L2 norm of a group's mean update, in units of the weights; by default three times that of `trained`, else 10.
         examples : iterable of int, 0 .. 2^32 - 1 (default: none)
@@ -277,7 +278,8 @@ class Terms:
             exact_bytes = settlement_bytes(owners=owners, group_size=group_size, polynomials=polynomials)
             projected = owners * polynomials > MOST_EXACT_POINTS or exact_bytes > limits.settlement_bytes
         longest, norm = (None, None) if trained is None else measure_update(model, trained, private)
-        clip = (USUAL_CLIP if longest is None else CLIP_FACTOR * longest) if clip is None else clip
+        usual = usual_of(examples)
+        clip = (USUAL_CLIP if longest is None else clip_factor(usual) * longest) if clip is None else clip
         longest_mean = (USUAL_LONGEST_MEAN if norm is None else NORM_FACTOR * norm) if longest_mean is None else longest_mean
         answered = (0, 0) if computed else answer_bounds(owners, polynomials, limits)
         made = cls(
@@ -293,7 +295,7 @@ class Terms:
             projected=bool(projected),
             clip_nano=round(clip * 1e9),
             norm_bound=norm_bound_steps(longest_mean, clip=clip, update_bits=update_bits),
-            usual_examples=usual_of(examples),
+            usual_examples=usual,
             rounds_per_epoch=rounds,
             accuse_seconds=max(default_of("accuse_seconds"), least_accuse_seconds(owners)),
             answer_seconds=min(max(default_of("answer_seconds"), answered[0]), answered[1]),
@@ -403,6 +405,11 @@ class Bounded(NamedTuple):
 def default_of(field: str) -> int:
     """Default of a field of `Terms` that is a number and has one."""
     return int(str(_DEFAULTS[field]))
+
+
+def clip_factor(usual_examples: int) -> float:
+    """How many times the largest change of one local round a clip is, so that a data owner that counts as usual may move twice as far."""
+    return CLIP_FACTOR * (MOST_TIMES_USUAL if usual_examples else 1)
 
 
 def solidity_name(field: str) -> str:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from ..crypto.fixedpoint import steps_per_clip
 from ..errors import TermsError
+from ..market.examples import usual_of
 from ..market.public_part import measure_update, public_weights
-from ..market.terms import CLIP_FACTOR, NORM_FACTOR, default_of
+from ..market.terms import NORM_FACTOR, clip_factor, default_of
 
 PERCENTILES = (50.0, 90.0, 99.0, 99.9, 100.0)
 """Of the absolute changes of a parameter's weights that are shown; the last is the largest change."""
@@ -74,7 +75,7 @@ class Proposal:
     mean_norm : float
         L2 norm of their mean.
     clip, longest_mean : float
-        Proposed, in units of the weights: `CLIP_FACTOR` times the largest change, `NORM_FACTOR` times the longest update, as
+        Proposed, in units of the weights: `clip_factor` times the largest change, `NORM_FACTOR` times the longest update, as
         `Terms.for_model` does it.
     cuts : tuple of Cut
         The proposed clip first, then smaller ones.
@@ -92,7 +93,9 @@ class Proposal:
     below_step: float
 
 
-def propose(model: Mapping[str, Any], trained: Sequence[Mapping[str, Any]], private: Sequence[str] = ()) -> Proposal:
+def propose(
+    model: Mapping[str, Any], trained: Sequence[Mapping[str, Any]], private: Sequence[str] = (), examples: Sequence[int] = ()
+) -> Proposal:
     """Propose clip and norm.
 
     Parameters
@@ -103,6 +106,8 @@ def propose(model: Mapping[str, Any], trained: Sequence[Mapping[str, Any]], priv
         The model as each client trained it.
     private : sequence of str (default: none)
         Patterns of the parameters that stay with the data owners.
+    examples : sequence of int (default: none)
+        As for `Terms.for_model`.
 
     Raises
     ------
@@ -116,7 +121,7 @@ def propose(model: Mapping[str, Any], trained: Sequence[Mapping[str, Any]], priv
     measured = [measure_update(model, one, private) for one in trained]
     before, after = public_weights(model, private), [public_weights(one, private) for one in trained]
     changes = {name: np.stack([one[name] - array for one in after]) for name, array in before.items() if array.size}
-    clip = _rounded_up(CLIP_FACTOR * max(largest for largest, _ in measured))
+    clip = _rounded_up(clip_factor(usual_of(examples)) * max(largest for largest, _ in measured))
     norms = tuple(norm for _, norm in measured)
     every = np.abs(np.concatenate([change.ravel() for change in changes.values()]))
     step = clip / steps_per_clip(default_of("update_bits"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from omnilytics_flwr import Terms
 from omnilytics_flwr.adversary.knowledge import Knowledge, Rule
 from omnilytics_flwr.adversary.registry import Family
 from omnilytics_flwr.crypto.hashing import keccak256, word
-from omnilytics_flwr.market.examples import count_of, share_of, usual_of
+from omnilytics_flwr.market.examples import count_of, limit_of, share_of, usual_of
 
 from .recipe import ANY_VERIFICATION, Recipe, family_of, terms_of
 from .shortcut import Decision, Offer, decide_sums, groups_of, sums_of
@@ -85,10 +85,15 @@ def market_cell(
     weights, cell, history, owners = start, Cell([trainer.accuracy(start)]), _History(), recipe.data.owners
     usual = usual_of(trainer.examples.tolist())
     counted = [[count_of(int(trainer.examples[place]), usual) for place in group] for group in groups_of(owners, terms.group_size)]
-    times = np.array([share_of(count, group) for group in counted for count in group])
+    limits = [limit_of(terms.clip, count, usual) for group in counted for count in group]
+    shares = [share_of(count, group) for group in counted for count in group]
     counts = [sum(group) for group in counted]
+
+    def weighed(update: NDArray[np.float64], owner: int) -> NDArray[np.float64]:
+        return np.clip(update, -limits[owner], limits[owner]) * shares[owner]
+
     for number in range(1, recipe.training.rounds + 1):
-        offers = _offers(recipe, trainer, crowd, weights, number, history, terms, times)
+        offers = _offers(recipe, trainer, crowd, weights, number, history, terms, weighed)
         keys = [keccak256(word(recipe.seed) + word(number) + word(place)) for place in range(owners)]
         sums, seed = sums_of(terms, offers, keys), keccak256(word(recipe.seed) + word(number))
         decision = decide_sums(terms, sums, owners, seed, counts)
@@ -106,11 +111,11 @@ def fedavg_cell(recipe: Recipe, trainer: Trainer, crowd: Crowd, start: Weights) 
     """Train by FedAvg, every update weighted by its owner's digits; None if the attack needs a market."""
     if crowd.name and family_of(crowd.name) in MARKET_ONLY:
         return None
-    terms, alike = usual_terms(recipe), np.ones(recipe.data.owners)
+    terms = usual_terms(recipe)
     weights, cell, history = start, Cell([trainer.accuracy(start)]), _History()
     for number in range(1, recipe.training.rounds + 1):
         if np.isfinite(weights).all():
-            offers = _offers(recipe, trainer, crowd, weights, number, history, terms, alike)
+            offers = _offers(recipe, trainer, crowd, weights, number, history, terms, lambda update, owner: update)
             mean = np.average([offer.update for offer in offers], axis=0, weights=trainer.examples)
             with np.errstate(over="ignore"):
                 weights = (weights.astype(np.float64) + mean).astype(np.float32)
@@ -126,16 +131,16 @@ def _offers(
     number: int,
     history: _History,
     terms: Terms,
-    times: NDArray[np.float64],
+    weighed: Callable[[NDArray[np.float64], int], NDArray[np.float64]],
 ) -> list[Offer]:
-    """What everybody brings to a round: honest updates `times` their shares; an attacker brings what it likes."""
-    honest = [trainer.update(weights, number, owner) * times[owner] for owner in range(recipe.data.owners)]
+    """What everybody brings to a round: honest updates as `weighed` by their owners; an attacker brings what it likes."""
+    honest = [weighed(trainer.update(weights, number, owner), owner) for owner in range(recipe.data.owners)]
     move = None if history.before is None else weights.astype(np.float64) - history.before.astype(np.float64)
     offers = [Offer(update) for update in honest]
     for place in crowd.attackers:
         family = family_of(crowd.name)
         if family is Family.LABELS:
-            offers[place] = Offer(trainer.update(weights, number, place, flipped=True) * times[place])
+            offers[place] = Offer(weighed(trainer.update(weights, number, place, flipped=True), place))
         elif family is Family.VECTOR:
             offers[place] = Offer(honest[place], crowd.attack)
         else:

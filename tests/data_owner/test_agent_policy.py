@@ -60,12 +60,17 @@ def test_data_set_that_counted_otherwise_is_summed_no_more_whatever_the_policy(t
     """The model owner's two sums of the same updates, of which one weighs otherwise, would tell it from the others."""
     scene, owner = lone_owner(tmp_path, examples=[300], **WEIGHED)
     owner.agent().commit(anchor(scene), update_of(0))
-    said = "this data set counted 300 in earlier sums, and would count 330 here"
     owner.examples = 330
-    with pytest.raises(Refused, match=said):
-        owner.agent().join()
+    with pytest.raises(Refused, match="this data set counted 300 in earlier commitments, and would count 330 here"):
+        owner.agent(**{"most-peer-sets": 100}).join()
+    owner.examples = 300
+    owner.agent().join()
+
+
+def test_number_that_the_node_shows_and_the_home_has_not_stated_is_refused(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path, examples=[300], **WEIGHED)
     scene.market.storage.examples[scene.market.owner_record(owner.address).seat] = 330
-    assert_refused(owner.agent(**{"most-peer-sets": 100}), anchor(scene), said)
+    assert_refused(owner.agent(), anchor(scene), "the market lists 330 examples for .* in epoch 1, this home stated 300 when it joined")
 
 
 def test_number_of_examples_is_that_of_a_data_set_and_not_of_a_home(tmp_path: Path) -> None:
@@ -73,7 +78,7 @@ def test_number_of_examples_is_that_of_a_data_set_and_not_of_a_home(tmp_path: Pa
     task = anchor(scene)
     first.agent().commit(task, update_of(0))
     second.examples = 600
-    with pytest.raises(Refused, match="counted 300 in earlier sums, and would count 600"):
+    with pytest.raises(Refused, match="counted 300 in earlier commitments, and would count 600"):
         second.agent().join()
 
 
@@ -84,7 +89,16 @@ def test_group_whose_peers_state_other_numbers_than_before_is_refused(tmp_path: 
     seats = next(group for group in scene.market.storage.groups if group >> scene.market.owner_record(owner.address).seat & 1)
     peer = next(seat for seat in bits_of(seats) if scene.market.storage.seat_owners[seat] != owner.address)
     scene.market.storage.examples[peer] = 500
-    assert_refused(owner.agent(), anchor(scene), "this group counted 1200 in earlier sums, and counts 1400 here")
+    assert_refused(owner.agent(), anchor(scene), "of this data owner's group, counted 300 in .* would count 500 here")
+
+
+def test_peers_of_one_data_set_count_the_same_beside_all_its_homes(tmp_path: Path) -> None:
+    """Two markets of the same people, of whom one has no such folder and states another number: their sums would tell its peers'."""
+    scene, (first, second) = homes_in_two_groups(tmp_path, usual_examples=300)
+    first.agent().commit(anchor(scene), update_of(0))
+    (tmp_path / "data" / "notes.count").touch()
+    (entry,) = first.journal.entries()
+    assert first.journal.counts([]) == second.journal.counts([]) == {("", 300), *((peer, 300) for peer in entry.peer_counts)}
 
 
 def homes_in_two_groups(folder: Path, **options: Any) -> tuple[Scene, tuple[Owner, Owner]]:

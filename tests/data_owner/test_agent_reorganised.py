@@ -73,7 +73,7 @@ def test_second_home_of_the_same_account_is_refused(tmp_path: Path) -> None:
     scene, first, task = lone_task(tmp_path)
     second = second_home(first)
     second.keys.mask_key(market_id(scene), 1)
-    second.journal.note_joined(task.chain_id, task.market, 1)
+    second.journal.note_joined(task.chain_id, task.market, 1, 0)
     assert_refused(second.agent(), task, "has joined from another home")
     assert first.commit(task).digest
 

@@ -32,7 +32,7 @@ ENTRY = Entry(
     points=b"\n" * 96,
     vector=bytes(range(256)) * 512,
     count=7,
-    group_count=30,
+    peer_counts={MARKET: 30},
 )
 
 
@@ -158,7 +158,7 @@ def test_header_that_an_earlier_release_wrote_with_blanks_is_read() -> None:
 
 
 KEYS = st.sampled_from(
-    ["chain_id", "market", "epoch", "round", "task_hash", "peers_hash", "masks_hash", "digest", "points_bytes", "count", "group_count"]
+    ["chain_id", "market", "epoch", "round", "task_hash", "peers_hash", "masks_hash", "digest", "points_bytes", "count", "peer_counts"]
 )
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(-2, 100), st.floats(), st.text(max_size=8), st.just("ab" * 32), st.just([]))
 
@@ -182,9 +182,9 @@ def test_evaluation_is_noted_once_by_whoever_comes_first(tmp_path: Path) -> None
 
 def test_joined_epochs_are_known_by_market_and_epoch(tmp_path: Path) -> None:
     for _ in range(2):
-        Journal(tmp_path).note_joined(31337, MARKET, 3)
+        Journal(tmp_path).note_joined(31337, MARKET, 3, 1200)
     journal = Journal(tmp_path)
-    assert [journal.has_joined(*joined) for joined in ((31337, MARKET, 3), (31337, MARKET, 2), (1, MARKET, 3))] == [True, False, False]
+    assert [journal.joined_with(*joined) for joined in ((31337, MARKET, 3), (31337, MARKET, 2), (1, MARKET, 3))] == [1200, None, None]
     assert journal.entries() == []
 
 

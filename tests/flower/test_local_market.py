@@ -108,6 +108,6 @@ def test_apps_find_the_market_while_it_runs_them_and_the_environment_stays_as_it
 
 
 def test_examples_are_one_number_for_each_data_owner() -> None:
-    market = LocalMarket.for_model({"w": np.zeros(100)}, num_owners=15, examples=[1, 2])
-    with pytest.raises(TermsError, match="examples has 2 numbers for 15 data owners; expected one for each"), market:
-        pass
+    for examples, said in (([1, 2], "2 numbers for 15"), ([2**32] * 15, "from 0 to 4294967295"), ([1.5] * 15, "expected whole numbers")):
+        with pytest.raises(TermsError, match=said):
+            LocalMarket.for_model({"w": np.zeros(100)}, num_owners=15, examples=examples)  # type: ignore[arg-type]

@@ -144,12 +144,13 @@ def test_stated_examples_make_the_mean_that_of_fedavg(tmp_path: Path) -> None:
     """With numbers within half and twice the usual one; the sums of the market are those of the shares."""
     examples = [100 + 5 * number for number in range(17)]
     play = make_play(tmp_path, num_owners=17, examples=examples, usual_examples=140)
+    play.updates = {number: honest_update(number) / 5 for number in play.owners}  # within everybody's limit
     report, decision, _ = play.run()
     accepted = sorted(members_of(play, report.accepted))
-    fedavg = np.average([honest_update(number) for number in accepted], axis=0, weights=[examples[number] for number in accepted])
-    np.testing.assert_allclose(decision.mean, fedavg, rtol=0, atol=2e-4)
+    fedavg = np.average([play.updates[number] for number in accepted], axis=0, weights=[examples[number] for number in accepted])
+    np.testing.assert_allclose(decision.mean, fedavg, rtol=0, atol=1e-4)
     assert report.counts == tuple(sum(examples[number] for number in group) for group in play.groups())
-    assert np.abs(decision.mean - np.mean([honest_update(number) for number in accepted], axis=0)).max() > 1e-3
+    assert np.abs(decision.mean - np.mean([play.updates[number] for number in accepted], axis=0)).max() > 3e-4
 
 
 def test_number_that_is_a_lie_moves_the_mean_no_further_than_twice_the_usual_one_does(tmp_path: Path) -> None:
@@ -158,6 +159,26 @@ def test_number_that_is_a_lie_moves_the_mean_no_further_than_twice_the_usual_one
         play = make_play(tmp_path / str(stated), examples=[stated, *[100] * 14], usual_examples=100)
         means[stated] = play.run()[1].mean
     np.testing.assert_allclose(means[200], means[2**32 - 1], rtol=0, atol=2e-4)
+
+
+@pytest.mark.parametrize(("stated", "part"), [(50, 1.0), (100, 0.5), (200, 0.25), (0, 0.5)])
+def test_how_far_a_data_owner_may_move_a_weight_depends_on_its_own_number_alone(tmp_path: Path, stated: int, part: float) -> None:
+    """Or a peer's number would move it, and two sums tell what lies between."""
+    clips = []
+    for peers in (50, 200):
+        play = make_play(tmp_path / str(peers), examples=[stated, *[peers] * 14], usual_examples=100)
+        clips.append(play.owners[0].agent().admit(play.keeper.anchor(TASK)).clip)
+    assert clips == [part * play.scene.terms.clip] * 2
+
+
+def test_update_beyond_the_limits_is_cut_before_it_is_weighed(tmp_path: Path) -> None:
+    examples = [100 + 5 * number for number in range(15)]
+    play = make_play(tmp_path, examples=examples, usual_examples=140)
+    play.updates = {number: np.full(WEIGHTS, 0.9) for number in play.owners}
+    report, decision, _ = play.run()
+    learnt = [play.scene.number_of(owner) for position in report.learnt for owner in report.roster[position]]
+    cut = np.average([70 / examples[number] for number in learnt], weights=[examples[number] for number in learnt])
+    np.testing.assert_allclose(decision.mean, cut * play.scene.terms.clip, rtol=0, atol=2e-4)
 
 
 def test_update_beyond_the_clip_counts_as_clipped(play: Play) -> None:

@@ -207,8 +207,8 @@ def differs(crowd: str, groups: str) -> dict[str, Any]:
     ("spoil", "claim"),
     [
         (
-            lambda r: r["no_attacker_by_seed"]["25"].update(honest_groups_paid=0.89),
-            "with nobody attacking, every group is paid in nine rounds",
+            lambda r: r["no_attacker_by_seed"]["25"].update(honest_groups_paid=0.1),
+            "with nobody attacking, a group is paid in nine rounds of ten",
         ),
         (lambda r: r["no_attacker_by_seed"]["25"].update(market=0.8), "with nobody attacking, a market is within half a point"),
         (lambda r: r["attacks"]["noise"]["two"].update(loud_groups_paid=0.01), "loud attacks within f are not paid"),

@@ -45,6 +45,7 @@ PRIVATE = {
     ("deployment", "chain.artifacts"): "reads every event that the market emitted",
     ("deployment", "data_owner.owner_keys"): "two runs round by the same secrets, to be compared",
     ("deployment", "market.task"): "the same",
+    ("mnist", "market.examples"): "names the usual number of examples as `Terms.for_model` does",
     ("mnist", "simulation"): "runs plain Flower as a market is run",
     ("models", "simulation"): "the same",
     ("models", "market.public_part"): "trains the same part without a market",
