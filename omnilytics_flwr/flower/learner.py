@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flwr.app import MetricRecord, RecordDict
 
 from ..errors import NotReopened, SettlementRefused, TermsError
-from ..model_owner.clipping import share_at_clip
+from ..model_owner.clipping import Cut
 from ..model_owner.decision import Decision
 from ..model_owner.live_round import Metrics
 from ..model_owner.round_keeper import RoundKeeper
@@ -25,8 +25,7 @@ from .split_model import SplitModel
 from .weights import add_flat, in_form_of
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    pass
 
 WATCH_SHARE = 0.5
 """Of the time that is left to settle, what the inner strategy may take."""
@@ -76,7 +75,7 @@ class Learner:
             # What is read of the live round is read before the watch may end it.
             heard = [_contents(metrics) for metrics in self._keeper.live.metrics()]
             if decision.mean is not None:
-                self._look_at_clip(decision.mean, decision.cut_for_all)
+                self._look_at_clip(decision.cut)
             with SettleWatch(lambda: self._pay(decision), WATCH_SHARE * self._keeper.settle_seconds()) as watch:  # noqa: B023
                 try:
                     take_up()
@@ -124,15 +123,14 @@ class Learner:
             log(WARNING, "the inner strategy does not say what comes next (%s); the round is settled without the next task", error)
             return None
 
-    def _look_at_clip(self, mean: NDArray[np.float64], cut_for_all: float) -> None:
-        self.cut_for_all, terms = cut_for_all, self._keeper.terms
-        share = share_at_clip(mean, terms.clip)
+    def _look_at_clip(self, cut: Cut) -> None:
+        self.cut_for_all, terms = cut.for_all, self._keeper.terms
         remedy = "a market with a larger clip would learn more (`omnilytics market terms-propose` proposes one)"
-        if share > MOST_AT_CLIP and share >= self.cut_for_all:
+        if cut.at_clip > MOST_AT_CLIP and cut.at_clip >= self.cut_for_all:
             log(
                 WARNING,
                 "%.1f %% of the entries of the accepted mean sit at the clip of %g, so that updates are cut; %s",
-                100 * share,
+                100 * cut.at_clip,
                 terms.clip,
                 remedy,
             )

@@ -6,6 +6,7 @@ Where the change of every one of m data owners is cut, their sum is one of m + 1
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,12 +25,21 @@ MOST_BLUR = 0.1
 """How far rounding may move a sum, in clips; where it moves them further, they no longer tell who was cut."""
 
 
+class Cut(NamedTuple):
+    """What the clip has cut of a mean: the share of its entries that sit at the clip, and, of the weights that move, that at which the
+    change of every data owner was cut.
+    """
+
+    at_clip: float = 0.0
+    for_all: float = 0.0
+
+
 def share_at_clip(mean: NDArray[np.float64], clip: float) -> float:
-    """Share of the entries of an accepted mean that sit at the clip."""
+    """Share of the entries of an accepted mean that sit at the clip, or where it is if all that it holds is cut."""
     return float(np.mean(np.abs(mean) >= AT_CLIP * clip))
 
 
-def share_cut_for_all(sums: Sequence[Sums], terms: Terms, *, members: int) -> float:
+def share_cut_for_all(sums: Sequence[Sums], terms: Terms, *, members: int, scales: Sequence[float] = ()) -> float:
     """Of the weights that move, the share at which the change of every data owner was cut; 0 if that cannot be told.
 
     Parameters
@@ -38,13 +48,16 @@ def share_cut_for_all(sums: Sequence[Sums], terms: Terms, *, members: int) -> fl
         Of the groups that are learnt from.
     members : int, > 0
         How many data owners they have together.
+    scales : sequence of float, 0 .. 1 (default: all 1)
+        What a member that is cut adds to each sum, in clips.
     """
-    blur = members / steps_per_clip(terms.update_bits)  # each of them rounds by a step at most
+    scales = scales or [1.0] * len(sums)
+    blur = members / (min(scales) * steps_per_clip(terms.update_bits))  # each of them rounds by a step at most
     if blur > MOST_BLUR:
         return 0.0
     looked_at = slice(0, terms.weights, -(-terms.weights // MOST_LOOKED_AT))
-    added = np.stack([total[looked_at] for total in sums]).sum(axis=0, dtype=np.int64)
-    clips = added / steps_per_clip(terms.update_bits)
+    clips = np.stack([total[looked_at] / scale for total, scale in zip(sums, scales, strict=True)]).sum(axis=0)
+    clips /= steps_per_clip(terms.update_bits)
     # A sum of zero may be as many cut upwards as downwards, but is rather a weight that nobody's training reaches.
     moved = clips[np.abs(clips) > blur] - members
     return float(np.mean(np.abs(moved - 2 * np.round(moved / 2)) <= blur)) if moved.size else 0.0

@@ -20,12 +20,13 @@ from ..crypto.field import FieldVector
 from ..crypto.fixedpoint import decode_mean
 from ..crypto.prover import Proof
 from ..crypto.statement import Statement
+from ..market.examples import count_of
 from ..market.krum import most_unpaid, select_for
 from ..market.refusals import TooManyUnpaid
 from ..market.roster import bitmap_of
 from ..market.scheme import Scheme, Sums
 from ..market.terms import Terms
-from .clipping import share_cut_for_all
+from .clipping import Cut, share_at_clip, share_cut_for_all
 
 _FATES = ("accepted", "learnt", "ineligible", "dropped", "waived", "void", "too_long", "distances", "counts")
 _MOST_TIMES = 2**12
@@ -78,8 +79,8 @@ class Decision:
         As `judge` was given them.
     mean : float64 array, shape (d,), in [-c, c], or None
         Mean update of the groups that are learnt from, by their counts; None if there is none.
-    cut_for_all : float, 0 .. 1
-        Share of the weights at which the change of every member of these groups was cut.
+    cut : Cut
+        What the clip has cut of it.
     """
 
     settlement: bytes
@@ -96,7 +97,7 @@ class Decision:
     tolerated: int
     counts: tuple[int, ...]
     mean: NDArray[np.float64] | None
-    cut_for_all: float
+    cut: Cut
 
     def fates(self) -> dict[str, tuple[Any, ...]]:
         """What a report takes over, by name of its field."""
@@ -195,7 +196,7 @@ def judge(
     selection = select_for(terms, distances, [statement.sizes[position] for position in places], copies=copies)
     accepted = tuple(places[place] for place in selection.accepted)
     counts = tuple(counts or statement.sizes)
-    learnt, mean, cut_for_all = learn(terms, {position: groups[position] for position in places}, accepted, counts)
+    learnt, mean, cut = learn(terms, {position: groups[position] for position in places}, accepted, counts)
     return Decision(
         settlement=proof.settlement,
         roster_hash=roster_hash,
@@ -211,7 +212,7 @@ def judge(
         tolerated=most_unpaid(len(places), terms.faulty_groups),
         counts=counts,
         mean=mean,
-        cut_for_all=cut_for_all,
+        cut=cut,
     )
 
 
@@ -228,8 +229,8 @@ def surplus_of(far: int, groups: int, faulty_groups: int) -> int:
 
 def learn(
     terms: Terms, groups: dict[int, GroupSum], accepted: tuple[int, ...], counts: Sequence[int]
-) -> tuple[tuple[int, ...], NDArray[np.float64] | None, float]:
-    """Which of the accepted groups to learn from, the mean of their means by `counts`, and the share of it that is cut for all.
+) -> tuple[tuple[int, ...], NDArray[np.float64] | None, Cut]:
+    """Which of the accepted groups to learn from, the mean of their means by `counts`, and what the clip has cut of it.
 
     Parameters
     ----------
@@ -240,7 +241,7 @@ def learn(
     good = _selected(terms, sums, {position: len(groups[position].digests) for position in sums})
     learnt = tuple(position for position in accepted if position in good)
     if not learnt:
-        return (), None, 0.0
+        return (), None, Cut()
     sizes = {position: len(groups[position].digests) for position in learnt}
     times = _times({position: counts[position] / size for position, size in sizes.items()})
     total = np.zeros(len(sums[learnt[0]]), dtype=np.int64)
@@ -250,7 +251,12 @@ def learn(
             total[part] += np.multiply(sums[position][part], times[position], dtype=np.int64)
     members = sum(sizes[position] * times[position] for position in learnt)
     mean = decode_mean(total, members=members, weights=terms.weights, bits=terms.update_bits, clip=terms.clip)
-    return learnt, mean, share_cut_for_all([sums[position] for position in learnt], terms, members=sum(sizes.values()))
+    # Share times limit is the same for all members of a group.
+    least = count_of(1, terms.usual_examples)
+    scales = [least * sizes[position] / counts[position] for position in learnt]
+    for_all = share_cut_for_all([sums[position] for position in learnt], terms, members=sum(sizes.values()), scales=scales)
+    furthest = least * sum(sizes.values()) / sum(counts[position] for position in learnt)
+    return learnt, mean, Cut(share_at_clip(mean, furthest * terms.clip), for_all)
 
 
 def _times(weights: dict[int, float]) -> dict[int, int]:

@@ -179,6 +179,7 @@ def test_update_beyond_the_limits_is_cut_before_it_is_weighed(tmp_path: Path) ->
     learnt = [play.scene.number_of(owner) for position in report.learnt for owner in report.roster[position]]
     cut = np.average([70 / examples[number] for number in learnt], weights=[examples[number] for number in learnt])
     np.testing.assert_allclose(decision.mean, cut * play.scene.terms.clip, rtol=0, atol=2e-4)
+    assert decision.cut == (1.0, 1.0), "everybody's change of every weight"
 
 
 def test_update_beyond_the_clip_counts_as_clipped(play: Play) -> None:
