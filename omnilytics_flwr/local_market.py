@@ -70,8 +70,6 @@ class LocalMarket:
 
     Raises
     ------
-    TermsError
-        `examples` has not one such number for each data owner.
     Interrupted
         On Ctrl-C and SIGTERM inside the ``with`` block, when everything has ended: the process ends with one line and exit code 130.
     ToolMissing
@@ -79,7 +77,7 @@ class LocalMarket:
     ChainError
         The local chain does not start, or an account lacks ether: `chain` has too few accounts, or `escrow_wei` is too much.
     TermsError
-        `terms` makes terms that are out of their bounds.
+        `terms` makes terms that are out of their bounds; or, at once, `examples` has not one such number for each data owner.
     Refused
         A data owner's usual `Policy` refuses the terms, or `folder` holds owner homes already.
     LedgerError

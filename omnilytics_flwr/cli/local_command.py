@@ -55,7 +55,11 @@ _WEIGHTS_PER_SECOND = 100_000
     help="Weigh updates by the numbers of examples, as FedAvg does; every client then trains once before, to tell its own.",
 )
 @click.option("--reward", metavar="AMOUNT", default="0.001 ether", help="For each update that is paid.  [default: 0.001 ether]")
-@click.option("--clip", type=click.FloatRange(1e-9, 1000), help="Largest change of a weight; by default twice that of one local round.")
+@click.option(
+    "--clip",
+    type=click.FloatRange(1e-9, 1000),
+    help="Largest change of a weight; by default twice that of one local round, or four times with --by-examples.",
+)
 @click.option(
     "--norm",
     "longest_mean",

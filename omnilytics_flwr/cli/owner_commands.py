@@ -67,8 +67,8 @@ def owner() -> None:
 @click.option(
     "--data-set",
     type=FOLDER,
-    help="Folder that all your homes with the same data name: `most-peer-sets` of the policy counts for them together, and they state the same "
-    "number of examples.",
+    help="Folder that all your homes with the same data name: `most-peer-sets` of the policy counts for them together, and they must state the "
+    "same number of examples, in markets with the same usual one.",
 )
 @options(CHAIN, DEPLOYMENTS, MARKET, ACCOUNT)
 def init(

@@ -87,8 +87,9 @@ def terms_propose(
         }
         printer.facts(asdict(proposal) | reported)
         return
-    _show(printer, proposal, found.metrics)
-    if usual := usual_of(found.examples):
+    usual = usual_of(found.examples)
+    _show(printer, proposal, found.metrics, usual)
+    if usual:
         printer.note(f"usual-examples = {usual:_}, by which updates weigh, and 0 lets all weigh the same")
     for sentence in filter(None, (found.trouble, found.no_room)):
         printer.note(f"Beware: {sentence}.")
@@ -98,14 +99,15 @@ def terms_propose(
     printer.note(f"{written}, then omnilytics market create --terms {output or 'FILE'}")
 
 
-def _show(printer: Printer, proposal: Proposal, metrics: tuple[str, ...]) -> None:
+def _show(printer: Printer, proposal: Proposal, metrics: tuple[str, ...], usual: int) -> None:
     """Tables for people, and what follows from them."""
     from ..trial.proposal import PERCENTILES
 
+    of_whom = ", of a data owner that counts least (usual ones are cut at half the clip)" if usual else ""
     names = ["median" if percent == 50 else "largest" if percent == 100 else f"{percent:g} %" for percent in PERCENTILES]
     printer.note(f"How far {counted(len(proposal.norms), 'data owner')} moved {counted(proposal.weights, 'weight')} in one local round:")
     printer.rows([_row(names, one) for one in proposal.parameters], "")
-    printer.note("What a clip would cut of that, and how long it leaves the mean update:")
+    printer.note(f"What a clip would cut of that{of_whom}, and how long it leaves the mean update:")
     printer.rows(
         [
             {

@@ -201,16 +201,17 @@ class Journal:
         return create_file(self._path(task.chain_id, task.market, task.round).with_suffix(".evaluated"), b"")
 
     def note_joined(self, chain_id: int, market: str, epoch: int, examples: int) -> None:
-        """Note that an epoch is joined with this journal, and how many examples are stated; a later note replaces an earlier one."""
-        write_file(self._path(chain_id, market, epoch).with_suffix(".joined"), str(examples).encode())
+        """Note that an epoch is joined with this journal, and how many examples are stated."""
+        stated = " ".join(map(str, sorted({*self.joined_with(chain_id, market, epoch), examples})))
+        write_file(self._path(chain_id, market, epoch).with_suffix(".joined"), stated.encode())
 
-    def joined_with(self, chain_id: int, market: str, epoch: int) -> int | None:
-        """How many examples were stated for an epoch that was joined with this journal.
+    def joined_with(self, chain_id: int, market: str, epoch: int) -> set[int]:
+        """Every number of examples that was stated for an epoch with this journal: one that is sent need not be mined, or in time.
 
-        None if it was not: the journal may have been lost, and with it what it refuses.
+        Empty if the epoch was not joined with it: the journal may have been lost, and with it what it refuses.
         """
         path = self._path(chain_id, market, epoch).with_suffix(".joined")
-        return int(path.read_bytes() or b"0") if path.exists() else None
+        return set(map(int, path.read_text().split())) if path.exists() else set()
 
     def _path(self, chain_id: int, market: str, number: int) -> Path:
         return self._folder / f"{chain_id}-{market.lower()}-{number:010d}.entry"

@@ -129,7 +129,7 @@ class TaskChecks:
             )
         raise Refused(
             f"this data set {said}: the two sums could tell its updates; state the examples that it was given before, work in markets with the "
-            "same usual number, or make a home for other data"
+            "same usual number, or make a home with another account for other data"
         )
 
     def _weighs_as_before(self, entries: list[Entry], group: tuple[Member, ...]) -> None:
@@ -225,15 +225,15 @@ class TaskChecks:
                 "the account has joined from another home, which alone may work in this epoch"
             )
         stated = self._journal.joined_with(self._ledger.chain_id, self._ledger.address, epoch)
-        if stated is None:
+        if not stated:
             raise Refused(
                 f"the journal of this home knows nothing of epoch {epoch}, which was joined with this home's mask key; it was lost, and a "
                 "mask could be used twice; join the next epoch"
             )
-        if stated != mine.examples:
+        if mine.examples not in stated:
             raise Refused(
-                f"the market lists {mine.examples} examples for {self._owner} in epoch {epoch}, this home stated {stated} when it joined; the node "
-                "shows what is not on the chain, or a later join was not mined: have another node looked at, or join the next epoch"
+                f"the market lists {mine.examples} examples for {self._owner} in epoch {epoch}, which this home has not stated; the node shows "
+                "what is not on the chain; have another node looked at"
             )
 
 

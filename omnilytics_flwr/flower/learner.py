@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from flwr.app import MetricRecord, RecordDict
 
 from ..errors import NotReopened, SettlementRefused, TermsError
-from ..model_owner.clipping import Cut
+from ..model_owner.clipping import Clipped
 from ..model_owner.decision import Decision
 from ..model_owner.live_round import Metrics
 from ..model_owner.round_keeper import RoundKeeper
@@ -123,7 +123,7 @@ class Learner:
             log(WARNING, "the inner strategy does not say what comes next (%s); the round is settled without the next task", error)
             return None
 
-    def _look_at_clip(self, cut: Cut) -> None:
+    def _look_at_clip(self, cut: Clipped) -> None:
         self.cut_for_all, terms = cut.for_all, self._keeper.terms
         remedy = "a market with a larger clip would learn more (`omnilytics market terms-propose` proposes one)"
         if cut.at_clip > MOST_AT_CLIP and cut.at_clip >= self.cut_for_all:

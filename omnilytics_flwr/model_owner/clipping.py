@@ -25,7 +25,7 @@ MOST_BLUR = 0.1
 """How far rounding may move a sum, in clips; where it moves them further, they no longer tell who was cut."""
 
 
-class Cut(NamedTuple):
+class Clipped(NamedTuple):
     """What the clip has cut of a mean: the share of its entries that sit at the clip, and, of the weights that move, that at which the
     change of every data owner was cut.
     """

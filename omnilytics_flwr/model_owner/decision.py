@@ -26,7 +26,7 @@ from ..market.refusals import TooManyUnpaid
 from ..market.roster import bitmap_of
 from ..market.scheme import Scheme, Sums
 from ..market.terms import Terms
-from .clipping import Cut, share_at_clip, share_cut_for_all
+from .clipping import Clipped, share_at_clip, share_cut_for_all
 
 _FATES = ("accepted", "learnt", "ineligible", "dropped", "waived", "void", "too_long", "distances", "counts")
 _MOST_TIMES = 2**12
@@ -79,7 +79,7 @@ class Decision:
         As `judge` was given them.
     mean : float64 array, shape (d,), in [-c, c], or None
         Mean update of the groups that are learnt from, by their counts; None if there is none.
-    cut : Cut
+    cut : Clipped
         What the clip has cut of it.
     """
 
@@ -97,7 +97,7 @@ class Decision:
     tolerated: int
     counts: tuple[int, ...]
     mean: NDArray[np.float64] | None
-    cut: Cut
+    cut: Clipped
 
     def fates(self) -> dict[str, tuple[Any, ...]]:
         """What a report takes over, by name of its field."""
@@ -229,7 +229,7 @@ def surplus_of(far: int, groups: int, faulty_groups: int) -> int:
 
 def learn(
     terms: Terms, groups: dict[int, GroupSum], accepted: tuple[int, ...], counts: Sequence[int]
-) -> tuple[tuple[int, ...], NDArray[np.float64] | None, Cut]:
+) -> tuple[tuple[int, ...], NDArray[np.float64] | None, Clipped]:
     """Which of the accepted groups to learn from, the mean of their means by `counts`, and what the clip has cut of it.
 
     Parameters
@@ -241,7 +241,7 @@ def learn(
     good = _selected(terms, sums, {position: len(groups[position].digests) for position in sums})
     learnt = tuple(position for position in accepted if position in good)
     if not learnt:
-        return (), None, Cut()
+        return (), None, Clipped()
     sizes = {position: len(groups[position].digests) for position in learnt}
     times = _times({position: counts[position] / size for position, size in sizes.items()})
     total = np.zeros(len(sums[learnt[0]]), dtype=np.int64)
@@ -256,7 +256,7 @@ def learn(
     scales = [least * sizes[position] / counts[position] for position in learnt]
     for_all = share_cut_for_all([sums[position] for position in learnt], terms, members=sum(sizes.values()), scales=scales)
     furthest = least * sum(sizes.values()) / sum(counts[position] for position in learnt)
-    return learnt, mean, Cut(share_at_clip(mean, furthest * terms.clip), for_all)
+    return learnt, mean, Clipped(share_at_clip(mean, furthest * terms.clip), for_all)
 
 
 def _times(weights: dict[int, float]) -> dict[int, int]:

@@ -70,7 +70,13 @@ def test_data_set_that_counted_otherwise_is_summed_no_more_whatever_the_policy(t
 def test_number_that_the_node_shows_and_the_home_has_not_stated_is_refused(tmp_path: Path) -> None:
     scene, owner = lone_owner(tmp_path, examples=[300], **WEIGHED)
     scene.market.storage.examples[scene.market.owner_record(owner.address).seat] = 330
-    assert_refused(owner.agent(), anchor(scene), "the market lists 330 examples for .* in epoch 1, this home stated 300 when it joined")
+    assert_refused(owner.agent(), anchor(scene), "the market lists 330 examples for .* in epoch 1, which this home has not stated")
+
+
+def test_join_that_came_too_late_to_change_the_number_locks_nobody_out(tmp_path: Path) -> None:
+    scene, owner = lone_owner(tmp_path, examples=[300], **WEIGHED)
+    owner.journal.note_joined(scene.world.chain_id, scene.market.address, 1, 330)
+    owner.agent().commit(anchor(scene), update_of(0))
 
 
 def test_number_of_examples_is_that_of_a_data_set_and_not_of_a_home(tmp_path: Path) -> None:

@@ -183,8 +183,13 @@ def test_evaluation_is_noted_once_by_whoever_comes_first(tmp_path: Path) -> None
 def test_joined_epochs_are_known_by_market_and_epoch(tmp_path: Path) -> None:
     for _ in range(2):
         Journal(tmp_path).note_joined(31337, MARKET, 3, 1200)
+        Journal(tmp_path).note_joined(31337, MARKET, 3, 0)
     journal = Journal(tmp_path)
-    assert [journal.joined_with(*joined) for joined in ((31337, MARKET, 3), (31337, MARKET, 2), (1, MARKET, 3))] == [1200, None, None]
+    assert [journal.joined_with(*joined) for joined in ((31337, MARKET, 3), (31337, MARKET, 2), (1, MARKET, 3))] == [
+        {0, 1200},
+        set(),
+        set(),
+    ]
     assert journal.entries() == []
 
 

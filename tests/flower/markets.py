@@ -26,7 +26,7 @@ from omnilytics_flwr.market.ledger import ModelOwnerLedger
 from omnilytics_flwr.market.market_view import MarketState, Member
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address, Terms
-from omnilytics_flwr.model_owner.clipping import Cut
+from omnilytics_flwr.model_owner.clipping import Clipped
 from omnilytics_flwr.model_owner.live_round import Delivered, LiveRound, Metrics, Signed
 from omnilytics_flwr.model_owner.round_report import RoundReport
 from omnilytics_flwr.model_owner.run_directory import Record
@@ -235,7 +235,7 @@ class ExactAgent:
 @dataclass
 class ExactProven:
     mean: NDArray[np.float64]
-    cut: Cut = field(default_factory=Cut)
+    cut: Clipped = field(default_factory=Clipped)
 
 
 @dataclass
