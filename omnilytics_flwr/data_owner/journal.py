@@ -211,7 +211,10 @@ class Journal:
         Empty if the epoch was not joined with it: the journal may have been lost, and with it what it refuses.
         """
         path = self._path(chain_id, market, epoch).with_suffix(".joined")
-        return set(map(int, path.read_text().split())) if path.exists() else set()
+        try:
+            return set(map(int, path.read_bytes().split())) if path.exists() else set()
+        except ValueError as error:
+            raise Malformed(f"journal note {path.name} is damaged ({error}); leave it where it is, and join the next epoch") from error
 
     def _path(self, chain_id: int, market: str, number: int) -> Path:
         return self._folder / f"{chain_id}-{market.lower()}-{number:010d}.entry"

@@ -101,7 +101,8 @@ class TaskChecks:
     def history(self, task: TaskId, group: tuple[Member, ...]) -> None:
         """Check that one more commitment, in this group, is within what the operator allows, and weighs as those before."""
         entries = self._journal.entries()
-        self._weighs_as_before(entries, group)
+        counts = {str(owner): count for owner, count in self.counts(group).items()}
+        self._count_as_before(entries, {"": counts.pop(self._owner)} | counts)
         self._counts(entries, peers_hash(group))
         seat = next(member.seat for member in group if member.owner == self._owner)
         self._paid(seat, (entry.task.round for entry in reversed(entries) if entry.task.market == task.market))
@@ -113,15 +114,18 @@ class TaskChecks:
 
     def stated(self, examples: int) -> None:
         """Check that the data owner may state so many examples."""
-        self._counts_as_before(self._journal.entries(), "", count_of(examples, self._ledger.terms().usual_examples))
-
-    def _counts_as_before(self, entries: list[Entry], who: str, count: int) -> None:
-        """Sums that weigh the same updates otherwise could tell them apart."""
-        others = {other for name, other in self._journal.counts(entries) if name == who} - {count}
-        if not others:
-            return
         usual = self._ledger.terms().usual_examples
-        said = f"counted {min(others)} in earlier commitments, and would count {count} here, where the usual number of examples is {usual}"
+        self._count_as_before(self._journal.entries(), {"": count_of(examples, usual)})
+
+    def _count_as_before(self, entries: list[Entry], counts: dict[str, int]) -> None:
+        """Check counts as `Journal.counts` names them: sums that weigh the same updates otherwise could tell them apart."""
+        for who, before in self._journal.counts(entries):
+            if counts.get(who, before) != before:
+                self._refuse_count(who, counts[who], before)
+
+    def _refuse_count(self, who: str, count: int, before: int) -> None:
+        usual = self._ledger.terms().usual_examples
+        said = f"counted {before} in earlier commitments, and would count {count} here, where the usual number of examples is {usual}"
         if who:
             raise Refused(
                 f"{who}, of this data owner's group, {said}: it states other examples than before, or the node shows what is not on the chain; "
@@ -131,10 +135,6 @@ class TaskChecks:
             f"this data set {said}: the two sums could tell its updates; state the examples that it was given before, work in markets with the "
             "same usual number, or make a home with another account for other data"
         )
-
-    def _weighs_as_before(self, entries: list[Entry], group: tuple[Member, ...]) -> None:
-        for owner, count in self.counts(group).items():
-            self._counts_as_before(entries, "" if owner == self._owner else owner, count)
 
     def another_epoch(self) -> None:
         """Check that a group and a round more, of an epoch that is not drawn yet, are within what the operator allows."""

@@ -34,12 +34,12 @@ class Clipped(NamedTuple):
     for_all: float = 0.0
 
 
-def share_at_clip(mean: NDArray[np.float64], clip: float) -> float:
-    """Share of the entries of an accepted mean that sit at the clip, or where it is if all that it holds is cut."""
-    return float(np.mean(np.abs(mean) >= AT_CLIP * clip))
+def share_at_clip(mean: NDArray[np.float64], furthest: float) -> float:
+    """Share of the entries of an accepted mean that are where everybody's cut takes them, at `furthest`."""
+    return float(np.mean(np.abs(mean) >= AT_CLIP * furthest))
 
 
-def share_cut_for_all(sums: Sequence[Sums], terms: Terms, *, members: int, scales: Sequence[float] = ()) -> float:
+def share_cut_for_all(sums: Sequence[Sums], terms: Terms, *, members: int, scales: Sequence[float]) -> float:
     """Of the weights that move, the share at which the change of every data owner was cut; 0 if that cannot be told.
 
     Parameters
@@ -48,10 +48,9 @@ def share_cut_for_all(sums: Sequence[Sums], terms: Terms, *, members: int, scale
         Of the groups that are learnt from.
     members : int, > 0
         How many data owners they have together.
-    scales : sequence of float, 0 .. 1 (default: all 1)
+    scales : sequence of float, above 0, at most 1
         What a member that is cut adds to each sum, in clips.
     """
-    scales = scales or [1.0] * len(sums)
     blur = members / (min(scales) * steps_per_clip(terms.update_bits))  # each of them rounds by a step at most
     if blur > MOST_BLUR:
         return 0.0

@@ -105,6 +105,9 @@ def test_peers_of_one_data_set_count_the_same_beside_all_its_homes(tmp_path: Pat
     (tmp_path / "data" / "notes.count").touch()
     (entry,) = first.journal.entries()
     assert first.journal.counts([]) == second.journal.counts([]) == {("", 300), *((peer, 300) for peer in entry.peer_counts)}
+    peer = next(iter(entry.peer_counts))
+    (tmp_path / "data" / f"{peer}-600.count").touch()  # as another home would note it
+    assert_refused(first.agent(), anchor(scene), f"{peer}, of this data owner's group, counted 600 in .* would count 300 here")
 
 
 def homes_in_two_groups(folder: Path, **options: Any) -> tuple[Scene, tuple[Owner, Owner]]:

@@ -217,3 +217,11 @@ def test_home_waits_for_another_with_its_data_set_only_to_count(tmp_path: Path) 
     one, other = (Journal(tmp_path / name, tmp_path / "data") for name in ("one", "other"))
     with one.locked(counting=True), other.locked():
         assert not other.entries()
+
+
+def test_damaged_note_of_joining_is_told_by_name(journal: Journal, tmp_path: Path) -> None:
+    journal.note_joined(31337, MARKET, 3, 1200)
+    (note,) = tmp_path.glob("*.joined")
+    note.write_bytes(b"12x\xff")
+    with pytest.raises(Malformed, match=f"journal note {note.name} is damaged"):
+        journal.joined_with(31337, MARKET, 3)

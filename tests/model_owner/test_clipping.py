@@ -22,18 +22,18 @@ def test_share_of_weights_that_are_cut_for_all_shows_in_the_sums(cut: int, least
     updates[:, :cut] = rng.choice([-CLIP, CLIP], (MEMBERS, cut))
     steps = np.round(np.clip(updates, -CLIP, CLIP) / CLIP * STEPS).astype(np.int64) + rng.choice([-1, 0, 1], updates.shape)
     sums = [steps[:3].sum(axis=0), steps[3:7].sum(axis=0), steps[7:].sum(axis=0)]
-    assert least <= share_cut_for_all(sums, TERMS, members=MEMBERS) <= most
+    assert least <= share_cut_for_all(sums, TERMS, members=MEMBERS, scales=[1.0] * 3) <= most
 
 
 def test_weights_that_nobodys_training_reaches_are_not_cut() -> None:
     """As most of a 3 x 3 kernel over a picture of one pixel: no sum of an even number of clips, though it might be."""
     noise = np.random.default_rng(3).choice([-1, 0, 1], (MEMBERS, 4000))
-    assert share_cut_for_all([noise.sum(axis=0)], TERMS, members=MEMBERS) == 0.0
+    assert share_cut_for_all([noise.sum(axis=0)], TERMS, members=MEMBERS, scales=[1.0]) == 0.0
 
 
 def test_steps_too_coarse_to_tell_say_nothing() -> None:
     coarse = Terms.for_model(4000, verification=VERIFICATION, owners=15, clip=CLIP, update_bits=6)
-    assert share_cut_for_all([np.full(4000, MEMBERS * steps_per_clip(6))], coarse, members=MEMBERS) == 0.0
+    assert share_cut_for_all([np.full(4000, MEMBERS * steps_per_clip(6))], coarse, members=MEMBERS, scales=[1.0]) == 0.0
 
 
 def test_entries_at_the_clip_are_counted() -> None:
