@@ -118,7 +118,7 @@ def test_attack_hurts_plain_fedavg_and_not_the_market(recipe: Recipe, trainer: T
     assert fedavg is not None
     assert market.accuracies[-1] > fedavg.accuracies[-1] + 0.2
     assert [decision.dropped for decision in market.decisions] == [(0, 1), (0, 1)]
-    forged, once = Crowd("isotropic", Isotropic(), (4,)), replace(recipe, training=replace(recipe.training, rounds=1))
+    forged, once = Crowd("isotropic", Isotropic(0, 1), (4,)), replace(recipe, training=replace(recipe.training, rounds=1))
     assert fedavg_cell(recipe, trainer, forged, start) is None, "an attack on vectors needs a market"
     assert market_cell(once, trainer, forged, start).decisions[0].ineligible == (1,)
 
