@@ -10,6 +10,7 @@ import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from .audit.tables import audit_table
@@ -130,16 +131,38 @@ def byzantine_table(result: dict[str, Any]) -> str:
     rows = [("nobody", _cell(result["no_attacker"]), "", "")]
     rows += [(attack, *(_cell(cells[crowd]) for crowd in crowds)) for attack, cells in result["attacks"].items()]
     calm = _calm_table(result["no_attacker_by_seed"])
-    return "\n".join([markdown_table(head, rows), "", calm, "", *_projections(result["projections"]), "", _audits(result)])
+    return "\n".join(
+        [markdown_table(head, rows), "", calm, "", _rules_table(result), "", *_projections(result["projections"]), "", _audits(result)]
+    )
 
 
 def _calm_table(by_seed: dict[str, dict[str, Any]]) -> str:
     """Trainings in which nobody attacks, by seed, and their mean."""
-    names = ("market", "projected", "fedavg", "honest_groups_paid")
+    names = ("market", "projected", "fedavg", "honest_groups_paid", "least_paid_group")
     rows = [(seed, *(by_seed[seed][name] for name in names)) for seed in sorted(by_seed)]
     rows.append(("mean", *(sum(row[place] for row in rows) / len(rows) for place in range(1, len(names) + 1))))
     shown = [(seed, *(f"{100 * figure:.1f}" for figure in figures)) for seed, *figures in rows]
-    return markdown_table(("nobody attacks, split", "market, %", "projected, %", "plain FedAvg, %", "honest groups paid, %"), shown)
+    head = ("nobody attacks, split", "market, %", "projected, %", "plain FedAvg, %", "groups paid, %", "least paid group, %")
+    return markdown_table(head, shown)
+
+
+def _rules_table(result: dict[str, Any]) -> str:
+    """What each outlier percentage comes to: on average of the splits where nobody attacks, and under attack by one crowd."""
+    calm, attacks = result["no_attacker_by_seed"].values(), result["attacks"]
+    under = [cells[result["sweep_crowd"]]["rules"] for cells in attacks.values()]
+    rows = []
+    for rule in map(str, result["outlier_percents"]):
+        shares = [
+            fmean(one["rules"][rule]["market"] for one in calm),
+            fmean(one["rules"][rule]["honest_groups_paid"] for one in calm),
+            fmean(rules[rule]["market"] for rules in under),
+            min(rules[rule]["market"] for rules in under),
+            fmean(rules[rule]["attackers_groups_paid"] for rules in under),
+        ]
+        rows.append((rule if rule != "0" else "0 (the paper's rule)", *(f"{100 * share:.1f}" for share in shares)))
+    attack = f"{len(result['crowds'][result['sweep_crowd']])} attackers"
+    head = ("outlier percent", "nobody attacks, %", "groups paid, %", f"{attack}, mean, %", "worst, %", "their groups paid, %")
+    return markdown_table(head, rows)
 
 
 def _projections(found: dict[str, Any]) -> Iterator[str]:

@@ -134,7 +134,7 @@ class Terms:
             lambda terms: 110 if terms.outlier_percent else 0,
             lambda terms: 200 if terms.outlier_percent else 0,
         ),
-    ] = 150
+    ] = 200
     weights: Annotated[int, About("uint32", "d: weights of the public part of the model.", 1, MOST_WEIGHTS)]
     update_bits: Annotated[
         int,

@@ -52,11 +52,13 @@ def rule_figures(recipe: Recipe, market: Cell, attackers: Sequence[int]) -> dict
     return {"market": market.accuracies[-1], **_pay(recipe, market, attackers)}
 
 
-def calm_figures(market: Cell) -> dict[str, Any]:
+def calm_figures(recipe: Recipe, market: Cell) -> dict[str, Any]:
     """What only a training without attackers shows."""
     scores = [score for decision in market.decisions for score in decision.relative_scores().values()]
+    groups = range(recipe.data.owners // recipe.market.group_size)
     return {
         "rounds_all_paid": sum(not _unpaid(decision) for decision in market.decisions),
+        "least_paid_group": min(fmean(group not in _unpaid(decision) for decision in market.decisions) for group in groups),
         "highest_score_percent": max(scores),
     }
 

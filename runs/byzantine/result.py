@@ -18,7 +18,7 @@ from .recipe import Recipe
 __all__ = ["audits_of", "broken_promises", "result_of"]
 
 LEAST_PAID = 0.9
-"""Share of rounds in which every group is paid when nobody attacks."""
+"""Share of rounds in which a group is paid when nobody attacks."""
 MOST_LOST = 0.005
 """Accuracy that a market may cost when nobody attacks: half a point."""
 LEAST_SAME = 0.99
@@ -97,22 +97,18 @@ def broken_promises(result: dict[str, Any]) -> list[str]:
     fates = [fate for cell in (*cells, result["no_attacker"]) for fate in cell["fates"] if fate["opened"]]
     misdeeds, others = result["misdeeds"], result["misdeeds_owners"] // result["group_size"] - 1
     least_paid = 1 - result["misdeeds_faulty_groups"] / others - 1e-9
-    groups = _attackers_groups(result)
     within = [crowds[crowd] for crowds in result["attacks"].values() for crowd in _within(result)]
     calm = result["no_attacker_by_seed"].values()
     differing = [one for one in result["projections"]["differing"] if one["loud"]]
     swept = [crowds[result["sweep_crowd"]] for crowds in result["attacks"].values()]
     claims = {
-        "with nobody attacking, a group is paid in nine rounds of ten": fmean(one["honest_groups_paid"] for one in calm) >= LEAST_PAID,
-        "with nobody attacking, a market is within half a point of plain FedAvg": (
-            fmean(one["fedavg"] - one["market"] for one in calm) <= MOST_LOST
+        "with nobody attacking, every group is paid in nine rounds of ten": all(one["least_paid_group"] >= LEAST_PAID for one in calm),
+        "with nobody attacking, a market is within half a point of plain FedAvg": all(
+            one["fedavg"] - one["market"] <= MOST_LOST for one in calm
         ),
         "loud attacks within f are not paid": not any(cell["loud_groups_paid"] for cell in within),
-        "where a loud attack is within f, projections select the same groups in 99 rounds of 100": (
-            sum(one["crowd"] in _within(result) for one in differing) <= (1 - LEAST_SAME) * sum(cell["loud_rounds"] for cell in within)
-        ),
-        "where it is not, projections differ at most in which of the attackers' groups go unpaid": all(
-            {*map(int, one["groups"].split())} <= groups[one["crowd"]] for one in differing
+        "under a loud attack, projections select the same groups in 99 rounds of 100": (
+            len(differing) <= (1 - LEAST_SAME) * result["projections"]["loud_rounds"]
         ),
         "projections leave accuracy as it is": abs(fmean(cell["projected"] - cell["market"] for cell in swept)) <= MOST_LOST,
         "every attack comes to the same on a chain": all(
@@ -145,12 +141,8 @@ def audits_of(result: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _within(result: dict[str, Any]) -> list[str]:
     """Crowds that sit in at most f groups."""
-    return [crowd for crowd, numbers in _attackers_groups(result).items() if len(numbers) <= result["faulty_groups"]]
-
-
-def _attackers_groups(result: dict[str, Any]) -> dict[str, set[int]]:
-    """Groups in which each crowd sits."""
-    return {crowd: {place // result["group_size"] for place in places} for crowd, places in result["crowds"].items()}
+    groups = {crowd: {place // result["group_size"] for place in places} for crowd, places in result["crowds"].items()}
+    return [crowd for crowd, numbers in groups.items() if len(numbers) <= result["faulty_groups"]]
 
 
 def _short(figures: dict[str, Any]) -> dict[str, Any]:

@@ -104,7 +104,7 @@ def find(recipe: Recipe, job: Job) -> Finding:
         }
         figures["projected"] = market_cell(recipe, trainer, crowd, start, replace(usual, projected=True)).accuracies[-1]
     if not job.attack:
-        figures |= calm_figures(market)
+        figures |= calm_figures(recipe, market)
     offers = market.last_offers if job.crowd == recipe.confirm.crowd else []
     return Finding(job, figures, offers, market.decisions[-1])
 

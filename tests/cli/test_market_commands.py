@@ -85,7 +85,7 @@ def test_create_makes_the_market_of_the_terms(line: CommandLine, connection: Con
         bond_wei=15 * 10**14,
         norm_bound=norm_bound_steps(3.0, clip=1.0, update_bits=16),
         draw_delay_blocks=128,
-        outlier_percent=150,
+        outlier_percent=200,
     )
     assert ledger.terms() == expected
     assert made["terms_hash"] == "0x" + ledger.terms_hash().hex()
