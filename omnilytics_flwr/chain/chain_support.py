@@ -37,6 +37,9 @@ RETURN_BLOB_HASH = bytes.fromhex("5f 49 5f 52 60 20 5f f3")
 _PROBE_FEE_WEI = 10**12
 _PROBE_GAS = 21_000
 
+L1_BLOCK = Address("0x4200000000000000000000000000000000000015")
+"""Where rollups of the OP kind keep what they know of Ethereum's blocks."""
+
 SETTLEMENT_BYTES = (ETHEREUM.settlement_bytes, 95_000, 60_000)
 """Sizes of transactions that are tried, the largest first."""
 _TOO_LARGE = re.compile(r"oversized|too (?:large|big|long)|size", re.IGNORECASE)
@@ -95,6 +98,11 @@ def limits_of(connection: Connection) -> ChainLimits:
     except UnsupportedChain:
         return ChainLimits(size, 0)
     return ChainLimits(size, min(ETHEREUM.blobs, _blobs_of_a_block(connection)))
+
+
+def is_rollup(connection: Connection) -> bool:
+    """Whether the chain is a rollup of the OP kind, whose sequencer chooses of which Ethereum block a random number is."""
+    return bool(connection.code(L1_BLOCK))
 
 
 def check_blobs(connection: Connection) -> None:
@@ -178,15 +186,15 @@ def _sees_no_blobs(connection: Connection) -> bool:
 
 
 def _blobs_of_a_block(connection: Connection) -> int:
-    """Most blobs in a block (EIP-7910); Ethereum's in a transaction if the node does not tell."""
+    """Most blobs in a block (EIP-7910); if the node does not tell, most of a transaction that it is offered."""
     try:
         return int(connection.request("eth_config")["current"]["blobSchedule"]["max"])
     except NodeError as error:
         if error.meaning is not Meaning.NO_METHOD:
             raise
-        return ETHEREUM.blobs
     except (KeyError, TypeError, ValueError):
-        return ETHEREUM.blobs
+        pass
+    return next((blobs for blobs in range(ETHEREUM.blobs, 1, -1) if _refusal_of_blobs(connection, blobs) is None), 1)
 
 
 def _refusal_of_blobs(connection: Connection, blobs: int, *, no_method: bool = False) -> str | None:

@@ -17,7 +17,7 @@ from .session import Session, options, read_deployments
 from .settings import ACCOUNT, CHAIN, DEPLOYMENTS, FILE, MARKET, SENDING, VERIFICATIONS, default_deployments, example, to_address, to_amount
 
 if TYPE_CHECKING:
-    from ..market.terms import Address
+    from ..market.terms import Address, Terms
 
 
 @click.group(epilog=example("omnilytics market list", "omnilytics market show --market 0x..."))
@@ -95,6 +95,7 @@ def create(session: Session, terms_path: Path, by_invitation: bool) -> None:
     terms = read_terms(terms_path, deployment.verification, deployment.computed)
     if by_invitation:
         terms = replace(terms, admission=deployment.gate)
+    _tell_of_short_delay(session, terms)
     if session.plan(lambda: create_market(session.sender, deployment, terms), session.printer()):
         return
     address = create_market(session.sender, deployment, terms)
@@ -255,6 +256,20 @@ def _is_of_known_factory(session: Session) -> bool | None:
     except UnsupportedChain:
         return None
     return True
+
+
+def _tell_of_short_delay(session: Session, terms: Terms) -> None:
+    """Say if data owners would refuse the draw by their usual policy, before a market is paid for that nobody works in."""
+    from ..chain.chain_support import is_rollup
+    from ..data_owner.policy import Policy
+
+    connection = session.connection
+    least = Policy().for_chain(is_local=connection.is_local, is_rollup=is_rollup(connection)).least_draw_delay_blocks or 0
+    if terms.draw_delay_blocks < least:
+        session.printer().note(
+            f"Data owners on this chain want a draw at least {least:,} blocks after the freeze, by their usual policy, and would refuse "
+            f"this market's {terms.draw_delay_blocks}; raise draw-delay-blocks in the terms."
+        )
 
 
 def _prepare_deployment(session: Session) -> None:

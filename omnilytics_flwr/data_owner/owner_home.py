@@ -223,7 +223,9 @@ class OwnerHome:
 
     def policy_on(self, connection: Connection) -> Policy:
         """The policy, with a value for whatever depends on the chain."""
-        return self.policy.for_chain(is_local=connection.is_local)
+        from ..chain.chain_support import is_rollup
+
+        return self.policy.for_chain(is_local=connection.is_local, is_rollup=is_rollup(connection))
 
     def _trusted_factory(self, connection: Connection) -> Address | None:
         from ..chain.known_deployments import known_deployment

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 FINAL_BLOCKS = 64
 """Two epochs of Ethereum: what lies that deep is final, and nobody can tell a block's randomness from so far before it."""
+ROLLUP_DRAW_BLOCKS = 1300
+"""The same on a rollup of the OP kind, at 2 s a block: its sequencer also has 1,800 s in which to choose of which Ethereum block the number is."""
 STRESS_PRICE_WEI = 20 * 10**9
 BLOCK_SECONDS = 12
 LOCAL_POLL_SECONDS = 4
@@ -87,14 +89,14 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
         except Malformed as error:
             raise TermsError(f"policy: {error}") from error
 
-    def for_chain(self, *, is_local: bool) -> Policy:
-        """The same policy with a value wherever None stands for one that depends on the chain."""
+    def for_chain(self, *, is_local: bool, is_rollup: bool = False) -> Policy:
+        """The same policy with a value wherever None stands for one that depends on the chain; `is_rollup`: of the OP kind."""
         usual = {
             "known_verification": not is_local,
             "public_sums": is_local,
             "confirmations": int(not is_local),
             "keep_blocks": 0 if is_local else FINAL_BLOCKS,
-            "least_draw_delay_blocks": 0 if is_local else FINAL_BLOCKS,
+            "least_draw_delay_blocks": 0 if is_local else ROLLUP_DRAW_BLOCKS if is_rollup else FINAL_BLOCKS,
             "poll_seconds": LOCAL_POLL_SECONDS if is_local else BLOCK_SECONDS,
             "stress_price_wei": 0 if is_local else STRESS_PRICE_WEI,
             "claim_after_wei": 1 if is_local else None,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ..crypto.address import parse_address
 from ..errors import Malformed, WrongLength
-from ..market.task import arrays_hash, config_hash
+from ..market.task import arrays_hash, config_hash, named_config_hash
 from ..market.terms import Address
 
 FUNCTION_FAILED = "the data owner's own function failed; its log says why"
@@ -175,9 +175,11 @@ def hash_of_config(record: ConfigRecord) -> bytes:
 
 
 def hash_of_task_config(content: RecordDict | None) -> bytes:
-    """Hash of the configuration that a message holds beside our record, or of an empty one; raises `Malformed`."""
-    configs = [] if content is None else [record for key, record in content.config_records.items() if key != RECORD]
-    return hash_of_config(configs[0] if configs else ConfigRecord())
+    """Hash of the configuration that a message holds beside our record, with the names of its records; raises `Malformed`."""
+    content = RecordDict() if content is None else content
+    name = next((key for key in content.config_records if key != RECORD), "")
+    config = dict(content.config_records[name].items()) if name else {}
+    return named_config_hash(config, name=name, arrays_name=next(iter(content.array_records), ""))
 
 
 def _plain(value: Any) -> Any:

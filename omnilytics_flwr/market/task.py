@@ -58,8 +58,10 @@ class TaskParts:
 
     Attributes
     ----------
-    arrays, train_config, evaluate_config : bytes, length 32
-        From `arrays_hash` and `config_hash`.
+    arrays : bytes, length 32
+        From `arrays_hash`.
+    train_config, evaluate_config : bytes, length 32
+        From `named_config_hash`.
     run_config : bytes, length 32 (default: the hash of an empty configuration)
         From `config_hash` of Flower's run config, which user functions often read settings from.
     """
@@ -111,6 +113,19 @@ def config_hash(config: Mapping[str, ConfigValue]) -> bytes:
     by_bytes = sorted((_utf8(key), key) for key in config)
     encoded = [_sized(raw) + _value_bytes(key, config[key]) for raw, key in by_bytes]
     return keccak256(label("config") + struct.pack(">I", len(encoded)) + b"".join(encoded))
+
+
+def named_config_hash(config: Mapping[str, ConfigValue], *, name: str, arrays_name: str) -> bytes:
+    """Hash of a request's configuration, and of the names of the records that it and the arrays come in: an app finds them by name.
+
+    Parameters
+    ----------
+    config : mapping
+        As for `config_hash`; empty if there is none.
+    name, arrays_name : str
+        Of the records; empty if there is none.
+    """
+    return keccak256(label("request"), _sized(_utf8(arrays_name)), _sized(_utf8(name)), config_hash(config))
 
 
 def _utf8(text: str) -> bytes:

@@ -18,7 +18,7 @@ from omnilytics_flwr import LocalMarket, Terms
 from omnilytics_flwr.crypto.hashing import keccak256, word
 from omnilytics_flwr.data_owner.step_times import Spent, StepTimes
 from omnilytics_flwr.evm.guarded_process import GuardedProcess
-from omnilytics_flwr.flower.wire import RECORD, DeliverRequest, Exchange, TaskHeader, hash_of_arrays, hash_of_config
+from omnilytics_flwr.flower.wire import RECORD, DeliverRequest, Exchange, TaskHeader, hash_of_arrays, hash_of_task_config
 from omnilytics_flwr.market.roster import bits_of, roster_hash, roster_seats
 from omnilytics_flwr.market.task import TaskId, TaskParts
 from omnilytics_flwr.market.terms import Address
@@ -126,13 +126,14 @@ def terms_of(case: Case, owners: int, verification: Address) -> Terms:
 
 def play_round(client: Client, market: LocalMarket, model: ArrayRecord) -> list[Answer]:
     """A round up to the delivery of the data owner that is measured; the others' digests are made up."""
-    ledger, config = market.ledger, ConfigRecord()
-    parts = TaskParts(hash_of_arrays(model), hash_of_config(config), hash_of_config(config))
+    ledger, content = market.ledger, RecordDict({"arrays": model, "config": ConfigRecord()})
+    config_hash = hash_of_task_config(content)
+    parts = TaskParts(hash_of_arrays(model), config_hash, config_hash)
     ledger.anchor(parts.task_hash(1))
     state = ledger.state()
     task = TaskId(ledger.chain_id, ledger.address, state.epoch, state.round, state.task_hash)
-    header = TaskHeader(Exchange.TRAIN, task.chain_id, task.market, task.epoch, task.round, hash_of_config(config))
-    committed, first = client.ask(RecordDict({"arrays": model, "config": config, RECORD: header.to_record()}))
+    header = TaskHeader(Exchange.TRAIN, task.chain_id, task.market, task.epoch, task.round, config_hash)
+    committed, first = client.ask(RecordDict({**content, RECORD: header.to_record()}))
     own, seat = bytes(committed[RECORD]["digest"]), ledger.owner_record(market.owners[0]).seat  # type: ignore[arg-type]
     groups = (1 << ledger.terms().most_owners // ledger.terms().group_size) - 1
     seats = roster_seats([ledger.group_seats(number) for number in bits_of(groups)])

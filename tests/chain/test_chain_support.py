@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 
-from omnilytics_flwr.chain.chain_support import check_answers, check_blobs, check_proofs, check_supported, limits_of
+from omnilytics_flwr.chain import artifacts
+from omnilytics_flwr.chain.chain_support import L1_BLOCK, check_answers, check_blobs, check_proofs, check_supported, is_rollup, limits_of
 from omnilytics_flwr.chain.deploy import check_deployment, create_market, deploy
-from omnilytics_flwr.chain.market_reader import MarketReader
+from omnilytics_flwr.chain.market_reader import MarketReader, market_reverts
+from omnilytics_flwr.crypto.statement import VerificationUnsupportedChain
 from omnilytics_flwr.errors import UnsupportedChain
 from omnilytics_flwr.evm.anvil import Anvil, AnvilOptions
 from omnilytics_flwr.evm.connection import HISTORY_CONTRACT, Connection, connect
 from omnilytics_flwr.evm.endpoint import NodeError, Overloaded
+from omnilytics_flwr.evm.transaction import Payload
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.refusals import MarketBadTerms
@@ -32,6 +35,9 @@ def error(code: int, message: str) -> Falsify:
 
 def result(value: object) -> Falsify:
     return lambda _: {"jsonrpc": "2.0", "id": 0, "result": value}
+
+
+POOR = error(-32000, "insufficient funds")
 
 
 def without(*names: str) -> Falsify:
@@ -64,6 +70,22 @@ def test_chain_that_cannot_verify_proofs_holds_computed_markets_alone() -> None:
 
         assert deployed.verification == ZERO_ADDRESS
         assert MarketReader(connection, create_market(sender, deployed, terms)).scheme().public_sums
+
+
+def test_verification_is_not_deployed_where_it_could_not_verify() -> None:
+    """Whoever deploys it without the check that Python makes first loses the gas, and no market comes of it."""
+    with Anvil(AnvilOptions(hardfork="cancun")) as old:
+        connection = connect(old.url)
+        connection.request("anvil_setCode", HISTORY_CONTRACT, "0x00")
+        code = artifacts.load(artifacts.VERIFICATION).creation_code
+        with pytest.raises(VerificationUnsupportedChain, match=r"(?i)0x0{39}b"):
+            sender_for(connection, dev_wallet(0, connection)).send("deploy", Payload(None, code), market_reverts())
+
+
+def test_rollup_of_the_op_kind_is_told_by_its_contract(connection: Connection) -> None:
+    assert not is_rollup(connection)
+    connection.request("anvil_setCode", L1_BLOCK, "0x00")
+    assert is_rollup(connection)
 
 
 def test_chain_without_history_contract_is_told(connection: Connection) -> None:
@@ -162,12 +184,16 @@ def test_chain_without_blobs_takes_markets_without_accusations_only(node: Faulty
 
 def test_limits_are_what_the_node_takes(node: FaultyNode, connection: Connection) -> None:
     assert limits_of(connection) == ETHEREUM
-    said = iter([error(-32000, "oversized data: transaction size 130944, limit 95000"), *[error(-32000, "insufficient funds")] * 9])
+    said = iter([error(-32000, "oversized data: transaction size 130944, limit 95000"), *[POOR] * 9])
     node.falsifying = {
         "eth_sendRawTransaction": lambda answer: next(said)(answer),
         "eth_config": result({"current": {"blobSchedule": {"max": 2}}}),
     }
     assert limits_of(connect(node.url)) == ChainLimits(95_000, 2)
+    # A chain of at most 2 blobs whose node does not tell: a size, then one blob for the check, then 6, 5, 4, 3 and 2 of them.
+    said = iter([POOR, POOR, *[error(-32000, "too many blobs in transaction: have 3, permitted 2")] * 4, POOR])
+    node.falsifying["eth_config"] = error(-32601, "the method eth_config does not exist")
+    assert limits_of(connect(node.url)) == ChainLimits(ETHEREUM.settlement_bytes, 2)
     node.falsifying = {"eth_sendRawTransaction": error(-32000, "oversized data")}
     with pytest.raises(UnsupportedChain, match="60,000 bytes"):
         limits_of(connect(node.url))

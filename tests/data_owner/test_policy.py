@@ -116,6 +116,7 @@ def test_entries_that_depend_on_the_chain_are_strict_but_on_a_local_one() -> Non
     assert (local.known_verification, local.confirmations, local.keep_blocks) == (False, 0, 0)
     assert (strict.public_sums, local.public_sums) == (False, True)
     assert (strict.poll_seconds, local.poll_seconds) == (12, 4)
+    assert Policy().for_chain(is_local=False, is_rollup=True).least_draw_delay_blocks == 1300
     assert (local.least_draw_delay_blocks, local.stress_price_wei, local.claim_after_wei) == (0, 0, 1)
     named = Policy(
         known_verification=True,
@@ -127,7 +128,7 @@ def test_entries_that_depend_on_the_chain_are_strict_but_on_a_local_one() -> Non
         stress_price_wei=4,
         claim_after_wei=5,
     )
-    assert named.for_chain(is_local=True) == named.for_chain(is_local=False) == named
+    assert named.for_chain(is_local=True) == named.for_chain(is_local=False, is_rollup=True) == named
 
 
 @pytest.mark.parametrize("allowed", [None, False])

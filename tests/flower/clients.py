@@ -17,8 +17,8 @@ from flwr.supercore.task_identity import TaskIdentity
 
 from omnilytics_flwr.flower.compat import REFUSED_BY_MOD
 from omnilytics_flwr.flower.mod import OmnilyticsMod
-from omnilytics_flwr.flower.wire import RECORD, CommitReply, DeliverRequest, Exchange, TaskHeader, hash_of_arrays, hash_of_config
-from omnilytics_flwr.market.task import TaskId, TaskParts
+from omnilytics_flwr.flower.wire import RECORD, CommitReply, DeliverRequest, Exchange, TaskHeader, hash_of_arrays
+from omnilytics_flwr.market.task import TaskId, TaskParts, named_config_hash
 from tests.data_owner.owners import Owner, anchor, live_task, open_with
 from tests.support.builders import Scene
 
@@ -147,7 +147,7 @@ def parts_of(arrays: ArrayRecord, config: Config = TRAIN_CONFIG, evaluate_config
 
 
 def hash_of(config: Config) -> bytes:
-    return hash_of_config(ConfigRecord(dict(config)))  # type: ignore[arg-type]
+    return named_config_hash(config, name="config", arrays_name="arrays")  # type: ignore[arg-type]
 
 
 def changed(arrays: ArrayRecord, change: Callable[[str, np.ndarray], np.ndarray]) -> ArrayRecord:

@@ -12,7 +12,7 @@ from flwr.app import Array, ArrayRecord, ConfigRecord, Message, MessageType, Met
 from omnilytics_flwr.data_owner.owner_agent import OwnerAgent
 from omnilytics_flwr.errors import Unreachable
 from omnilytics_flwr.flower.mod import OmnilyticsMod
-from omnilytics_flwr.flower.wire import RECORD, Exchange
+from omnilytics_flwr.flower.wire import RECORD, Exchange, hash_of_task_config
 from omnilytics_flwr.market.task import ConfigScalar, config_hash
 from tests.data_owner.owners import anchor
 from tests.flower.clients import (
@@ -118,6 +118,17 @@ def test_request_changed_arrays_is_refused(client: Client, case: str) -> None:
     assert_refused(client, client.evaluate(changed_arrays()[case]), "TaskMismatch")
 
 
+def renamed(content: RecordDict, old: str, new: str) -> RecordDict:
+    return RecordDict({new if key == old else key: record for key, record in content.items()})
+
+
+@pytest.mark.parametrize(("old", "new"), [("config", "config2"), ("arrays", "arrays2"), ("config", "arrays2")])
+def test_record_by_another_name_which_an_app_would_not_find_is_refused(client: Client, old: str, new: str) -> None:
+    assert_refused(client, client.ask(renamed(train_content(client.scene, make_model()), old, new)), "TaskMismatch")
+    content = renamed(evaluate_content(client.scene, make_model()), old, new)
+    assert_refused(client, client.ask(content, MessageType.EVALUATE), "TaskMismatch")
+
+
 @pytest.mark.parametrize(
     "changes", [{"server-round": 5}, {"server-round": True}, {"server-round": 1.0}, {"layers": ["b", "a"]}, {"more": 1}, None]
 )
@@ -141,9 +152,12 @@ def test_request_run_config_not_anchored_is_refused(client: Client, run_config: 
     assert len(client.trainer.trained) == 1
 
 
-def test_train_key_order_of_config_is_irrelevant_and_no_config_is_an_empty_one(client: Client) -> None:
+def test_train_key_order_of_config_is_irrelevant_and_there_may_be_none(client: Client) -> None:
+    content = train_content(client.scene, make_model())
+    del content["config"]
+    assert_refused(client, client.ask(content), "TaskMismatch")
     assert not client.train(make_model(), config=dict(reversed(TRAIN_CONFIG.items()))).has_error()
-    anchor(client.scene, parts_of(make_model(), {}))
+    anchor(client.scene, replace(parts_of(make_model()), train_config=hash_of_task_config(content)))
     content = train_content(client.scene, make_model())
     del content["config"]
     assert not client.ask(content).has_error()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from omnilytics_flwr.crypto.hashing import keccak256
 from omnilytics_flwr.errors import Malformed
-from omnilytics_flwr.market.task import TaskParts, arrays_hash, config_hash
+from omnilytics_flwr.market.task import TaskParts, arrays_hash, config_hash, named_config_hash
 
 ARRAYS = [("a", np.arange(6, dtype="float32").reshape(2, 3)), ("b", np.ones(4))]
 
@@ -136,6 +136,13 @@ def test_config_hash_keys_sort_by_their_bytes() -> None:
 def test_config_hash_of_a_value_that_flower_cannot_hold_is_refused(value: object) -> None:
     with pytest.raises(Malformed, match="config entry 'x'"):
         config_hash({"x": value})  # type: ignore[dict-item]
+
+
+def test_named_config_hash_is_of_the_documented_bytes() -> None:
+    inner = config_hash({"lr": 0.5})
+    expected = keccak256(b"OmniLytics/v2/request" + b"\0\0\0\3net" + b"\0\0\0\4conf" + inner)
+    assert named_config_hash({"lr": 0.5}, name="conf", arrays_name="net") == expected
+    assert named_config_hash({"lr": 0.5}, name="netconf", arrays_name="") != named_config_hash({"lr": 0.5}, name="conf", arrays_name="net")
 
 
 PARTS = TaskParts(b"\1" * 32, b"\2" * 32, b"\3" * 32)

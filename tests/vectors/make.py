@@ -35,7 +35,7 @@ from omnilytics_flwr.errors import BadPoint, OmnilyticsError, Refusal
 from omnilytics_flwr.market.dispute import blob_hash_of
 from omnilytics_flwr.market.krum import most_unpaid, select
 from omnilytics_flwr.market.roster import bitmap_of
-from omnilytics_flwr.market.task import TaskParts, arrays_hash, config_hash
+from omnilytics_flwr.market.task import TaskParts, arrays_hash, config_hash, named_config_hash
 from tests.contracts.forging import COMMON_FORGERIES
 from tests.crypto.conftest import ComputedRound, make_computed_round, make_round, sparse_vector
 from tests.support import bad_inputs
@@ -124,7 +124,10 @@ def _update(weights: list[float], bits: int) -> Fields:
 
 def _task(arrays: list[tuple[str, str, list[int], list[float]]], config: Fields) -> Fields:
     rows = [{"name": name, "dtype": dtype, "shape": shape, "values": values} for name, dtype, shape, values in arrays]
-    return {"arrays": rows, "train_config": config, "evaluate_config": {}, "run_config": {"seed": 7}, "round": 3}
+    return {"arrays": rows, "train_config": config, "evaluate_config": {}, "run_config": {"seed": 7}, "round": 3} | {
+        "arrays_name": "arrays",
+        "config_name": "config",
+    }
 
 
 def _small_vector(polynomials: int) -> FieldVector:
@@ -227,7 +230,9 @@ def quantised_vector(f: Fields) -> Fields:
 
 def task_hash(f: Fields) -> Fields:
     arrays = [(row["name"], np.array(row["values"], dtype=row["dtype"]).reshape(row["shape"])) for row in f["arrays"]]
-    parts = TaskParts(arrays_hash(arrays), *(config_hash(f[f"{which}_config"]) for which in ("train", "evaluate", "run")))
+    names = {"name": f["config_name"], "arrays_name": f["arrays_name"]}
+    train, evaluate = (named_config_hash(f[f"{which}_config"], **names) for which in ("train", "evaluate"))
+    parts = TaskParts(arrays_hash(arrays), train, evaluate, config_hash(f["run_config"]))
     return {"arrays_hash": _hex(parts.arrays), "task_hash": _hex(parts.task_hash(f["round"]))}
 
 

@@ -13,12 +13,15 @@ import {vm} from "../utils/Vm.sol";
 contract Handler is Expectations {
     uint256 private constant _PARTIES = 30;
 
+    bool private immutable _PROJECTED;
+    uint8 private immutable _OUTLIER_PERCENT;
     uint256 public refusals;
     uint256 private _successes;
     mapping(string event_ => uint256) public happened;
     mapping(address owner => uint256) private _keyOf;
 
-    constructor() {
+    constructor(bool projected, uint8 outlierPercent) {
+        (_PROJECTED, _OUTLIER_PERCENT) = (projected, outlierPercent);
         setUp();
         reachAnchored();
         for (uint256 i = 0; i < _PARTIES; ++i) _keyOf[ownerAt(i)] = i + 1;
@@ -31,6 +34,8 @@ contract Handler is Expectations {
         terms = super.baseTerms();
         terms.bondWei = 31_415_926;
         terms.roundsPerEpoch = 3;
+        terms.projected = _PROJECTED;
+        terms.outlierPercent = _OUTLIER_PERCENT;
     }
 
     /// @dev Seats need not be in the order of the data owners here.
@@ -164,9 +169,20 @@ contract Handler is Expectations {
         (, , uint16 first) = market.accusation(seat);
         count = bound(count, 1, POLYNOMIALS - first);
         carry(seat, first, count);
-        bytes memory data =
-            abi.encodeCall(IMarket.answer, (state.round, seat, first, pointsOf(seat, first, count), proofsOf(seat, first, count), ""));
+        bytes memory delivery = _PROJECTED && first + count == POLYNOMIALS ? _deliveryOf(seat) : bytes("");
+        bytes memory data = abi.encodeCall(
+            IMarket.answer,
+            (state.round, seat, first, pointsOf(seat, first, count), proofsOf(seat, first, count), delivery)
+        );
         if (_call(RELAY, 0, data)) _expectAnswered(seat, count, first + count);
+    }
+
+    /// @dev What comes with the last part of an answer in a projected market: the digest of a projection, signed.
+    function _deliveryOf(uint8 seat) private view returns (bytes memory) {
+        uint256[] memory seats = new uint256[](1);
+        seats[0] = seat;
+        bytes32 projected = keccak256("of the projected point");
+        return bytes.concat(projected, signature(keysOf(seats)[0], market.deliveryHash(projected)));
     }
 
     function callAnswerAll() external {

@@ -5,12 +5,14 @@ import {Test} from "../utils/Test.sol";
 import {Handler} from "./Handler.sol";
 
 /// @notice What no sequence of calls may break.
-contract MarketInvariantTest is Test {
+abstract contract MarketInvariantTest is Test {
     Handler private _handler;
 
     function setUp() external {
-        _handler = new Handler();
+        _handler = newHandler();
     }
+
+    function newHandler() internal virtual returns (Handler);
 
     function targetContracts() external view returns (address[] memory targets) {
         targets = new address[](1);
@@ -90,5 +92,19 @@ contract MarketInvariantTest is Test {
     function afterInvariant() external {
         assertEq(_handler.drain(), 0, "everything can be taken out");
         _handler.check();
+    }
+}
+
+/// @notice By the terms' defaults: exact distances, and only outliers are dropped.
+contract ExactMarketInvariantTest is MarketInvariantTest {
+    function newHandler() internal override returns (Handler) {
+        return new Handler(false, 200);
+    }
+}
+
+/// @notice With projected distances, and by the paper's rule.
+contract ProjectedMarketInvariantTest is MarketInvariantTest {
+    function newHandler() internal override returns (Handler) {
+        return new Handler(true, 0);
     }
 }
