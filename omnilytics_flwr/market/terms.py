@@ -21,6 +21,7 @@ from .public_part import count_weights, measure_update
 from .terms_bounds import (
     ETHEREUM,
     MONTH_SECONDS,
+    MOST_DISTANCE_STEPS,
     MOST_EXACT_POINTS,
     MOST_METRIC_BYTES,
     MOST_SCORING_STEPS,
@@ -29,6 +30,7 @@ from .terms_bounds import (
     ChainLimits,
     answer_bounds,
     computed_settlement_bytes,
+    distance_steps,
     least_accuse_seconds,
     least_prove_seconds,
     most_computed_weights,
@@ -442,6 +444,8 @@ def bounds(terms: Terms, limits: ChainLimits = ETHEREUM, *, computed: bool = Fal
         narrowed = {"projected": Bounded(terms.projected, 0, 0), "answerSeconds": Bounded(terms.answer_seconds, 0, 0)}
         found |= narrowed | {"updateBits": Bounded(terms.update_bits, 3, min(most_bits, found["updateBits"].most))}
         elements = Lanes(terms.weights, min(terms.update_bits, most_bits), terms.group_size).elements
+        steps = distance_steps(owners=terms.most_owners, group_size=terms.group_size, elements=elements)
+        found["distanceSteps"] = Bounded(steps, 0, MOST_DISTANCE_STEPS)
         longest = computed_settlement_bytes(owners=terms.most_owners, elements=elements)
     found["settlementBytes"] = Bounded(longest, 0, limits.settlement_bytes)
     return found
@@ -473,7 +477,7 @@ def _remedy(name: str, terms: Terms, limits: ChainLimits) -> str:
             f"; it is the square, in quantisation steps, of the longest mean update of a group, here {terms.longest_mean:.3g}; with this clip "
             f"that may be {0.99 * terms.length_of(2**100):.3g} at most. `omnilytics market terms-propose` finds the norm that an app needs"
         )
-    if name not in ("settlementBytes", "updateBits", "weights") or not 3 <= terms.update_bits <= 32:
+    if name not in ("settlementBytes", "distanceSteps", "updateBits", "weights") or not 3 <= terms.update_bits <= 32:
         return ""
     sizes = {"owners": terms.most_owners, "group_size": terms.group_size, "update_bits": terms.update_bits}
     kinds = {kind: most_weights(**sizes, projected=kind == "projected", limits=limits) for kind in ("exact", "projected")}

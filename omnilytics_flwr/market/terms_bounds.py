@@ -21,6 +21,8 @@ SHORTEST_ANSWER_SECONDS = 1800
 LEAST_SPARE_GROUPS = 6
 """2f + 4 with f = 1: a group more than an epoch needs."""
 MOST_SCORING_STEPS = 10_000
+MOST_DISTANCE_STEPS = 10_000
+"""Of a computed market, whose contract takes about 1,000 gas for each and does not look at this bound."""
 MOST_DISTANCE_BITS = 82
 """Of a half's sum of squared differences: halves lie 84 bits apart."""
 MOST_METRIC_BYTES = 256
@@ -67,6 +69,12 @@ def computed_settlement_bytes(*, owners: int, elements: int) -> int:
 def scoring_steps(*, owners: int, group_size: int, faulty_groups: int) -> int:
     """G^2 f, the most steps in which the contract finds the scores of multi-Krum."""
     return (owners // max(group_size, 1)) ** 2 * faulty_groups
+
+
+def distance_steps(*, owners: int, group_size: int, elements: int) -> int:
+    """E G (G + 1) / 2: a step for each element of a pair, the zero update included, where the contract computes distances itself."""
+    groups = owners // max(group_size, 1)
+    return elements * groups * (groups + 1) // 2
 
 
 def least_accuse_seconds(owners: int) -> int:
@@ -116,8 +124,11 @@ def most_weights(*, owners: int, group_size: int, update_bits: int, projected: b
 def most_computed_weights(*, owners: int, group_size: int, update_bits: int, limits: ChainLimits) -> int:
     """The same where the contract computes distances itself."""
     lanes = Lanes(1, update_bits, group_size)
+    if lanes.width > MOST_WIDTH:
+        return 0
     room = limits.settlement_bytes - computed_settlement_bytes(owners=owners, elements=0)
-    return 0 if lanes.width > MOST_WIDTH else max(room // (ELEMENT_BYTES * max(owners, 1)), 0) * lanes.count
+    by_gas = MOST_DISTANCE_STEPS // max(distance_steps(owners=owners, group_size=group_size, elements=1), 1)
+    return max(min(room // (ELEMENT_BYTES * max(owners, 1)), by_gas), 0) * lanes.count
 
 
 def usual_group_size(owners: int) -> int:

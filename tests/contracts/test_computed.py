@@ -25,7 +25,8 @@ from omnilytics_flwr.market.market_view import MarketState
 from omnilytics_flwr.market.refusals import MarketBadTerms
 from omnilytics_flwr.market.roster import bits_of
 from omnilytics_flwr.market.scheme import ComputedScheme, ExactScheme, HashedScheme, ProjectedScheme
-from omnilytics_flwr.market.terms import Address, Terms
+from omnilytics_flwr.market.terms import Address, Terms, bounds, faults
+from omnilytics_flwr.market.terms_bounds import ETHEREUM
 from tests.crypto.conftest import ComputedRound, make_computed_round, random_vector
 from tests.support.builders import Scene, make_terms
 from tests.support.moves import View
@@ -97,6 +98,19 @@ def test_factory_takes_terms_that_can_be_computed_alone(connection: Connection, 
         assert refused.value.args == expected
 
     assert isinstance(MarketReader(connection, create_market(sender, deployment, good)).scheme(), ComputedScheme)
+
+
+def test_round_of_as_many_pairs_as_terms_allow_leaves_gas_for_signatures_and_scores(connection: Connection, deployment: Deployment) -> None:
+    """The worst case: 63 groups, 4 elements; 252 signatures and 7,938 steps of multi-Krum take some 4.5 million gas."""
+    sizes = {"weights": 48, "update_bits": 16, "group_size": 4, "most_owners": 252, "faulty_groups": 2}
+    terms = computed_terms(deployment, stake_wei=5000, accuse_seconds=400, prove_seconds=2000, **sizes)
+    assert bounds(terms, computed=True)["distanceSteps"].actual == 8064
+    assert faults(replace(terms, weights=60), ETHEREUM, computed=True)[0].startswith("distanceSteps is 10080, it must lie in 0 .. 10000; ")
+    market = create_market(sender_for(connection, dev_wallet(0, connection)), deployment, terms)
+    played = make_computed_round((4,) * 63, weights=48, bits=16, group_size=4)
+    data = artifacts.load(artifacts.COMPUTED).abi.call_data("verify", astuple(played.statement), played.settlement())
+    call = {"from": market, "to": deployment.computed, "data": "0x" + data.hex()}
+    assert connection.quantity("eth_estimateGas", call) < 2**24 - 4_500_000
 
 
 @pytest.mark.parametrize(

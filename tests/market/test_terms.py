@@ -6,6 +6,7 @@ import pickle
 import re
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -71,17 +72,18 @@ def test_faults_depend_on_the_chain() -> None:
     assert faults(make_terms(weights=60 * 8192, answer_seconds=2460, prove_seconds=10**6), ChainLimits(blobs=2)) != []
 
 
-def test_largest_model_of_each_kind_is_told_and_is_the_largest() -> None:
+@pytest.mark.parametrize("crowd", [{"owners": 15}, {"owners": 252, "group_size": 4, "faulty_groups": 1}], ids=["by bytes", "by gas"])
+def test_largest_model_of_each_kind_is_told_and_is_the_largest(crowd: dict[str, Any]) -> None:
     with pytest.raises(BadTerms) as caught:
-        Terms.for_model(2**26 + 1, verification=VERIFICATION, owners=15, computed=True)
+        Terms.for_model(2**26 + 1, verification=VERIFICATION, computed=True, **crowd)
     told = str(caught.value)
     largest = {kind: int(re.search(rf"([0-9,]+) if {kind}", told)[1].replace(",", "")) for kind in ("exact", "projected", "computed")}  # type: ignore[index]
     assert f"this one has {2**26 + 1:,}" in told
     for kind, most in largest.items():
-        kinds = {"verification": VERIFICATION, "owners": 15, "computed": kind == "computed", "projected": kind == "projected"}
-        assert Terms.for_model(most, **kinds).weights == most  # type: ignore[arg-type]
+        kinds: dict[str, Any] = crowd | {"verification": VERIFICATION, "computed": kind == "computed", "projected": kind == "projected"}
+        assert Terms.for_model(most, **kinds).weights == most
         with pytest.raises(BadTerms):
-            Terms.for_model(most + 1, **kinds)  # type: ignore[arg-type]
+            Terms.for_model(most + 1, **kinds)
 
 
 def test_more_than_512_polynomials_know_no_accusations() -> None:
