@@ -108,10 +108,15 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
         return max(1, terms.group_size - 2) if self.most_peer_sets is None else self.most_peer_sets
 
     def claim_after(self, terms: Terms, *, gas_price_wei: int) -> int:
-        """Least that is claimed, in wei: what the entry says, or what makes the fee of a claim, paid in ether, a small part of it."""
+        """Least that is claimed, in wei: what the entry says, or what makes the fee of a claim, paid in ether, a small part of it.
+
+        What a token is worth in ether nobody can say here: a whole epoch's rewards are claimed at once.
+        """
         if self.claim_after_wei is not None:
             return max(self.claim_after_wei, 1)
-        return CLAIM_WORTH * CLAIM_GAS * gas_price_wei if terms.token == ZERO_ADDRESS else 1
+        if terms.token != ZERO_ADDRESS:
+            return terms.rounds_per_epoch * terms.reward_wei
+        return CLAIM_WORTH * CLAIM_GAS * gas_price_wei
 
     def check_market(self, chain_id: int, market: Address) -> None:
         """Raise `Refused` unless the market is one to work for."""

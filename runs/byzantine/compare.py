@@ -13,7 +13,7 @@ from .shortcut import Decision, groups_of
 __all__ = ["LOUD_PERCENT", "calm_figures", "cell_figures", "rule_figures"]
 
 LOUD_PERCENT = 200
-"""A group with a score above so much of the median is left out by every rule that a market's terms can name."""
+"""A round is loud if an attacker's group scores above so much of the median, or is not judged by scores at all."""
 
 FATES = ("absent", "accepted", "learnt", "ineligible", "dropped", "waived")
 
@@ -22,7 +22,6 @@ def cell_figures(recipe: Recipe, market: Cell, fedavg: Cell | None, attackers: S
     """What one attack by one crowd came to, in the market and without."""
     bad, _ = _numbers(recipe, attackers)
     loud = [_loud(decision, bad) for decision in market.decisions]
-    found = sum(map(len, loud))
     learnt = sum(len(bad & set(decision.learnt)) for decision in market.decisions)
     rounds, beside = len(market.decisions), zip(market.decisions, market.projected, strict=True) if market.projected else ()
     return {
@@ -37,7 +36,6 @@ def cell_figures(recipe: Recipe, market: Cell, fedavg: Cell | None, attackers: S
         "rounds_opened": sum(decision.opened for decision in market.decisions),
         "rounds": rounds,
         "loud_rounds": sum(map(bool, loud)),
-        "loud_groups_paid": sum(len(one - _unpaid(d)) for one, d in zip(loud, market.decisions, strict=True)) / found if found else None,
         "projection_differs": [
             _difference(number, exact, projected, loud=bool(loud[number - 1]))
             for number, (exact, projected) in enumerate(beside, start=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import fmean
 from typing import Any
 
 from omnilytics_flwr.market.terms import default_of
@@ -23,6 +22,8 @@ MOST_LOST = 0.005 + 1e-9
 """Accuracy that a market may cost when nobody attacks: half a point. Shares of 2,000 digits differ in their last bit."""
 LEAST_SAME = 0.99
 """Share of rounds with a loud attack in which projections select the same groups."""
+LOUD = ("sign-flip", "scaled", "noise", "constant", "nan", "out-of-range", "half-out-of-range", "isotropic", "unmasked")
+"""Attacks that bring nothing near an honest update. A flipped label is none: most of what such an owner learns is right."""
 OUT_OF_RANGE = ("out-of-range", "half-out-of-range", "isotropic", "unmasked")
 
 
@@ -97,7 +98,6 @@ def broken_promises(result: dict[str, Any]) -> list[str]:
     fates = [fate for cell in (*cells, result["no_attacker"]) for fate in cell["fates"] if fate["opened"]]
     misdeeds, others = result["misdeeds"], result["misdeeds_owners"] // result["group_size"] - 1
     least_paid = 1 - result["misdeeds_faulty_groups"] / others - 1e-9
-    within = [crowds[crowd] for crowds in result["attacks"].values() for crowd in _within(result)]
     calm = result["no_attacker_by_seed"].values()
     differing = [one for one in result["projections"]["differing"] if one["loud"]]
     swept = [crowds[result["sweep_crowd"]] for crowds in result["attacks"].values()]
@@ -106,11 +106,16 @@ def broken_promises(result: dict[str, Any]) -> list[str]:
         "with nobody attacking, a market is within half a point of plain FedAvg": all(
             one["fedavg"] - one["market"] <= MOST_LOST for one in calm
         ),
-        "loud attacks within f are not paid": not any(cell["loud_groups_paid"] for cell in within),
+        "loud attacks within f are not paid": not any(
+            result["attacks"][name][crowd]["attackers_groups_paid"]
+            for name in LOUD
+            if name in result["attacks"]
+            for crowd in _within(result)
+        ),
         "under a loud attack, projections select the same groups in 99 rounds of 100": (
             len(differing) <= (1 - LEAST_SAME) * result["projections"]["loud_rounds"]
         ),
-        "projections leave accuracy as it is": abs(fmean(cell["projected"] - cell["market"] for cell in swept)) <= MOST_LOST,
+        "projections cost no accuracy under any attack": all(cell["market"] - cell["projected"] <= MOST_LOST for cell in swept),
         "every attack comes to the same on a chain": all(
             one["same_distances"] and one["same_groups"] and one["same_pay"] and one["same_as_trained"]
             for one in result["confirmed_on_chain"].values()
