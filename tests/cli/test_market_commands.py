@@ -6,14 +6,17 @@ import json
 
 import pytest
 
+from omnilytics_flwr.chain.chain_support import L1_BLOCK
 from omnilytics_flwr.chain.deploy import DEPLOYED, Deployment, create_market
 from omnilytics_flwr.chain.ethereum_ledger import EthereumLedger
 from omnilytics_flwr.evm.connection import Connection
 from omnilytics_flwr.evm.wallet import dev_wallet
 from omnilytics_flwr.evm.wallet_sender import sender_for
 from omnilytics_flwr.market.refusals import NotAdmitted
+from omnilytics_flwr.market.terms import Address
 from omnilytics_flwr.market.terms_bounds import norm_bound_steps
 from tests.chain.market_play import mask_key, small_terms
+from tests.support.nodes import FaultyNode
 
 from .command_line import DATA_OWNER, MODEL_OWNER, CommandLine
 
@@ -90,6 +93,16 @@ def test_create_makes_the_market_of_the_terms(line: CommandLine, connection: Con
     assert ledger.terms() == expected
     assert made["terms_hash"] == "0x" + ledger.terms_hash().hex()
     assert ledger.model_owner == made["model_owner"]
+
+
+def test_create_says_that_data_owners_would_refuse_a_draw_after_so_few_blocks(
+    line: CommandLine, connection: Connection, node: FaultyNode, account: Address, terms: str
+) -> None:
+    node.falsifying["web3_clientVersion"] = lambda answer: answer | {"result": "Geth/v1.16.5"}
+    plan = ("market", "create", "--terms", terms, "--dry-run", "--keystore", "a.json", "--rpc-url", node.url)
+    assert "would refuse" not in line(*plan)
+    connection.request("anvil_setCode", L1_BLOCK, "0x00")
+    assert "at least 1,300 blocks after the freeze, by their usual policy, and would refuse" in line(*plan).replace("\n", " ")
 
 
 def test_invited_data_owner_may_join_and_nobody_else(line: CommandLine, connection: Connection, terms: str) -> None:
