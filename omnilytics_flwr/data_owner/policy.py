@@ -25,7 +25,7 @@ LOCAL_POLL_SECONDS = 4
 CLAIM_GAS = 70_000
 """Of a claim of some rounds."""
 CLAIM_WORTH = 10
-"""How many times its fee a claim brings at least."""
+"""How many times its fee a claim brings at least; of a token, how many rewards, or those of an epoch if it is shorter."""
 SHORTEST_ACCUSE_SECONDS = 60
 """For the delivery itself; the contract allows no shorter window."""
 
@@ -110,12 +110,12 @@ class Policy(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     def claim_after(self, terms: Terms, *, gas_price_wei: int) -> int:
         """Least that is claimed, in wei: what the entry says, or what makes the fee of a claim, paid in ether, a small part of it.
 
-        What a token is worth in ether nobody can say here: a whole epoch's rewards are claimed at once.
+        What a token is worth in ether nobody can say here: the rewards of some rounds are claimed at once.
         """
         if self.claim_after_wei is not None:
             return max(self.claim_after_wei, 1)
         if terms.token != ZERO_ADDRESS:
-            return terms.rounds_per_epoch * terms.reward_wei
+            return min(terms.rounds_per_epoch, CLAIM_WORTH) * terms.reward_wei
         return CLAIM_WORTH * CLAIM_GAS * gas_price_wei
 
     def check_market(self, chain_id: int, market: Address) -> None:

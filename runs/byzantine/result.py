@@ -22,9 +22,9 @@ MOST_LOST = 0.005 + 1e-9
 """Accuracy that a market may cost when nobody attacks: half a point. Shares of 2,000 digits differ in their last bit."""
 LEAST_SAME = 0.99
 """Share of rounds with a loud attack in which projections select the same groups."""
-LOUD = ("sign-flip", "scaled", "noise", "constant", "nan", "out-of-range", "half-out-of-range", "isotropic", "unmasked")
-"""Attacks that bring nothing near an honest update. A flipped label is none: most of what such an owner learns is right."""
 OUT_OF_RANGE = ("out-of-range", "half-out-of-range", "isotropic", "unmasked")
+LOUD = ("sign-flip", "scaled", "noise", "constant", "nan", *OUT_OF_RANGE)
+"""Attacks that bring nothing near an honest update. A flipped label is none: most of what such an owner learns is right."""
 
 
 def result_of(

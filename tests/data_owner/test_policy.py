@@ -168,9 +168,10 @@ def test_mapping_with_a_value_of_another_kind_is_refused(name: str, value: objec
 
 
 def test_claims_of_a_token_are_not_measured_by_the_price_of_gas() -> None:
-    """Nobody tells what a token is worth in ether; the operator can. An epoch's rewards are claimed at once."""
-    token = make_terms(token=MARKET)
-    assert Policy().claim_after(token, gas_price_wei=10**9) == token.rounds_per_epoch * token.reward_wei
+    """Nobody tells what a token is worth in ether; the operator can."""
+    for rounds, rewards in ((4, 4), (5000, 10)):
+        token = make_terms(token=MARKET, rounds_per_epoch=rounds)
+        assert Policy().claim_after(token, gas_price_wei=10**9) == rewards * token.reward_wei
     assert Policy().claim_after(make_terms(), gas_price_wei=10**9) == 10 * 70_000 * 10**9
     assert Policy(claim_after_wei=0).claim_after(make_terms(), gas_price_wei=10**9) == 1
 

@@ -124,10 +124,8 @@ def _update(weights: list[float], bits: int) -> Fields:
 
 def _task(arrays: list[tuple[str, str, list[int], list[float]]], config: Fields) -> Fields:
     rows = [{"name": name, "dtype": dtype, "shape": shape, "values": values} for name, dtype, shape, values in arrays]
-    return {"arrays": rows, "train_config": config, "evaluate_config": {}, "run_config": {"seed": 7}, "round": 3} | {
-        "arrays_name": "arrays",
-        "config_name": "config",
-    }
+    configs = {"train_config": config, "evaluate_config": {}, "run_config": {"seed": 7}}
+    return {"arrays": rows} | configs | {"round": 3, "arrays_name": "arrays", "config_name": "config"}
 
 
 def _small_vector(polynomials: int) -> FieldVector:
